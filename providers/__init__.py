@@ -1,0 +1,1 @@
+"""The ground floor: one request to one instance, and what can go wrong."""

@@ -1,0 +1,140 @@
+"""Every error of the project, one tree. A branch says what the caller may do about it.
+
+    OrchestratorError
+    ├─ InputError                 what a person gave us is wrong: one sentence, exit code 2
+    └─ ProviderError              one request to one instance did not end in an answer
+       ├─ Throttled               wait: the limiter learns, the call goes on elsewhere or later; not an attempt
+       ├─ Transient               try again within the bounds, then infra_failure
+       │  ├─ TimedOut             .stage: connect, first_token, between_tokens, attempt
+       │  ├─ ConnectionLost       refused, reset, DNS, TLS
+       │  ├─ ServerFault          5xx, 529
+       │  └─ Malformed            truncated JSON, a stream that ends early, an error object inside a 200
+       ├─ Empty                   200, finished, no content: once more, elsewhere if possible; then model_failure
+       ├─ Rejected                record: the model cannot or will not take this request; never tried again
+       │  ├─ ContentFiltered
+       │  ├─ Truncated            finish reason "length" and no text
+       │  ├─ BadRequest
+       │  └─ ContextTooLong
+       └─ InstanceGone            give the instance up for good; the call goes to another; not an attempt
+          ├─ AuthFailed           401, 403
+          ├─ OutOfQuota           insufficient_quota, a quota of zero, a wait that is no wait
+          └─ DeploymentMissing    404 on the deployment or model
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .messages import RateLimitHint, Usage
+
+BODY_LIMIT = 4096
+"""Characters of a raw response body that an error keeps."""
+
+
+class OrchestratorError(Exception):
+    """Anything that this project raises on purpose."""
+
+
+class InputError(OrchestratorError):
+    """A file, key, flag or environment variable is wrong; the message names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known about a request that failed: enough to wait, to retry, to record, or to give the instance up."""
+
+    instance: str
+    request_id: str
+    status: int | None = None
+    """HTTP status; None where no answer came."""
+    body: str = ""
+    """Start of the raw body, at most BODY_LIMIT characters."""
+    hint: RateLimitHint | None = None
+    usage: Usage | None = None
+    """Tokens that the server says it spent although there is no answer."""
+    response_id: str = ""
+
+
+class ProviderError(OrchestratorError):
+    """One request to one instance did not end in an answer."""
+
+    error_class: ClassVar[str] = "provider"
+    """The name that records and summaries use."""
+
+    def __init__(self, message: str, evidence: Evidence) -> None:
+        super().__init__(message)
+        self.evidence = evidence
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds that the server asked to wait; None where it did not say."""
+        return self.evidence.hint.retry_after_s if self.evidence.hint else None
+
+
+class Throttled(ProviderError):
+    error_class = "throttled"
+
+
+class Transient(ProviderError):
+    """The same request may well succeed later."""
+
+
+class TimedOut(Transient):
+    error_class = "timeout"
+
+    def __init__(self, message: str, evidence: Evidence, *, stage: str) -> None:
+        super().__init__(message, evidence)
+        self.stage = stage
+
+
+class ConnectionLost(Transient):
+    error_class = "connection"
+
+
+class ServerFault(Transient):
+    error_class = "server_error"
+
+
+class Malformed(Transient):
+    error_class = "malformed"
+
+
+class Empty(ProviderError):
+    error_class = "empty"
+
+
+class Rejected(ProviderError):
+    """The model cannot or will not answer this request."""
+
+
+class ContentFiltered(Rejected):
+    error_class = "content_filter"
+
+
+class Truncated(Rejected):
+    error_class = "length"
+
+
+class BadRequest(Rejected):
+    error_class = "request"
+
+
+class ContextTooLong(Rejected):
+    error_class = "context_length"
+
+
+class InstanceGone(ProviderError):
+    """No request to this instance will ever succeed in this run."""
+
+
+class AuthFailed(InstanceGone):
+    error_class = "auth"
+
+
+class OutOfQuota(InstanceGone):
+    error_class = "out_of_quota"
+
+
+class DeploymentMissing(InstanceGone):
+    error_class = "deployment_missing"

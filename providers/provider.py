@@ -1,0 +1,78 @@
+"""The Provider protocol, and the route that its transports follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from .credentials import Credential
+from .instance import Instance
+from .messages import ChatRequest, ChatResponse
+
+
+class Provider(Protocol):
+    """One entry of `providers:`. Raises ProviderError and nothing else; never retries; never waits for a limit.
+
+    `request.stream` decides how it is fetched; either way the answer is whole. `request_id` ("sample_id/turn/attempt") is sent
+    as a header. `deadline` is in the running loop's time.
+    """
+
+    async def complete(
+        self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
+    ) -> ChatResponse: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """How the user's file says that a model is reached through a provider: all of it optional."""
+
+    deployments: Sequence[str] = ()
+    keys: Sequence[str] = ()
+
+
+class Adapter(Provider, Protocol):
+    """A provider that knows which instances of a model it offers."""
+
+    def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
+        """The model's instances, in the order of the file; names are unique. Raises InputError where `spec` does not fit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where an instance's requests go: `{base_url}/chat/completions`, signed with `credential`."""
+
+    instance: Instance
+    base_url: str
+    """Without a trailing slash."""
+    credential: Credential | None
+    """None where the server wants no key."""
+    auth: Literal["api-key", "bearer"] = "bearer"
+    api_version: str | None = None
+    """Classic Azure: goes into the query."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; the deadline of a call bounds them all."""
+
+    connect_s: float = 10.0
+    """DNS, TCP and TLS: longer means a dead address."""
+    first_token_s: float = 120.0
+    """To the first byte of the answer; reasoning models think long before they speak."""
+    between_tokens_s: float = 60.0
+    """Longest silence inside an answer."""
+
+
+class Transport(Protocol):
+    """The wire: one POST, one whole answer or one ProviderError."""
+
+    async def send(
+        self, route: Route, request: ChatRequest, *, request_id: str, deadline: float
+    ) -> ChatResponse: ...
+
+    async def aclose(self) -> None: ...

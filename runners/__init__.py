@@ -1,0 +1,1 @@
+"""Making it happen: permits, retries, workers, the journal and the result files."""
