@@ -2,6 +2,7 @@
 
     OrchestratorError
     ├─ InputError                 what a person gave us is wrong: one sentence, exit code 2
+    ├─ StorageError               the run directory cannot be written: the run stops, what is committed stays
     └─ ProviderError              one request to one instance did not end in an answer
        ├─ Throttled               wait: the limiter learns, the call goes on elsewhere or later; not an attempt
        ├─ Transient               try again within the bounds, then infra_failure
@@ -38,6 +39,10 @@ class OrchestratorError(Exception):
 
 class InputError(OrchestratorError):
     """A file, key, flag or environment variable is wrong; the message names it and says what to do."""
+
+
+class StorageError(OrchestratorError):
+    """The run directory cannot be written or read; the message says why and what is safe."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ class Sample:
     """With the prompt type applied."""
     cell: Cell
     epoch: int
+    """From 0."""
     seed: int
+    """Of task and epoch: the same for every model and prompt type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,13 @@ class Shard:
 
 
 class Plan(Protocol):
-    fingerprint: str
-    """Of tasks, prompts, models, generation, solver, scorer, tools, seed, epochs and axes; never of keys, instances, rates,
-    workers, stagger or output: a resume may run on other keys."""
-    stages: Sequence[Sequence[Shard]]
+    @property
+    def fingerprint(self) -> str:
+        """Of tasks, prompts, models, generation, solver, scorer, tools, seed, epochs and axes; never of keys, instances, rates,
+        workers, stagger or output: a resume may run on other keys."""
+        ...
+
+    @property
+    def stages(self) -> Sequence[Sequence[Shard]]: ...
 
     def sample(self, ordinal: int) -> Sample: ...

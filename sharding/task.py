@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,17 +23,31 @@ class Task:
 
 
 class TaskSet(Protocol):
-    """Random access by row, so that shards never wait for each other's reading.
+    """Random access by row, so that shards never wait for each other's reading. One file, or several as one."""
 
-    `fingerprint` covers the rows' bytes and how they are read. `kinds` gives (task_type, difficulty) of a row without reading it.
-    """
-
-    fingerprint: str
-    scorer: str | None
-    """The scorer that this task set asks for; None for the run's own."""
+    @property
+    def fingerprint(self) -> str:
+        """Covers the rows' bytes and how they are read."""
+        ...
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int) -> Task: ...
 
-    def kind(self, row: int) -> tuple[str, str]: ...
+    def kind(self, row: int) -> tuple[str, str]:
+        """The row's task type and difficulty, without reading it."""
+        ...
+
+    def kinds(self) -> Iterator[tuple[str, str]]:
+        """Every row's kind, in order; much faster than asking row by row."""
+        ...
+
+    def scorer(self, row: int) -> str | None:
+        """The scorer that the row's file asks for; None for the run's own."""
+        ...
+
+    def origin(self, row: int) -> str:
+        """Where the row stands, for messages: "tasks/a.jsonl, line 731"."""
+        ...
+
+    def close(self) -> None: ...

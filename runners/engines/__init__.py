@@ -1,1 +1,1 @@
-""""""
+"""What executes a stage: `local` runs every shard on one event loop."""

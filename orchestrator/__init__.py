@@ -1,0 +1,81 @@
+"""Multi-provider batch test orchestrator for LLM evaluation. Everything a user imports is here; nothing else is public."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from providers.errors import InputError, OrchestratorError, ProviderError, StorageError
+    from providers.messages import ChatResponse
+    from runners.answer import Answer, Score, Scorer, Solver
+    from runners.client import ModelClient
+    from sharding.plan import Sample
+    from sharding.task import Task
+
+    from .api import RunStopped, resume, resume_sync, run, run_sync
+    from .results import Run
+
+_HOMES = {
+    "Answer": "runners.answer",
+    "ChatResponse": "providers.messages",
+    "InputError": "providers.errors",
+    "ModelClient": "runners.client",
+    "OrchestratorError": "providers.errors",
+    "ProviderError": "providers.errors",
+    "Run": "orchestrator.results",
+    "RunStopped": "orchestrator.api",
+    "Sample": "sharding.plan",
+    "Score": "runners.answer",
+    "Scorer": "runners.answer",
+    "Solver": "runners.answer",
+    "StorageError": "providers.errors",
+    "Task": "sharding.task",
+    "resume": "orchestrator.api",
+    "resume_sync": "orchestrator.api",
+    "run": "orchestrator.api",
+    "run_sync": "orchestrator.api",
+}
+
+__all__ = [
+    "Answer",
+    "ChatResponse",
+    "InputError",
+    "ModelClient",
+    "OrchestratorError",
+    "ProviderError",
+    "Run",
+    "RunStopped",
+    "Sample",
+    "Score",
+    "Scorer",
+    "Solver",
+    "StorageError",
+    "Task",
+    "resume",
+    "resume_sync",
+    "run",
+    "run_sync",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use: `import orchestrator` costs nothing that is not needed."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")
+    _require_own_packages()
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _require_own_packages() -> None:
+    """Say it in one sentence when another package of the same generic name stands before ours on the path."""
+    for name, ours in (("providers", "errors"), ("sharding", "plan"), ("runners", "record")):
+        if importlib.util.find_spec(f"{name}.{ours}") is None:
+            found = importlib.util.find_spec(name)
+            place = found.origin if found and found.origin else "an unknown place"
+            raise ImportError(f"the package {name!r} at {place} stands before orchestrator's own; rename or remove it")

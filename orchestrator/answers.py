@@ -1,0 +1,96 @@
+"""The simulator's answers, made from the tasks' targets: right with the model's skill, wrong otherwise, the truth known.
+
+Tasks differ in difficulty. With z the task's standard-normal difficulty, a model answers right with probability
+logistic(b + spread * z), where b is such that the mean over all tasks is exactly its skill.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from statistics import NormalDist
+
+from providers.messages import JSON, ChatRequest
+from providers.simulator.answers import SimulatedAnswer
+from providers.simulator.draws import draw_uniform
+from providers.simulator.settings import AnswerSettings
+from sharding.plan import Sample
+from sharding.sweep import Sweep
+
+_LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)", re.DOTALL)
+_FILLER = "Let me think this through. "
+_GRID = [NormalDist().inv_cdf((i + 0.5) / 400) for i in range(400)]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepAnswers:
+    """A pure function of (seed, sample, turn); the same for every attempt, so that a retry changes nothing."""
+
+    sweep: Sweep
+    settings: AnswerSettings
+    seed: int
+    _ordinals: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ordinals", self.sweep.index_ids())
+
+    def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:  # noqa: ARG002 - known by its id
+        sample_id, turn, _attempt = request_id.rsplit("/", 2) if request_id.count("/") > 1 else (request_id, "1", "1")
+        ordinal = self._ordinals.get(sample_id)
+        if ordinal is None:
+            return SimulatedAnswer("Ready.")
+        sample = self.sweep.sample(ordinal)
+        is_right = draw_uniform(self.seed, "right", f"{sample_id}/{turn}") < self._chance(sample, deployment)
+        text = right_text(sample.task.target) if is_right else wrong_text(sample.task.target)
+        return SimulatedAnswer(self._padding(sample_id) + text, right=is_right)
+
+    def _chance(self, sample: Sample, deployment: str) -> float:
+        skills = self.settings.skill
+        name = deployment if isinstance(skills, dict) and deployment in skills else sample.cell.model
+        skill = self.settings.skill_of(name)
+        if not 0 < skill < 1 or self.settings.spread == 0:
+            return skill
+        easiness = NormalDist().inv_cdf(
+            draw_uniform(self.seed, "difficulty", sample.task.family or sample.task.task_id)
+        )
+        return _logistic(calibrated(skill, self.settings.spread) + self.settings.spread * easiness)
+
+    def _padding(self, sample_id: str) -> str:
+        """Words before the answer where a mean length is asked for: between half and one and a half times of it."""
+        if self.settings.output_tokens is None:
+            return ""
+        characters = 4 * self.settings.output_tokens * (0.5 + draw_uniform(self.seed, "length", sample_id))
+        return _FILLER * round(characters / len(_FILLER))
+
+
+@lru_cache
+def calibrated(skill: float, spread: float) -> float:
+    """The b with mean logistic(b + spread * z) = skill over standard-normal z, by bisection."""
+    low, high = -40.0, 40.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        mean = sum(_logistic(middle + spread * z) for z in _GRID) / len(_GRID)
+        low, high = (middle, high) if mean < skill else (low, middle)
+    return (low + high) / 2
+
+
+def right_text(target: JSON) -> str:
+    """What the scorers accept: the target itself, or the first of several."""
+    if isinstance(target, list | tuple):
+        target = target[0] if target else ""
+    return "Yes." if target is None else str(target)
+
+
+def wrong_text(target: JSON) -> str:
+    """What no scorer accepts: another last number, or other words."""
+    text = right_text(target)
+    if _LAST_NUMBER.search(text):
+        return _LAST_NUMBER.sub(lambda match: str(int(match.group()) + 7), text)
+    return "I am not sure."
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x))

@@ -1,0 +1,112 @@
+"""The library's face: `run` and `resume`, as coroutines for notebooks and as plain functions for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from providers.errors import OrchestratorError
+from providers.messages import JSON
+from runners.answer import Scorer, Solver
+
+from .directory import RunDirectory
+from .ending import Ending, ExitCode
+from .env import Environment, Setting, read_environment
+from .flow import Attendance, Prepared, carry_out, create, prepare
+from .loading import ConfigSource, LoadedConfig, load_config
+from .loop import run_loop
+from .results import Run
+
+
+class RunStopped(OrchestratorError):
+    """The run ended before every sample had a final record; `run` holds what there is and can be resumed."""
+
+    def __init__(self, ending: Ending, run: Run) -> None:
+        super().__init__(f"{ending.reason}; resume {run.path}")
+        self.ending = ending
+        self.run = run
+
+
+async def run(
+    config: ConfigSource,
+    *,
+    model: Sequence[str] | str | None = None,
+    limit: int | None = None,
+    solver: Solver | None = None,
+    scorer: Scorer | None = None,
+    settings: Mapping[str, JSON] | None = None,
+) -> Run:
+    """Run a sweep and return its results; samples that failed stand in them as unresolved.
+
+    `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutines.
+    Raises InputError for a wrong configuration, RunStopped when no instance is left or your own code failed.
+    """
+    environment = read_environment()
+    loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
+    prepared = prepare(loaded, environment.key)
+    directory = create(prepared)
+    return await _carried_out(prepared, directory, environment, Attendance(solver=solver, scorer=scorer))
+
+
+async def resume(path: str | Path, *, solver: Solver | None = None, scorer: Scorer | None = None) -> Run:
+    """Go on with a run where it stopped: samples without a final record are run, nothing is run twice."""
+    environment = read_environment()
+    directory = RunDirectory(Path(path))
+    prepared = prepare(stored_config(directory, environment), environment.key)
+    return await _carried_out(prepared, directory, environment, Attendance(solver=solver, scorer=scorer))
+
+
+def run_sync(
+    config: ConfigSource,
+    *,
+    model: Sequence[str] | str | None = None,
+    limit: int | None = None,
+    solver: Solver | None = None,
+    scorer: Scorer | None = None,
+    settings: Mapping[str, JSON] | None = None,
+) -> Run:
+    """`run` for a plain script, on an event loop of its own."""
+    return run_loop(run(config, model=model, limit=limit, solver=solver, scorer=scorer, settings=settings))
+
+
+def resume_sync(path: str | Path, *, solver: Solver | None = None, scorer: Scorer | None = None) -> Run:
+    """`resume` for a plain script."""
+    return run_loop(resume(path, solver=solver, scorer=scorer))
+
+
+def stored_config(directory: RunDirectory, environment: Environment, flags: Sequence[Setting] = ()) -> LoadedConfig:
+    """The configuration that a run was started with; `flags` may change what its results do not depend on."""
+    manifest = directory.read_manifest()
+    return load_config(manifest.raw, environment, flags, base=Path(manifest.base))
+
+
+async def _carried_out(
+    prepared: Prepared, directory: RunDirectory, environment: Environment, attendance: Attendance
+) -> Run:
+    try:
+        ending = await carry_out(prepared, directory, environment, attendance)
+    finally:
+        prepared.sweep.tasks.close()
+    found = Run.load(directory.path)
+    if ending.exit_code not in {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES}:
+        raise RunStopped(ending, found)
+    return found
+
+
+def _flags(
+    model: Sequence[str] | str | None,
+    limit: int | None,
+    settings: Mapping[str, JSON] | None,
+    solver: Solver | None,
+    scorer: Scorer | None,
+) -> list[Setting]:
+    """What the call says about the configuration. Code that is passed in is known by its name in the fingerprint."""
+    said: dict[str, object] = dict(settings or {})
+    if model is not None:
+        said["sweep.models"] = [model] if isinstance(model, str) else list(model)
+    if limit is not None:
+        said["sweep.limit"] = limit
+    for name, code in (("run.solver", solver), ("run.scorer", scorer)):
+        if code is not None:
+            said[name] = f"{code.__module__}:{getattr(code, '__qualname__', type(code).__qualname__)}"
+    return [Setting(path, value, f"settings[{path!r}]") for path, value in said.items()]

@@ -1,0 +1,29 @@
+"""`export`: a run's records in the form that other tools read."""
+
+from __future__ import annotations
+
+import click
+
+FORMATS = ("jsonl", "csv", "parquet", "openai-batch")
+
+
+@click.command("export")
+@click.argument("run_directory", type=click.Path(exists=True, file_okay=False))
+@click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", show_default=True)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False),
+    required=True,
+    help="The file to write; it is replaced as a whole.",
+)
+def command(run_directory: str, form: str, output: str) -> int:
+    """Write every record of RUN_DIRECTORY to one file. `openai-batch` writes the Batch API's output lines."""
+    from pathlib import Path
+
+    from ..export import export
+    from ..results import Run
+
+    count = export(Run.load(run_directory), form, Path(output))
+    click.echo(f"{count} records written to {output}")
+    return 0

@@ -1,0 +1,70 @@
+"""The command group. Heavy imports wait for the command that needs them, so `--help` is quick."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+COMMANDS = {
+    "doctor": "Check every instance with one small request and say what is wrong.",
+    "export": "Write a run's records as JSONL, CSV, Parquet or OpenAI Batch output.",
+    "plan": "Print who would do what; nothing is sent.",
+    "resume": "Go on with a run where it stopped.",
+    "run": "Run a sweep.",
+    "simulator": "Serve a file's simulated providers until Ctrl-C.",
+    "status": "Say how far a run is and what is missing.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and one line; imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"orchestrator.cli.{cmd_name}").command
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="llm-batch-orchestrator")
+def group() -> None:
+    """Multi-provider batch test orchestrator for LLM evaluation.
+
+    Exit codes: 0 all done, 1 done with failed samples, 2 usage or configuration, 3 stopped by a limit, 4 no usable instance,
+    130 interrupted. Runs that end with 3, 4 or 130 can be resumed.
+    """
+
+
+def main() -> None:
+    """Run a command; what a person got wrong is one sentence on standard error and exit code 2."""
+    try:
+        sys.exit(group.main(standalone_mode=False))
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except Exception as error:  # noqa: BLE001 - told apart below
+        _explain(error)
+
+
+def _explain(error: Exception) -> None:
+    """Errors that we raise on purpose are sentences; anything else is a bug and keeps its traceback."""
+    from providers.errors import InputError, OrchestratorError
+
+    if not isinstance(error, OrchestratorError):
+        raise error
+    click.echo(f"error: {error}", err=True)
+    sys.exit(2 if isinstance(error, InputError) else 3)

@@ -1,0 +1,104 @@
+"""Options that several commands share. Each is one setting of the file; `--set` reaches the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from ..env import Setting
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATHS = {
+    "model": "sweep.models",
+    "prompt_types": "sweep.prompt_types",
+    "tool_success_rate": "sweep.tool_success_rates",
+    "difficulty": "sweep.difficulties",
+    "task_types": "sweep.task_types",
+    "num_instances": "sweep.num_instances",
+    "limit": "sweep.limit",
+    "epochs": "sweep.epochs",
+    "rate_mode": "run.rate_mode",
+    "max_workers": "run.max_workers",
+    "max_retries": "run.max_retries",
+    "attempt_timeout": "run.attempt_timeout_s",
+    "seed": "run.seed",
+    "output_dir": "run.output_dir",
+    "display": "run.display",
+}
+"""Flag to setting."""
+
+_SWEEP = (
+    click.option("--model", multiple=True, help="A model of the file; repeat it or separate with commas."),
+    click.option("--prompt-types", help="Prompt types, separated by commas."),
+    click.option("--tool-success-rate", help="Rates in [0, 1], separated by commas; they run one after another."),
+    click.option("--difficulty", help="Difficulties, separated by commas, or all."),
+    click.option("--task-types", help="Task types, separated by commas, or all."),
+    click.option("--num-instances", type=int, help="Tasks per task type and difficulty."),
+    click.option("--limit", type=int, help="Most tasks taken."),
+    click.option("--epochs", type=int, help="Repetitions of every sample."),
+    click.option("--seed", type=int, help="Of the run's own draws."),
+)
+_RUN = (
+    click.option("--rate-mode", type=click.Choice(["adaptive", "fixed"])),
+    click.option("--max-workers", type=int, help="Most samples in flight per instance."),
+    click.option("--max-retries", type=int, help="Further attempts after the first."),
+    click.option("--attempt-timeout", type=float, help="Seconds for one request."),
+    click.option("--no-stagger", is_flag=True, help="Start all shards at once."),
+    click.option("--display", type=click.Choice(["full", "plain", "none"])),
+    click.option(
+        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file, e.g. run.grace_s=5."
+    ),
+)
+_NEW = (click.option("--output-dir", "-o", type=click.Path(), help="Where run directories are made."),)
+
+
+def config_argument(function: F) -> F:
+    """The sweep file, by position or as --config."""
+    function = click.option("--config", "-c", "config_option", type=click.Path(), help="The sweep file.")(function)
+    return click.argument("config", required=False, type=click.Path())(function)
+
+
+def sweep_options(function: F) -> F:
+    return _all(function, *_SWEEP, *_RUN, *_NEW)
+
+
+def run_options(function: F) -> F:
+    return _all(function, *_RUN)
+
+
+def _all(function: F, *options: Callable[[F], F]) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def chosen_config(config: str | None, config_option: str | None) -> str:
+    if bool(config) == bool(config_option):
+        raise click.UsageError("name one sweep file, e.g. python -m orchestrator run sweep.yaml")
+    return str(config or config_option)
+
+
+def settings_of(options: Mapping[str, Any]) -> list[Setting]:
+    """The flags that were given, as settings."""
+    found = [
+        Setting(path, _value(options[name]), f"--{name.replace('_', '-')}")
+        for name, path in PATHS.items()
+        if options.get(name) not in (None, ())
+    ]
+    if options.get("no_stagger"):
+        found.append(Setting("run.stagger_s", [0], "--no-stagger"))
+    return found + [_set(text) for text in options.get("sets", ())]
+
+
+def _value(given: object) -> object:
+    return ",".join(given) if isinstance(given, tuple) else given
+
+
+def _set(text: str) -> Setting:
+    path, sign, value = text.partition("=")
+    if not sign:
+        raise click.UsageError(f"--set {text}: write KEY=VALUE, e.g. --set run.max_retries=3")
+    return Setting(path.strip(), value, f"--set {path.strip()}")

@@ -1,0 +1,34 @@
+"""`plan`: who would do what; nothing is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import chosen_config, config_argument, settings_of, sweep_options
+
+
+@click.command("plan")
+@config_argument
+@sweep_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def command(config: str | None, config_option: str | None, as_json: bool, **options: Any) -> int:
+    """Print the shards of a sweep: instance, samples, workers, rate and start. Needs no keys and sends nothing."""
+    from ..env import read_environment
+    from ..flow import prepare
+    from ..loading import load_config
+    from ..wiring import no_key
+    from .plan_view import plan_document, print_plan
+
+    loaded = load_config(chosen_config(config, config_option), read_environment(), settings_of(options))
+    prepared = prepare(loaded, no_key)
+    document = plan_document(prepared)
+    prepared.sweep.tasks.close()
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    else:
+        print_plan(document)
+    return 0

@@ -1,0 +1,59 @@
+"""The plan as a document and as a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from sharding.planner import describe
+
+from ..flow import Prepared
+from .tables import print_table
+
+
+def plan_document(prepared: Prepared) -> dict[str, Any]:
+    """Shards in the order of their stages, worker totals per model, and what the results will belong to."""
+    plan = prepared.plan()
+    shards = [row.to_json() for row in describe(plan, prepared.instances)]
+    samples = Counter(dict.fromkeys(prepared.instances, 0))
+    for row in describe(plan, prepared.instances):
+        samples[row.model] += row.samples
+    models = {
+        model: {
+            "instances": len(instances),
+            "workers": None if any(i.workers is None for i in instances) else sum(i.workers or 0 for i in instances),
+            "samples": samples[model],
+        }
+        for model, instances in prepared.instances.items()
+    }
+    return {
+        "samples": len(plan),
+        "stages": len(plan.stages),
+        "rate_mode": prepared.loaded.config.run.rate_mode,
+        "fingerprint": plan.fingerprint,
+        "models": models,
+        "shards": shards,
+    }
+
+
+def print_plan(document: dict[str, Any]) -> None:
+    columns = ("stage", "tool rate", "model", "instance", "samples", "workers", "qps", "start after s")
+    names = ("stage", "tool_success_rate", "model", "instance", "samples", "workers", "qps", "start_after_s")
+    print_table("Plan", columns, [[_shown(name, row[name]) for name in names] for row in document["shards"]])
+    click.echo()
+    totals = [
+        [model, m["instances"], _shown("workers", m["workers"]), m["samples"]]
+        for model, m in document["models"].items()
+    ]
+    print_table("Models", ("model", "instances", "workers in all", "samples"), totals)
+    click.echo(
+        f"\n{document['samples']} samples in {document['stages']} stage(s), {document['rate_mode']} rate mode; nothing was sent"
+    )
+
+
+def _shown(name: str, value: Any) -> Any:
+    if value is None:
+        return "auto" if name == "workers" else "no ceiling"
+    return value

@@ -1,0 +1,35 @@
+"""`resume`: go on with a run where it stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import run_options, settings_of
+
+
+@click.command("resume")
+@click.argument("run_directory", type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "--config",
+    "-c",
+    type=click.Path(),
+    help="Another file, e.g. with other keys; results must not depend on the change.",
+)
+@run_options
+def command(run_directory: str, config: str | None, **options: Any) -> int:
+    """Run the samples of RUN_DIRECTORY that have no final record yet. Nothing is run twice."""
+    from pathlib import Path
+
+    from ..api import stored_config
+    from ..directory import RunDirectory
+    from ..env import read_environment
+    from ..flow import prepare
+    from ..loading import load_config
+    from .carry import carry
+
+    environment, flags = read_environment(), settings_of(options)
+    directory = RunDirectory(Path(run_directory))
+    loaded = load_config(config, environment, flags) if config else stored_config(directory, environment, flags)
+    return carry(prepare(loaded, environment.key), directory, environment)

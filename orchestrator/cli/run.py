@@ -1,0 +1,28 @@
+"""`run`: a new run of a sweep file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import chosen_config, config_argument, settings_of, sweep_options
+
+
+@click.command("run")
+@config_argument
+@sweep_options
+def command(config: str | None, config_option: str | None, **options: Any) -> int:
+    """Run the sweep of a file and print its summary.
+
+    Results are in RUN/results: Parquet parts or results.jsonl.
+    """
+    from ..env import read_environment
+    from ..flow import create, prepare
+    from ..loading import load_config
+    from .carry import carry
+
+    environment = read_environment()
+    loaded = load_config(chosen_config(config, config_option), environment, settings_of(options))
+    prepared = prepare(loaded, environment.key)
+    return carry(prepared, create(prepared), environment)

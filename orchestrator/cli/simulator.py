@@ -1,0 +1,27 @@
+"""`simulator`: a file's simulated providers on their own, for other programs to talk to."""
+
+from __future__ import annotations
+
+import click
+
+from .options import chosen_config, config_argument
+
+
+@click.command("simulator")
+@config_argument
+@click.option("--port", type=int, default=0, help="Of the first simulator; 0 takes a free one.")
+@click.option(
+    "--log", type=click.Path(dir_okay=False), help="What was answered and whether it was right, one JSON line each."
+)
+def command(config: str | None, config_option: str | None, port: int, log: str | None) -> int:
+    """Serve every `type: simulator` provider of a file on loopback until Ctrl-C, and say how to reach it.
+
+    A key is the value of the environment variable of its name, or else the name itself; deployments take SIMULATOR_KEY.
+    """
+    from ..env import read_environment
+    from ..loading import load_config
+    from ..loop import run_loop
+    from ..simulation import serve_until_interrupted
+
+    loaded = load_config(chosen_config(config, config_option), read_environment())
+    return run_loop(serve_until_interrupted(loaded, read_environment(), port, log))

@@ -1,0 +1,29 @@
+"""`status`: how far a run is, from its files alone."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("status")
+@click.argument("run_directory", type=click.Path(exists=True, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def command(run_directory: str, as_json: bool) -> int:
+    """Say how far the run in RUN_DIRECTORY is: records by outcome and instance, how it ended, what is missing."""
+    import orjson
+
+    from ..status import status_of
+    from .tables import print_table
+
+    status = status_of(run_directory)
+    if as_json:
+        click.echo(orjson.dumps(status, option=orjson.OPT_INDENT_2).decode())
+        return 0
+    click.echo(
+        f"{status['final']} of {status['total']} samples have a final record; {status['in_journal']} are still in the journal"
+    )
+    print_table("", ("outcome", "samples"), list(status["outcomes"].items()))
+    print_table("", ("instance", "records"), list(status["instances"].items()))
+    for execution in status["executions"]:
+        click.echo(f"ended with {execution['exit_code']}: {execution['reason']}")
+    return 0

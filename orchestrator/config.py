@@ -1,0 +1,155 @@
+"""The user's file as values: every setting, its default, its unit and its reason. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from providers.pricing import Price
+
+
+def _listed(value: object) -> object:
+    """A comma-separated text or a single value where a list is wanted."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [value] if isinstance(value, int | float) else value
+
+
+def _all_or_listed(value: object) -> object:
+    return None if value == "all" else _listed(value)
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+NamesOrAll = Annotated[tuple[str, ...] | None, BeforeValidator(_all_or_listed)]
+Rates = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(_listed)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RouteConfig(Section):
+    """One way to a model: a provider, and which of its deployments or keys."""
+
+    provider: str
+    deployments: Names = ()
+    keys: Names = ()
+
+
+class ModelConfig(Section):
+    """A model of the sweep: one route spelt out here, or several under `routes`."""
+
+    provider: str | None = None
+    deployments: Names = ()
+    keys: Names = ()
+    routes: tuple[RouteConfig, ...] = ()
+    profile: str | None = None
+    """Row of the profile table; by default that of the provider's kind."""
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    """Samples in flight per instance; wins over the profile and is not multiplied."""
+    qps: Annotated[float, Field(gt=0)] | None = None
+    """Requests per second and instance in fixed mode."""
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_route(self) -> ModelConfig:
+        if bool(self.provider) == bool(self.routes):
+            raise ValueError("give either `provider` or `routes`")
+        return self
+
+    def all_routes(self) -> tuple[RouteConfig, ...]:
+        if self.provider is None:
+            return self.routes
+        return (RouteConfig(provider=self.provider, deployments=self.deployments, keys=self.keys),)
+
+
+class TaskFileConfig(Section):
+    path: str
+    """A file or a glob, relative to the configuration file."""
+    fields: dict[str, str] = {}
+    """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system."""
+    scorer: str | dict[str, Any] | None = None
+    reader: str | None = None
+    """`module:function` for formats of your own."""
+
+
+class SweepConfig(Section):
+    models: Names = ()
+    """Which of `models` take part; empty: all."""
+    prompt_types: Names = ("baseline",)
+    tool_success_rates: Rates = (1.0,)
+    difficulties: NamesOrAll = None
+    task_types: NamesOrAll = None
+    num_instances: Annotated[int, Field(ge=1)] | None = None
+    """Tasks per task type and difficulty; the first ones of the file."""
+    epochs: Annotated[int, Field(ge=1)] = 1
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Most tasks taken."""
+
+
+class GenerationConfig(Section):
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    stream: bool = False
+    seed: int | None = None
+    """Sent plus the epoch; None sends no seed."""
+    extra_body: dict[str, Any] | None = None
+
+
+class RunConfig(Section):
+    rate_mode: Literal["adaptive", "fixed"] = "adaptive"
+    storage_format: Literal["parquet", "json"] = "parquet"
+    stagger_s: Annotated[tuple[Seconds, ...], BeforeValidator(_listed), Field(min_length=1)] = (0, 30, 20)
+    """Start of each shard after the shard before; a shorter list repeats its last value; [0] starts all at once."""
+    output_dir: str = "runs"
+    seed: int = 0
+    solver: str = "single_turn"
+    scorer: str | dict[str, Any] = "includes"
+    """For task files that name none."""
+    max_workers: Annotated[int, Field(ge=1)] | None = None
+    """Most samples in flight per instance, whatever the profile says."""
+    max_retries: Annotated[int, Field(ge=0)] = 5
+    attempt_timeout_s: Annotated[float, Field(gt=0)] = 300
+    sample_timeout_s: Annotated[float, Field(gt=0)] = 1800
+    grace_s: Seconds = 30
+    """How long a draining run waits for what is in flight."""
+    max_user_errors: Annotated[int, Field(ge=1)] = 1
+    """Exceptions of your own solver or scorer after which the run drains."""
+    display: Literal["full", "plain", "none"] | None = None
+    """None: full on a terminal, plain elsewhere."""
+    debug_log: bool = False
+    debug_process_num: Annotated[int, Field(ge=1)] | None = None
+    """Log the n-th shard alone, counted from 1."""
+
+
+class PromptConfig(Section):
+    system: str | None = None
+    user: str | None = None
+
+
+class Config(Section):
+    providers: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    """Validated by the provider's own settings class."""
+    models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
+    tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]
+    prompts: dict[str, str | PromptConfig] = {}
+    """Prompt types of your own: a YAML file, or the text itself."""
+    prices: dict[str, Price] = {}
+    """US dollars per million tokens, by model; wins over the list that ships with genai-prices."""
+    sweep: SweepConfig = SweepConfig()
+    generation: GenerationConfig = GenerationConfig()
+    run: RunConfig = RunConfig()
+
+    @model_validator(mode="after")
+    def _refers_to_what_exists(self) -> Config:
+        for name, model in self.models.items():
+            for route in model.all_routes():
+                if route.provider not in self.providers:
+                    raise ValueError(
+                        f"models.{name} names the provider {route.provider!r}, which is not under `providers`"
+                    )
+        return self
+
+    def swept_models(self) -> tuple[str, ...]:
+        return self.sweep.models or tuple(self.models)

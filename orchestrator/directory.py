@@ -1,0 +1,96 @@
+"""A run directory: what lies where, and the manifest that says which configuration its results belong to.
+
+manifest.json        the merged configuration (names of variables, never keys) and its fingerprint, part by part
+executions.jsonl     one line per run or resume: when, how it ended
+journal/             records on their way, and those that are not final
+results/             part-*.parquet or results.jsonl; unresolved.*
+decisions.jsonl      what the run decided and why
+summary.json         the table that was printed
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from providers.errors import InputError, StorageError
+from providers.messages import JSON
+from runners.durable import replace_file
+from runners.sinks.sink import StorageFormat
+
+DISTRIBUTION = "llm-batch-orchestrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    run_id: str
+    raw: Mapping[str, Any]
+    base: str
+    storage_format: StorageFormat
+    total: int
+    fingerprint: str
+    parts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    path: Path
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal"
+
+    @property
+    def decisions(self) -> Path:
+        return self.path / "decisions.jsonl"
+
+    def simulator_log(self, provider: str) -> Path:
+        return self.path / f"simulator-{provider}.jsonl"
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        document = {"version": version(DISTRIBUTION), "created_at": datetime.now(UTC).isoformat(), "manifest": manifest}
+        replace_file(self.path / "manifest.json", lambda file: file.write(orjson.dumps(document, option=_PRETTY)))
+
+    def read_manifest(self) -> Manifest:
+        try:
+            document = orjson.loads((self.path / "manifest.json").read_bytes())
+        except OSError as error:
+            raise InputError(f"{self.path} is not a run directory: it has no manifest.json that can be read") from error
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"{self.path}/manifest.json is damaged: {error}") from error
+        return Manifest(**document["manifest"])
+
+    def write_summary(self, rows: Sequence[Mapping[str, JSON]]) -> None:
+        replace_file(self.path / "summary.json", lambda file: file.write(orjson.dumps(rows, option=_PRETTY)))
+
+    def note_execution(self, line: Mapping[str, JSON]) -> None:
+        with (self.path / "executions.jsonl").open("ab") as file:
+            file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+    def executions(self) -> list[dict[str, Any]]:
+        path = self.path / "executions.jsonl"
+        return [orjson.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+_PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+
+
+def new_directory(output_dir: Path) -> RunDirectory:
+    """`output_dir/20261121-093000-3f9a`: sorted by time, never taken twice."""
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    try:
+        (output_dir / name).mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the run directory {output_dir / name}: {error.strerror}") from error
+    return RunDirectory(output_dir / name)

@@ -1,0 +1,79 @@
+"""How an execution ended: the exit code, the reason in one line, and what a resume would find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from providers.messages import JSON
+from runners.bitmap import Bitmap
+from runners.dispatch import NoUsableInstance
+from runners.monitor import RunStatistics
+from runners.shutdown import Shutdown
+
+from .directory import Manifest
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    DONE_WITH_FAILURES = 1
+    USAGE = 2
+    STOPPED = 3
+    NO_INSTANCE = 4
+    INTERRUPTED = 130
+
+
+INTERRUPTED = "interrupted"
+"""The reason that a signal gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    exit_code: ExitCode
+    reason: str
+    total: int
+    final: int
+    """Samples with a record that stands, over all executions."""
+    statistics: RunStatistics
+    possibly_billed_twice: int = 0
+    damaged: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        return self.final == self.total
+
+    def as_row(self) -> Mapping[str, JSON]:
+        return {
+            "exit_code": int(self.exit_code),
+            "reason": self.reason,
+            "final": self.final,
+            "total": self.total,
+            "possibly_billed_twice": self.possibly_billed_twice,
+            "damaged_lines": self.damaged,
+        }
+
+
+def ending_of(
+    manifest: Manifest, done: Bitmap, statistics: RunStatistics, shutdown: Shutdown, lost: Sequence[NoUsableInstance]
+) -> Ending:
+    code, reason = _judge(manifest.total - done.count, statistics, shutdown, lost)
+    return Ending(code, reason, manifest.total, done.count, statistics)
+
+
+def _judge(
+    open_: int, statistics: RunStatistics, shutdown: Shutdown, lost: Sequence[NoUsableInstance]
+) -> tuple[ExitCode, str]:
+    if open_ == 0:
+        return ExitCode.DONE, "every sample has its record"
+    if lost:
+        return ExitCode.NO_INSTANCE, "; ".join(str(one) for one in lost)
+    if shutdown.reason == INTERRUPTED:
+        return ExitCode.INTERRUPTED, "interrupted"
+    if shutdown.draining.is_set():
+        return ExitCode.STOPPED, shutdown.reason
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in statistics.outcomes.items() if outcome not in _FINE)
+    return ExitCode.DONE_WITH_FAILURES, f"done; {open_} samples have no final outcome ({counted})"
+
+
+_FINE = {"ok", "model_failure"}

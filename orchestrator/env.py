@@ -1,0 +1,76 @@
+"""The environment, read in one place: variables win over `.env`; secrets are looked up by the name that the file gives."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from providers.credentials import ApiKey
+from providers.errors import InputError
+
+PREFIX = "ORCHESTRATOR_"
+"""`ORCHESTRATOR_RUN__MAX_RETRIES=3` sets `run.max_retries`."""
+
+ALIASES = {
+    "RATE_MODE": "run.rate_mode",
+    "STORAGE_FORMAT": "run.storage_format",
+    "DEBUG_LOG": "run.debug_log",
+    "DEBUG_PROCESS_NUM": "run.debug_process_num",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value that wins over the file: a dotted path, the text of a YAML value, and where it was said."""
+
+    path: str
+    value: object
+    """Text is read as YAML; anything else is taken as it is."""
+    source: str
+
+
+class Environment:
+    """Variables by name. Its repr shows none of them."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def key(self, name: str) -> ApiKey:
+        """The API key in variable `name`. Raises InputError where it is missing or empty."""
+        secret = self._variables.get(name, "").strip()
+        if not secret:
+            raise InputError(f"the environment variable {name} is not set; export it or write it into .env")
+        return ApiKey(name, secret)
+
+    def key_or(self, name: str, otherwise: str) -> ApiKey:
+        return ApiKey(name, self._variables.get(name, "").strip() or otherwise)
+
+    def settings(self) -> list[Setting]:
+        """What the environment says about the configuration, most general first."""
+        aliased = [
+            Setting(path, self._variables[name], name) for name, path in ALIASES.items() if name in self._variables
+        ]
+        prefixed = [
+            Setting(name.removeprefix(PREFIX).lower().replace("__", "."), value, name)
+            for name, value in sorted(self._variables.items())
+            if name.startswith(PREFIX)
+        ]
+        return aliased + prefixed
+
+
+def read_environment(dotenv: Path = Path(".env")) -> Environment:
+    """The process environment over `.env`."""
+    beside = {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
+    return Environment({**beside, **os.environ})
+
+
+def dotenv_warning(dotenv: Path = Path(".env")) -> str | None:
+    """A sentence where `.env` can be read by other people of this machine."""
+    if dotenv.exists() and os.name == "posix" and stat.S_IMODE(dotenv.stat().st_mode) & 0o077:
+        return f"{dotenv} can be read by others; run: chmod 600 {dotenv}"
+    return None

@@ -1,0 +1,176 @@
+"""From a person's file to a Config: file < .env < environment < flags, and one sentence where something is wrong."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from providers.errors import InputError
+from providers.registry import adapter_type
+from providers.suggestion import suggestion
+
+from .config import Config
+from .env import Environment, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    config: Config
+    raw: Mapping[str, Any]
+    """As merged, before defaults: what the manifest keeps. Holds names of variables, never keys."""
+    base: Path
+    """The folder that relative paths in the file start from."""
+    providers: Mapping[str, BaseModel]
+    """Each provider's settings, validated by its own class."""
+
+
+ConfigSource = str | Path | Mapping[str, Any]
+
+
+def load_config(
+    source: ConfigSource, environment: Environment, flags: Sequence[Setting] = (), *, base: Path | None = None
+) -> LoadedConfig:
+    """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key."""
+    raw, folder, name = _read(source)
+    settings = [*environment.settings(), *flags]
+    for setting in settings:
+        _apply(raw, setting)
+    said_by = {setting.path: setting.source for setting in settings}
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(_sentence(error, name, said_by, raw)) from error
+    _check_models(config, name)
+    return LoadedConfig(config, raw, base or folder, provider_settings(config, name))
+
+
+def provider_settings(config: Config, name: str) -> dict[str, BaseModel]:
+    """Each entry of `providers` through its adapter's own settings class."""
+    found = {}
+    for key, entry in config.providers.items():
+        kind = entry.get("type")
+        if not isinstance(kind, str):
+            raise InputError(f"{name}: providers.{key}.type is missing; say azure, gateway, openai or simulator")
+        try:
+            found[key] = adapter_type(kind).settings.model_validate(entry)
+        except ValidationError as error:
+            raise InputError(_sentence(error, name, {}, entry, prefix=f"providers.{key}.")) from error
+    return found
+
+
+def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
+    if isinstance(source, Mapping):
+        return copy.deepcopy(dict(source)), Path.cwd(), "the configuration"
+    path = Path(source)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {_yaml_place(error)}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path} must hold a mapping with providers, models, tasks and sweep")
+    return raw, path.resolve().parent, str(path)
+
+
+def _yaml_place(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "cannot be read"
+    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+
+
+def _apply(raw: dict[str, Any], setting: Setting) -> None:
+    """Put one dotted setting into the nested mapping."""
+    *parents, last = setting.path.split(".")
+    place = raw
+    for part in parents:
+        below = place.setdefault(part, {})
+        if not isinstance(below, dict):
+            raise InputError(f"{setting.source}: {setting.path} goes through {part}, which is not a mapping")
+        place = below
+    place[last] = _value(setting)
+
+
+def _value(setting: Setting) -> object:
+    if not isinstance(setting.value, str):
+        return setting.value
+    try:
+        return yaml.safe_load(setting.value)
+    except yaml.YAMLError as error:
+        raise InputError(f"{setting.source}: {setting.value!r} is not a YAML value: {_yaml_place(error)}") from error
+
+
+def _check_models(config: Config, name: str) -> None:
+    for model in config.sweep.models:
+        if model not in config.models:
+            raise InputError(f"{name}: no model {model!r}; {suggestion(model, config.models)}")
+
+
+def _sentence(
+    error: ValidationError, name: str, said_by: Mapping[str, str], raw: Mapping[str, Any], prefix: str = ""
+) -> str:
+    """The first problem in words; the others counted."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    key = ".".join(str(part) for part in _keys(first["loc"], raw))
+    said = f" (from {said_by[key]})" if key in said_by else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{name}: {prefix}{key}{said}: {_reason(first, error)}{more}".replace(": : ", ": ")
+
+
+def _keys(place: Iterable[int | str], raw: Any) -> Iterable[int | str]:
+    """The part of an error's place that stands in the person's file; what follows names our types."""
+    for part in place:
+        yield part
+        if (isinstance(raw, Mapping) and part in raw) or (
+            isinstance(raw, Sequence) and isinstance(part, int) and part < len(raw)
+        ):
+            raw = raw[part]
+        else:
+            return
+
+
+def _reason(problem: Any, error: ValidationError) -> str:
+    if problem["type"] == "extra_forbidden":
+        *parents, last = problem["loc"]
+        return f"unknown key; {suggestion(str(last), _known_keys(error.title, parents))}"
+    if problem["type"] == "missing":
+        return "is missing"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    return f"{str(problem['msg'])[0].lower()}{str(problem['msg'])[1:]}, not {problem['input']!r}"
+
+
+def _known_keys(title: str, parents: Sequence[int | str]) -> list[str]:
+    """Fields of the model at `parents`."""
+    kinds = {kind.__name__: kind for kind in _models(BaseModel)}
+    kind: type[BaseModel] | None = kinds.get(title)
+    for part in parents:
+        if kind is not None and part in kind.model_fields:
+            kind = _model_within(kind.model_fields[str(part)].annotation)
+    return list(kind.model_fields) if kind else []
+
+
+def _models(kind: type[BaseModel]) -> Iterable[type[BaseModel]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _models(below)
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    """The model inside `dict[str, M]`, `tuple[M, ...]` or `M | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_within(inner)
+        if found is not None:
+            return found
+    return None

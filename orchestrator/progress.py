@@ -1,0 +1,113 @@
+"""The live display: a table with a line per instance on a terminal, plain lines elsewhere. It reads the monitor and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from runners.monitor import InstanceStatistics, Monitor, RunStatistics
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+FULL_EVERY_S = 0.25
+PLAIN_EVERY_S = 5.0
+
+
+@contextmanager
+def shown(monitor: Monitor, display: str | None) -> Iterator[None]:
+    """Show `monitor` while the block runs: full, plain or none; None chooses by the terminal."""
+    chosen = display or ("full" if sys.stderr.isatty() else "plain")
+    if chosen == "none":
+        yield
+    elif chosen == "plain":
+        with _ticking(lambda: _say(plain_line(monitor.statistics())), PLAIN_EVERY_S):
+            yield
+    else:
+        with _live(monitor):
+            yield
+
+
+def plain_line(now: RunStatistics) -> str:
+    """One line: progress, rate, what is left, what is wrong."""
+    parts = [
+        f"{now.done}/{now.total}",
+        f"{now.samples_per_s:.1f}/s",
+        f"{sum(i.in_flight for i in now.instances)} in flight",
+    ]
+    if now.samples_per_s > 0 and now.done < now.total:
+        parts.append(f"{_clock((now.total - now.done) / now.samples_per_s)} left")
+    parts += [f"{count} {outcome}" for outcome, count in sorted(now.outcomes.items()) if outcome != "ok"]
+    throttled = sum(i.throttled for i in now.instances)
+    parts += [f"{throttled} throttled"] if throttled else []
+    parts += [f"{i.instance} {i.state}" for i in now.instances if i.state not in {"healthy", "throttled"}]
+    parts += [client_bound(now)] if now.is_client_bound else []
+    return " · ".join(parts)
+
+
+def client_bound(now: RunStatistics) -> str:
+    """Why latencies measured now say less about the server."""
+    return f"client-bound (loop {1000 * now.lag_s:.0f} ms late, {100 * now.cpu_share:.0f} % of a core)"
+
+
+@contextmanager
+def _live(monitor: Monitor) -> Iterator[None]:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    live = Live(_table(monitor.statistics()), console=console, auto_refresh=False, transient=True)
+    with live, _ticking(lambda: live.update(_table(monitor.statistics()), refresh=True), FULL_EVERY_S):
+        yield
+
+
+@contextmanager
+def _ticking(show: Callable[[], object], every_s: float) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    handle: asyncio.TimerHandle | None = None
+
+    def tick() -> None:
+        nonlocal handle
+        show()
+        handle = loop.call_later(every_s, tick)
+
+    handle = loop.call_later(every_s, tick)
+    try:
+        yield
+    finally:
+        handle.cancel()
+
+
+def _table(now: RunStatistics) -> Group:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("instance", no_wrap=True)
+    for name in ("state", "in flight", "done", "throttled", "failed", "tokens", "mean s"):
+        table.add_column(name, justify="left" if name == "state" else "right")
+    for one in now.instances:
+        table.add_row(*(Text(cell) for cell in _cells(one)))
+    return Group(table, ProgressBar(total=max(now.total, 1), completed=now.done, width=60), Text(plain_line(now)))
+
+
+def _cells(one: InstanceStatistics) -> list[str]:
+    latency = "" if one.mean_latency_s is None else f"{one.mean_latency_s:.2f}"
+    counts = [str(n) for n in (one.in_flight, one.succeeded, one.throttled, one.failed)]
+    return [one.instance, one.state, *counts, f"{one.tokens:,}", latency]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

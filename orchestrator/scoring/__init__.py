@@ -1,0 +1,1 @@
+"""Scorers: what an answer is worth. `async (sample, answer, model) -> Score`."""

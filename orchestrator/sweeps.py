@@ -1,0 +1,66 @@
+"""The sweep of a configuration: its task files read, its axes laid out, and what its results belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+
+from providers.errors import InputError
+from sharding.prompts import load_prompt_types
+from sharding.sources import SourceSpec, TaskPool, open_tasks
+from sharding.sweep import Sweep, SweepSpec
+
+from .config import Config, PromptConfig, TaskFileConfig
+from .loading import LoadedConfig
+from .scoring.registry import spelt_out
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSweep:
+    tasks: TaskPool
+    sweep: Sweep
+
+
+def open_sweep(loaded: LoadedConfig) -> OpenSweep:
+    """Read the task files and lay out the sweep. Raises InputError naming file and row."""
+    config, axes = loaded.config, loaded.config.sweep
+    tasks = open_tasks([spec for entry in config.tasks for spec in _sources(entry, loaded)])
+    prompts = {name: _prompt(given, loaded.base) for name, given in config.prompts.items()}
+    spec = SweepSpec(
+        models=config.swept_models(),
+        prompt_types=axes.prompt_types,
+        tool_success_rates=axes.tool_success_rates,
+        difficulties=axes.difficulties,
+        task_types=axes.task_types,
+        num_instances=axes.num_instances,
+        epochs=axes.epochs,
+        limit=axes.limit,
+        seed=config.run.seed,
+    )
+    return OpenSweep(tasks, Sweep(spec, tasks, load_prompt_types(axes.prompt_types, prompts)))
+
+
+def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:
+    scorer = spelt_out(entry.scorer or loaded.config.run.scorer)
+    pattern = str(loaded.base / entry.path)
+    paths = sorted(glob(pattern, recursive=True)) if has_magic(pattern) else [pattern]  # noqa: PTH207 - also absolute patterns
+    if not paths:
+        raise InputError(f"tasks: no file matches {entry.path} under {loaded.base}")
+    return [SourceSpec(Path(path), entry.fields, scorer, entry.reader) for path in paths]
+
+
+def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, str]:
+    if isinstance(given, str):
+        return base / given
+    return {name: text for name, text in given if text is not None}
+
+
+def method_parts(config: Config) -> dict[str, str]:
+    """What results belong to beside the sweep itself: how answers are generated, solved and scored."""
+    return {
+        "generation": config.generation.model_dump_json(),
+        "solver": config.run.solver,
+        "scorers": ", ".join(spelt_out(entry.scorer or config.run.scorer) for entry in config.tasks),
+    }

@@ -1,0 +1,26 @@
+"""A person's own functions, named as `module:function` in the file."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from providers.errors import InputError
+
+
+def load_function(name: str, purpose: str) -> Any:
+    """Import `module:function`; the current folder counts as importable. Raises InputError in one sentence."""
+    module_name, _, function_name = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(f"cannot import {module_name} for the {purpose} {name}: {error}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise InputError(f"{module_name} has no function {function_name} for the {purpose} {name}")
+    return function

@@ -1,0 +1,218 @@
+"""Where configuration becomes live objects: providers and instances, limiters and the method of a run.
+
+Nothing else turns one into the other, and nothing here sends a request.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from providers.credentials import ApiKey
+from providers.errors import InputError
+from providers.instance import Instance
+from providers.messages import Usage
+from providers.pricing import price_usd
+from providers.provider import Adapter, RouteSpec
+from providers.registry import Surroundings, adapter_type
+from providers.simulator.settings import SimulatorSettings
+from providers.tokens import TokenEstimator
+from runners.answer import Scorer, Solver, guard_solver
+from runners.client import Deadlines, Exchange, Generation
+from runners.decisions import Decide
+from runners.dispatch import Dispatcher, Station
+from runners.limits.adaptive.safe import SafeState
+from runners.limits.fixed import FixedLimiter
+from runners.limits.gated import AdaptiveLimiter
+from runners.limits.permit import Limiter
+from runners.retry import RetryLimits
+from runners.solvers import SOLVERS
+from runners.worker import Method
+from sharding.plan import Sample
+from sharding.profiles import Profile, Staffing, find_profile, staff
+
+from .config import Config, ModelConfig
+from .env import Environment
+from .loading import LoadedConfig
+from .scoring.registry import build_scorer, spelt_out
+from .simulation import Assignment, key_names, simulator_process
+from .sweeps import OpenSweep
+from .user_code import load_function
+
+DEFAULT_PROFILES = {"azure": "azure-open", "gateway": "gateway-open", "openai": "openai", "simulator": "azure-open"}
+
+
+# ------------------------------------------------------------------ providers and instances
+@asynccontextmanager
+async def open_providers(
+    loaded: LoadedConfig, environment: Environment, simulator_log: Callable[[str], Path | None]
+) -> AsyncIterator[dict[str, Adapter]]:
+    """Every provider that the swept models use, with its keys; simulators are started first."""
+    async with AsyncExitStack() as stack:
+        adapters = {}
+        for name in used_providers(loaded.config):
+            settings = loaded.providers[name]
+            surroundings = Surroundings(key=environment.key)
+            if isinstance(settings, SimulatorSettings):
+                keys = simulator_keys(settings, environment)
+                assignment = Assignment(
+                    loaded.raw,
+                    str(loaded.base),
+                    name,
+                    {k: v.secret for k, v in keys.items()},
+                    _text(simulator_log(name)),
+                )
+                url = await stack.enter_async_context(simulator_process(assignment))
+                surroundings = Surroundings(key=keys.__getitem__, simulator_url=url)
+            adapters[name] = open_adapter(loaded, name, surroundings)
+            stack.push_async_callback(adapters[name].aclose)
+        yield adapters
+
+
+def offline_adapters(loaded: LoadedConfig, key: Callable[[str], ApiKey]) -> dict[str, Adapter]:
+    """The same providers before any server is started: enough to plan, not to send."""
+    found = {}
+    for name in used_providers(loaded.config):
+        simulated = isinstance(loaded.providers[name], SimulatorSettings)
+        surroundings = Surroundings(key=no_key if simulated else key, simulator_url="http://127.0.0.1:9")
+        found[name] = open_adapter(loaded, name, surroundings)
+    return found
+
+
+def no_key(name: str) -> ApiKey:
+    """What planning needs of a key: its name."""
+    return ApiKey(name, "")
+
+
+def open_adapter(loaded: LoadedConfig, name: str, surroundings: Surroundings) -> Adapter:
+    kind = str(loaded.config.providers[name]["type"])
+    return adapter_type(kind).open(name, loaded.providers[name], surroundings)
+
+
+def used_providers(config: Config) -> list[str]:
+    routes = (route for model in config.swept_models() for route in config.models[model].all_routes())
+    return list(dict.fromkeys(route.provider for route in routes))
+
+
+def simulator_keys(settings: SimulatorSettings, environment: Environment) -> dict[str, ApiKey]:
+    """A simulator's secrets: the environment's where a variable has the key's name, else new ones for this process."""
+    return {name: environment.key_or(name, otherwise=f"sk-sim-{secrets.token_hex(16)}") for name in key_names(settings)}
+
+
+def instances_of(loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> dict[str, list[Instance]]:
+    """Every swept model's instances over all its routes, with workers and rates."""
+    config = loaded.config
+    found = {name: _model_instances(name, config, adapters) for name in config.swept_models()}
+    names = [instance.name for instances in found.values() for instance in instances]
+    if len(names) != len(set(names)):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"models: the instance {twice} is named by two routes; name each deployment and key once")
+    return found
+
+
+def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter]) -> list[Instance]:
+    model = config.models[name]
+    staffing = Staffing(
+        rate_mode=config.run.rate_mode,
+        prompt_types=len(config.sweep.prompt_types),
+        max_workers=config.run.max_workers,
+        workers=model.workers,
+        qps=model.qps,
+    )
+    return [
+        staff(instance, _profile(name, model, config.providers[route.provider]["type"], bool(route.keys)), staffing)
+        for route in model.all_routes()
+        for instance in adapters[route.provider].instances(name, RouteSpec(route.deployments, route.keys))
+    ]
+
+
+def _profile(name: str, model: ModelConfig, kind: str, by_keys: bool) -> Profile:
+    try:
+        return find_profile(model.profile or ("gateway-open" if by_keys else DEFAULT_PROFILES.get(kind, "openai")))
+    except InputError as error:
+        raise InputError(f"models.{name}.profile: {error}") from error
+
+
+# ------------------------------------------------------------------ the run
+def dispatchers_of(
+    instances: Mapping[str, Sequence[Instance]], adapters: Mapping[str, Adapter], mode: str, decide: Decide
+) -> dict[str, Dispatcher]:
+    """One dispatcher per model; instances of one limiter group share a limiter."""
+    limiters: dict[str, Limiter] = {}
+    dispatchers = {}
+    for model, its in instances.items():
+        for instance in its:
+            if instance.limiter_group not in limiters:
+                limiters[instance.limiter_group] = _limiter(instance, mode)
+        stations = [Station(one, adapters[one.provider], limiters[one.limiter_group]) for one in its]
+        dispatchers[model] = Dispatcher(model, stations, decide)
+    return dispatchers
+
+
+def _limiter(instance: Instance, mode: str) -> Limiter:
+    if mode == "fixed":
+        return FixedLimiter(workers=instance.workers or UNBOUNDED_WORKERS, qps=instance.qps)
+    return AdaptiveLimiter(SafeState(most=instance.workers))
+
+
+UNBOUNDED_WORKERS = 1_000
+"""`workers: auto` in fixed mode: the rate is the bound."""
+
+
+def exchange_of(
+    config: Config, dispatchers: Mapping[str, Dispatcher], on_first_send: Callable[[int], None]
+) -> Exchange:
+    generation, run = config.generation, config.run
+    return Exchange(
+        dispatchers=dispatchers,
+        estimators={model: TokenEstimator() for model in dispatchers},
+        generation=Generation(
+            generation.temperature, generation.max_tokens, generation.stream, generation.seed, generation.extra_body
+        ),
+        deadlines=Deadlines(run.attempt_timeout_s, run.sample_timeout_s),
+        retries=RetryLimits(run.max_retries),
+        on_first_send=on_first_send,
+    )
+
+
+def method_of(
+    loaded: LoadedConfig, run_id: str, open_: OpenSweep, solver: Solver | None, scorer: Scorer | None
+) -> Method:
+    """How samples are solved, scored and priced. `solver` and `scorer` from Python win over the file's names."""
+    chosen = guard_solver(solver, "your solver") if solver else _solver(loaded.config.run.solver)
+    scorers: dict[str, Scorer] = {}
+
+    def scorer_of(sample: Sample) -> Scorer:
+        if scorer is not None:
+            return scorer
+        name = open_.tasks.scorer(open_.sweep.row(sample.ordinal)) or spelt_out(loaded.config.run.scorer)
+        if name not in scorers:
+            scorers[name] = build_scorer(name)
+        return scorers[name]
+
+    return Method(run_id, chosen, scorer_of, partial(_price, loaded.config, _provider_kinds(loaded.config)))
+
+
+def _solver(name: str) -> Solver:
+    if name in SOLVERS:
+        return SOLVERS[name]
+    if ":" in name:
+        return guard_solver(load_function(name, "solver"), f"the solver {name}")
+    raise InputError(f"run.solver: no solver {name!r}; known: {', '.join(SOLVERS)}, or module:function")
+
+
+def _provider_kinds(config: Config) -> dict[str, str]:
+    return {
+        name: str(config.providers[model.all_routes()[0].provider]["type"]) for name, model in config.models.items()
+    }
+
+
+def _price(config: Config, kinds: Mapping[str, str], model: str, usage: Usage) -> float | None:
+    return price_usd(model, kinds[model], usage, config.prices)
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path.absolute()) if path else None

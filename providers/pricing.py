@@ -1,0 +1,87 @@
+"""What an answer cost: a person's own prices first, else the price list that ships with genai-prices. Nothing is downloaded.
+
+The list is imported on first use (0.2 s) and read once per model: a record's cost is then three multiplications. Prices that change
+during a run keep the value of its first record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .messages import Usage
+
+_PRICED_AS: Mapping[str, str | None] = {
+    "azure": "azure",
+    "openai": "openai",  # a server of one's own serves models that OpenAI does not sell: no price is right, not theirs
+    "gateway": None,  # resells everybody's models: priced by the model's name
+}
+
+
+class Price(BaseModel):
+    """One row of `prices:` in the user's file, in US dollars per million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input_per_million: float = Field(ge=0)
+    output_per_million: float = Field(ge=0)
+    cached_per_million: float | None = Field(default=None, ge=0)
+    """Input that was read from the provider's cache; as other input where it is not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """US dollars per token."""
+
+    input: float
+    output: float
+    cached: float
+
+    def cost(self, usage: Usage) -> float:
+        cached = min(usage.cached_tokens, usage.input_tokens)
+        fresh = usage.input_tokens - cached
+        return fresh * self.input + cached * self.cached + usage.output_tokens * self.output
+
+
+def price_usd(model: str, provider_type: str, usage: Usage, prices: Mapping[str, Price] | None = None) -> float | None:
+    """Price one answer in US dollars; None where nobody knows what the model costs (a simulator, a server of one's own)."""
+    price = prices.get(model) if prices else None
+    rates = _listed_rates(model, provider_type) if price is None else _rates_of(price)
+    return None if rates is None else rates.cost(usage)
+
+
+@cache
+def _rates_of(price: Price) -> _Rates:
+    cached = price.input_per_million if price.cached_per_million is None else price.cached_per_million
+    return _Rates(price.input_per_million / 1e6, price.output_per_million / 1e6, cached / 1e6)
+
+
+@cache
+def _listed_rates(model: str, provider_type: str) -> _Rates | None:
+    if provider_type not in _PRICED_AS:
+        return None
+    from genai_prices import Usage as OneToken
+    from genai_prices import calc_price
+
+    try:
+        listed = calc_price(OneToken(input_tokens=1, output_tokens=1), model, provider_id=_PRICED_AS[provider_type])
+    except LookupError:
+        return None
+    price = listed.model_price
+    input_per_million = _base_price(getattr(price, "input_mtok", None))
+    output_per_million = _base_price(getattr(price, "output_mtok", None))
+    if input_per_million is None or output_per_million is None:
+        return None
+    cached = _base_price(getattr(price, "cache_read_mtok", None))
+    cached = input_per_million if cached is None else cached
+    return _Rates(input_per_million / 1e6, output_per_million / 1e6, cached / 1e6)
+
+
+def _base_price(price: object) -> float | None:
+    """A tiered price counts at its lowest tier: prompts of 200,000 tokens do not occur in an evaluation."""
+    base = getattr(price, "base", price)
+    return float(base) if isinstance(base, Decimal | int | float) else None

@@ -1,0 +1,79 @@
+"""The client's side of the simulator: which instances a model has there, and how each is called. The wire is that of real providers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ..errors import InputError
+from ..provider import Adapter, Route, RouteSpec
+from ..registry import AdapterType, Surroundings, nearest
+from ..routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from .endpoint import DEPLOYMENT_KEY
+from .settings import SimulatorSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..credentials import ApiKey
+    from ..instance import Instance
+
+API_VERSION = "2024-10-21"
+
+
+def open_simulator(name: str, settings: SimulatorSettings, surroundings: Surroundings) -> Adapter:
+    """Open a simulator under its name in the user's file. Raises InputError where none listens."""
+    if surroundings.simulator_url is None:
+        raise InputError(f"{name} has no server yet: start it and pass its address as simulator_url")
+    url = surroundings.simulator_url.rstrip("/")
+
+    def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
+        routes = []
+        for instance, key_name in _instances(name, settings, model, spec):
+            key = surroundings.key(key_name)
+            endpoints = settings.deployments if key_name == DEPLOYMENT_KEY else settings.keys
+            dialect = endpoints[instance.deployment if key_name == DEPLOYMENT_KEY else key_name].dialect
+            routes.append(_azure_route(url, instance, key) if dialect == "azure" else Route(instance, f"{url}/v1", key))
+        return routes
+
+    return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections))
+
+
+def _instances(
+    provider: str, settings: SimulatorSettings, model: str, spec: RouteSpec
+) -> Sequence[tuple[Instance, str]]:
+    """Instances, each with the name of its key."""
+    by_key = bool(spec.keys) or not settings.deployments or (not spec.deployments and model not in settings.deployments)
+    deployments = unique_deployments(model, spec)
+    if by_key:
+        keys = _checked(provider, "key", spec.keys or list(settings.keys), list(settings.keys))
+        if not keys:
+            known = list(settings.deployments)
+            raise InputError(
+                f"{provider} has no deployment {model!r} and no keys; its deployments are {', '.join(known)}"
+                + nearest(model, known)
+            )
+        return [
+            (plain_instance(provider, model, name, f"{provider}/{key}/{model if len(deployments) == 1 else name}"), key)
+            for key in keys
+            for name in deployments
+        ]
+    deployments = _checked(provider, "deployment", deployments, list(settings.deployments))
+    return [(plain_instance(provider, model, name, f"{provider}/{name}"), DEPLOYMENT_KEY) for name in deployments]
+
+
+def _checked(provider: str, noun: str, names: Sequence[str], known: list[str]) -> Sequence[str]:
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{provider} has no {noun} {name!r}; it has {', '.join(known) or 'none'}" + nearest(name, known)
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def _azure_route(url: str, instance: Instance, key: ApiKey) -> Route:
+    base_url = f"{url}/openai/deployments/{quote(instance.deployment, safe='')}"
+    return Route(instance, base_url, key, auth="api-key", api_version=API_VERSION)
+
+
+SIMULATOR = AdapterType(SimulatorSettings, open_simulator)

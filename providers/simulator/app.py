@@ -1,0 +1,170 @@
+"""The routes: finds the endpoint of a request, passes its gate, hands it to an exchange, and logs how it ended.
+
+The order is that of the real services: who are you, is it there, may you now; only then can anything go wrong inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from .completion import Call, Reply, decide_reply, read_call
+from .dialects import AZURE, OPENAI, RESOURCE_NOT_FOUND, Dialect, ErrorAnswer, limit_headers, retry_headers
+from .endpoint import Directory, Endpoint
+from .exchange import Exchange, cut_connection, error_response
+from .log import AnswerLog, Entry
+
+if TYPE_CHECKING:
+    from .answers import AnswerSource
+    from .quota import Refused
+
+REQUEST_ID_HEADERS = ("x-request-id", "x-client-request-id", "x-ms-client-request-id")
+LARGEST_BODY = 64 * 1024**2
+CLIENT_CLOSED_REQUEST = 499
+
+
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    """A request before anybody has read its body."""
+
+    http: web.Request
+    dialect: Dialect
+    request_id: str
+    key: str | None
+
+    def log_entry(self, deployment: str) -> Entry:
+        return Entry(self.request_id, deployment, self.key)
+
+
+class SimulatorApp:
+    """The simulated provider behind its URLs."""
+
+    def __init__(
+        self, directory: Directory, answers: AnswerSource, log: AnswerLog, *, seed: int, logs_text: bool
+    ) -> None:
+        self._directory = directory
+        self._answers = answers
+        self._log = log
+        self._seed = seed
+        self._logs_text = logs_text
+        self._anonymous = 0
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/chat/completions", self._chat_openai),
+            web.post("/openai/deployments/{deployment}/chat/completions", self._chat_azure),
+            web.post("/openai/v1/chat/completions", self._chat_azure),
+            web.get("/v1/models", self._models),
+            web.get("/openai/v1/models", self._models),
+            web.get("/openai/models", self._models),
+            web.get("/healthz", _healthz),
+        ]
+
+    async def _chat_openai(self, http: web.Request) -> web.StreamResponse:
+        return await self._chat(self._receive(http, OPENAI), None)
+
+    async def _chat_azure(self, http: web.Request) -> web.StreamResponse:
+        deployment = http.match_info.get("deployment")
+        incoming = self._receive(http, AZURE)
+        if deployment is not None and "api-version" not in http.query:
+            return self._decline(incoming.log_entry(deployment), RESOURCE_NOT_FOUND)
+        return await self._chat(incoming, deployment)
+
+    def _receive(self, http: web.Request, dialect: Dialect) -> _Incoming:
+        found = (http.headers.get(name) for name in REQUEST_ID_HEADERS)
+        request_id = next((each for each in found if each), None)
+        if request_id is None:
+            self._anonymous += 1
+            request_id = f"anonymous-{self._anonymous}/1/1"
+        return _Incoming(http, dialect, request_id, self._directory.key_name(_secret(http)))
+
+    async def _chat(self, incoming: _Incoming, deployment: str | None) -> web.StreamResponse:
+        try:
+            call = read_call(await incoming.http.read(), incoming.request_id, deployment)
+        except ValueError as error:
+            return self._decline(incoming.log_entry(deployment or ""), incoming.dialect.bad_request(str(error)))
+        endpoint = self._directory.find(incoming.key, call.name)
+        if isinstance(endpoint, str):
+            return self._decline(incoming.log_entry(call.name), incoming.dialect.denied(endpoint, call.name))
+        return self._closed(incoming, endpoint) or await self._pass_gate(incoming, call, endpoint)
+
+    def _closed(self, incoming: _Incoming, endpoint: Endpoint) -> web.Response | None:
+        """What a dead deployment or a revoked key says; None while it lives."""
+        if endpoint.lifetime.is_dead:
+            self._log.write(incoming.log_entry(endpoint.name))
+            return cut_connection(incoming.http)
+        if endpoint.lifetime.is_revoked:
+            return self._decline(incoming.log_entry(endpoint.name), incoming.dialect.denied("unauthorized", endpoint.name))
+        return None
+
+    async def _pass_gate(self, incoming: _Incoming, call: Call, endpoint: Endpoint) -> web.StreamResponse:
+        entry = incoming.log_entry(call.name)
+        used_tokens, entered = 0, False
+        try:
+            refused = await endpoint.gate.enter(call.estimated_tokens)
+            if refused is not None:
+                return self._refuse(incoming, endpoint, refused)
+            entered = True
+            if (closed := self._closed(incoming, endpoint)) is not None:
+                return closed  # it was held while others used up the endpoint's life
+            endpoint.lifetime.admitted += 1
+            reply = decide_reply(call, endpoint, self._answers, self._seed)
+            headers = {**self._limits(endpoint), "x-request-id": call.request_id}
+            exchange = Exchange(incoming.http, call, reply, endpoint, incoming.dialect, headers)
+            response = await exchange.perform(self._seed)
+            used_tokens = reply.input_tokens + reply.output_tokens
+            self._record(entry, reply, response.status)
+        except (asyncio.CancelledError, ConnectionError):
+            entry.status = CLIENT_CLOSED_REQUEST
+            self._log.write(entry)
+            raise
+        finally:
+            if entered:
+                endpoint.gate.leave(used_tokens)
+        return response
+
+    def _refuse(self, incoming: _Incoming, endpoint: Endpoint, refused: Refused) -> web.Response:
+        headers = {**self._limits(endpoint), **retry_headers(refused, endpoint.settings)}
+        error = incoming.dialect.throttled(refused, endpoint.name)
+        return self._decline(incoming.log_entry(endpoint.name), error, headers)
+
+    def _limits(self, endpoint: Endpoint) -> dict[str, str]:
+        return limit_headers(endpoint.gate.quota.levels(asyncio.get_running_loop().time()), endpoint.settings)
+
+    def _decline(self, entry: Entry, error: ErrorAnswer, headers: dict[str, str] | None = None) -> web.Response:
+        entry.status = error.status
+        self._log.write(entry)
+        return error_response(error, {**(headers or {}), "x-request-id": entry.request_id})
+
+    def _record(self, entry: Entry, reply: Reply, status: int) -> None:
+        entry.status = None if reply.fault == "reset" else status
+        entry.right, entry.fault = reply.right, reply.fault
+        entry.response_id = reply.response_id if entry.status == 200 else None
+        entry.text = reply.text if self._logs_text else None
+        self._log.write(entry)
+
+    async def _models(self, http: web.Request) -> web.Response:
+        incoming = self._receive(http, OPENAI if http.path.startswith("/v1") else AZURE)
+        if incoming.key is None:
+            return error_response(incoming.dialect.denied("unauthorized", ""), {})
+        entries = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "simulator"}
+            for name in self._directory.models(incoming.key)
+        ]
+        return web.json_response({"object": "list", "data": entries})
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+def _secret(http: web.Request) -> str | None:
+    """From `api-key` or `Authorization: Bearer`, whichever is there."""
+    key = http.headers.get("api-key")
+    if key:
+        return key
+    scheme, _, token = http.headers.get("Authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else None

@@ -1,0 +1,124 @@
+"""Who may call what: deployments behind the deployments' secret, and for every gateway key an endpoint of its own for each model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import InputError
+from .gate import Gate
+from .service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .settings import EndpointSettings, FaultSettings, SimulatorSettings
+
+DEPLOYMENT_KEY = "SIMULATOR_KEY"
+"""Name of the one secret that opens all deployments."""
+
+Denial = Literal["unauthorized", "not_found"]
+
+
+@dataclass(slots=True)
+class Lifetime:
+    """Of a deployment, or of a key over all of its models: how many it has let in, and what happens after."""
+
+    unauthorized_after: int | None
+    refuses_connections_after: int | None
+    admitted: int = 0
+
+    @property
+    def is_revoked(self) -> bool:
+        return self.unauthorized_after is not None and self.admitted >= self.unauthorized_after
+
+    @property
+    def is_dead(self) -> bool:
+        return self.refuses_connections_after is not None and self.admitted >= self.refuses_connections_after
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One independently limited way to a model, on the server's side."""
+
+    name: str
+    """Deployment or model, as it is asked for."""
+    key: str
+    """Name of the key that opens it."""
+    settings: EndpointSettings
+    faults: FaultSettings
+    lifetime: Lifetime
+    gate: Gate = field(repr=False)
+    service: Service = field(repr=False)
+
+    @property
+    def model(self) -> str:
+        return self.settings.model or self.name
+
+
+class Directory:
+    """Finds the endpoint that a secret and a model name mean."""
+
+    def __init__(self, settings: SimulatorSettings, secrets: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._key_names = _names_by_secret(settings, secrets)
+        lifetimes = {DEPLOYMENT_KEY: settings.deployments, **{key: {key: settings.keys[key]} for key in settings.keys}}
+        self._lifetimes = {
+            (key, name): Lifetime(each.unauthorized_after, each.refuses_connections_after)
+            for key, endpoints in lifetimes.items()
+            for name, each in endpoints.items()
+        }
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
+
+    def key_name(self, secret: str | None) -> str | None:
+        """The name of the key with this secret; None where nobody knows it."""
+        return None if secret is None else self._key_names.get(secret)
+
+    def find(self, key: str | None, name: str) -> Endpoint | Denial:
+        """The endpoint called `name`, a deployment or a model, for the key of that name."""
+        if key is None:
+            return "unauthorized"
+        found = self._endpoints.get((key, name))
+        if found is None and (settings := self._settings_of(key, name)) is not None:
+            found = self._endpoints[(key, name)] = self._build(key, name, settings)
+        return found or "not_found"
+
+    def models(self, key: str) -> list[str]:
+        """What a listing shows to this key."""
+        return list(self._settings.deployments) if key == DEPLOYMENT_KEY else list(self._settings.models or ())
+
+    def close(self) -> None:
+        for endpoint in self._endpoints.values():
+            endpoint.gate.close()
+            endpoint.service.close()
+
+    def _settings_of(self, key: str, name: str) -> EndpointSettings | None:
+        if key == DEPLOYMENT_KEY:
+            return self._settings.deployments.get(name)
+        served = self._settings.models
+        return self._settings.keys[key] if served is None or name in served else None
+
+    def _build(self, key: str, name: str, settings: EndpointSettings) -> Endpoint:
+        return Endpoint(
+            name=name,
+            key=key,
+            settings=settings,
+            faults=settings.faults or self._settings.faults,
+            lifetime=self._lifetimes[(key, name if key == DEPLOYMENT_KEY else key)],
+            gate=Gate(settings),
+            service=Service(settings.latency),
+        )
+
+
+def _names_by_secret(settings: SimulatorSettings, secrets: Mapping[str, str]) -> dict[str, str]:
+    wanted = [*settings.keys, *([DEPLOYMENT_KEY] if settings.deployments else [])]
+    names: dict[str, str] = {}
+    for name in wanted:
+        if not secrets.get(name):
+            raise InputError(f"the simulator was given no secret for {name}: pass one under that name")
+        if secrets[name] in names:
+            raise InputError(
+                f"{names[secrets[name]]} and {name} have the same value: the simulator cannot tell them apart"
+            )
+        names[secrets[name]] = name
+    return names

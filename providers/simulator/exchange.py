@@ -1,0 +1,132 @@
+"""One admitted request on its way to an answer: the time it takes, the fault it meets, the bytes it gets.
+
+Everything is decided before anything is awaited; a client that goes away cancels the exchange, and the endpoint forgets it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import web
+
+from .bodies import Script, whole_body, write_script
+from .latency import draw_noise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .completion import Call, Reply
+    from .dialects import Dialect, ErrorAnswer
+    from .endpoint import Endpoint
+    from .service import Work
+
+JSON_TYPE = "application/json"
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request that was let in and the reply that it is going to get."""
+
+    http: web.Request
+    call: Call
+    reply: Reply
+    endpoint: Endpoint
+    dialect: Dialect
+    headers: Mapping[str, str]
+
+    async def perform(self, seed: int) -> web.StreamResponse:
+        """Answer, in the time that the endpoint takes."""
+        factor = draw_noise(seed, self.call.request_id, self.endpoint.settings.latency.noise)
+        error = self._error()
+        if error is not None or self.reply.fault == "reset":
+            await self._spend([self.endpoint.settings.latency.ttft_s * factor])
+            return cut_connection(self.http) if error is None else error_response(error, self.headers)
+        if self.call.request.stream:
+            return await self._stream(factor)
+        return await self._answer_whole(factor)
+
+    def _error(self) -> ErrorAnswer | None:
+        if self.reply.fault == "error_500":
+            return self.dialect.server_error()
+        if self.reply.fault == "content_filter" and self.dialect.filters_by_status:
+            return self.dialect.filtered()
+        return None
+
+    async def _answer_whole(self, factor: float) -> web.Response:
+        latency = self.endpoint.settings.latency
+        if self.reply.fault == "stall":
+            await asyncio.sleep(self.endpoint.faults.stall_s)
+        await self._spend([(latency.ttft_s + latency.itl_s * self.reply.output_tokens) * factor])
+        body = whole_body(self.reply, self.dialect)
+        if self.reply.fault == "early_end":
+            return _promise_too_much(body, self.headers)
+        return web.Response(body=body, headers=self.headers, content_type=JSON_TYPE)
+
+    async def _spend(self, milestones_s: list[float]) -> None:
+        work = self.endpoint.service.begin(milestones_s)
+        try:
+            await work.reach(len(milestones_s) - 1)
+        finally:
+            work.leave()
+
+    async def _stream(self, factor: float) -> web.StreamResponse:
+        script = write_script(self.reply, self.dialect, wants_usage=self.call.wants_usage)
+        work = self.endpoint.service.begin(self._milestones(len(script.events), factor))
+        try:
+            response = web.StreamResponse(headers={**self.headers, "Content-Type": "text/event-stream; charset=utf-8"})
+            await response.prepare(self.http)
+            await self._play(script, response, work)
+        finally:
+            work.leave()
+        return response
+
+    def _milestones(self, events: int, factor: float) -> list[float]:
+        """When each event is due, and the end: the first after ttft_s, the end when a whole answer would have come."""
+        latency = self.endpoint.settings.latency
+        first, end = latency.ttft_s, latency.ttft_s + latency.itl_s * self.reply.output_tokens
+        step = (end - first) / events if events else 0.0
+        return [*((first + step * index) * factor for index in range(events)), end * factor]
+
+    async def _play(self, script: Script, response: web.StreamResponse, work: Work) -> None:
+        await response.write(script.opening)
+        sent, total = 0, len(script.events)
+        silent_before = script.silent_before
+        while sent < total:
+            if sent == silent_before:
+                await asyncio.sleep(self.endpoint.faults.stall_s)
+                silent_before = None
+            until = total if silent_before is None else silent_before
+            due = min(await work.reach(sent), until)  # a loop that comes late catches up in one write
+            await response.write(b"".join(script.events[sent:due]))
+            sent = due
+        await work.reach(total)
+        await response.write_eof(script.closing)
+
+
+def error_response(error: ErrorAnswer, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(status=error.status, body=orjson.dumps(error.body), headers=headers, content_type=JSON_TYPE)
+
+
+def cut_connection(http: web.Request) -> web.Response:
+    """Reset the connection (RST, not FIN) before any header."""
+    transport = http.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
+    return web.Response(status=500)  # goes nowhere: the transport is closed
+
+
+def _promise_too_much(body: bytes, headers: Mapping[str, str]) -> web.Response:
+    """A content-length that the body does not keep; then the connection is closed."""
+    response = web.Response(body=body[: len(body) // 2], headers=headers, content_type=JSON_TYPE)
+    response.headers["Content-Length"] = str(len(body))
+    response.force_close()
+    return response

@@ -1,0 +1,82 @@
+"""What the server answered, one JSON line a request: the truth that a run's records are checked against. Names of keys, never secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+FLUSH_AFTER_S = 0.2
+"""A reader of the file is never further behind than this."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One answered request; filled in while it is answered."""
+
+    request_id: str
+    deployment: str
+    key: str | None
+    """Name of the key, "SIMULATOR_KEY" for deployments, None where the secret was unknown."""
+    status: int | None = None
+    """None where the connection was cut without an answer, 499 where the client went away first."""
+    right: bool | None = None
+    fault: str | None = None
+    response_id: str | None = None
+    text: str | None = None
+
+    @property
+    def sample_id(self) -> str:
+        return self.request_id.rsplit("/", 2)[0]
+
+
+class AnswerLog:
+    """A single writer that gathers lines and writes them every FLUSH_AFTER_S and at the end. Without a path it drops them."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file: BinaryIO | None = Path(path).open("ab", buffering=0) if path is not None else None  # noqa: SIM115 - closed by close()
+        self._lines: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def write(self, entry: Entry) -> None:
+        if self._file is None:
+            return
+        self._lines.append(_line(entry))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.flush)
+
+    def flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._file is not None and self._lines:
+            data, self._lines = memoryview(b"".join(self._lines)), []
+            while data:
+                data = data[self._file.write(data) :]
+
+    def close(self) -> None:
+        self.flush()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _line(entry: Entry) -> bytes:
+    row: dict[str, object] = {
+        "request_id": entry.request_id,
+        "sample_id": entry.sample_id,
+        "deployment": entry.deployment,
+        "key": entry.key,
+        "status": entry.status,
+        "right": entry.right,
+        "fault": entry.fault,
+        "response_id": entry.response_id,
+        "at": time.time(),
+    }
+    if entry.text is not None:
+        row["text"] = entry.text
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,100 @@
+"""Starting and stopping the embedded simulator: a real HTTP server on loopback. Its process is started from above."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from .answers import AnswerSource, EchoAnswers
+from .app import LARGEST_BODY, SimulatorApp
+from .endpoint import Directory
+from .log import AnswerLog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from .settings import SimulatorSettings
+
+KEEP_ALIVE_S = 3600.0
+"""Longer than any pause for a quota: a connection that idles must not be the fault that nobody asked for."""
+SHUTDOWN_S = 0.1
+"""Grace for answers on their way; stalls would take ten minutes."""
+BACKLOG = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a server is started with."""
+
+    settings: SimulatorSettings
+    secrets: Mapping[str, str] = field(repr=False)
+    """Name of the key -> its value; "SIMULATOR_KEY" opens the deployments."""
+    answers: AnswerSource | None = None
+    """None: filler."""
+    log_path: Path | None = None
+    """None: no log."""
+    logs_text: bool = False
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0: any free one."""
+
+
+class RunningServer:
+    """A simulator that answers. Close it: `async with` or `aclose`."""
+
+    def __init__(self, runner: web.AppRunner, directory: Directory, log: AnswerLog) -> None:
+        self._runner = runner
+        self._directory = directory
+        self._log = log
+
+    @property
+    def port(self) -> int:
+        return int(self._runner.addresses[0][1])
+
+    @property
+    def url(self) -> str:
+        """Without a trailing slash; what `Surroundings.simulator_url` wants."""
+        host = str(self._runner.addresses[0][0])
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    async def aclose(self) -> None:
+        """Stop listening, cut what is still open, write the rest of the log."""
+        try:
+            await self._runner.cleanup()
+        finally:
+            self._directory.close()
+            self._log.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+async def serve(launch: Launch) -> RunningServer:
+    """Start answering on the running loop. Raises InputError where secrets are missing or alike, OSError where the port is taken."""
+    settings = launch.settings
+    directory = Directory(settings, launch.secrets)
+    answers = launch.answers or EchoAnswers(settings.answers.output_tokens, settings.seed)
+    log = AnswerLog(launch.log_path)
+    app = SimulatorApp(directory, answers, log, seed=settings.seed, logs_text=launch.logs_text)
+    site = web.Application(client_max_size=LARGEST_BODY)
+    site.add_routes(app.routes())
+    runner = web.AppRunner(
+        site, access_log=None, handler_cancellation=True, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S
+    )
+    await runner.setup()
+    running = RunningServer(runner, directory, log)
+    try:
+        await web.TCPSite(runner, launch.host, launch.port, backlog=BACKLOG).start()
+    except BaseException:
+        await running.aclose()
+        raise
+    return running

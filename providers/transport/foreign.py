@@ -1,0 +1,35 @@
+"""Other people's exceptions, named as ours: the one place where aiohttp's errors end. The SDK's have aiohttp's underneath."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from ..errors import ConnectionLost, Evidence, Malformed, ProviderError, TimedOut
+from .failures import tell
+from .received import Oversized
+
+FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, Oversized)
+"""All that sending a request and reading its answer may raise, cancellation apart."""
+
+_BROKEN_HTTP = (aiohttp.ClientResponseError, aiohttp.InvalidURL, HttpProcessingError)
+
+
+def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderError:
+    """Name a foreign error as one of ours. What the server wrote is not repeated: it may echo a header."""
+    name = evidence.instance
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return TimedOut(f"{name}: no connection in time", evidence, stage="connect")
+    if isinstance(error, Oversized):
+        return Malformed(f"{name}: {error}", evidence)
+    if isinstance(error, _BROKEN_HTTP):
+        return Malformed(f"{name}: the server does not speak proper HTTP", evidence)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Malformed(f"{name}: the answer was cut short or is damaged", evidence)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ConnectionLost(f"{name}: {tell(str(error))}", evidence)
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return ConnectionLost(f"{name}: the server closed the connection without an answer", evidence)
+    return ConnectionLost(f"{name}: the connection broke ({type(error).__name__})", evidence)

@@ -1,0 +1,61 @@
+"""An answer as it came off the wire, before anybody has read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from ..errors import BODY_LIMIT, Evidence, Malformed
+from ..headers import read_hint
+from ..messages import ChatRequest, Usage
+
+MAX_ANSWER_BYTES = 16 * 2**20
+"""Decoded. No chat completion is longer; whatever is, is not read to its end."""
+
+ERROR_BODY_BYTES = 64 * 2**10
+"""Of an error, the start is enough."""
+
+
+class Oversized(ValueError):
+    """A body or an event went past its bound; the transports report it as Malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An answer as it came, with all that a response or an error has to say about it."""
+
+    instance: str
+    request_id: str
+    request: ChatRequest
+    status: int
+    headers: Mapping[str, str]
+    """Case ignored, or keys in lower case."""
+    body: bytes = b""
+    secret: str = field(default="", repr=False)
+    """The key of the request: masked wherever the server echoes it."""
+
+    def text(self, limit: int = BODY_LIMIT) -> str:
+        """The start of the body, fit to be stored: without the key, at most `limit` characters."""
+        start = self.body[: 4 * limit + len(self.secret)].decode("utf-8", "replace")
+        return self.mask(start)[:limit]
+
+    def mask(self, text: str) -> str:
+        return text.replace(self.secret, "***") if self.secret else text
+
+    def evidence(self, usage: Usage | None = None, response_id: str = "") -> Evidence:
+        text = self.text()
+        hint = read_hint(self.headers, text if self.status >= 400 else "")
+        return Evidence(self.instance, self.request_id, self.status, text, hint, usage, response_id)
+
+    def malformed(self, what: str) -> Malformed:
+        return Malformed(f"{self.instance}: {what}", self.evidence())
+
+
+def parse_json(received: Received) -> object:
+    """Parse the body; raises Malformed where it is no JSON."""
+    try:
+        return orjson.loads(received.body)
+    except orjson.JSONDecodeError as error:
+        raise received.malformed(f"the answer is not JSON ({error.msg})") from error

@@ -1,0 +1,141 @@
+"""From journal segments to results: final records become a part, the others wait in `unresolved.log` for a resume.
+
+Every step can be done twice: a part that exists is not written again, a segment is deleted last.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .bitmap import Bitmap
+from .durable import fsync_directory, replace_file
+from .frames import frame, read_lines, rows
+from .record import FINAL
+from .sinks.sink import Row, Sink
+
+
+@dataclass(slots=True)
+class Replay:
+    """What a run directory holds already."""
+
+    done: Bitmap
+    possibly_billed_twice: int = 0
+    """Samples that were in flight when the run before was killed."""
+    damaged: int = 0
+    """Lines whose checksum did not fit; their samples are run again."""
+
+
+class Compactor:
+    def __init__(self, folder: Path, sink: Sink) -> None:
+        self._folder = folder
+        self._sink = sink
+        self._unresolved = folder / "unresolved.log"
+
+    def next_number(self) -> int:
+        """Of the next segment; its part will have the same."""
+        return 1 + max([self._sink.last_part(), *(int(path.stem) for path in self._segments())])
+
+    def replay(self, size: int) -> Replay:
+        """Recover what a crash left: finish what was sealed, cut torn tails, and say what is done."""
+        found = Replay(Bitmap(size))
+        in_flight: set[int] = set()
+        for path in self._segments():
+            found.damaged += _survey(path, in_flight)
+            self.compact(int(path.stem))
+        for ordinal in self._sink.ordinals():
+            found.done.add(ordinal)
+        found.possibly_billed_twice = len(in_flight)
+        return found
+
+    def compact(self, number: int) -> None:
+        """Turn a sealed segment into a part, then delete it."""
+        segment = self._segment(number)
+        final, waiting = _split(_records(segment))
+        if final and number > self._sink.last_part():
+            self._sink.write_part(number, final)
+        self._set_aside(waiting)
+        segment.unlink()
+        fsync_directory(self._folder)
+
+    def finish(self, done: Bitmap) -> None:
+        """Compact everything and show what is unresolved."""
+        for path in self._segments():
+            self.compact(int(path.stem))
+        waiting = list(_last_of_each(self.unresolved(done)))
+        self._sink.write_unresolved(waiting)
+        replace_file(self._unresolved, lambda file: file.writelines(frame(row) for row in waiting))
+
+    def unresolved(self, done: Bitmap) -> Iterator[Row]:
+        """Records that are not final and whose sample has none that is."""
+        if self._unresolved.exists():
+            yield from (row for row in rows(self._unresolved) if row["ordinal"] not in done)
+
+    def _set_aside(self, waiting: list[Row]) -> None:
+        if not waiting:
+            return
+        with self._unresolved.open("ab") as file:
+            file.writelines(frame(row) for row in waiting)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _segments(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9]*.log"))
+
+    def _segment(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.log"
+
+
+def _survey(path: Path, in_flight: set[int]) -> int:
+    """Follow what was sent and what was answered, cut a torn last line; returns how many lines are damaged."""
+    damaged, end = 0, 0
+    for line in read_lines(path):
+        if line.is_torn:
+            os.truncate(path, end)
+            break
+        end = line.end
+        damaged += line.value is None
+        _follow(line.value or {}, in_flight)
+    return damaged
+
+
+def _follow(value: dict[str, Any], in_flight: set[int]) -> None:
+    if "started" in value:
+        in_flight.update(value["started"])
+    elif "ordinal" in value:
+        in_flight.discard(value["ordinal"])
+
+
+def _split(records: Iterable[Row]) -> tuple[list[Row], list[Row]]:
+    """Final ones, and those that a resume runs again."""
+    final: list[Row] = []
+    waiting: list[Row] = []
+    for record in records:
+        (final if record["outcome"] in FINAL else waiting).append(record)
+    return final, waiting
+
+
+def _records(segment: Path) -> Iterator[Row]:
+    """A segment's records; each learns from the commit mark behind it how long it took to reach the disk."""
+    pending: list[dict[str, Any]] = []
+    for row in rows(segment):
+        if "ordinal" in row:
+            pending.append(row)
+        elif "committed" in row:
+            yield from (_written(record, row["committed"]) for record in pending)
+            pending.clear()
+    yield from pending
+
+
+def _written(record: dict[str, Any], committed_at: float) -> Row:
+    record["write_s"] = max(0.0, committed_at - datetime.fromisoformat(record["completed_at"]).timestamp())
+    return record
+
+
+def _last_of_each(found: Iterable[Row]) -> Iterable[Row]:
+    latest = {row["ordinal"]: row for row in found}
+    return latest.values()

@@ -1,0 +1,181 @@
+"""The journal: every record is here, on disk, before anything counts it.
+
+Appending never waits. Lines are committed in groups, one write and one fsync at most 250 ms or 256 records late, on a thread of
+its own. A full segment is sealed and compacted into a result part; the segment is deleted only when the part is durable.
+
+    journal/000001.log          segments: records, and marks of what was sent (`started`)
+    journal/unresolved.log      records that are not final, last one wins
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from providers.errors import StorageError
+
+from .bitmap import Bitmap
+from .compaction import Compactor
+from .durable import fsync_directory
+from .frames import frame
+from .record import FINAL, Record
+
+COMMIT_AFTER_S = 0.25
+COMMIT_RECORDS = 256
+SEGMENT_RECORDS = 20_000
+BACKLOG_RECORDS = 4_096
+"""Uncommitted records at which workers wait for the disk."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """Lines that are committed together, and who counts them then."""
+
+    lines: list[bytes] = field(default_factory=list)
+    on_durable: list[Callable[[], None]] = field(default_factory=list)
+
+
+class Journal:
+    """`async with Journal(...)`: leaving commits, compacts and closes. One writer per run directory.
+
+    `failed` is set to a StorageError when the disk refuses; everything committed before stays readable.
+    """
+
+    def __init__(self, folder: Path, compactor: Compactor, done: Bitmap) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.done = done
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._folder = folder
+        self._compactor = compactor
+        self._in_flight: set[int] = set()
+        self._group = _Group()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._number = compactor.next_number()
+        self._file = self._open_segment()
+        self._committing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._in_segment = 0
+        self._mark = b""
+
+    async def __aenter__(self) -> Journal:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.shield(self._close())
+
+    def started(self, ordinal: int) -> None:
+        """Note that a request of this sample is about to be sent; committed with the next group, so it may be lost."""
+        self._in_flight.add(ordinal)
+        self._group.lines.append(frame({"started": [ordinal]}))
+
+    def append(self, record: Record, on_durable: Callable[[], None]) -> None:
+        """Returns at once; `on_durable` is called when the record can no longer be lost."""
+        self._in_flight.discard(record.ordinal)
+        if record.outcome in FINAL:
+            self.done.add(record.ordinal)
+        group = self._group
+        group.lines.append(frame(record))
+        group.on_durable.append(on_durable)
+        if len(group.on_durable) >= COMMIT_RECORDS:
+            self._commit_soon()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(COMMIT_AFTER_S, self._commit_soon)
+        if len(group.on_durable) >= BACKLOG_RECORDS:
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Wait while the disk is behind."""
+        if not self._room.is_set():
+            await self._room.wait()
+
+    async def watch(self) -> None:
+        """Raises StorageError when the disk refuses; otherwise waits until it is cancelled."""
+        await asyncio.shield(self.failed)
+
+    def _commit_soon(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._committing is None and not self.failed.done():
+            self._committing = asyncio.get_running_loop().create_task(self._commit(), name="journal-commit")
+
+    async def _commit(self) -> None:
+        group, self._group = self._group, _Group()
+        try:
+            await self._off_loop(self._write, group.lines)
+            self._in_segment += len(group.on_durable)
+            for count in group.on_durable:
+                count()
+            if self._in_segment >= SEGMENT_RECORDS:
+                await self._roll()
+        except OSError as error:
+            self._fail(error)
+        finally:
+            self._committing = None
+            self._room.set()
+        if len(self._group.on_durable) >= COMMIT_RECORDS:
+            self._commit_soon()
+
+    async def _off_loop(self, work: Callable[..., None], *args: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+
+    def _write(self, lines: list[bytes]) -> None:
+        """Write and fsync; the mark of when it was durable goes out with the group after it."""
+        start = os.fstat(self._file).st_size
+        try:
+            _write_all(self._file, b"".join([self._mark, *lines]))
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, start)
+            raise
+        self._mark = frame({"committed": time.time()})
+
+    def _seal(self) -> None:
+        _write_all(self._file, self._mark)
+        self._mark = b""
+        os.close(self._file)
+
+    async def _roll(self) -> None:
+        """Seal the segment; the marks of what is in flight move on to the next."""
+        sealed, self._number = self._number, self._number + 1
+        self._seal()
+        self._file = self._open_segment()
+        self._group.lines.insert(0, frame({"started": sorted(self._in_flight)}))
+        self._in_segment = 0
+        await self._off_loop(self._compactor.compact, sealed)
+
+    def _open_segment(self) -> int:
+        descriptor = os.open(self._folder / f"{self._number:06d}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        fsync_directory(self._folder)
+        return descriptor
+
+    def _fail(self, error: OSError) -> None:
+        if not self.failed.done():
+            message = f"cannot write {self._folder}: {error.strerror or error}; everything committed is safe: make room, then resume"
+            self.failed.set_exception(StorageError(message))
+
+    async def _close(self) -> None:
+        while self._committing is not None:
+            await self._committing
+        if self._group.lines and not self.failed.done():
+            await self._commit()
+        if self.failed.done():
+            os.close(self._file)
+        else:
+            self._seal()
+            await self._off_loop(self._compactor.finish, self.done)
+            self.failed.cancel()
+        self._thread.shutdown()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

@@ -1,0 +1,130 @@
+"""Live statistics: what is done, how each instance does, and whether this client is its own bottleneck."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .dispatch import Dispatcher, Station
+from .record import Record
+
+LAG_EVERY_S = 0.1
+LAG_BOUND_S = 0.05
+"""A loop that is this late, or a core this busy, adds to every latency it measures."""
+CPU_BOUND = 0.9
+FADE = 0.9
+
+
+class LoopLag:
+    """How late the event loop is, and how much of a core this process uses; both fade over about a second."""
+
+    def __init__(self) -> None:
+        self.lag_s = 0.0
+        self.cpu_share = 0.0
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._due = asyncio.get_running_loop().time() + LAG_EVERY_S
+        self._seen = (time.monotonic(), time.process_time())
+        self._handle = asyncio.get_running_loop().call_at(self._due, self._sample)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+
+    @property
+    def is_client_bound(self) -> bool:
+        return self.lag_s > LAG_BOUND_S or self.cpu_share > CPU_BOUND
+
+    def _sample(self) -> None:
+        late = asyncio.get_running_loop().time() - self._due
+        now = (time.monotonic(), time.process_time())
+        share = (now[1] - self._seen[1]) / max(now[0] - self._seen[0], 1e-9)
+        self.lag_s = max(late, FADE * self.lag_s)
+        self.cpu_share = FADE * self.cpu_share + (1 - FADE) * share
+        self.stop()
+        self.start()
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatistics:
+    instance: str
+    model: str
+    state: str
+    in_flight: int
+    succeeded: int
+    throttled: int
+    failed: int
+    tokens: int
+    mean_latency_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatistics:
+    total: int
+    done: int
+    """Durable records of this execution and of those before it."""
+    outcomes: Mapping[str, int]
+    elapsed_s: float
+    samples_per_s: float
+    """Over this execution."""
+    instances: tuple[InstanceStatistics, ...]
+    lag_s: float
+    cpu_share: float
+    is_client_bound: bool
+
+
+class Monitor:
+    """Counts a record when it is durable, never before."""
+
+    def __init__(self, total: int, already_done: int, dispatchers: Mapping[str, Dispatcher]) -> None:
+        self.lag = LoopLag()
+        self._total = total
+        self._before = already_done
+        self._outcomes: Counter[str] = Counter()
+        self._dispatchers = dispatchers
+        self._since = time.monotonic()
+
+    def __enter__(self) -> Monitor:
+        self.lag.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.lag.stop()
+
+    def count(self, record: Record) -> None:
+        self._outcomes[record.outcome] += 1
+
+    def statistics(self) -> RunStatistics:
+        elapsed_s = time.monotonic() - self._since
+        counted = self._outcomes.total()
+        return RunStatistics(
+            total=self._total,
+            done=self._before + counted,
+            outcomes=dict(self._outcomes),
+            elapsed_s=elapsed_s,
+            samples_per_s=counted / elapsed_s if elapsed_s > 0 else 0.0,
+            instances=tuple(_statistics(s) for d in self._dispatchers.values() for s in d.stations.values()),
+            lag_s=self.lag.lag_s,
+            cpu_share=self.lag.cpu_share,
+            is_client_bound=self.lag.is_client_bound,
+        )
+
+
+def _statistics(station: Station) -> InstanceStatistics:
+    tally, now = station.tally, asyncio.get_running_loop().time()
+    is_shut = station.is_usable() and station.limiter.opens_at() > now
+    return InstanceStatistics(
+        instance=station.instance.name,
+        model=station.instance.model,
+        state="throttled" if is_shut else station.health.state.value,
+        in_flight=tally.in_flight,
+        succeeded=tally.succeeded,
+        throttled=tally.throttled,
+        failed=tally.failed,
+        tokens=tally.tokens,
+        mean_latency_s=tally.latency_s / tally.succeeded if tally.succeeded else None,
+    )

@@ -1,0 +1,102 @@
+"""The record: one flat row per sample, and which outcomes are final.
+
+Column names are what the field uses and what `datasets` loads; nested values are JSON strings, instants are ISO 8601 in UTC,
+durations are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+Outcome = Literal["ok", "model_failure", "infra_failure", "not_run"]
+FINAL: frozenset[str] = frozenset({"ok", "model_failure"})
+"""Outcomes that stand: results/part-* holds these only. The others are run again by a resume."""
+
+Instant = str
+"""ISO 8601, UTC, microseconds."""
+
+
+def instant(seconds: float) -> Instant:
+    """`seconds` since the epoch as an Instant."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    run_id: str
+    ordinal: int
+    cell_id: str
+    sample_id: str
+    task_id: str
+    epoch: int
+    model: str
+    provider: str | None
+    deployment: str | None
+    instance: str | None
+    """Who answered, or who failed last."""
+    planned_instance: str
+    moved_reason: str | None
+    prompt_type: str
+    tool_success_rate: float
+    difficulty: str
+    task_type: str
+    family: str
+    status: int | None
+    """HTTP status of the last attempt; null where no answer came."""
+    outcome: str
+    error_class: str | None
+    error_message: str | None
+    score: float | None
+    grade: str | None
+    passed: bool | None
+    """Null where there is nothing to score: an infrastructure failure is not a wrong answer."""
+    score_error: str | None
+    """The scorer's class of what was wrong: tool selection, parameter, format …"""
+    stage: int
+    """Of the sweep: stages run one after another."""
+    turns: int
+    tool_calls: int
+    tool_failures: int
+    tool_coverage: float | None
+    """Share of the expected tools that were called; null where none is expected."""
+    input: str
+    target: str | None
+    output_text: str | None
+    messages: str | None
+    """The whole conversation, where it has more than the input and the output."""
+    finish_reason: str | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    usage_estimated: bool
+    cost_usd: float | None
+    attempts: int
+    throttles: int
+    """Refusals on the way; they are no attempts."""
+    queued_at: Instant
+    started_at: Instant | None
+    completed_at: Instant
+    queue_s: float
+    rate_wait_s: float
+    retry_wait_s: float
+    connect_s: float
+    ttft_s: float | None
+    generation_s: float
+    parse_s: float
+    write_s: float | None
+    """From completion to the disk."""
+    total_s: float
+    working_s: float
+    """`total_s` less the waits."""
+    cache_hit: bool
+    request_id: str | None
+    """Of the last attempt: "sample_id/turn/attempt", as sent in the x-request-id header."""
+    response_id: str | None
+    response_model: str | None
+    system_fingerprint: str | None
+    seed: int
+    raw_response: str | None
+    """Start of the body where an error needs it."""

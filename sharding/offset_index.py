@@ -1,0 +1,79 @@
+"""Where every record of a text file starts: eight bytes each, learnt in one scan.
+
+Afterwards a record is one `pread`, from any thread, in any order. A record's bytes end where the next one starts.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import weakref
+from array import array
+from pathlib import Path
+
+import orjson
+
+from providers.errors import InputError
+
+from .columns import Row
+
+BOM = b"\xef\xbb\xbf"
+CHUNK_BYTES = 1 << 20
+
+
+class OffsetIndex:
+    """An open file and the offsets of its records."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.starts = array("Q")
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._size = os.fstat(self._descriptor).st_size
+        self.close = weakref.finalize(self, os.close, self._descriptor)
+        """Closes the file, once."""
+
+    def read(self, number: int) -> bytes:
+        starts = self.starts
+        start = starts[number]
+        end = starts[number + 1] if number + 1 < len(starts) else self._size
+        return os.pread(self._descriptor, end - start, start)
+
+    def where(self, number: int) -> str:
+        """Name the line, from 1, on which a record starts; counted anew each time, because only messages ask."""
+        left, line = self.starts[number], 1
+        with self.path.open("rb") as file:
+            while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
+                line += chunk.count(b"\n")
+                left -= len(chunk)
+        return f"{self.path}, line {line}"
+
+    def where_last(self) -> str:
+        """Name the line of the record that was indexed last."""
+        return self.where(len(self.starts) - 1)
+
+
+def skip_bom(file: io.BufferedReader) -> int:
+    """Move past a byte order mark, if there is one, and return the offset."""
+    if file.peek(len(BOM)).startswith(BOM):
+        file.seek(len(BOM))
+    return file.tell()
+
+
+def decode_object(data: bytes, index: OffsetIndex) -> Row:
+    """Decode the record that was indexed last. Raises InputError with its line."""
+    try:
+        row = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{index.where_last()}: {_json_fault(data, error)}; fix or remove the line") from error
+    if isinstance(row, dict):
+        return row
+    reason = f"holds a {type(row).__name__} where a JSON object is needed"
+    raise InputError(f"{index.where_last()}: {reason}; fix or remove the line")
+
+
+def _json_fault(data: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return "not UTF-8 text"
+    return f"not valid JSON ({error.msg})"

@@ -1,0 +1,82 @@
+"""Rows of Parquet files: the row group that holds a row is decoded, and few of them stay in memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from providers.errors import InputError
+from providers.messages import JSON
+from providers.suggestion import suggestion
+
+from .columns import Row
+
+KEPT_GROUPS = 2
+"""Decoded row groups: the one being read, and the one before it for a slower reader. Memory is theirs, so small groups are best."""
+BATCH_ROWS = 1024
+
+
+class ParquetRows:
+    """Random access by row. Only the columns that can be used are decoded."""
+
+    def __init__(self, path: Path, used: Collection[str], named: Sequence[str]) -> None:
+        """`used` are the columns to decode where the file has them, `named` the ones that it must have."""
+        self._path = path
+        try:
+            self._file = pq.ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path}: not a Parquet file ({error})") from error
+        self._columns = [name for name in self._file.schema_arrow.names if name in used]
+        for column in named:
+            if column not in self._columns:
+                known = suggestion(column, self._file.schema_arrow.names)
+                raise InputError(f'{path}: the file has no column "{column}"; {known}')
+        metadata = self._file.metadata
+        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        self._starts = list(accumulate(sizes, initial=0))[:-1]
+        self._decoded: OrderedDict[int, pa.Table] = OrderedDict()
+
+    def scan(self) -> Iterator[Row]:
+        for batch in self._file.iter_batches(BATCH_ROWS, columns=self._columns):
+            for row in batch.to_pylist():
+                yield _without_nulls(row)
+
+    def read(self, number: int) -> Row:
+        group = bisect_right(self._starts, number) - 1
+        table = self._row_group(group).slice(number - self._starts[group], 1)
+        return _without_nulls(table.to_pylist()[0])
+
+    def _row_group(self, group: int) -> pa.Table:
+        table = self._decoded.get(group)
+        if table is None:
+            table = self._decoded[group] = self._file.read_row_group(group, columns=self._columns)
+            if len(self._decoded) > KEPT_GROUPS:
+                self._decoded.popitem(last=False)
+        self._decoded.move_to_end(group)
+        return table
+
+    def where(self, number: int) -> str:
+        return f"{self._path}, row {number + 1}"
+
+    def close(self) -> None:
+        self._decoded.clear()
+        self._file.close()
+
+
+def _without_nulls(row: Row) -> Row:
+    """Drop nulls inside nested values: a Parquet struct has every field of every row, a message only its own."""
+    return {column: _pruned(value) for column, value in row.items()}
+
+
+def _pruned(value: JSON) -> JSON:
+    if isinstance(value, dict):
+        return {name: _pruned(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_pruned(inner) for inner in value]
+    return value

@@ -1,0 +1,85 @@
+"""How many workers an instance gets, and how fast it may be asked: the table, and the one place that applies it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from providers.errors import InputError
+from providers.instance import Instance
+from providers.suggestion import suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one instance of a kind can usually take."""
+
+    adaptive_workers: int
+    fixed_workers: int
+    qps: float | None
+    """Requests per second in fixed mode; None sets no rate."""
+    times_prompt_types: bool
+    """Workers = base × number of prompt types."""
+
+
+PROFILES: Mapping[str, Profile] = {
+    # name                    adaptive fixed qps   × prompt types
+    "azure-open": Profile(100, 50, 200.0, True),  # several deployments of one open model
+    "azure-closed": Profile(200, 100, 200.0, True),  # one deployment with a large quota
+    "gateway-open": Profile(5, 3, 10.0, False),  # one of several keys
+    "gateway-closed": Profile(1, 1, 5.0, False),  # serial: stability first
+    "openai": Profile(32, 16, None, False),  # any other server
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Staffing:
+    """What a person says about a run's workers and rate; raises InputError where a number cannot be meant."""
+
+    rate_mode: Literal["adaptive", "fixed"] = "adaptive"
+    prompt_types: int = 1
+    max_workers: int | None = None
+    """Most workers of an instance, whatever the rest says."""
+    workers: int | Literal["auto"] | None = None
+    """Of every instance, never multiplied; "auto" lifts the bound; None leaves it to the profile."""
+    qps: float | None = None
+    """Instead of the profile's; fixed mode only."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("workers", self.workers), ("max_workers", self.max_workers)):
+            if isinstance(value, int) and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")
+        if self.qps is not None and not self.qps > 0:
+            raise InputError(f"qps must be more than 0, not {self.qps:g}")
+
+
+def find_profile(name: str) -> Profile:
+    """Raises InputError naming the nearest profile."""
+    profile = PROFILES.get(name)
+    if profile is None:
+        raise InputError(f'unknown profile "{name}"; {suggestion(name, PROFILES)}')
+    return profile
+
+
+def staff(instance: Instance, profile: Profile, staffing: Staffing) -> Instance:
+    """Give an instance its workers and, in fixed mode, its rate."""
+    return replace(instance, workers=_workers(profile, staffing), qps=_qps(profile, staffing))
+
+
+def _workers(profile: Profile, staffing: Staffing) -> int | None:
+    if staffing.workers == "auto":
+        return staffing.max_workers
+    workers = _base_workers(profile, staffing) if staffing.workers is None else staffing.workers
+    return workers if staffing.max_workers is None else min(workers, staffing.max_workers)
+
+
+def _base_workers(profile: Profile, staffing: Staffing) -> int:
+    base = profile.adaptive_workers if staffing.rate_mode == "adaptive" else profile.fixed_workers
+    return base * staffing.prompt_types if profile.times_prompt_types else base
+
+
+def _qps(profile: Profile, staffing: Staffing) -> float | None:
+    if staffing.rate_mode == "adaptive":
+        return None
+    return profile.qps if staffing.qps is None else staffing.qps

@@ -1,0 +1,79 @@
+"""Which rows of the task sets take part in a sweep: by difficulty, by task type, so many of each kind, so many in all."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from providers.errors import InputError
+from providers.suggestion import suggestion
+
+from .task import TaskSet
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """None takes them all. Always the first ones in file order, so that a larger selection contains the smaller one."""
+
+    difficulties: Collection[str] | None = None
+    task_types: Collection[str] | None = None
+    num_instances: int | None = None
+    """Tasks of every (task type, difficulty)."""
+    limit: int | None = None
+    """Tasks in all."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("num_instances", self.num_instances), ("limit", self.limit)):
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")
+
+    @property
+    def is_by_kind(self) -> bool:
+        return not (self.difficulties is None and self.task_types is None and self.num_instances is None)
+
+
+def select_rows(tasks: TaskSet, selection: Selection) -> Sequence[int]:
+    """Return the rows, ascending: eight bytes each, or a range where all are taken. Raises InputError where none is left."""
+    if not selection.is_by_kind:
+        rows: Sequence[int] = range(len(tasks))[: selection.limit]
+    else:
+        kinds = set(tasks.kinds())
+        _refuse_unknown("task type", selection.task_types, {task_type for task_type, _ in kinds})
+        _refuse_unknown("difficulty", selection.difficulties, {difficulty for _, difficulty in kinds})
+        rows = array("Q", islice(_matching_rows(tasks, selection), selection.limit))
+    if not rows:
+        raise InputError(f"no tasks are left: {_describe(tasks)}; change difficulties or task_types")
+    return rows
+
+
+def _refuse_unknown(what: str, asked: Collection[str] | None, present: Collection[str]) -> None:
+    for name in asked or ():
+        if name not in present:
+            raise InputError(f'no task has the {what} "{name}"; {suggestion(name, present)}')
+
+
+def _matching_rows(tasks: TaskSet, selection: Selection) -> Iterator[int]:
+    most = selection.num_instances
+    taken: Counter[tuple[str, str]] = Counter()
+    for row, kind in enumerate(tasks.kinds()):
+        if not _matches(kind, selection):
+            continue
+        if most is None or taken[kind] < most:
+            taken[kind] += 1
+            yield row
+
+
+def _matches(kind: tuple[str, str], selection: Selection) -> bool:
+    task_type, difficulty = kind
+    if selection.task_types is not None and task_type not in selection.task_types:
+        return False
+    return selection.difficulties is None or difficulty in selection.difficulties
+
+
+def _describe(tasks: TaskSet) -> str:
+    kinds = sorted(Counter(tasks.kinds()).items())
+    listed = ", ".join(f"{count} {task_type}/{difficulty}" for (task_type, difficulty), count in kinds)
+    return f"the task sets hold {listed or 'nothing'} (task type/difficulty)"

@@ -1,0 +1,168 @@
+"""The sweep: every sample of a run, numbered, and none of them built before it is asked for.
+
+Ordinals run stage (tool success rate) by model by prompt type by epoch by task, the task innermost. A sample's id and seed depend on what
+it is, never on where or when it runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import orjson
+
+from providers.errors import InputError
+
+from .plan import Cell, Sample
+from .prompts import PromptType
+from .sample_index import DIGEST_BYTES, SampleIndex
+from .selection import Selection, select_rows
+from .task import TaskSet
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSpec:
+    """The axes. Raises InputError where one is empty or names a thing twice."""
+
+    models: Sequence[str]
+    prompt_types: Sequence[str]
+    tool_success_rates: Sequence[float] = (1.0,)
+    difficulties: Sequence[str] | None = None
+    """None: all of them."""
+    task_types: Sequence[str] | None = None
+    """None: all of them."""
+    num_instances: int | None = None
+    """Tasks of every (task type, difficulty), the first ones in file order; None: all of them."""
+    epochs: int = 1
+    limit: int | None = None
+    """Most tasks taken in all."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _refuse_repeats("models", self.models)
+        _refuse_repeats("prompt_types", self.prompt_types)
+        _refuse_repeats("tool_success_rates", self.tool_success_rates)
+        for rate in self.tool_success_rates:
+            if not 0 <= rate <= 1:
+                raise InputError(f"tool_success_rates lie between 0 and 1, not {rate:g}")
+        if self.epochs < 1:
+            raise InputError(f"epochs must be at least 1, not {self.epochs}")
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.difficulties, self.task_types, self.num_instances, self.limit)
+
+
+def _refuse_repeats(name: str, values: Sequence[object]) -> None:
+    if not values:
+        raise InputError(f"{name} is empty; name at least one")
+    for value in values:
+        if list(values).count(value) > 1:
+            raise InputError(f"{name} names {value} twice")
+
+
+class Sweep:
+    """Samples by ordinal. Holds no task: what it keeps is the rows that take part and one hash state per cell."""
+
+    def __init__(self, spec: SweepSpec, tasks: TaskSet, prompt_types: Mapping[str, PromptType]) -> None:
+        """`prompt_types` has every name of the spec. Raises InputError where the spec leaves no task."""
+        self.spec = spec
+        self.tasks = tasks
+        self.stages = tuple(spec.tool_success_rates)
+        """The tool success rates, one stage each."""
+        self._prompts = [prompt_types[name] for name in spec.prompt_types]
+        self._rows = select_rows(tasks, spec.selection)
+        self._per_cell = spec.epochs * len(self._rows)
+        axes = product(self.stages, spec.models, spec.prompt_types)
+        self._cells = [Cell(model, prompt_type, rate) for rate, model, prompt_type in axes]
+        self._hashes = [_cell_hash(cell) for cell in self._cells]
+        self._seed_hash = hashlib.blake2b(f"{spec.seed}\n".encode(), digest_size=8, person=b"seed")
+        self._length = len(self._cells) * self._per_cell
+
+    def __len__(self) -> int:
+        return self._length
+
+    def _locate(self, ordinal: int) -> tuple[int, int, int]:
+        """Cell number, epoch (from 0) and place among the rows."""
+        if not 0 <= ordinal < self._length:
+            raise IndexError(ordinal)
+        cell, rest = divmod(ordinal, self._per_cell)
+        epoch, place = divmod(rest, len(self._rows))
+        return cell, epoch, place
+
+    def sample(self, ordinal: int) -> Sample:
+        """Read the task and ask it the cell's way."""
+        number, epoch, place = self._locate(ordinal)
+        task = self._prompts[number % len(self._prompts)].apply(self.tasks[self._rows[place]])
+        key = _sample_key(task.task_id, epoch)
+        sample_id = _digest(self._hashes[number], key).hex()
+        seed = int.from_bytes(_digest(self._seed_hash, key), "big") >> 1
+        return Sample(ordinal, sample_id, task, self._cells[number], epoch, seed)
+
+    def cell(self, ordinal: int) -> Cell:
+        return self._cells[self._locate(ordinal)[0]]
+
+    def row(self, ordinal: int) -> int:
+        """The task's row in the task set."""
+        return self._rows[self._locate(ordinal)[2]]
+
+    def block(self, stage: int, model: str) -> range:
+        """All ordinals of one model in one stage."""
+        size = len(self._prompts) * self._per_cell
+        start = (stage * len(self.spec.models) + list(self.spec.models).index(model)) * size
+        return range(start, start + size)
+
+    def index_ids(self) -> SampleIndex:
+        """Map every sample id to its ordinal. Reads every task once, whatever the number of cells and epochs."""
+        index = SampleIndex(self._length)
+        for place, row in enumerate(self._rows):
+            task_id = self.tasks[row].task_id
+            for epoch in range(self.spec.epochs):
+                key = _sample_key(task_id, epoch)
+                offset = epoch * len(self._rows) + place
+                for number, state in enumerate(self._hashes):
+                    index.put(_digest(state, key), number * self._per_cell + offset)
+        return index
+
+    @property
+    def fingerprint_parts(self) -> Mapping[str, str]:
+        """What makes these samples these: values that a person can compare when a resume is refused."""
+        spec = self.spec
+        return {
+            "tasks": self.tasks.fingerprint[:16],
+            "task_count": str(len(self._rows)),
+            "prompt_types": ", ".join(f"{prompt.name} ({prompt.digest})" for prompt in self._prompts),
+            "models": ", ".join(spec.models),
+            "tool_success_rates": ", ".join(f"{rate:g}" for rate in self.stages),
+            "difficulties": _listed(spec.difficulties),
+            "task_types": _listed(spec.task_types),
+            "num_instances": _or_all(spec.num_instances),
+            "limit": _or_all(spec.limit),
+            "epochs": str(spec.epochs),
+            "seed": str(spec.seed),
+        }
+
+
+def _cell_hash(cell: Cell) -> hashlib.blake2b:
+    prefix = orjson.dumps([cell.model, cell.prompt_type, cell.tool_success_rate])
+    return hashlib.blake2b(prefix + b"\n", digest_size=DIGEST_BYTES, person=b"sample")
+
+
+def _sample_key(task_id: str, epoch: int) -> bytes:
+    return f"{task_id}\0{epoch}".encode()
+
+
+def _digest(state: hashlib.blake2b, key: bytes) -> bytes:
+    copied = state.copy()
+    copied.update(key)
+    return copied.digest()
+
+
+def _listed(names: Sequence[str] | None) -> str:
+    return "all" if names is None else ", ".join(sorted(names))
+
+
+def _or_all(number: int | None) -> str:
+    return "all" if number is None else str(number)
