@@ -1,7 +1,7 @@
 """The simulator's answers, made from the tasks' targets: right with the model's skill, wrong otherwise, the truth known.
 
 Tasks differ in difficulty. With z the task's standard-normal difficulty, a model answers right with probability
-logistic(b + spread * z), where b is such that the mean over all tasks is exactly its skill.
+logistic(b + spread * z), where b is such that the mean over a normal population of tasks is its skill.
 """
 
 from __future__ import annotations

@@ -8,11 +8,13 @@ from pathlib import Path
 from providers.errors import OrchestratorError
 from providers.messages import JSON
 from runners.answer import Scorer, Solver
+from runners.shutdown import Shutdown
 
+from .debug import debug_log
 from .directory import RunDirectory
 from .ending import Ending, ExitCode
 from .env import Environment, Setting, read_environment
-from .flow import Attendance, Prepared, carry_out, create, prepare
+from .flow import Attendance, Prepared, carry_out, code_name, create, prepare
 from .loading import ConfigSource, LoadedConfig, load_config
 from .loop import run_loop
 from .results import Run
@@ -43,17 +45,17 @@ async def run(
     """
     environment = read_environment()
     loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
-    prepared = prepare(loaded, environment.key)
-    directory = create(prepared)
-    return await _carried_out(prepared, directory, environment, Attendance(solver=solver, scorer=scorer))
+    prepared = prepare(loaded, environment.key, solver=solver, scorer=scorer)
+    return await _carried_out(prepared, create(prepared), environment, _attendance(prepared, solver, scorer))
 
 
 async def resume(path: str | Path, *, solver: Solver | None = None, scorer: Scorer | None = None) -> Run:
     """Go on with a run where it stopped: samples without a final record are run, nothing is run twice."""
     environment = read_environment()
     directory = RunDirectory(Path(path))
-    prepared = prepare(stored_config(directory, environment), environment.key)
-    return await _carried_out(prepared, directory, environment, Attendance(solver=solver, scorer=scorer))
+    stored = stored_config(directory, environment, _flags(None, None, None, solver, scorer))
+    prepared = prepare(stored, environment.key, solver=solver, scorer=scorer)
+    return await _carried_out(prepared, directory, environment, _attendance(prepared, solver, scorer))
 
 
 def run_sync(
@@ -80,11 +82,16 @@ def stored_config(directory: RunDirectory, environment: Environment, flags: Sequ
     return load_config(manifest.raw, environment, flags, base=Path(manifest.base))
 
 
+def _attendance(prepared: Prepared, solver: Solver | None, scorer: Scorer | None) -> Attendance:
+    return Attendance(Shutdown(prepared.loaded.config.run.grace_s), solver, scorer)
+
+
 async def _carried_out(
     prepared: Prepared, directory: RunDirectory, environment: Environment, attendance: Attendance
 ) -> Run:
     try:
-        ending = await carry_out(prepared, directory, environment, attendance)
+        with debug_log(prepared, directory):
+            ending = await carry_out(prepared, directory, environment, attendance)
     finally:
         prepared.sweep.tasks.close()
     found = Run.load(directory.path)
@@ -108,5 +115,5 @@ def _flags(
         said["sweep.limit"] = limit
     for name, code in (("run.solver", solver), ("run.scorer", scorer)):
         if code is not None:
-            said[name] = f"{code.__module__}:{getattr(code, '__qualname__', type(code).__qualname__)}"
+            said[name] = code_name(code)
     return [Setting(path, value, f"settings[{path!r}]") for path, value in said.items()]

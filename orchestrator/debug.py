@@ -6,8 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from providers.errors import InputError
-
 from .directory import RunDirectory
 from .flow import Prepared
 
@@ -27,7 +25,7 @@ class ShardFilter(logging.Filter):
 
 @contextmanager
 def debug_log(prepared: Prepared, directory: RunDirectory) -> Iterator[None]:
-    """Log while the block runs. Raises InputError where there is no such shard."""
+    """Log while the block runs."""
     run = prepared.loaded.config.run
     if not run.debug_log and run.debug_process_num is None:
         yield
@@ -49,7 +47,4 @@ def debug_log(prepared: Prepared, directory: RunDirectory) -> Iterator[None]:
 
 
 def _shard(prepared: Prepared, number: int) -> str:
-    shards = prepared.plan().stages[0]
-    if number > len(shards):
-        raise InputError(f"DEBUG_PROCESS_NUM is {number}, but the plan has {len(shards)} shards")
-    return shards[number - 1].instance
+    return prepared.plan().stages[0][number - 1].instance

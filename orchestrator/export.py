@@ -11,15 +11,19 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from providers.errors import InputError
 from runners.durable import replace_file
 
 from .results import Run
 
 
 def export(run: Run, form: str, path: Path) -> int:
-    """Write `run` as `form` (a key of WRITERS); returns the number of records."""
+    """Write `run` as `form` (a key of WRITERS); returns the number of records. Raises InputError where `path` cannot be written."""
     records = run.to_arrow()
-    replace_file(path, lambda file: WRITERS[form](records, file))
+    try:
+        replace_file(path, lambda file: WRITERS[form](records, file))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; check the folder") from error
     return int(records.num_rows)
 
 

@@ -6,9 +6,10 @@ A new run is the resume of an empty directory: both go the same way.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,9 @@ from .env import Environment
 from .loading import LoadedConfig
 from .progress import shown
 from .sweeps import OpenSweep, method_parts, open_sweep
-from .wiring import dispatchers_of, exchange_of, instances_of, method_of, offline_adapters, open_providers
+from .wiring import check_method, dispatchers_of, exchange_of, instances_of, method_of, offline_adapters, open_providers
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,13 @@ class Prepared:
     loaded: LoadedConfig
     sweep: OpenSweep
     instances: Mapping[str, Sequence[Instance]]
+    scorer: str | None = None
+    """The name of a scorer that was passed in from Python: it wins over every name in the file."""
 
     def plan(self, done: Bitmap | None = None) -> SweepPlan:
         """Shards over what is not done yet."""
         remaining = None if done is None or not done.count else lambda ordinal: ordinal not in done
-        layout = Layout(self.loaded.config.run.stagger_s, remaining, method_parts(self.loaded.config))
+        layout = Layout(self.loaded.config.run.stagger_s, remaining, method_parts(self.loaded.config, self.scorer))
         return build_plan(self.sweep.sweep, self.instances, layout)
 
 
@@ -65,9 +70,29 @@ class Attendance:
     scorer: Scorer | None = None
 
 
-def prepare(loaded: LoadedConfig, key: Callable[[str], ApiKey]) -> Prepared:
-    """Read the tasks, lay out the sweep, name the instances. `key` raises InputError where a variable is missing."""
-    return Prepared(loaded, open_sweep(loaded), instances_of(loaded, offline_adapters(loaded, key)))
+def prepare(
+    loaded: LoadedConfig, key: Callable[[str], ApiKey], *, solver: Solver | None = None, scorer: Scorer | None = None
+) -> Prepared:
+    """Read the tasks, lay out the sweep, name the instances. Raises InputError for whatever a person can have got wrong,
+    so that nothing has been made by then; `key` does where a variable is missing."""
+    check_method(loaded.config, solver, scorer)
+    instances = instances_of(loaded, offline_adapters(loaded, key))
+    prepared = Prepared(loaded, open_sweep(loaded), instances, code_name(scorer) if scorer else None)
+    _require_shard(prepared.plan(), loaded.config.run.debug_process_num)
+    return prepared
+
+
+def code_name(code: Solver | Scorer) -> str:
+    """What a person's own function is called in fingerprints: `module:function`."""
+    return f"{code.__module__}:{getattr(code, '__qualname__', type(code).__qualname__)}"
+
+
+def _require_shard(plan: SweepPlan, number: int | None) -> None:
+    shards = len(plan.stages[0])
+    if number is not None and number > shards:
+        raise InputError(
+            f"DEBUG_PROCESS_NUM is {number}, but the plan has {shards} shards; choose one from 1 to {shards}"
+        )
 
 
 def create(prepared: Prepared) -> RunDirectory:
@@ -98,14 +123,13 @@ async def carry_out(
     compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
     replay = compactor.replay(manifest.total)
     async with _providers_and_journal(prepared, directory, environment, replay, compactor) as (adapters, journal):
-        decisions = DecisionLog(directory.decisions)
-        dispatchers = dispatchers_of(
-            instances_of(prepared.loaded, adapters), adapters, prepared.loaded.config.run.rate_mode, decisions
-        )
-        monitor = Monitor(manifest.total, replay.done.count, dispatchers)
-        crew = _Crew(prepared, manifest.run_id, journal, monitor, attendance, dispatchers)
-        lost = await crew.run_stages(prepared.plan(replay.done))
-        decisions.close()
+        with closing(DecisionLog(directory.decisions)) as decisions:
+            dispatchers = dispatchers_of(
+                instances_of(prepared.loaded, adapters), adapters, prepared.loaded.config.run.rate_mode, decisions
+            )
+            monitor = Monitor(manifest.total, replay.done.count, dispatchers)
+            crew = _Crew(prepared, manifest.run_id, journal, monitor, attendance, dispatchers)
+            lost = await crew.run_stages(prepared.plan(replay.done))
     ending = ending_of(manifest, journal.done, monitor.statistics(), attendance.shutdown, lost)
     ending = replace(ending, possibly_billed_twice=replay.possibly_billed_twice, damaged=replay.damaged)
     directory.note_execution({"started_at": started_at, "ended_at": time.time(), **ending.as_row()})
@@ -176,15 +200,33 @@ class _Crew:
         return lost
 
     async def _work(self, opened: Opened, lease: SlotLease) -> Record:
+        log.debug("%s taken up by %s", opened.sample.sample_id, opened.planned, extra={"planned": opened.planned})
         return await work(opened, self._method, self._exchange, lease)
 
     async def _deliver(self, record: Record) -> None:
         self._journal.append(record, partial(self._monitor.count, record))
+        _tell(record)
         if record.error_class == "user_code":
             self._user_errors -= 1
             if self._user_errors <= 0:
                 self._attendance.shutdown.request(f"your own code failed: {record.error_message}")
         await self._journal.room()
+
+
+def _tell(record: Record) -> None:
+    log.debug(
+        "%s %s by %s: task %s, HTTP %s, %d attempts, %d refusals, %.3f s, %s",
+        record.sample_id,
+        record.outcome,
+        record.instance,
+        record.task_id,
+        record.status,
+        record.attempts,
+        record.throttles,
+        record.total_s,
+        record.error_message or record.grade,
+        extra={"planned": record.planned_instance},
+    )
 
 
 def _first(error: Exception) -> Exception:

@@ -89,14 +89,23 @@ def _yaml_place(error: yaml.YAMLError) -> str:
 
 def _apply(raw: dict[str, Any], setting: Setting) -> None:
     """Put one dotted setting into the nested mapping."""
-    *parents, last = setting.path.split(".")
-    place = raw
-    for part in parents:
+    place, rest = raw, setting.path
+    while True:
+        part, rest = _step(place, rest)
+        if not rest:
+            place[part] = _value(setting)
+            return
         below = place.setdefault(part, {})
         if not isinstance(below, dict):
             raise InputError(f"{setting.source}: {setting.path} goes through {part}, which is not a mapping")
         place = below
-    place[last] = _value(setting)
+
+
+def _step(place: Mapping[str, Any], path: str) -> tuple[str, str]:
+    """The next key of a dotted path and what is left; a key that holds dots itself (qwen2.5) is known by standing there."""
+    dotted = [key for key in place if "." in key and (path == key or path.startswith(f"{key}."))]
+    key = max(dotted, key=len) if dotted else path.partition(".")[0]
+    return key, path[len(key) + 1 :]
 
 
 def _value(setting: Setting) -> object:

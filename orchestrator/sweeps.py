@@ -48,7 +48,13 @@ def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:
     paths = sorted(glob(pattern, recursive=True)) if has_magic(pattern) else [pattern]  # noqa: PTH207 - also absolute patterns
     if not paths:
         raise InputError(f"tasks: no file matches {entry.path} under {loaded.base}")
-    return [SourceSpec(Path(path), entry.fields, scorer, entry.reader) for path in paths]
+    return [SourceSpec(_as_people_say(Path(path)), entry.fields, scorer, entry.reader) for path in paths]
+
+
+def _as_people_say(path: Path) -> Path:
+    """Relative where it lies below the current folder: messages name files as they were typed."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, str]:
@@ -57,10 +63,10 @@ def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, str]:
     return {name: text for name, text in given if text is not None}
 
 
-def method_parts(config: Config) -> dict[str, str]:
-    """What results belong to beside the sweep itself: how answers are generated, solved and scored."""
+def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:
+    """What results belong to beside the sweep itself: how answers are generated, solved and scored. `scorer` wins over the file's."""
     return {
         "generation": config.generation.model_dump_json(),
         "solver": config.run.solver,
-        "scorers": ", ".join(spelt_out(entry.scorer or config.run.scorer) for entry in config.tasks),
+        "scorers": scorer or ", ".join(spelt_out(entry.scorer or config.run.scorer) for entry in config.tasks),
     }

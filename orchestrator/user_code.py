@@ -18,8 +18,10 @@ def load_function(name: str, purpose: str) -> Any:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(f"cannot import {module_name} for the {purpose} {name}: {error}") from error
+    except Exception as error:  # also what the module itself raises
+        raise InputError(
+            f"cannot import {module_name or 'a module without a name'} for the {purpose} {name}: {error}"
+        ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         raise InputError(f"{module_name} has no function {function_name} for the {purpose} {name}")

@@ -20,7 +20,7 @@ from providers.provider import Adapter, RouteSpec
 from providers.registry import Surroundings, adapter_type
 from providers.simulator.settings import SimulatorSettings
 from providers.tokens import TokenEstimator
-from runners.answer import Scorer, Solver, guard_solver
+from runners.answer import Scorer, Solver, guard_scorer, guard_solver
 from runners.client import Deadlines, Exchange, Generation
 from runners.decisions import Decide
 from runners.dispatch import Dispatcher, Station
@@ -84,7 +84,7 @@ def offline_adapters(loaded: LoadedConfig, key: Callable[[str], ApiKey]) -> dict
 
 def no_key(name: str) -> ApiKey:
     """What planning needs of a key: its name."""
-    return ApiKey(name, "")
+    return ApiKey(name, "not-read")
 
 
 def open_adapter(loaded: LoadedConfig, name: str, surroundings: Surroundings) -> Adapter:
@@ -183,17 +183,27 @@ def method_of(
 ) -> Method:
     """How samples are solved, scored and priced. `solver` and `scorer` from Python win over the file's names."""
     chosen = guard_solver(solver, "your solver") if solver else _solver(loaded.config.run.solver)
+    own_scorer = guard_scorer(scorer, "your scorer") if scorer else None
     scorers: dict[str, Scorer] = {}
 
     def scorer_of(sample: Sample) -> Scorer:
-        if scorer is not None:
-            return scorer
+        if own_scorer is not None:
+            return own_scorer
         name = open_.tasks.scorer(open_.sweep.row(sample.ordinal)) or spelt_out(loaded.config.run.scorer)
         if name not in scorers:
             scorers[name] = build_scorer(name)
         return scorers[name]
 
     return Method(run_id, chosen, scorer_of, partial(_price, loaded.config, _provider_kinds(loaded.config)))
+
+
+def check_method(config: Config, solver: Solver | None, scorer: Scorer | None) -> None:
+    """Raises InputError where the file names a solver or scorer that is not there. What is passed in needs no name."""
+    if solver is None:
+        _solver(config.run.solver)
+    if scorer is None:
+        for entry in config.tasks:
+            build_scorer(spelt_out(entry.scorer or config.run.scorer))
 
 
 def _solver(name: str) -> Solver:

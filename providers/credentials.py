@@ -12,7 +12,8 @@ from .errors import InputError
 class Credential(Protocol):
     """What a request is signed with."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def header(self, scheme: Literal["api-key", "bearer"]) -> tuple[str, str]:
         """The header's name and value; may renew a token, never blocks for long."""

@@ -64,7 +64,7 @@ class WireSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     transport: Literal["native", "sdk"] = "native"
-    """native: aiohttp, ten times cheaper. sdk: the openai package, as the reference."""
+    """native: aiohttp, seven times cheaper. sdk: the openai package, as the reference."""
     timeouts: TimeoutSettings = TimeoutSettings()
     verify_tls: bool = True
     """Off only for a server of one's own with a certificate that nobody signed."""

@@ -48,7 +48,10 @@ class CsvRecords:
 
     def read(self, number: int) -> Row:
         lines = (line.decode() for line in io.BytesIO(self._index.read(number)))
-        return self._row(next(csv.reader(lines, strict=True)))
+        try:
+            return self._row(next(csv.reader(lines, strict=True), []))
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
 
     def _row(self, values: list[str]) -> Row:
         return {column: value or None for column, value in zip(self._header, values, strict=True)}

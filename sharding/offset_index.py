@@ -67,8 +67,7 @@ def decode_object(data: bytes, index: OffsetIndex) -> Row:
         raise InputError(f"{index.where_last()}: {_json_fault(data, error)}; fix or remove the line") from error
     if isinstance(row, dict):
         return row
-    reason = f"holds a {type(row).__name__} where a JSON object is needed"
-    raise InputError(f"{index.where_last()}: {reason}; fix or remove the line")
+    raise InputError(f"{index.where_last()}: not a JSON object; fix or remove the line")
 
 
 def _json_fault(data: bytes, error: orjson.JSONDecodeError) -> str:

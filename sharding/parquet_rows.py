@@ -32,11 +32,12 @@ class ParquetRows:
             self._file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path}: not a Parquet file ({error})") from error
-        self._columns = [name for name in self._file.schema_arrow.names if name in used]
+        names = self._file.schema_arrow.names
         for column in named:
-            if column not in self._columns:
-                known = suggestion(column, self._file.schema_arrow.names)
-                raise InputError(f'{path}: the file has no column "{column}"; {known}')
+            if column not in names:
+                raise InputError(f'{path}: the file has no column "{column}"; {suggestion(column, names)}')
+        self._columns = [name for name in names if name in used]
+        self._skipped: Row = dict.fromkeys(name for name in names if name not in used)
         metadata = self._file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         self._starts = list(accumulate(sizes, initial=0))[:-1]
@@ -45,12 +46,16 @@ class ParquetRows:
     def scan(self) -> Iterator[Row]:
         for batch in self._file.iter_batches(BATCH_ROWS, columns=self._columns):
             for row in batch.to_pylist():
-                yield _without_nulls(row)
+                yield self._row(row)
 
     def read(self, number: int) -> Row:
         group = bisect_right(self._starts, number) - 1
         table = self._row_group(group).slice(number - self._starts[group], 1)
-        return _without_nulls(table.to_pylist()[0])
+        return self._row(table.to_pylist()[0])
+
+    def _row(self, decoded: Row) -> Row:
+        """Columns that were not decoded stand as null, so that messages can name them."""
+        return {**self._skipped, **{column: _without_nulls(value) for column, value in decoded.items()}}
 
     def _row_group(self, group: int) -> pa.Table:
         table = self._decoded.get(group)
@@ -69,14 +74,10 @@ class ParquetRows:
         self._file.close()
 
 
-def _without_nulls(row: Row) -> Row:
+def _without_nulls(value: JSON) -> JSON:
     """Drop nulls inside nested values: a Parquet struct has every field of every row, a message only its own."""
-    return {column: _pruned(value) for column, value in row.items()}
-
-
-def _pruned(value: JSON) -> JSON:
     if isinstance(value, dict):
-        return {name: _pruned(inner) for name, inner in value.items() if inner is not None}
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list):
-        return [_pruned(inner) for inner in value]
+        return [_without_nulls(inner) for inner in value]
     return value

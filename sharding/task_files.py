@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -100,16 +100,18 @@ class LoadedTasks:
         self.fingerprint = identity.fingerprint
         self._identity = identity
         self._tasks: list[Task] = []
-        try:
-            for item in _call_reader(reader, identity.path):
-                task = self._as_task(item, columns)
-                ids.add(task.task_id)
-                self._tasks.append(task)
-        except InputError as error:
-            raise InputError(f"{self.origin(len(self._tasks))}: {error}") from error
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise InputError(f"{self.origin(len(self._tasks))}: the reader {reader} failed ({reason})") from error
+        with _current_directory_importable():
+            function = _import_reader(reader, identity.path)
+            try:
+                for item in function(identity.path):
+                    task = self._as_task(item, columns)
+                    ids.add(task.task_id)
+                    self._tasks.append(task)
+            except InputError as error:
+                raise InputError(f"{self.origin(len(self._tasks))}: {error}") from error
+            except Exception as error:
+                reason = f"the reader {reader} failed ({type(error).__name__}: {error})"
+                raise InputError(f"{self.origin(len(self._tasks))}: {reason}") from error
 
     def _as_task(self, item: object, columns: Columns) -> Task:
         if isinstance(item, Task):
@@ -141,19 +143,15 @@ class LoadedTasks:
         self._tasks.clear()
 
 
-def _call_reader(reader: str, path: Path) -> Iterator[object]:
+def _import_reader(reader: str, path: Path) -> Callable[[Path], Iterable[object]]:
     module_name, _, function_name = reader.partition(":")
     if not module_name or not function_name:
-        raise InputError(f'reader must be written "module:function", not "{reader}"')
-    with _current_directory_importable():
-        try:
-            function = getattr(import_module(module_name), function_name)
-        except (ImportError, AttributeError) as error:
-            raise InputError(f"the reader {reader} cannot be imported ({error})") from error
-        items = function(path)
-        if not isinstance(items, Iterable):
-            raise InputError(f"the reader {reader} must yield tasks, not return {type(items).__name__}")
-        yield from items
+        raise InputError(f'{path}: reader is written "module:function", not "{reader}"')
+    try:
+        function: Callable[[Path], Iterable[object]] = getattr(import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{path}: the reader {reader} cannot be imported ({error}); check its name") from error
+    return function
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import click
 
+from runners.shutdown import Shutdown
+
 from ..debug import debug_log
 from ..directory import RunDirectory
 from ..ending import INTERRUPTED, Ending, ExitCode
@@ -32,7 +34,7 @@ def carry(prepared: Prepared, directory: RunDirectory, environment: Environment)
 
 
 async def _until_signal(prepared: Prepared, directory: RunDirectory, environment: Environment) -> Ending:
-    attendance = Attendance()
+    attendance = Attendance(Shutdown(prepared.loaded.config.run.grace_s))
     with _signals(attendance):
         return await carry_out(prepared, directory, environment, attendance)
 

@@ -97,7 +97,9 @@ class SimulatorApp:
             self._log.write(incoming.log_entry(endpoint.name))
             return cut_connection(incoming.http)
         if endpoint.lifetime.is_revoked:
-            return self._decline(incoming.log_entry(endpoint.name), incoming.dialect.denied("unauthorized", endpoint.name))
+            return self._decline(
+                incoming.log_entry(endpoint.name), incoming.dialect.denied("unauthorized", endpoint.name)
+            )
         return None
 
     async def _pass_gate(self, incoming: _Incoming, call: Call, endpoint: Endpoint) -> web.StreamResponse:
@@ -117,10 +119,12 @@ class SimulatorApp:
             response = await exchange.perform(self._seed)
             used_tokens = reply.input_tokens + reply.output_tokens
             self._record(entry, reply, response.status)
-        except (asyncio.CancelledError, ConnectionError):
-            entry.status = CLIENT_CLOSED_REQUEST
-            self._log.write(entry)
+        except asyncio.CancelledError:
+            self._record_gone(entry)
             raise
+        except ConnectionError:
+            self._record_gone(entry)
+            return web.Response(status=CLIENT_CLOSED_REQUEST)  # goes nowhere: the transport is closed
         finally:
             if entered:
                 endpoint.gate.leave(used_tokens)
@@ -144,6 +148,10 @@ class SimulatorApp:
         entry.right, entry.fault = reply.right, reply.fault
         entry.response_id = reply.response_id if entry.status == 200 else None
         entry.text = reply.text if self._logs_text else None
+        self._log.write(entry)
+
+    def _record_gone(self, entry: Entry) -> None:
+        entry.status = CLIENT_CLOSED_REQUEST
         self._log.write(entry)
 
     async def _models(self, http: web.Request) -> web.Response:

@@ -32,7 +32,7 @@ class Received:
     status: int
     headers: Mapping[str, str]
     """Case ignored, or keys in lower case."""
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     secret: str = field(default="", repr=False)
     """The key of the request: masked wherever the server echoes it."""
 

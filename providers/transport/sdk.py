@@ -1,4 +1,4 @@
-"""The openai SDK as a transport: its URLs, its signing, its stream decoder. Ten times the price of `native`, which is checked against it.
+"""The openai SDK as a transport: its URLs, its signing, its stream decoder. Seven times the price of `native`, which is checked against it.
 
 The package is imported on first use (half a second). Its retries are off, redirects are not followed, proxies and organisations from the
 environment are not used: what goes where is written in the user's file. One difference remains: the SDK keeps `[DONE]` to itself, so a
@@ -142,7 +142,7 @@ async def _exchange(
     async with create(**payload, extra_headers=headers, extra_body=unread.request.extra_body) as answer:
         response = answer.http_response
         received = replace(unread, status=response.status_code, headers=response.headers)
-        if is_event_stream(response.headers.get("content-type", ""), unread.request):
+        if unread.request.stream and is_event_stream(response.headers.get("content-type", ""), unread.request):
             return await _read_stream(cast("AsyncStream[ChatCompletionChunk]", await answer.parse()), received, clock)
         clock.heard(clock.now())
         received = replace(received, body=await _read_body(response, MAX_ANSWER_BYTES + 1))

@@ -1,7 +1,7 @@
 """The wire format, read and written: a request becomes a payload, a body becomes an answer or the error that it is.
 
 Pure functions, shared by both transports. What leaves here as a ChatResponse has text or a tool call: no error, no empty string and no
-default ever stands where a model's answer should be. JSON objects are dicts here: checking for the wider Mapping costs ten times more.
+default ever stands where a model's answer should be. JSON objects are dicts here.
 """
 
 from __future__ import annotations

@@ -372,7 +372,7 @@ async def test_a_redirect_is_not_followed(server: ScriptedServer, transport: Tra
     listener = await asyncio.start_server(other.handle, "127.0.0.1", 0)
     target = f"http://localhost:{listener.sockets[0].getsockname()[1]}/v1"
     server.script = says(http(b"", "307 Temporary Redirect", Location=target))
-    with pytest.raises(Malformed, match="redirected.*localhost"):
+    with pytest.raises(Malformed, match=r"redirected.*localhost"):
         await ask(transport, route(server))
     listener.close()
     assert other.heads == []

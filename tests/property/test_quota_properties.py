@@ -127,7 +127,9 @@ def test_a_saturated_server_is_never_idle_and_never_faster_than_it_can_be(
 
 
 @given(jobs)
-def test_those_who_share_everything_equally_leave_in_the_order_of_what_is_left(offered: list[tuple[float, float]]) -> None:
+def test_those_who_share_everything_equally_leave_in_the_order_of_what_is_left(
+    offered: list[tuple[float, float]],
+) -> None:
     law = ProcessorSharing(LatencySettings(saturates_at=1))
     for _, work in offered:
         law.arrive(Job([work]), 0.0)

@@ -1,0 +1,205 @@
+"""What `overhead` measures, one client per process: our whole pipeline, the bare floor, and the openai SDK.
+
+`python -m benchmarks.clients NAME '{"url": …}'` sends a job's requests and prints the CPU that they took. Every answer is parsed and
+checked; one that is wrong ends the process with an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+import uvloop
+
+from .cores import CLIENT_CORE, pin
+from .lean_server import ANSWER_TEXT, TARGET, TOTAL_TOKENS
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from openai.types.chat import ChatCompletionMessageParam
+
+MODEL = "bench"
+SYSTEM = "You answer questions about the natural world. Reason briefly and end with the answer alone."
+_PASSAGE = (
+    "A passage of plain English that a question is asked about, as evaluation sets have them by the thousand. " * 12
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one client process does."""
+
+    url: str
+    """Up to and with /v1."""
+    n: int
+    in_flight: int
+    tasks: str
+    """JSONL with at least `n` tasks, for our pipeline."""
+    output: str
+    """A folder for its runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """User and system time of the process with its threads, and the time on the wall."""
+
+    cpu_s: float
+    wall_s: float
+
+
+Check = Callable[[], object]
+"""Raises where an answer was wrong; called when the measurement is over."""
+
+
+def question(number: int) -> str:
+    """A user message of about 1.3 KB; with the system message and the frame around both, a body of 1.46 KB."""
+    return f"{_PASSAGE}\n\nQuestion {number:07}: why does the sky of this passage look the way it does?"
+
+
+# ------------------------------------------------------------------ clients
+def ours(job: Job) -> Check:
+    """Plan, permit, request, parse, score, journal with fsync, Parquet: through the public way in."""
+    import orchestrator
+
+    run = orchestrator.run_sync(
+        {
+            "providers": {"server": {"type": "openai", "base_url": job.url}},
+            "models": {MODEL: {"provider": "server", "workers": job.in_flight}},
+            "tasks": [{"path": job.tasks}],
+            "sweep": {"limit": job.n},
+            "run": {
+                "rate_mode": "fixed",
+                "scorer": "includes",
+                "storage_format": "parquet",
+                "stagger_s": [0],
+                "display": "none",
+                "output_dir": job.output,
+            },
+        }
+    )
+    return lambda: _require(sum(row["score"] == 1.0 for row in run.to_arrow().select(["score"]).to_pylist()), job.n)
+
+
+def bare(job: Job) -> Check:
+    """aiohttp, orjson and a semaphore: nothing is planned, retried, scored or written."""
+    answered = uvloop.run(_bare(job))
+    return lambda: _require(answered, job.n)
+
+
+async def _bare(job: Job) -> int:
+    import aiohttp
+
+    url, headers = f"{job.url}/chat/completions", {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def send(number: int) -> bool:
+            payload = orjson.dumps({"model": MODEL, "messages": _messages(number)})
+            async with session.post(url, data=payload, headers=headers) as response:
+                answer = orjson.loads(await response.read())
+            return _is_right(answer["choices"][0]["message"]["content"], answer["usage"]["total_tokens"])
+
+        return await _send_all(job, send)
+
+
+def sdk(job: Job) -> Check:
+    """The openai SDK as it comes."""
+    from openai import AsyncOpenAI
+
+    answered = uvloop.run(_create_all(job, lambda: AsyncOpenAI(base_url=job.url, api_key="none", max_retries=0)))
+    return lambda: _require(answered, job.n)
+
+
+def sdk_aiohttp(job: Job) -> Check:
+    """The openai SDK on its aiohttp client."""
+    from openai import AsyncOpenAI, DefaultAioHttpClient
+
+    def client() -> AsyncOpenAI:
+        return AsyncOpenAI(base_url=job.url, api_key="none", max_retries=0, http_client=DefaultAioHttpClient())
+
+    answered = uvloop.run(_create_all(job, client))
+    return lambda: _require(answered, job.n)
+
+
+async def _create_all(job: Job, open_client: Callable[[], AsyncOpenAI]) -> int:
+    async with open_client() as client:
+
+        async def send(number: int) -> bool:
+            answer = await client.chat.completions.create(model=MODEL, messages=_messages(number))
+            return _is_right(answer.choices[0].message.content, answer.usage.total_tokens if answer.usage else 0)
+
+        return await _send_all(job, send)
+
+
+async def _send_all(job: Job, send: Callable[[int], Awaitable[bool]]) -> int:
+    """Send under a semaphore; returns how many answers were right."""
+    slots, right = asyncio.Semaphore(job.in_flight), 0
+
+    async def one(number: int) -> None:
+        nonlocal right
+        try:
+            if await send(number):
+                right += 1
+        finally:
+            slots.release()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(job.n):
+            await slots.acquire()
+            group.create_task(one(number))
+    return right
+
+
+def _messages(number: int) -> list[ChatCompletionMessageParam]:
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question(number)}]
+
+
+def _is_right(text: str | None, total_tokens: int) -> bool:
+    return text is not None and len(text) == len(ANSWER_TEXT) and total_tokens == TOTAL_TOKENS
+
+
+def _require(right: int, wanted: int) -> None:
+    if right != wanted:
+        raise SystemExit(f"{right} of {wanted} answers were right")
+
+
+CLIENTS: dict[str, Callable[[Job], Check]] = {
+    "ours": ours,
+    "aiohttp + orjson": bare,
+    "openai SDK": sdk,
+    "openai SDK on aiohttp": sdk_aiohttp,
+}
+FLOOR = "aiohttp + orjson"
+
+
+def task_line(number: int) -> bytes:
+    """A line of the task file; its request has the same size as the others' requests."""
+    messages = _messages(number)
+    task = {"id": f"task-{number}", "messages": messages, "target": TARGET}
+    return orjson.dumps(task, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def measure(client: Callable[[Job], Check], job: Job) -> Spent:
+    """Run a job; the CPU is this process's since its start, so take the difference of two processes."""
+    started = time.perf_counter()
+    check = client(job)
+    wall_s = time.perf_counter() - started
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    check()
+    return Spent(usage.ru_utime + usage.ru_stime, wall_s)
+
+
+def main() -> None:
+    name, job = sys.argv[1], Job(**orjson.loads(sys.argv[2]))
+    pin(CLIENT_CORE)
+    spent = measure(CLIENTS[name], job)
+    sys.stdout.buffer.write(orjson.dumps(spent))
+
+
+if __name__ == "__main__":
+    main()

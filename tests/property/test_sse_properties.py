@@ -1,0 +1,107 @@
+"""However a stream is cut, it is the same stream; whatever comes instead of one, it ends in an answer or a ProviderError."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.errors import ProviderError
+from providers.messages import ChatRequest, ChatResponse, Timing
+from providers.transport.failures import classify_failure
+from providers.transport.received import Received
+from providers.transport.sse import EventSplitter, StreamAssembler
+from providers.transport.wire import read_completion
+
+REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
+RECEIVED = Received("east/m", "s/0/1", REQUEST, 200, {})
+NO_TIME = Timing(0.0, None, 0.0)
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+deltas = st.dictionaries(st.sampled_from(["content", "role", "refusal", "tool_calls", "function_call"]), json_values)
+choices = st.fixed_dictionaries(
+    {}, optional={"delta": deltas | json_values, "finish_reason": json_values, "index": json_values}
+)
+chunks = st.fixed_dictionaries(
+    {}, optional={"choices": st.lists(choices | json_values, max_size=2), "usage": json_values}
+)
+
+
+def events(texts: list[str], end: bytes) -> bytes:
+    parts = [{"id": "c", "choices": [{"index": 0, "delta": {"content": text}}]} for text in texts]
+    parts.append({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    return b"".join(b"data: " + orjson.dumps(part) + end + end for part in parts) + b"data: [DONE]" + end + end
+
+
+def cut(stream: bytes, places: list[int]) -> list[bytes]:
+    bounds = sorted({0, len(stream), *(place % len(stream) for place in places)})
+    return [stream[start:stop] for start, stop in pairwise(bounds)]
+
+
+def collect(pieces: list[bytes]) -> ChatResponse:
+    assembler = StreamAssembler(RECEIVED, sent_at=0.0)
+    for piece in pieces:
+        assembler.feed(piece, 1.0)
+    return replace(assembler.finish(0.0), timing=NO_TIME)
+
+
+@given(st.lists(st.text()), st.sampled_from([b"\n", b"\r\n"]), st.lists(st.integers(0, 10**6), max_size=40))
+def test_a_stream_cut_anywhere_gives_the_same_answer(texts: list[str], end: bytes, places: list[int]) -> None:
+    texts = ["begin", *texts]
+    stream = events(texts, end)
+    response = collect(cut(stream, places))
+    assert response == collect([stream])
+    assert response.text == "".join(texts)
+
+
+@given(st.lists(st.binary(max_size=200), max_size=20))
+def test_bytes_of_any_kind_are_split_or_kept(pieces: list[bytes]) -> None:
+    splitter = EventSplitter()
+    found = [event for piece in pieces for event in splitter.feed(piece)]
+    assert found == EventSplitter().feed(b"".join(pieces))
+
+
+@given(st.lists(st.binary(max_size=200).map(lambda noise: b"data: " + noise + b"\n\n"), max_size=5))
+def test_noise_ends_in_a_provider_error(pieces: list[bytes]) -> None:
+    with pytest.raises(ProviderError) as caught:
+        collect(pieces)
+    assert len(caught.value.evidence.body) <= 4096
+
+
+@given(st.lists(chunks, max_size=6))
+def test_chunks_of_any_shape_end_in_an_answer_or_a_provider_error(parts: list[object]) -> None:
+    assembler = StreamAssembler(RECEIVED, sent_at=0.0)
+    try:
+        for part in parts:
+            assembler.add(part, 1.0)
+        assert isinstance(assembler.finish(0.0), ChatResponse)
+    except ProviderError:
+        pass
+
+
+@given(json_values | st.fixed_dictionaries({"choices": st.lists(choices, min_size=1)}, optional={"error": json_values}))
+def test_a_body_of_any_shape_is_an_answer_or_a_provider_error(body: object) -> None:
+    try:
+        response = read_completion(body, replace(RECEIVED, body=orjson.dumps(body)), NO_TIME)
+    except ProviderError:
+        return
+    assert response.text.strip() or response.tool_calls
+
+
+@given(st.integers(300, 599), st.binary(max_size=300) | json_values.map(orjson.dumps), st.text(min_size=8, max_size=20))
+def test_a_failure_of_any_kind_has_a_name(status: int, body: bytes, secret: str) -> None:
+    error = classify_failure(replace(RECEIVED, status=status, body=body + secret.encode(), secret=secret))
+    assert str(error).isprintable()
+    assert secret not in error.evidence.body
