@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
 
 MODEL = "bench"
-SYSTEM = "You answer questions about the natural world. Reason briefly and end with the answer alone."
+SYSTEM = "Reason briefly and end with the answer alone."
 _PASSAGE = (
     "A passage of plain English that a question is asked about, as evaluation sets have them by the thousand. " * 12
 )

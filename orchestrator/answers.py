@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import NormalDist
@@ -20,7 +20,12 @@ from providers.simulator.settings import AnswerSettings
 from sharding.plan import Sample
 from sharding.sweep import Sweep
 
+from .scoring.registry import COMPARISONS
+
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)", re.DOTALL)
+_WHOLE_NUMBER = re.compile(r"\d[\d,.]*(?!.*\d)", re.DOTALL)
+"""The same with its groups and decimals."""
+UNSURE = "I am not sure."
 _FILLER = "Let me think this through. "
 _GRID = [NormalDist().inv_cdf((i + 0.5) / 400) for i in range(400)]
 
@@ -86,10 +91,19 @@ def right_text(target: JSON) -> str:
 
 def wrong_text(target: JSON) -> str:
     """What no scorer accepts: another last number, or other words."""
-    text = right_text(target)
-    if _LAST_NUMBER.search(text):
-        return _LAST_NUMBER.sub(lambda match: str(int(match.group()) + 7), text)
-    return "I am not sure."
+    return next((text for text in _wrong_texts(right_text(target)) if not _is_accepted(text, target)), UNSURE)
+
+
+def _wrong_texts(right: str) -> Iterator[str]:
+    """From the likeliest mistake to words that share nothing with any target."""
+    if _LAST_NUMBER.search(right):
+        yield _LAST_NUMBER.sub(lambda match: str(int(match.group()) + 7), right)
+        yield _WHOLE_NUMBER.sub(lambda match: str(3 * int(re.sub(r"\D", "", match.group())) + 11), right)
+    yield from (UNSURE, "?", "0", "-")
+
+
+def _is_accepted(text: str, target: JSON) -> bool:
+    return any(compare(text, target).grade == "full" for compare in COMPARISONS.values())
 
 
 def _logistic(x: float) -> float:

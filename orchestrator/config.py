@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from providers.pricing import Price
+from providers.simulator.settings import EndpointSettings
 
 
 def _listed(value: object) -> object:
@@ -16,11 +17,21 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, int | float) else value
 
 
+def _named(value: object) -> object:
+    """Names, where YAML may have read numbers: `difficulties: [1, 2]`."""
+    listed = _listed(value)
+    return [_text(one) for one in listed] if isinstance(listed, list | tuple) else listed
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def _all_or_listed(value: object) -> object:
-    return None if value == "all" else _listed(value)
+    return None if value == "all" else _named(value)
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
 NamesOrAll = Annotated[tuple[str, ...] | None, BeforeValidator(_all_or_listed)]
 Rates = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(_listed)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -51,6 +62,8 @@ class ModelConfig(Section):
     """Samples in flight per instance; wins over the profile and is not multiplied."""
     qps: Annotated[float, Field(gt=0)] | None = None
     """Requests per second and instance in fixed mode."""
+    rehearse_as: EndpointSettings | None = None
+    """Quota and latency that a rehearsal believes in, per instance; simulators have their own."""
 
     @model_validator(mode="after")
     def _has_one_kind_of_route(self) -> ModelConfig:
@@ -102,7 +115,7 @@ class RunConfig(Section):
     storage_format: Literal["parquet", "json"] = "parquet"
     stagger_s: Annotated[tuple[Seconds, ...], BeforeValidator(_listed), Field(min_length=1)] = (0, 30, 20)
     """Start of each shard after the shard before; a shorter list repeats its last value; [0] starts all at once."""
-    output_dir: str = "runs"
+    output_dir: Annotated[str, BeforeValidator(_text)] = "runs"
     seed: int = 0
     solver: str = "single_turn"
     scorer: str | dict[str, Any] = "includes"
@@ -128,12 +141,19 @@ class PromptConfig(Section):
     user: str | None = None
 
 
+def _prompt_kind(value: object) -> str:
+    return "file" if isinstance(value, str) else "template"
+
+
+Prompt = Annotated[Annotated[str, Tag("file")] | Annotated[PromptConfig, Tag("template")], Discriminator(_prompt_kind)]
+
+
 class Config(Section):
     providers: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     """Validated by the provider's own settings class."""
     models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
     tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]
-    prompts: dict[str, str | PromptConfig] = {}
+    prompts: dict[str, Prompt] = {}
     """Prompt types of your own: a YAML file, or the text itself."""
     prices: dict[str, Price] = {}
     """US dollars per million tokens, by model; wins over the list that ships with genai-prices."""

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from providers.errors import (
-    AuthFailed,
-    ConnectionLost,
-    DeploymentMissing,
-    Empty,
-    OutOfQuota,
-    ProviderError,
-    Rejected,
-    Throttled,
-    TimedOut,
-)
+from providers.errors import ConnectionLost, Empty, ProviderError, Rejected, Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest
 from providers.provider import Adapter
@@ -28,14 +18,6 @@ from .wiring import instances_of, offline_adapters, open_providers
 
 PATIENCE_S = 20.0
 QUESTION = ChatRequest(messages=[{"role": "user", "content": "Say: ready"}], max_tokens=16)
-
-ADVICE: Mapping[type[ProviderError], str] = {
-    AuthFailed: "the key is wrong or revoked",
-    DeploymentMissing: "there is no such deployment or model",
-    OutOfQuota: "the quota is used up",
-    ConnectionLost: "cannot be reached",
-    TimedOut: f"did not answer in {PATIENCE_S:g} s",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +44,15 @@ async def _ask(instance: Instance, adapter: Adapter) -> Finding:
     try:
         await adapter.complete(instance, QUESTION, request_id="doctor/1/1", deadline=since + PATIENCE_S)
     except (Throttled, Empty, Rejected) as error:
-        return Finding(instance.name, True, f"answers, though: {error}", loop.time() - since)
+        return Finding(instance.name, True, f"answers, though: {_words(error)}", loop.time() - since)
     except ProviderError as error:
         return Finding(instance.name, False, _words(error), None)
     return Finding(instance.name, True, "answers", loop.time() - since)
 
 
 def _words(error: ProviderError) -> str:
-    advice = next((words for kind, words in ADVICE.items() if isinstance(error, kind)), "is not usable")
-    return f"{advice}: {error}"
+    said = str(error).removeprefix(f"{error.evidence.instance}: ")
+    return f"cannot be reached: {said}" if isinstance(error, ConnectionLost) else said
 
 
 def exit_code_of(findings: Sequence[Finding]) -> ExitCode:

@@ -33,6 +33,16 @@ class LoadedConfig:
 ConfigSource = str | Path | Mapping[str, Any]
 
 
+class _Loader(yaml.SafeLoader):
+    """Dates stay text: `api_version: 2024-10-21` needs no quotes."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    sign: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def load_config(
     source: ConfigSource, environment: Environment, flags: Sequence[Setting] = (), *, base: Path | None = None
 ) -> LoadedConfig:
@@ -61,6 +71,8 @@ def provider_settings(config: Config, name: str) -> dict[str, BaseModel]:
             found[key] = adapter_type(kind).settings.model_validate(entry)
         except ValidationError as error:
             raise InputError(_sentence(error, name, {}, entry, prefix=f"providers.{key}.")) from error
+        except InputError as error:
+            raise InputError(f"{name}: providers.{key}.type: {error}") from error
     return found
 
 
@@ -69,7 +81,7 @@ def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
         return copy.deepcopy(dict(source)), Path.cwd(), "the configuration"
     path = Path(source)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -112,7 +124,7 @@ def _value(setting: Setting) -> object:
     if not isinstance(setting.value, str):
         return setting.value
     try:
-        return yaml.safe_load(setting.value)
+        return yaml.load(setting.value, Loader=_Loader)
     except yaml.YAMLError as error:
         raise InputError(f"{setting.source}: {setting.value!r} is not a YAML value: {_yaml_place(error)}") from error
 
@@ -126,28 +138,29 @@ def _check_models(config: Config, name: str) -> None:
 def _sentence(
     error: ValidationError, name: str, said_by: Mapping[str, str], raw: Mapping[str, Any], prefix: str = ""
 ) -> str:
-    """The first problem in words; the others counted."""
+    """The first problem in words, the others counted; a misspelt key goes before the one that is missing for it."""
     problems = error.errors(include_url=False)
-    first = problems[0]
-    key = ".".join(str(part) for part in _keys(first["loc"], raw))
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    key = prefix + ".".join(str(part) for part in _keys(first["loc"], raw))
     said = f" (from {said_by[key]})" if key in said_by else ""
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{name}: {prefix}{key}{said}: {_reason(first, error)}{more}".replace(": : ", ": ")
+    reason = _reason(first, error, shows_input=not key.startswith("providers."))
+    return f"{name}: {key}{said}: {reason}{more}".replace(": : ", ": ")
 
 
-def _keys(place: Iterable[int | str], raw: Any) -> Iterable[int | str]:
-    """The part of an error's place that stands in the person's file; what follows names our types."""
-    for part in place:
-        yield part
-        if (isinstance(raw, Mapping) and part in raw) or (
-            isinstance(raw, Sequence) and isinstance(part, int) and part < len(raw)
-        ):
+def _keys(place: Sequence[int | str], raw: Any) -> Iterable[int | str]:
+    """The parts of an error's place that stand in the person's file, or are missing there; the others name our types."""
+    for number, part in enumerate(place, start=1):
+        if isinstance(part, int) and isinstance(raw, list | tuple) and part < len(raw):
+            yield part
             raw = raw[part]
-        else:
-            return
+        elif isinstance(raw, Mapping) and (part in raw or number == len(place)):
+            yield part
+            raw = raw.get(part)
 
 
-def _reason(problem: Any, error: ValidationError) -> str:
+def _reason(problem: Any, error: ValidationError, *, shows_input: bool) -> str:
+    """What is wrong; without what was typed where a key may stand in the place of its name."""
     if problem["type"] == "extra_forbidden":
         *parents, last = problem["loc"]
         return f"unknown key; {suggestion(str(last), _known_keys(error.title, parents))}"
@@ -155,7 +168,8 @@ def _reason(problem: Any, error: ValidationError) -> str:
         return "is missing"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    return f"{str(problem['msg'])[0].lower()}{str(problem['msg'])[1:]}, not {problem['input']!r}"
+    message = f"{str(problem['msg'])[0].lower()}{str(problem['msg'])[1:]}"
+    return f"{message}, not {problem['input']!r}" if shows_input else message
 
 
 def _known_keys(title: str, parents: Sequence[int | str]) -> list[str]:

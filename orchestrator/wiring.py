@@ -23,7 +23,7 @@ from providers.tokens import TokenEstimator
 from runners.answer import Scorer, Solver, guard_scorer, guard_solver
 from runners.client import Deadlines, Exchange, Generation
 from runners.decisions import Decide
-from runners.dispatch import Dispatcher, Station
+from runners.dispatch import Dispatcher, Sender, Station
 from runners.limits.adaptive.safe import SafeState
 from runners.limits.fixed import FixedLimiter
 from runners.limits.gated import AdaptiveLimiter
@@ -138,7 +138,7 @@ def _profile(name: str, model: ModelConfig, kind: str, by_keys: bool) -> Profile
 
 # ------------------------------------------------------------------ the run
 def dispatchers_of(
-    instances: Mapping[str, Sequence[Instance]], adapters: Mapping[str, Adapter], mode: str, decide: Decide
+    instances: Mapping[str, Sequence[Instance]], senders: Mapping[str, Sender], mode: str, decide: Decide
 ) -> dict[str, Dispatcher]:
     """One dispatcher per model; instances of one limiter group share a limiter."""
     limiters: dict[str, Limiter] = {}
@@ -147,7 +147,7 @@ def dispatchers_of(
         for instance in its:
             if instance.limiter_group not in limiters:
                 limiters[instance.limiter_group] = _limiter(instance, mode)
-        stations = [Station(one, adapters[one.provider], limiters[one.limiter_group]) for one in its]
+        stations = [Station(one, senders[one.provider], limiters[one.limiter_group]) for one in its]
         dispatchers[model] = Dispatcher(model, stations, decide)
     return dispatchers
 

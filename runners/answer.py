@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from providers.errors import OrchestratorError
 from providers.messages import JSON, Message, ToolCall
@@ -31,6 +32,7 @@ class Score:
     details: Mapping[str, JSON] | None = None
 
 
+T = TypeVar("T")
 Solver = Callable[[Sample, ModelClient], Awaitable[Answer | str]]
 Scorer = Callable[[Sample, Answer, ModelClient], Awaitable[Score]]
 
@@ -43,12 +45,9 @@ def guard_solver(solver: Solver, name: str) -> Solver:
     """Tell a person's exceptions from ours: theirs become UserCodeError, ours pass."""
 
     async def guarded(sample: Sample, model: ModelClient) -> Answer | str:
-        try:
-            return await solver(sample, model)
-        except OrchestratorError:
-            raise
-        except Exception as error:
-            raise UserCodeError(_blame(name, sample, error)) from error
+        with _blamed_on(name, sample):
+            answer = await solver(sample, model)
+        return _checked(answer, (Answer, str), name, sample)
 
     return guarded
 
@@ -57,15 +56,39 @@ def guard_scorer(scorer: Scorer, name: str) -> Scorer:
     """The same for scorers."""
 
     async def guarded(sample: Sample, answer: Answer, model: ModelClient) -> Score:
-        try:
-            return await scorer(sample, answer, model)
-        except OrchestratorError:
-            raise
-        except Exception as error:
-            raise UserCodeError(_blame(name, sample, error)) from error
+        with _blamed_on(name, sample):
+            score = await scorer(sample, answer, model)
+        return _checked(score, (Score,), name, sample)
 
     return guarded
 
 
-def _blame(name: str, sample: Sample, error: Exception) -> str:
-    return f"{name} raised {type(error).__name__} on task {sample.task.task_id}: {error}"
+@contextmanager
+def _blamed_on(name: str, sample: Sample) -> Iterator[None]:
+    try:
+        yield
+    except OrchestratorError:
+        raise
+    except ExceptionGroup as group:  # of a solver that calls the model several times at once, in a TaskGroup
+        ours, theirs = group.split(OrchestratorError)
+        raise (_first(ours) if theirs is None and ours else _blame(name, sample, group)) from group
+    except Exception as error:
+        raise _blame(name, sample, error) from error
+
+
+def _blame(name: str, sample: Sample, error: Exception) -> UserCodeError:
+    return UserCodeError(f"{name} raised {type(error).__name__} on task {sample.task.task_id}: {error}")
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _checked(returned: T, types: tuple[type, ...], name: str, sample: Sample) -> T:
+    if not isinstance(returned, types):
+        wanted = " or ".join(one.__name__ for one in types)
+        found = type(returned).__name__
+        raise UserCodeError(f"{name} returned {found} on task {sample.task.task_id}; it must return {wanted}")
+    return returned

@@ -68,6 +68,8 @@ class ModelClient(Protocol):
 class Account:
     """What a sample has cost so far: filled by its client, read by its worker."""
 
+    opened_s: float = 0.0
+    """Loop time."""
     turns: int = 0
     attempts: int = 0
     throttles: int = 0
@@ -129,8 +131,8 @@ class SampleClient:
     """The ModelClient of one sample. `planned` is the instance that its shard was planned for."""
 
     def __init__(self, exchange: Exchange, sample: Sample, planned: str, lease: SlotLease) -> None:
-        self.account = Account()
-        self.deadline = asyncio.get_running_loop().time() + exchange.deadlines.sample_s
+        self.account = Account(asyncio.get_running_loop().time())
+        self.deadline = self.account.opened_s + exchange.deadlines.sample_s
         self.exchange = exchange
         self.sample = sample
         self.planned = planned
@@ -183,6 +185,7 @@ class _Call:
     def __init__(self, client: SampleClient, request: ChatRequest, model: str) -> None:
         exchange = client.exchange
         self._client = client
+        self._turn = client.account.turns
         self._request = request
         self._deadlines = exchange.deadlines
         self._on_first_send = exchange.on_first_send
@@ -236,10 +239,11 @@ class _Call:
             account.first_sent_s = permit.sent_at
             self._on_first_send(self._client.sample.ordinal)
         account.instance = station.instance
-        account.request_id = f"{self._client.sample.sample_id}/{account.turns}/{self._attempts}"
+        account.moved_reason = account.moved_reason or self._dispatcher.why_moved(self._prefer, station)
+        account.request_id = request_id = f"{self._client.sample.sample_id}/{self._turn}/{self._attempts}"
         try:
             response = await station.sender.complete(
-                station.instance, self._request, request_id=account.request_id, deadline=deadline
+                station.instance, self._request, request_id=request_id, deadline=deadline
             )
         except ProviderError as error:
             permit.settle(_failed(error, permit))

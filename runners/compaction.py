@@ -6,9 +6,11 @@ Every step can be done twice: a part that exists is not written again, a segment
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,8 @@ class Compactor:
         """Recover what a crash left: finish what was sealed, cut torn tails, and say what is done."""
         found = Replay(Bitmap(size))
         in_flight: set[int] = set()
+        if self._unresolved.exists():
+            found.damaged += _survey(self._unresolved, set())
         for path in self._segments():
             found.damaged += _survey(path, in_flight)
             self.compact(int(path.stem))
@@ -53,11 +57,12 @@ class Compactor:
         return found
 
     def compact(self, number: int) -> None:
-        """Turn a sealed segment into a part, then delete it."""
-        segment = self._segment(number)
-        final, waiting = _split(_records(segment))
-        if final and number > self._sink.last_part():
-            self._sink.write_part(number, final)
+        """Turn a sealed segment into a part, then delete it. Final rows stream through: only the others are held together."""
+        segment, waiting = self._segment(number), list[Row]()
+        final = _final(_records(segment), waiting)
+        if number > self._sink.last_part() and (first := next(final, None)):
+            self._sink.write_part(number, chain([first], final))
+        deque(final, maxlen=0)  # where the part was there already, the others are still to be found
         self._set_aside(waiting)
         segment.unlink()
         fsync_directory(self._folder)
@@ -82,6 +87,7 @@ class Compactor:
             file.writelines(frame(row) for row in waiting)
             file.flush()
             os.fsync(file.fileno())
+        fsync_directory(self._folder)
 
     def _segments(self) -> list[Path]:
         return sorted(self._folder.glob("[0-9]*.log"))
@@ -110,13 +116,13 @@ def _follow(value: dict[str, Any], in_flight: set[int]) -> None:
         in_flight.discard(value["ordinal"])
 
 
-def _split(records: Iterable[Row]) -> tuple[list[Row], list[Row]]:
-    """Final ones, and those that a resume runs again."""
-    final: list[Row] = []
-    waiting: list[Row] = []
+def _final(records: Iterable[Row], waiting: list[Row]) -> Iterator[Row]:
+    """The final ones; those that a resume runs again go to `waiting` as they are met."""
     for record in records:
-        (final if record["outcome"] in FINAL else waiting).append(record)
-    return final, waiting
+        if record["outcome"] in FINAL:
+            yield record
+        else:
+            waiting.append(record)
 
 
 def _records(segment: Path) -> Iterator[Row]:

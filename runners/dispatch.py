@@ -151,6 +151,13 @@ class Dispatcher:
         self._decide(station.instance.name, "instance_lost", {"why": station.health.state, "evidence": str(error)})
         station.limiter.wake()
 
+    def why_moved(self, planned: str, to: Station) -> str | None:
+        """Why `to` sends what was planned for another station of this model; None where it was not."""
+        own = self.stations.get(planned)
+        if own is None or own is to:
+            return None
+        return "throttled" if own.is_usable() else own.health.error_class
+
     def _choose(self, prefer: str, avoid: frozenset[str]) -> Station:
         """The preferred station unless it is out, avoided or shut; else the one that opens soonest; the avoided only if alone."""
         own = self.stations.get(prefer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,17 @@ class Line:
 
 def frame(value: object) -> bytes:
     """`crc32 json newline` of a mapping or a dataclass."""
-    body = orjson.dumps(value)
+    try:
+        body = orjson.dumps(value)
+    except TypeError:  # half of a surrogate pair: no file can hold it, and one odd character must not end a run
+        body = orjson.dumps(_encodable(value))
     return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def _encodable(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _encodable(item) for name, item in asdict(value).items()}
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def read_lines(path: Path) -> Iterator[Line]:

@@ -26,6 +26,8 @@ WHY_GONE: dict[type[InstanceGone], Health] = {
 class InstanceHealth:
     state: Health = Health.HEALTHY
     evidence: str = ""
+    error_class: str | None = None
+    """What records say of samples that were moved away."""
 
     @property
     def is_usable(self) -> bool:
@@ -33,4 +35,4 @@ class InstanceHealth:
 
     @staticmethod
     def gone(error: InstanceGone) -> InstanceHealth:
-        return InstanceHealth(WHY_GONE.get(type(error), Health.REVOKED), str(error))
+        return InstanceHealth(WHY_GONE.get(type(error), Health.REVOKED), str(error), error.error_class)

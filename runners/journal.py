@@ -14,8 +14,10 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 
 from providers.errors import StorageError
 
@@ -46,12 +48,15 @@ class Journal:
     `failed` is set to a StorageError when the disk refuses; everything committed before stays readable.
     """
 
-    def __init__(self, folder: Path, compactor: Compactor, done: Bitmap) -> None:
+    def __init__(
+        self, folder: Path, compactor: Compactor, done: Bitmap, *, segment_records: int = SEGMENT_RECORDS
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.done = done
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._folder = folder
         self._compactor = compactor
+        self._segment_records = segment_records
         self._in_flight: set[int] = set()
         self._group = _Group()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
@@ -67,27 +72,33 @@ class Journal:
     async def __aenter__(self) -> Journal:
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await asyncio.shield(self._close())
+        failure = None if self.failed.cancelled() else self.failed.exception()
+        if failure is not None and error is None:
+            raise failure
 
     def started(self, ordinal: int) -> None:
         """Note that a request of this sample is about to be sent; committed with the next group, so it may be lost."""
         self._in_flight.add(ordinal)
         self._group.lines.append(frame({"started": [ordinal]}))
+        self._commit_later()
 
     def append(self, record: Record, on_durable: Callable[[], None]) -> None:
         """Returns at once; `on_durable` is called when the record can no longer be lost."""
-        self._in_flight.discard(record.ordinal)
-        if record.outcome in FINAL:
-            self.done.add(record.ordinal)
         group = self._group
         group.lines.append(frame(record))
         group.on_durable.append(on_durable)
+        self._in_flight.discard(record.ordinal)
+        if record.outcome in FINAL:
+            self.done.add(record.ordinal)
         if len(group.on_durable) >= COMMIT_RECORDS:
             self._commit_soon()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(COMMIT_AFTER_S, self._commit_soon)
-        if len(group.on_durable) >= BACKLOG_RECORDS:
+        else:
+            self._commit_later()
+        if len(group.on_durable) >= BACKLOG_RECORDS and not self.failed.done():
             self._room.clear()
 
     async def room(self) -> None:
@@ -99,28 +110,39 @@ class Journal:
         """Raises StorageError when the disk refuses; otherwise waits until it is cancelled."""
         await asyncio.shield(self.failed)
 
+    def _commit_later(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(COMMIT_AFTER_S, self._commit_soon)
+
     def _commit_soon(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._committing is None and not self.failed.done():
             self._committing = asyncio.get_running_loop().create_task(self._commit(), name="journal-commit")
+            self._committing.add_done_callback(self._committed)
 
     async def _commit(self) -> None:
         group, self._group = self._group, _Group()
-        try:
-            await self._off_loop(self._write, group.lines)
-            self._in_segment += len(group.on_durable)
-            for count in group.on_durable:
-                count()
-            if self._in_segment >= SEGMENT_RECORDS:
-                await self._roll()
-        except OSError as error:
+        if not group.lines:
+            return
+        await self._off_loop(self._write, group.lines)
+        self._in_segment += len(group.on_durable)
+        for count in group.on_durable:
+            count()
+        if self._in_segment >= self._segment_records:
+            await self._roll()
+
+    def _committed(self, commit: asyncio.Task[None]) -> None:
+        """Start the next group where it is full, or where its timer has come while this one was on its way."""
+        self._committing = None
+        self._room.set()
+        if commit.cancelled():  # with the whole loop
+            return
+        error = commit.exception()
+        if error is not None:
             self._fail(error)
-        finally:
-            self._committing = None
-            self._room.set()
-        if len(self._group.on_durable) >= COMMIT_RECORDS:
+        elif len(self._group.on_durable) >= COMMIT_RECORDS or (self._group.lines and self._timer is None):
             self._commit_soon()
 
     async def _off_loop(self, work: Callable[..., None], *args: object) -> None:
@@ -133,21 +155,23 @@ class Journal:
             _write_all(self._file, b"".join([self._mark, *lines]))
             os.fsync(self._file)
         except OSError:
-            os.ftruncate(self._file, start)
+            with suppress(OSError):  # what stays is a torn tail, which a replay cuts
+                os.ftruncate(self._file, start)
             raise
         self._mark = frame({"committed": time.time()})
 
     def _seal(self) -> None:
         _write_all(self._file, self._mark)
         self._mark = b""
-        os.close(self._file)
 
     async def _roll(self) -> None:
         """Seal the segment; the marks of what is in flight move on to the next."""
-        sealed, self._number = self._number, self._number + 1
         self._seal()
+        sealed, full = self._number, self._file
+        self._number += 1
         self._file = self._open_segment()
-        self._group.lines.insert(0, frame({"started": sorted(self._in_flight)}))
+        os.close(full)
+        _write_all(self._file, frame({"started": sorted(self._in_flight)}))
         self._in_segment = 0
         await self._off_loop(self._compactor.compact, sealed)
 
@@ -156,23 +180,31 @@ class Journal:
         fsync_directory(self._folder)
         return descriptor
 
-    def _fail(self, error: OSError) -> None:
-        if not self.failed.done():
+    def _fail(self, error: BaseException) -> None:
+        if self.failed.done():
+            return
+        if isinstance(error, OSError):
             message = f"cannot write {self._folder}: {error.strerror or error}; everything committed is safe: make room, then resume"
             self.failed.set_exception(StorageError(message))
+        else:
+            self.failed.set_exception(error)
 
     async def _close(self) -> None:
+        self._commit_soon()
         while self._committing is not None:
-            await self._committing
-        if self._group.lines and not self.failed.done():
-            await self._commit()
-        if self.failed.done():
+            await asyncio.wait([self._committing])
+            if self._group.lines:
+                self._commit_soon()
+        try:
+            if not self.failed.done():
+                self._seal()
+                await self._off_loop(self._compactor.finish, self.done)
+        except OSError as error:
+            self._fail(error)
+        finally:
             os.close(self._file)
-        else:
-            self._seal()
-            await self._off_loop(self._compactor.finish, self.done)
+            self._thread.shutdown()
             self.failed.cancel()
-        self._thread.shutdown()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -19,23 +19,41 @@ class Slots:
     """The places of one pool."""
 
     def __init__(self, workers: int) -> None:
-        self._free = asyncio.Semaphore(workers)
-        self._parking = asyncio.Semaphore(PARKED_PER_WORKER * workers)
+        self.free = asyncio.Semaphore(workers)
+        self.parking = asyncio.Semaphore(PARKED_PER_WORKER * workers)
 
-    async def take(self) -> None:
-        await self._free.acquire()
+    async def take(self) -> Place:
+        await self.free.acquire()
+        return Place(self)
+
+
+class Place:
+    """One sample's place, or its memory of one: it gives back what it holds, once, however the sample ends."""
+
+    __slots__ = ("_is_held", "_slots")
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._is_held = True
 
     def give_back(self) -> None:
-        self._free.release()
+        """Harmless without the place: a sample that is cancelled while parked has none."""
+        if self._is_held:
+            self._is_held = False
+            self._slots.free.release()
 
     async def park(self, delay_s: float) -> None:
-        """Waits with the place kept when the parking is full."""
-        if self._parking.locked():
+        """Waits with the place kept when the parking is full. Cancelled, it takes no place again: the sample is at its end."""
+        if self._slots.parking.locked():
             await asyncio.sleep(delay_s)
             return
-        async with self._parking:
-            self._free.release()
-            try:
-                await asyncio.sleep(delay_s)
-            finally:
-                await self._free.acquire()
+        async with self._slots.parking:
+            self.give_back()
+            await asyncio.sleep(delay_s)
+            await self._take_again()
+
+    async def _take_again(self) -> None:
+        if not self._is_held:
+            await self._slots.free.acquire()
+            self.give_back()  # where another call of the same sample was faster
+            self._is_held = True

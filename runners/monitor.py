@@ -60,6 +60,8 @@ class InstanceStatistics:
     failed: int
     tokens: int
     mean_latency_s: float | None
+    evidence: str
+    """Why it is out; empty while it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +129,5 @@ def _statistics(station: Station) -> InstanceStatistics:
         failed=tally.failed,
         tokens=tally.tokens,
         mean_latency_s=tally.latency_s / tally.succeeded if tally.succeeded else None,
+        evidence=station.health.evidence,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sharding.plan import Plan
 
 from .dispatch import NoUsableInstance
-from .lease import SlotLease, Slots
+from .lease import Place, SlotLease, Slots
 from .queue import ShardQueue
 from .record import Record
 from .shutdown import Shutdown
@@ -44,25 +44,26 @@ class Pool:
 
     async def run(self, plan: Plan, shutdown: Shutdown) -> None:
         """Open samples until there are none or the run drains; ends when the last one open has ended."""
+        loop = asyncio.get_running_loop()
         await shutdown.wait(self.post.start_after_s)
         async with asyncio.TaskGroup() as open_samples:
             while True:
-                wanted_at = time.monotonic()
-                await self._slots.take()
+                wanted_at = loop.time()
+                place = await self._slots.take()
                 ordinal = None if shutdown.draining.is_set() else self.queue.take()
                 if ordinal is None:
-                    self._slots.give_back()
+                    place.give_back()
                     return
-                queue_s = time.monotonic() - wanted_at
+                queue_s = loop.time() - wanted_at
                 opened = Opened(plan.sample(ordinal), self.post.instance, self.post.stage, time.time(), queue_s)
-                open_samples.create_task(self._one(opened))
+                open_samples.create_task(self._one(opened, place))
 
-    async def _one(self, opened: Opened) -> None:
+    async def _one(self, opened: Opened, place: Place) -> None:
         try:
-            record = await self._work(opened, self._slots)
+            record = await self._work(opened, place)
             await self._deliver(record)
         except NoUsableInstance as error:
             self.lost = error
             self.queue.close()
         finally:
-            self._slots.give_back()
+            place.give_back()

@@ -34,12 +34,15 @@ def retry_policy(limits: RetryLimits, sleep: Callable[[float], Awaitable[None]])
 
 
 class _Exhausted:
+    """Of one call: it counts the empty answers, so that an earlier failure of another kind is not taken for one."""
+
     def __init__(self, attempts: int) -> None:
         self._attempts = attempts
+        self._empty = 0
 
     def __call__(self, state: RetryCallState) -> bool:
-        limit = min(EMPTY_ATTEMPTS, self._attempts) if isinstance(_error(state), Empty) else self._attempts
-        return state.attempt_number >= limit
+        self._empty += isinstance(_error(state), Empty)
+        return self._empty >= EMPTY_ATTEMPTS or state.attempt_number >= self._attempts
 
 
 class _HintOrBackoff:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 GRACE_S = 30.0
 
@@ -14,6 +16,7 @@ class Shutdown:
         self.draining = asyncio.Event()
         self.reason = ""
         self._grace_s = grace_s
+        self._cancel_at: float | None = None
         self._limits: list[asyncio.Timeout] = []
 
     def request(self, reason: str) -> None:
@@ -25,9 +28,20 @@ class Shutdown:
         self.draining.set()
         self._bound(self._grace_s)
 
-    def bound(self, limit: asyncio.Timeout) -> None:
-        """Let `limit` expire when the grace is over."""
-        self._limits.append(limit)
+    @asynccontextmanager
+    async def bounded(self) -> AsyncIterator[None]:
+        """Cancel what runs inside when the grace is over; returns then as if it had ended."""
+        limit = asyncio.timeout_at(self._cancel_at)
+        try:
+            async with limit:
+                self._limits.append(limit)
+                try:
+                    yield
+                finally:
+                    self._limits.remove(limit)
+        except TimeoutError:
+            if not limit.expired():
+                raise
 
     async def wait(self, delay_s: float) -> None:
         """Sleep, but no longer than until draining starts."""
@@ -40,7 +54,7 @@ class Shutdown:
             return
 
     def _bound(self, grace_s: float) -> None:
-        at = asyncio.get_running_loop().time() + grace_s
+        self._cancel_at = asyncio.get_running_loop().time() + grace_s
         for limit in self._limits:
             if not limit.expired():
-                limit.reschedule(at)
+                limit.reschedule(self._cancel_at)

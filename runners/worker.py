@@ -58,9 +58,8 @@ class Verdict:
 async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
     """Raises NoUsableInstance when the sample must stay pending; anything else that is not a record is a bug."""
     client = SampleClient(exchange, opened.sample, opened.planned, lease)
-    started = asyncio.get_running_loop().time()
     verdict = await _judge(opened.sample, method, client)
-    total_s = asyncio.get_running_loop().time() - started
+    total_s = asyncio.get_running_loop().time() - client.account.opened_s
     return _record(opened, verdict, client.account, method, total_s)
 
 
@@ -87,7 +86,7 @@ def _infra_class(error: ProviderError) -> str:
 
 def _overdue(account: Account) -> Verdict:
     last = account.error
-    if last is None:
+    if last is None or account.response is not None:  # what failed before an answer did not make the sample late
         return Verdict("infra_failure", "timeout_sample", "the sample's deadline came before its answer")
     message = f"the sample's deadline came; the last attempt had failed: {last}"
     return Verdict("infra_failure", _infra_class(last), message, failure=last)
@@ -97,7 +96,7 @@ def _record(opened: Opened, verdict: Verdict, account: Account, method: Method, 
     sample, task, cell = opened.sample, opened.sample.task, opened.sample.cell
     instance, response, answer, score = account.instance, account.response, verdict.answer, verdict.score
     waits_s = account.rate_wait_s + account.retry_wait_s
-    sent_after_s = account.rate_wait_s if account.first_sent_s is not None else None
+    sent_after_s = None if account.first_sent_s is None else account.first_sent_s - account.opened_s
     return Record(
         run_id=method.run_id,
         ordinal=sample.ordinal,
@@ -120,7 +119,7 @@ def _record(opened: Opened, verdict: Verdict, account: Account, method: Method, 
         outcome=verdict.outcome,
         error_class=verdict.error_class if score is None else None,
         error_message=verdict.error_message,
-        score=score.value if score else (0.0 if verdict.outcome == "model_failure" else None),
+        score=float(score.value) if score else (0.0 if verdict.outcome == "model_failure" else None),
         grade=score.grade if score else ("failed" if verdict.outcome == "model_failure" else None),
         passed=score.grade == "full" if score else (False if verdict.outcome == "model_failure" else None),
         score_error=score.error_class if score else None,

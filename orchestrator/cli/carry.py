@@ -65,6 +65,9 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     directory.write_summary(rows)
     print_summary(rows)
     click.echo(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
+    for instance in ending.statistics.instances:
+        if instance.evidence:
+            click.echo(f"{instance.instance} was lost ({instance.state}): {instance.evidence}")
     if ending.possibly_billed_twice:
         click.echo(
             f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended"

@@ -72,7 +72,8 @@ def last_number(text: str) -> Decimal | None:
     marked = [match.end() for match in _MARKER.finditer(text)]
     if marked and (found := _NUMBER.search(text, marked[-1])):
         return _decimal(found.group())
-    return next(filter(None.__ne__, map(_decimal, reversed(_NUMBER.findall(text)))), None)
+    numbers = map(_decimal, reversed(_NUMBER.findall(text)))
+    return next((number for number in numbers if number is not None), None)
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -83,7 +84,10 @@ def _decimal(text: str) -> Decimal | None:
 
 
 def _is_close(a: Decimal, b: Decimal) -> bool:
-    return abs(a - b) <= Decimal("1e-6") * max(Decimal(1), abs(b))
+    try:
+        return abs(a - b) <= Decimal("1e-6") * max(Decimal(1), abs(b))
+    except ArithmeticError:  # a model may say 1e9999999
+        return a == b
 
 
 def _folded(text: str) -> str:

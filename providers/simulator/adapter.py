@@ -29,7 +29,7 @@ def open_simulator(name: str, settings: SimulatorSettings, surroundings: Surroun
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         routes = []
-        for instance, key_name in _instances(name, settings, model, spec):
+        for instance, key_name in instances_with_keys(name, settings, model, spec):
             key = surroundings.key(key_name)
             endpoints = settings.deployments if key_name == DEPLOYMENT_KEY else settings.keys
             dialect = endpoints[instance.deployment if key_name == DEPLOYMENT_KEY else key_name].dialect
@@ -39,7 +39,7 @@ def open_simulator(name: str, settings: SimulatorSettings, surroundings: Surroun
     return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections))
 
 
-def _instances(
+def instances_with_keys(
     provider: str, settings: SimulatorSettings, model: str, spec: RouteSpec
 ) -> Sequence[tuple[Instance, str]]:
     """Instances, each with the name of its key."""

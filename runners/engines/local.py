@@ -30,15 +30,9 @@ class LocalEngine:
         Cancelled samples leave no record: they stay pending.
         """
         pools = [self._pool(shard, stage) for shard in plan.stages[stage]]
-        try:
-            async with asyncio.timeout(None) as limit:
-                self.shutdown.bound(limit)
-                async with asyncio.TaskGroup() as group:
-                    for pool in pools:
-                        group.create_task(pool.run(plan, self.shutdown), name=f"pool {pool.post.instance}")
-        except TimeoutError:
-            if not self.shutdown.draining.is_set():
-                raise
+        async with self.shutdown.bounded(), asyncio.TaskGroup() as group:
+            for pool in pools:
+                group.create_task(pool.run(plan, self.shutdown), name=f"pool {pool.post.instance}")
         lost = {str(pool.lost): pool.lost for pool in pools if pool.lost}
         return list(lost.values())
 

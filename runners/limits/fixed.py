@@ -17,7 +17,8 @@ from .throttle_gate import ThrottleGate
 class FixedLimiter:
     """A semaphore and aiolimiter. The bucket holds one send, so there is never a burst.
 
-    aiolimiter wakes its waiters by amount; all amounts here are one, so they go in the order of arrival.
+    Only the head of the line waits for the gate and for aiolimiter: neither keeps the order of arrival (equal timers fire in any
+    order; whom aiolimiter wakes and finds overtaken goes to its end). A lock does.
     """
 
     def __init__(self, *, workers: int, qps: float | None) -> None:
@@ -25,27 +26,35 @@ class FixedLimiter:
         self._slots = asyncio.Semaphore(workers)
         self._pace = AsyncLimiter(1, 1 / qps) if qps else None
         self._gate = ThrottleGate()
+        self._line = asyncio.Lock()
         self._woken = asyncio.Event()
         self._in_flight = 0
 
     async def acquire(self, cost: Cost, wanted: Callable[[], bool]) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
         await self._slots.acquire()
         try:
-            while wanted():
-                if self._shut():
-                    await self._wait_for_gate()
-                    continue
-                if self._pace is not None:
-                    await self._pace.acquire()
-                    if self._shut() or not wanted():
-                        continue
-                self._in_flight += 1
-                return 0
+            async with self._line:
+                if await self._may_send(wanted):
+                    self._in_flight += 1
+                    return 0
         except BaseException:
             self._slots.release()
             raise
         self._slots.release()
         return None
+
+    async def _may_send(self, wanted: Callable[[], bool]) -> bool:
+        """Wait for gate and pace; False once it is not wanted any more."""
+        while wanted():
+            if self._shut():
+                await self._wait_for_gate()
+            elif self._pace is None:
+                return True
+            else:
+                await self._pace.acquire()
+                if wanted() and not self._shut():
+                    return True
+        return False
 
     def settle(self, ticket: int, settled: Settled) -> None:  # noqa: ARG002 - all tickets are alike
         self._in_flight -= 1

@@ -24,7 +24,7 @@ class ThrottleGate:
             self._shut(settled.hint.retry_after_s if settled.hint else None, now)
 
     def _shut(self, retry_after_s: float | None, now: float) -> None:
-        if retry_after_s is not None:
+        if retry_after_s:  # a server that refuses and says "after 0 s" has said nothing
             self.opens_at = max(self.opens_at, now + retry_after_s)
         elif now >= self.opens_at:
             self.opens_at = now + self._guess_s

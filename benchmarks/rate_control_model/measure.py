@@ -1,0 +1,97 @@
+"""One run of one controller against one scenario, and the row of figures that it leaves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from providers.messages import JSON
+
+from .loop import Controller, Loop
+from .scenarios import Scenario
+
+PATIENCE = 6.0
+"""A run is given up after so many times its ideal, and counts as what it got done."""
+CONVERGED = 0.93
+WINDOW_S = 60.0
+STEP_S = 5.0
+
+Build = Callable[[int, Scenario, random.Random], Controller]
+"""The controller of the i-th instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    efficiency: float
+    refused: float
+    p99_inflation: float
+    peak_in_flight: int
+    converged_s: float | None
+    makespan_s: float
+    sent: int
+    failed: int
+    done: tuple[int, ...]
+
+    def row(self) -> dict[str, JSON]:
+        return {
+            "efficiency": round(self.efficiency, 4),
+            "refused": round(self.refused, 5),
+            "p99_inflation": round(self.p99_inflation, 3),
+            "peak_in_flight": self.peak_in_flight,
+            "converged_s": self.converged_s,
+            "makespan_s": round(self.makespan_s, 2),
+            "sent": self.sent,
+            "failed": self.failed,
+            "done": list(self.done),
+        }
+
+
+def run_once(name: str, scenario: Scenario, build: Build, n: int, seed: int) -> Measured:
+    n = scenario.n or n
+    requests = scenario.ask(n, random.Random(f"{name} {seed} {n}"))
+    ideal_s = scenario.ideal_s(requests)
+    loop = Loop(requests)
+    draw = random.Random(f"server {seed}")
+    for index, server in enumerate(scenario.build(loop.timeline, draw)):
+        loop.add(server, build(index, scenario, random.Random(f"controller {seed} {index}")))
+    loop.run(PATIENCE * ideal_s + 600)
+    makespan_s = loop.timeline.now
+    unloaded = percentile([scenario.latency(request) for request in requests], 0.99)
+    return Measured(
+        efficiency=ideal_s / makespan_s * (1 - loop.left / n),
+        refused=loop.refused / max(1, loop.sent),
+        p99_inflation=percentile(loop.latencies_s, 0.99) / unloaded,
+        peak_in_flight=max(instance.server.peak for instance in loop.instances),
+        converged_s=converged_s(loop.ended_at, n / ideal_s),
+        makespan_s=makespan_s,
+        sent=loop.sent,
+        failed=loop.failed,
+        done=tuple(instance.done for instance in loop.instances),
+    )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Linear interpolation; not a number where there is nothing."""
+    if not values:
+        return float("nan")
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def converged_s(ended_at: Sequence[float], rate: float) -> float | None:
+    """Start of the first minute (on a grid of 5 s) that delivers 93 % of the ideal rate."""
+    first = last = 0
+    end = WINDOW_S
+    while ended_at and end <= ended_at[-1] + STEP_S:
+        while last < len(ended_at) and ended_at[last] <= end:
+            last += 1
+        while ended_at[first] <= end - WINDOW_S and first < last - 1:
+            first += 1
+        if (last - first) / WINDOW_S >= CONVERGED * rate:
+            return end - WINDOW_S
+        end += STEP_S
+    return None

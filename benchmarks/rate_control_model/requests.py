@@ -1,0 +1,46 @@
+"""What is asked: prompts and answers of heavy-tailed length, and the evenly sized batch that was measured on a holding endpoint."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Tokens, and the request's own factor on the time that it takes."""
+
+    prompt: int
+    output: int
+    most_output: int
+    factor: float
+
+    @property
+    def used(self) -> int:
+        return self.prompt + self.output
+
+    @property
+    def ceiling(self) -> int:
+        return self.prompt + self.most_output
+
+
+def chat(n: int, draw: random.Random) -> list[Request]:
+    """Log-normal prompts (median 220) and outputs (median 120, cut at 512); times vary by 15 %."""
+    return [
+        Request(
+            max(20, int(draw.lognormvariate(math.log(220), 0.5))),
+            max(4, min(512, int(draw.lognormvariate(math.log(120), 0.8)))),
+            512,
+            draw.lognormvariate(0, 0.15),
+        )
+        for _ in range(n)
+    ]
+
+
+def even(n: int, draw: random.Random) -> list[Request]:
+    """About 543 tokens each, times within 8 %."""
+    return [
+        Request(int(draw.gauss(300, 25)), max(60, int(draw.gauss(243, 40))), 400, draw.lognormvariate(0, 0.08))
+        for _ in range(n)
+    ]

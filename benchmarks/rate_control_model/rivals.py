@@ -1,0 +1,147 @@
+"""What people use instead: fixed pacing, a semaphore with back-off, AIMD on concurrency, and the CUBIC send rate of the AWS clients."""
+
+from __future__ import annotations
+
+import random
+
+from runners.limits.permit import Cost, Go, Settled, WaitForEvent, WaitUntil
+
+
+class Sleeper:
+    """Exponential back-off of every refused request, or what Retry-After says; it keeps its place meanwhile if `keeps_place`."""
+
+    keeps_place = True
+    first_s = 1.0
+
+    def __init__(self, draw: random.Random, most: int) -> None:
+        self._draw = draw
+        self.taken = 0
+        self.most = most
+
+    def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:  # noqa: ARG002
+        if self.taken >= self.most:
+            return WaitForEvent()
+        self.taken += 1
+        return Go(0)
+
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:  # noqa: ARG002
+        if settled.how == "succeeded" or not self.keeps_place:
+            self.taken -= 1
+
+    def sleep_s(self, tries: int, settled: Settled) -> float:
+        told = settled.hint.retry_after_s if settled.hint else None
+        if told is not None:
+            return told + self._draw.uniform(0, 0.1)
+        return min(60.0, self.first_s * 2.0 ** (tries - 1)) * self._draw.uniform(0.5, 1.0)
+
+    def woke(self) -> None:
+        if self.keeps_place:
+            self.taken -= 1
+
+
+class FixedPace(Sleeper):
+    """One send every 1/rate seconds: an oracle, for it is given the true rate times a factor."""
+
+    keeps_place = False
+
+    def __init__(self, draw: random.Random, rate: float) -> None:
+        super().__init__(draw, 10**6)
+        self._gap_s = 1 / rate
+        self._next_at = 0.0
+
+    def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
+        if now < self._next_at - 1e-9:
+            return WaitUntil(self._next_at)
+        self._next_at = max(self._next_at, now - 0.5 * self._gap_s) + self._gap_s
+        return super().acquire(cost, now)
+
+
+class ConcurrencyAimd(Sleeper):
+    """Double per clean round until the first refusal, then 5 % up per round and 20 % down per refused burst, at most every 15 s."""
+
+    first_s = 3.0
+
+    def __init__(self, draw: random.Random) -> None:
+        super().__init__(draw, 20)
+        self._clean = 0
+        self._doubling = True
+        self._cool_until = 0.0
+
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        super().settle(ticket, settled, now)
+        if settled.how == "throttled":
+            self._fall(settled, now)
+        elif settled.how == "succeeded" and now >= self._cool_until:
+            self._clean += 1
+            if self._clean >= max(4, self.most):
+                self._rise()
+
+    def _rise(self) -> None:
+        self._clean = 0
+        self.most = self.most * 2 if self._doubling else self.most + max(1, round(0.05 * self.most))
+
+    def _fall(self, settled: Settled, now: float) -> None:
+        self._clean, self._doubling = 0, False
+        if now >= self._cool_until:
+            told = settled.hint.retry_after_s if settled.hint else None
+            self.most = max(1, int(0.8 * self.most))
+            self._cool_until = now + max(15.0, told or 0.0)
+
+
+class AwsCubic(Sleeper):
+    """The "adaptive" retry mode of the AWS clients: a CUBIC rate behind a token bucket that the first refusal switches on."""
+
+    def __init__(self, draw: random.Random) -> None:
+        super().__init__(draw, 64)
+        self._on = False
+        self._rate = self._room = self._level = 1.0
+        self._filled_at = self._refused_at = 0.0
+        self._best = self._back_s = 0.0
+        self._measured = self._half_at = 0.0
+        self._answers = 0
+
+    def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
+        if self._on and self.taken < self.most:
+            self._fill(now)
+            if self._level < 1 - 1e-6:
+                return WaitUntil(now + (1 - self._level) / self._rate)
+            self._level -= 1
+        return super().acquire(cost, now)
+
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        super().settle(ticket, settled, now)
+        self._measure(now)
+        if settled.how == "throttled":
+            rate = min(self._measured, self._rate) if self._on else self._measured
+            self._best, self._back_s, self._refused_at, self._on = rate, (rate * 0.3 / 0.4) ** (1 / 3), now, True
+            self._set_rate(0.7 * rate, now)
+        else:
+            self._set_rate(0.4 * (now - self._refused_at - self._back_s) ** 3 + self._best, now)
+
+    def _measure(self, now: float) -> None:
+        self._answers += 1
+        half_at = int(now * 2) / 2
+        if half_at > self._half_at:
+            self._measured = 0.8 * self._answers / (half_at - self._half_at) + 0.2 * self._measured
+            self._answers, self._half_at = 0, half_at
+
+    def _set_rate(self, rate: float, now: float) -> None:
+        self._fill(now)
+        self._rate = max(0.5, min(rate, 2 * self._measured))
+        self._room = max(1.0, self._rate)
+
+    def _fill(self, now: float) -> None:
+        self._level = min(self._room, self._level + self._rate * (now - self._filled_at))
+        self._filled_at = now
+
+
+RIVALS = ("fixed x 0.95", "semaphore 16", "semaphore 64", "AIMD concurrency", "CUBIC rate")
+
+
+def build_rival(name: str, rate: float, draw: random.Random) -> Sleeper:
+    """`rate` is the true rate of the instance in requests per second; only the fixed pace is told."""
+    if name.startswith("fixed x "):
+        return FixedPace(draw, rate * float(name.rsplit(" ", 1)[1]))
+    if name.startswith("semaphore "):
+        return Sleeper(draw, int(name.rsplit(" ", 1)[1]))
+    return {"AIMD concurrency": ConcurrencyAimd, "CUBIC rate": AwsCubic}[name](draw)

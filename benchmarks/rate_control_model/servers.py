@@ -1,0 +1,256 @@
+"""Modelled endpoints: an admission rule, a law of latency, and how a refusal looks. Limits are hidden from whoever sends.
+
+The meters are the simulator's own; what it does not have (a quota that dips, a window that holds instead of refusing) stands here.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from providers.messages import RateLimitHint, Usage
+from providers.simulator.latency import Job, ProcessorSharing
+from providers.simulator.quota import Meter
+from providers.simulator.settings import LatencySettings
+from runners.limits.permit import Settled
+
+from .requests import Request
+from .timeline import Timeline
+
+Reply = Callable[[Settled], None]
+SPEED = 50.0
+"""Output tokens per second."""
+BASE_S = 0.4
+
+
+def latency_of(base_s: float = BASE_S, speed: float = SPEED) -> Callable[[Request], float]:
+    return lambda request: (base_s + request.output / speed) * request.factor
+
+
+def hint(retry_after_s: float | None, requests: float | None = None, tokens: float | None = None) -> RateLimitHint:
+    return RateLimitHint(retry_after_s, None, None, requests, tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    retry_after_s: float | None = None
+
+
+class Rule(Protocol):
+    """Who is let in. `admit` counts what it lets in; `finish` is told what was used, once it is done."""
+
+    def admit(self, request: Request, inside: int, now: float) -> Refusal | None: ...
+    def finish(self, request: Request, now: float) -> None: ...
+    def remaining(self, now: float) -> RateLimitHint | None: ...
+
+
+class Open:
+    """Lets everybody in."""
+
+    def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        return None
+
+    def finish(self, request: Request, now: float) -> None:
+        pass
+
+    def remaining(self, now: float) -> RateLimitHint | None:  # noqa: ARG002
+        return None
+
+
+class Seats(Open):
+    """At most `seats` inside at once."""
+
+    def __init__(self, seats: int) -> None:
+        self._seats = seats
+
+    def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        return Refusal() if inside >= self._seats else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tells:
+    """What the endpoint says beside yes and no."""
+
+    retry_after: bool = False
+    always_s: float | None = None
+    """One Retry-After for every refusal, true or not."""
+    remaining: bool = False
+    token_scale: float = 1.0
+    """Remaining tokens are told in the server's own arithmetic."""
+
+
+class Metered:
+    """Requests and tokens under meters of their own; tokens count prompt + max_tokens on arrival, or what was used when it is done."""
+
+    def __init__(
+        self,
+        requests: Meter | None,
+        tokens: Meter | None = None,
+        *,
+        counts: Callable[[Request], int] = lambda request: request.ceiling,
+        afterwards: bool = False,
+        tells: Tells = Tells(),  # noqa: B008 - frozen
+    ) -> None:
+        self._requests, self._tokens = requests, tokens
+        self._counts, self._afterwards, self._tells = counts, afterwards, tells
+
+    def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        amount = 1 if self._afterwards else self._counts(request)
+        ready_at = now if self._requests is None else self._requests.ready_at(1, now)
+        if self._tokens is not None:
+            ready_at = max(ready_at, self._tokens.ready_at(amount, now))
+        if ready_at > now:
+            return self._refusal(ready_at - now)
+        if self._requests is not None:
+            self._requests.count(1, now)
+        if self._tokens is not None and not self._afterwards:
+            self._tokens.count(amount, now)
+        return None
+
+    def finish(self, request: Request, now: float) -> None:
+        if self._tokens is not None and self._afterwards:
+            self._tokens.count(request.used, now)
+
+    def remaining(self, now: float) -> RateLimitHint | None:
+        if not self._tells.remaining:
+            return None
+        requests = None if self._requests is None else self._requests.remaining(now)
+        tokens = None if self._tokens is None else self._tokens.remaining(now) * self._tells.token_scale
+        return hint(None, requests, tokens)
+
+    def _refusal(self, wait_s: float) -> Refusal:
+        if self._tells.always_s is not None:
+            return Refusal(self._tells.always_s)
+        return Refusal(math.ceil(wait_s * 1000) / 1000 if self._tells.retry_after else None)
+
+
+class DippingBucket(Open):
+    """A bucket of requests whose refill is halved between two times: a capacity 429 that has nothing to do with the quota."""
+
+    def __init__(self, rate: float, burst: float, dip: tuple[float, float]) -> None:
+        self._rate, self._burst, self._dip = rate, burst, dip
+        self._level, self._at = burst, 0.0
+
+    def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        rate = self._rate * (0.5 if self._dip[0] <= now < self._dip[1] else 1.0)
+        self._level = min(self._burst, self._level + rate * (now - self._at))
+        self._at = now
+        if self._level < 1:
+            return Refusal()
+        self._level -= 1
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """How an endpoint answers, apart from whom it lets in. Times in seconds."""
+
+    latency: Callable[[Request], float] = latency_of()  # noqa: RUF009 - a pure function
+    refuses_in: tuple[float, float] = (0.05, 0.12)
+    fails: float = 0.0
+    dies_at: float = math.inf
+    slow: Callable[[float], float] = lambda now: 1.0  # noqa: E731, ARG005
+    """Factor on latency at a time."""
+
+
+class Server:
+    """An endpoint on a timeline. `peak` is the most that were inside at once."""
+
+    def __init__(self, timeline: Timeline, draw: random.Random, rule: Rule, traits: Traits) -> None:
+        self.inside = 0
+        self.peak = 0
+        self._timeline, self._draw, self._rule, self._traits = timeline, draw, rule, traits
+
+    def submit(self, request: Request, reply: Reply) -> None:
+        now = self._timeline.now
+        if now >= self._traits.dies_at:
+            self._answer(now, self._draw.uniform(0.2, 1.0), reply, "failed", None)
+            return
+        refusal = self._rule.admit(request, self.inside, now)
+        if refusal is not None:
+            told = None if refusal.retry_after_s is None else hint(refusal.retry_after_s)
+            self._answer(now, self._draw.uniform(*self._traits.refuses_in), reply, "throttled", told)
+            return
+        self.inside += 1
+        self.peak = max(self.peak, self.inside)
+        self._serve(request, reply, self._rule.remaining(now))
+
+    def _answer(self, now: float, delay_s: float, reply: Reply, how: str, told: RateLimitHint | None) -> None:
+        settled = Settled("failed" if how == "failed" else "throttled", delay_s, None, told)
+        self._timeline.at(now + delay_s, reply, settled)
+
+    def _serve(self, request: Request, reply: Reply, told: RateLimitHint | None) -> None:
+        now, traits = self._timeline.now, self._traits
+        latency_s = traits.latency(request) * traits.slow(now)
+        failed = bool(traits.fails) and self._draw.random() < traits.fails
+        if failed:
+            latency_s = self._draw.uniform(0.2, max(0.2, latency_s))
+        self._timeline.at(now + latency_s, self._end, request, reply, told, now, failed)
+
+    def _end(self, request: Request, reply: Reply, told: RateLimitHint | None, since: float, failed: bool) -> None:
+        now = self._timeline.now
+        self.inside -= 1
+        self._rule.finish(request, now)
+        usage = None if failed else Usage(request.prompt, request.output)
+        reply(Settled("failed" if failed else "succeeded", now - since, usage, told))
+
+
+class SharedServer(Server):
+    """Processor sharing: full speed up to K answers, constant throughput beyond, `seats` in service, the rest in line."""
+
+    def __init__(self, timeline: Timeline, draw: random.Random, traits: Traits, saturates_at: int, seats: int) -> None:
+        super().__init__(timeline, draw, Open(), traits)
+        self._sharing = ProcessorSharing(LatencySettings(saturates_at=saturates_at, seats=seats))
+        self._open: dict[Job, tuple[Request, Reply, float]] = {}
+        self._booked = 0
+
+    def _serve(self, request: Request, reply: Reply, told: RateLimitHint | None) -> None:  # noqa: ARG002
+        now = self._timeline.now
+        job = Job((self._traits.latency(request),))
+        self._open[job] = (request, reply, now)
+        self._finish(self._sharing.arrive(job, now))
+
+    def _step(self, booked: int) -> None:
+        if booked == self._booked:
+            self._finish(self._sharing.advance(self._timeline.now))
+
+    def _finish(self, done: Sequence[Job]) -> None:
+        self._booked += 1
+        next_at = self._sharing.next_event()
+        if next_at is not None:
+            self._timeline.at(next_at, self._step, self._booked)
+        for job in done:
+            request, reply, since = self._open.pop(job)
+            self._end(request, reply, None, since, False)
+
+
+class HoldingServer(Server):
+    """A fixed one-minute window of tokens that lets requests wait, unsaid, until the next one."""
+
+    def __init__(self, timeline: Timeline, draw: random.Random, traits: Traits, tokens: int, phase_s: float) -> None:
+        super().__init__(timeline, draw, Open(), traits)
+        self._tokens, self._phase_s = tokens, phase_s
+        self._minute, self._used = -1, 0
+        self._line: deque[tuple[Request, Reply, float]] = deque()
+
+    def _serve(self, request: Request, reply: Reply, told: RateLimitHint | None) -> None:  # noqa: ARG002
+        self._line.append((request, reply, self._timeline.now))
+        self._let_in()
+
+    def _let_in(self) -> None:
+        now = self._timeline.now
+        minute = math.floor((now + self._phase_s) / 60 + 1e-9)
+        if minute != self._minute:
+            self._minute, self._used = minute, 0
+        while self._line:
+            request, reply, since = self._line[0]
+            if self._used + request.used > self._tokens:
+                self._timeline.at((minute + 1) * 60 - self._phase_s + 1e-6, self._let_in)
+                return
+            self._used += request.used
+            self._line.popleft()
+            self._timeline.at(now + self._traits.latency(request), self._end, request, reply, None, since, False)

@@ -1,0 +1,53 @@
+"""Alerts: an instance lost, a run stalled, a run finished. To a callback from Python, to a command of the user's from the shell."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from providers.messages import JSON
+
+OnEvent = Callable[[Mapping[str, JSON]], None]
+NOTIFY_TIMEOUT_S = 30.0
+
+
+@dataclass(slots=True)
+class Events:
+    """Says each event to whoever listens; a notify command gets it as JSON on standard input and can delay nothing."""
+
+    on_event: OnEvent | None = None
+    notify: str | None = None
+    _running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def emit(self, event: str, details: Mapping[str, JSON]) -> None:
+        said = {"event": event, **details}
+        if self.on_event is not None:
+            self.on_event(said)
+        if self.notify is not None:
+            task = asyncio.get_running_loop().create_task(_notify(self.notify, said), name=f"notify {event}")
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def aclose(self) -> None:
+        """Wait for the commands that are still running; each has its own bound."""
+        if self._running:
+            await asyncio.wait(self._running)
+
+
+async def _notify(command: str, event: Mapping[str, JSON]) -> None:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *shlex.split(command), stdin=asyncio.subprocess.PIPE, start_new_session=True
+        )
+    except OSError:
+        return  # the command was checked when the run began; a run does not end because an alert cannot be sent
+    try:
+        async with asyncio.timeout(NOTIFY_TIMEOUT_S):
+            await process.communicate(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,187 @@
+"""A sweep before it costs anything: the real pools, limiters, retries and rebalancing on a virtual clock, against modelled instances."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from providers.instance import Instance
+from providers.messages import JSON
+from providers.provider import RouteSpec
+from providers.simulator.adapter import instances_with_keys
+from providers.simulator.answers import AnswerSource, EchoAnswers
+from providers.simulator.endpoint import DEPLOYMENT_KEY
+from providers.simulator.in_process import InProcessSimulator, Place
+from providers.simulator.settings import EndpointSettings, SimulatorSettings
+from runners.bitmap import Bitmap
+from runners.dispatch import Dispatcher, Sender, Station
+from runners.engines.local import LocalEngine
+from runners.lease import SlotLease
+from runners.record import Record
+from runners.shutdown import Shutdown
+from runners.virtual_time import run_virtual
+from runners.worker import Opened, work
+
+from .answers import SweepAnswers
+from .flow import Prepared
+from .wiring import dispatchers_of, exchange_of, method_of
+
+UNKNOWN = EndpointSettings()
+"""What a rehearsal believes of an instance that nobody has measured: no quota, 0.2 s and 10 ms a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceForecast:
+    instance: str
+    model: str
+    samples: int
+    """Answered here."""
+    requests: int
+    refused: int
+    tokens: int
+    bound_by: str
+    """The gate that it waited at longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    duration_s: float
+    samples: int
+    requests: int
+    refused: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    """None where no price is known."""
+    outcomes: Mapping[str, int]
+    instances: Sequence[InstanceForecast]
+
+
+async def rehearse_prepared(prepared: Prepared) -> Rehearsal:
+    """Rehearse on a thread of its own, so that a notebook's loop may run meanwhile."""
+    return await asyncio.to_thread(rehearse_now, prepared)
+
+
+def rehearse_now(prepared: Prepared) -> Rehearsal:
+    """Rehearse in this thread."""
+    return run_virtual(_rehearse(prepared))
+
+
+class _Books:
+    """Sums over records; keeps none of them."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.cost_usd: float | None = None
+        self.answered: Counter[str] = Counter()
+
+    async def enter(self, record: Record) -> None:
+        self.outcomes[record.outcome] += 1
+        self.input_tokens += record.input_tokens
+        self.output_tokens += record.output_tokens
+        self.answered[str(record.instance)] += 1
+        if record.cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + record.cost_usd
+
+
+async def _rehearse(prepared: Prepared) -> Rehearsal:
+    loaded, books, loop = prepared.loaded, _Books(), asyncio.get_running_loop()
+    with ExitStack() as stack:
+        senders = _senders(prepared, stack)
+        dispatchers = dispatchers_of(prepared.instances, senders, loaded.config.run.rate_mode, lambda *_: None)
+        exchange = exchange_of(loaded.config, dispatchers, lambda _ordinal: None)
+        method = method_of(loaded, "rehearsal", prepared.sweep, None, None)
+
+        async def solve(opened: Opened, lease: SlotLease) -> Record:
+            return await work(opened, method, exchange, lease)
+
+        instances = {one.name: one for its in prepared.instances.values() for one in its}
+        engine = LocalEngine(instances, solve, books.enter, Shutdown(), Bitmap(len(prepared.sweep.sweep)))
+        plan = prepared.plan()
+        since = loop.time()
+        for stage in range(len(plan.stages)):
+            await engine.execute(plan, stage)
+        return _forecast(books, dispatchers, loop.time() - since)
+
+
+def _forecast(books: _Books, dispatchers: Mapping[str, Dispatcher], duration_s: float) -> Rehearsal:
+    stations = [station for dispatcher in dispatchers.values() for station in dispatcher.stations.values()]
+    return Rehearsal(
+        duration_s=duration_s,
+        samples=books.outcomes.total(),
+        requests=sum(_sends(station) for station in stations),
+        refused=sum(station.tally.throttled for station in stations),
+        input_tokens=books.input_tokens,
+        output_tokens=books.output_tokens,
+        cost_usd=books.cost_usd,
+        outcomes=dict(books.outcomes),
+        instances=[_instance_forecast(station, books.answered) for station in stations],
+    )
+
+
+def _instance_forecast(station: Station, answered: Mapping[str, int]) -> InstanceForecast:
+    name = station.instance.name
+    return InstanceForecast(
+        instance=name,
+        model=station.instance.model,
+        samples=answered.get(name, 0),
+        requests=_sends(station),
+        refused=station.tally.throttled,
+        tokens=station.tally.tokens,
+        bound_by=_bound_by(station.limiter.snapshot()),
+    )
+
+
+def _bound_by(snapshot: Mapping[str, JSON]) -> str:
+    """The gate with the longest wait, where the limiter knows; else its mode."""
+    waits = snapshot.get("time_under")
+    if not isinstance(waits, Mapping):
+        return str(snapshot.get("mode", "workers"))
+    known = {gate: float(wait_s) for gate, wait_s in waits.items() if isinstance(wait_s, int | float)}
+    return max(known, key=lambda gate: known[gate], default="idle")
+
+
+def _sends(station: Station) -> int:
+    return station.tally.succeeded + station.tally.throttled + station.tally.failed
+
+
+def _senders(prepared: Prepared, stack: ExitStack) -> dict[str, Sender]:
+    """One modelled server per provider."""
+    senders: dict[str, Sender] = {}
+    for name in {one.provider for its in prepared.instances.values() for one in its}:
+        server = _modelled(name, prepared)
+        stack.callback(server.close)
+        senders[name] = server
+    return senders
+
+
+def _modelled(provider: str, prepared: Prepared) -> InProcessSimulator:
+    settings = prepared.loaded.providers[provider]
+    if isinstance(settings, SimulatorSettings):
+        answers: AnswerSource = SweepAnswers(prepared.sweep.sweep, settings.answers, settings.seed)
+        return InProcessSimulator(settings, answers, _simulator_places(provider, settings, prepared))
+    own = [one for its in prepared.instances.values() for one in its if one.provider == provider]
+    believed = SimulatorSettings(deployments={one.name: _believed(one, prepared) for one in own})
+    max_tokens = prepared.loaded.config.generation.max_tokens
+    answers = EchoAnswers(max(1, max_tokens // 4)) if max_tokens else EchoAnswers()
+    return InProcessSimulator(believed, answers, {one.name: (DEPLOYMENT_KEY, one.name) for one in own})
+
+
+def _simulator_places(provider: str, settings: SimulatorSettings, prepared: Prepared) -> dict[str, Place]:
+    config = prepared.loaded.config
+    return {
+        instance.name: (key, instance.deployment)
+        for model in config.swept_models()
+        for route in config.models[model].all_routes()
+        if route.provider == provider
+        for instance, key in instances_with_keys(provider, settings, model, RouteSpec(route.deployments, route.keys))
+    }
+
+
+def _believed(instance: Instance, prepared: Prepared) -> EndpointSettings:
+    return prepared.loaded.config.models[instance.model].rehearse_as or UNKNOWN

@@ -1,0 +1,102 @@
+"""What outlives a run, in the user's state directory: learned limits, and locks on keys that are in use. Never a secret.
+
+limits.json     by identity (endpoint, deployment, name of the key's variable): what was learned, and when
+locks/          one file per identity, held with flock while a run uses it
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from platformdirs import user_state_path
+
+from providers.errors import InputError
+from providers.messages import JSON
+from runners.durable import replace_file
+
+NAME = "llm-batch-orchestrator"
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    path: Path
+
+    # ------------------------------------------------------------------ learned limits
+    def limits(self) -> dict[str, dict[str, Any]]:
+        """Everything learned, by identity; empty where nothing was, or where the file is damaged."""
+        try:
+            found = orjson.loads(self._limits.read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def remember(self, learned: Mapping[str, Mapping[str, JSON]]) -> None:
+        """Add what a run has learned; other runs may do the same meanwhile."""
+        if not learned:
+            return
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._exclusive("limits"):
+            merged = {**self.limits(), **{name: {"learned_at": now, "limits": what} for name, what in learned.items()}}
+            replace_file(self._limits, lambda file: file.write(orjson.dumps(merged, option=orjson.OPT_INDENT_2)))
+
+    def forget(self, matching: str = "") -> int:
+        """Drop what was learned of identities that contain `matching`; returns how many."""
+        with self._exclusive("limits"):
+            before = self.limits()
+            kept = {name: what for name, what in before.items() if matching not in name}
+            replace_file(self._limits, lambda file: file.write(orjson.dumps(kept, option=orjson.OPT_INDENT_2)))
+        return len(before) - len(kept)
+
+    # ------------------------------------------------------------------ locks
+    @contextmanager
+    def locked(self, identities: Sequence[str], owner: str) -> Iterator[None]:
+        """Hold every identity while the block runs. Raises InputError naming the run that holds one already."""
+        with ExitStack() as stack:
+            for identity in sorted(set(identities)):
+                stack.enter_context(self._lock(identity, owner))
+            yield
+
+    @contextmanager
+    def _lock(self, identity: str, owner: str) -> Iterator[None]:
+        path = self._locks / f"{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = path.read_text(encoding="utf-8") or "another run"
+                message = f"{identity} is in use by {holder}; two runs on one key throttle each other: wait for it, or pass --share"
+                raise InputError(message) from error
+            file.truncate(0)
+            file.write(owner.encode())
+            file.flush()
+            yield
+            file.truncate(0)
+
+    @contextmanager
+    def _exclusive(self, name: str) -> Iterator[None]:
+        self._locks.mkdir(parents=True, exist_ok=True)
+        with (self._locks / f"{name}.lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @property
+    def _limits(self) -> Path:
+        return self.path / "limits.json"
+
+    @property
+    def _locks(self) -> Path:
+        return self.path / "locks"
+
+
+def user_state() -> UserState:
+    """In the place that the operating system keeps for it (`XDG_STATE_HOME` on Linux)."""
+    return UserState(user_state_path(NAME))

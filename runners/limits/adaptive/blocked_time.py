@@ -1,0 +1,35 @@
+"""Where the time went: what kept the next send waiting, in seconds. The parts add up to the time since the first call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+Blocker = Literal["gate", "cap", "pacer", "ledger", "brake", "idle"]
+BLOCKERS: tuple[Blocker, ...] = ("gate", "cap", "pacer", "ledger", "brake", "idle")
+
+
+class BlockedTime:
+    """From one `acquire` to the next counts to what the first one met; after a Go nobody is asking, which is idle."""
+
+    def __init__(self) -> None:
+        self._spent = dict.fromkeys(BLOCKERS, 0.0)
+        self._blocker: Blocker = "idle"
+        self._since: float | None = None
+
+    def turn(self, blocker: Blocker, now: float) -> None:
+        if self._since is not None:
+            self._spent[self._blocker] += now - self._since
+        self._since = now
+        self._blocker = blocker
+
+    def cap_s(self, now: float) -> float:
+        """So far under the concurrency cap: time in which a rate was not put to the test."""
+        return self._under("cap", now)
+
+    def under(self, now: float) -> Mapping[str, float]:
+        return {blocker: self._under(blocker, now) for blocker in BLOCKERS}
+
+    def _under(self, blocker: Blocker, now: float) -> float:
+        running = blocker == self._blocker and self._since is not None
+        return self._spent[blocker] + (now - self._since if running and self._since is not None else 0.0)

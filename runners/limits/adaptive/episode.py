@@ -1,0 +1,72 @@
+"""A stretch of refusals with one cause: from the first one until a request is let in again, with what the ledger showed when it began."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .flights import Flight
+from .ledger import REQUESTS, WINDOWS_S, Amounts, Ledger
+
+REFILLS = 5.0
+"""A bucket that took so many times longer to refill than the sends before it came apart would have emptied long ago."""
+
+
+@dataclass(slots=True)
+class Episode:
+    at: float
+    """When the first refused request was sent: what was accepted by then met the limit."""
+    known_at: float
+    """When its last refusal was known: refusals of what was sent before say nothing new."""
+    counts: list[list[float]]
+    """Over each of WINDOWS_S at `at`."""
+    accepted: list[float]
+    """In each unit ever, at `at`."""
+    capped_s: float
+    """Under the concurrency cap ever, at `at`."""
+    cost: Amounts
+    level: int
+    flow_until: float
+    """Until then the limit may be a flow that refills slowly; after that a window is likelier."""
+    told_s: float = 0.0
+    told_until: float = 0.0
+    refused_trials: int = 0
+    refused_here: int = 0
+    """Trials refused since its level was last raised."""
+    tries: int = 0
+    """Requests sent since the gate opened; one, unless the clock is coarse."""
+    is_early: bool = False
+    """The trial goes out before Retry-After is over."""
+    latest: list[float] = field(default_factory=list)
+    """Over the window of its level at the last refused trial."""
+
+    def correct(self, flight: Flight, by: Amounts) -> None:
+        """Something sent before it began turned out to cost another amount."""
+        if flight.sent_at >= self.at:
+            return
+        for window, counts in zip(WINDOWS_S, self.counts, strict=True):
+            if flight.sent_at > self.at - window:
+                for unit in range(4):
+                    counts[unit] += by[unit]
+        for unit in range(4):
+            self.accepted[unit] += by[unit]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an episode begins in."""
+
+    ledger: Ledger
+    level: int
+    capped_s: float
+    running_s: float
+    now: float
+
+
+def begin(flight: Flight, scene: Scene) -> Episode:
+    """What the server had accepted when it said no: everything before the refused request, which is out of the ledger by now."""
+    ledger, at = scene.ledger, flight.sent_at
+    counts = [ledger.between(at - window, at) for window in WINDOWS_S]
+    later = ledger.between(at, scene.now)
+    accepted = [total - after for total, after in zip(ledger.total, later, strict=True)]
+    rate = max(1.0, counts[1][REQUESTS]) / min(WINDOWS_S[1], max(1.0, scene.running_s))
+    return Episode(at, scene.now, counts, accepted, scene.capped_s, flight.amounts, scene.level, at + REFILLS / rate)

@@ -1,0 +1,65 @@
+"""What the documents tell people to type, typed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=110, check=False)
+
+
+def test_the_first_command_of_the_readme_ends_well(tmp_path: Path) -> None:
+    command = next(line for line in README.splitlines() if "orchestrator run examples/quickstart.yaml" in line and "venv" in line)
+    arguments = command.split(".venv/bin/python ")[1].split()
+
+    ended = run(sys.executable, *arguments, "-o", str(tmp_path), cwd=ROOT)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "360 of 360 samples have a final record" in ended.stdout
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    script = tmp_path / "readme.py"
+    script.write_text(code.replace('"examples/', f'"{ROOT}/examples/'), encoding="utf-8")
+
+    ended = run(sys.executable, str(script), cwd=tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "gpt-4o-mini" in ended.stdout
+
+
+def test_the_example_solver_runs(tmp_path: Path) -> None:
+    ended = run(sys.executable, str(ROOT / "examples" / "own_solver.py"), cwd=tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "gpt-4o-mini cot" in ended.stdout
+
+
+def test_the_example_sweep_is_planned_without_a_key() -> None:
+    ended = run(sys.executable, "-m", "orchestrator", "plan", "examples/sweep.yaml", cwd=ROOT)
+
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_every_command_is_in_the_readme_and_has_help() -> None:
+    from orchestrator.cli.main import COMMANDS
+
+    for name in COMMANDS:
+        assert f"`{name} " in README
+        ended = run(sys.executable, "-m", "orchestrator", name, "--help", cwd=ROOT)
+        assert ended.returncode == 0, ended.stderr
+
+
+def test_the_readme_keeps_to_two_hundred_lines() -> None:
+    assert len(README.splitlines()) < 200

@@ -1,0 +1,141 @@
+"""No planted key stands in any byte that a run writes or prints, whatever the provider says of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Books, Done, Program, Provider
+
+Sweep = Callable[..., dict[str, Any]]
+
+QUIET = ("--no-stagger", "--display", "none")
+
+
+def require_nothing_planted(program: Program, books: Books, secrets: list[str], *ended: Done) -> None:
+    """Search every byte in the folder, names included, every record (Parquet is compressed), and all output."""
+    rows = [str(row) for manifest in program.folder.rglob("manifest.json") for row in books.rows(manifest.parent)]
+    for secret in secrets:
+        assert [path for path in program.folder.rglob("*") if secret in path.name] == []
+        holds = [path for path in program.folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+        assert holds == []
+        assert [row for row in rows if secret in row] == []
+        assert [done for done in ended if secret in done.out + done.err] == []
+
+
+@pytest.mark.parametrize(("transport", "form"), [("native", "parquet"), ("sdk", "json")])
+def test_a_run_its_plan_its_status_and_its_doctor_show_no_key(
+    program: Program, sweep: Sweep, provider: Provider, books: Books, transport: str, form: str
+) -> None:
+    sections = sweep(program.folder)
+    sections["providers"] = provider.settings(transport=transport)
+    routes = [{"provider": "east", "deployments": ["m-1", "m-2"]}, {"provider": "gate"}]
+    program.write({**sections, "models": {"m": {"routes": routes}}, "run": {"storage_format": form}})
+    program.variables = {**provider.secrets, "DEBUG_LOG": "true"}
+    done = program.run("sweep.yaml")
+    assert done.code == 0
+    path = program.path(done)
+    books.require_each_once(path, 20)
+    others = [program("plan", "sweep.yaml"), program("doctor", "sweep.yaml"), program("resume", path, *QUIET)]
+    require_nothing_planted(program, books, list(provider.secrets.values()), done, *others)
+
+
+def test_a_revoked_key_is_not_shown_by_what_is_said_of_it(
+    program: Program, sweep: Sweep, provider: Provider, books: Books
+) -> None:
+    sections = sweep(program.folder)
+    gateway = {"type": "gateway", "base_url": f"{provider.url}/v1", "api_key_envs": ["PLANTED_WRONG"]}
+    program.write({**sections, "providers": {"gate": gateway}, "models": {"m": {"provider": "gate"}}})
+    program.variables = {"PLANTED_WRONG": "planted-wrong-31f7", "DEBUG_LOG": "true"}
+    done, checked = program.run("sweep.yaml"), program("doctor", "sweep.yaml", "--json")
+    assert (done.code, checked.code) == (4, 4)
+    assert "(HTTP 401)" in done.out
+    require_nothing_planted(program, books, ["planted-wrong-31f7"], done, checked)
+
+
+@pytest.mark.parametrize("place", ["api_key_env", "api_key", "endpoint"])
+def test_a_key_typed_into_the_file_is_not_repeated(program: Program, sweep: Sweep, place: str) -> None:
+    azure = {"type": "azure", "endpoint": "https://x.invalid", "api_key_env": "K", place: ["sk-planted-typed-77"]}
+    program.write({**sweep(program.folder), "providers": {"sim": azure}})
+    done = program("run", "sweep.yaml")
+    assert done.code == 2
+    assert "planted-typed" not in done.out + done.err
+
+
+# ------------------------------------------------------------------ a provider that repeats the key
+@pytest.fixture
+async def parrot() -> AsyncIterator[str]:
+    """Repeats the key that it was called with: in errors of every kind, in headers, in truncated and well-formed bodies."""
+    number = count()
+
+    async def answer(request: web.Request) -> web.Response:
+        key = request.headers.get("api-key") or request.headers["Authorization"].removeprefix("Bearer ")
+        said = {"error": {"message": f"your key {key} is not liked", "code": None, "param": key}}
+        headers = {"x-request-id": key, "x-said": f"Bearer {key}"}
+        if "revoked" in key:
+            return web.json_response(said, status=401, headers=headers)
+        kind = next(number) % 6
+        if kind == 0:
+            return web.json_response(said, status=500, headers=headers)
+        if kind == 1:
+            return web.json_response(said, status=400, headers=headers)
+        if kind == 2:
+            return web.Response(body=b'{"choices": ["' + key.encode(), content_type="application/json")
+        if kind == 3:
+            return web.Response(text=f"<html>{key}</html>", status=503, content_type="text/html")
+        if kind == 4:
+            return web.json_response(said, status=429, headers={**headers, "retry-after-ms": "1"})
+        return web.json_response(completion(key), headers=headers)
+
+    site = web.Application()
+    site.router.add_post("/{path:.*}", answer)
+    runner = web.AppRunner(site, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+def completion(key: str) -> dict[str, Any]:
+    """An empty answer, which an error keeps as its evidence."""
+    message = {"role": "assistant", "content": ""}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "model": "m",
+        "provider_note": key,
+        "choices": [{"index": 0, "message": message, "finish_reason": "length"}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }
+
+
+@pytest.mark.parametrize("transport", ["native", "sdk"])
+async def test_a_provider_that_repeats_the_key_is_not_quoted(
+    program: Program, sweep: Sweep, books: Books, parrot: str, transport: str
+) -> None:
+    secrets = {"PLANTED_GOOD": "planted-good-5501", "PLANTED_GONE": "planted-revoked-9a02"}
+    sections = sweep(program.folder, tasks=60)
+    gateway = {"type": "gateway", "base_url": f"{parrot}/v1", "api_key_envs": list(secrets), "transport": transport}
+    azure = {"type": "azure", "endpoint": parrot, "api_key_env": "PLANTED_GOOD", "transport": transport}
+    sections["providers"] = {"gate": gateway, "east": azure}
+    sections["models"] = {"m": {"routes": [{"provider": "gate"}, {"provider": "east", "deployments": ["m"]}]}}
+    program.write(sections)
+    program.variables = {**secrets, "DEBUG_LOG": "true"}
+    done = await finish(program, "run", "sweep.yaml", "--max-retries", 0, *QUIET)
+    assert done.code == 1
+    rows = books.rows(program.path(done))
+    assert len(rows) == 60
+    assert {"server_error", "malformed", "request", "length"} <= {row["error_class"] for row in rows}
+    assert any("not liked" in row["raw_response"] for row in rows if row["raw_response"])
+    require_nothing_planted(program, books, list(secrets.values()), done)
+
+
+async def finish(program: Program, *arguments: object) -> Done:
+    """Without blocking the loop that the provider answers on."""
+    return await asyncio.to_thread(program, *arguments)

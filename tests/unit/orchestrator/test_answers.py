@@ -1,0 +1,115 @@
+"""Simulated answers: as good as the model's skill says, wrong where they are meant to be, and the same whenever they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.answers import SweepAnswers, calibrated, right_text, wrong_text
+from orchestrator.loading import LoadedConfig
+from orchestrator.scoring.registry import COMPARISONS
+from orchestrator.sweeps import open_sweep
+from providers.messages import JSON, ChatRequest
+from providers.simulator.settings import AnswerSettings
+
+Load = Callable[..., LoadedConfig]
+ANY = ChatRequest(messages=[])
+N = 2_000
+
+
+@contextmanager
+def opened(load: Load, tmp_path: Path, seed: int = 0, **settings: Any) -> Iterator[SweepAnswers]:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(f'{{"id": "q{n}", "input": "{n}?", "target": {n}}}\n' for n in range(N)))
+    found = open_sweep(load({"tasks": [{"path": str(path)}]}))
+    yield SweepAnswers(found.sweep, AnswerSettings.model_validate(settings), seed)
+    found.tasks.close()
+
+
+def truths(answers: SweepAnswers, turn: int = 1) -> list[bool]:
+    ids = [answers.sweep.sample(n).sample_id for n in range(len(answers.sweep))]
+    return [bool(answers.answer(f"{one}/{turn}/1", ANY, "m").right) for one in ids]
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("skill", [0.2, 0.5, 0.85])
+def test_the_share_of_right_answers_is_near_the_skill_whatever_the_spread(
+    load: Load, tmp_path: Path, skill: float, spread: float
+) -> None:
+    with opened(load, tmp_path, skill=skill, spread=spread) as answers:
+        share = sum(truths(answers)) / N
+    assert share == pytest.approx(skill, abs=4 * (skill * (1 - skill) / N) ** 0.5)
+
+
+@pytest.mark.parametrize(("skill", "share"), [(0, 0), (1, 1)])
+def test_perfect_and_hopeless_models_are_exactly_that(load: Load, tmp_path: Path, skill: float, share: int) -> None:
+    with opened(load, tmp_path, skill=skill, spread=2.0) as answers:
+        assert set(truths(answers)) == {bool(share)}
+
+
+def test_with_spread_some_tasks_are_hard_for_every_turn(load: Load, tmp_path: Path) -> None:
+    """Two turns agree more often than two independent throws would."""
+    with opened(load, tmp_path, skill=0.5, spread=3.0) as answers:
+        agree = sum(a == b for a, b in zip(truths(answers, 1), truths(answers, 2), strict=True)) / N
+    assert agree > 0.6
+
+
+def test_skill_may_be_told_by_model_or_by_deployment(load: Load, tmp_path: Path) -> None:
+    with opened(load, tmp_path, skill={"m": 1.0, "m-2": 0.0}) as answers:
+        one = f"{answers.sweep.sample(0).sample_id}/1/1"
+        assert answers.answer(one, ANY, "m").right is True
+        assert answers.answer(one, ANY, "another").right is True
+        assert answers.answer(one, ANY, "m-2").right is False
+
+
+def test_an_answer_is_a_function_of_seed_sample_and_turn_alone(load: Load, tmp_path: Path) -> None:
+    with opened(load, tmp_path, skill=0.5, output_tokens=20) as answers:
+        ids = [answers.sweep.sample(n).sample_id for n in range(200)]
+        first = [answers.answer(f"{one}/1/1", ANY, "m") for one in ids]
+        again = [answers.answer(f"{one}/1/3", ANY, "another") for one in reversed(ids)]
+        assert first == again[::-1]
+        assert first != [answers.answer(f"{one}/2/1", ANY, "m") for one in ids]
+    with opened(load, tmp_path, seed=1, skill=0.5, output_tokens=20) as other:
+        assert first != [other.answer(f"{one}/1/1", ANY, "m") for one in ids]
+
+
+def test_a_request_of_no_sample_is_answered_without_a_truth(load: Load, tmp_path: Path) -> None:
+    with opened(load, tmp_path) as answers:
+        assert answers.answer("doctor/1/1", ANY, "m").right is None
+        assert answers.answer("no-slashes", ANY, "m").right is None
+
+
+def test_answers_are_as_long_as_asked_on_average(load: Load, tmp_path: Path) -> None:
+    with opened(load, tmp_path, output_tokens=50) as answers:
+        lengths = [len(answers.answer(f"{answers.sweep.sample(n).sample_id}/1/1", ANY, "m").text) for n in range(500)]
+    assert sum(lengths) / len(lengths) == pytest.approx(4 * 50, rel=0.1)
+    assert min(lengths) < 150 < 250 < max(lengths)
+
+
+TARGETS: list[JSON] = [
+    0, 1, 7, 13, 93, -5, 12.5, "12.50", "1,200", "$40", "45%", 10_000_000, "1,000,000,000", "1e9", "99.99",
+    "Paris", "yes", "no", "a", "A", "I", "I am not sure.", "?", "straße", "π", ["5", "12"], ["no", "?"], ["x"],
+    "Janet sells 9 eggs.\n#### 18", "Total: 3 + 4 = 7\nThe answer is 7.", True,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=repr)
+@pytest.mark.parametrize("scorer", COMPARISONS)
+def test_a_wrong_text_is_never_accepted(scorer: str, target: JSON) -> None:
+    assert COMPARISONS[scorer](wrong_text(target), target).grade != "full"
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=repr)
+@pytest.mark.parametrize("scorer", ["exact", "includes"])
+def test_a_right_text_is_always_accepted(scorer: str, target: JSON) -> None:
+    assert COMPARISONS[scorer](right_text(target), target).grade == "full"
+
+
+def test_calibration_gives_the_skill_in_the_mean() -> None:
+    assert calibrated(0.5, 2.0) == pytest.approx(0, abs=1e-6)
+    assert calibrated(0.8, 0.0) == pytest.approx(1.3863, abs=1e-3)
+    assert calibrated(0.8, 2.0) > calibrated(0.8, 0.0)

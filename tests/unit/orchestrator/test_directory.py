@@ -1,0 +1,70 @@
+"""The run directory: its manifest, its name, its executions; and the status that is read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from orchestrator.directory import Manifest, RunDirectory, new_directory
+from orchestrator.status import status_of
+from providers.errors import InputError, StorageError
+from runners.frames import frame
+from runners.record import Record
+from runners.sinks.sink import open_sink
+
+MakeRecord = Callable[..., Record]
+MANIFEST = Manifest("r", {"run": {"seed": 3}}, "/base", "parquet", 5, "f" * 64, {"seed": "3"})
+
+
+def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.write_manifest(MANIFEST)
+    assert directory.read_manifest() == MANIFEST
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_missing_or_damaged_manifest_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a run directory"):
+        RunDirectory(tmp_path).read_manifest()
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match=r"manifest\.json is damaged: "):
+        RunDirectory(tmp_path).read_manifest()
+
+
+def test_new_directories_never_share_a_name(tmp_path: Path) -> None:
+    names = {new_directory(tmp_path / "runs").path.name for _ in range(20)}
+    assert len(names) == 20
+
+
+def test_an_output_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot make the run directory \S+/file/\S+: Not a directory"):
+        new_directory(tmp_path / "file")
+
+
+def test_executions_are_kept_in_order(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    assert directory.executions() == []
+    directory.note_execution({"exit_code": 130})
+    directory.note_execution({"exit_code": 0})
+    assert [line["exit_code"] for line in directory.executions()] == [130, 0]
+
+
+def test_the_status_counts_results_and_what_is_still_in_the_journal(tmp_path: Path, make_record: MakeRecord) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.write_manifest(MANIFEST)
+    lost = {"outcome": "infra_failure", "score": None, "grade": None, "passed": None, "instance": "sim/m-2"}
+    sink = open_sink("parquet", directory.results)
+    sink.write_part(1, [asdict(make_record(ordinal=0)), asdict(make_record(ordinal=1, outcome="model_failure"))])
+    sink.write_unresolved([asdict(make_record(ordinal=2, **lost))])
+    directory.journal.mkdir()
+    (directory.journal / "000002.log").write_bytes(
+        frame({"started": [3, 4]}) + frame(make_record(ordinal=3)) + frame(make_record(ordinal=4))[:40]
+    )
+    status = status_of(tmp_path)
+    assert (status["total"], status["final"], status["in_journal"]) == (5, 3, 1)
+    assert status["outcomes"] == {"ok": 2, "model_failure": 1, "infra_failure": 1}
+    assert status["instances"] == {"sim/m": 3, "sim/m-2": 1}

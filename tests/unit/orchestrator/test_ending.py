@@ -1,0 +1,63 @@
+"""Exit codes: which of several reasons counts, and what is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.directory import Manifest
+from orchestrator.ending import INTERRUPTED, Ending, ExitCode, ending_of
+from runners.bitmap import Bitmap
+from runners.dispatch import NoUsableInstance
+from runners.monitor import Monitor
+from runners.shutdown import Shutdown
+
+MANIFEST = Manifest("r", {}, "/", "parquet", 4, "f", {})
+LOST = [NoUsableInstance("no usable instance left for m: sim/m: revoked (401)")]
+
+
+def ending(done: int, *, reason: str = "", lost: list[NoUsableInstance] | None = None) -> Ending:
+    bitmap = Bitmap(4)
+    for ordinal in range(done):
+        bitmap.add(ordinal)
+    shutdown = Shutdown()
+    if reason:
+        shutdown.reason = reason
+        shutdown.draining.set()
+    return ending_of(MANIFEST, bitmap, Monitor(4, 0, {}).statistics(), shutdown, lost or [])
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "says"),
+    [
+        (ending(4), 0, "every sample has its record"),
+        (ending(4, reason=INTERRUPTED), 0, "every sample has its record"),
+        (ending(4, lost=LOST), 0, "every sample has its record"),
+        (ending(3), 1, "done; 1 samples have no final outcome"),
+        (ending(3, reason="the cost limit is reached"), 3, "the cost limit is reached"),
+        (ending(3, reason="your own code failed: x"), 3, "your own code failed: x"),
+        (ending(3, lost=LOST), 4, "no usable instance left for m: sim/m: revoked (401)"),
+        (ending(0, reason=INTERRUPTED, lost=LOST), 4, "no usable instance left"),
+        (ending(3, reason=INTERRUPTED), 130, "interrupted"),
+    ],
+)
+def test_the_exit_code_says_why_a_run_ended(found: Ending, code: int, says: str) -> None:
+    assert int(found.exit_code) == code
+    assert found.reason.startswith(says)
+    assert found.is_complete is (code == 0)
+
+
+def test_the_codes_are_those_that_scripts_rely_on() -> None:
+    assert {code.name: int(code) for code in ExitCode} == {
+        "DONE": 0, "DONE_WITH_FAILURES": 1, "USAGE": 2, "STOPPED": 3, "NO_INSTANCE": 4, "INTERRUPTED": 130,
+    }  # fmt: skip
+
+
+def test_an_ending_is_noted_as_one_flat_row() -> None:
+    assert ending(3).as_row() == {
+        "exit_code": 1,
+        "reason": ending(3).reason,
+        "final": 3,
+        "total": 4,
+        "possibly_billed_twice": 0,
+        "damaged_lines": 0,
+    }

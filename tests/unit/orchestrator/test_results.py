@@ -1,0 +1,137 @@
+"""Summaries: which counts there are, and over what the rates are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from orchestrator.directory import Manifest, RunDirectory
+from orchestrator.results import HIERARCHY, Run, summarise
+from providers.errors import InputError
+from runners.record import FINAL, Record
+from runners.sinks.parquet import record_table
+from runners.sinks.sink import StorageFormat, open_sink
+
+MakeRecord = Callable[..., Record]
+
+FAILED = {"score": 0.0, "grade": "failed", "passed": False}
+UNSCORED = {"score": None, "grade": None, "passed": None, "output_text": None}
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"cost_usd": 0.5},
+    {"grade": "partial", "score": 0.4, "passed": False},
+    {**FAILED, "score_error": "wrong_answer"},
+    {**FAILED, "outcome": "model_failure", "error_class": "content_filter", "output_text": None},
+    {**UNSCORED, "outcome": "infra_failure", "error_class": "timeout_attempt"},
+    {**UNSCORED, "outcome": "infra_failure", "error_class": "timeout_attempt"},
+    {**UNSCORED, "outcome": "not_run", "error_class": "user_code"},
+]
+
+
+@pytest.fixture
+def records(make_record: MakeRecord) -> list[Record]:
+    """Eight of a kind each, and one of another model."""
+    found = [make_record(ordinal=n, sample_id=f"s{n}", **kind) for n, kind in enumerate(KINDS)]
+    return [*found, make_record(ordinal=8, sample_id="s8", model="another", turns=3, working_s=4.0)]
+
+
+def table(records: list[Record]) -> pa.Table:
+    return record_table([asdict(record) for record in records])
+
+
+def test_every_record_is_counted_once_and_in_its_column(records: list[Record]) -> None:
+    _, row = summarise(table(records))
+    counts = {name: row[name] for name in ("total", "successful", "partial", "failed", "infra_failures", "not_run")}
+    assert counts == {
+        "total": 8, "successful": 2, "partial": 1, "failed": 2, "infra_failures": 2, "not_run": 1,
+    }  # fmt: skip
+
+
+def test_rates_are_over_what_the_model_answered_or_failed(records: list[Record]) -> None:
+    """Infrastructure failures and samples that were not run are in no denominator."""
+    _, row = summarise(table(records))
+    assert (row["success_rate"], row["partial_rate"], row["failure_rate"]) == (2 / 5, 1 / 5, 2 / 5)
+    assert row["weighted_score"] == pytest.approx((1 + 1 + 0.4 + 0 + 0) / 5)
+
+
+def test_a_group_without_an_answer_has_no_rate(make_record: MakeRecord) -> None:
+    (row,) = summarise(table([make_record(outcome="infra_failure", error_class="connection", **UNSCORED)]))
+    assert (row["total"], row["success_rate"], row["weighted_score"]) == (1, None, None)
+
+
+def test_errors_are_counted_by_class(records: list[Record]) -> None:
+    _, row = summarise(table(records))
+    assert row["errors"] == {"content_filter": 1, "timeout_attempt": 2, "user_code": 1, "wrong_answer": 1}
+
+
+def test_means_tokens_and_cost_are_of_the_group(records: list[Record]) -> None:
+    another, row = summarise(table(records))
+    assert (another["mean_turns"], another["mean_time_s"], another["cost_usd"]) == (3.0, 4.0, None)
+    assert (row["mean_turns"], row["input_tokens"], row["output_tokens"], row["cost_usd"]) == (1.0, 80, 40, 0.5)
+
+
+def test_groups_go_down_the_hierarchy_in_order(make_record: MakeRecord) -> None:
+    found = [
+        make_record(model=model, prompt_type=prompt, difficulty=difficulty)
+        for difficulty in ("hard", "easy")
+        for prompt in ("cot", "baseline")
+        for model in ("b", "a")
+    ]
+    rows = summarise(table(found))
+    keys = [tuple(str(row[name]) for name in HIERARCHY) for row in rows]
+    assert len(rows) == 8
+    assert keys == sorted(keys)
+
+
+def test_a_summary_may_be_of_fewer_levels(records: list[Record]) -> None:
+    (row,) = summarise(table(records), by=["prompt_type"])
+    assert (row["prompt_type"], row["total"]) == ("baseline", 9)
+
+
+def test_no_records_have_no_summary() -> None:
+    assert summarise(record_table([])) == []
+
+
+def run_of(path: Path, form: StorageFormat, records: list[Record]) -> Run:
+    """A run directory as a run leaves it."""
+    directory = RunDirectory(path)
+    path.mkdir()
+    directory.write_manifest(Manifest("r", {}, "/", form, len(records), "f", {}))
+    sink = open_sink(form, directory.results)
+    final = [asdict(record) for record in records if record.outcome in FINAL]
+    sink.write_part(1, final[:3])
+    sink.write_part(2, final[3:])
+    sink.write_unresolved([asdict(record) for record in records if record.outcome not in FINAL])
+    return Run.load(path)
+
+
+def test_json_and_parquet_give_equal_tables(tmp_path: Path, records: list[Record]) -> None:
+    parquet = run_of(tmp_path / "p", "parquet", records).to_arrow()
+    json = run_of(tmp_path / "j", "json", records).to_arrow()
+    assert parquet.schema.equals(json.schema)
+    assert parquet.sort_by("ordinal").equals(json.sort_by("ordinal"))
+    assert parquet.num_rows == len(records)
+
+
+def test_a_run_gives_pandas_and_a_summary(tmp_path: Path, records: list[Record]) -> None:
+    run = run_of(tmp_path / "p", "parquet", records)
+    assert len(run.to_pandas()) == 9
+    assert [row["model"] for row in run.summary()] == ["another", "m"]
+    assert repr(run) == f"Run({str(tmp_path / 'p')!r})"
+
+
+def test_a_run_without_results_is_an_empty_table(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.write_manifest(Manifest("r", {}, "/", "parquet", 0, "f", {}))
+    assert Run.load(tmp_path).to_arrow().num_rows == 0
+    assert Run.load(tmp_path).summary() == []
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is not a run directory: it has no manifest\.json"):
+        Run.load(tmp_path)

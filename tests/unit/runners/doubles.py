@@ -1,0 +1,280 @@
+"""Doubles of what the runners stand on, and made-up values for tests that do not care about them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from providers.errors import (
+    AuthFailed,
+    BadRequest,
+    ConnectionLost,
+    ContentFiltered,
+    ContextTooLong,
+    DeploymentMissing,
+    Empty,
+    Evidence,
+    Malformed,
+    OutOfQuota,
+    ProviderError,
+    ServerFault,
+    Throttled,
+    TimedOut,
+    Truncated,
+)
+from providers.instance import Instance
+from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
+from providers.tokens import TokenEstimator
+from runners.client import Deadlines, Exchange
+from runners.dispatch import Dispatcher, Sender, Station
+from runners.limits.permit import Cost, Limiter, Settled
+from runners.record import Record
+from runners.retry import RetryLimits
+from runners.sinks.sink import Row
+from sharding.plan import Cell, Sample, Shard
+from sharding.task import Task
+
+COST = Cost(input_tokens=10, max_output_tokens=100)
+NOON = "2026-01-02T12:00:00.000000+00:00"
+
+
+# ------------------------------------------------------------------ values
+def an_instance(name: str = "a", model: str = "m", workers: int | None = None) -> Instance:
+    return Instance(name, model, f"deployment-{name}", "provider", name, workers)
+
+
+def a_sample(ordinal: int = 0, *, model: str = "m", epoch: int = 0) -> Sample:
+    task = Task(f"t{ordinal}", ({"role": "user", "content": f"question {ordinal}"},), target="fine")
+    return Sample(ordinal, f"s{ordinal}", task, Cell(model, "baseline", 1.0), epoch, 7)
+
+
+def a_response(text: str = "fine", *, usage: Usage | None = None, hint: RateLimitHint | None = None) -> ChatResponse:
+    timing = Timing(connect_s=0.1, ttft_s=0.2, generation_s=0.3, parse_s=0.01)
+    return ChatResponse(text, (), "stop", usage or Usage(10, 5), timing, hint, "r1", "m-2026", "fp")
+
+
+def evidence(on: str = "a", **known: Any) -> Evidence:
+    return Evidence(on, "s0/1/1", **known)
+
+
+def throttled(on: str = "a", retry_after_s: float | None = None) -> Throttled:
+    hint = None if retry_after_s is None else RateLimitHint(retry_after_s=retry_after_s)
+    return Throttled("too many requests", evidence(on, status=429, hint=hint))
+
+
+def server_fault(on: str = "a", retry_after_s: float | None = None) -> ServerFault:
+    hint = None if retry_after_s is None else RateLimitHint(retry_after_s=retry_after_s)
+    return ServerFault("internal error", evidence(on, status=500, hint=hint, body="oops"))
+
+
+def timed_out(on: str = "a", stage: str = "first_token") -> TimedOut:
+    return TimedOut("no first token", evidence(on), stage=stage)
+
+
+def connection_lost(on: str = "a") -> ConnectionLost:
+    return ConnectionLost("reset by peer", evidence(on))
+
+
+def malformed(on: str = "a") -> Malformed:
+    return Malformed("cut off", evidence(on, status=200))
+
+
+def empty(on: str = "a") -> Empty:
+    return Empty("no content", evidence(on, status=200, usage=Usage(10, 0)))
+
+
+def rejections(on: str = "a") -> Sequence[ProviderError]:
+    said = evidence(on, status=400)
+    return [kind("rejected", said) for kind in (ContentFiltered, Truncated, BadRequest, ContextTooLong)]
+
+
+def revoked(on: str = "a") -> AuthFailed:
+    return AuthFailed("401: key revoked", evidence(on, status=401))
+
+
+def out_of_quota(on: str = "a") -> OutOfQuota:
+    return OutOfQuota("insufficient_quota", evidence(on, status=429))
+
+
+def missing(on: str = "a") -> DeploymentMissing:
+    return DeploymentMissing("no such deployment", evidence(on, status=404))
+
+
+_RECORD = Record(
+    run_id="run", ordinal=0, cell_id="m|baseline|1|easy|math", sample_id="s0", task_id="t0", epoch=0, model="m",
+    provider="provider", deployment="d", instance="a", planned_instance="a", moved_reason=None,
+    prompt_type="baseline", tool_success_rate=1.0, difficulty="easy", task_type="math", family="", status=200,
+    outcome="ok", error_class=None, error_message=None, score=1.0, grade="full", passed=True, score_error=None,
+    stage=0, turns=1, tool_calls=0, tool_failures=0, tool_coverage=None, input="question", target="fine",
+    output_text="fine", messages=None, finish_reason="stop", input_tokens=10, output_tokens=5, cached_tokens=0,
+    reasoning_tokens=0, usage_estimated=False, cost_usd=None, attempts=1, throttles=0, queued_at=NOON,
+    started_at=NOON, completed_at=NOON, queue_s=0.0, rate_wait_s=0.0, retry_wait_s=0.0, connect_s=0.1, ttft_s=None,
+    generation_s=0.5, parse_s=0.0, write_s=None, total_s=0.6, working_s=0.6, cache_hit=False, request_id="s0/1/1",
+    response_id="r", response_model="m", system_fingerprint=None, seed=7, raw_response=None,
+)  # fmt: skip
+
+
+def a_record(ordinal: int = 0, outcome: str = "ok", **changes: Any) -> Record:
+    return replace(_RECORD, ordinal=ordinal, sample_id=f"s{ordinal}", outcome=outcome, **changes)
+
+
+# ------------------------------------------------------------------ providers
+Step = ChatResponse | BaseException | Callable[[str, int], ChatResponse | BaseException]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    instance: str
+    request_id: str
+    at: float
+    deadline: float
+    request: ChatRequest
+
+
+class ScriptedSender:
+    """Plays its steps in order, then answers; a step that is a function gets the instance's name and the number of the call."""
+
+    def __init__(self, *steps: Step, takes_s: float = 0.0, always: Step | None = None) -> None:
+        self.sent: list[Sent] = []
+        self.most_in_flight = 0
+        self._steps = iter(steps)
+        self._always: Step = always or a_response()
+        self._takes_s = takes_s
+        self._in_flight = 0
+
+    async def complete(
+        self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
+    ) -> ChatResponse:
+        self.sent.append(Sent(on.name, request_id, asyncio.get_running_loop().time(), deadline, request))
+        number = len(self.sent)
+        self._in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        try:
+            await asyncio.sleep(self._takes_s)
+        finally:
+            self._in_flight -= 1
+        step = next(self._steps, self._always)
+        outcome = step if isinstance(step, ChatResponse | BaseException) else step(on.name, number)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    @property
+    def went_to(self) -> list[str]:
+        return [sent.instance for sent in self.sent]
+
+    @property
+    def request_ids(self) -> list[str]:
+        return [sent.request_id for sent in self.sent]
+
+
+# ------------------------------------------------------------------ runners
+class FreeLimiter:
+    """Lets everything through and remembers how it ended; `opens` shuts it as a refusal would."""
+
+    def __init__(self, opens: float = 0.0) -> None:
+        self.opens = opens
+        self.settled: list[str] = []
+        self.given = 0
+
+    async def acquire(self, cost: Cost, wanted: Callable[[], bool]) -> int | None:
+        await asyncio.sleep(max(0.0, self.opens - asyncio.get_running_loop().time()))
+        if not wanted():
+            return None
+        self.given += 1
+        return self.given
+
+    def settle(self, ticket: int, settled: Settled) -> None:
+        self.settled.append(settled.how)
+
+    def wake(self) -> None:
+        pass
+
+    def opens_at(self) -> float:
+        return self.opens
+
+    def snapshot(self) -> Mapping[str, JSON]:
+        return {}
+
+
+class BareLease:
+    """Waits without giving up anything, and remembers for how long."""
+
+    def __init__(self) -> None:
+        self.parked: list[float] = []
+
+    async def park(self, delay_s: float) -> None:
+        self.parked.append(delay_s)
+        await asyncio.sleep(delay_s)
+
+
+@dataclass
+class Decisions:
+    made: list[tuple[str, str]] = field(default_factory=list)
+
+    def __call__(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
+        self.made.append((instance, event))
+
+
+def a_dispatcher(
+    sender: Sender, *names: str, model: str = "m", limiters: Mapping[str, Limiter] | None = None
+) -> Dispatcher:
+    stations = [
+        Station(an_instance(name, model), sender, (limiters or {}).get(name) or FreeLimiter())
+        for name in names or ("a",)
+    ]
+    return Dispatcher(model, stations, Decisions())
+
+
+def an_exchange(
+    *dispatchers: Dispatcher,
+    deadlines: Deadlines | None = None,
+    max_retries: int = 5,
+    on_first_send: Callable[[int], None] = lambda _: None,
+) -> Exchange:
+    return Exchange(
+        dispatchers={dispatcher.model: dispatcher for dispatcher in dispatchers},
+        estimators={dispatcher.model: TokenEstimator() for dispatcher in dispatchers},
+        deadlines=deadlines or Deadlines(),
+        retries=RetryLimits(max_retries=max_retries),
+        on_first_send=on_first_send,
+    )
+
+
+@dataclass(frozen=True)
+class GivenPlan:
+    stages: Sequence[Sequence[Shard]]
+    fingerprint: str = "given"
+
+    def sample(self, ordinal: int) -> Sample:
+        return a_sample(ordinal)
+
+
+class ListSink:
+    """Parts in memory; `before_write` may wait or raise as a disk would."""
+
+    def __init__(self, before_write: Callable[[int], None] = lambda _: None) -> None:
+        self.parts: dict[int, list[Row]] = {}
+        self.unresolved: list[Row] = []
+        self._before_write = before_write
+
+    def write_part(self, number: int, rows: Iterable[Row]) -> None:
+        assert number not in self.parts, "parts are never rewritten"
+        self._before_write(number)
+        self.parts[number] = list(rows)
+
+    def last_part(self) -> int:
+        return max(self.parts, default=0)
+
+    def write_unresolved(self, rows: Iterable[Row]) -> None:
+        self.unresolved = list(rows)
+
+    def ordinals(self) -> Iterator[int]:
+        return (row["ordinal"] for rows in self.parts.values() for row in rows)
+
+    @property
+    def found(self) -> list[int]:
+        """Every final ordinal, as often as it stands there."""
+        return list(self.ordinals())

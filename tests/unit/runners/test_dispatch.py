@@ -1,0 +1,181 @@
+"""Which instance a request goes to, and that a permit is given back exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from providers.messages import Usage
+from runners.dispatch import Dispatcher, NoUsableInstance, Permit, Station
+from runners.limits.fixed import FixedLimiter
+from runners.limits.gated import AdaptiveLimiter
+from runners.limits.permit import Limiter, Settled
+
+from .doubles import (
+    COST,
+    Decisions,
+    FreeLimiter,
+    ScriptedSender,
+    a_dispatcher,
+    an_instance,
+    missing,
+    out_of_quota,
+    revoked,
+)
+from .limits.test_gated import Turnstile
+
+pytestmark = pytest.mark.looptime
+
+NOBODY: frozenset[str] = frozenset()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def chosen(dispatcher: Dispatcher, *, prefer: str = "a", avoid: frozenset[str] = NOBODY) -> str:
+    async with dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000) as permit:
+        return permit.instance.name
+
+
+def with_limiters(**limiters: Limiter) -> Dispatcher:
+    return a_dispatcher(ScriptedSender(), *limiters, limiters=limiters)
+
+
+async def test_a_sample_goes_to_its_own_instance() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a", "b", "c")
+    assert [await chosen(dispatcher, prefer=name) for name in "cab"] == ["c", "a", "b"]
+
+
+async def test_an_avoided_instance_is_used_only_if_it_is_alone() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
+    assert await chosen(dispatcher, avoid=frozenset("a")) == "b"
+    dispatcher.give_up(dispatcher.stations["b"], revoked("b"))
+    assert await chosen(dispatcher, avoid=frozenset("a")) == "a"
+
+
+async def test_while_its_own_is_shut_a_sample_goes_where_it_may_send_at_once() -> None:
+    dispatcher = with_limiters(a=FreeLimiter(opens=60), b=FreeLimiter(opens=30), c=FreeLimiter())
+    assert await chosen(dispatcher) == "c"
+    assert now() == 0
+
+
+async def test_when_all_are_shut_the_soonest_is_waited_for() -> None:
+    dispatcher = with_limiters(a=FreeLimiter(opens=60), b=FreeLimiter(opens=30), c=FreeLimiter(opens=45))
+    assert await chosen(dispatcher) == "b"
+    assert now() == 30
+
+
+async def test_of_two_that_open_together_the_own_one_is_taken() -> None:
+    dispatcher = with_limiters(b=FreeLimiter(opens=30), a=FreeLimiter(opens=30))
+    assert await chosen(dispatcher) == "a"
+
+
+async def test_an_instance_of_another_model_is_no_preference() -> None:
+    assert await chosen(a_dispatcher(ScriptedSender(), "x", "y"), prefer="a") == "x"
+
+
+async def test_who_waits_for_an_instance_that_goes_moves_at_once() -> None:
+    lost, other = AdaptiveLimiter(Turnstile(opens=500.0)), AdaptiveLimiter(Turnstile(opens=600.0))
+    dispatcher = with_limiters(a=lost, b=other)
+    waiting = asyncio.create_task(chosen(dispatcher))
+    await asyncio.sleep(10)
+    dispatcher.give_up(dispatcher.stations["a"], revoked())
+    assert await waiting == "b"
+    assert now() == 600
+
+
+async def test_a_lost_instance_is_never_chosen_again_and_said_to_be_lost_once() -> None:
+    decisions = Decisions()
+    stations = [Station(an_instance(name), ScriptedSender(), FreeLimiter()) for name in "ab"]
+    dispatcher = Dispatcher("m", stations, decisions)
+    dispatcher.give_up(stations[0], revoked())
+    dispatcher.give_up(stations[0], out_of_quota())
+    assert [await chosen(dispatcher) for _ in range(3)] == ["b", "b", "b"]
+    assert decisions.made == [("a", "instance_lost")]
+    assert "401" in stations[0].health.evidence
+
+
+async def test_when_all_are_lost_everybody_who_waits_is_told_why() -> None:
+    dispatcher = with_limiters(a=FixedLimiter(workers=1, qps=None), b=FixedLimiter(workers=1, qps=None))
+    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as held:
+        waiting = [asyncio.create_task(chosen(dispatcher)) for _ in range(3)]
+        await asyncio.sleep(1)
+        dispatcher.give_up(dispatcher.stations["b"], missing("b"))
+        dispatcher.give_up(held.station, revoked())
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(result, NoUsableInstance) for result in results)
+    assert "a: revoked (401: key revoked); b: deployment missing" in str(results[0])
+
+
+async def test_a_shared_limiter_that_turns_one_away_still_serves_the_other() -> None:
+    shared = FixedLimiter(workers=1, qps=None)
+    dispatcher = with_limiters(a=shared, b=shared)
+    async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000):
+        waiting = asyncio.create_task(chosen(dispatcher, prefer="a"))
+        await asyncio.sleep(1)
+        dispatcher.give_up(dispatcher.stations["a"], revoked())
+    assert await waiting == "b"
+
+
+async def test_waiting_for_leave_ends_at_the_deadline() -> None:
+    dispatcher = with_limiters(a=AdaptiveLimiter(Turnstile(opens=500.0)))
+    with pytest.raises(TimeoutError):
+        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=25):
+            pass
+    assert now() == 25
+    assert dispatcher.stations["a"].tally.in_flight == 0
+
+
+async def test_a_permit_that_is_settled_twice_is_given_back_once() -> None:
+    limiter = FreeLimiter()
+    dispatcher = with_limiters(a=limiter)
+    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=10) as permit:
+        permit.settle(Settled("succeeded", 1.0, Usage(3, 4)))
+        permit.settle(Settled("failed", 1.0))
+        permit.abandon()
+    assert limiter.settled == ["succeeded"]
+    tally = dispatcher.stations["a"].tally
+    assert (tally.in_flight, tally.succeeded, tally.failed, tally.tokens) == (0, 1, 0, 7)
+
+
+async def test_leaving_without_a_word_counts_as_cancelled() -> None:
+    limiter = FreeLimiter()
+    dispatcher = with_limiters(a=limiter)
+    with pytest.raises(ZeroDivisionError):
+        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=10):
+            raise ZeroDivisionError
+    assert limiter.settled == ["cancelled"]
+    assert dispatcher.stations["a"].tally.in_flight == 0
+
+
+@pytest.mark.parametrize("cancel_at", [0.0, 1.0, 5.0, 6.0, 11.0])
+async def test_a_permit_is_given_back_exactly_once_however_its_holder_is_cancelled(cancel_at: float) -> None:
+    state = Turnstile(opens=5.0)
+    dispatcher = with_limiters(a=AdaptiveLimiter(state))
+
+    async def hold() -> Permit:
+        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as permit:
+            await asyncio.sleep(6)
+            return permit
+
+    holders = [asyncio.create_task(hold()) for _ in range(3)]
+    await asyncio.sleep(cancel_at)
+    for holder in holders:
+        holder.cancel()
+    await asyncio.wait(holders)
+    assert state.in_flight == set()
+    assert len(state.settled) == len(set(state.settled))
+    assert dispatcher.stations["a"].tally.in_flight == 0
+    assert await chosen(dispatcher) == "a"
+
+
+async def test_says_why_a_request_goes_elsewhere() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
+    own, other = dispatcher.stations["a"], dispatcher.stations["b"]
+    assert dispatcher.why_moved("a", own) is None
+    assert dispatcher.why_moved("of another model", other) is None
+    assert dispatcher.why_moved("a", other) == "throttled"
+    dispatcher.give_up(own, revoked())
+    assert dispatcher.why_moved("a", other) == "auth"

@@ -1,0 +1,136 @@
+"""A sample's place: parked samples make room, and nobody ever holds two places or gives one back twice."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from runners.lease import PARKED_PER_WORKER, Place, Slots
+
+pytestmark = pytest.mark.looptime
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def free_places(slots: Slots) -> int:
+    """How many can be taken without waiting."""
+    taken: list[Place] = []
+    while not slots.free.locked():
+        taken.append(await slots.take())
+    for place in taken:
+        place.give_back()
+    return len(taken)
+
+
+async def test_parking_makes_room_for_another_sample() -> None:
+    slots = Slots(1)
+    place = await slots.take()
+    parked = asyncio.create_task(place.park(10))
+    await asyncio.sleep(0)
+    other = await slots.take()
+    assert now() == 0
+    other.give_back()
+    await parked
+    assert now() == 10
+    assert await free_places(slots) == 0
+    place.give_back()
+    assert await free_places(slots) == 1
+
+
+async def test_a_sample_goes_on_only_when_it_has_a_place_again() -> None:
+    slots = Slots(1)
+    parked = asyncio.create_task((await slots.take()).park(5))
+    await asyncio.sleep(0)
+    other = await slots.take()
+    await asyncio.sleep(8)
+    assert not parked.done()
+    other.give_back()
+    await parked
+    assert now() == 8
+
+
+async def test_a_full_parking_keeps_the_place() -> None:
+    slots = Slots(1)
+    parked = []
+    for _ in range(PARKED_PER_WORKER):
+        parked.append(asyncio.create_task((await slots.take()).park(100)))
+        await asyncio.sleep(0)
+    one_more = await slots.take()
+    waiting = asyncio.create_task(one_more.park(3))
+    await asyncio.sleep(1)
+    assert await free_places(slots) == 0
+    await waiting
+    assert now() == 3
+    one_more.give_back()
+    await asyncio.wait_for(asyncio.gather(*[_end_after(task, slots) for task in parked]), 1000)
+
+
+async def _end_after(parked: asyncio.Task[None], slots: Slots) -> None:
+    await parked
+    slots.free.release()
+
+
+async def test_a_sample_cancelled_while_parked_does_not_wait_for_a_place_and_gives_none_back() -> None:
+    slots = Slots(1)
+    place = await slots.take()
+    parked = asyncio.create_task(place.park(10))
+    await asyncio.sleep(1)
+    other = await slots.take()
+    parked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await parked
+    assert now() == 1
+    place.give_back()
+    assert await free_places(slots) == 0
+    other.give_back()
+    assert await free_places(slots) == 1
+
+
+async def test_a_deadline_that_comes_while_waiting_for_the_place_does_not_make_a_place_more() -> None:
+    slots = Slots(1)
+    place = await slots.take()
+
+    async def sample() -> None:
+        try:
+            async with asyncio.timeout(7):
+                await place.park(5)
+        except TimeoutError:
+            pass
+        finally:
+            place.give_back()
+
+    parked = asyncio.create_task(sample())
+    await asyncio.sleep(1)
+    other = await slots.take()
+    await parked
+    assert now() == 7
+    assert await free_places(slots) == 0
+    other.give_back()
+    assert await free_places(slots) == 1
+
+
+async def test_a_cancelled_sample_leaves_the_parking() -> None:
+    slots = Slots(1)
+    for _ in range(3 * PARKED_PER_WORKER):
+        parked = asyncio.create_task((await slots.take()).park(10))
+        await asyncio.sleep(0)
+        parked.cancel()
+        await asyncio.wait([parked])
+    assert not slots.parking.locked()
+    assert await free_places(slots) == 1
+
+
+async def test_two_calls_of_one_sample_that_wait_at_once_give_one_place_back_and_take_one() -> None:
+    slots = Slots(1)
+    place = await slots.take()
+    calls = asyncio.gather(place.park(5), place.park(5))
+    await asyncio.sleep(1)
+    assert await free_places(slots) == 1
+    await calls
+    assert await free_places(slots) == 0
+    place.give_back()
+    place.give_back()
+    assert await free_places(slots) == 1

@@ -1,0 +1,120 @@
+"""What is tried again, how often, and how long between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from providers.errors import Empty, ProviderError, ServerFault, Throttled
+from runners.retry import RetryLimits, retry_policy
+
+from .doubles import (
+    connection_lost,
+    empty,
+    malformed,
+    missing,
+    out_of_quota,
+    rejections,
+    revoked,
+    server_fault,
+    throttled,
+    timed_out,
+)
+
+
+class Call:
+    """Fails as told, then answers."""
+
+    def __init__(self, *failures: ProviderError) -> None:
+        self.made = 0
+        self._failures = iter(failures)
+
+    async def __call__(self) -> str:
+        self.made += 1
+        failure = next(self._failures, None)
+        if failure is not None:
+            raise failure
+        return "answer"
+
+
+class Sleep:
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def __call__(self, delay_s: float) -> None:
+        self.slept.append(delay_s)
+
+
+async def outcome_of(call: Call, limits: RetryLimits | None = None, sleep: Sleep | None = None) -> str:
+    return await retry_policy(limits or RetryLimits(), sleep or Sleep())(call)
+
+
+@pytest.mark.parametrize("make", [server_fault, timed_out, connection_lost, malformed, empty])
+async def test_transient_failures_and_an_empty_answer_are_tried_again(make: Callable[[], ProviderError]) -> None:
+    call = Call(make())
+    assert await outcome_of(call) == "answer"
+    assert call.made == 2
+
+
+@pytest.mark.parametrize(
+    "failure", [*rejections(), revoked(), out_of_quota(), missing(), throttled()], ids=lambda f: type(f).__name__
+)
+async def test_what_cannot_succeed_later_is_raised_at_once(failure: ProviderError) -> None:
+    call, sleep = Call(failure), Sleep()
+    with pytest.raises(type(failure)):
+        await outcome_of(call, sleep=sleep)
+    assert call.made == 1
+    assert sleep.slept == []
+
+
+async def test_the_last_error_is_raised_once_the_attempts_are_used_up() -> None:
+    call = Call(timed_out(), connection_lost(), server_fault("b"))
+    with pytest.raises(ServerFault) as caught:
+        await outcome_of(call, RetryLimits(max_retries=2))
+    assert call.made == 3
+    assert caught.value.evidence.instance == "b"
+
+
+async def test_without_retries_a_call_is_made_once() -> None:
+    for failure in (server_fault(), empty()):
+        call = Call(failure)
+        with pytest.raises(type(failure)):
+            await outcome_of(call, RetryLimits(max_retries=0))
+        assert call.made == 1
+
+
+async def test_an_empty_answer_is_asked_for_exactly_twice() -> None:
+    call, sleep = Call(*(empty() for _ in range(9))), Sleep()
+    with pytest.raises(Empty):
+        await outcome_of(call, RetryLimits(max_retries=9), sleep)
+    assert call.made == 2
+    assert sleep.slept == [0.0]
+
+
+async def test_an_earlier_failure_of_another_kind_does_not_count_as_an_empty_answer() -> None:
+    call = Call(server_fault(), empty())
+    assert await outcome_of(call) == "answer"
+    twice = Call(empty(), server_fault(), empty())
+    with pytest.raises(Empty):
+        await outcome_of(twice)
+    assert twice.made == 3
+
+
+async def test_the_servers_own_wait_is_honoured_and_nothing_is_added() -> None:
+    sleep = Sleep()
+    await outcome_of(Call(server_fault(retry_after_s=12.345), server_fault(retry_after_s=0.001)), sleep=sleep)
+    assert sleep.slept == [12.345, 0.001]
+
+
+async def test_without_a_word_from_the_server_the_wait_is_bounded_and_rises() -> None:
+    sleep = Sleep()
+    limits = RetryLimits(max_retries=12, first_wait_s=0.5, longest_wait_s=3.0)
+    await outcome_of(Call(*(server_fault() for _ in range(12))), limits, sleep)
+    assert len(sleep.slept) == 12
+    assert all(0 <= wait <= min(0.5 * 2**number, 3.0) for number, wait in enumerate(sleep.slept))
+
+
+async def test_a_throttle_after_a_retry_is_still_not_the_policys_business() -> None:
+    with pytest.raises(Throttled):
+        await outcome_of(Call(server_fault(), throttled()))
