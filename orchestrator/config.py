@@ -127,6 +127,8 @@ class RunConfig(Section):
     sample_timeout_s: Annotated[float, Field(gt=0)] = 1800
     grace_s: Seconds = 30
     """How long a draining run waits for what is in flight."""
+    rebalance: bool = True
+    """Whether an instance that runs dry takes over work of the one that would finish last."""
     max_user_errors: Annotated[int, Field(ge=1)] = 1
     """Exceptions of your own solver or scorer after which the run drains."""
     display: Literal["full", "plain", "none"] | None = None

@@ -10,8 +10,11 @@ summary.json         the table that was printed
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -79,8 +82,34 @@ class RunDirectory:
             file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def executions(self) -> list[dict[str, Any]]:
+        """Those that were noted in full: a line that a crash cut off is left out."""
         path = self.path / "executions.jsonl"
-        return [orjson.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return [line for line in map(_decoded, lines) if line is not None]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from running this run, for as long as the block lasts or the process lives. Raises InputError."""
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            self._lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{self.path} is being run by another process; wait for its end or stop it") from error
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS

@@ -64,8 +64,13 @@ class Environment:
 
 
 def read_environment(dotenv: Path = Path(".env")) -> Environment:
-    """The process environment over `.env`."""
-    beside = {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
+    """The process environment over `.env`. Raises InputError where that cannot be read."""
+    try:
+        beside = {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read {dotenv}: {error.__class__.__name__}; it must be UTF-8 text that you may read"
+        ) from error
     return Environment({**beside, **os.environ})
 
 

@@ -27,10 +27,11 @@ from runners.engines.local import LocalEngine
 from runners.journal import Journal
 from runners.lease import SlotLease
 from runners.monitor import Monitor
+from runners.opened import Opened
 from runners.record import Record
 from runners.shutdown import Shutdown
 from runners.sinks.sink import open_sink
-from runners.worker import Opened, work
+from runners.worker import work
 from sharding.planner import Layout, SweepPlan, build_plan
 
 from .directory import Manifest, RunDirectory, new_directory
@@ -116,7 +117,14 @@ def create(prepared: Prepared) -> RunDirectory:
 async def carry_out(
     prepared: Prepared, directory: RunDirectory, environment: Environment, attendance: Attendance
 ) -> Ending:
-    """Run what `directory` does not hold yet. Raises InputError when it belongs to another configuration."""
+    """Run what `directory` does not hold yet. Raises InputError when it belongs to another configuration or process."""
+    with directory.held():
+        return await _carry_out(prepared, directory, environment, attendance)
+
+
+async def _carry_out(
+    prepared: Prepared, directory: RunDirectory, environment: Environment, attendance: Attendance
+) -> Ending:
     manifest = directory.read_manifest()
     _require_same(manifest, prepared.plan())
     started_at = time.time()
@@ -176,8 +184,9 @@ class _Crew:
         self._user_errors = config.run.max_user_errors
         self._exchange = exchange_of(config, dispatchers, journal.started)
         self._method = method_of(prepared.loaded, run_id, prepared.sweep, attendance.solver, attendance.scorer)
-        self._instances = {one.name: one for its in prepared.instances.values() for one in its}
+        self._dispatchers = dispatchers
         self._display = config.run.display
+        self._rebalances = config.run.rebalance
 
     async def run_stages(self, plan: SweepPlan) -> list[NoUsableInstance]:
         """Stage by stage, watched: a journal that fails ends the run at once."""
@@ -192,7 +201,14 @@ class _Crew:
         return lost
 
     async def _stages(self, plan: SweepPlan) -> list[NoUsableInstance]:
-        engine = LocalEngine(self._instances, self._work, self._deliver, self._attendance.shutdown, self._journal.done)
+        engine = LocalEngine(
+            self._dispatchers,
+            self._work,
+            self._deliver,
+            self._attendance.shutdown,
+            self._journal.done,
+            self._rebalances,
+        )
         lost: list[NoUsableInstance] = []
         for stage in range(len(plan.stages)):
             if not self._attendance.shutdown.draining.is_set():

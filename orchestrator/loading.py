@@ -115,7 +115,7 @@ def _apply(raw: dict[str, Any], setting: Setting) -> None:
 
 def _step(place: Mapping[str, Any], path: str) -> tuple[str, str]:
     """The next key of a dotted path and what is left; a key that holds dots itself (qwen2.5) is known by standing there."""
-    dotted = [key for key in place if "." in key and (path == key or path.startswith(f"{key}."))]
+    dotted = [key for key in place if "." in str(key) and (path == key or path.startswith(f"{key}."))]
     key = max(dotted, key=len) if dotted else path.partition(".")[0]
     return key, path[len(key) + 1 :]
 

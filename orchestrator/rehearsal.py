@@ -17,13 +17,15 @@ from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator, Place
 from providers.simulator.settings import EndpointSettings, SimulatorSettings
 from runners.bitmap import Bitmap
-from runners.dispatch import Dispatcher, Sender, Station
+from runners.dispatch import Dispatcher
 from runners.engines.local import LocalEngine
 from runners.lease import SlotLease
+from runners.opened import Opened
 from runners.record import Record
 from runners.shutdown import Shutdown
+from runners.station import Sender, Station
 from runners.virtual_time import run_virtual
-from runners.worker import Opened, work
+from runners.worker import work
 
 from .answers import SweepAnswers
 from .flow import Prepared
@@ -100,8 +102,8 @@ async def _rehearse(prepared: Prepared) -> Rehearsal:
         async def solve(opened: Opened, lease: SlotLease) -> Record:
             return await work(opened, method, exchange, lease)
 
-        instances = {one.name: one for its in prepared.instances.values() for one in its}
-        engine = LocalEngine(instances, solve, books.enter, Shutdown(), Bitmap(len(prepared.sweep.sweep)))
+        done = Bitmap(len(prepared.sweep.sweep))
+        engine = LocalEngine(dispatchers, solve, books.enter, Shutdown(), done, loaded.config.run.rebalance)
         plan = prepared.plan()
         since = loop.time()
         for stage in range(len(plan.stages)):

@@ -135,4 +135,7 @@ def _read(path: Path) -> pa.Table:
     if path.suffix == ".parquet":
         return pq.read_table(path, schema=record_schema())
     with path.open("rb") as file:
-        return record_table([orjson.loads(line) for line in file])
+        whole = (
+            line for line in file if line.endswith(b"\n")
+        )  # a crash may have cut the last one off; a resume writes it anew
+        return record_table([orjson.loads(line) for line in whole])

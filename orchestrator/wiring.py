@@ -23,13 +23,14 @@ from providers.tokens import TokenEstimator
 from runners.answer import Scorer, Solver, guard_scorer, guard_solver
 from runners.client import Deadlines, Exchange, Generation
 from runners.decisions import Decide
-from runners.dispatch import Dispatcher, Sender, Station
+from runners.dispatch import Dispatcher
 from runners.limits.adaptive.safe import SafeState
 from runners.limits.fixed import FixedLimiter
 from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import Limiter
 from runners.retry import RetryLimits
 from runners.solvers import SOLVERS
+from runners.station import Sender, Station
 from runners.worker import Method
 from sharding.plan import Sample
 from sharding.profiles import Profile, Staffing, find_profile, staff

@@ -18,12 +18,13 @@ from providers.errors import (
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool
 from providers.tokens import TokenEstimator
-from sharding.plan import Sample
 
-from .dispatch import Dispatcher, Permit
+from .dispatch import Dispatcher
 from .lease import SlotLease
 from .limits.permit import Cost, Settled
+from .opened import Opened
 from .retry import RetryLimits, retry_policy
+from .station import Permit
 
 DEFAULT_OUTPUT_TOKENS = 512
 """What an answer is reckoned to cost where nobody set max_tokens."""
@@ -128,14 +129,14 @@ class Exchange:
 
 
 class SampleClient:
-    """The ModelClient of one sample. `planned` is the instance that its shard was planned for."""
+    """The ModelClient of one sample."""
 
-    def __init__(self, exchange: Exchange, sample: Sample, planned: str, lease: SlotLease) -> None:
+    def __init__(self, exchange: Exchange, opened: Opened, lease: SlotLease) -> None:
         self.account = Account(asyncio.get_running_loop().time())
         self.deadline = self.account.opened_s + exchange.deadlines.sample_s
         self.exchange = exchange
-        self.sample = sample
-        self.planned = planned
+        self.opened = opened
+        self.sample = opened.sample
         self._lease = lease
 
     async def chat(
@@ -155,6 +156,11 @@ class SampleClient:
             response = await self._again(call)
         self.account.credit(response)
         return response
+
+    def first_send(self) -> None:
+        """The sample's first request is about to go out."""
+        self.exchange.on_first_send(self.sample.ordinal)
+        self._lease.sent()
 
     async def _again(self, call: _Call) -> ChatResponse:
         """The first attempt failed: hand its error to the retry policy, which a call that succeeds at once never has to build."""
@@ -188,10 +194,9 @@ class _Call:
         self._turn = client.account.turns
         self._request = request
         self._deadlines = exchange.deadlines
-        self._on_first_send = exchange.on_first_send
         self._dispatcher = exchange.dispatchers[model]
         self._estimator = exchange.estimators[model]
-        self._prefer = client.planned
+        self._prefer = client.opened.instance
         self._avoid: frozenset[str] = frozenset()
         self._attempts = 0
         self._first_error: ProviderError | None = None
@@ -237,9 +242,9 @@ class _Call:
         account, station = self._client.account, permit.station
         if account.first_sent_s is None:
             account.first_sent_s = permit.sent_at
-            self._on_first_send(self._client.sample.ordinal)
+            self._client.first_send()
         account.instance = station.instance
-        account.moved_reason = account.moved_reason or self._dispatcher.why_moved(self._prefer, station)
+        account.moved_reason = account.moved_reason or self._dispatcher.why_moved(self._client.opened.planned, station)
         account.request_id = request_id = f"{self._client.sample.sample_id}/{self._turn}/{self._attempts}"
         try:
             response = await station.sender.complete(
@@ -247,11 +252,11 @@ class _Call:
             )
         except ProviderError as error:
             permit.settle(_failed(error, permit))
-            if isinstance(error, InstanceGone):
-                self._dispatcher.give_up(station, error)
+            self._dispatcher.observe(permit, error)
             raise
         latency_s = asyncio.get_running_loop().time() - permit.sent_at
         permit.settle(Settled("succeeded", latency_s, response.usage, response.hint))
+        self._dispatcher.observe(permit, None)
         self._estimator.learn(self._request.messages, self._request.tools, response.usage)
         return response
 

@@ -7,94 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from types import TracebackType
-from typing import Protocol
 
-from providers.errors import InstanceGone, OrchestratorError
-from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse
+from providers.errors import InstanceGone, OrchestratorError, ProviderError, Transient
 
 from .decisions import Decide
-from .health import InstanceHealth
-from .limits.permit import Cost, Limiter, Settled
+from .limits.permit import Cost
+from .station import Permit, Station, Waiter
 
 
 class NoUsableInstance(OrchestratorError):
     """Every instance of a model is out for good: the run stops, its samples stay pending."""
-
-
-class Sender(Protocol):
-    """The part of a Provider that a request needs."""
-
-    async def complete(
-        self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
-    ) -> ChatResponse: ...
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a station has done so far."""
-
-    in_flight: int = 0
-    succeeded: int = 0
-    throttled: int = 0
-    failed: int = 0
-    tokens: int = 0
-    latency_s: float = 0.0
-    """Summed over what succeeded."""
-
-    def settle(self, settled: Settled) -> None:
-        self.in_flight -= 1
-        if settled.how == "succeeded":
-            self.succeeded += 1
-            self.latency_s += settled.latency_s
-        elif settled.how == "throttled":
-            self.throttled += 1
-        elif settled.how == "failed":
-            self.failed += 1
-        if settled.usage is not None:
-            self.tokens += settled.usage.input_tokens + settled.usage.output_tokens
-
-
-class Station:
-    """An instance at work: who sends its requests, what limits them, how it is doing."""
-
-    def __init__(self, instance: Instance, sender: Sender, limiter: Limiter) -> None:
-        self.instance = instance
-        self.sender = sender
-        self.limiter = limiter
-        self.health = InstanceHealth()
-        self.tally = Tally()
-
-    def is_usable(self) -> bool:
-        return self.health.is_usable
-
-
-class Permit:
-    """Leave to send one request through one station. Leaving the block without `settle` counts as cancelled."""
-
-    __slots__ = ("_settled", "_ticket", "sent_at", "station")
-
-    def __init__(self, station: Station, ticket: int) -> None:
-        self.station = station
-        self.sent_at = asyncio.get_running_loop().time()
-        self._ticket = ticket
-        self._settled = False
-        station.tally.in_flight += 1
-
-    @property
-    def instance(self) -> Instance:
-        return self.station.instance
-
-    def settle(self, settled: Settled) -> None:
-        if not self._settled:
-            self._settled = True
-            self.station.tally.settle(settled)
-            self.station.limiter.settle(self._ticket, settled)
-
-    def abandon(self) -> None:
-        self.settle(Settled("cancelled", asyncio.get_running_loop().time() - self.sent_at))
 
 
 class PermitRequest:
@@ -131,6 +55,7 @@ class Dispatcher:
         self.model = model
         self.stations: Mapping[str, Station] = {station.instance.name: station for station in stations}
         self._decide = decide
+        self._changed = asyncio.Event()
 
     def permit(self, cost: Cost, *, prefer: str, avoid: frozenset[str], deadline: float) -> PermitRequest:
         """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left."""
@@ -138,40 +63,121 @@ class Dispatcher:
 
     async def acquire(self, cost: Cost, *, prefer: str, avoid: frozenset[str]) -> Permit:
         while True:
-            station = self._choose(prefer, avoid)
-            ticket = await station.limiter.acquire(cost, station.is_usable)
+            waiter = Waiter(await self._reachable(prefer, avoid))
+            permit = await self._wait_in_line(waiter, cost)
+            if permit is not None:
+                return permit
+
+    async def _wait_in_line(self, waiter: Waiter, cost: Cost) -> Permit | None:
+        """At the waiter's station, and at those that it is moved to; None when it has to choose anew."""
+        while True:
+            station = waiter.station
+            station.line[waiter] = None
+            ticket = None
+            try:
+                ticket = await station.limiter.acquire(cost, lambda at=station: _still_waits(waiter, at))  # type: ignore[misc]
+            finally:
+                del station.line[waiter]
+                if ticket is None and waiter.is_canary and waiter.station is station:
+                    station.vitals.recall_canary()
             if ticket is not None:
-                return Permit(station, ticket)
+                self._relieve(station)
+                return Permit(station, ticket, is_canary=waiter.is_canary)
+            if waiter.station is station:
+                return None
+
+    # ------------------------------------------------------------------ health
+    def observe(self, permit: Permit, error: ProviderError | None) -> None:
+        """Learn from how a request ended; None where it was answered."""
+        station, now = permit.station, asyncio.get_running_loop().time()
+        if isinstance(error, InstanceGone):
+            self.give_up(station, error)
+        elif isinstance(error, Transient):
+            if station.vitals.failed(error, now, is_canary=permit.is_canary):
+                self._say(station)
+        elif station.vitals.answered():
+            self._say(station)
 
     def give_up(self, station: Station, error: InstanceGone) -> None:
         """Take an instance out for good; who waits for it chooses another. Saying so twice is harmless."""
-        if not station.is_usable():
-            return
-        station.health = InstanceHealth.gone(error)
-        self._decide(station.instance.name, "instance_lost", {"why": station.health.state, "evidence": str(error)})
+        if station.vitals.lose(error):
+            self._say(station)
+
+    def _say(self, station: Station) -> None:
+        health = station.health
+        event = "health" if health.is_usable else "instance_lost"
+        self._decide(station.instance.name, event, {"state": health.state, "evidence": health.evidence})
         station.limiter.wake()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    # ------------------------------------------------------------------ choice
+    async def _reachable(self, prefer: str, avoid: frozenset[str]) -> Station:
+        """The station to wait at; while all that are left are silent, wait for the next canary's turn."""
+        while True:
+            now = asyncio.get_running_loop().time()
+            station = self._choose(prefer, avoid, now)
+            if station is not None:
+                return station
+            soonest = min(one.vitals.opens_at for one in self.stations.values() if one.is_usable())
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(soonest if soonest > now else None):
+                    await self._changed.wait()
+
+    def _choose(self, prefer: str, avoid: frozenset[str], now: float) -> Station | None:
+        """The preferred station unless it is out or avoided; else the one with the shortest line; the avoided only if alone."""
+        own = self.stations.get(prefer)
+        if own is not None and prefer not in avoid and own.vitals.may_send(now):
+            return own
+        sending = [station for station in self.stations.values() if station.vitals.may_send(now)]
+        if not sending:
+            self._require_usable()
+            return None
+        wanted = [station for station in sending if station.instance.name not in avoid] or sending
+        return min(wanted, key=lambda station: (max(now, station.limiter.opens_at()), len(station.line)))
+
+    def _require_usable(self) -> None:
+        if not any(station.is_usable() for station in self.stations.values()):
+            lines = [f"{name}: {one.health.state} ({one.health.evidence})" for name, one in self.stations.items()]
+            raise NoUsableInstance(f"no usable instance left for {self.model}: " + "; ".join(lines))
+
+    # ------------------------------------------------------------------ rebalancing
+    def refill(self) -> None:
+        """A new stage begins: everybody has work of its own again."""
+        for station in self.stations.values():
+            station.is_dry = False
+
+    def run_dry(self, name: str) -> None:
+        """Instance `name` has nothing left to open: from now on it takes over those who wait at others."""
+        self.stations[name].is_dry = True
+        self._relieve(self.stations[name])
+
+    def _relieve(self, station: Station) -> None:
+        """Let the one who has waited longest in the longest line come over to a dry station where nobody waits."""
+        if not station.is_dry or station.line or not station.vitals.is_healthy:
+            return
+        longest = max(self.stations.values(), key=lambda one: len(one.line))
+        if longest.line:
+            next(iter(longest.line)).go_to(station)
+            longest.limiter.wake()
 
     def why_moved(self, planned: str, to: Station) -> str | None:
         """Why `to` sends what was planned for another station of this model; None where it was not."""
         own = self.stations.get(planned)
         if own is None or own is to:
             return None
-        return "throttled" if own.is_usable() else own.health.error_class
+        return own.health.error_class or "rebalanced"
 
-    def _choose(self, prefer: str, avoid: frozenset[str]) -> Station:
-        """The preferred station unless it is out, avoided or shut; else the one that opens soonest; the avoided only if alone."""
-        own = self.stations.get(prefer)
-        now = asyncio.get_running_loop().time()
-        if own is not None and own.is_usable() and prefer not in avoid and own.limiter.opens_at() <= now:
-            return own
-        usable = [station for station in self.stations.values() if station.is_usable()]
-        if not usable:
-            raise NoUsableInstance(self._obituary())
-        wanted = [station for station in usable if station.instance.name not in avoid] or usable
-        return min(wanted, key=lambda station: (max(now, station.limiter.opens_at()), station is not own))
+    def is_silent(self, name: str) -> bool:
+        return not self.stations[name].vitals.is_healthy
 
-    def _obituary(self) -> str:
-        lines = [
-            f"{name}: {station.health.state} ({station.health.evidence})" for name, station in self.stations.items()
-        ]
-        return f"no usable instance left for {self.model}: " + "; ".join(lines)
+    def rate_per_s(self, name: str) -> float:
+        """Requests that instance `name` has had answered per second; 0 while it is not healthy."""
+        station, now = self.stations[name], asyncio.get_running_loop().time()
+        if not station.vitals.is_healthy or station.tally.first_sent_at is None:
+            return 0.0
+        return station.tally.succeeded / max(now - station.tally.first_sent_at, 1e-3)
+
+
+def _still_waits(waiter: Waiter, at: Station) -> bool:
+    return waiter.station is at and (at.vitals.is_healthy or (waiter.is_canary and at.is_usable()))

@@ -9,7 +9,16 @@ PARKED_PER_WORKER = 4
 """Samples that may wait without a place, per worker: bounds memory when everything is failing."""
 
 
+LOOKAHEAD = 16
+"""Samples of a pool that may be open and not yet sent: enough that the limiter never waits for a sample, few enough that they can be
+moved when it shuts."""
+
+
 class SlotLease(Protocol):
+    def sent(self) -> None:
+        """The sample's first request is on its way: another may be opened behind it."""
+        ...
+
     async def park(self, delay_s: float) -> None:
         """Wait `delay_s` without the place, then take one again."""
         ...
@@ -20,9 +29,11 @@ class Slots:
 
     def __init__(self, workers: int) -> None:
         self.free = asyncio.Semaphore(workers)
+        self.unsent = asyncio.Semaphore(LOOKAHEAD)
         self.parking = asyncio.Semaphore(PARKED_PER_WORKER * workers)
 
     async def take(self) -> Place:
+        await self.unsent.acquire()
         await self.free.acquire()
         return Place(self)
 
@@ -30,11 +41,22 @@ class Slots:
 class Place:
     """One sample's place, or its memory of one: it gives back what it holds, once, however the sample ends."""
 
-    __slots__ = ("_is_held", "_slots")
+    __slots__ = ("_is_held", "_is_sent", "_slots")
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._is_held = True
+        self._is_sent = False
+
+    def sent(self) -> None:
+        if not self._is_sent:
+            self._is_sent = True
+            self._slots.unsent.release()
+
+    def end(self) -> None:
+        """The sample is at its end, sent or not."""
+        self.sent()
+        self.give_back()
 
     def give_back(self) -> None:
         """Harmless without the place: a sample that is cancelled while parked has none."""

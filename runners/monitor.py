@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .dispatch import Dispatcher, Station
+from .dispatch import Dispatcher
 from .record import Record
+from .station import Station
 
 LAG_EVERY_S = 0.1
 LAG_BOUND_S = 0.05

@@ -1,4 +1,4 @@
-"""The workers of one shard: as many samples in flight as the instance has places, until the queue or the run ends."""
+"""The workers of one instance: as many samples in flight as the instance has places, until the queue or the run ends."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sharding.plan import Plan
 
 from .dispatch import NoUsableInstance
 from .lease import Place, SlotLease, Slots
-from .queue import ShardQueue
+from .opened import Opened
+from .queue import ModelQueues
 from .record import Record
 from .shutdown import Shutdown
-from .worker import Opened
 
 MOST_OPEN = 1_000
 """Samples open at once where the worker count is unbounded: what is in flight is the limiter's business then."""
@@ -34,12 +34,15 @@ class Post:
 
 
 class Pool:
-    def __init__(self, post: Post, queue: ShardQueue, work: Work, deliver: Deliver) -> None:
+    def __init__(
+        self, post: Post, queues: ModelQueues, work: Work, deliver: Deliver, on_dry: Callable[[], None]
+    ) -> None:
         self.post = post
-        self.queue = queue
+        self.queues = queues
         self.lost: NoUsableInstance | None = None
         self._work = work
         self._deliver = deliver
+        self._on_dry = on_dry
         self._slots = Slots(post.workers or MOST_OPEN)
 
     async def run(self, plan: Plan, shutdown: Shutdown) -> None:
@@ -50,13 +53,14 @@ class Pool:
             while True:
                 wanted_at = loop.time()
                 place = await self._slots.take()
-                ordinal = None if shutdown.draining.is_set() else self.queue.take()
-                if ordinal is None:
-                    place.give_back()
-                    return
-                queue_s = loop.time() - wanted_at
-                opened = Opened(plan.sample(ordinal), self.post.instance, self.post.stage, time.time(), queue_s)
+                taken = None if shutdown.draining.is_set() else self.queues.take(self.post.instance)
+                if taken is None:
+                    place.end()
+                    break
+                sample, queue_s = plan.sample(taken.ordinal), loop.time() - wanted_at
+                opened = Opened(sample, taken.planned, self.post.instance, self.post.stage, time.time(), queue_s)
                 open_samples.create_task(self._one(opened, place))
+            self._on_dry()
 
     async def _one(self, opened: Opened, place: Place) -> None:
         try:
@@ -64,6 +68,6 @@ class Pool:
             await self._deliver(record)
         except NoUsableInstance as error:
             self.lost = error
-            self.queue.close()
+            self.queues.close()
         finally:
-            place.give_back()
+            place.end()

@@ -16,6 +16,7 @@ from sharding.plan import Sample
 from .answer import Answer, Score, Scorer, Solver, UserCodeError
 from .client import Account, Exchange, SampleClient, SampleOverdue
 from .lease import SlotLease
+from .opened import Opened
 from .record import Record, instant
 
 
@@ -28,19 +29,6 @@ class Method:
     scorer_of: Callable[[Sample], Scorer]
     price_usd: Callable[[str, Usage], float | None]
     """Of a model's usage; None where no price is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A sample that a worker has taken up."""
-
-    sample: Sample
-    planned: str
-    stage: int
-    at_s: float
-    """Wall clock."""
-    queue_s: float
-    """From the pool's wish for it to its place among the workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +45,7 @@ class Verdict:
 
 async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
     """Raises NoUsableInstance when the sample must stay pending; anything else that is not a record is a bug."""
-    client = SampleClient(exchange, opened.sample, opened.planned, lease)
+    client = SampleClient(exchange, opened, lease)
     verdict = await _judge(opened.sample, method, client)
     total_s = asyncio.get_running_loop().time() - client.account.opened_s
     return _record(opened, verdict, client.account, method, total_s)

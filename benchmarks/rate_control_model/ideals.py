@@ -32,7 +32,9 @@ def scheduled(requests: Iterable[Request], latency: Measure, seats: int) -> floa
     return end
 
 
-def dipping(requests: Sequence[Request], rate: float, dip: tuple[float, float], per_request: float, latency: Lasting) -> float:
+def dipping(
+    requests: Sequence[Request], rate: float, dip: tuple[float, float], per_request: float, latency: Lasting
+) -> float:
     """A quota that flows at `rate`, at half of it between two times; `per_request` > 1 pays for failed attempts."""
     end = 0.0
     for index, request in enumerate(requests):

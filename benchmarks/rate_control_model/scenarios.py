@@ -85,9 +85,7 @@ def _refusing_minute(draw: random.Random) -> Metered:
 
 def _minute_ideal(requests: Sequence[Request]) -> float:
     """Half a request less than the quota: what does not fit waits for the next minute."""
-    return ideals.sustained(
-        requests, lambda request: float(request.used), (MINUTE_TOKENS - 271) / 60, _minute_latency
-    )
+    return ideals.sustained(requests, lambda request: float(request.used), (MINUTE_TOKENS - 271) / 60, _minute_latency)
 
 
 def _spike(now: float) -> float:
@@ -102,7 +100,7 @@ HTTP_LATENCY = latency_of(0.04, 500.0)
 
 
 def _three_sliding(timeline: Timeline, draw: random.Random) -> Sequence[Server]:
-    traits = Traits(latency=HTTP_LATENCY, refuses_in=(0.003, 0.012))
+    traits = Traits(latency=HTTP_LATENCY, refuses_in=(0.003, 0.012), arrives_in=(0.001, 0.008))
     return [Server(timeline, draw, Metered(SlidingWindow(limit, 10)), traits) for limit in (60, 60, 180)]
 
 
@@ -116,11 +114,15 @@ SCENARIOS: dict[str, Scenario] = {
         lambda requests: ideals.sustained(requests, lambda request: float(request.used), 2000, LATENCY),
         2000 / 410,
     ),
-    "S2L": Scenario(_one(lambda _: Metered(fixed_window(300, 60, 0), tells=Tells(always_s=60.0))), _requests_ideal(5), 5.0),
+    "S2L": Scenario(
+        _one(lambda _: Metered(fixed_window(300, 60, 0), tells=Tells(always_s=60.0))), _requests_ideal(5), 5.0
+    ),
     "S3": Scenario(_shared, lambda requests: ideals.scheduled(requests, LATENCY, 32), 1600 / 183),
     "S4": Scenario(_one(lambda _: Seats(24)), lambda requests: ideals.scheduled(requests, LATENCY, 24), 24 / 3.7),
     "S5": Scenario(_holding, _minute_ideal, 24.8 / 60, even, _minute_latency),
-    "S5e": Scenario(_one(_refusing_minute, Traits(latency=_minute_latency)), _minute_ideal, 24.8 / 60, even, _minute_latency),
+    "S5e": Scenario(
+        _one(_refusing_minute, Traits(latency=_minute_latency)), _minute_ideal, 24.8 / 60, even, _minute_latency
+    ),
     "S6": Scenario(
         _one(lambda _: DippingBucket(5.0, 25.0, DIP), Traits(fails=0.01, slow=_spike)),
         lambda requests: ideals.dipping(requests, 5.0, DIP, 1.0101, lambda r, at: LATENCY(r) * _spike(at)),
@@ -128,6 +130,9 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "H3": Scenario(_three_sliding, lambda requests: len(requests) / 30, 30.0, chat, HTTP_LATENCY, n=3600),
 }
+
+SHARES = {"H3": (0.2, 0.2, 0.6)}
+"""Of the true rate, where a scenario has several instances."""
 
 FAMILIES = (
     "bucket+headers",
@@ -173,7 +178,14 @@ def draw_endpoint(family: str, seed: int, index: int) -> Draw:
     if family in {"knee", "hard conc"}:
         rate = concurrency / mean_latency_s
     return Draw(
-        rate, concurrency, spread(1, 60), source.uniform(0, 60), source.uniform(0.85, 1.25), index % 2 == 1, traits, mean_latency_s
+        rate,
+        concurrency,
+        spread(1, 60),
+        source.uniform(0, 60),
+        source.uniform(0.85, 1.25),
+        index % 2 == 1,
+        traits,
+        mean_latency_s,
     )
 
 

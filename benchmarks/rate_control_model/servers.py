@@ -93,7 +93,7 @@ class Metered:
         *,
         counts: Callable[[Request], int] = lambda request: request.ceiling,
         afterwards: bool = False,
-        tells: Tells = Tells(),  # noqa: B008 - frozen
+        tells: Tells = Tells(),
     ) -> None:
         self._requests, self._tokens = requests, tokens
         self._counts, self._afterwards, self._tells = counts, afterwards, tells
@@ -151,9 +151,10 @@ class Traits:
 
     latency: Callable[[Request], float] = latency_of()  # noqa: RUF009 - a pure function
     refuses_in: tuple[float, float] = (0.05, 0.12)
+    arrives_in: tuple[float, float] = (0.0, 0.0)
     fails: float = 0.0
     dies_at: float = math.inf
-    slow: Callable[[float], float] = lambda now: 1.0  # noqa: E731, ARG005
+    slow: Callable[[float], float] = lambda now: 1.0  # noqa: ARG005
     """Factor on latency at a time."""
 
 
@@ -166,6 +167,14 @@ class Server:
         self._timeline, self._draw, self._rule, self._traits = timeline, draw, rule, traits
 
     def submit(self, request: Request, reply: Reply) -> None:
+        if self._traits.arrives_in[1]:
+            self._timeline.at(
+                self._timeline.now + self._draw.uniform(*self._traits.arrives_in), self._arrive, request, reply
+            )
+        else:
+            self._arrive(request, reply)
+
+    def _arrive(self, request: Request, reply: Reply) -> None:
         now = self._timeline.now
         if now >= self._traits.dies_at:
             self._answer(now, self._draw.uniform(0.2, 1.0), reply, "failed", None)

@@ -50,9 +50,11 @@ def _server(team: Team, index: int, timeline: Timeline, draw: random.Random) -> 
 
 def _ideal(team: Team) -> Callable[[Sequence[Request]], float]:
     def ideal_s(requests: Sequence[Request]) -> float:
-        work = {"S2r": float(len(requests)), "S1": sum(r.ceiling for r in requests) / 762, "S3": sum(map(LATENCY, requests))}[
-            team.kind
-        ]
+        work = {
+            "S2r": float(len(requests)),
+            "S1": sum(r.ceiling for r in requests) / 762,
+            "S3": sum(map(LATENCY, requests)),
+        }[team.kind]
         all_s = work / team.flow(False)
         if team.dying is None or all_s <= DIES_AT_S:
             return all_s + TAIL_S

@@ -47,6 +47,7 @@ _RUN = (
     click.option("--max-retries", type=int, help="Further attempts after the first."),
     click.option("--attempt-timeout", type=float, help="Seconds for one request."),
     click.option("--no-stagger", is_flag=True, help="Start all shards at once."),
+    click.option("--no-rebalance", is_flag=True, help="Keep to the plan: nobody takes over another's work."),
     click.option("--display", type=click.Choice(["full", "plain", "none"])),
     click.option(
         "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file, e.g. run.grace_s=5."
@@ -90,6 +91,8 @@ def settings_of(options: Mapping[str, Any]) -> list[Setting]:
     ]
     if options.get("no_stagger"):
         found.append(Setting("run.stagger_s", [0], "--no-stagger"))
+    if options.get("no_rebalance"):
+        found.append(Setting("run.rebalance", False, "--no-rebalance"))
     return found + [_set(text) for text in options.get("sets", ())]
 
 

@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from providers.instance import Instance
 from sharding.plan import Plan, Shard
 
 from ..bitmap import Bitmap
-from ..dispatch import NoUsableInstance
+from ..dispatch import Dispatcher, NoUsableInstance
 from ..pool import Deliver, Pool, Post, Work
-from ..queue import ShardQueue
+from ..queue import ModelQueues, ShardQueue
 from ..shutdown import Shutdown
 
 
 @dataclass(frozen=True, slots=True)
 class LocalEngine:
-    instances: Mapping[str, Instance]
+    dispatchers: Mapping[str, Dispatcher]
     work: Work
     deliver: Deliver
     shutdown: Shutdown
     done: Bitmap
+    rebalances: bool = True
+    """Whether an instance that runs dry takes work of others; of those that are lost it always does."""
 
     async def execute(self, plan: Plan, stage: int) -> list[NoUsableInstance]:
         """Run a stage to its end, or to the end of the grace once the run drains; returns the models that ran out of instances.
 
         Cancelled samples leave no record: they stay pending.
         """
-        pools = [self._pool(shard, stage) for shard in plan.stages[stage]]
+        pools = [
+            pool
+            for dispatcher in self.dispatchers.values()
+            for pool in self._pools(dispatcher, plan.stages[stage], stage)
+        ]
         async with self.shutdown.bounded(), asyncio.TaskGroup() as group:
             for pool in pools:
                 group.create_task(pool.run(plan, self.shutdown), name=f"pool {pool.post.instance}")
         lost = {str(pool.lost): pool.lost for pool in pools if pool.lost}
         return list(lost.values())
 
-    def _pool(self, shard: Shard, stage: int) -> Pool:
-        post = Post(shard.instance, stage, shard.start_after_s, self.instances[shard.instance].workers)
-        return Pool(post, ShardQueue(shard.ordinals, self.done), self.work, self.deliver)
+    def _pools(self, dispatcher: Dispatcher, shards: Sequence[Shard], stage: int) -> list[Pool]:
+        """One pool per shard of a model; what they open comes from queues that they share."""
+        dispatcher.refill()
+        own = [shard for shard in shards if shard.instance in dispatcher.stations]
+        queues = ModelQueues(
+            {shard.instance: ShardQueue(shard.ordinals, self.done) for shard in own},
+            dispatcher,
+            done=self.done,
+            rebalances=self.rebalances,
+        )
+        return [self._pool(dispatcher, shard, stage, queues) for shard in own]
+
+    def _pool(self, dispatcher: Dispatcher, shard: Shard, stage: int, queues: ModelQueues) -> Pool:
+        workers = dispatcher.stations[shard.instance].instance.workers
+        post = Post(shard.instance, stage, shard.start_after_s, workers)
+        on_dry = partial(dispatcher.run_dry, shard.instance) if self.rebalances else _keep_to_the_plan
+        return Pool(post, queues, self.work, self.deliver, on_dry)
+
+
+def _keep_to_the_plan() -> None:
+    """Who waits elsewhere stays there."""

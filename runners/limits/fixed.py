@@ -15,55 +15,41 @@ from .throttle_gate import ThrottleGate
 
 
 class FixedLimiter:
-    """A semaphore and aiolimiter. The bucket holds one send, so there is never a burst.
+    """A count of places and aiolimiter, whose bucket holds one send, so there is never a burst.
 
-    Only the head of the line waits for the gate and for aiolimiter: neither keeps the order of arrival (equal timers fire in any
-    order; whom aiolimiter wakes and finds overtaken goes to its end). A lock does.
+    Only the head of the line waits for a place, for the gate and for aiolimiter: none of them keeps the order of arrival (equal timers
+    fire in any order; whom aiolimiter wakes and finds overtaken goes to its end). A lock does.
     """
 
     def __init__(self, *, workers: int, qps: float | None) -> None:
         self._workers = workers
-        self._slots = asyncio.Semaphore(workers)
         self._pace = AsyncLimiter(1, 1 / qps) if qps else None
         self._gate = ThrottleGate()
         self._line = asyncio.Lock()
-        self._woken = asyncio.Event()
+        self._changed = asyncio.Event()
         self._in_flight = 0
 
     async def acquire(self, cost: Cost, wanted: Callable[[], bool]) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
-        await self._slots.acquire()
-        try:
-            async with self._line:
-                if await self._may_send(wanted):
-                    self._in_flight += 1
-                    return 0
-        except BaseException:
-            self._slots.release()
-            raise
-        self._slots.release()
+        async with self._line:
+            while wanted():
+                if self._is_blocked():
+                    await self._wait()
+                    continue
+                if self._pace is not None:
+                    await self._pace.acquire()
+                    if not wanted() or self._is_blocked():
+                        continue
+                self._in_flight += 1
+                return 0
         return None
-
-    async def _may_send(self, wanted: Callable[[], bool]) -> bool:
-        """Wait for gate and pace; False once it is not wanted any more."""
-        while wanted():
-            if self._shut():
-                await self._wait_for_gate()
-            elif self._pace is None:
-                return True
-            else:
-                await self._pace.acquire()
-                if wanted() and not self._shut():
-                    return True
-        return False
 
     def settle(self, ticket: int, settled: Settled) -> None:  # noqa: ARG002 - all tickets are alike
         self._in_flight -= 1
         self._gate.settle(settled, asyncio.get_running_loop().time())
-        self._slots.release()
+        self.wake()
 
     def wake(self) -> None:
-        self._woken.set()
-        self._woken = asyncio.Event()
+        self._changed.set()
 
     def opens_at(self) -> float:
         return self._gate.opens_at
@@ -71,10 +57,15 @@ class FixedLimiter:
     def snapshot(self) -> Mapping[str, JSON]:
         return {"mode": "fixed", "in_flight": self._in_flight, "cap": self._workers}
 
-    def _shut(self) -> bool:
+    def _is_blocked(self) -> bool:
+        return self._in_flight >= self._workers or self._gate_is_shut()
+
+    def _gate_is_shut(self) -> bool:
         return self._gate.opens_at > asyncio.get_running_loop().time()
 
-    async def _wait_for_gate(self) -> None:
+    async def _wait(self) -> None:
+        """For a place, for the gate, or for whoever wakes the line."""
+        self._changed.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(self._gate.opens_at):
-                await self._woken.wait()
+            async with asyncio.timeout_at(self._gate.opens_at if self._gate_is_shut() else None):
+                await self._changed.wait()

@@ -52,7 +52,7 @@ class Program:
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator", *map(str, arguments)],
             cwd=self.folder,
-            env={**_clean_environment(), **self.variables},
+            env={**_clean_environment(), "XDG_STATE_HOME": str(self.folder / "state"), **self.variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

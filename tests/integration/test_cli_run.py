@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Sweep = Callable[..., dict[str, Any]]
 
 FAULTS = {"error_500": 0.05, "empty": 0.05, "content_filter": 0.05, "length": 0.03, "malformed": 0.03}
-VARIES = frozenset({"run_id", "instance", "planned_instance", "moved_reason", "deployment", "response_id", "throttles"})
+VARIES = frozenset({"run_id", "instance", "planned_instance", "moved_reason", "deployment", "throttles"})
+VARIES |= {"response_id", "response_model"}
 """Which instance takes which sample is not part of a result, and neither is what follows from it."""
 
 

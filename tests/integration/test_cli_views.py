@@ -78,11 +78,9 @@ def test_the_status_is_read_from_the_files(finished: tuple[Program, Done]) -> No
     assert "6 of 6 samples have a final record; 0 are still in the journal" in said.out
     assert "ended with 0: every sample has its record" in said.out
     document = json.loads(program("status", done.run_directory, "--json").out)
-    assert (document["final"], document["outcomes"], document["instances"]) == (
-        6,
-        {"ok": 6},
-        {"sim/m-1": 3, "sim/m-2": 3},
-    )
+    assert (document["final"], document["total"], document["outcomes"]) == (6, 6, {"ok": 6})
+    assert sum(document["instances"].values()) == 6
+    assert set(document["instances"]) <= {"sim/m-1", "sim/m-2"}
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

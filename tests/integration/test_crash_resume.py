@@ -107,10 +107,16 @@ def test_a_drained_run_that_is_resumed_twice_sends_nothing_more(program: Program
     books.require_each_once(path, 20)
 
 
+def two_models(program: Program, sweep: Sweep, second: dict[str, float]) -> None:
+    """Ten tasks each; the second model's latency is given."""
+    deployments = {"m-1": {"latency": UNHURRIED}, "m-2": {"latency": second}}
+    models = {name: {"provider": "sim", "deployments": [name]} for name in deployments}
+    program.write({**sweep(program.folder, tasks=10, deployments=deployments), "models": models})
+
+
 def stuck(program: Program, sweep: Sweep, books: Books, grace_s: float) -> tuple[subprocess.Popen[str], Path]:
     """A run of which half is done and the other half will not come for a minute."""
-    deployments = {"m-1": {"latency": UNHURRIED}, "m-2": {"latency": NEVER}}
-    program.write(sweep(program.folder, tasks=20, deployments=deployments))
+    two_models(program, sweep, NEVER)
     process = start(program, "--set", f"run.grace_s={grace_s}")
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 10)
@@ -119,7 +125,7 @@ def stuck(program: Program, sweep: Sweep, books: Books, grace_s: float) -> tuple
 
 def resume_unstuck(program: Program, sweep: Sweep, books: Books, path: Path) -> None:
     """With the same sweep on a provider that answers."""
-    program.write(sweep(program.folder, tasks=20))
+    two_models(program, sweep, UNHURRIED)
     done = program("resume", path, "-c", "sweep.yaml", *BRISK)
     assert done.code == 0
     books.require_each_once(path, 20)
@@ -164,6 +170,21 @@ def test_ctrl_c_in_a_later_stage_is_heard_like_in_the_first(program: Program, sw
     assert 100 < len(books.rows(path)) < 200
     assert program("resume", path, *BRISK).code == 0
     books.require_each_once(path, 200)
+
+
+def test_a_run_that_is_going_on_cannot_be_resumed_by_another_process(
+    program: Program, sweep: Sweep, books: Books
+) -> None:
+    unhurried(program, sweep, 60)
+    process = start(program, "--max-workers", 2)
+    path = program.only_run()
+    program.wait_for(lambda: books.logged(path) >= 4)
+    other = program("resume", path, *BRISK)
+    assert (other.code, other.out) == (2, "")
+    assert other.err == f"error: {path} is being run by another process; wait for its end or stop it\n"
+    assert program.finish(process).code == 0
+    books.require_each_once(path, 60)
+    assert set(answered(books, path).values()) == {1}
 
 
 # ------------------------------------------------------------------ what a resume may change

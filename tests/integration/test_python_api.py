@@ -26,7 +26,8 @@ QUIET: dict[str, JSON] = {"run.display": "none", "run.stagger_s": [0]}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the run directories go: the current folder."""
+    """Where the run directories go: the current folder. What is learnt stays in it too."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -28,7 +28,12 @@ def first_limits(sample: Sequence[float], requests: float, spread: float) -> lis
     `spread` is the deviation of one request's tokens over their mean; `requests` how many the sample comes from.
     """
     margin = 1 + min(MOST_MARGIN, 2 * spread / math.sqrt(max(4.0, requests)))
-    return [sample[0], sample[TOKENS] * margin, sample[CEILING] * margin, max(sample[ANSWERED], sample[TOKENS]) * margin]
+    return [
+        sample[0],
+        sample[TOKENS] * margin,
+        sample[CEILING] * margin,
+        max(sample[ANSWERED], sample[TOKENS]) * margin,
+    ]
 
 
 def variation(values: Sequence[float]) -> float:

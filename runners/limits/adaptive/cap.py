@@ -1,108 +1,67 @@
 """How many may be in flight: slow start, until throughput no longer rises (the knee) or until more are refused (a hard cap).
 
-A round is a number of answers to requests that were all sent under one cap. Latency per token, rho, takes the length of answers out of
-the signal. The elasticity of throughput, 1 - d ln(rho) / d ln(cap), is the share of a rise in concurrency that became
-throughput: 1 on an idle server, 0 beyond the knee; a server that slows down by itself leaves it alone.
+The elasticity of throughput is 1 on an idle server and 0 beyond the knee; a server that slows down by itself leaves it alone, for
+only a change of the cap is ever judged.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from providers.messages import JSON
+
+from .rounds import Measured, Round
+from .seat_probe import AlikeRefusals, SeatProbe
 
 Mode = Literal["start", "knee", "conc", "rate"]
 Decide = Callable[[str, Mapping[str, JSON]], None]
 
 FIRST_CAP = 8.0
+START_ROUND, START_SHARE = 8, 0.6
+STEADY_ROUND, STEADY_SHARE = 32, 1.5
+"""Answers in a round: so many, and so many times the cap."""
+START_PACE = 2.0
 KNEE_ELASTICITY = 0.5
 KNEE_MARGIN = 1.15
 """Above the knee by Little's law, so that variation does not starve the server."""
 SMALLEST_KNEE = 3.0
-OVERHEAD_TOKENS = 20
-"""What a request costs beside its tokens, in tokens: prefill and the way there."""
 CAP_BOUND = 0.3
-"""Share of sends that were held up by the cap, above which a round tells about the cap."""
-KNEE_ROUNDS, MOST_KNEE_ROUNDS = 8, 64
-UP = 1.25
-DOWN = 0.7
-FIRST_PROBE_S = 3.0
-LONGEST_PROBE_S = 600.0
-REFUSED_BUDGET = 0.004
+"""Times held up by the cap per send, above which a round tells about the cap."""
+KNEE_ROUNDS, RISING_ROUNDS, MOST_KNEE_ROUNDS = 8, 2, 64
+"""Rounds between two trials of a higher cap: at first, while they succeed, at most."""
+UP, DOWN, MOST_DOWN = 1.25, 0.7, 0.5
 FEWEST_BESIDE = 4
 """A refusal beside fewer says little: a bucket that holds one or two requests refuses just so."""
-ALIKE = 3
-"""Refusals in a row, each beside more than were ever accepted and all beside equally many, that make a concurrency limit of any size."""
-SAME = 0.03
-QUIET = 0.5
-"""A probe goes out no sooner than this share of the mean distance of two sends after the last one: a bucket of one would refuse it."""
-RATE_ROOM = 4.0
-RATE_FLOOR = 16.0
-
-
-@dataclass(slots=True)
-class Round:
-    """Since `first` was sent."""
-
-    first: int = 0
-    began_at: float = 0.0
-    answers: int = 0
-    latency_s: float = 0.0
-    tokens: float = 0.0
-    held_up: int = 0
-    """Times that the cap said wait."""
-    sent: int = 0
-
-    @property
-    def rho(self) -> float:
-        """Seconds per token."""
-        return self.latency_s / self.tokens
-
-    def add(self, latency_s: float, output_tokens: int) -> None:
-        self.answers += 1
-        self.latency_s += latency_s
-        self.tokens += max(1, output_tokens) + OVERHEAD_TOKENS
-
-    def goodput(self, now: float) -> float:
-        return self.answers / (now - self.began_at) if now > self.began_at else math.inf
-
-
-@dataclass(slots=True)
-class Trial:
-    """A cap that is being tried, beside the one that it would replace."""
-
-    cap: float
-    rho: float
+RATE_ROOM, RATE_FLOOR = 4.0, 16.0
+"""Under a rate: times what the rate keeps in flight, and at least so many."""
 
 
 class Cap:
-    def __init__(self, decide: Decide) -> None:
-        self.size = FIRST_CAP
+    """`most` bounds it from above; it is never below one."""
+
+    def __init__(self, most: float, decide: Decide) -> None:
+        self.size = min(FIRST_CAP, most)
         self.mode: Mode = "start"
         self.best_rho = math.inf
         self.pace: float | None = None
-        """Sends per second while starting; None where only the rate model paces."""
+        """Sends per second while starting or just cut; None where only the rate model paces."""
         self.cut_at = -math.inf
         """Refusals of what was sent before belong to the cut already made."""
+        self.probe = SeatProbe()
+        self._most = most
         self._round = Round()
-        self._before: Trial | None = None
-        self._knee_rounds, self._rounds_left = KNEE_ROUNDS, KNEE_ROUNDS
-        self._refused_beside: deque[int] = deque(maxlen=ALIKE)
-        self._probe_base: int | None = None
-        self._probe_at = math.inf
-        self._probe_every_s = 0.0
-        self._probe_step = 1
+        self._before: Measured | None = None
+        self._knee_rounds = self._rounds_left = KNEE_ROUNDS
+        self._alike = AlikeRefusals()
         self._decide = decide
 
     def restore(self, mode: Literal["knee", "conc"], size: float, best_rho: float | None) -> None:
-        self.mode, self.size = mode, max(1.0, size)
+        self.mode, self.size = mode, min(self._most, max(1.0, size))
         self.best_rho = best_rho or math.inf
         if mode == "conc":
-            self._probe_every_s, self._probe_at = FIRST_PROBE_S, 0.0
+            self.probe.start_now()
 
     # ------------------------------------------------------------------ rounds
     def held_up(self) -> None:
@@ -116,17 +75,19 @@ class Cap:
             self._round.add(latency_s, output_tokens)
 
     def round_is_over(self) -> bool:
-        return self._round.answers >= (max(8, 0.6 * self.size) if self.mode == "start" else max(32, 1.5 * self.size))
+        if self.mode == "start":
+            return self._round.answers >= max(START_ROUND, START_SHARE * self.size)
+        return self._round.answers >= max(STEADY_ROUND, STEADY_SHARE * self.size)
 
     def begin_round(self, first: int, now: float) -> None:
         self._round = Round(first, now)
 
-    def judge_round(self, latency_s: float, rate_known: bool, now: float) -> None:
+    def judge_round(self, latency_s: float, now: float, *, rate_known: bool) -> None:
         """Only once `round_is_over`."""
         held_up = self._round.held_up
         bound = (held_up > 0 and not rate_known) or held_up >= CAP_BOUND * self._round.sent
         if self.mode == "start":
-            self.pace = 2 * max(self._round.goodput(now), self.size / latency_s)
+            self.pace = START_PACE * max(self._round.goodput(now), self.size / latency_s)
             if bound:
                 self._start()
         elif self.mode == "knee":
@@ -134,17 +95,18 @@ class Cap:
 
     def _start(self) -> None:
         rho, before = self._round.rho, self._before
-        if before is not None and before.cap < self.size and _elasticity(before, self.size, rho) < KNEE_ELASTICITY:
+        if before and before.cap < self.size and before.elasticity(self.size, rho) < KNEE_ELASTICITY:
             self._found_knee(rho)
             return
         self.best_rho = min(self.best_rho, rho)
-        self._before = Trial(self.size, rho)
+        self._before = Measured(self.size, rho)
         self._resize(2 * self.size, rho)
 
+    # ------------------------------------------------------------------ at the knee
     def _found_knee(self, rho: float) -> None:
         old = self.size
         self.mode, self.pace, self._before = "knee", None, None
-        self.size = max(SMALLEST_KNEE, min(old, self._by_littles_law(rho)))
+        self.size = min(old, max(SMALLEST_KNEE, self._by_littles_law(rho)))
         self._knee_rounds = self._rounds_left = KNEE_ROUNDS
         self._decide("knee", {"old": round(old, 1), "new": round(self.size, 1), "rho": rho, "best_rho": self.best_rho})
 
@@ -152,7 +114,6 @@ class Cap:
         """In flight at the knee: throughput now times latency per token when idle."""
         return KNEE_MARGIN * self.size * self.best_rho / rho
 
-    # ------------------------------------------------------------------ at the knee
     def _keep_knee(self, *, bound: bool) -> None:
         rho = self._round.rho
         if self._before is not None:
@@ -163,17 +124,16 @@ class Cap:
             return
         lower = self._by_littles_law(rho)
         if lower < DOWN * self.size and self.size > SMALLEST_KNEE:
-            self._try(max(SMALLEST_KNEE, 0.5 * self.size, lower), rho)
-        elif self._rounds_left <= 0:
+            self._try(max(SMALLEST_KNEE, MOST_DOWN * self.size, lower), rho)
+        elif self._rounds_left <= 0 and self.size < self._most:
             self._try(max(self.size + 1, UP * self.size), rho)
 
     def _try(self, size: float, rho: float) -> None:
-        self._before = Trial(self.size, rho)
+        self._before = Measured(self.size, rho)
         self._resize(size, rho)
 
-    def _judge_trial(self, before: Trial, rho: float) -> None:
-        elasticity = _elasticity(before, self.size, rho)
-        mattered = elasticity >= KNEE_ELASTICITY
+    def _judge_trial(self, before: Measured, rho: float) -> None:
+        mattered = before.elasticity(self.size, rho) >= KNEE_ELASTICITY
         if self.size < before.cap and mattered:  # throughput did depend on it: the baseline has moved
             self.best_rho = max(self.best_rho, rho)
             self._resize(before.cap, rho)
@@ -181,7 +141,7 @@ class Cap:
             self._knee_rounds = min(MOST_KNEE_ROUNDS, 2 * self._knee_rounds)
             self._resize(before.cap, rho)
         elif self.size > before.cap:
-            self._knee_rounds = 2
+            self._knee_rounds = RISING_ROUNDS
         self._rounds_left = self._knee_rounds
         self._before = None
 
@@ -190,76 +150,52 @@ class Cap:
         """Refused beside more than were ever accepted of late, or beside what is just being tried."""
         if self.mode == "rate":
             return False
-        trying = self.mode == "conc" and self._probe_base is not None and beside >= self._probe_base
-        return (beside > accepted_beside and beside >= FEWEST_BESIDE) or trying
+        return (beside > accepted_beside and beside >= FEWEST_BESIDE) or (
+            self.mode == "conc" and self.probe.met(beside)
+        )
 
     def refused_alike(self, beside: int, accepted_beside: int) -> bool:
-        """A rate refuses beside now more, now fewer; a concurrency limit always beside as many."""
-        if beside <= accepted_beside or beside < 1:
-            self._refused_beside.clear()
-            return False
-        self._refused_beside.append(beside)
-        least, most = min(self._refused_beside), max(self._refused_beside)
-        return len(self._refused_beside) == ALIKE and most - least <= SAME * most
-
-    def quiet_until(self, in_flight: int, last_sent_at: float, latency_s: float) -> float:
-        """Before this time the send that would probe the cap has to wait; other sends need not."""
-        if self._probe_base is None or in_flight < self._probe_base:
-            return 0.0
-        return last_sent_at + QUIET * latency_s / self._probe_base
+        """The last few refusals were all beside equally many, whatever the mode."""
+        return self._alike.add(beside, accepted_beside)
 
     def cut(self, beside: int, latency_s: float, goodput: float, now: float) -> None:
         """No more than were in flight when one more was refused."""
-        size = max(1, beside)
-        if self.mode == "conc" and self._probe_base is not None and size >= self._probe_base:
-            self._probe_every_s = _rarer_s(self._probe_every_s, goodput)
-        self._decide("conc", {"old": round(self.size, 1), "new": size, "probe_every_s": round(self._probe_every_s, 1)})
+        size = float(max(1, beside))
+        if self.mode == "conc" and self.probe.met(beside):
+            self.probe.refused(goodput)
+        self._decide("conc", {"old": round(self.size, 1), "new": size, "probe_every_s": round(self.probe.every_s, 1)})
         # The places that fell free meanwhile are not filled at once: it may yet have been a rate.
         self.pace = size / latency_s if self.mode != "conc" else None
-        self.mode, self.size, self.cut_at = "conc", float(size), now
-        self._before, self._probe_base, self._probe_step = None, None, 1
-        self._refused_beside.clear()
-        self._probe_every_s = max(FIRST_PROBE_S, self._probe_every_s)
-        self._probe_at = now + max(self._probe_every_s, 2 * latency_s)
+        self.mode, self.size, self.cut_at, self._before = "conc", min(self._most, size), now, None
+        self._alike.clear()
+        self.probe.wait(latency_s, now)
 
     def lower(self, beside: int) -> None:
         """Another refusal of the burst that led to the cut: of something sent earlier, beside fewer."""
         if self.mode == "conc" and 1 <= beside < self.size:
             self.size = float(beside)
 
-    def probe(self, in_flight: int, latency_s: float, now: float) -> None:
-        """One more, when the cap is used; accepted, then two, then four."""
-        size = int(self.size)
-        if self.mode == "conc" and now > self.cut_at + latency_s:
-            self.pace = None
-        if self.mode != "conc" or now < self._probe_at or in_flight + 1 < size:
+    def grow_seats(self, in_flight: int, latency_s: float, now: float) -> None:
+        """Under a hard cap: try more, when all are used and it is time."""
+        if self.mode != "conc":
             return
-        if self._probe_base is not None:
-            self._probe_step, self._probe_every_s = min(2 * self._probe_step, size), 0.0
-        self._probe_base = size
-        self._resize(float(size + self._probe_step), None)
-        self._probe_at = now + max(self._probe_every_s, 1.5 * latency_s)
+        if now > self.cut_at + latency_s:
+            self.pace = None
+        seats = int(self.size)
+        if self.probe.is_due(now) and in_flight + 1 >= seats and seats < self._most:
+            self._resize(float(seats + self.probe.ask(seats, latency_s, now)), None)
 
     # ------------------------------------------------------------------ under a rate
     def follow_rate(self, rate: float, latency_s: float) -> None:
         """A rate is the brake: the cap only keeps out of its way."""
-        self.mode, self.pace, self._before, self._probe_base = "rate", None, None, None
+        self.mode, self.pace, self._before = "rate", None, None
+        self.probe.stop()
         size = max(self.size, RATE_FLOOR, RATE_ROOM * rate * latency_s)
         if math.isfinite(size) and size > 1.2 * self.size:
             self._resize(size, None)
 
     def _resize(self, size: float, rho: float | None) -> None:
-        self._decide("cap", {"old": round(self.size, 1), "new": round(size, 1), "mode": self.mode, "rho": rho})
+        size = min(self._most, size)
+        if size != self.size:
+            self._decide("cap", {"old": round(self.size, 1), "new": round(size, 1), "mode": self.mode, "rho": rho})
         self.size = size
-
-
-def _elasticity(before: Trial, size: float, rho: float) -> float:
-    return 1 - math.log(rho / before.rho) / math.log(size / before.cap)
-
-
-def _rarer_s(every_s: float, goodput: float) -> float:
-    """Three times rarer, and rare enough to stay within the budget of refusals."""
-    rarer_s = max(3 * every_s, 0.1 / (REFUSED_BUDGET * max(0.1, goodput)))
-    if rarer_s > 30:
-        rarer_s = max(rarer_s, 1 / (REFUSED_BUDGET * max(0.1, goodput)))
-    return min(LONGEST_PROBE_S, rarer_s)

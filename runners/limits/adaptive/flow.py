@@ -74,6 +74,4 @@ def _between_s(empty: Empty, episode: Episode) -> float:
 def _rates(empty: Empty, episode: Episode, seconds: float, requests: float) -> list[float]:
     """Of few requests the upper end: too high shows at once, too low only when the limit is next put to the test."""
     more = 1.0 if requests < ALONE else 0.0
-    return [
-        (episode.accepted[unit] - empty.accepted[unit] + more * episode.cost[unit]) / seconds for unit in range(4)
-    ]
+    return [(episode.accepted[unit] - empty.accepted[unit] + more * episode.cost[unit]) / seconds for unit in range(4)]

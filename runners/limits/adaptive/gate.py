@@ -149,7 +149,9 @@ class Gate:
         episode = self.episode
         if episode is None:
             return {}
-        counts = {f"{seconds:g} s": [round(x) for x in seen] for seconds, seen in zip(WINDOWS_S, episode.counts, strict=True)}
+        counts = {
+            f"{seconds:g} s": [round(x) for x in seen] for seconds, seen in zip(WINDOWS_S, episode.counts, strict=True)
+        }
         return {
             "counts": counts,
             "level": episode.level,

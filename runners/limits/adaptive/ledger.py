@@ -13,6 +13,8 @@ REQUESTS, TOKENS, CEILING, ANSWERED = range(4)
 UNITS = ("requests", "tokens", "prompt + max_tokens", "tokens when answered")
 WINDOWS_S = (1.0, 10.0, 60.0)
 """The windows that the field uses."""
+SLACK_S = 0.03
+"""A window is counted this much longer than it is: requests reach the server later than they go out, and not all equally late."""
 KEPT_S = 64.0
 """A minute, and as long as a refusal takes to come back: counts are asked for as of when it was sent."""
 GRAIN_S = 0.01
@@ -62,15 +64,18 @@ class Ledger:
     def __init__(self) -> None:
         self.total = [0.0, 0.0, 0.0, 0.0]
         """Everything ever accepted."""
-        self._windows = [_Window(seconds) for seconds in WINDOWS_S]
+        self._windows = [_Window(seconds + SLACK_S) for seconds in WINDOWS_S]
         self._kept = _Window(KEPT_S)
         self._all = (*self._windows, self._kept)
         self._last: Entry | None = None
 
     def add(self, amounts: Amounts, now: float) -> Entry:
         total, last = self.total, self._last
-        for unit in range(4):
-            total[unit] += amounts[unit]
+        requests, tokens, ceiling, answered = amounts
+        total[0] += requests
+        total[1] += tokens
+        total[2] += ceiling
+        total[3] += answered
         if last is not None and now - last.since < GRAIN_S:
             self._merge(last, amounts, now)
             return last
@@ -96,14 +101,14 @@ class Ledger:
                     window.left[unit] += by[unit]
 
     def counts(self, window: int, now: float) -> list[float]:
-        """In each unit, over WINDOWS_S[window]."""
+        """In each unit, over WINDOWS_S[window] and the slack: what may still count against the next send."""
         kept = self._windows[window]
         kept.forget(now)
         total, left = self.total, kept.left
         return [total[0] - left[0], total[1] - left[1], total[2] - left[2], total[3] - left[3]]
 
     def between(self, after: float, until: float) -> list[float]:
-        """In each unit, over a stretch of the last minute; slower, for the rare moments of learning."""
+        """In each unit, exactly, over a stretch of the last minute; slower, for the rare moments of learning."""
         sums = [0.0, 0.0, 0.0, 0.0]
         for entry in reversed(self._kept.entries):
             if entry.at <= after:

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from providers.messages import JSON
 
 from .answers import Answers
-from .cap import FIRST_CAP, RATE_ROOM, Cap
-from .ledger import UNITS, WINDOWS_S, Ledger
+from .cap import FIRST_CAP, Cap
+from .ledger import UNITS, WINDOWS_S
 from .rate_model import RateModel
 
 VERSION = 1
 
 
-def export(cap: Cap, rates: RateModel, answers: Answers, ledger: Ledger) -> Mapping[str, JSON]:
+def export(cap: Cap, rates: RateModel, answers: Answers) -> Mapping[str, JSON]:
     limits = None if rates.limits is None else [x if math.isfinite(x) else None for x in rates.limits]
     return {
         "version": VERSION,

@@ -1,4 +1,4 @@
-"""Three gates in series, each learnt from its own evidence: the throttle gate, the rate model, the concurrency cap.
+"""Three gates in series, each learnt from its own evidence: the throttle gate, the concurrency cap, the rate model.
 
     acquire ─► gate ─► cap ─► brake ─► pacer ─► ledger ─► Go
 
@@ -9,7 +9,7 @@ Never WaitForEvent with nothing in flight; the cap is never below one. Server er
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from providers.messages import JSON
 
@@ -19,20 +19,19 @@ from .answers import Answers
 from .blocked_time import BlockedTime, Blocker
 from .breaker import Breaker
 from .cap import Cap
-from .episode import Episode, Scene, begin
 from .flights import Flight, Flights
-from .gate import Gate, Room
+from .gate import Gate
 from .headers import Brake
-from .ledger import ANSWERED, CEILING, REQUESTS, TOKENS, UNITS, Amounts, Ledger
+from .learning import Evidence, RateLearner
+from .ledger import CEILING, REQUESTS, TOKENS, Amounts, Ledger
 from .pacer import Pacer
-from .rate_model import FLOW, Evidence, RateModel
+from .rate_model import FLOW, RateModel
+from .throttling import Clock, Throttling
 
 OnDecision = Callable[[str, Mapping[str, JSON]], None]
 FIRST_GAP_S = 0.25
 """Between two sends before the first answer."""
-USUAL_LATENCY_S = 2.0
-CHECKS_AFTER_CUT = 1
-"""Sends that go one at a time after a concurrency limit was read off a refusal: were it a rate, they would be refused."""
+USUAL_LATENCY_S, SHORTEST_LATENCY_S = 2.0, 0.001
 
 
 def _ignore(event: str, evidence: Mapping[str, JSON]) -> None:
@@ -49,7 +48,6 @@ class AdaptiveLimits:
     def __init__(
         self, *, most: int | None, restored: Mapping[str, JSON] | None = None, on_decision: OnDecision = _ignore
     ) -> None:
-        self._most = math.inf if most is None else max(1, most)
         self._decide = on_decision
         self._time = BlockedTime()
         self._ledger = Ledger()
@@ -57,12 +55,22 @@ class AdaptiveLimits:
         self._answers = Answers()
         self._gate = Gate()
         self._breaker = Breaker()
-        self._cap = Cap(on_decision)
-        self._rates = RateModel(on_decision)
+        self._cap = Cap(math.inf if most is None else float(max(1, most)), on_decision)
+        self._rates = RateModel()
+        self._learner = RateLearner(self._rates, on_decision)
         self._pacer = Pacer()
         self._brake = Brake()
-        self._suspect: Episode | None = None
-        """The refusal behind the last concurrency cut: if the next ones say that it was a rate, it is where the episode began."""
+        self._throttling = Throttling(
+            self._ledger,
+            self._flights,
+            self._answers,
+            self._gate,
+            self._cap,
+            self._rates,
+            self._learner,
+            self._brake,
+            on_decision,
+        )
         self._began_at: float | None = None
         self._sent_at = -math.inf
         self._throttled = self._failed = 0
@@ -73,38 +81,38 @@ class AdaptiveLimits:
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             self._reopen(now)
-        shut = self._shut_until(now)
-        if shut > now:
-            return self._wait("gate", shut, now)
+        shut_until = self._shut_until()
+        if shut_until > now:
+            return self._wait("gate", shut_until, now)
         if self._is_full():
             return self._full(now)
-        quiet = self._cap.quiet_until(len(self._flights), self._sent_at, self._latency_s())
-        if quiet > now:
-            return self._wait("cap", quiet, now)
         amounts = self._answers.amounts(cost)
-        opens_at = self._brake.opens_at(amounts, self._latency_s(), now)
-        if opens_at > now:
-            return self._wait("brake", opens_at, now)
-        if self._pacer.next_at > now:
-            return self._wait("pacer", self._pacer.next_at, now)
-        opens_at = self._rates.opens_at(amounts, self._ledger, now)
-        if opens_at > now:
-            return self._wait("ledger", opens_at, now)
+        for blocker, opens_at in self._timed(amounts, now):
+            if opens_at > now:
+                return self._wait(blocker, opens_at, now)
         return self._go(amounts, now)
 
-    def _shut_until(self, now: float) -> float:
+    def _timed(self, amounts: Amounts, now: float) -> Iterator[tuple[Blocker, float]]:
+        """What opens by itself, in order; the next is only looked at once the one before is open."""
+        yield "cap", self._cap.probe.quiet_until(len(self._flights), self._sent_at, self._latency_s())
+        yield "brake", self._brake.opens_at(amounts, self._latency_s(), now)
+        yield "pacer", self._pacer.next_at
+        yield "ledger", self._rates.opens_at(amounts, self._ledger, now)
+
+    def _shut_until(self) -> float:
         return max(self._gate.opens_at, self._gate.holds_until, self._breaker.opens_at)
 
     def _is_full(self) -> bool:
+        """Also while failures in a row let only one through at a time."""
         in_flight = len(self._flights)
-        return in_flight >= min(int(self._cap.size), self._most) or (in_flight > 0 and self._breaker.is_tripped)
+        return in_flight >= int(self._cap.size) or (in_flight > 0 and self._breaker.is_tripped)
 
     def _wait(self, blocker: Blocker, at: float, now: float) -> WaitUntil:
         self._time.turn(blocker, now)
         return WaitUntil(at)
 
     def _full(self, now: float) -> WaitForEvent:
-        self._time.turn("cap", now)
+        self._time.turn("gate" if self._breaker.is_tripped else "cap", now)
         self._cap.held_up()
         return WaitForEvent()
 
@@ -133,7 +141,9 @@ class AdaptiveLimits:
         if settled.how == "succeeded":
             self._succeed(flight, settled, now)
         elif settled.how == "throttled":
-            self._throttle(flight, settled, now)
+            self._throttled += 1
+            told_s = settled.hint.retry_after_s if settled.hint else None
+            self._throttling.refuse(flight, settled.latency_s, told_s, self._clock(now))
         elif settled.how == "failed":
             self._fail(now)
 
@@ -144,23 +154,19 @@ class AdaptiveLimits:
         self._reconcile(flight, settled, now)
         if settled.hint is not None:
             self._brake.learn(flight, settled.hint)
-        output = settled.usage.output_tokens if settled.usage else 0
-        self._cap.answered(flight.number, settled.latency_s, output)
+        self._cap.answered(flight.number, settled.latency_s, settled.usage.output_tokens if settled.usage else 0)
         if self._cap.round_is_over():
             if self._gate.episode is None:
-                self._cap.judge_round(self._latency_s(), self._rates.limits is not None, now)
+                self._cap.judge_round(self._latency_s(), now, rate_known=self._rates.limits is not None)
             self._cap.begin_round(self._flights.sent, now)
-        self._cap.probe(len(self._flights), self._latency_s(), now)
+        self._cap.grow_seats(len(self._flights), self._latency_s(), now)
 
     def _reconcile(self, flight: Flight, settled: Settled, now: float) -> None:
         """Put the usage in place of the estimate, and count it at its end, too."""
         used = flight.amounts[TOKENS]
         if settled.usage is not None:
             used = float(settled.usage.input_tokens + settled.usage.output_tokens)
-            by = (0.0, used - flight.amounts[TOKENS], 0.0, 0.0)
-            self._ledger.correct(flight.entry, by)
-            if self._gate.episode is not None:
-                self._gate.episode.correct(flight, by)
+            self._throttling.correct(flight, (0.0, used - flight.amounts[TOKENS], 0.0, 0.0))
             flight.amounts = (1.0, used, flight.amounts[CEILING], 0.0)
         self._ledger.add((0.0, 0.0, 0.0, used), now)
 
@@ -169,107 +175,45 @@ class AdaptiveLimits:
         if self._breaker.failed(now):
             self._decide("breaker", {"failures": self._breaker.failures, "wait_s": self._breaker.opens_at - now})
 
-    def _throttle(self, flight: Flight, settled: Settled, now: float) -> None:
-        self._throttled += 1
-        told_s = settled.hint.retry_after_s if settled.hint else None
-        self._flights.delay.learn(settled.latency_s)
-        self._take_back(flight)
-        episode = self._gate.episode
-        if episode is not None and flight.sent_at < episode.known_at:
-            self._gate.extend(told_s, now)
-        elif flight.sent_at < self._cap.cut_at:
-            self._cap.lower(flight.beside)
-        elif episode is not None:
-            self._refuse_trial(told_s, now)
-        elif told_s is None and self._is_concurrency(flight, now):
-            self._cut(flight, now)
-        else:
-            self._open_episode(flight, told_s, now)
-
-    def _take_back(self, flight: Flight) -> None:
-        """A refused request counts nowhere."""
-        by = (-flight.amounts[0], -flight.amounts[1], -flight.amounts[2], -flight.amounts[3])
-        self._ledger.correct(flight.entry, by)
-        self._flights.refuse(flight)
-        self._brake.refuse(flight)
-        for episode in (self._gate.episode, self._suspect):
-            if episode is not None:
-                episode.correct(flight, by)
-
-    def _is_concurrency(self, flight: Flight, now: float) -> bool:
-        accepted_beside = self._flights.accepted_beside.highest(now)
-        if self._cap.refused_alike(flight.beside, accepted_beside):
-            self._rates.forget()
-            return True
-        return self._rates.level == FLOW and self._cap.looks_like_concurrency(flight.beside, accepted_beside)
-
-    def _cut(self, flight: Flight, now: float) -> None:
-        if self._cap.mode != "conc":
-            self._suspect = self._begin(flight, now)
-            self._gate.check(CHECKS_AFTER_CUT, now + self._flights.delay.patience_s)
-        self._cap.cut(flight.beside, self._latency_s(), self._goodput(now), now)
-        self._cap.begin_round(self._flights.sent, now)
-
-    def _open_episode(self, flight: Flight, told_s: float | None, now: float) -> None:
-        episode = self._begin(flight, now)
-        if self._suspect is not None and self._gate.is_checking:
-            episode = self._suspect
-            episode.known_at = now
-        self._suspect = None
-        self._gate.shut(episode, told_s, self._room(), now)
-        self._decide("throttle", {**self._gate.describe(now), "beside": flight.beside, "retry_after_s": told_s})
-
-    def _begin(self, flight: Flight, now: float) -> Episode:
-        capped_s, running_s = self._time.cap_s(now), self._running_s(now)
-        return begin(flight, Scene(self._ledger, self._rates.level, capped_s, running_s, now))
-
-    def _room(self) -> Room:
-        return Room(self._ledger, self._rates.level, self._flights.tokens(), self._rates.counts_answers)
-
-    def _refuse_trial(self, told_s: float | None, now: float) -> None:
-        was_early = self._gate.episode is not None and self._gate.episode.is_early
-        self._gate.refuse_trial(told_s, self._room(), now)
-        self._decide("early" if was_early else "throttle", {**self._gate.describe(now), "retry_after_s": told_s})
-
     def _reopen(self, now: float) -> None:
         episode = self._gate.reopen()
         if episode.is_early:
             self._decide("early", {"accepted": True, "retry_after_s": episode.told_s})
-        evidence = Evidence(self._ledger, self._answers, self._gate.believes, self._running_s(now), now)
-        self._rates.learn(episode, evidence)
+        running_s = self._running_s(now)
+        self._learner.learn(episode, Evidence(self._ledger, self._answers, self._gate.believes, running_s, now))
         self._cap.follow_rate(self._rates.rate, self._latency_s())
         self._cap.begin_round(self._flights.sent, now)
-        gap_s = 1 / self._rates.limits[REQUESTS] if self._rates.level == FLOW and self._rates.limits else 0.0
-        self._pacer.restart(max(now, self._gate.trial_at + gap_s))
+        limits = self._rates.limits
+        gap_s = 1 / limits[REQUESTS] if limits is not None and self._rates.level == FLOW else 0.0
+        self._pacer.restart(max(now, self._gate.trial_at + gap_s))  # the trial counts, too
 
     # ------------------------------------------------------------------ what is known
+    def _clock(self, now: float) -> Clock:
+        return Clock(self._latency_s(), self._running_s(now), self._time.cap_s(now), now)
+
     def _latency_s(self) -> float:
-        return USUAL_LATENCY_S if self._answers.latency_s is None else self._answers.latency_s
+        known_s = self._answers.latency_s
+        return USUAL_LATENCY_S if known_s is None else max(SHORTEST_LATENCY_S, known_s)
 
     def _running_s(self, now: float) -> float:
         return 0.0 if self._began_at is None else now - self._began_at
 
-    def _goodput(self, now: float) -> float:
-        return self._answers.count / max(1.0, self._running_s(now))
-
     def opens_at(self, now: float) -> float:
         """Before this time a refusal, or failures in a row, keep it shut; `now` where it is open."""
-        return max(now, self._shut_until(now))
+        return max(now, self._shut_until())
 
     def time_under(self, now: float) -> Mapping[str, float]:
         """Seconds since the first `acquire` under gate, cap, pacer, ledger, brake, and idle; they add up."""
         return self._time.under(now)
 
     def snapshot(self, now: float) -> Mapping[str, JSON]:
-        limits = self._rates.limits
         return {
             "mode": "adaptive",
             "cap_mode": self._cap.mode,
             "in_flight": len(self._flights),
-            "cap": int(min(self._cap.size, self._most)),
-            "gate_until": self._shut_until(now),
-            "window_s": self._rates.window_s if self._rates.level else None,
-            "limits": None if limits is None else dict(zip(UNITS, limits, strict=True)),
+            "cap": int(self._cap.size),
+            "gate_until": self._shut_until(),
+            "limits": self._rates.describe(),
             "sent": self._flights.sent,
             "throttled": self._throttled,
             "failed": self._failed,
@@ -278,4 +222,4 @@ class AdaptiveLimits:
 
     def export(self) -> Mapping[str, JSON]:
         """What a later run on this instance may start from: small, and fit for JSON."""
-        return memory.export(self._cap, self._rates, self._answers, self._ledger)
+        return memory.export(self._cap, self._rates, self._answers)

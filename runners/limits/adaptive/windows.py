@@ -15,6 +15,8 @@ SAME = 0.004
 """Variation of a window that is found again and again ..."""
 CLEARER = 0.25
 """... and how much smaller it is than that of the one taken so far."""
+MANY = 30.0
+"""Requests in a window: fewer agree by chance."""
 TURNED_OVER = 0.1
 """Share of what fills the window that must have changed between the first and the last: one moment seen thrice says nothing."""
 
@@ -50,5 +52,6 @@ class Windows:
         return min(variation([sample[unit] for sample in samples]) for unit in range(4))
 
     def _has_turned_over(self, window: int) -> bool:
+        held = self._counts[-1][window][REQUESTS]
         new = self._accepted[-1] - self._accepted[-FEWEST]
-        return new >= TURNED_OVER * self._counts[-1][window][REQUESTS]
+        return held >= MANY and new >= TURNED_OVER * held

@@ -53,6 +53,24 @@ def test_executions_are_kept_in_order(tmp_path: Path) -> None:
     assert [line["exit_code"] for line in directory.executions()] == [130, 0]
 
 
+def test_an_execution_that_a_crash_cut_off_is_left_out(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.note_execution({"exit_code": 130})
+    with (tmp_path / "executions.jsonl").open("ab") as file:
+        file.write(b'{"exit_c')
+    assert directory.executions() == [{"exit_code": 130}]
+
+
+def test_a_run_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    says = "is being run by another process; wait for its end or stop it"
+    with directory.held(), pytest.raises(InputError, match=says), RunDirectory(tmp_path).held():
+        pass
+    with directory.held():
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_status_counts_results_and_what_is_still_in_the_journal(tmp_path: Path, make_record: MakeRecord) -> None:
     directory = RunDirectory(tmp_path)
     directory.write_manifest(MANIFEST)

@@ -27,6 +27,12 @@ def test_a_missing_dotenv_file_is_no_error(tmp_path: Path, monkeypatch: pytest.M
     assert read_environment(tmp_path / ".env").key("KEY_A").secret == "v"
 
 
+def test_a_dotenv_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe=1\n")
+    with pytest.raises(InputError, match=r"cannot read \S+\.env: UnicodeDecodeError; it must be UTF-8 text"):
+        read_environment(tmp_path / ".env")
+
+
 @pytest.mark.parametrize(
     ("name", "path"),
     [

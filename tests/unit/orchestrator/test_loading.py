@@ -178,6 +178,11 @@ def test_several_problems_are_counted(load: Load) -> None:
     assert complaint(load, {"run": {"max_retries": -1, "grace_s": -1}}).endswith("(and 1 more)")
 
 
+def test_a_name_that_yaml_reads_as_a_number_is_no_traceback(load: Load) -> None:
+    message = complaint(load, {"models": {4: {"provider": "sim"}}}, flags={"models.m.provider": "sim"})
+    assert message.startswith("the configuration: models.4")
+
+
 def test_a_setting_that_is_no_yaml_or_leads_nowhere_is_said(load: Load) -> None:
     assert "'[' is not a YAML value" in complaint(load, {}, flags={"run.rate_mode": "["})
     assert "goes through tasks, which is not a mapping" in complaint(load, {}, flags={"tasks.0.path": "x"})

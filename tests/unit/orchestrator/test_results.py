@@ -118,6 +118,13 @@ def test_json_and_parquet_give_equal_tables(tmp_path: Path, records: list[Record
     assert parquet.num_rows == len(records)
 
 
+def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path: Path, records: list[Record]) -> None:
+    run = run_of(tmp_path / "j", "json", records)
+    with (run.path / "results" / "results.jsonl").open("ab") as file:
+        file.write(b'{"run_id":"r","ordi')
+    assert run.to_arrow().num_rows == len(records)
+
+
 def test_a_run_gives_pandas_and_a_summary(tmp_path: Path, records: list[Record]) -> None:
     run = run_of(tmp_path / "p", "parquet", records)
     assert len(run.to_pandas()) == 9

@@ -28,11 +28,13 @@ from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
 from providers.tokens import TokenEstimator
 from runners.client import Deadlines, Exchange
-from runners.dispatch import Dispatcher, Sender, Station
+from runners.dispatch import Dispatcher
 from runners.limits.permit import Cost, Limiter, Settled
+from runners.opened import Opened
 from runners.record import Record
 from runners.retry import RetryLimits
 from runners.sinks.sink import Row
+from runners.station import Sender, Station
 from sharding.plan import Cell, Sample, Shard
 from sharding.task import Task
 
@@ -48,6 +50,10 @@ def an_instance(name: str = "a", model: str = "m", workers: int | None = None) -
 def a_sample(ordinal: int = 0, *, model: str = "m", epoch: int = 0) -> Sample:
     task = Task(f"t{ordinal}", ({"role": "user", "content": f"question {ordinal}"},), target="fine")
     return Sample(ordinal, f"s{ordinal}", task, Cell(model, "baseline", 1.0), epoch, 7)
+
+
+def an_opened(sample: Sample | None = None, instance: str = "a", planned: str | None = None) -> Opened:
+    return Opened(sample or a_sample(), planned or instance, instance, 0, 1_767_355_200.0)
 
 
 def a_response(text: str = "fine", *, usage: Usage | None = None, hint: RateLimitHint | None = None) -> ChatResponse:
@@ -144,9 +150,7 @@ class ScriptedSender:
         self._takes_s = takes_s
         self._in_flight = 0
 
-    async def complete(
-        self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
-    ) -> ChatResponse:
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         self.sent.append(Sent(on.name, request_id, asyncio.get_running_loop().time(), deadline, request))
         number = len(self.sent)
         self._in_flight += 1
@@ -204,6 +208,10 @@ class BareLease:
 
     def __init__(self) -> None:
         self.parked: list[float] = []
+        self.was_sent = False
+
+    def sent(self) -> None:
+        self.was_sent = True
 
     async def park(self, delay_s: float) -> None:
         self.parked.append(delay_s)
@@ -219,10 +227,14 @@ class Decisions:
 
 
 def a_dispatcher(
-    sender: Sender, *names: str, model: str = "m", limiters: Mapping[str, Limiter] | None = None
+    sender: Sender,
+    *names: str,
+    model: str = "m",
+    limiters: Mapping[str, Limiter] | None = None,
+    workers: int | None = None,
 ) -> Dispatcher:
     stations = [
-        Station(an_instance(name, model), sender, (limiters or {}).get(name) or FreeLimiter())
+        Station(an_instance(name, model, workers), sender, (limiters or {}).get(name) or FreeLimiter())
         for name in names or ("a",)
     ]
     return Dispatcher(model, stations, Decisions())

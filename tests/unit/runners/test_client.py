@@ -19,8 +19,8 @@ from .doubles import (
     Step,
     a_dispatcher,
     a_response,
-    a_sample,
     an_exchange,
+    an_opened,
     connection_lost,
     empty,
     rejections,
@@ -51,7 +51,7 @@ class Desk:
         self.client = self.open(an_exchange(self.dispatcher))
 
     def open(self, exchange: Exchange) -> SampleClient:
-        self.client = SampleClient(exchange, a_sample(), "a", self.lease)
+        self.client = SampleClient(exchange, an_opened(), self.lease)
         return self.client
 
     async def chat(self) -> ChatResponse:
@@ -73,12 +73,12 @@ async def test_an_answer_at_once_is_one_attempt_on_the_own_instance() -> None:
     assert desk.settled == ["succeeded"]
 
 
-async def test_throttling_is_no_attempt_and_goes_on_elsewhere() -> None:
+async def test_what_its_own_instance_refuses_waits_for_it_while_the_others_have_work() -> None:
     desk = Desk()
     desk.limiters["a"].opens = 30.0
     assert (await desk.chat()).text == "fine"
-    assert desk.sender.went_to == ["b"]
-    assert desk.client.account.moved_reason == "throttled"
+    assert desk.sender.went_to == ["a"]
+    assert desk.client.account.rate_wait_s == 30
 
 
 async def test_a_refused_request_is_sent_again_under_the_same_name() -> None:
@@ -194,7 +194,7 @@ async def test_throttled_without_end_is_overdue_too() -> None:
 
     sender = ScriptedSender(always=refuse)
     dispatcher = a_dispatcher(sender, "a", limiters={"a": limiter})
-    client = SampleClient(an_exchange(dispatcher, deadlines=Deadlines(sample_s=60)), a_sample(), "a", BareLease())
+    client = SampleClient(an_exchange(dispatcher, deadlines=Deadlines(sample_s=60)), an_opened(), BareLease())
     with pytest.raises(SampleOverdue):
         await client.chat(HELLO)
     assert now() == 60

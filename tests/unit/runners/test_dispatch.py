@@ -7,10 +7,12 @@ import asyncio
 import pytest
 
 from providers.messages import Usage
-from runners.dispatch import Dispatcher, NoUsableInstance, Permit, Station
+from runners.dispatch import Dispatcher, NoUsableInstance
+from runners.health import FIRST_CANARY_S, Health, InstanceHealth
 from runners.limits.fixed import FixedLimiter
 from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import Limiter, Settled
+from runners.station import Permit, Station
 
 from .doubles import (
     COST,
@@ -19,6 +21,7 @@ from .doubles import (
     ScriptedSender,
     a_dispatcher,
     an_instance,
+    connection_lost,
     missing,
     out_of_quota,
     revoked,
@@ -55,21 +58,68 @@ async def test_an_avoided_instance_is_used_only_if_it_is_alone() -> None:
     assert await chosen(dispatcher, avoid=frozenset("a")) == "a"
 
 
-async def test_while_its_own_is_shut_a_sample_goes_where_it_may_send_at_once() -> None:
-    dispatcher = with_limiters(a=FreeLimiter(opens=60), b=FreeLimiter(opens=30), c=FreeLimiter())
-    assert await chosen(dispatcher) == "c"
-    assert now() == 0
+async def test_a_sample_waits_for_its_own_instance_while_the_others_have_work_of_their_own() -> None:
+    dispatcher = with_limiters(a=FreeLimiter(opens=60), b=FreeLimiter())
+    assert await chosen(dispatcher) == "a"
+    assert now() == 60
 
 
-async def test_when_all_are_shut_the_soonest_is_waited_for() -> None:
-    dispatcher = with_limiters(a=FreeLimiter(opens=60), b=FreeLimiter(opens=30), c=FreeLimiter(opens=45))
-    assert await chosen(dispatcher) == "b"
+async def test_who_must_go_elsewhere_goes_where_it_opens_soonest() -> None:
+    dispatcher = with_limiters(a=FreeLimiter(), b=FreeLimiter(opens=60), c=FreeLimiter(opens=30))
+    assert await chosen(dispatcher, avoid=frozenset("a")) == "c"
     assert now() == 30
 
 
-async def test_of_two_that_open_together_the_own_one_is_taken() -> None:
-    dispatcher = with_limiters(b=FreeLimiter(opens=30), a=FreeLimiter(opens=30))
+async def test_an_instance_that_runs_dry_takes_over_who_waits_longest() -> None:
+    dispatcher = with_limiters(a=AdaptiveLimiter(Turnstile(opens=500.0)), b=FreeLimiter())
+    waiting = [asyncio.create_task(chosen(dispatcher)) for _ in range(3)]
+    await asyncio.sleep(10)
+    dispatcher.run_dry("b")
+    assert [await one for one in waiting] == ["b", "b", "b"]
+    assert now() == 10
+
+
+async def test_an_instance_that_stays_silent_is_left_but_for_one_canary_at_a_time() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
+    await fail(dispatcher, 5)
+    assert dispatcher.stations["a"].health.state is Health.SUSPECT
+    assert await chosen(dispatcher) == "b"
+    await asyncio.sleep(FIRST_CANARY_S)
+    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as canary:
+        assert canary.instance.name == "a"
+        assert await chosen(dispatcher) == "b"
+        dispatcher.observe(canary, None)
+    assert dispatcher.stations["a"].health == InstanceHealth()
+
+
+async def test_a_cancelled_canary_lets_another_go() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a")
+    await fail(dispatcher, 5)
+    await asyncio.sleep(FIRST_CANARY_S)
     assert await chosen(dispatcher) == "a"
+    assert await chosen(dispatcher) == "a"
+
+
+async def test_while_the_only_instance_is_silent_its_next_canary_is_waited_for() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a")
+    await fail(dispatcher, 5)
+    assert await chosen(dispatcher) == "a"
+    assert now() == FIRST_CANARY_S
+
+
+async def test_canaries_that_fail_come_ever_more_rarely_until_the_instance_counts_as_down() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a")
+    await fail(dispatcher, 5)
+    for _ in range(3):
+        await fail(dispatcher, 1)
+    assert dispatcher.stations["a"].health.state is Health.DOWN
+    assert now() == FIRST_CANARY_S * (1 + 2 + 4)
+
+
+async def fail(dispatcher: Dispatcher, times: int) -> None:
+    for _ in range(times):
+        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as permit:
+            dispatcher.observe(permit, connection_lost())
 
 
 async def test_an_instance_of_another_model_is_no_preference() -> None:
@@ -176,6 +226,6 @@ async def test_says_why_a_request_goes_elsewhere() -> None:
     own, other = dispatcher.stations["a"], dispatcher.stations["b"]
     assert dispatcher.why_moved("a", own) is None
     assert dispatcher.why_moved("of another model", other) is None
-    assert dispatcher.why_moved("a", other) == "throttled"
+    assert dispatcher.why_moved("a", other) == "rebalanced"
     dispatcher.give_up(own, revoked())
     assert dispatcher.why_moved("a", other) == "auth"

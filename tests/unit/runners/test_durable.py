@@ -1,0 +1,43 @@
+"""All of a file or nothing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from runners.durable import fsync_directory, replace_file
+
+
+def test_a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    for content in (b"first, and longer", b"second"):
+        replace_file(path, lambda file, content=content: file.write(content))
+        assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(b"old")
+
+    def half(file: BinaryIO) -> None:
+        file.write(b"ne")
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        replace_file(path, half)
+    assert path.read_bytes() == b"old"
+    assert not [name for name in tmp_path.glob("*") if name != path and not name.name.startswith(".")]
+
+
+def test_the_next_write_is_not_disturbed_by_what_a_crash_left(tmp_path: Path) -> None:
+    (tmp_path / ".a.pending").write_bytes(b"much longer than what comes now")
+    replace_file(tmp_path / "a", lambda file: file.write(b"new"))
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        fsync_directory(tmp_path / "nowhere")
