@@ -40,7 +40,16 @@ from .env import Environment
 from .loading import LoadedConfig
 from .progress import shown
 from .sweeps import OpenSweep, method_parts, open_sweep
-from .wiring import check_method, dispatchers_of, exchange_of, instances_of, method_of, offline_adapters, open_providers
+from .wiring import (
+    Limiting,
+    check_method,
+    dispatchers_of,
+    exchange_of,
+    instances_of,
+    method_of,
+    offline_adapters,
+    open_providers,
+)
 
 log = logging.getLogger(__name__)
 
@@ -132,9 +141,8 @@ async def _carry_out(
     replay = compactor.replay(manifest.total)
     async with _providers_and_journal(prepared, directory, environment, replay, compactor) as (adapters, journal):
         with closing(DecisionLog(directory.decisions)) as decisions:
-            dispatchers = dispatchers_of(
-                instances_of(prepared.loaded, adapters), adapters, prepared.loaded.config.run.rate_mode, decisions
-            )
+            limiting = Limiting(prepared.loaded.config.run.rate_mode, decisions)
+            dispatchers = dispatchers_of(instances_of(prepared.loaded, adapters), adapters, limiting)
             monitor = Monitor(manifest.total, replay.done.count, dispatchers)
             crew = _Crew(prepared, manifest.run_id, journal, monitor, attendance, dispatchers)
             lost = await crew.run_stages(prepared.plan(replay.done))

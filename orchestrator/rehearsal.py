@@ -29,10 +29,14 @@ from runners.worker import work
 
 from .answers import SweepAnswers
 from .flow import Prepared
-from .wiring import dispatchers_of, exchange_of, method_of
+from .wiring import Limiting, dispatchers_of, exchange_of, method_of
 
 UNKNOWN = EndpointSettings()
 """What a rehearsal believes of an instance that nobody has measured: no quota, 0.2 s and 10 ms a token."""
+
+
+WAITED_SHARE = 0.1
+"""Of the time: below that no gate was what held an instance back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class InstanceForecast:
     refused: int
     tokens: int
     bound_by: str
-    """The gate that it waited at longest."""
+    """The gate that it waited at longest, or its workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ async def _rehearse(prepared: Prepared) -> Rehearsal:
     loaded, books, loop = prepared.loaded, _Books(), asyncio.get_running_loop()
     with ExitStack() as stack:
         senders = _senders(prepared, stack)
-        dispatchers = dispatchers_of(prepared.instances, senders, loaded.config.run.rate_mode, lambda *_: None)
+        dispatchers = dispatchers_of(prepared.instances, senders, Limiting(loaded.config.run.rate_mode))
         exchange = exchange_of(loaded.config, dispatchers, lambda _ordinal: None)
         method = method_of(loaded, "rehearsal", prepared.sweep, None, None)
 
@@ -145,7 +149,8 @@ def _bound_by(snapshot: Mapping[str, JSON]) -> str:
     if not isinstance(waits, Mapping):
         return str(snapshot.get("mode", "workers"))
     known = {gate: float(wait_s) for gate, wait_s in waits.items() if isinstance(wait_s, int | float)}
-    return max(known, key=lambda gate: known[gate], default="idle")
+    longest = max((gate for gate in known if gate != "idle"), key=lambda gate: known[gate], default="idle")
+    return longest if known.get(longest, 0.0) > WAITED_SHARE * sum(known.values()) else "workers"
 
 
 def _sends(station: Station) -> int:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
-from providers.messages import Usage
+from providers.messages import JSON, Usage
 from providers.pricing import price_usd
 from providers.provider import Adapter, RouteSpec
 from providers.registry import Surroundings, adapter_type
@@ -24,7 +25,7 @@ from runners.answer import Scorer, Solver, guard_scorer, guard_solver
 from runners.client import Deadlines, Exchange, Generation
 from runners.decisions import Decide
 from runners.dispatch import Dispatcher
-from runners.limits.adaptive.safe import SafeState
+from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.fixed import FixedLimiter
 from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import Limiter
@@ -138,8 +139,18 @@ def _profile(name: str, model: ModelConfig, kind: str, by_keys: bool) -> Profile
 
 
 # ------------------------------------------------------------------ the run
+@dataclass(frozen=True, slots=True)
+class Limiting:
+    """How sends are limited, and who is told of decisions."""
+
+    mode: str
+    decide: Decide = lambda _instance, _event, _evidence: None
+    learned: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    """What earlier runs have learnt, by the instance's name."""
+
+
 def dispatchers_of(
-    instances: Mapping[str, Sequence[Instance]], senders: Mapping[str, Sender], mode: str, decide: Decide
+    instances: Mapping[str, Sequence[Instance]], senders: Mapping[str, Sender], limiting: Limiting
 ) -> dict[str, Dispatcher]:
     """One dispatcher per model; instances of one limiter group share a limiter."""
     limiters: dict[str, Limiter] = {}
@@ -147,16 +158,19 @@ def dispatchers_of(
     for model, its in instances.items():
         for instance in its:
             if instance.limiter_group not in limiters:
-                limiters[instance.limiter_group] = _limiter(instance, mode)
+                limiters[instance.limiter_group] = _limiter(instance, limiting)
         stations = [Station(one, senders[one.provider], limiters[one.limiter_group]) for one in its]
-        dispatchers[model] = Dispatcher(model, stations, decide)
+        dispatchers[model] = Dispatcher(model, stations, limiting.decide)
     return dispatchers
 
 
-def _limiter(instance: Instance, mode: str) -> Limiter:
-    if mode == "fixed":
+def _limiter(instance: Instance, limiting: Limiting) -> Limiter:
+    if limiting.mode == "fixed":
         return FixedLimiter(workers=instance.workers or UNBOUNDED_WORKERS, qps=instance.qps)
-    return AdaptiveLimiter(SafeState(most=instance.workers))
+    restored = limiting.learned.get(instance.name)
+    return AdaptiveLimiter(
+        AdaptiveLimits(most=instance.workers, restored=restored, on_decision=partial(limiting.decide, instance.name))
+    )
 
 
 UNBOUNDED_WORKERS = 1_000

@@ -50,4 +50,6 @@ def entra_token() -> EntraToken:
     except ImportError as error:
         message = "auth: entra needs the azure-identity package; install the extra: pip install 'llm-batch-orchestrator[azure]'"
         raise InputError(message) from error
-    return EntraToken(get_bearer_token_provider(DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default"))
+    return EntraToken(
+        get_bearer_token_provider(DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default")
+    )

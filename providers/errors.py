@@ -1,25 +1,25 @@
 """Every error of the project, one tree. A branch says what the caller may do about it.
 
-    OrchestratorError
-    ├─ InputError                 what a person gave us is wrong: one sentence, exit code 2
-    ├─ StorageError               the run directory cannot be written: the run stops, what is committed stays
-    └─ ProviderError              one request to one instance did not end in an answer
-       ├─ Throttled               wait: the limiter learns, the call goes on elsewhere or later; not an attempt
-       ├─ Transient               try again within the bounds, then infra_failure
-       │  ├─ TimedOut             .stage: connect, first_token, between_tokens, attempt
-       │  ├─ ConnectionLost       refused, reset, DNS, TLS
-       │  ├─ ServerFault          5xx, 529
-       │  └─ Malformed            truncated JSON, a stream that ends early, an error object inside a 200
-       ├─ Empty                   200, finished, no content: once more, elsewhere if possible; then model_failure
-       ├─ Rejected                record: the model cannot or will not take this request; never tried again
-       │  ├─ ContentFiltered
-       │  ├─ Truncated            finish reason "length" and no text
-       │  ├─ BadRequest
-       │  └─ ContextTooLong
-       └─ InstanceGone            give the instance up for good; the call goes to another; not an attempt
-          ├─ AuthFailed           401, 403
-          ├─ OutOfQuota           insufficient_quota, a quota of zero, a wait that is no wait
-          └─ DeploymentMissing    404 on the deployment or model
+OrchestratorError
+├─ InputError                 what a person gave us is wrong: one sentence, exit code 2
+├─ StorageError               the run directory cannot be written: the run stops, what is committed stays
+└─ ProviderError              one request to one instance did not end in an answer
+   ├─ Throttled               wait: the limiter learns, the call goes on elsewhere or later; not an attempt
+   ├─ Transient               try again within the bounds, then infra_failure
+   │  ├─ TimedOut             .stage: connect, first_token, between_tokens, attempt
+   │  ├─ ConnectionLost       refused, reset, DNS, TLS
+   │  ├─ ServerFault          5xx, 529
+   │  └─ Malformed            truncated JSON, a stream that ends early, an error object inside a 200
+   ├─ Empty                   200, finished, no content: once more, elsewhere if possible; then model_failure
+   ├─ Rejected                record: the model cannot or will not take this request; never tried again
+   │  ├─ ContentFiltered
+   │  ├─ Truncated            finish reason "length" and no text
+   │  ├─ BadRequest
+   │  └─ ContextTooLong
+   └─ InstanceGone            give the instance up for good; the call goes to another; not an attempt
+      ├─ AuthFailed           401, 403
+      ├─ OutOfQuota           insufficient_quota, a quota of zero, a wait that is no wait
+      └─ DeploymentMissing    404 on the deployment or model
 """
 
 from __future__ import annotations

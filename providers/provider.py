@@ -40,6 +40,10 @@ class Adapter(Provider, Protocol):
         """The model's instances, in the order of the file; names are unique. Raises InputError where `spec` does not fit."""
         ...
 
+    def identity(self, on: Instance) -> str | None:
+        """Endpoint, deployment and the name of the key: what limits are remembered and keys are locked by. None where nothing lasts."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -71,8 +75,6 @@ class Timeouts:
 class Transport(Protocol):
     """The wire: one POST, one whole answer or one ProviderError."""
 
-    async def send(
-        self, route: Route, request: ChatRequest, *, request_id: str, deadline: float
-    ) -> ChatResponse: ...
+    async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse: ...
 
     async def aclose(self) -> None: ...

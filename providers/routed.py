@@ -13,9 +13,16 @@ from .settings import WireSettings
 class RoutedAdapter:
     """Implements Adapter. `find_routes` lists a model's routes in the order of the file, and raises InputError."""
 
-    def __init__(self, find_routes: Callable[[str, RouteSpec], Sequence[Route]], transport: Transport) -> None:
+    def __init__(
+        self,
+        find_routes: Callable[[str, RouteSpec], Sequence[Route]],
+        transport: Transport,
+        *,
+        outlives_run: bool = True,
+    ) -> None:
         self._find_routes = find_routes
         self._transport = transport
+        self._outlives_run = outlives_run
         self._routes: dict[str, Route] = {}
 
     def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
@@ -26,6 +33,14 @@ class RoutedAdapter:
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         return await self._transport.send(self._routes[on.name], request, request_id=request_id, deadline=deadline)
+
+    def identity(self, on: Instance) -> str | None:
+        """None for a simulator: it ends with its run, and so does what was learnt of it."""
+        if not self._outlives_run:
+            return None
+        route = self._routes[on.name]
+        key_name = route.credential.name if route.credential else "no key"
+        return f"{route.base_url} {on.deployment} {key_name}"
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -46,6 +46,8 @@ class PermitRequest:
     ) -> None:
         if self._permit is not None:
             self._permit.abandon()
+            if self._permit.is_canary:
+                self._dispatcher.rouse()
 
 
 class Dispatcher:
@@ -80,6 +82,7 @@ class Dispatcher:
                 del station.line[waiter]
                 if ticket is None and waiter.is_canary and waiter.station is station:
                     station.vitals.recall_canary()
+                    self.rouse()
             if ticket is not None:
                 self._relieve(station)
                 return Permit(station, ticket, is_canary=waiter.is_canary)
@@ -108,6 +111,10 @@ class Dispatcher:
         event = "health" if health.is_usable else "instance_lost"
         self._decide(station.instance.name, event, {"state": health.state, "evidence": health.evidence})
         station.limiter.wake()
+        self.rouse()
+
+    def rouse(self) -> None:
+        """An instance changed, or a canary is back: who waits for a station to wait at asks again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -119,9 +126,9 @@ class Dispatcher:
             station = self._choose(prefer, avoid, now)
             if station is not None:
                 return station
-            soonest = min(one.vitals.opens_at for one in self.stations.values() if one.is_usable())
+            due = [one.vitals.opens_at for one in self.stations.values() if one.is_usable() and one.vitals.opens_at > now]
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(soonest if soonest > now else None):
+                async with asyncio.timeout_at(min(due, default=None)):  # the others' canaries are out: they rouse us
                     await self._changed.wait()
 
     def _choose(self, prefer: str, avoid: frozenset[str], now: float) -> Station | None:

@@ -57,6 +57,9 @@ class FixedLimiter:
     def snapshot(self) -> Mapping[str, JSON]:
         return {"mode": "fixed", "in_flight": self._in_flight, "cap": self._workers}
 
+    def export(self) -> Mapping[str, JSON]:
+        return {}
+
     def _is_blocked(self) -> bool:
         return self._in_flight >= self._workers or self._gate_is_shut()
 

@@ -37,11 +37,14 @@ class AdaptiveLimiter:
         self._changed.set()
 
     def opens_at(self) -> float:
-        at = self._state.snapshot(asyncio.get_running_loop().time()).get("gate_until", 0.0)
-        return at if isinstance(at, float) else 0.0
+        return self._state.opens_at(asyncio.get_running_loop().time())
 
     def snapshot(self) -> Mapping[str, JSON]:
-        return self._state.snapshot(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        return {**self._state.snapshot(now), "time_under": self._state.time_under(now)}
+
+    def export(self) -> Mapping[str, JSON]:
+        return self._state.export()
 
     async def _wait(self, until: float | None) -> None:
         self._changed.clear()

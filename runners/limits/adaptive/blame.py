@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from .ledger import ANSWERED, CEILING, TOKENS
+from .ledger import ANSWERED, CEILING, REQUESTS, TOKENS
 
 KEPT = 6
 TIE = 1.5
@@ -64,15 +64,17 @@ def agree(samples: Sequence[Sequence[float]], cost: Sequence[float]) -> bool:
 
 
 def window_limit(values: Sequence[float], unit: int, cost: float, told_s: float) -> float:
-    """A refusal at count v says v <= limit < v + cost; what is counted afterwards was already above the limit.
+    """A refusal at count v says v <= limit < v + cost, so several leave the stretch from the highest v to the lowest v + cost.
 
-    Where a refusal costs a long pause (`told_s` of Retry-After) the careful end is taken, and a little less for each one.
+    Whole requests leave none: the middle one is taken. What is counted afterwards was already above the limit when it refused.
+    Where a refusal costs a long pause (`told_s` of Retry-After) a little less is taken for each one.
     """
     if unit == ANSWERED:
         return max(0.5 * min(values), min(values) - 0.5 * cost)
-    if told_s > 10:
-        return min(max(values), min(values) + cost) * 0.95 ** (len(values) - 1)
-    return sorted(values)[(len(values) - 1) // 2] + 0.5 * cost
+    careful = 0.95 ** (len(values) - 1) if told_s > 10 else 1.0
+    if unit == REQUESTS and told_s <= 10:
+        return sorted(values)[(len(values) - 1) // 2]
+    return min(max(values), min(values) + cost) * careful
 
 
 def flow_limit(values: Sequence[float]) -> float:

@@ -92,13 +92,13 @@ class Ledger:
 
     def correct(self, entry: Entry, by: Amounts) -> None:
         """Change what an entry says, wherever it is by now."""
-        for unit in range(4):
-            self.total[unit] += by[unit]
-            entry.amounts[unit] += by[unit]
-        for window in self._all:
-            if not window.holds(entry):
-                for unit in range(4):
-                    window.left[unit] += by[unit]
+        gone = [window for window in self._all if not window.holds(entry)]
+        for unit, amount in enumerate(by):
+            if amount:
+                self.total[unit] += amount
+                entry.amounts[unit] += amount
+                for window in gone:
+                    window.left[unit] += amount
 
     def counts(self, window: int, now: float) -> list[float]:
         """In each unit, over WINDOWS_S[window] and the slack: what may still count against the next send."""

@@ -96,4 +96,6 @@ class RateModel:
 
 def _allowed(limit: float, factor: float, unit: int) -> float:
     """Requests are whole: a limit of 60 less 1 % is 60, not 59."""
-    return math.ceil(limit * factor - 1e-9) if unit == REQUESTS and factor < 1 else limit * factor
+    if unit == REQUESTS and factor < 1 and math.isfinite(limit):
+        return math.ceil(limit * factor - 1e-9)
+    return limit * factor

@@ -202,6 +202,9 @@ class FreeLimiter:
     def snapshot(self) -> Mapping[str, JSON]:
         return {}
 
+    def export(self) -> Mapping[str, JSON]:
+        return {}
+
 
 class BareLease:
     """Waits without giving up anything, and remembers for how long."""

@@ -229,3 +229,44 @@ async def test_says_why_a_request_goes_elsewhere() -> None:
     assert dispatcher.why_moved("a", other) == "rebalanced"
     dispatcher.give_up(own, revoked())
     assert dispatcher.why_moved("a", other) == "auth"
+
+
+@pytest.mark.parametrize("how", ["fails", "is cancelled"])
+async def test_those_who_wait_for_a_canary_send_the_next_when_it_is_due(how: str) -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a")
+    await fail(dispatcher, 5)
+    await asyncio.sleep(FIRST_CANARY_S)
+    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as canary:
+        waiting = asyncio.create_task(chosen(dispatcher))
+        await asyncio.sleep(10)
+        if how == "fails":
+            dispatcher.observe(canary, connection_lost())
+    due = now() + (2 * FIRST_CANARY_S if how == "fails" else 0)
+    assert await waiting == "a"
+    assert now() == due
+
+
+async def test_a_canary_that_is_cancelled_in_line_lets_the_next_go() -> None:
+    limiter = FreeLimiter()
+    dispatcher = with_limiters(a=limiter)
+    await fail(dispatcher, 5)
+    await asyncio.sleep(FIRST_CANARY_S)
+    limiter.opens = now() + 20
+    canary, waiting = (asyncio.create_task(chosen(dispatcher)) for _ in range(2))
+    await asyncio.sleep(5)
+    canary.cancel()
+    assert await waiting == "a"
+    assert now() == limiter.opens
+
+
+async def test_one_canary_that_hangs_does_not_keep_another_instance_from_being_tried() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
+    await fail(dispatcher, 5)
+    await asyncio.sleep(5)
+    for _ in range(5):
+        async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000) as permit:
+            dispatcher.observe(permit, connection_lost("b"))
+    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as hanging:
+        assert hanging.instance.name == "a"
+        assert await chosen(dispatcher) == "b"
+        assert now() == 5 + FIRST_CANARY_S

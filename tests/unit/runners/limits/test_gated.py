@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from providers.messages import JSON, RateLimitHint
-from runners.limits.adaptive.safe import SafeState
+from providers.messages import JSON
 from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import Cost, Go, Settled, WaitForEvent, WaitUntil
 from tests.unit.runners.doubles import COST
@@ -45,6 +44,12 @@ class Turnstile:
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
         self.in_flight.remove(ticket)
         self.settled.append(ticket)
+
+    def opens_at(self, now: float) -> float:
+        return self.opens
+
+    def time_under(self, now: float) -> Mapping[str, float]:
+        return {}
 
     def snapshot(self, now: float) -> Mapping[str, JSON]:
         return {"gate_until": self.opens}
@@ -134,11 +139,7 @@ async def test_no_ticket_is_lost_when_deadline_and_settlement_fall_together() ->
     assert len(state.settled) == held >= 2
 
 
-async def test_says_when_it_opens() -> None:
-    assert AdaptiveLimiter(Turnstile(opens=5.0)).opens_at() == 5
-    limiter = AdaptiveLimiter(SafeState(most=4))
-    ticket = await limiter.acquire(COST, lambda: True)
-    assert ticket is not None
-    limiter.settle(ticket, Settled("throttled", 0.1, hint=RateLimitHint(retry_after_s=9)))
-    assert limiter.opens_at() == 9
-    assert limiter.snapshot()["in_flight"] == 0
+async def test_says_when_it_opens_and_how_it_stands() -> None:
+    limiter = AdaptiveLimiter(Turnstile(opens=5.0))
+    assert limiter.opens_at() == 5
+    assert limiter.snapshot()["gate_until"] == 5

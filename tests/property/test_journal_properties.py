@@ -1,0 +1,168 @@
+"""Whatever is appended, whenever the process dies: every sample has one record in the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runners.compaction import Compactor
+from runners.frames import frame, read_lines, rows
+from runners.record import FINAL, Record, instant
+from runners.sinks.jsonl import JsonlSink
+from runners.sinks.parquet import ParquetSink
+from tests.unit.runners.doubles import ListSink, a_record
+
+SAMPLES = 6
+OUTCOMES = ["ok", "model_failure", "infra_failure", "not_run"]
+
+texts = st.text(max_size=40)
+values = {
+    "str": texts,
+    "int": st.integers(-(2**63), 2**63 - 1),
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "bool": st.booleans(),
+    "Instant": st.floats(0, 4e9).map(instant),
+}
+
+
+def _of(annotation: str) -> st.SearchStrategy[Any]:
+    strategy = values[annotation.removesuffix(" | None")]
+    return st.none() | strategy if annotation.endswith(" | None") else strategy
+
+
+records = st.builds(Record, **{field.name: _of(str(field.type)) for field in dataclasses.fields(Record)})
+
+
+@contextmanager
+def a_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+# ------------------------------------------------------------------ lines and rows
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | values["float"] | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(texts, json, max_size=4), max_size=5))
+@settings(max_examples=60)
+def test_lines_hold_any_json_and_are_told_apart(wanted: list[dict[str, Any]]) -> None:
+    with a_folder() as folder:
+        path = folder / "log"
+        path.write_bytes(b"".join(map(frame, wanted)))
+        assert list(rows(path)) == wanted
+        assert not any(line.is_torn for line in read_lines(path))
+
+
+@given(st.binary(max_size=200), st.lists(st.dictionaries(texts, json, max_size=2), max_size=2))
+@settings(max_examples=60)
+def test_no_bytes_whatever_are_an_exception(noise: bytes, before: list[dict[str, Any]]) -> None:
+    with a_folder() as folder:
+        path = folder / "log"
+        path.write_bytes(b"".join(map(frame, before)) + noise)
+        assert list(rows(path))[: len(before)] == before
+
+
+@given(st.lists(records, max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_both_sinks_hold_every_record_as_it_was(wanted: list[Record]) -> None:
+    with a_folder() as folder:
+        log = folder / "log"
+        log.write_bytes(b"".join(map(frame, wanted)))
+        for sink in (ParquetSink(folder), JsonlSink(folder)):
+            sink.write_part(1, rows(log))
+        expected = [dataclasses.asdict(record) for record in wanted]
+        assert [_untyped(row) for row in pq.read_table(folder / "part-000001.parquet").to_pylist()] == expected
+        assert [orjson.loads(line) for line in (folder / "results.jsonl").open("rb")] == expected
+
+
+def _untyped(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
+
+
+# ------------------------------------------------------------------ executions that are killed
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """What one execution appended, in segments, and how it died."""
+
+    outcomes: Sequence[str]
+    per_segment: int
+    torn: int
+    """Bytes of the journal that the crash took away."""
+    keeps_compacted: bool
+    """Whether the crash came before a compacted segment was deleted."""
+    ends_well: bool
+
+
+executions = st.builds(
+    Execution,
+    outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=SAMPLES, max_size=SAMPLES),
+    per_segment=st.integers(1, SAMPLES),
+    torn=st.integers(0, 3000),
+    keeps_compacted=st.booleans(),
+    ends_well=st.booleans(),
+)
+
+
+def execute(folder: Path, sink: ListSink, execution: Execution) -> None:
+    """One execution over what is not done: written as the journal writes, ended as told."""
+    compactor = Compactor(folder, sink)
+    done = compactor.replay(SAMPLES).done
+    todo = [ordinal for ordinal in range(SAMPLES) if ordinal not in done]
+    number = compactor.next_number()
+    for at in range(0, len(todo), execution.per_segment):
+        path = folder / f"{number:06d}.log"
+        group = todo[at : at + execution.per_segment]
+        content = frame({"started": group})
+        for ordinal in group:
+            content += frame(a_record(ordinal, execution.outcomes[ordinal]))
+            if execution.outcomes[ordinal] in FINAL:
+                done.add(ordinal)
+        is_last = at + execution.per_segment >= len(todo)
+        if is_last and not execution.ends_well:
+            path.write_bytes(content[: max(0, len(content) - execution.torn)])
+            return
+        path.write_bytes(content)
+        if not is_last:
+            compactor.compact(number)
+            if execution.keeps_compacted and not execution.ends_well:
+                path.write_bytes(content)
+                return
+        number += 1
+    compactor.finish(done)
+
+
+@given(st.lists(executions, min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_every_sample_ends_in_exactly_one_record(history: list[Execution]) -> None:
+    with a_folder() as folder:
+        sink = ListSink()
+        for execution in history:
+            execute(folder, sink, execution)
+            assert len(sink.found) == len(set(sink.found))
+        compactor = Compactor(folder, sink)
+        replay = compactor.replay(SAMPLES)
+        compactor.finish(replay.done)
+        unresolved = [row["ordinal"] for row in sink.unresolved]
+        assert len(sink.found) == len(set(sink.found)) == replay.done.count
+        assert len(unresolved) == len(set(unresolved))
+        assert not set(sink.found) & set(unresolved)
+        execute(folder, sink, Execution(["ok"] * SAMPLES, SAMPLES, 0, keeps_compacted=False, ends_well=True))
+        assert sorted(sink.found) == list(range(SAMPLES))
+        assert sink.unresolved == []

@@ -1,0 +1,149 @@
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from providers.messages import JSON, RateLimitHint, Usage
+from runners.limits.adaptive.state import AdaptiveLimits
+from runners.limits.permit import Cost, Go, Settled, WaitForEvent, WaitUntil
+
+COST = Cost(300, 512)
+ANSWER = Settled("succeeded", 1.0, Usage(300, 100))
+REFUSAL = Settled("throttled", 0.1)
+
+
+def ticket(state: AdaptiveLimits, now: float) -> int:
+    decision = state.acquire(COST, now)
+    assert isinstance(decision, Go)
+    return decision.ticket
+
+
+def warm(level: int, requests: float) -> Mapping[str, JSON]:
+    limits = {"requests": requests, "tokens": None, "prompt + max_tokens": None, "tokens when answered": None}
+    return {
+        "version": 1,
+        "mode": "rate",
+        "cap": 64.0,
+        "level": level,
+        "limits": limits,
+        "latency_s": 1.0,
+        "output_tokens": 100.0,
+    }
+
+
+def test_before_the_first_answer_four_are_sent_a_second() -> None:
+    state = AdaptiveLimits(most=None)
+    ticket(state, 0.0)
+    decision = state.acquire(COST, 0.0)
+    assert isinstance(decision, Go | WaitUntil)
+    for step in range(1, 8):
+        ticket(state, 0.25 * step)
+    assert isinstance(state.acquire(COST, 10.0), WaitForEvent)
+
+
+def test_the_worker_bound_is_kept() -> None:
+    state = AdaptiveLimits(most=2)
+    ticket(state, 0.0)
+    ticket(state, 1.0)
+    assert isinstance(state.acquire(COST, 2.0), WaitForEvent)
+
+
+def test_a_retry_after_shuts_the_state_and_is_told_to_who_looks_for_another_instance() -> None:
+    state = AdaptiveLimits(most=None)
+    number = ticket(state, 0.0)
+    hint = RateLimitHint(2.5, None, None, None, None)
+    state.settle(number, Settled("throttled", 0.1, None, hint), 0.1)
+    assert state.opens_at(0.1) == pytest.approx(2.6)
+    decision = state.acquire(COST, 1.0)
+    assert isinstance(decision, WaitUntil)
+    assert decision.at == pytest.approx(2.6)
+    ticket(state, 2.6)
+
+
+def test_server_errors_move_no_limit() -> None:
+    state = AdaptiveLimits(most=None)
+    before = state.export()
+    for step in range(4):
+        state.settle(ticket(state, float(step)), Settled("failed", 0.5), step + 0.5)
+    assert state.export() == before
+
+
+def test_failures_in_a_row_let_one_through_at_a_time() -> None:
+    state = AdaptiveLimits(most=None)
+    for step in range(5):
+        state.settle(ticket(state, float(step)), Settled("failed", 0.1), step + 0.1)
+    assert isinstance(state.acquire(COST, 4.5), WaitUntil)
+    number = ticket(state, 6.0)
+    assert isinstance(state.acquire(COST, 6.5), WaitForEvent)
+    state.settle(number, ANSWER, 7.0)
+    ticket(state, 7.0)
+
+
+def test_the_time_under_the_gates_adds_up() -> None:
+    state = AdaptiveLimits(most=1)
+    number = ticket(state, 0.0)
+    state.acquire(COST, 3.0)
+    state.settle(number, ANSWER, 5.0)
+    ticket(state, 5.0)
+    under = state.time_under(9.0)
+    assert under["idle"] == pytest.approx(3.0 + 4.0)
+    assert under["cap"] == pytest.approx(2.0)
+    assert sum(under.values()) == pytest.approx(9.0)
+
+
+def test_a_restored_window_holds_from_the_first_send() -> None:
+    state = AdaptiveLimits(most=None, restored=warm(1, 4.0))
+    sent, now = 0, 0.0
+    while now < 9.0:
+        decision = state.acquire(COST, now)
+        if isinstance(decision, Go):
+            sent += 1
+        now = decision.at if isinstance(decision, WaitUntil) else now
+    assert sent == 4
+
+
+def test_a_restored_limit_that_no_longer_holds_is_corrected_by_refusals() -> None:
+    state = AdaptiveLimits(most=None, restored=warm(0, 50.0))
+    now, level = 0.0, 5.0  # the server's bucket: five a second, five at once
+    at = 0.0
+    for _ in range(3000):
+        decision = state.acquire(COST, now)
+        if not isinstance(decision, Go):
+            assert isinstance(decision, WaitUntil)
+            now = decision.at
+            continue
+        level, at = min(5.0, level + 5.0 * (now - at)), now
+        if level < 1:
+            state.settle(decision.ticket, REFUSAL, now)
+        else:
+            level -= 1
+            state.settle(decision.ticket, ANSWER, now)
+    limits = state.snapshot(now)["limits"]
+    assert isinstance(limits, Mapping)
+    requests = limits["requests"]
+    assert isinstance(requests, float)
+    assert 4.0 < requests < 6.5
+
+
+def test_what_is_exported_is_json_and_survives_a_round_trip() -> None:
+    exported = AdaptiveLimits(most=None, restored=warm(2, 300.0)).export()
+    again = json.loads(json.dumps(exported))
+    assert AdaptiveLimits(most=None, restored=again).export() == exported
+
+
+@pytest.mark.parametrize(
+    "broken", [{"version": 0}, {"version": 1, "level": 9, "limits": {}}, {"version": 1, "mode": "knee"}]
+)
+def test_an_export_that_makes_no_sense_starts_cold(broken: Mapping[str, JSON]) -> None:
+    state = AdaptiveLimits(most=None, restored=broken)
+    ticket(state, 0.0)
+
+
+def test_a_decision_is_told_once_and_no_request_is() -> None:
+    told: list[str] = []
+    state = AdaptiveLimits(most=None, on_decision=lambda event, _: told.append(event))
+    for step in range(5):
+        state.settle(ticket(state, float(step)), ANSWER, step + 0.5)
+    assert told == []
+    state.settle(ticket(state, 6.0), REFUSAL, 6.1)
+    assert told == ["throttle"]
