@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from sharding.plan import Sample
     from sharding.task import Task
 
-    from .api import RunStopped, resume, resume_sync, run, run_sync
+    from .api import RunStopped, rehearse_sync, resume, resume_sync, run, run_sync
+    from .rehearsal import Rehearsal, rehearse
     from .results import Run
 
 _HOMES = {
@@ -24,6 +25,7 @@ _HOMES = {
     "ModelClient": "runners.client",
     "OrchestratorError": "providers.errors",
     "ProviderError": "providers.errors",
+    "Rehearsal": "orchestrator.rehearsal",
     "Run": "orchestrator.results",
     "RunStopped": "orchestrator.api",
     "Sample": "sharding.plan",
@@ -32,6 +34,8 @@ _HOMES = {
     "Solver": "runners.answer",
     "StorageError": "providers.errors",
     "Task": "sharding.task",
+    "rehearse": "orchestrator.rehearsal",
+    "rehearse_sync": "orchestrator.api",
     "resume": "orchestrator.api",
     "resume_sync": "orchestrator.api",
     "run": "orchestrator.api",
@@ -45,6 +49,7 @@ __all__ = [
     "ModelClient",
     "OrchestratorError",
     "ProviderError",
+    "Rehearsal",
     "Run",
     "RunStopped",
     "Sample",
@@ -53,6 +58,8 @@ __all__ = [
     "Solver",
     "StorageError",
     "Task",
+    "rehearse",
+    "rehearse_sync",
     "resume",
     "resume_sync",
     "run",

@@ -14,9 +14,12 @@ from .debug import debug_log
 from .directory import RunDirectory
 from .ending import Ending, ExitCode
 from .env import Environment, Setting, read_environment
-from .flow import Attendance, Prepared, carry_out, code_name, create, prepare
+from .events import OnEvent
+from .flow import Attendance, carry_out
 from .loading import ConfigSource, LoadedConfig, load_config
 from .loop import run_loop
+from .preparation import Prepared, code_name, create, prepare
+from .rehearsal import Rehearsal, rehearse
 from .results import Run
 
 
@@ -37,16 +40,19 @@ async def run(
     solver: Solver | None = None,
     scorer: Scorer | None = None,
     settings: Mapping[str, JSON] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """Run a sweep and return its results; samples that failed stand in them as unresolved.
 
     `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutines.
+    `on_event` is told of alerts: instance_lost, health, run_stalled, run_finished.
     Raises InputError for a wrong configuration, RunStopped when no instance is left or your own code failed.
     """
     environment = read_environment()
     loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
     prepared = prepare(loaded, environment.key, solver=solver, scorer=scorer)
-    return await _carried_out(prepared, create(prepared), environment, _attendance(prepared, solver, scorer))
+    attendance = Attendance(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
+    return await _carried_out(prepared, create(prepared), environment, attendance)
 
 
 async def resume(path: str | Path, *, solver: Solver | None = None, scorer: Scorer | None = None) -> Run:
@@ -55,7 +61,8 @@ async def resume(path: str | Path, *, solver: Solver | None = None, scorer: Scor
     directory = RunDirectory(Path(path))
     stored = stored_config(directory, environment, _flags(None, None, None, solver, scorer))
     prepared = prepare(stored, environment.key, solver=solver, scorer=scorer)
-    return await _carried_out(prepared, directory, environment, _attendance(prepared, solver, scorer))
+    attendance = Attendance(Shutdown(stored.config.run.grace_s), solver, scorer)
+    return await _carried_out(prepared, directory, environment, attendance)
 
 
 def run_sync(
@@ -71,6 +78,11 @@ def run_sync(
     return run_loop(run(config, model=model, limit=limit, solver=solver, scorer=scorer, settings=settings))
 
 
+def rehearse_sync(config: ConfigSource, *, settings: Mapping[str, JSON] | None = None) -> Rehearsal:
+    """`rehearse` for a plain script."""
+    return run_loop(rehearse(config, settings=settings))
+
+
 def resume_sync(path: str | Path, *, solver: Solver | None = None, scorer: Scorer | None = None) -> Run:
     """`resume` for a plain script."""
     return run_loop(resume(path, solver=solver, scorer=scorer))
@@ -80,10 +92,6 @@ def stored_config(directory: RunDirectory, environment: Environment, flags: Sequ
     """The configuration that a run was started with; `flags` may change what its results do not depend on."""
     manifest = directory.read_manifest()
     return load_config(manifest.raw, environment, flags, base=Path(manifest.base))
-
-
-def _attendance(prepared: Prepared, solver: Solver | None, scorer: Scorer | None) -> Attendance:
-    return Attendance(Shutdown(prepared.loaded.config.run.grace_s), solver, scorer)
 
 
 async def _carried_out(

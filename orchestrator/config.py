@@ -133,6 +133,16 @@ class RunConfig(Section):
     """Exceptions of your own solver or scorer after which the run drains."""
     display: Literal["full", "plain", "none"] | None = None
     """None: full on a terminal, plain elsewhere."""
+    cold: bool = False
+    """Start without what earlier runs have learnt about limits."""
+    share: bool = False
+    """Use keys that another run on this machine is using."""
+    rehearse: bool = False
+    """Rehearse on a virtual clock first and show rehearsed against actual at the end."""
+    notify: str | None = None
+    """A command that gets every alert as a JSON line on standard input."""
+    stall_after_s: Annotated[float, Field(gt=0)] = 300
+    """Without a finished sample for so long, a run counts as stalled and says so."""
     debug_log: bool = False
     debug_process_num: Annotated[int, Field(ge=1)] | None = None
     """Log the n-th shard alone, counted from 1."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .directory import RunDirectory
-from .flow import Prepared
+from .preparation import Prepared
 
 LOGGERS = ("runners", "providers", "sharding", "orchestrator")
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import orjson
 
-from providers.errors import InputError, StorageError
+from providers.errors import InputError
 from providers.messages import JSON
 from runners.durable import replace_file
 from runners.sinks.sink import StorageFormat
@@ -121,5 +121,7 @@ def new_directory(output_dir: Path) -> RunDirectory:
     try:
         (output_dir / name).mkdir(parents=True)
     except OSError as error:
-        raise StorageError(f"cannot make the run directory {output_dir / name}: {error.strerror}") from error
+        raise InputError(
+            f"cannot make the run directory {output_dir / name}: {error.strerror}; choose another --output-dir"
+        ) from error
     return RunDirectory(output_dir / name)

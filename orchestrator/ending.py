@@ -38,6 +38,8 @@ class Ending:
     statistics: RunStatistics
     possibly_billed_twice: int = 0
     damaged: int = 0
+    rehearsed_s: float | None = None
+    """What a rehearsal had said that it would take."""
 
     @property
     def is_complete(self) -> bool:
@@ -51,6 +53,8 @@ class Ending:
             "total": self.total,
             "possibly_billed_twice": self.possibly_billed_twice,
             "damaged_lines": self.damaged,
+            "elapsed_s": self.statistics.elapsed_s,
+            "rehearsed_s": self.rehearsed_s,
         }
 
 

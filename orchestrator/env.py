@@ -51,14 +51,14 @@ class Environment:
         return ApiKey(name, self._variables.get(name, "").strip() or otherwise)
 
     def settings(self) -> list[Setting]:
-        """What the environment says about the configuration, most general first."""
+        """What the environment says about the configuration, most general first; an empty variable says nothing."""
         aliased = [
-            Setting(path, self._variables[name], name) for name, path in ALIASES.items() if name in self._variables
+            Setting(path, self._variables[name], name) for name, path in ALIASES.items() if self._variables.get(name)
         ]
         prefixed = [
             Setting(name.removeprefix(PREFIX).lower().replace("__", "."), value, name)
             for name, value in sorted(self._variables.items())
-            if name.startswith(PREFIX)
+            if name.startswith(PREFIX) and value
         ]
         return aliased + prefixed
 

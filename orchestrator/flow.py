@@ -1,6 +1,6 @@
 """The way of the data, on one page: configuration, tasks, sweep, plan, engine, record, journal, results.
 
-A new run is the resume of an empty directory: both go the same way.
+A new run is the resume of an empty directory: both go the same way. What comes before the first send is in `preparation.py`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
-from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.instance import Instance
+from providers.messages import JSON
 from providers.provider import Adapter
 from runners.answer import Scorer, Solver
-from runners.bitmap import Bitmap
 from runners.compaction import Compactor, Replay
 from runners.decisions import DecisionLog
 from runners.dispatch import Dispatcher, NoUsableInstance
@@ -32,43 +29,22 @@ from runners.record import Record
 from runners.shutdown import Shutdown
 from runners.sinks.sink import open_sink
 from runners.worker import work
-from sharding.planner import Layout, SweepPlan, build_plan
+from sharding.planner import SweepPlan
 
-from .directory import Manifest, RunDirectory, new_directory
+from .directory import Manifest, RunDirectory
 from .ending import Ending, ending_of
 from .env import Environment
-from .loading import LoadedConfig
+from .events import Events, OnEvent
+from .preparation import Prepared
 from .progress import shown
-from .sweeps import OpenSweep, method_parts, open_sweep
-from .wiring import (
-    Limiting,
-    check_method,
-    dispatchers_of,
-    exchange_of,
-    instances_of,
-    method_of,
-    offline_adapters,
-    open_providers,
-)
+from .rehearsal import rehearse_prepared
+from .state import UserState, user_state
+from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_of, open_providers
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Everything that is known before anything is sent."""
-
-    loaded: LoadedConfig
-    sweep: OpenSweep
-    instances: Mapping[str, Sequence[Instance]]
-    scorer: str | None = None
-    """The name of a scorer that was passed in from Python: it wins over every name in the file."""
-
-    def plan(self, done: Bitmap | None = None) -> SweepPlan:
-        """Shards over what is not done yet."""
-        remaining = None if done is None or not done.count else lambda ordinal: ordinal not in done
-        layout = Layout(self.loaded.config.run.stagger_s, remaining, method_parts(self.loaded.config, self.scorer))
-        return build_plan(self.sweep.sweep, self.instances, layout)
+ALERTS = frozenset({"instance_lost", "health"})
+"""Decisions that people are told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,49 +54,7 @@ class Attendance:
     shutdown: Shutdown = field(default_factory=Shutdown)
     solver: Solver | None = None
     scorer: Scorer | None = None
-
-
-def prepare(
-    loaded: LoadedConfig, key: Callable[[str], ApiKey], *, solver: Solver | None = None, scorer: Scorer | None = None
-) -> Prepared:
-    """Read the tasks, lay out the sweep, name the instances. Raises InputError for whatever a person can have got wrong,
-    so that nothing has been made by then; `key` does where a variable is missing."""
-    check_method(loaded.config, solver, scorer)
-    instances = instances_of(loaded, offline_adapters(loaded, key))
-    prepared = Prepared(loaded, open_sweep(loaded), instances, code_name(scorer) if scorer else None)
-    _require_shard(prepared.plan(), loaded.config.run.debug_process_num)
-    return prepared
-
-
-def code_name(code: Solver | Scorer) -> str:
-    """What a person's own function is called in fingerprints: `module:function`."""
-    return f"{code.__module__}:{getattr(code, '__qualname__', type(code).__qualname__)}"
-
-
-def _require_shard(plan: SweepPlan, number: int | None) -> None:
-    shards = len(plan.stages[0])
-    if number is not None and number > shards:
-        raise InputError(
-            f"DEBUG_PROCESS_NUM is {number}, but the plan has {shards} shards; choose one from 1 to {shards}"
-        )
-
-
-def create(prepared: Prepared) -> RunDirectory:
-    """A new run directory with its manifest."""
-    config, plan = prepared.loaded.config, prepared.plan()
-    directory = new_directory(Path(config.run.output_dir))
-    directory.write_manifest(
-        Manifest(
-            run_id=directory.path.name,
-            raw=prepared.loaded.raw,
-            base=str(prepared.loaded.base),
-            storage_format=config.run.storage_format,
-            total=len(prepared.sweep.sweep),
-            fingerprint=plan.fingerprint,
-            parts=plan.parts,
-        )
-    )
-    return directory
+    on_event: OnEvent | None = None
 
 
 async def carry_out(
@@ -128,27 +62,19 @@ async def carry_out(
 ) -> Ending:
     """Run what `directory` does not hold yet. Raises InputError when it belongs to another configuration or process."""
     with directory.held():
-        return await _carry_out(prepared, directory, environment, attendance)
-
-
-async def _carry_out(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, attendance: Attendance
-) -> Ending:
-    manifest = directory.read_manifest()
-    _require_same(manifest, prepared.plan())
-    started_at = time.time()
-    compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
-    replay = compactor.replay(manifest.total)
-    async with _providers_and_journal(prepared, directory, environment, replay, compactor) as (adapters, journal):
-        with closing(DecisionLog(directory.decisions)) as decisions:
-            limiting = Limiting(prepared.loaded.config.run.rate_mode, decisions)
-            dispatchers = dispatchers_of(instances_of(prepared.loaded, adapters), adapters, limiting)
-            monitor = Monitor(manifest.total, replay.done.count, dispatchers)
-            crew = _Crew(prepared, manifest.run_id, journal, monitor, attendance, dispatchers)
-            lost = await crew.run_stages(prepared.plan(replay.done))
-    ending = ending_of(manifest, journal.done, monitor.statistics(), attendance.shutdown, lost)
-    ending = replace(ending, possibly_billed_twice=replay.possibly_billed_twice, damaged=replay.damaged)
-    directory.note_execution({"started_at": started_at, "ended_at": time.time(), **ending.as_row()})
+        manifest = directory.read_manifest()
+        _require_same(manifest, prepared.plan())
+        rehearsed = await rehearse_prepared(prepared) if prepared.loaded.config.run.rehearse else None
+        started_at = time.time()
+        compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
+        replay = compactor.replay(manifest.total)
+        events = Events(attendance.on_event, prepared.loaded.config.run.notify)
+        async with _open(prepared, directory, environment, Journal(directory.journal, compactor, replay.done)) as site:
+            ending = await _Crew(site, manifest, attendance, events).carry_out(replay)
+        ending = replace(ending, rehearsed_s=rehearsed.duration_s if rehearsed else None)
+        directory.note_execution({"started_at": started_at, "ended_at": time.time(), **ending.as_row()})
+        events.emit("run_finished", {"run": str(directory.path), **ending.as_row()})
+        await events.aclose()
     return ending
 
 
@@ -162,79 +88,113 @@ def _require_same(manifest: Manifest, plan: SweepPlan) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What is open while a run goes on."""
+
+    prepared: Prepared
+    adapters: Mapping[str, Adapter]
+    journal: Journal
+    decisions: DecisionLog
+    state: UserState
+    identities: Mapping[str, str]
+    """Of the instances that outlive the run, by name."""
+
+
 @asynccontextmanager
-async def _providers_and_journal(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, replay: Replay, compactor: Compactor
-) -> AsyncIterator[tuple[Mapping[str, Adapter], Journal]]:
-    async with (
-        open_providers(prepared.loaded, environment, directory.simulator_log) as adapters,
-        Journal(directory.journal, compactor, replay.done) as journal,
-    ):
-        yield adapters, journal
+async def _open(
+    prepared: Prepared, directory: RunDirectory, environment: Environment, journal: Journal
+) -> AsyncIterator[_Site]:
+    """Providers, journal, decision log; and the locks on every key, so that no other run throttles this one."""
+    state = user_state()
+    async with journal, open_providers(prepared.loaded, environment, directory.simulator_log) as adapters:
+        instances = [one for its in instances_of(prepared.loaded, adapters).values() for one in its]
+        identities = {one.name: found for one in instances if (found := adapters[one.provider].identity(one))}
+        shares = prepared.loaded.config.run.share
+        locks = nullcontext() if shares else state.locked(list(identities.values()), f"the run {directory.path}")
+        with closing(DecisionLog(directory.decisions)) as decisions, locks:
+            yield _Site(prepared, adapters, journal, decisions, state, identities)
 
 
 class _Crew:
     """The engine at work: what it does with a sample, and where the record goes."""
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        run_id: str,
-        journal: Journal,
-        monitor: Monitor,
-        attendance: Attendance,
-        dispatchers: Mapping[str, Dispatcher],
-    ) -> None:
-        config = prepared.loaded.config
-        self._journal = journal
-        self._monitor = monitor
+    def __init__(self, site: _Site, manifest: Manifest, attendance: Attendance, events: Events) -> None:
+        self._site = site
+        self._run = site.prepared.loaded.config.run
+        self._manifest = manifest
         self._attendance = attendance
-        self._user_errors = config.run.max_user_errors
-        self._exchange = exchange_of(config, dispatchers, journal.started)
-        self._method = method_of(prepared.loaded, run_id, prepared.sweep, attendance.solver, attendance.scorer)
-        self._dispatchers = dispatchers
-        self._display = config.run.display
-        self._rebalances = config.run.rebalance
+        self._events = events
+        self._user_errors = self._run.max_user_errors
+        self._dispatchers = self._staff()
+        self._exchange = exchange_of(site.prepared.loaded.config, self._dispatchers, site.journal.started)
+        self._method = method_of(
+            site.prepared.loaded, manifest.run_id, site.prepared.sweep, attendance.solver, attendance.scorer
+        )
 
-    async def run_stages(self, plan: SweepPlan) -> list[NoUsableInstance]:
+    def _staff(self) -> dict[str, Dispatcher]:
+        """Every model's stations, starting from what earlier runs have learnt about them."""
+        site = self._site
+        learned = {} if self._run.cold else site.state.learned(site.identities)
+        limiting = Limiting(self._run.rate_mode, self._decide, learned)
+        return dispatchers_of(instances_of(site.prepared.loaded, site.adapters), site.adapters, limiting)
+
+    def _decide(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
+        self._site.decisions(instance, event, evidence)
+        if event in ALERTS:
+            self._events.emit(event, {"instance": instance, **evidence})
+
+    async def carry_out(self, replay: Replay) -> Ending:
+        """Run every stage over what is left, then remember what was learnt."""
+        monitor = Monitor(self._manifest.total, replay.done.count, self._dispatchers)
+        stalled = partial(self._events.emit, "run_stalled")
+        with monitor, monitor.stall_watch(self._run.stall_after_s, stalled), shown(monitor, self._run.display):
+            lost = await self._run_stages(self._site.prepared.plan(replay.done), monitor)
+        self._remember()
+        ending = ending_of(
+            self._manifest, self._site.journal.done, monitor.statistics(), self._attendance.shutdown, lost
+        )
+        return replace(ending, possibly_billed_twice=replay.possibly_billed_twice, damaged=replay.damaged)
+
+    async def _run_stages(self, plan: SweepPlan, monitor: Monitor) -> list[NoUsableInstance]:
         """Stage by stage, watched: a journal that fails ends the run at once."""
+        shutdown, journal = self._attendance.shutdown, self._site.journal
+        deliver = partial(self._deliver, monitor)
+        engine = LocalEngine(self._dispatchers, self._work, deliver, shutdown, journal.done, self._run.rebalance)
+        lost: list[NoUsableInstance] = []
         try:
-            with self._monitor, shown(self._monitor, self._display):
-                async with asyncio.TaskGroup() as group:
-                    watch = group.create_task(self._journal.watch(), name="journal watch")
-                    lost = await self._stages(plan)
-                    watch.cancel()
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(journal.watch(), name="journal watch")
+                for stage in range(len(plan.stages)):
+                    if not shutdown.draining.is_set():
+                        lost += await engine.execute(plan, stage)
+                watch.cancel()
         except ExceptionGroup as group:
             raise _first(group) from None  # hundreds of samples fail of one bug: one traceback says it
         return lost
 
-    async def _stages(self, plan: SweepPlan) -> list[NoUsableInstance]:
-        engine = LocalEngine(
-            self._dispatchers,
-            self._work,
-            self._deliver,
-            self._attendance.shutdown,
-            self._journal.done,
-            self._rebalances,
-        )
-        lost: list[NoUsableInstance] = []
-        for stage in range(len(plan.stages)):
-            if not self._attendance.shutdown.draining.is_set():
-                lost += await engine.execute(plan, stage)
-        return lost
-
     async def _work(self, opened: Opened, lease: SlotLease) -> Record:
-        log.debug("%s taken up by %s", opened.sample.sample_id, opened.planned, extra={"planned": opened.planned})
+        log.debug("%s taken up by %s", opened.sample.sample_id, opened.instance, extra={"planned": opened.planned})
         return await work(opened, self._method, self._exchange, lease)
 
-    async def _deliver(self, record: Record) -> None:
-        self._journal.append(record, partial(self._monitor.count, record))
+    async def _deliver(self, monitor: Monitor, record: Record) -> None:
+        self._site.journal.append(record, partial(monitor.count, record))
         _tell(record)
         if record.error_class == "user_code":
             self._user_errors -= 1
-            if self._user_errors <= 0:
+            if self._user_errors == 0:
                 self._attendance.shutdown.request(f"your own code failed: {record.error_message}")
-        await self._journal.room()
+        await self._site.journal.room()
+
+    def _remember(self) -> None:
+        """Write down how every limiter stands, and keep what it has learnt for the next run."""
+        learned = {}
+        for dispatcher in self._dispatchers.values():
+            for name, station in dispatcher.stations.items():
+                self._site.decisions(name, "end", station.limiter.snapshot())
+                if name in self._site.identities and (found := station.limiter.export()):
+                    learned[self._site.identities[name]] = found
+        self._site.state.remember(learned)
 
 
 def _tell(record: Record) -> None:

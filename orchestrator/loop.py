@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 COLLECT_AFTER = 20_000
 """New objects after which the cycle collector looks through them. At Python's 700 it walks over the samples in flight a hundred times a
-second and finds nothing: a sixth of the CPU of a request."""
+second: a seventh of the CPU of a request, as `benchmarks/overhead.py` measures it."""
 
 
 def run_loop(main: Coroutine[object, object, T]) -> T:

@@ -28,8 +28,10 @@ from runners.virtual_time import run_virtual
 from runners.worker import work
 
 from .answers import SweepAnswers
-from .flow import Prepared
-from .wiring import Limiting, dispatchers_of, exchange_of, method_of
+from .env import Setting, read_environment
+from .loading import ConfigSource, load_config
+from .preparation import Prepared, prepare
+from .wiring import Limiting, dispatchers_of, exchange_of, method_of, no_key
 
 UNKNOWN = EndpointSettings()
 """What a rehearsal believes of an instance that nobody has measured: no quota, 0.2 s and 10 ms a token."""
@@ -64,6 +66,19 @@ class Rehearsal:
     """None where no price is known."""
     outcomes: Mapping[str, int]
     instances: Sequence[InstanceForecast]
+
+
+async def rehearse(config: ConfigSource, *, settings: Mapping[str, JSON] | None = None) -> Rehearsal:
+    """Rehearse the sweep of a file: needs no key and sends nothing.
+
+    Simulators are what their entry says; other instances what `rehearse_as` says of their model.
+    """
+    flags = [Setting(path, value, f"settings[{path!r}]") for path, value in (settings or {}).items()]
+    prepared = prepare(load_config(config, read_environment(), flags), no_key)
+    try:
+        return await rehearse_prepared(prepared)
+    finally:
+        prepared.sweep.tasks.close()
 
 
 async def rehearse_prepared(prepared: Prepared) -> Rehearsal:

@@ -38,6 +38,11 @@ class UserState:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def learned(self, identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
+        """What is known of each instance, by the same names as `identities`."""
+        known = self.limits()
+        return {name: known[identity]["limits"] for name, identity in identities.items() if identity in known}
+
     def remember(self, learned: Mapping[str, Mapping[str, JSON]]) -> None:
         """Add what a run has learned; other runs may do the same meanwhile."""
         if not learned:

@@ -13,6 +13,8 @@ from .errors import InputError
 from .provider import Timeouts
 
 _DEFAULT = Timeouts()
+_LOOKS_LIKE_A_KEY = re.compile(r"(?=.*\d)[A-Za-z0-9]{24,}")
+"""Long, without an underscore, letters and digits mixed: no name that a person gives."""
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -36,7 +38,7 @@ def _check_address(address: str) -> str:
 
 
 def _check_variable_name(name: str) -> str:
-    if not _VARIABLE_NAME.fullmatch(name):
+    if not _VARIABLE_NAME.fullmatch(name) or _LOOKS_LIKE_A_KEY.fullmatch(name):
         raise ValueError("must be the NAME of an environment variable, not a key")
     return name
 

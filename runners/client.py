@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Literal, Protocol
 
 from providers.errors import (
@@ -13,6 +14,7 @@ from providers.errors import (
     InstanceGone,
     OrchestratorError,
     ProviderError,
+    Rejected,
     Throttled,
 )
 from providers.instance import Instance
@@ -272,5 +274,13 @@ class _Call:
 
 def _failed(error: ProviderError, permit: Permit) -> Settled:
     latency_s = asyncio.get_running_loop().time() - permit.sent_at
-    how: Literal["throttled", "failed"] = "throttled" if isinstance(error, Throttled) else "failed"
-    return Settled(how, latency_s, error.evidence.usage, error.evidence.hint)
+    return Settled(_how(error), latency_s, error.evidence.usage, error.evidence.hint)
+
+
+def _how(error: ProviderError) -> Literal["succeeded", "throttled", "failed", "cancelled"]:
+    """For the limiter: an answer that is worth nothing was still an answer; a request that was sent back at once teaches nothing."""
+    if isinstance(error, Throttled):
+        return "throttled"
+    if isinstance(error, Empty | Rejected):
+        return "succeeded" if error.evidence.status == HTTPStatus.OK else "cancelled"
+    return "failed"

@@ -16,6 +16,9 @@ from .decisions import Decide
 from .limits.permit import Cost
 from .station import Permit, Station, Waiter
 
+OUTAGE_S = 1800.0
+"""An outage of all instances that is waited out; a longer one stops the run, which can be resumed."""
+
 
 class NoUsableInstance(OrchestratorError):
     """Every instance of a model is out for good: the run stops, its samples stay pending."""
@@ -126,7 +129,9 @@ class Dispatcher:
             station = self._choose(prefer, avoid, now)
             if station is not None:
                 return station
-            due = [one.vitals.opens_at for one in self.stations.values() if one.is_usable() and one.vitals.opens_at > now]
+            due = [
+                one.vitals.opens_at for one in self.stations.values() if one.is_usable() and one.vitals.opens_at > now
+            ]
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(min(due, default=None)):  # the others' canaries are out: they rouse us
                     await self._changed.wait()
@@ -134,17 +139,21 @@ class Dispatcher:
     def _choose(self, prefer: str, avoid: frozenset[str], now: float) -> Station | None:
         """The preferred station unless it is out or avoided; else the one with the shortest line; the avoided only if alone."""
         own = self.stations.get(prefer)
-        if own is not None and prefer not in avoid and own.vitals.may_send(now):
+        if own is not None and prefer not in avoid and own.vitals.is_healthy:
             return own
+        self._require_hope(now)
         sending = [station for station in self.stations.values() if station.vitals.may_send(now)]
         if not sending:
-            self._require_usable()
             return None
         wanted = [station for station in sending if station.instance.name not in avoid] or sending
-        return min(wanted, key=lambda station: (max(now, station.limiter.opens_at()), len(station.line)))
+        return min(
+            wanted,
+            key=lambda station: (station is not own, max(now, station.limiter.opens_at()), len(station.line)),
+        )
 
-    def _require_usable(self) -> None:
-        if not any(station.is_usable() for station in self.stations.values()):
+    def _require_hope(self, now: float) -> None:
+        """Raises NoUsableInstance once all are gone for good or have been silent for longer than an outage is waited out."""
+        if not any(_may_come_back(station, now) for station in self.stations.values()):
             lines = [f"{name}: {one.health.state} ({one.health.evidence})" for name, one in self.stations.items()]
             raise NoUsableInstance(f"no usable instance left for {self.model}: " + "; ".join(lines))
 
@@ -184,6 +193,12 @@ class Dispatcher:
         if not station.vitals.is_healthy or station.tally.first_sent_at is None:
             return 0.0
         return station.tally.succeeded / max(now - station.tally.first_sent_at, 1e-3)
+
+
+def _may_come_back(station: Station, now: float) -> bool:
+    vitals = station.vitals
+    is_silent_for_s = 0.0 if vitals.silent_since is None else now - vitals.silent_since
+    return station.is_usable() and (vitals.is_healthy or is_silent_for_s < OUTAGE_S)
 
 
 def _still_waits(waiter: Waiter, at: Station) -> bool:

@@ -60,6 +60,8 @@ class Vitals:
         self.health = InstanceHealth()
         self.opens_at = 0.0
         """When the next canary is due, while suspect or down."""
+        self.silent_since: float | None = None
+        """When the first of the failures in a row came; None after an answer."""
         self._failures = 0
         self._canaries = 0
         self._canary_is_out = False
@@ -81,6 +83,7 @@ class Vitals:
 
     def answered(self) -> bool:
         """Any answer, a refusal too: it is there."""
+        self.silent_since = None
         self._failures = self._canaries = 0
         self._canary_is_out = False
         if self.is_healthy or not self.health.is_usable:
@@ -90,6 +93,8 @@ class Vitals:
 
     def failed(self, error: Transient, now: float, *, is_canary: bool) -> bool:
         """No answer. What was sent before the first canary teaches nothing more."""
+        if self.silent_since is None:
+            self.silent_since = now
         if is_canary:
             return self._canary_failed(error, now)
         self._failures += 1

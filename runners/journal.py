@@ -23,7 +23,7 @@ from providers.errors import StorageError
 
 from .bitmap import Bitmap
 from .compaction import Compactor
-from .durable import fsync_directory
+from .durable import fsync_directory, replace_file
 from .frames import frame
 from .record import FINAL, Record
 
@@ -199,12 +199,19 @@ class Journal:
             if not self.failed.done():
                 self._seal()
                 await self._off_loop(self._compactor.finish, self.done)
+                self._leave_marks()
         except OSError as error:
             self._fail(error)
         finally:
             os.close(self._file)
             self._thread.shutdown()
             self.failed.cancel()
+
+    def _leave_marks(self) -> None:
+        """What was cancelled on its way may have been billed: a resume counts it."""
+        if self._in_flight:
+            path = self._folder / f"{self._number + 1:06d}.log"
+            replace_file(path, lambda file: file.write(frame({"started": sorted(self._in_flight)})))
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

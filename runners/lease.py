@@ -41,12 +41,13 @@ class Slots:
 class Place:
     """One sample's place, or its memory of one: it gives back what it holds, once, however the sample ends."""
 
-    __slots__ = ("_is_held", "_is_sent", "_slots")
+    __slots__ = ("_is_held", "_is_sent", "_retaking", "_slots")
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._is_held = True
         self._is_sent = False
+        self._retaking = asyncio.Lock()
 
     def sent(self) -> None:
         if not self._is_sent:
@@ -75,7 +76,7 @@ class Place:
             await self._take_again()
 
     async def _take_again(self) -> None:
-        if not self._is_held:
-            await self._slots.free.acquire()
-            self.give_back()  # where another call of the same sample was faster
-            self._is_held = True
+        async with self._retaking:  # of several calls of one sample only one waits for the place, and it is all theirs
+            if not self._is_held:
+                await self._slots.free.acquire()
+                self._is_held = True

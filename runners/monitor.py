@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+from providers.messages import JSON
 
 from .dispatch import Dispatcher
 from .record import Record
@@ -89,7 +92,7 @@ class Monitor:
         self._before = already_done
         self._outcomes: Counter[str] = Counter()
         self._dispatchers = dispatchers
-        self._since = time.monotonic()
+        self._since = self._counted_at = time.monotonic()
 
     def __enter__(self) -> Monitor:
         self.lag.start()
@@ -98,8 +101,30 @@ class Monitor:
     def __exit__(self, *exc: object) -> None:
         self.lag.stop()
 
+    @contextmanager
+    def stall_watch(self, after_s: float, on_stall: Callable[[Mapping[str, JSON]], None]) -> Iterator[None]:
+        """Call `on_stall` whenever `after_s` have passed without a durable record."""
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle | None = None
+
+        def check() -> None:
+            nonlocal timer
+            idle_s = time.monotonic() - self._counted_at
+            if idle_s >= after_s:
+                on_stall({"idle_s": idle_s, "in_flight": sum(one.in_flight for one in self.statistics().instances)})
+                self._counted_at += idle_s
+            timer = loop.call_later(max(0.0, after_s - (time.monotonic() - self._counted_at)), check)
+
+        check()
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+
     def count(self, record: Record) -> None:
         self._outcomes[record.outcome] += 1
+        self._counted_at = time.monotonic()
 
     def statistics(self) -> RunStatistics:
         elapsed_s = time.monotonic() - self._since
@@ -123,7 +148,7 @@ def _statistics(station: Station) -> InstanceStatistics:
     return InstanceStatistics(
         instance=station.instance.name,
         model=station.instance.model,
-        state="throttled" if is_shut else station.health.state.value,
+        state="throttled" if is_shut and station.vitals.is_healthy else station.health.state.value,
         in_flight=tally.in_flight,
         succeeded=tally.succeeded,
         throttled=tally.throttled,

@@ -43,7 +43,7 @@ class Measured:
             "makespan_s": round(self.makespan_s, 2),
             "sent": self.sent,
             "failed": self.failed,
-            "done": list(self.done),
+            "done": "/".join(map(str, self.done)),
         }
 
 

@@ -15,8 +15,9 @@ from ..debug import debug_log
 from ..directory import RunDirectory
 from ..ending import INTERRUPTED, Ending, ExitCode
 from ..env import Environment, dotenv_warning
-from ..flow import Attendance, Prepared, carry_out
+from ..flow import Attendance, carry_out
 from ..loop import run_loop
+from ..preparation import Prepared
 from ..results import Run
 from .tables import print_summary
 
@@ -68,6 +69,11 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     for instance in ending.statistics.instances:
         if instance.evidence:
             click.echo(f"{instance.instance} was lost ({instance.state}): {instance.evidence}")
+    if ending.rehearsed_s is not None:
+        took_s = ending.statistics.elapsed_s
+        click.echo(
+            f"rehearsed {ending.rehearsed_s:.1f} s, took {took_s:.1f} s ({100 * (took_s / ending.rehearsed_s - 1):+.1f} %)"
+        )
     if ending.possibly_billed_twice:
         click.echo(
             f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended"

@@ -9,6 +9,7 @@ import click
 
 COMMANDS = {
     "doctor": "Check every instance with one small request and say what is wrong.",
+    "limits": "Show or clear what was learnt about limits.",
     "export": "Write a run's records as JSONL, CSV, Parquet or OpenAI Batch output.",
     "plan": "Print who would do what; nothing is sent.",
     "resume": "Go on with a run where it stopped.",

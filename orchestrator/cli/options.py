@@ -27,6 +27,7 @@ PATHS = {
     "seed": "run.seed",
     "output_dir": "run.output_dir",
     "display": "run.display",
+    "notify": "run.notify",
 }
 """Flag to setting."""
 
@@ -48,6 +49,10 @@ _RUN = (
     click.option("--attempt-timeout", type=float, help="Seconds for one request."),
     click.option("--no-stagger", is_flag=True, help="Start all shards at once."),
     click.option("--no-rebalance", is_flag=True, help="Keep to the plan: nobody takes over another's work."),
+    click.option("--cold", is_flag=True, help="Ignore what earlier runs have learnt about limits."),
+    click.option("--share", is_flag=True, help="Use keys that another run is using, too."),
+    click.option("--rehearse", is_flag=True, help="Rehearse on a virtual clock first; shown against what happened."),
+    click.option("--notify", metavar="COMMAND", help="Run COMMAND for every alert; it gets JSON on standard input."),
     click.option("--display", type=click.Choice(["full", "plain", "none"])),
     click.option(
         "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file, e.g. run.grace_s=5."
@@ -93,6 +98,7 @@ def settings_of(options: Mapping[str, Any]) -> list[Setting]:
         found.append(Setting("run.stagger_s", [0], "--no-stagger"))
     if options.get("no_rebalance"):
         found.append(Setting("run.rebalance", False, "--no-rebalance"))
+    found += [Setting(f"run.{name}", True, f"--{name}") for name in ("cold", "share", "rehearse") if options.get(name)]
     return found + [_set(text) for text in options.get("sets", ())]
 
 

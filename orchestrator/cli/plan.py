@@ -14,16 +14,22 @@ from .options import chosen_config, config_argument, settings_of, sweep_options
 @sweep_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(config: str | None, config_option: str | None, as_json: bool, **options: Any) -> int:
-    """Print the shards of a sweep: instance, samples, workers, rate and start. Needs no keys and sends nothing."""
+    """Print the shards of a sweep: instance, samples, workers, rate and start. Needs no keys and sends nothing.
+
+    With --rehearse the sweep is run on a virtual clock against simulated instances, and what it would take is printed.
+    """
     from ..env import read_environment
-    from ..flow import prepare
     from ..loading import load_config
+    from ..preparation import prepare
+    from ..rehearsal import rehearse_now
     from ..wiring import no_key
-    from .plan_view import plan_document, print_plan
+    from .plan_view import forecast_document, plan_document, print_forecast, print_plan
 
     loaded = load_config(chosen_config(config, config_option), read_environment(), settings_of(options))
     prepared = prepare(loaded, no_key)
     document = plan_document(prepared)
+    if loaded.config.run.rehearse:
+        document["rehearsal"] = forecast_document(rehearse_now(prepared))
     prepared.sweep.tasks.close()
     if as_json:
         import orjson
@@ -31,4 +37,6 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
         print_plan(document)
+        if "rehearsal" in document:
+            print_forecast(document["rehearsal"])
     return 0

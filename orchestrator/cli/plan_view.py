@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from sharding.planner import describe
 
-from ..flow import Prepared
+from ..preparation import Prepared
+from ..rehearsal import Rehearsal
 from .tables import print_table
 
 
@@ -50,6 +52,22 @@ def print_plan(document: dict[str, Any]) -> None:
     print_table("Models", ("model", "instances", "workers in all", "samples"), totals)
     click.echo(
         f"\n{document['samples']} samples in {document['stages']} stage(s), {document['rate_mode']} rate mode; nothing was sent"
+    )
+
+
+def forecast_document(rehearsal: Rehearsal) -> dict[str, Any]:
+    """What the sweep would take: time, requests, refusals, tokens, cost, and what binds every instance."""
+    return asdict(rehearsal)
+
+
+def print_forecast(document: dict[str, Any]) -> None:
+    columns = ("instance", "samples", "requests", "refused", "tokens", "bound by")
+    names = ("instance", "samples", "requests", "refused", "tokens", "bound_by")
+    print_table("\nRehearsal", columns, [[row[name] for name in names] for row in document["instances"]])
+    cost = "no price known" if document["cost_usd"] is None else f"{document['cost_usd']:.2f} USD"
+    tokens = f"{document['input_tokens']:,} + {document['output_tokens']:,} tokens"
+    click.echo(
+        f"\n{document['duration_s']:.1f} s, {document['requests']} requests, {document['refused']} refused, {tokens}, {cost}"
     )
 
 

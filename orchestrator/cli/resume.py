@@ -25,8 +25,8 @@ def command(run_directory: str, config: str | None, **options: Any) -> int:
     from ..api import stored_config
     from ..directory import RunDirectory
     from ..env import read_environment
-    from ..flow import prepare
     from ..loading import load_config
+    from ..preparation import prepare
     from .carry import carry
 
     environment, flags = read_environment(), settings_of(options)

@@ -18,8 +18,8 @@ def command(config: str | None, config_option: str | None, **options: Any) -> in
     Results are in RUN/results: Parquet parts or results.jsonl.
     """
     from ..env import read_environment
-    from ..flow import create, prepare
     from ..loading import load_config
+    from ..preparation import create, prepare
     from .carry import carry
 
     environment = read_environment()

@@ -61,10 +61,10 @@ def scorer(compare: Callable[[str, JSON], Score]) -> Scorer:
 
 
 def targets(target: JSON) -> Sequence[str]:
-    """Every accepted answer as text: a list holds alternatives."""
+    """Every accepted answer as text: a list holds alternatives; without a target there is none, and nothing is right."""
     if isinstance(target, Sequence) and not isinstance(target, str):
         return [str(one) for one in target]
-    return ["" if target is None else str(target)]
+    return [] if target is None else [str(target)]
 
 
 def last_number(text: str) -> Decimal | None:
@@ -85,7 +85,7 @@ def _decimal(text: str) -> Decimal | None:
 
 def _is_close(a: Decimal, b: Decimal) -> bool:
     try:
-        return abs(a - b) <= Decimal("1e-6") * max(Decimal(1), abs(b))
+        return abs(a - b) <= max(Decimal("1e-6"), Decimal("1e-9") * abs(b))
     except ArithmeticError:  # a model may say 1e9999999
         return a == b
 

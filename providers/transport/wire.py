@@ -62,7 +62,7 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
         raise received.malformed("the answer has no message")
     text, tool_calls = _read_text(message, received), _read_tool_calls(message, received)
     usage = _read_usage(body.get("usage")) or _estimate_usage(received.request, text)
-    response_id = _text_or_nothing(body.get("id"))
+    response_id = received.mask(_text_or_nothing(body.get("id")))
     if finish_reason == "content_filter" or not (tool_calls or text.strip()):
         raise _no_answer(finish_reason, received, received.evidence(usage, response_id))
     return ChatResponse(

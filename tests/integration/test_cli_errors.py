@@ -100,6 +100,6 @@ def test_wrong_usage_ends_with_2(program: Program, arguments: list[str]) -> None
 def test_an_output_folder_that_cannot_be_made_is_one_sentence(program: Program, sweep: Sweep) -> None:
     program.write(sweep(program.folder))
     done = program("run", "sweep.yaml", "-o", "tasks.jsonl")
-    assert done.code == 3
+    assert done.code == 2
     assert done.err.startswith("error: cannot make the run directory tasks.jsonl/")
     assert done.err.count("\n") == 1

@@ -86,7 +86,7 @@ def test_both_sinks_hold_every_record_as_it_was(wanted: list[Record]) -> None:
             sink.write_part(1, rows(log))
         expected = [dataclasses.asdict(record) for record in wanted]
         assert [_untyped(row) for row in pq.read_table(folder / "part-000001.parquet").to_pylist()] == expected
-        assert [orjson.loads(line) for line in (folder / "results.jsonl").open("rb")] == expected
+        assert [orjson.loads(line) for line in (folder / "results.jsonl").read_bytes().splitlines()] == expected
 
 
 def _untyped(row: Mapping[str, Any]) -> dict[str, Any]:

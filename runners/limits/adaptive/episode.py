@@ -9,6 +9,8 @@ from .ledger import REQUESTS, WINDOWS_S, Amounts, Ledger
 
 REFILLS = 5.0
 """A bucket that took so many times longer to refill than the sends before it came apart would have emptied long ago."""
+FEW, FEW_S = 10.0, 6.0
+"""After fewer requests than this a bucket is given so long."""
 
 
 @dataclass(slots=True)
@@ -68,5 +70,11 @@ def begin(flight: Flight, scene: Scene) -> Episode:
     counts = [ledger.between(at - window, at) for window in WINDOWS_S]
     later = ledger.between(at, scene.now)
     accepted = [total - after for total, after in zip(ledger.total, later, strict=True)]
-    rate = max(1.0, counts[1][REQUESTS]) / min(WINDOWS_S[1], max(1.0, scene.running_s))
-    return Episode(at, scene.now, counts, accepted, scene.capped_s, flight.amounts, scene.level, at + REFILLS / rate)
+    flow_until = at + _slowest_refill_s(counts[1][REQUESTS], scene.running_s)
+    return Episode(at, scene.now, counts, accepted, scene.capped_s, flight.amounts, scene.level, flow_until)
+
+
+def _slowest_refill_s(lately: float, running_s: float) -> float:
+    """`lately` is what was accepted in ten seconds; few say little about the rate."""
+    rate = max(1.0, lately) / min(WINDOWS_S[1], max(1.0, running_s))
+    return REFILLS / rate if lately >= FEW else max(FEW_S, REFILLS / rate)

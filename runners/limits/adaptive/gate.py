@@ -78,10 +78,9 @@ class Gate:
         self._checks = sends
         self.holds_until = until
 
-    @property
-    def is_checking(self) -> bool:
-        """Fewer checks than asked for were accepted so far, or the last one may still be refused."""
-        return self._checks > 0 or self.holds_until > self.trial_at
+    def is_checking(self, patience_s: float, now: float) -> bool:
+        """Fewer checks than asked for went out so far, or the last one has only just."""
+        return self._checks > 0 or now <= self.holds_until + patience_s
 
     def sent(self, patience_s: float, now: float) -> None:
         if self.episode is not None:

@@ -9,22 +9,21 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from providers.messages import JSON
 
 from . import blame
-from .answers import Answers
 from .episode import Episode
+from .evidence import Evidence, late, lowered, ramp
 from .flow import Flow, Stretch
-from .ledger import ANSWERED, REQUESTS, TOKENS, Ledger
+from .ledger import ANSWERED, REQUESTS, TOKENS
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 from .windows import Windows
 
-LONGEST_SCALE_S = 300.0
+LONGEST_SCALE_S = 600.0
 REFUSED_BUDGET = 0.004
 """Share of sends that probing may cost."""
-COSTLY = 30.0
+COSTLY = 60.0
 """Times the length of an episode that pass before the limit is asked for again."""
 TOLD_SCALE_S = 1800.0
 """Longest, where each refusal costs a Retry-After."""
@@ -46,18 +45,6 @@ FLOW_SAMPLE_S = 10.0
 """A flow's first sample weighs as much as the requests of so many seconds."""
 
 Decide = Callable[[str, Mapping[str, JSON]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What else is known when an episode ends."""
-
-    ledger: Ledger
-    answers: Answers
-    believes: bool
-    """Retry-After was not found to overstate."""
-    running_s: float
-    now: float
 
 
 class RateLearner:
@@ -115,7 +102,7 @@ class RateLearner:
             self._start_over(list(episode.counts[model.level]), 1.0, seen)
         else:
             self._flow.measure(episode)
-            self._start_over(_ramp(episode, seen), FLOW_SAMPLE_S, seen)
+            self._start_over(ramp(episode, seen), FLOW_SAMPLE_S, seen)
             self._samples = []  # the ramp's rate is no sample of the flow
 
     def _start_over(self, sample: list[float], weight: float, seen: Evidence) -> None:
@@ -129,7 +116,7 @@ class RateLearner:
     # ------------------------------------------------------------------ a flow
     def _again_as_flow(self, episode: Episode, seen: Evidence) -> None:
         known = self._model.limits
-        stretch = self._flow.measure(episode) or Stretch(_ramp(episode, seen), 0.0)
+        stretch = self._flow.measure(episode) or Stretch(ramp(episode, seen), 0.0)
         if stretch.stands_alone:
             self._take(self._less_loss(stretch.rates, episode, seen), episode, seen)
         else:
@@ -142,13 +129,12 @@ class RateLearner:
     def _less_loss(self, rates: list[float], episode: Episode, seen: Evidence) -> list[float]:
         """A small bucket overflows while less is sent than it lets through, so the mean is too low: the last seconds are nearer.
 
-        A large one stores it, and the mean is exact: that it does shows when the last seconds turn out too high.
+        A large one stores it, and the mean is exact: that it does shows when the last seconds turn out too high. Unless they are
+        higher by far: then the refill has risen meanwhile, and even a large one has overflowed.
         """
-        if self._stores:
-            return rates
         seconds = min(MOST_LATE_S, max(LATE_S, LATE_REQUESTS / max(0.01, rates[REQUESTS])))
-        late = _late(episode, seen, seconds)
-        return [max(mean, LATE_SHARE * last) for mean, last in zip(rates, late, strict=True)]
+        more = max(1.0, LATE_SHARE * late(episode, seen, seconds)[REQUESTS] / rates[REQUESTS])
+        return rates if self._stores and more < SURPLUS else [more * rate for rate in rates]
 
     def _keep_what_is_served(self, seen: Evidence) -> None:
         served = seen.ledger.between(seen.now - 30, seen.now)[REQUESTS] / min(30.0, max(1.0, seen.running_s))
@@ -161,7 +147,7 @@ class RateLearner:
         level = self._model.level
         sample = list(episode.counts[level])
         if episode.refused_trials >= 2 and max(self._shares(sample)) < LOWERED:
-            sample = _lowered(sample, episode, seen.ledger.counts(level, seen.now))
+            sample = lowered(sample, episode, seen.ledger.counts(level, seen.now))
             self._samples = []
         self._take(sample, episode, seen)
         if self._strangers >= MOST_STRANGERS:
@@ -251,21 +237,3 @@ class RateLearner:
                 self._best = (now, rate)
         elif rate < REMEMBERED * self._best[1]:
             self._model.scale_s = self._model.shortest_scale_s
-
-
-def _ramp(episode: Episode, seen: Evidence) -> list[float]:
-    """While the rate still rises, the last seconds before the refusal say more than the mean: per second, in each unit."""
-    since_start_s = max(0.5, seen.running_s - (seen.now - episode.at))
-    return _late(episode, seen, min(max(2.0, seen.answers.latency_s or 2.0), since_start_s))
-
-
-def _late(episode: Episode, seen: Evidence, seconds: float) -> list[float]:
-    """Accepted per second in the last `seconds` before the refusal, one request at least."""
-    late = seen.ledger.between(episode.at - seconds, episode.at)
-    return [max(episode.cost[unit], late[unit]) / seconds for unit in range(4)]
-
-
-def _lowered(sample: list[float], episode: Episode, counts: list[float]) -> list[float]:
-    """Trials were refused far below the known limit: the limit lies between what the last one met and what was let in."""
-    latest = episode.latest or sample
-    return [min(sample[unit], max(0.5 * (counts[unit] + latest[unit]), 0.25 * sample[unit])) for unit in range(4)]

@@ -19,10 +19,11 @@ from .answers import Answers
 from .blocked_time import BlockedTime, Blocker
 from .breaker import Breaker
 from .cap import Cap
+from .evidence import Evidence
 from .flights import Flight, Flights
 from .gate import Gate
 from .headers import Brake
-from .learning import Evidence, RateLearner
+from .learning import RateLearner
 from .ledger import CEILING, REQUESTS, TOKENS, Amounts, Ledger
 from .pacer import Pacer
 from .rate_model import FLOW, RateModel

@@ -91,7 +91,7 @@ class Throttling:
 
     def _open_episode(self, flight: Flight, told_s: float | None, clock: Clock) -> None:
         episode = self._begin(flight, clock)
-        if self.suspect is not None and self.gate.is_checking:
+        if self.suspect is not None and self.gate.is_checking(self.flights.delay.patience_s, clock.now):
             episode = self.suspect
             episode.known_at = clock.now
         self.suspect = None

@@ -7,18 +7,22 @@ from collections.abc import Sequence
 
 from .blame import variation
 from .episode import Episode
-from .ledger import REQUESTS, WINDOWS_S
+from .ledger import REQUESTS
 
+CANDIDATES = (1, 2)
+"""Indices into WINDOWS_S."""
 KEPT = 6
 FEWEST = 3
-SAME = 0.004
+SAME = 0.0015
 """Variation of a window that is found again and again ..."""
-CLEARER = 0.25
-"""... and how much smaller it is than that of the one taken so far."""
+CLEARER = 0.05
+"""... at most this share of the other window's ..."""
+VARIED = 0.08
+"""... which must have varied so much itself: while sends are even, every window looks the same each time."""
 MANY = 30.0
 """Requests in a window: fewer agree by chance."""
-TURNED_OVER = 0.1
-"""Share of what fills the window that must have changed between the first and the last: one moment seen thrice says nothing."""
+NEW = 12.0
+"""Requests accepted between the first and the last: one moment seen thrice says nothing."""
 
 
 class Windows:
@@ -36,22 +40,22 @@ class Windows:
 
     def clearer_than(self, level: int) -> int | None:
         """The window that explains the last refusals while the one at `level` (0: none) does not; None where there is no such."""
-        if len(self._counts) < FEWEST:
+        if len(self._counts) < FEWEST or self._accepted[-1] - self._accepted[-FEWEST] < NEW:
             return None
-        for window in range(1, len(WINDOWS_S)):
-            found = self._variation(window)
-            if window != level and found <= SAME and self._has_turned_over(window):
-                return window if level == 0 or found <= CLEARER * self._variation(level) else None
+        for window, other in (CANDIDATES, CANDIDATES[::-1]):
+            if window != level and self._explains(window, other):
+                return window
         return None
 
     def samples(self, window: int) -> list[list[float]]:
         return [list(counts[window]) for counts in list(self._counts)[-FEWEST:]]
 
+    def _explains(self, window: int, other: int) -> bool:
+        found, beside = self._variation(window), self._variation(other)
+        is_many = self._counts[-1][window][REQUESTS] >= MANY
+        return is_many and found <= SAME and beside >= VARIED and found <= CLEARER * beside
+
     def _variation(self, window: int) -> float:
+        """Of the unit that varies least."""
         samples = self.samples(window)
         return min(variation([sample[unit] for sample in samples]) for unit in range(4))
-
-    def _has_turned_over(self, window: int) -> bool:
-        held = self._counts[-1][window][REQUESTS]
-        new = self._accepted[-1] - self._accepted[-FEWEST]
-        return held >= MANY and new >= TURNED_OVER * held

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.debug import LOGGERS, ShardFilter, debug_log
 from orchestrator.directory import RunDirectory
-from orchestrator.flow import Prepared, prepare
+from orchestrator.preparation import Prepared, prepare
 from orchestrator.loading import LoadedConfig
 from orchestrator.wiring import no_key
 

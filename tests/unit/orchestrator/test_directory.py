@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.directory import Manifest, RunDirectory, new_directory
 from orchestrator.status import status_of
-from providers.errors import InputError, StorageError
+from providers.errors import InputError
 from runners.frames import frame
 from runners.record import Record
 from runners.sinks.sink import open_sink
@@ -41,7 +41,7 @@ def test_new_directories_never_share_a_name(tmp_path: Path) -> None:
 
 def test_an_output_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"cannot make the run directory \S+/file/\S+: Not a directory"):
+    with pytest.raises(InputError, match=r"cannot make the run directory \S+/file/\S+: Not a directory"):
         new_directory(tmp_path / "file")
 
 

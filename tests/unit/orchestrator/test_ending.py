@@ -53,11 +53,14 @@ def test_the_codes_are_those_that_scripts_rely_on() -> None:
 
 
 def test_an_ending_is_noted_as_one_flat_row() -> None:
-    assert ending(3).as_row() == {
+    ended = ending(3)
+    assert ended.as_row() == {
         "exit_code": 1,
-        "reason": ending(3).reason,
+        "reason": ended.reason,
         "final": 3,
         "total": 4,
         "possibly_billed_twice": 0,
         "damaged_lines": 0,
+        "elapsed_s": ended.statistics.elapsed_s,
+        "rehearsed_s": None,
     }

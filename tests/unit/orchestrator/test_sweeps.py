@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.flow import prepare
+from orchestrator.preparation import prepare
 from orchestrator.loading import LoadedConfig
 from orchestrator.sweeps import open_sweep
 from orchestrator.wiring import no_key

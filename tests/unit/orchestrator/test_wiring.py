@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.cli.plan_view import plan_document
 from orchestrator.env import Environment
-from orchestrator.flow import Prepared, prepare
+from orchestrator.preparation import Prepared, prepare
 from orchestrator.loading import LoadedConfig
 from orchestrator.wiring import no_key, simulator_keys, used_providers
 from providers.errors import InputError

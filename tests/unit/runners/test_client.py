@@ -164,7 +164,7 @@ async def test_what_is_rejected_is_not_sent_again(error: Rejected) -> None:
     with pytest.raises(type(error)):
         await desk.chat()
     assert len(desk.sender.sent) == 1
-    assert desk.settled == ["failed"]
+    assert desk.settled == ["cancelled"]
 
 
 async def test_an_attempt_ends_at_its_own_deadline_or_at_the_samples() -> None:

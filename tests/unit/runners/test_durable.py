@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,10 +11,14 @@ import pytest
 from runners.durable import fsync_directory, replace_file
 
 
+def _write(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
+
+
 def test_a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     for content in (b"first, and longer", b"second"):
-        replace_file(path, lambda file, content=content: file.write(content))
+        replace_file(path, partial(_write, content))
         assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
 

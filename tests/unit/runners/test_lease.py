@@ -134,3 +134,17 @@ async def test_two_calls_of_one_sample_that_wait_at_once_give_one_place_back_and
     place.give_back()
     place.give_back()
     assert await free_places(slots) == 1
+
+
+async def test_calls_of_one_sample_do_not_wait_for_more_places_than_it_had() -> None:
+    slots = Slots(1)
+    place = await slots.take()
+    calls = asyncio.gather(*[place.park(1) for _ in range(3)])
+    await asyncio.sleep(0)
+    other = await slots.take()
+    await asyncio.sleep(5)
+    other.end()
+    await asyncio.wait_for(calls, 1)
+    assert await free_places(slots) == 0
+    place.end()
+    assert await free_places(slots) == 1

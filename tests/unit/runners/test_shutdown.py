@@ -17,11 +17,11 @@ def now() -> float:
 
 async def bounded_sleep(shutdown: Shutdown, seconds: float) -> bool:
     """Whether it slept to the end."""
-    slept = False
+    slept: list[float] = []
     async with shutdown.bounded():
         await asyncio.sleep(seconds)
-        slept = True
-    return slept
+        slept.append(seconds)
+    return bool(slept)
 
 
 async def test_nothing_is_bounded_before_it_is_asked_for() -> None:

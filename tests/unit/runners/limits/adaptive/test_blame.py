@@ -31,8 +31,13 @@ def test_one_sample_of_uneven_requests_leaves_a_quarter_at_most() -> None:
     assert blame.first_limits([4.0, 1000.0, 2000.0, 0.0], requests=4.0, spread=3.0)[TOKENS] == 1250.0
 
 
-def test_a_window_is_the_median_plus_half_a_request() -> None:
-    assert blame.window_limit([98.0, 100.0, 103.0], TOKENS, 10.0, 0.0) == 105.0
+def test_a_window_lies_between_the_highest_count_refused_and_the_lowest_plus_a_request() -> None:
+    assert blame.window_limit([98.0, 100.0, 103.0], TOKENS, 10.0, 0.0) == 103.0
+    assert blame.window_limit([98.0, 100.0, 140.0], TOKENS, 10.0, 0.0) == 108.0
+
+
+def test_of_whole_requests_the_middle_count_is_taken() -> None:
+    assert blame.window_limit([300.0, 343.0, 300.0], REQUESTS, 0.0, 0.0) == 300.0
 
 
 def test_a_window_whose_refusal_costs_a_minute_is_taken_at_its_careful_end() -> None:

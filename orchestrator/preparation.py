@@ -1,0 +1,79 @@
+"""Everything that is known before anything is sent: the sweep, its instances, the plan, and the directory that a new run gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from providers.credentials import ApiKey
+from providers.errors import InputError
+from providers.instance import Instance
+from runners.answer import Scorer, Solver
+from runners.bitmap import Bitmap
+from sharding.planner import Layout, SweepPlan, build_plan
+
+from .directory import Manifest, RunDirectory, new_directory
+from .loading import LoadedConfig
+from .sweeps import OpenSweep, method_parts, open_sweep
+from .wiring import check_method, instances_of, offline_adapters
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that is known before anything is sent."""
+
+    loaded: LoadedConfig
+    sweep: OpenSweep
+    instances: Mapping[str, Sequence[Instance]]
+    scorer: str | None = None
+    """The name of a scorer that was passed in from Python: it wins over every name in the file."""
+
+    def plan(self, done: Bitmap | None = None) -> SweepPlan:
+        """Shards over what is not done yet."""
+        remaining = None if done is None or not done.count else lambda ordinal: ordinal not in done
+        layout = Layout(self.loaded.config.run.stagger_s, remaining, method_parts(self.loaded.config, self.scorer))
+        return build_plan(self.sweep.sweep, self.instances, layout)
+
+
+def prepare(
+    loaded: LoadedConfig, key: Callable[[str], ApiKey], *, solver: Solver | None = None, scorer: Scorer | None = None
+) -> Prepared:
+    """Read the tasks, lay out the sweep, name the instances. Raises InputError for whatever a person can have got wrong,
+    so that nothing has been made by then; `key` does where a variable is missing."""
+    check_method(loaded.config, solver, scorer)
+    instances = instances_of(loaded, offline_adapters(loaded, key))
+    prepared = Prepared(loaded, open_sweep(loaded), instances, code_name(scorer) if scorer else None)
+    _require_shard(prepared.plan(), loaded.config.run.debug_process_num)
+    return prepared
+
+
+def code_name(code: Solver | Scorer) -> str:
+    """What a person's own function is called in fingerprints: `module:function`."""
+    return f"{code.__module__}:{getattr(code, '__qualname__', type(code).__qualname__)}"
+
+
+def _require_shard(plan: SweepPlan, number: int | None) -> None:
+    shards = len(plan.stages[0])
+    if number is not None and number > shards:
+        raise InputError(
+            f"DEBUG_PROCESS_NUM is {number}, but the plan has {shards} shards; choose one from 1 to {shards}"
+        )
+
+
+def create(prepared: Prepared) -> RunDirectory:
+    """A new run directory with its manifest."""
+    config, plan = prepared.loaded.config, prepared.plan()
+    directory = new_directory(Path(config.run.output_dir))
+    directory.write_manifest(
+        Manifest(
+            run_id=directory.path.name,
+            raw=prepared.loaded.raw,
+            base=str(prepared.loaded.base),
+            storage_format=config.run.storage_format,
+            total=len(prepared.sweep.sweep),
+            fingerprint=plan.fingerprint,
+            parts=plan.parts,
+        )
+    )
+    return directory
