@@ -1,6 +1,6 @@
 """A solver of one's own: two turns, the second asks the model to check the first. Keys, quotas, retries and records are ours.
 
-    python examples/own_solver.py
+python examples/own_solver.py
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ async def solve(sample: orch.Sample, model: orch.ModelClient) -> str:
     """Answer, then read the answer again."""
     messages = list(sample.task.messages)
     first = await model.chat(messages)
-    messages += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "Check it. Repeat the right answer."}]
+    messages += [
+        {"role": "assistant", "content": first.text},
+        {"role": "user", "content": "Check it. Repeat the right answer."},
+    ]
     second = await model.chat(messages)
     return second.text
 

@@ -47,6 +47,8 @@ class RouteConfig(Section):
     provider: str
     deployments: Names = ()
     keys: Names = ()
+    limiter_group: str | None = None
+    """Instances of one group share one limiter: keys or deployments of one account. By default each has its own."""
 
 
 class ModelConfig(Section):
@@ -56,6 +58,8 @@ class ModelConfig(Section):
     deployments: Names = ()
     keys: Names = ()
     routes: tuple[RouteConfig, ...] = ()
+    limiter_group: str | None = None
+    """As in a route, for the one spelt out here."""
     profile: str | None = None
     """Row of the profile table; by default that of the provider's kind."""
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
@@ -74,7 +78,8 @@ class ModelConfig(Section):
     def all_routes(self) -> tuple[RouteConfig, ...]:
         if self.provider is None:
             return self.routes
-        return (RouteConfig(provider=self.provider, deployments=self.deployments, keys=self.keys),)
+        spelt_out = {"provider": self.provider, "deployments": self.deployments, "keys": self.keys}
+        return (RouteConfig.model_validate({**spelt_out, "limiter_group": self.limiter_group}),)
 
 
 class TaskFileConfig(Section):

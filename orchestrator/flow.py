@@ -150,6 +150,7 @@ class _Crew:
         stalled = partial(self._events.emit, "run_stalled")
         with monitor, monitor.stall_watch(self._run.stall_after_s, stalled), shown(monitor, self._run.display):
             lost = await self._run_stages(self._site.prepared.plan(replay.done), monitor)
+            await self._site.journal.flush()  # or the last group would be missing from the statistics
         self._remember()
         ending = ending_of(
             self._manifest, self._site.journal.done, monitor.statistics(), self._attendance.shutdown, lost

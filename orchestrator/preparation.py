@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +44,22 @@ def prepare(
     """Read the tasks, lay out the sweep, name the instances. Raises InputError for whatever a person can have got wrong,
     so that nothing has been made by then; `key` does where a variable is missing."""
     check_method(loaded.config, solver, scorer)
+    _require_command(loaded.config.run.notify)
     instances = instances_of(loaded, offline_adapters(loaded, key))
     prepared = Prepared(loaded, open_sweep(loaded), instances, code_name(scorer) if scorer else None)
     _require_shard(prepared.plan(), loaded.config.run.debug_process_num)
     return prepared
+
+
+def _require_command(notify: str | None) -> None:
+    if notify is None:
+        return
+    try:
+        program = shlex.split(notify)[0]
+    except (ValueError, IndexError) as error:
+        raise InputError(f"--notify {notify!r} is not a command; quote it as for a shell") from error
+    if shutil.which(program) is None:
+        raise InputError(f"--notify: there is no program {program!r} on the PATH")
 
 
 def code_name(code: Solver | Scorer) -> str:

@@ -19,6 +19,10 @@ from .directory import Manifest, RunDirectory
 HIERARCHY = ("model", "prompt_type", "tool_success_rate", "difficulty", "task_type")
 """The order in which summaries go down."""
 
+FINAL_FILES = ("part-*.parquet", "results.jsonl")
+UNRESOLVED_FILES = ("unresolved.parquet", "unresolved.jsonl")
+"""Replaced at the end of an execution only: until then they also hold samples that a resume has brought to their end."""
+
 SummaryRow = Mapping[str, JSON]
 
 
@@ -36,10 +40,11 @@ class Run:
         return cls(directory.path, directory.read_manifest())
 
     def to_arrow(self) -> pa.Table:
-        """Every record, final and unresolved; the columns of Record."""
+        """Every sample's record, final or unresolved; the columns of Record."""
         results = RunDirectory(self.path).results
-        tables = [_read(path) for path in sorted(results.glob("*.parquet")) + sorted(results.glob("*.jsonl"))]
-        return pa.concat_tables(tables) if tables else record_schema().empty_table()
+        final, unresolved = _read_all(results, FINAL_FILES), _read_all(results, UNRESOLVED_FILES)
+        was_resolved = pc.is_in(unresolved["ordinal"], value_set=final["ordinal"].combine_chunks())
+        return pa.concat_tables([final, unresolved.filter(pc.invert(was_resolved))])
 
     def to_pandas(self) -> Any:
         """The same as a pandas DataFrame (needs the extra `analysis`)."""
@@ -131,11 +136,15 @@ def _row(
     }
 
 
+def _read_all(folder: Path, patterns: Sequence[str]) -> pa.Table:
+    tables = [_read(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return pa.concat_tables([record_schema().empty_table(), *tables])
+
+
 def _read(path: Path) -> pa.Table:
     if path.suffix == ".parquet":
         return pq.read_table(path, schema=record_schema())
     with path.open("rb") as file:
-        whole = (
-            line for line in file if line.endswith(b"\n")
-        )  # a crash may have cut the last one off; a resume writes it anew
+        # a crash may have cut the last line off; a resume writes it anew
+        whole = (line for line in file if line.endswith(b"\n"))
         return record_table([orjson.loads(line) for line in whole])

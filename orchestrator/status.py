@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +14,42 @@ from runners.record import FINAL
 from .directory import RunDirectory
 from .results import Run
 
+Row = Mapping[str, Any]
+COLUMNS = ("ordinal", "outcome", "instance")
+
 
 def status_of(path: str | Path) -> dict[str, Any]:
-    """Records by outcome and by instance; `in_journal` are on disk but not yet in a result part."""
+    """Samples by outcome and by instance, each once; of the final ones, `in_journal` are not yet in a result part."""
     directory = RunDirectory(Path(path))
     found = Run.load(path)
-    records = found.to_arrow().select(["outcome", "instance"]).to_pylist()
-    fresh = [
-        row for segment in sorted(directory.journal.glob("[0-9]*.log")) for row in rows(segment) if "outcome" in row
-    ]
-    outcomes = Counter(row["outcome"] for row in [*records, *fresh])
+    fresh = list(_journal_rows(directory.journal))  # first: what is compacted meanwhile is then found in the results
+    in_results = found.to_arrow().select(list(COLUMNS)).to_pylist()
+    samples = _standing([*in_results, *fresh])
+    outcomes = Counter(str(row["outcome"]) for row in samples.values())
+    final = sum(count for outcome, count in outcomes.items() if outcome in FINAL)
     return {
         "run_id": found.manifest.run_id,
         "total": found.manifest.total,
-        "final": sum(count for outcome, count in outcomes.items() if outcome in FINAL),
-        "in_journal": len(fresh),
+        "final": final,
+        "in_journal": final - len({row["ordinal"] for row in in_results if row["outcome"] in FINAL}),
         "outcomes": dict(outcomes),
-        "instances": dict(Counter(str(row["instance"]) for row in [*records, *fresh])),
+        "instances": dict(Counter(str(row["instance"]) for row in samples.values())),
         "executions": directory.executions(),
     }
+
+
+def _journal_rows(journal: Path) -> Iterator[Row]:
+    """Oldest first: what was set aside, then the segments. One that is compacted under our eyes is left out."""
+    for path in [journal / "unresolved.log", *sorted(journal.glob("[0-9]*.log"))]:
+        with suppress(FileNotFoundError):
+            yield from ({name: row[name] for name in COLUMNS} for row in rows(path) if "outcome" in row)
+
+
+def _standing(found: Iterable[Row]) -> dict[int, Row]:
+    """The row that counts of each sample: the final one, else the latest."""
+    standing: dict[int, Row] = {}
+    for row in found:
+        ordinal = row["ordinal"]
+        if ordinal not in standing or standing[ordinal]["outcome"] not in FINAL:
+            standing[ordinal] = row
+    return standing

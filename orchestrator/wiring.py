@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -125,7 +125,12 @@ def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter])
         qps=model.qps,
     )
     return [
-        staff(instance, _profile(name, model, config.providers[route.provider]["type"], bool(route.keys)), staffing)
+        replace(
+            staff(
+                instance, _profile(name, model, config.providers[route.provider]["type"], bool(route.keys)), staffing
+            ),
+            limiter_group=route.limiter_group or instance.limiter_group,
+        )
         for route in model.all_routes()
         for instance in adapters[route.provider].instances(name, RouteSpec(route.deployments, route.keys))
     ]

@@ -5,10 +5,13 @@ What is gone is never probed again. What is suspect or down gets one request now
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 
 from providers.errors import AuthFailed, DeploymentMissing, InstanceGone, OutOfQuota, Transient
+
+from .record import instant
 
 SUSPECT_AFTER = 5
 """Failures in a row without an answer between them."""
@@ -50,7 +53,8 @@ class InstanceHealth:
 
     @staticmethod
     def gone(error: InstanceGone) -> InstanceHealth:
-        return InstanceHealth(WHY_GONE.get(type(error), Health.REVOKED), str(error), error.error_class)
+        until = "" if error.retry_after_s is None else f"; until {instant(time.time() + error.retry_after_s)}"
+        return InstanceHealth(WHY_GONE.get(type(error), Health.REVOKED), f"{error}{until}", error.error_class)
 
 
 class Vitals:

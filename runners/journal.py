@@ -106,6 +106,14 @@ class Journal:
         if not self._room.is_set():
             await self._room.wait()
 
+    async def flush(self) -> None:
+        """Wait until everything appended so far is durable and counted, or the disk has refused."""
+        self._commit_soon()
+        while self._committing is not None:
+            await asyncio.wait([self._committing])
+            if self._group.lines:
+                self._commit_soon()
+
     async def watch(self) -> None:
         """Raises StorageError when the disk refuses; otherwise waits until it is cancelled."""
         await asyncio.shield(self.failed)
@@ -190,11 +198,7 @@ class Journal:
             self.failed.set_exception(error)
 
     async def _close(self) -> None:
-        self._commit_soon()
-        while self._committing is not None:
-            await asyncio.wait([self._committing])
-            if self._group.lines:
-                self._commit_soon()
+        await self.flush()
         try:
             if not self.failed.done():
                 self._seal()

@@ -18,7 +18,9 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_first_command_of_the_readme_ends_well(tmp_path: Path) -> None:
-    command = next(line for line in README.splitlines() if "orchestrator run examples/quickstart.yaml" in line and "venv" in line)
+    command = next(
+        line for line in README.splitlines() if "orchestrator run examples/quickstart.yaml" in line and "venv" in line
+    )
     arguments = command.split(".venv/bin/python ")[1].split()
 
     ended = run(sys.executable, *arguments, "-o", str(tmp_path), cwd=ROOT)

@@ -11,8 +11,8 @@ import pytest
 
 from orchestrator.debug import LOGGERS, ShardFilter, debug_log
 from orchestrator.directory import RunDirectory
-from orchestrator.preparation import Prepared, prepare
 from orchestrator.loading import LoadedConfig
+from orchestrator.preparation import Prepared, prepare
 from orchestrator.wiring import no_key
 
 Load = Callable[..., LoadedConfig]

@@ -86,3 +86,22 @@ def test_the_status_counts_results_and_what_is_still_in_the_journal(tmp_path: Pa
     assert (status["total"], status["final"], status["in_journal"]) == (5, 3, 1)
     assert status["outcomes"] == {"ok": 2, "model_failure": 1, "infra_failure": 1}
     assert status["instances"] == {"sim/m": 3, "sim/m-2": 1}
+
+
+def test_the_status_counts_a_sample_once_whatever_a_killed_resume_left(tmp_path: Path, make_record: MakeRecord) -> None:
+    """Ordinals 0 to 2 were unresolved before; then 0 is in a part, 1 in the journal, 2 failed anew and 3 is in both."""
+    directory = RunDirectory(tmp_path)
+    directory.write_manifest(MANIFEST)
+    lost = [asdict(make_record(ordinal=n, outcome="infra_failure", instance="sim/m-2")) for n in range(3)]
+    sink = open_sink("parquet", directory.results)
+    sink.write_unresolved(lost)
+    sink.write_part(1, [asdict(make_record(ordinal=n)) for n in (0, 3)])
+    directory.journal.mkdir()
+    (directory.journal / "unresolved.log").write_bytes(b"".join(map(frame, lost)))
+    (directory.journal / "000002.log").write_bytes(
+        frame(make_record(ordinal=1)) + frame(make_record(ordinal=3)) + frame(make_record(ordinal=2, outcome="not_run"))
+    )
+    status = status_of(tmp_path)
+    assert (status["final"], status["in_journal"]) == (3, 1)
+    assert status["outcomes"] == {"ok": 3, "not_run": 1}
+    assert status["instances"] == {"sim/m": 4}

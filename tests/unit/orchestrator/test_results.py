@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,20 @@ def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path: Path, records: list[R
     with (run.path / "results" / "results.jsonl").open("ab") as file:
         file.write(b'{"run_id":"r","ordi')
     assert run.to_arrow().num_rows == len(records)
+
+
+@pytest.mark.parametrize("form", ["parquet", "json"])
+def test_a_sample_that_a_killed_resume_has_finished_is_shown_once(
+    tmp_path: Path, records: list[Record], form: StorageFormat
+) -> None:
+    """Its old row stands in `unresolved.*` until a resume comes to its end."""
+    run = run_of(tmp_path / "r", form, records)
+    resumed = replace(records[5], outcome="ok", grade="full", error_class=None)
+    open_sink(form, run.path / "results").write_part(3, [asdict(resumed)])
+    rows = run.to_arrow().to_pylist()
+    assert sorted(row["ordinal"] for row in rows) == list(range(9))
+    assert [row["outcome"] for row in rows if row["ordinal"] == 5] == ["ok"]
+    assert [row["total"] for row in run.summary()] == [1, 8]
 
 
 def test_a_run_gives_pandas_and_a_summary(tmp_path: Path, records: list[Record]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.preparation import prepare
 from orchestrator.loading import LoadedConfig
+from orchestrator.preparation import prepare
 from orchestrator.sweeps import open_sweep
 from orchestrator.wiring import no_key
 from providers.errors import InputError

@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.cli.plan_view import plan_document
 from orchestrator.env import Environment
-from orchestrator.preparation import Prepared, prepare
 from orchestrator.loading import LoadedConfig
+from orchestrator.preparation import Prepared, prepare
 from orchestrator.wiring import no_key, simulator_keys, used_providers
 from providers.errors import InputError
 from providers.simulator.settings import SimulatorSettings

@@ -1,0 +1,40 @@
+"""Alerts reach a callback and a command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.events import Events
+from orchestrator.preparation import _require_command
+from providers.errors import InputError
+
+
+async def test_a_callback_and_a_command_are_told_the_same(tmp_path: Path) -> None:
+    told: list[Mapping[str, Any]] = []
+    heard = tmp_path / "heard.jsonl"
+    script = f"import sys; open({str(heard)!r}, 'a').write(sys.stdin.read())"
+    events = Events(told.append, f'{sys.executable} -c "{script}"')
+    events.emit("run_finished", {"exit_code": 0})
+    await events.aclose()
+    assert [json.loads(line) for line in heard.read_text(encoding="utf-8").splitlines()] == told
+    assert told == [{"event": "run_finished", "exit_code": 0}]
+
+
+async def test_a_command_that_is_gone_by_then_ends_no_run() -> None:
+    events = Events(notify="/nowhere/at/all")
+    events.emit("run_finished", {})
+    await events.aclose()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("command", ["no-such-program --now", "'unclosed", ""])
+def test_a_command_that_cannot_be_run_is_refused_before_the_run(command: str) -> None:
+    with pytest.raises(InputError, match="--notify"):
+        _require_command(command)
