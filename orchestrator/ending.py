@@ -10,6 +10,7 @@ from providers.messages import JSON
 from runners.bitmap import Bitmap
 from runners.dispatch import NoUsableInstance
 from runners.monitor import RunStatistics
+from runners.record import FINAL
 from runners.shutdown import Shutdown
 
 from .directory import Manifest
@@ -76,8 +77,5 @@ def _judge(
         return ExitCode.INTERRUPTED, "interrupted"
     if shutdown.draining.is_set():
         return ExitCode.STOPPED, shutdown.reason
-    counted = ", ".join(f"{count} {outcome}" for outcome, count in statistics.outcomes.items() if outcome not in _FINE)
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in statistics.outcomes.items() if outcome not in FINAL)
     return ExitCode.DONE_WITH_FAILURES, f"done; {open_} samples have no final outcome ({counted})"
-
-
-_FINE = {"ok", "model_failure"}

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from providers.errors import InputError
+from providers.errors import InputError, first_error
 from providers.messages import JSON
 from providers.provider import Adapter
 from runners.answer import Scorer, Solver
@@ -171,7 +171,7 @@ class _Crew:
                         lost += await engine.execute(plan, stage)
                 watch.cancel()
         except ExceptionGroup as group:
-            raise _first(group) from None  # hundreds of samples fail of one bug: one traceback says it
+            raise first_error(group) from None  # hundreds of samples fail of one bug: one traceback says it
         return lost
 
     async def _work(self, opened: Opened, lease: SlotLease) -> Record:
@@ -212,9 +212,3 @@ def _tell(record: Record) -> None:
         record.error_message or record.grade,
         extra={"planned": record.planned_instance},
     )
-
-
-def _first(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error

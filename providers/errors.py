@@ -37,6 +37,13 @@ class OrchestratorError(Exception):
     """Anything that this project raises on purpose."""
 
 
+def first_error(error: Exception) -> Exception:
+    """Of an exception group the first that is none; any other error as it is."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class InputError(OrchestratorError):
     """A file, key, flag or environment variable is wrong; the message names it and says what to do."""
 

@@ -9,9 +9,10 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from .errors import InputError
 from .provider import Adapter, Route, RouteSpec
-from .registry import AdapterType, Surroundings, nearest
+from .registry import AdapterType, Surroundings
 from .routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
 from .settings import Address, VariableName, WireSettings, check_key
+from .suggestion import suggestion
 
 
 def _split_names(names: object) -> object:
@@ -55,7 +56,7 @@ def _chosen_keys(provider: str, settings: GatewaySettings, spec: RouteSpec) -> M
     names = list(settings.api_key_envs)
     for name in spec.keys:
         if name not in names:
-            raise InputError(f"{provider} has no key {name!r}; its keys are {', '.join(names)}" + nearest(name, names))
+            raise InputError(f"{provider} has no key {name!r}; {suggestion(name, names)}")
     return {index: name for index, name in enumerate(names) if not spec.keys or name in spec.keys}
 
 

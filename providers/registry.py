@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 from .credentials import ApiKey
 from .errors import InputError
 from .provider import Adapter
+from .suggestion import suggestion
 
 ENTRY_POINT_GROUP = "orchestrator.providers"
 
@@ -60,14 +60,8 @@ def adapter_type(name: str) -> AdapterType[BaseModel]:
             return _checked(point.load(), name)
         except (ImportError, AttributeError) as error:
             raise InputError(f"provider type {name!r} ({point.value}) cannot be imported: {error}") from error
-    known = sorted({*BUILT_IN, *entry_points(group=ENTRY_POINT_GROUP).names})
-    raise InputError(f"there is no provider type {name!r}; the types are {', '.join(known)}" + nearest(name, known))
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """The end of a message: a question after the name that was probably meant, or nothing."""
-    matches = get_close_matches(name, known, n=1)
-    return f": did you mean {matches[0]!r}?" if matches else ""
+    known = {*BUILT_IN, *entry_points(group=ENTRY_POINT_GROUP).names}
+    raise InputError(f"there is no provider type {name!r}; {suggestion(name, known)}")
 
 
 def _checked(found: object, name: str) -> AdapterType[BaseModel]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from providers.errors import OrchestratorError
+from providers.errors import OrchestratorError, first_error
 from providers.messages import JSON, Message, ToolCall
 from sharding.plan import Sample
 
@@ -71,19 +71,13 @@ def _blamed_on(name: str, sample: Sample) -> Iterator[None]:
         raise
     except ExceptionGroup as group:  # of a solver that calls the model several times at once, in a TaskGroup
         ours, theirs = group.split(OrchestratorError)
-        raise (_first(ours) if theirs is None and ours else _blame(name, sample, group)) from group
+        raise (first_error(ours) if theirs is None and ours else _blame(name, sample, group)) from group
     except Exception as error:
         raise _blame(name, sample, error) from error
 
 
 def _blame(name: str, sample: Sample, error: Exception) -> UserCodeError:
     return UserCodeError(f"{name} raised {type(error).__name__} on task {sample.task.task_id}: {error}")
-
-
-def _first(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _checked(returned: T, types: tuple[type, ...], name: str, sample: Sample) -> T:

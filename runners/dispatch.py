@@ -40,8 +40,10 @@ class PermitRequest:
         self._permit: Permit | None = None
 
     async def __aenter__(self) -> Permit:
-        async with asyncio.timeout_at(self._deadline):
-            self._permit = await self._dispatcher.acquire(self._cost, prefer=self._prefer, avoid=self._avoid)
+        self._permit = self._dispatcher.acquire_at_once(self._cost, prefer=self._prefer, avoid=self._avoid)
+        if self._permit is None:
+            async with asyncio.timeout_at(self._deadline):
+                self._permit = await self._dispatcher.acquire(self._cost, prefer=self._prefer, avoid=self._avoid)
         return self._permit
 
     async def __aexit__(
@@ -66,9 +68,17 @@ class Dispatcher:
         """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left."""
         return PermitRequest(self, cost, prefer=prefer, avoid=avoid, deadline=deadline)
 
+    def acquire_at_once(self, cost: Cost, *, prefer: str, avoid: frozenset[str]) -> Permit | None:
+        """From the preferred station, where it may send now and nobody waits: the usual case, without the price of waiting."""
+        own = self.stations.get(prefer)
+        if own is None or prefer in avoid or own.line or not own.vitals.is_healthy:
+            return None
+        ticket = own.limiter.try_acquire(cost)
+        return None if ticket is None else Permit(own, ticket)
+
     async def acquire(self, cost: Cost, *, prefer: str, avoid: frozenset[str]) -> Permit:
         while True:
-            waiter = Waiter(await self._reachable(prefer, avoid))
+            waiter = Waiter(await self._reachable(prefer, avoid), avoid)
             permit = await self._wait_in_line(waiter, cost)
             if permit is not None:
                 return permit
@@ -140,7 +150,7 @@ class Dispatcher:
         """The preferred station unless it is out or avoided; else the one with the shortest line; the avoided only if alone."""
         own = self.stations.get(prefer)
         if own is not None and prefer not in avoid and own.vitals.is_healthy:
-            return own
+            return own if own.is_dry else self._idle(avoid) or own
         self._require_hope(now)
         sending = [station for station in self.stations.values() if station.vitals.may_send(now)]
         if not sending:
@@ -149,6 +159,12 @@ class Dispatcher:
         return min(
             wanted,
             key=lambda station: (station is not own, max(now, station.limiter.opens_at()), len(station.line)),
+        )
+
+    def _idle(self, avoid: frozenset[str]) -> Station | None:
+        """A station that has run dry and where nobody waits: it takes over whoever would have to wait elsewhere."""
+        return next(
+            (one for name, one in self.stations.items() if one.takes_over() and name not in avoid and not one.line), None
         )
 
     def _require_hope(self, now: float) -> None:
@@ -170,11 +186,12 @@ class Dispatcher:
 
     def _relieve(self, station: Station) -> None:
         """Let the one who has waited longest in the longest line come over to a dry station where nobody waits."""
-        if not station.is_dry or station.line or not station.vitals.is_healthy:
+        if station.line or not station.takes_over():
             return
         longest = max(self.stations.values(), key=lambda one: len(one.line))
-        if longest.line:
-            next(iter(longest.line)).go_to(station)
+        head = next(iter(longest.line), None)
+        if head is not None and station.instance.name not in head.avoid:
+            head.go_to(station)
             longest.limiter.wake()
 
     def why_moved(self, planned: str, to: Station) -> str | None:

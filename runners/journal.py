@@ -39,7 +39,15 @@ class _Group:
     """Lines that are committed together, and who counts them then."""
 
     lines: list[bytes] = field(default_factory=list)
+    started: list[int] = field(default_factory=list)
     on_durable: list[Callable[[], None]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.lines or self.started)
+
+    def framed(self) -> list[bytes]:
+        """What was sent comes first: its record may be in the same group."""
+        return [frame({"started": self.started}), *self.lines] if self.started else self.lines
 
 
 class Journal:
@@ -83,7 +91,7 @@ class Journal:
     def started(self, ordinal: int) -> None:
         """Note that a request of this sample is about to be sent; committed with the next group, so it may be lost."""
         self._in_flight.add(ordinal)
-        self._group.lines.append(frame({"started": [ordinal]}))
+        self._group.started.append(ordinal)
         self._commit_later()
 
     def append(self, record: Record, on_durable: Callable[[], None]) -> None:
@@ -111,7 +119,7 @@ class Journal:
         self._commit_soon()
         while self._committing is not None:
             await asyncio.wait([self._committing])
-            if self._group.lines:
+            if self._group:
                 self._commit_soon()
 
     async def watch(self) -> None:
@@ -132,9 +140,9 @@ class Journal:
 
     async def _commit(self) -> None:
         group, self._group = self._group, _Group()
-        if not group.lines:
+        if not group:
             return
-        await self._off_loop(self._write, group.lines)
+        await self._off_loop(self._write, group.framed())
         self._in_segment += len(group.on_durable)
         for count in group.on_durable:
             count()
@@ -150,7 +158,7 @@ class Journal:
         error = commit.exception()
         if error is not None:
             self._fail(error)
-        elif len(self._group.on_durable) >= COMMIT_RECORDS or (self._group.lines and self._timer is None):
+        elif len(self._group.on_durable) >= COMMIT_RECORDS or (self._group and self._timer is None):
             self._commit_soon()
 
     async def _off_loop(self, work: Callable[..., None], *args: object) -> None:

@@ -71,6 +71,10 @@ class Station:
     def health(self) -> InstanceHealth:
         return self.vitals.health
 
+    def takes_over(self) -> bool:
+        """It has no work of its own left, and is well."""
+        return self.is_dry and self.vitals.is_healthy
+
     def is_usable(self) -> bool:
         """Not gone for good."""
         return self.vitals.health.is_usable
@@ -79,9 +83,10 @@ class Station:
 class Waiter:
     """One who waits for leave to send, and the station where it waits; whoever moves it sets another."""
 
-    __slots__ = ("is_canary", "station")
+    __slots__ = ("avoid", "is_canary", "station")
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: Station, avoid: frozenset[str]) -> None:
+        self.avoid = avoid
         self.station = station
         self.is_canary = False
         self.go_to(station)

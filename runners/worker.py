@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
 
 import orjson
 
 from providers.errors import Empty, ProviderError, Rejected, TimedOut
-from providers.messages import JSON, Message, Usage
+from providers.messages import JSON, ChatResponse, Message, Usage
 from sharding.plan import Sample
 
 from .answer import Answer, Score, Scorer, Solver, UserCodeError
@@ -43,6 +45,10 @@ class Verdict:
     failure: ProviderError | None = None
 
 
+FAILED = Score(0.0, "failed")
+"""What no answer is worth where that is the model's own doing."""
+
+
 async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
     """Raises NoUsableInstance when the sample must stay pending; anything else that is not a record is a bug."""
     client = SampleClient(exchange, opened, lease)
@@ -57,11 +63,11 @@ async def _judge(sample: Sample, method: Method, client: SampleClient) -> Verdic
             returned = await method.solver(sample, client)
             answer = returned if isinstance(returned, Answer) else Answer(text=returned)
             score = await method.scorer_of(sample)(sample, answer, client)
-            return Verdict("ok", score.error_class, answer=answer, score=score)
+            return Verdict("ok", answer=answer, score=score)
     except UserCodeError as error:
         return Verdict("not_run", "user_code", str(error))
     except (Empty, Rejected) as error:
-        return Verdict("model_failure", error.error_class, str(error), failure=error)
+        return Verdict("model_failure", error.error_class, str(error), score=FAILED, failure=error)
     except ProviderError as error:
         return Verdict("infra_failure", _infra_class(error), str(error), failure=error)
     except (TimeoutError, SampleOverdue):
@@ -81,83 +87,117 @@ def _overdue(account: Account) -> Verdict:
 
 
 def _record(opened: Opened, verdict: Verdict, account: Account, method: Method, total_s: float) -> Record:
-    sample, task, cell = opened.sample, opened.sample.task, opened.sample.cell
-    instance, response, answer, score = account.instance, account.response, verdict.answer, verdict.score
-    waits_s = account.rate_wait_s + account.retry_wait_s
-    sent_after_s = None if account.first_sent_s is None else account.first_sent_s - account.opened_s
+    """A group of columns from each who knows them; `Record` refuses a column that is missing or said twice."""
     return Record(
         run_id=method.run_id,
-        ordinal=sample.ordinal,
-        cell_id=f"{cell.model}|{cell.prompt_type}|{cell.tool_success_rate:g}|{task.difficulty}|{task.task_type}",
-        sample_id=sample.sample_id,
-        task_id=task.task_id,
-        epoch=sample.epoch,
-        model=cell.model,
-        provider=instance.provider if instance else None,
-        deployment=instance.deployment if instance else None,
-        instance=instance.name if instance else None,
-        planned_instance=opened.planned,
-        moved_reason=account.moved_reason if instance and instance.name != opened.planned else None,
-        prompt_type=cell.prompt_type,
-        tool_success_rate=cell.tool_success_rate,
-        difficulty=task.difficulty,
-        task_type=task.task_type,
-        family=task.family,
-        status=200 if response else _status(verdict.failure),
-        outcome=verdict.outcome,
-        error_class=verdict.error_class if score is None else None,
-        error_message=verdict.error_message,
-        score=float(score.value) if score else (0.0 if verdict.outcome == "model_failure" else None),
-        grade=score.grade if score else ("failed" if verdict.outcome == "model_failure" else None),
-        passed=score.grade == "full" if score else (False if verdict.outcome == "model_failure" else None),
-        score_error=score.error_class if score else None,
-        stage=opened.stage,
-        turns=account.turns,
-        tool_calls=len(answer.tool_calls) if answer else 0,
+        **_asked(opened),
+        **_sent(opened.planned, account),
+        **_judged(verdict),
+        **_answered(verdict, account.response),
+        **_spent(account),
+        cost_usd=method.price_usd(opened.sample.cell.model, _usage(account)),
+        **_timed(opened, account, total_s),
         tool_failures=0,
         tool_coverage=None,
-        input=_last_user_text(task.messages),
-        target=_as_text(task.target),
-        output_text=answer.text if answer else None,
-        messages=_conversation(answer),
-        finish_reason=response.finish_reason if response else None,
-        input_tokens=account.input_tokens,
-        output_tokens=account.output_tokens,
-        cached_tokens=account.cached_tokens,
-        reasoning_tokens=account.reasoning_tokens,
-        usage_estimated=account.usage_estimated,
-        cost_usd=method.price_usd(cell.model, _usage(account)),
-        attempts=account.attempts,
-        throttles=account.throttles,
-        queued_at=instant(opened.at_s - opened.queue_s),
-        started_at=None if sent_after_s is None else instant(opened.at_s + sent_after_s),
-        completed_at=instant(time.time()),
-        queue_s=opened.queue_s,
-        rate_wait_s=account.rate_wait_s,
-        retry_wait_s=account.retry_wait_s,
-        connect_s=account.connect_s,
-        ttft_s=account.ttft_s,
-        generation_s=account.generation_s,
-        parse_s=account.parse_s,
-        write_s=None,
-        total_s=total_s,
-        working_s=total_s - waits_s,
         cache_hit=False,
-        request_id=account.request_id,
-        response_id=response.response_id if response else _response_id(verdict.failure),
-        response_model=response.response_model if response else None,
-        system_fingerprint=response.system_fingerprint if response else None,
-        seed=sample.seed,
-        raw_response=verdict.failure.evidence.body or None if verdict.failure else None,
     )
 
 
-def _status(failure: ProviderError | None) -> int | None:
-    return failure.evidence.status if failure else None
+Columns = dict[str, Any]
 
 
-def _response_id(failure: ProviderError | None) -> str | None:
-    return failure.evidence.response_id or None if failure else None
+def _asked(opened: Opened) -> Columns:
+    sample, task, cell = opened.sample, opened.sample.task, opened.sample.cell
+    return {
+        "ordinal": sample.ordinal,
+        "cell_id": f"{cell.model}|{cell.prompt_type}|{cell.tool_success_rate:g}|{task.difficulty}|{task.task_type}",
+        "sample_id": sample.sample_id,
+        "task_id": task.task_id,
+        "epoch": sample.epoch,
+        "model": cell.model,
+        "prompt_type": cell.prompt_type,
+        "tool_success_rate": cell.tool_success_rate,
+        "difficulty": task.difficulty,
+        "task_type": task.task_type,
+        "family": task.family,
+        "stage": opened.stage,
+        "input": _last_user_text(task.messages),
+        "target": _as_text(task.target),
+        "seed": sample.seed,
+    }
+
+
+def _sent(planned: str, account: Account) -> Columns:
+    instance = account.instance
+    return {
+        "provider": instance.provider if instance else None,
+        "deployment": instance.deployment if instance else None,
+        "instance": instance.name if instance else None,
+        "planned_instance": planned,
+        "moved_reason": account.moved_reason if instance and instance.name != planned else None,
+        "request_id": account.request_id,
+    }
+
+
+def _judged(verdict: Verdict) -> Columns:
+    score = verdict.score
+    return {
+        "outcome": verdict.outcome,
+        "error_class": verdict.error_class,
+        "error_message": verdict.error_message,
+        "score": float(score.value) if score else None,
+        "grade": score.grade if score else None,
+        "passed": score.grade == "full" if score else None,
+        "score_error": score.error_class if score else None,
+    }
+
+
+def _answered(verdict: Verdict, response: ChatResponse | None) -> Columns:
+    answer, evidence = verdict.answer, verdict.failure.evidence if verdict.failure else None
+    failed_status, failed_id = (evidence.status, evidence.response_id or None) if evidence else (None, None)
+    return {
+        "status": HTTPStatus.OK.value if response else failed_status,
+        "tool_calls": len(answer.tool_calls) if answer else 0,
+        "output_text": answer.text if answer else None,
+        "messages": _conversation(answer),
+        "finish_reason": response.finish_reason if response else None,
+        "response_id": response.response_id if response else failed_id,
+        "response_model": response.response_model if response else None,
+        "system_fingerprint": response.system_fingerprint if response else None,
+        "raw_response": evidence.body or None if evidence else None,
+    }
+
+
+def _spent(account: Account) -> Columns:
+    return {
+        "turns": account.turns,
+        "attempts": account.attempts,
+        "throttles": account.throttles,
+        "input_tokens": account.input_tokens,
+        "output_tokens": account.output_tokens,
+        "cached_tokens": account.cached_tokens,
+        "reasoning_tokens": account.reasoning_tokens,
+        "usage_estimated": account.usage_estimated,
+    }
+
+
+def _timed(opened: Opened, account: Account, total_s: float) -> Columns:
+    first_sent_s = account.first_sent_s
+    return {
+        "queued_at": instant(opened.at_s - opened.queue_s),
+        "started_at": None if first_sent_s is None else instant(opened.at_s + first_sent_s - account.opened_s),
+        "completed_at": instant(time.time()),
+        "queue_s": opened.queue_s,
+        "rate_wait_s": account.rate_wait_s,
+        "retry_wait_s": account.retry_wait_s,
+        "connect_s": account.connect_s,
+        "ttft_s": account.ttft_s,
+        "generation_s": account.generation_s,
+        "parse_s": account.parse_s,
+        "write_s": None,
+        "total_s": total_s,
+        "working_s": total_s - account.rate_wait_s - account.retry_wait_s,
+    }
 
 
 def _usage(account: Account) -> Usage:

@@ -7,13 +7,14 @@ from urllib.parse import quote
 
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
-from ..registry import AdapterType, Surroundings, nearest
+from ..registry import AdapterType, Surroundings
 from ..routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from ..suggestion import suggestion
 from .endpoint import DEPLOYMENT_KEY
 from .settings import SimulatorSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..credentials import ApiKey
     from ..instance import Instance
@@ -46,28 +47,23 @@ def instances_with_keys(
     by_key = bool(spec.keys) or not settings.deployments or (not spec.deployments and model not in settings.deployments)
     deployments = unique_deployments(model, spec)
     if by_key:
-        keys = _checked(provider, "key", spec.keys or list(settings.keys), list(settings.keys))
+        keys = _checked(provider, "key", spec.keys or list(settings.keys), settings.keys)
         if not keys:
-            known = list(settings.deployments)
-            raise InputError(
-                f"{provider} has no deployment {model!r} and no keys; its deployments are {', '.join(known)}"
-                + nearest(model, known)
-            )
+            hint = suggestion(model, settings.deployments)
+            raise InputError(f"{provider} has no deployment {model!r} and no keys; {hint}")
         return [
             (plain_instance(provider, model, name, f"{provider}/{key}/{model if len(deployments) == 1 else name}"), key)
             for key in keys
             for name in deployments
         ]
-    deployments = _checked(provider, "deployment", deployments, list(settings.deployments))
+    deployments = _checked(provider, "deployment", deployments, settings.deployments)
     return [(plain_instance(provider, model, name, f"{provider}/{name}"), DEPLOYMENT_KEY) for name in deployments]
 
 
-def _checked(provider: str, noun: str, names: Sequence[str], known: list[str]) -> Sequence[str]:
+def _checked(provider: str, noun: str, names: Sequence[str], known: Collection[str]) -> Sequence[str]:
     for name in names:
         if name not in known:
-            raise InputError(
-                f"{provider} has no {noun} {name!r}; it has {', '.join(known) or 'none'}" + nearest(name, known)
-            )
+            raise InputError(f"{provider} has no {noun} {name!r}; {suggestion(name, known)}")
     return tuple(dict.fromkeys(names))
 
 

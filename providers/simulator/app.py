@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from .completion import Call, Reply, decide_reply, read_call
-from .dialects import AZURE, OPENAI, RESOURCE_NOT_FOUND, Dialect, ErrorAnswer, limit_headers, retry_headers
-from .endpoint import Directory, Endpoint
+from .dialects import AZURE, OPENAI, RESOURCE_NOT_FOUND, Dialect, ErrorAnswer
+from .endpoint import Closed, Directory, Endpoint
 from .exchange import Exchange, cut_connection, error_response
 from .log import AnswerLog, Entry
 
@@ -89,32 +89,18 @@ class SimulatorApp:
         endpoint = self._directory.find(incoming.key, call.name)
         if isinstance(endpoint, str):
             return self._decline(incoming.log_entry(call.name), incoming.dialect.denied(endpoint, call.name))
-        return self._closed(incoming, endpoint) or await self._pass_gate(incoming, call, endpoint)
-
-    def _closed(self, incoming: _Incoming, endpoint: Endpoint) -> web.Response | None:
-        """What a dead deployment or a revoked key says; None while it lives."""
-        if endpoint.lifetime.is_dead:
-            self._log.write(incoming.log_entry(endpoint.name))
-            return cut_connection(incoming.http)
-        if endpoint.lifetime.is_revoked:
-            return self._decline(
-                incoming.log_entry(endpoint.name), incoming.dialect.denied("unauthorized", endpoint.name)
-            )
-        return None
+        return await self._pass_gate(incoming, call, endpoint)
 
     async def _pass_gate(self, incoming: _Incoming, call: Call, endpoint: Endpoint) -> web.StreamResponse:
         entry = incoming.log_entry(call.name)
         used_tokens, entered = 0, False
         try:
-            refused = await endpoint.gate.enter(call.estimated_tokens)
-            if refused is not None:
-                return self._refuse(incoming, endpoint, refused)
+            barred = await endpoint.admit(call.estimated_tokens)
+            if barred is not None:
+                return self._turn_away(incoming, endpoint, barred)
             entered = True
-            if (closed := self._closed(incoming, endpoint)) is not None:
-                return closed  # it was held while others used up the endpoint's life
-            endpoint.lifetime.admitted += 1
             reply = decide_reply(call, endpoint, self._answers, self._seed)
-            headers = {**self._limits(endpoint), "x-request-id": call.request_id}
+            headers = {**endpoint.limits(), "x-request-id": call.request_id}
             exchange = Exchange(incoming.http, call, reply, endpoint, incoming.dialect, headers)
             response = await exchange.perform(self._seed)
             used_tokens = reply.input_tokens + reply.output_tokens
@@ -130,13 +116,12 @@ class SimulatorApp:
                 endpoint.gate.leave(used_tokens)
         return response
 
-    def _refuse(self, incoming: _Incoming, endpoint: Endpoint, refused: Refused) -> web.Response:
-        headers = {**self._limits(endpoint), **retry_headers(refused, endpoint.settings)}
-        error = incoming.dialect.throttled(refused, endpoint.name)
-        return self._decline(incoming.log_entry(endpoint.name), error, headers)
-
-    def _limits(self, endpoint: Endpoint) -> dict[str, str]:
-        return limit_headers(endpoint.gate.quota.levels(asyncio.get_running_loop().time()), endpoint.settings)
+    def _turn_away(self, incoming: _Incoming, endpoint: Endpoint, barred: Closed | Refused) -> web.Response:
+        entry = incoming.log_entry(endpoint.name)
+        if barred == "dead":
+            self._log.write(entry)
+            return cut_connection(incoming.http)
+        return self._decline(entry, *endpoint.refusal(barred, incoming.dialect))
 
     def _decline(self, entry: Entry, error: ErrorAnswer, headers: dict[str, str] | None = None) -> web.Response:
         entry.status = error.status

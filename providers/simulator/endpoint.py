@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import InputError
+from .dialects import limit_headers, retry_headers
 from .gate import Gate
+from .quota import Refused
 from .service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .dialects import Dialect, ErrorAnswer
     from .settings import EndpointSettings, FaultSettings, SimulatorSettings
 
 DEPLOYMENT_KEY = "SIMULATOR_KEY"
 """Name of the one secret that opens all deployments."""
 
 Denial = Literal["unauthorized", "not_found"]
+Closed = Literal["dead", "unauthorized"]
 
 
 @dataclass(slots=True)
@@ -29,12 +34,13 @@ class Lifetime:
     admitted: int = 0
 
     @property
-    def is_revoked(self) -> bool:
-        return self.unauthorized_after is not None and self.admitted >= self.unauthorized_after
-
-    @property
-    def is_dead(self) -> bool:
-        return self.refuses_connections_after is not None and self.admitted >= self.refuses_connections_after
+    def closed(self) -> Closed | None:
+        """Why nobody is let in any more; None while it lives."""
+        if self.refuses_connections_after is not None and self.admitted >= self.refuses_connections_after:
+            return "dead"
+        if self.unauthorized_after is not None and self.admitted >= self.unauthorized_after:
+            return "unauthorized"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,29 @@ class Endpoint:
     @property
     def model(self) -> str:
         return self.settings.model or self.name
+
+    async def admit(self, tokens: int) -> Closed | Refused | None:
+        """Let a request in, or say why not. Each None is followed by one `gate.leave`."""
+        barred = self.lifetime.closed or await self.gate.enter(tokens)
+        if barred is not None:
+            return barred
+        closed = self.lifetime.closed
+        if closed is not None:  # it was held while others used up the endpoint's life
+            self.gate.leave(0)
+            return closed
+        self.lifetime.admitted += 1
+        return None
+
+    def refusal(self, barred: Denial | Refused, dialect: Dialect) -> tuple[ErrorAnswer, dict[str, str]]:
+        """How `dialect` says it: the error, and the headers beside it."""
+        if isinstance(barred, Refused):
+            headers = {**self.limits(), **retry_headers(barred, self.settings)}
+            return dialect.throttled(barred, self.name), headers
+        return dialect.denied(barred, self.name), {}
+
+    def limits(self) -> dict[str, str]:
+        """The headers that say how the quota stands now."""
+        return limit_headers(self.gate.quota.levels(asyncio.get_running_loop().time()), self.settings)
 
 
 class Directory:

@@ -56,6 +56,9 @@ class Gate:
     def _let_in(self) -> None:
         now = asyncio.get_running_loop().time()
         while self._held:
+            if self._held[0].outcome.cancelled():  # given up just now: its task has not been told yet
+                self._held.popleft()
+                continue
             outcome = self.quota.admit(self._held[0].tokens, now)
             if isinstance(outcome, Refused) and outcome.ready_at != math.inf:
                 self._wait_until(outcome.ready_at)
@@ -75,5 +78,7 @@ class Gate:
         if held in self._held:
             self._held.remove(held)
             self._let_in()
-        elif held.outcome.result() is None:  # let in at the very moment that the client went away
+        elif (
+            not held.outcome.cancelled() and held.outcome.result() is None
+        ):  # let in at the very moment that the client went away
             self.leave(0)

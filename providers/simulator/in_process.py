@@ -20,10 +20,9 @@ from ..transport.wire import read_completion
 from .answers import AnswerSource
 from .bodies import whole_body
 from .completion import Call, Reply, count_input_tokens, decide_reply
-from .dialects import AZURE, OPENAI, Dialect, ErrorAnswer, limit_headers, retry_headers
+from .dialects import AZURE, OPENAI, Dialect, ErrorAnswer
 from .endpoint import DEPLOYMENT_KEY, Directory, Endpoint
 from .latency import draw_noise
-from .quota import Refused
 from .settings import SimulatorSettings
 
 ROUND_TRIP_S = 0.002
@@ -79,12 +78,11 @@ class InProcessSimulator:
 
     async def _pass_gate(self, asked: _Asked) -> ChatResponse:
         endpoint, used_tokens = asked.endpoint, 0
-        await self._require_alive(asked)
-        refused = await endpoint.gate.enter(asked.call.estimated_tokens)
-        if refused is not None:
-            raise await self._refusal(asked, refused)
+        barred = await endpoint.admit(asked.call.estimated_tokens)
+        if barred is not None:
+            await asyncio.sleep(ROUND_TRIP_S)
+            raise asked.lost() if barred == "dead" else asked.failure(*endpoint.refusal(barred, asked.dialect))
         try:
-            endpoint.lifetime.admitted += 1
             reply = decide_reply(asked.call, endpoint, self._answers, self._settings.seed)
             response = await self._answer(asked, reply)
             used_tokens = reply.input_tokens + reply.output_tokens
@@ -92,22 +90,9 @@ class InProcessSimulator:
             endpoint.gate.leave(used_tokens)
         return response
 
-    async def _require_alive(self, asked: _Asked) -> None:
-        if asked.endpoint.lifetime.is_dead:
-            await asyncio.sleep(ROUND_TRIP_S)
-            raise asked.lost()
-        if asked.endpoint.lifetime.is_revoked:
-            await asyncio.sleep(ROUND_TRIP_S)
-            raise asked.failure(asked.dialect.denied("unauthorized", asked.endpoint.name), {})
-
-    async def _refusal(self, asked: _Asked, refused: Refused) -> ProviderError:
-        await asyncio.sleep(ROUND_TRIP_S)
-        headers = {**self._limits(asked.endpoint), **retry_headers(refused, asked.endpoint.settings)}
-        return asked.failure(asked.dialect.throttled(refused, asked.endpoint.name), headers)
-
     async def _answer(self, asked: _Asked, reply: Reply) -> ChatResponse:
         loop = asyncio.get_running_loop()
-        headers, since, endpoint = self._limits(asked.endpoint), loop.time(), asked.endpoint
+        headers, since, endpoint = asked.endpoint.limits(), loop.time(), asked.endpoint
         latency = endpoint.settings.latency
         factor = draw_noise(self._settings.seed, asked.call.request_id, latency.noise)
         if reply.fault == "stall":
@@ -124,9 +109,6 @@ class InProcessSimulator:
         received = asked.received(200, whole_body(reply, asked.dialect), headers)
         ttft_s = first_s if asked.call.request.stream else None
         return read_completion(parse_json(received), received, Timing(0.0, ttft_s, loop.time() - since))
-
-    def _limits(self, endpoint: Endpoint) -> dict[str, str]:
-        return limit_headers(endpoint.gate.quota.levels(asyncio.get_running_loop().time()), endpoint.settings)
 
 
 async def _spend(endpoint: Endpoint, service_s: float) -> None:

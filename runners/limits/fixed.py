@@ -43,6 +43,12 @@ class FixedLimiter:
                 return 0
         return None
 
+    def try_acquire(self, cost: Cost) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
+        if self._pace is not None or self._line.locked() or self._is_blocked():
+            return None
+        self._in_flight += 1
+        return 0
+
     def settle(self, ticket: int, settled: Settled) -> None:  # noqa: ARG002 - all tickets are alike
         self._in_flight -= 1
         self._gate.settle(settled, asyncio.get_running_loop().time())

@@ -29,6 +29,12 @@ class AdaptiveLimiter:
                 await self._wait(decision.at if isinstance(decision, WaitUntil) else None)
         return None
 
+    def try_acquire(self, cost: Cost) -> int | None:
+        if self._line.locked():
+            return None
+        decision = self._state.acquire(cost, asyncio.get_running_loop().time())
+        return decision.ticket if isinstance(decision, Go) else None
+
     def settle(self, ticket: int, settled: Settled) -> None:
         self._state.settle(ticket, settled, asyncio.get_running_loop().time())
         self.wake()

@@ -71,6 +71,10 @@ class Limiter(Protocol):
         """A ticket to send now; None once `wanted()` is false, which is asked again after every wait."""
         ...
 
+    def try_acquire(self, cost: Cost) -> int | None:
+        """A ticket if one may send at once and nobody waits; None otherwise."""
+        ...
+
     def settle(self, ticket: int, settled: Settled) -> None:
         """Give the ticket back, exactly once."""
         ...

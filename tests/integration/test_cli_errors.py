@@ -72,7 +72,7 @@ def test_two_rows_of_one_id_are_named(program: Program, sweep: Sweep) -> None:
         (["--model", "mm"], "sweep.yaml: no model 'mm'; did you mean \"m\"? Known: m"),
         (["--set", "run.solver=single_trun"], "run.solver: no solver 'single_trun'"),
         (["--set", "run.debug_process_num=3"], "DEBUG_PROCESS_NUM is 3, but the plan has 2 shards"),
-        (["--set", "models.m.deployments=[m-3]"], "sim has no deployment 'm-3'; it has m-1, m-2"),
+        (["--set", "models.m.deployments=[m-3]"], "sim has no deployment 'm-3'; did you mean \"m-2\""),
         (["--set", "run.grace_s=soon"], "sweep.yaml: run.grace_s (from --set run.grace_s): "),
     ],
 )

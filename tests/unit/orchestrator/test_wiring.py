@@ -157,7 +157,7 @@ def test_an_instance_that_is_named_twice_is_an_error(prepared: Callable[..., Pre
     ("model", "says"),
     [
         ({"provider": "azure-east", "profile": "azure-opn"}, 'models.m.profile: unknown profile "azure-opn"; did you'),
-        ({"provider": "ideallab", "keys": ["KEY_9"]}, "ideallab has no key 'KEY_9'; its keys are KEY_0, KEY_1, KEY_2"),
+        ({"provider": "ideallab", "keys": ["KEY_9"]}, "ideallab has no key 'KEY_9'; did you mean \"KEY_2\""),
     ],
 )
 def test_a_wrong_profile_or_key_is_named(prepared: Callable[..., Prepared], model: dict[str, Any], says: str) -> None:

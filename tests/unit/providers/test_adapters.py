@@ -85,7 +85,7 @@ def test_a_gateway_s_deployment_may_have_another_name() -> None:
 
 
 def test_an_unknown_key_is_named_with_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"lab has no key 'LAB_4'.*did you mean 'LAB_"):
+    with pytest.raises(InputError, match=r"lab has no key 'LAB_4'; did you mean \"LAB_"):
         open_adapter("lab", GATEWAY).instances("qwen", RouteSpec(keys=["LAB_4"]))
 
 

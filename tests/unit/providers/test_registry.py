@@ -19,7 +19,7 @@ def test_a_built_in_type_is_found_by_its_name(name: str) -> None:
 
 def test_an_unknown_type_is_named_with_the_known_ones_and_the_nearest() -> None:
     with pytest.raises(
-        InputError, match=r"no provider type 'azur'; the types are azure, gateway, openai.*did you mean 'azure'"
+        InputError, match=r"no provider type 'azur'; did you mean \"azure\"\? Known: azure, gateway, openai"
     ):
         adapter_type("azur")
 

@@ -190,6 +190,9 @@ class FreeLimiter:
         self.given += 1
         return self.given
 
+    def try_acquire(self, cost: Cost) -> int | None:
+        return None
+
     def settle(self, ticket: int, settled: Settled) -> None:
         self.settled.append(settled.how)
 

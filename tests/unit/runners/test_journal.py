@@ -147,6 +147,17 @@ async def test_a_full_group_does_not_wait_for_the_clock(tmp_path: Path) -> None:
         await count.reaches(COMMIT_RECORDS)
 
 
+async def test_what_was_appended_is_durable_and_counted_after_a_flush(tmp_path: Path) -> None:
+    """A run that asks how it ended must not miss the last group."""
+    count = Count()
+    async with open_journal(tmp_path, ListSink()) as journal:
+        await journal.flush()
+        for ordinal in range(COMMIT_RECORDS + 3):
+            journal.append(a_record(ordinal), count.of(ordinal))
+        await journal.flush()
+        assert count.durable == in_segments(tmp_path) == list(range(COMMIT_RECORDS + 3))
+
+
 async def test_leaving_commits_what_is_left_and_compacts_everything(tmp_path: Path) -> None:
     count, sink = Count(), ListSink()
     async with open_journal(tmp_path, sink) as journal:

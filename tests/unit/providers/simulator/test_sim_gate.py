@@ -85,6 +85,18 @@ async def test_one_let_in_at_the_moment_it_is_given_up_gives_its_place_back() ->
     assert door.quota.inside == 0
 
 
+async def test_one_given_up_at_the_moment_that_there_is_room_leaves_the_room_to_the_next() -> None:
+    door = gate(concurrency=1, on_limit="hold")
+    assert await door.enter(1) is None
+    given_up, patient = (asyncio.create_task(door.enter(1)) for _ in range(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    door.leave(1)
+    assert await patient is None
+    assert given_up.cancelled()
+    assert door.quota.inside == 1
+
+
 async def test_what_never_fits_is_refused_by_a_holding_gate_too() -> None:
     refused = await gate(tpm=10, on_limit="hold").enter(11)
     assert refused is not None
