@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from providers.messages import JSON
+
+log = logging.getLogger(__name__)
 
 OnEvent = Callable[[Mapping[str, JSON]], None]
 NOTIFY_TIMEOUT_S = 30.0
@@ -26,11 +29,18 @@ class Events:
     def emit(self, event: str, details: Mapping[str, JSON]) -> None:
         said = {"event": event, **details}
         if self.on_event is not None:
-            self.on_event(said)
+            self._tell(self.on_event, said)
         if self.notify is not None:
             task = asyncio.get_running_loop().create_task(_notify(self.notify, said), name=f"notify {event}")
             self._running.add(task)
             task.add_done_callback(self._running.discard)
+
+    def _tell(self, on_event: OnEvent, said: Mapping[str, JSON]) -> None:
+        try:
+            on_event(said)
+        except Exception:  # a person's callback; the run is worth more than the alert
+            log.exception("on_event raised on %s; it is not called again", said["event"])
+            self.on_event = None
 
     async def aclose(self) -> None:
         """Wait for the commands that are still running; each has its own bound."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing, nullcontext
+from contextlib import aclosing, asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -37,7 +37,7 @@ from .env import Environment
 from .events import Events, OnEvent
 from .preparation import Prepared
 from .progress import shown
-from .rehearsal import rehearse_prepared
+from .rehearsal import Rehearsal, rehearse_prepared
 from .state import UserState, user_state
 from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_of, open_providers
 
@@ -64,18 +64,24 @@ async def carry_out(
     with directory.held():
         manifest = directory.read_manifest()
         _require_same(manifest, prepared.plan())
-        rehearsed = await rehearse_prepared(prepared) if prepared.loaded.config.run.rehearse else None
+        rehearsed = await _rehearsed(prepared, attendance)
         started_at = time.time()
         compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
         replay = compactor.replay(manifest.total)
-        events = Events(attendance.on_event, prepared.loaded.config.run.notify)
-        async with _open(prepared, directory, environment, Journal(directory.journal, compactor, replay.done)) as site:
-            ending = await _Crew(site, manifest, attendance, events).carry_out(replay)
-        ending = replace(ending, rehearsed_s=rehearsed.duration_s if rehearsed else None)
-        directory.note_execution({"started_at": started_at, "ended_at": time.time(), **ending.as_row()})
-        events.emit("run_finished", {"run": str(directory.path), **ending.as_row()})
-        await events.aclose()
+        journal = Journal(directory.journal, compactor, replay.done)
+        async with aclosing(Events(attendance.on_event, prepared.loaded.config.run.notify)) as events:
+            async with _open(prepared, directory, environment, journal) as site:
+                ending = await _Crew(site, manifest, attendance, events).carry_out(replay)
+            ending = replace(ending, rehearsed_s=rehearsed.duration_s if rehearsed else None)
+            directory.note_execution({"started_at": started_at, "ended_at": time.time(), **ending.as_row()})
+            events.emit("run_finished", {"run": str(directory.path), **ending.as_row()})
     return ending
+
+
+async def _rehearsed(prepared: Prepared, attendance: Attendance) -> Rehearsal | None:
+    if not prepared.loaded.config.run.rehearse:
+        return None
+    return await rehearse_prepared(prepared, attendance.solver, attendance.scorer)
 
 
 def _require_same(manifest: Manifest, plan: SweepPlan) -> None:

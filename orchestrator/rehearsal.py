@@ -16,6 +16,7 @@ from providers.simulator.answers import AnswerSource, EchoAnswers
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator, Place
 from providers.simulator.settings import EndpointSettings, SimulatorSettings
+from runners.answer import Scorer, Solver
 from runners.bitmap import Bitmap
 from runners.dispatch import Dispatcher
 from runners.engines.local import LocalEngine
@@ -81,14 +82,16 @@ async def rehearse(config: ConfigSource, *, settings: Mapping[str, JSON] | None 
         prepared.sweep.tasks.close()
 
 
-async def rehearse_prepared(prepared: Prepared) -> Rehearsal:
-    """Rehearse on a thread of its own, so that a notebook's loop may run meanwhile."""
-    return await asyncio.to_thread(rehearse_now, prepared)
+async def rehearse_prepared(
+    prepared: Prepared, solver: Solver | None = None, scorer: Scorer | None = None
+) -> Rehearsal:
+    """Rehearse on a thread of its own, so that a notebook's loop may run meanwhile. A solver of one's own is rehearsed, too."""
+    return await asyncio.to_thread(rehearse_now, prepared, solver, scorer)
 
 
-def rehearse_now(prepared: Prepared) -> Rehearsal:
+def rehearse_now(prepared: Prepared, solver: Solver | None = None, scorer: Scorer | None = None) -> Rehearsal:
     """Rehearse in this thread."""
-    return run_virtual(_rehearse(prepared))
+    return run_virtual(_rehearse(prepared, solver, scorer))
 
 
 class _Books:
@@ -110,13 +113,13 @@ class _Books:
             self.cost_usd = (self.cost_usd or 0.0) + record.cost_usd
 
 
-async def _rehearse(prepared: Prepared) -> Rehearsal:
+async def _rehearse(prepared: Prepared, solver: Solver | None, scorer: Scorer | None) -> Rehearsal:
     loaded, books, loop = prepared.loaded, _Books(), asyncio.get_running_loop()
     with ExitStack() as stack:
         senders = _senders(prepared, stack)
         dispatchers = dispatchers_of(prepared.instances, senders, Limiting(loaded.config.run.rate_mode))
         exchange = exchange_of(loaded.config, dispatchers, lambda _ordinal: None)
-        method = method_of(loaded, "rehearsal", prepared.sweep, None, None)
+        method = method_of(loaded, "rehearsal", prepared.sweep, solver, scorer)
 
         async def solve(opened: Opened, lease: SlotLease) -> Record:
             return await work(opened, method, exchange, lease)

@@ -164,7 +164,8 @@ class Dispatcher:
     def _idle(self, avoid: frozenset[str]) -> Station | None:
         """A station that has run dry and where nobody waits: it takes over whoever would have to wait elsewhere."""
         return next(
-            (one for name, one in self.stations.items() if one.takes_over() and name not in avoid and not one.line), None
+            (one for name, one in self.stations.items() if one.takes_over() and name not in avoid and not one.line),
+            None,
         )
 
     def _require_hope(self, now: float) -> None:

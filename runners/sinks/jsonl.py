@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 import orjson
 
+from providers.errors import StorageError
+
 from ..durable import fsync_directory, replace_file
 from .sink import Row
 
@@ -49,6 +51,9 @@ class JsonlSink:
 
     def _parts(self) -> dict[int, int]:
         if not self._index.exists():
+            if self._path.exists() and self._path.stat().st_size:
+                message = f"{self._path} has lost its index {self._index.name}; copy the whole folder, hidden files too"
+                raise StorageError(message)
             return {}
         return {int(number): end for number, end in orjson.loads(self._index.read_bytes()).items()}
 

@@ -38,3 +38,16 @@ async def test_a_command_that_is_gone_by_then_ends_no_run() -> None:
 def test_a_command_that_cannot_be_run_is_refused_before_the_run(command: str) -> None:
     with pytest.raises(InputError, match="--notify"):
         _require_command(command)
+
+
+async def test_a_callback_that_raises_is_not_asked_again_and_ends_no_run() -> None:
+    told: list[str] = []
+
+    def fall_over(event: Mapping[str, Any]) -> None:
+        told.append(str(event["event"]))
+        raise ValueError("my own fault")
+
+    events = Events(fall_over)
+    events.emit("health", {})
+    events.emit("run_finished", {})
+    assert told == ["health"]
