@@ -13,7 +13,7 @@ from runners.shutdown import Shutdown
 from .debug import debug_log
 from .directory import RunDirectory
 from .ending import Ending, ExitCode
-from .env import Environment, Setting, read_environment
+from .env import Environment, Setting, flags_of, read_environment
 from .events import OnEvent
 from .flow import Attendance, carry_out
 from .loading import ConfigSource, LoadedConfig, load_config
@@ -48,7 +48,7 @@ async def run(
     `on_event` is told of alerts: instance_lost, health, run_stalled, run_finished.
     Raises InputError for a wrong configuration, RunStopped when no instance is left or your own code failed.
     """
-    environment = read_environment()
+    environment = read_environment(config)
     loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
     prepared = prepare(loaded, environment.key, solver=solver, scorer=scorer)
     attendance = Attendance(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
@@ -78,9 +78,15 @@ def run_sync(
     return run_loop(run(config, model=model, limit=limit, solver=solver, scorer=scorer, settings=settings))
 
 
-def rehearse_sync(config: ConfigSource, *, settings: Mapping[str, JSON] | None = None) -> Rehearsal:
+def rehearse_sync(
+    config: ConfigSource,
+    *,
+    model: Sequence[str] | str | None = None,
+    limit: int | None = None,
+    settings: Mapping[str, JSON] | None = None,
+) -> Rehearsal:
     """`rehearse` for a plain script."""
-    return run_loop(rehearse(config, settings=settings))
+    return run_loop(rehearse(config, model=model, limit=limit, settings=settings))
 
 
 def resume_sync(path: str | Path, *, solver: Solver | None = None, scorer: Scorer | None = None) -> Run:
@@ -116,12 +122,6 @@ def _flags(
     scorer: Scorer | None,
 ) -> list[Setting]:
     """What the call says about the configuration. Code that is passed in is known by its name in the fingerprint."""
-    said: dict[str, object] = dict(settings or {})
-    if model is not None:
-        said["sweep.models"] = [model] if isinstance(model, str) else list(model)
-    if limit is not None:
-        said["sweep.limit"] = limit
-    for name, code in (("run.solver", solver), ("run.scorer", scorer)):
-        if code is not None:
-            said[name] = code_name(code)
-    return [Setting(path, value, f"settings[{path!r}]") for path, value in said.items()]
+    passed_in = {"run.solver": solver, "run.scorer": scorer}
+    named = {path: code_name(code) for path, code in passed_in.items() if code is not None}
+    return flags_of(model, limit, {**(settings or {}), **named})

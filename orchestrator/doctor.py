@@ -14,7 +14,7 @@ from providers.provider import Adapter
 from .ending import ExitCode
 from .env import Environment
 from .loading import LoadedConfig
-from .wiring import instances_of, offline_adapters, open_providers
+from .wiring import instances_of, instances_with_all_keys, open_providers
 
 PATIENCE_S = 20.0
 QUESTION = ChatRequest(messages=[{"role": "user", "content": "Say: ready"}], max_tokens=16)
@@ -30,7 +30,7 @@ class Finding:
 
 async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[Finding]:
     """Ask every instance of the swept models once, all at once; raises InputError where a variable is missing."""
-    instances_of(loaded, offline_adapters(loaded, environment.key))
+    instances_with_all_keys(loaded, environment.key)
     async with open_providers(loaded, environment, lambda _provider: None) as adapters:
         instances = [one for its in instances_of(loaded, adapters).values() for one in its]
         async with asyncio.TaskGroup() as group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
+from providers.messages import JSON
 
 PREFIX = "ORCHESTRATOR_"
 """`ORCHESTRATOR_RUN__MAX_RETRIES=3` sets `run.max_retries`."""
@@ -34,6 +35,13 @@ class Setting:
     source: str
 
 
+def not_set(names: Sequence[str]) -> str:
+    """The sentence about variables that are missing."""
+    noun, them = ("variable", "it") if len(names) == 1 else ("variables", "them")
+    be = "is" if len(names) == 1 else "are"
+    return f"the environment {noun} {', '.join(names)} {be} not set; export {them} or write {them} into .env"
+
+
 class Environment:
     """Variables by name. Its repr shows none of them."""
 
@@ -44,7 +52,7 @@ class Environment:
         """The API key in variable `name`. Raises InputError where it is missing or empty."""
         secret = self._variables.get(name, "").strip()
         if not secret:
-            raise InputError(f"the environment variable {name} is not set; export it or write it into .env")
+            raise InputError(not_set([name]))
         return ApiKey(name, secret)
 
     def key_or(self, name: str, otherwise: str) -> ApiKey:
@@ -63,15 +71,34 @@ class Environment:
         return aliased + prefixed
 
 
-def read_environment(dotenv: Path = Path(".env")) -> Environment:
-    """The process environment over `.env`. Raises InputError where that cannot be read."""
+def flags_of(
+    model: Sequence[str] | str | None, limit: int | None, settings: Mapping[str, JSON] | None
+) -> list[Setting]:
+    """What a call from Python says about the configuration."""
+    said: dict[str, object] = dict(settings or {})
+    if model is not None:
+        said["sweep.models"] = [model] if isinstance(model, str) else list(model)
+    if limit is not None:
+        said["sweep.limit"] = limit
+    return [Setting(path, value, f"settings[{path!r}]") for path, value in said.items()]
+
+
+def read_environment(config: object = None) -> Environment:
+    """The process environment over the current folder's `.env` over the one beside the sweep file. Raises InputError."""
+    folders = [Path.cwd(), *([Path(config).resolve().parent] if isinstance(config, str | Path) else [])]
+    variables: dict[str, str] = {}
+    for folder in reversed(folders):
+        variables |= _read_dotenv(folder / ".env")
+    return Environment({**variables, **os.environ})
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
     try:
-        beside = {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"cannot read {dotenv}: {error.__class__.__name__}; it must be UTF-8 text that you may read"
+            f"cannot read {path}: {error.__class__.__name__}; it must be UTF-8 text that you may read"
         ) from error
-    return Environment({**beside, **os.environ})
 
 
 def dotenv_warning(dotenv: Path = Path(".env")) -> str | None:

@@ -117,7 +117,7 @@ async def _open(
         instances = [one for its in instances_of(prepared.loaded, adapters).values() for one in its]
         identities = {one.name: found for one in instances if (found := adapters[one.provider].identity(one))}
         shares = prepared.loaded.config.run.share
-        locks = nullcontext() if shares else state.locked(list(identities.values()), f"the run {directory.path}")
+        locks = nullcontext() if shares else state.locked(list(identities.values()), str(directory.path))
         with closing(DecisionLog(directory.decisions)) as decisions, locks:
             yield _Site(prepared, adapters, journal, decisions, state, identities)
 
@@ -201,7 +201,8 @@ class _Crew:
                 self._site.decisions(name, "end", station.limiter.snapshot())
                 if name in self._site.identities and (found := station.limiter.export()):
                     learned[self._site.identities[name]] = found
-        self._site.state.remember(learned)
+        if not self._run.share:  # what two runs found together is no limit of one
+            self._site.state.remember(learned)
 
 
 def _tell(record: Record) -> None:

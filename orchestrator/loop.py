@@ -8,6 +8,8 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from providers.errors import InputError
+
 T = TypeVar("T")
 
 COLLECT_AFTER = 20_000
@@ -16,13 +18,26 @@ second: a seventh of the CPU of a request, as `benchmarks/overhead.py` measures 
 
 
 def run_loop(main: Coroutine[object, object, T]) -> T:
-    """Run `main` to its end on a loop of its own."""
+    """Run `main` to its end on a loop of its own. Raises InputError inside a running one."""
+    if _is_running():
+        main.close()
+        raise InputError(
+            "a loop is running here already, as in a notebook: use `await orch.run(...)` instead of run_sync"
+        )
     with _rarer_collections():
         try:
             import uvloop
         except ImportError:
             return asyncio.run(main)
         return uvloop.run(main)
+
+
+def _is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @contextmanager

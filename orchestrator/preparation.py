@@ -18,7 +18,7 @@ from sharding.planner import Layout, SweepPlan, build_plan
 from .directory import Manifest, RunDirectory, new_directory
 from .loading import LoadedConfig
 from .sweeps import OpenSweep, method_parts, open_sweep
-from .wiring import check_method, instances_of, offline_adapters
+from .wiring import check_method, instances_with_all_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def prepare(
     so that nothing has been made by then; `key` does where a variable is missing."""
     check_method(loaded.config, solver, scorer)
     _require_command(loaded.config.run.notify)
-    instances = instances_of(loaded, offline_adapters(loaded, key))
+    instances = instances_with_all_keys(loaded, key)
     prepared = Prepared(loaded, open_sweep(loaded), instances, code_name(scorer) if scorer else None)
     _require_shard(prepared.plan(), loaded.config.run.debug_process_num)
     return prepared

@@ -38,7 +38,8 @@ def plain_line(now: RunStatistics) -> str:
         f"{now.samples_per_s:.1f}/s",
         f"{sum(i.in_flight for i in now.instances)} in flight",
     ]
-    if now.samples_per_s > 0 and now.done < now.total:
+    is_moving = not now.instances or any(i.state in {"healthy", "throttled"} for i in now.instances)
+    if is_moving and now.samples_per_s > 0 and now.done < now.total:
         parts.append(f"{_clock((now.total - now.done) / now.samples_per_s)} left")
     parts += [f"{count} {outcome}" for outcome, count in sorted(now.outcomes.items()) if outcome != "ok"]
     throttled = sum(i.throttled for i in now.instances)

@@ -29,7 +29,7 @@ from runners.virtual_time import run_virtual
 from runners.worker import work
 
 from .answers import SweepAnswers
-from .env import Setting, read_environment
+from .env import flags_of, read_environment
 from .loading import ConfigSource, load_config
 from .preparation import Prepared, prepare
 from .wiring import Limiting, dispatchers_of, exchange_of, method_of, no_key
@@ -69,13 +69,19 @@ class Rehearsal:
     instances: Sequence[InstanceForecast]
 
 
-async def rehearse(config: ConfigSource, *, settings: Mapping[str, JSON] | None = None) -> Rehearsal:
+async def rehearse(
+    config: ConfigSource,
+    *,
+    model: Sequence[str] | str | None = None,
+    limit: int | None = None,
+    settings: Mapping[str, JSON] | None = None,
+) -> Rehearsal:
     """Rehearse the sweep of a file: needs no key and sends nothing.
 
     Simulators are what their entry says; other instances what `rehearse_as` says of their model.
     """
-    flags = [Setting(path, value, f"settings[{path!r}]") for path, value in (settings or {}).items()]
-    prepared = prepare(load_config(config, read_environment(), flags), no_key)
+    flags = flags_of(model, limit, settings)
+    prepared = prepare(load_config(config, read_environment(config), flags), no_key)
     try:
         return await rehearse_prepared(prepared)
     finally:

@@ -107,7 +107,9 @@ async def serve_until_interrupted(loaded: LoadedConfig, environment: Environment
             keys = {key: environment.key_or(key, otherwise=key).secret for key in key_names(settings)}
             assignment = Assignment(loaded.raw, str(loaded.base), name, keys, log, port=0 if index else port)
             running = await stack.enter_async_context(await serve(_launch(assignment)))
-            _say({"provider": name, "url": running.url, "keys": sorted(keys)})
+            addresses = {"endpoint": running.url} if settings.deployments else {}
+            addresses |= {"base_url": f"{running.url}/v1"} if settings.keys else {}
+            _say({"provider": name, "url": running.url, **addresses, "keys": sorted(keys)})
         await _interrupted()
     return 0
 

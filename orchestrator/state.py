@@ -78,7 +78,10 @@ class UserState:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 holder = path.read_text(encoding="utf-8") or "another run"
-                message = f"{identity} is in use by {holder}; two runs on one key throttle each other: wait for it, or pass --share"
+                message = (
+                    f"{identity} is in use by the run {holder}; two runs on one key throttle each other: "
+                    f"wait for its end and resume {owner}, or pass --share"
+                )
                 raise InputError(message) from error
             file.truncate(0)
             file.write(owner.encode())

@@ -5,6 +5,7 @@ Nothing else turns one into the other, and nothing here sends a request.
 
 from __future__ import annotations
 
+import inspect
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,7 +38,7 @@ from sharding.plan import Sample
 from sharding.profiles import Profile, Staffing, find_profile, staff
 
 from .config import Config, ModelConfig
-from .env import Environment
+from .env import Environment, not_set
 from .loading import LoadedConfig
 from .scoring.registry import build_scorer, spelt_out
 from .simulation import Assignment, key_names, simulator_process
@@ -82,6 +83,23 @@ def offline_adapters(loaded: LoadedConfig, key: Callable[[str], ApiKey]) -> dict
         surroundings = Surroundings(key=no_key if simulated else key, simulator_url="http://127.0.0.1:9")
         found[name] = open_adapter(loaded, name, surroundings)
     return found
+
+
+def instances_with_all_keys(loaded: LoadedConfig, key: Callable[[str], ApiKey]) -> dict[str, list[Instance]]:
+    """Every instance, its key looked up. Raises InputError that names all variables that are missing, not the first alone."""
+    missing: list[str] = []
+
+    def found(name: str) -> ApiKey:
+        try:
+            return key(name)
+        except InputError:
+            missing.append(name)
+            return no_key(name)
+
+    instances = instances_of(loaded, offline_adapters(loaded, found))
+    if missing:
+        raise InputError(not_set(list(dict.fromkeys(missing))))
+    return instances
 
 
 def no_key(name: str) -> ApiKey:
@@ -218,7 +236,10 @@ def method_of(
 
 
 def check_method(config: Config, solver: Solver | None, scorer: Scorer | None) -> None:
-    """Raises InputError where the file names a solver or scorer that is not there. What is passed in needs no name."""
+    """Raises InputError where the file names a solver or scorer that is not there, or what is passed in is no coroutine."""
+    for name, code in (("solver", solver), ("scorer", scorer)):
+        if inspect.isfunction(code) and not inspect.iscoroutinefunction(code):
+            raise InputError(f"your {name} {code.__qualname__} must be `async def`")
     if solver is None:
         _solver(config.run.solver)
     if scorer is None:

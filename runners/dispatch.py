@@ -18,6 +18,8 @@ from .station import Permit, Station, Waiter
 
 OUTAGE_S = 1800.0
 """An outage of all instances that is waited out; a longer one stops the run, which can be resumed."""
+NEVER_THERE_S = 60.0
+"""The same for an instance that has not answered once: its address is wrong, more likely than not."""
 
 
 class NoUsableInstance(OrchestratorError):
@@ -216,7 +218,8 @@ class Dispatcher:
 def _may_come_back(station: Station, now: float) -> bool:
     vitals = station.vitals
     is_silent_for_s = 0.0 if vitals.silent_since is None else now - vitals.silent_since
-    return station.is_usable() and (vitals.is_healthy or is_silent_for_s < OUTAGE_S)
+    patience_s = OUTAGE_S if vitals.has_answered else NEVER_THERE_S
+    return station.is_usable() and (vitals.is_healthy or is_silent_for_s < patience_s)
 
 
 def _still_waits(waiter: Waiter, at: Station) -> bool:

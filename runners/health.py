@@ -64,6 +64,7 @@ class Vitals:
         self.health = InstanceHealth()
         self.opens_at = 0.0
         """When the next canary is due, while suspect or down."""
+        self.has_answered = False
         self.silent_since: float | None = None
         """When the first of the failures in a row came; None after an answer."""
         self._failures = 0
@@ -87,6 +88,7 @@ class Vitals:
 
     def answered(self) -> bool:
         """Any answer, a refusal too: it is there."""
+        self.has_answered = True
         self.silent_since = None
         self._failures = self._canaries = 0
         self._canary_is_out = False

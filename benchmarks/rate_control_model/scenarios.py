@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from providers.simulator.quota import FixedWindow, SlidingWindow, TokenBucket
+from providers.simulator.quota import FixedWindow, Meter, SlidingWindow, TokenBucket
 
 from . import ideals
 from .requests import Request, chat, even
@@ -104,6 +104,24 @@ def _three_sliding(timeline: Timeline, draw: random.Random) -> Sequence[Server]:
     return [Server(timeline, draw, Metered(SlidingWindow(limit, 10)), traits) for limit in (60, 60, 180)]
 
 
+WINDOW_LATENCY = latency_of(0.2, 200.0)
+
+
+def _told_window(meter: Callable[[random.Random], Meter], rate: float) -> Scenario:
+    """A window of requests that tells what remains of it, and refuses with the exact time until it has room."""
+    build = _one(lambda draw: Metered(meter(draw), tells=AZURE), Traits(latency=WINDOW_LATENCY))
+    return Scenario(build, _window_ideal(rate), rate, latency=WINDOW_LATENCY)
+
+
+def _window_ideal(rate: float) -> Callable[[Sequence[Request]], float]:
+    return lambda requests: ideals.sustained(requests, lambda _: 1.0, rate, WINDOW_LATENCY)
+
+
+def _two_told_windows(timeline: Timeline, draw: random.Random) -> Sequence[Server]:
+    traits = Traits(latency=WINDOW_LATENCY, refuses_in=(0.003, 0.012))
+    return [Server(timeline, draw, Metered(SlidingWindow(limit, 10), tells=AZURE), traits) for limit in (100, 50)]
+
+
 SCENARIOS: dict[str, Scenario] = {
     "S1": Scenario(_one(lambda _: _azure(1440, 240_000, AZURE)), _ceilings_ideal(4000), 4000 / 762),
     "S1r": Scenario(_one(lambda _: _azure(300, 2_000_000, AZURE)), _requests_ideal(5), 5.0),
@@ -129,11 +147,16 @@ SCENARIOS: dict[str, Scenario] = {
         5.0,
     ),
     "H3": Scenario(_three_sliding, lambda requests: len(requests) / 30, 30.0, chat, HTTP_LATENCY, n=3600),
+    "W1": _told_window(lambda _: SlidingWindow(50, 10), 5.0),
+    "W1f": _told_window(lambda draw: fixed_window(50, 10, draw.uniform(0, 10)), 5.0),
+    "W6": _told_window(lambda _: SlidingWindow(300, 60), 5.0),
+    "W2": Scenario(_two_told_windows, _window_ideal(15.0), 15.0, latency=WINDOW_LATENCY),
 }
 
-SHARES = {"H3": (0.2, 0.2, 0.6)}
+SHARES = {"H3": (0.2, 0.2, 0.6), "W2": (2 / 3, 1 / 3)}
 """Of the true rate, where a scenario has several instances."""
 
+TOLD_WINDOWS = "windows+headers"
 FAMILIES = (
     "bucket+headers",
     "bucket silent",
@@ -143,6 +166,7 @@ FAMILIES = (
     "fixed RA60",
     "knee",
     "hard conc",
+    TOLD_WINDOWS,
 )
 
 
@@ -232,6 +256,8 @@ def _family_ideal(family: str, drawn: Draw) -> Callable[[Sequence[Request]], flo
 
 def held_out(family: str, seed: int, index: int) -> Scenario:
     """A random endpoint of `family`; about fifteen minutes of its quota are asked of it."""
+    if family == TOLD_WINDOWS:
+        return _held_out_window(seed, index)
     drawn = draw_endpoint(family, seed, index)
 
     def build(timeline: Timeline, draw: random.Random) -> Sequence[Server]:
@@ -241,3 +267,30 @@ def held_out(family: str, seed: int, index: int) -> Scenario:
 
     n = int(min(8000, max(500, drawn.rate * 900)))
     return Scenario(build, _family_ideal(family, drawn), drawn.rate, latency=drawn.traits.latency, n=n)
+
+
+def _held_out_window(seed: int, index: int) -> Scenario:
+    """60-3000 RPM (one request per window at least) in a sliding or fixed window of 5-60 s, answers in 0.2-5 s.
+
+    Refusals say when there is room, or name the length of the window whatever is true.
+    """
+    source = random.Random(f"held-out {TOLD_WINDOWS} {seed} {index}")
+
+    def spread(low: float, high: float) -> float:
+        return math.exp(source.uniform(math.log(low), math.log(high)))
+
+    rate, window_s, mean_latency_s = spread(1, 50), spread(5, 60), spread(0.2, 5)
+    limit, phase_s = max(1, round(rate * window_s)), source.uniform(0, window_s)
+    tells = AZURE if source.random() < 0.5 else Tells(always_s=window_s, remaining=True)
+    traits = Traits(latency=latency_of(0.3 * mean_latency_s, 160 / (0.7 * mean_latency_s)))
+    slides = index % 2 == 0
+    rate = limit / window_s
+
+    def build(timeline: Timeline, draw: random.Random) -> Sequence[Server]:
+        meter = SlidingWindow(limit, window_s) if slides else fixed_window(limit, window_s, phase_s)
+        return (Server(timeline, draw, Metered(meter, tells=tells), traits),)
+
+    def ideal_s(requests: Sequence[Request]) -> float:
+        return ideals.sustained(requests, lambda _: 1.0, rate, traits.latency)
+
+    return Scenario(build, ideal_s, rate, latency=traits.latency, n=int(min(8000, max(500, rate * 900))))

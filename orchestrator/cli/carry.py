@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import click
 
+from providers.messages import JSON
 from runners.shutdown import Shutdown
 
 from ..debug import debug_log
@@ -35,9 +36,20 @@ def carry(prepared: Prepared, directory: RunDirectory, environment: Environment)
 
 
 async def _until_signal(prepared: Prepared, directory: RunDirectory, environment: Environment) -> Ending:
-    attendance = Attendance(Shutdown(prepared.loaded.config.run.grace_s))
+    attendance = Attendance(Shutdown(prepared.loaded.config.run.grace_s), on_event=_announce)
     with _signals(attendance):
         return await carry_out(prepared, directory, environment, attendance)
+
+
+def _announce(event: Mapping[str, JSON]) -> None:
+    """What a person would want to know while the run goes on."""
+    if event["event"] in {"health", "instance_lost"}:
+        evidence = f": {event['evidence']}" if event["evidence"] else ""
+        click.echo(f"{event['instance']} is {event['state']}{evidence}", err=True)
+    elif event["event"] == "run_stalled":
+        click.echo(
+            f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True
+        )
 
 
 @contextmanager

@@ -25,8 +25,9 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
     from ..loop import run_loop
     from .tables import print_table
 
-    environment = read_environment()
-    loaded = load_config(chosen_config(config, config_option), environment, settings_of(options))
+    path = chosen_config(config, config_option)
+    environment = read_environment(path)
+    loaded = load_config(path, environment, settings_of(options))
     findings = run_loop(diagnose(loaded, environment))
     if as_json:
         click.echo(orjson.dumps([asdict(finding) for finding in findings], option=orjson.OPT_INDENT_2).decode())

@@ -9,7 +9,7 @@ FORMATS = ("jsonl", "csv", "parquet", "openai-batch")
 
 @click.command("export")
 @click.argument("run_directory", type=click.Path(exists=True, file_okay=False))
-@click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMATS), help="By default the one that FILE's ending says.")
 @click.option(
     "--output",
     "-o",
@@ -17,13 +17,18 @@ FORMATS = ("jsonl", "csv", "parquet", "openai-batch")
     required=True,
     help="The file to write; it is replaced as a whole.",
 )
-def command(run_directory: str, form: str, output: str) -> int:
+def command(run_directory: str, form: str | None, output: str) -> int:
     """Write every record of RUN_DIRECTORY to one file. `openai-batch` writes the Batch API's output lines."""
     from pathlib import Path
 
     from ..export import export
     from ..results import Run
 
-    count = export(Run.load(run_directory), form, Path(output))
+    chosen = form or Path(output).suffix.removeprefix(".")
+    if chosen not in FORMATS:
+        raise click.UsageError(
+            f"{output}: its ending names no format; end it in .jsonl, .csv or .parquet, or give --format"
+        )
+    count = export(Run.load(run_directory), chosen, Path(output))
     click.echo(f"{count} records written to {output}")
     return 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 
@@ -23,11 +26,19 @@ def show(as_json: bool) -> int:
     if as_json:
         click.echo(orjson.dumps(known, option=orjson.OPT_INDENT_2).decode())
     elif known:
-        rows = [[name, entry["learned_at"], orjson.dumps(entry["limits"]).decode()] for name, entry in known.items()]
-        print_table("", ("instance", "learned at", "limits"), rows)
+        rows = [[name, entry["learned_at"], *learnt(entry["limits"])] for name, entry in known.items()]
+        print_table("", ("instance", "learned at", "in flight", "requests", "tokens", "per"), rows)
     else:
-        click.echo("no limits have been learned yet")
+        click.echo("no limits have been learned yet; embedded simulators are never remembered")
     return 0
+
+
+def learnt(limits: Mapping[str, Any]) -> list[object]:
+    """In flight, requests, tokens, and the time that the two are counted over."""
+    window_s = {0: "second", 1: "10 s", 2: "60 s"}
+    counts = limits.get("limits") or {}
+    shown = [round(counts[unit], 1) if counts.get(unit) else "" for unit in ("requests", "tokens")]
+    return [limits.get("cap", ""), *shown, window_s.get(limits.get("level", -1), "") if counts else ""]
 
 
 @command.command("clear")

@@ -23,9 +23,10 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
     from ..preparation import prepare
     from ..rehearsal import rehearse_now
     from ..wiring import no_key
-    from .plan_view import forecast_document, plan_document, print_forecast, print_plan
+    from .plan_view import assumed, forecast_document, plan_document, print_forecast, print_plan
 
-    loaded = load_config(chosen_config(config, config_option), read_environment(), settings_of(options))
+    path = chosen_config(config, config_option)
+    loaded = load_config(path, read_environment(path), settings_of(options))
     prepared = prepare(loaded, no_key)
     document = plan_document(prepared)
     if loaded.config.run.rehearse:
@@ -38,5 +39,5 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
     else:
         print_plan(document)
         if "rehearsal" in document:
-            print_forecast(document["rehearsal"])
+            print_forecast(document["rehearsal"], assumed(prepared))
     return 0

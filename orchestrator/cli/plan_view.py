@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -60,10 +61,25 @@ def forecast_document(rehearsal: Rehearsal) -> dict[str, Any]:
     return asdict(rehearsal)
 
 
-def print_forecast(document: dict[str, Any]) -> None:
+def assumed(prepared: Prepared) -> list[str]:
+    """Models whose quotas and latencies nobody has said: a rehearsal believes 0.2 s, 10 ms a token and no limit."""
+    config = prepared.loaded.config
+    return [
+        model
+        for model in config.swept_models()
+        if config.models[model].rehearse_as is None
+        and any(config.providers[route.provider]["type"] != "simulator" for route in config.models[model].all_routes())
+    ]
+
+
+def print_forecast(document: dict[str, Any], guesses: Sequence[str]) -> None:
     columns = ("instance", "samples", "requests", "refused", "tokens", "bound by")
     names = ("instance", "samples", "requests", "refused", "tokens", "bound_by")
     print_table("\nRehearsal", columns, [[row[name] for name in names] for row in document["instances"]])
+    if guesses:
+        click.echo(
+            f"\nassumed: 0.2 s + 10 ms a token and no quota for {', '.join(guesses)}; say better under models.*.rehearse_as"
+        )
     cost = "no price known" if document["cost_usd"] is None else f"{document['cost_usd']:.2f} USD"
     tokens = f"{document['input_tokens']:,} + {document['output_tokens']:,} tokens"
     click.echo(

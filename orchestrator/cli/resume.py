@@ -29,7 +29,7 @@ def command(run_directory: str, config: str | None, **options: Any) -> int:
     from ..preparation import prepare
     from .carry import carry
 
-    environment, flags = read_environment(), settings_of(options)
-    directory = RunDirectory(Path(run_directory))
+    directory, flags = RunDirectory(Path(run_directory)), settings_of(options)
+    environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")
     loaded = load_config(config, environment, flags) if config else stored_config(directory, environment, flags)
     return carry(prepare(loaded, environment.key), directory, environment)

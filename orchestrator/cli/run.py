@@ -22,7 +22,8 @@ def command(config: str | None, config_option: str | None, **options: Any) -> in
     from ..preparation import create, prepare
     from .carry import carry
 
-    environment = read_environment()
-    loaded = load_config(chosen_config(config, config_option), environment, settings_of(options))
+    path = chosen_config(config, config_option)
+    environment = read_environment(path)
+    loaded = load_config(path, environment, settings_of(options))
     prepared = prepare(loaded, environment.key)
     return carry(prepared, create(prepared), environment)

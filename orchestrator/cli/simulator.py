@@ -23,5 +23,7 @@ def command(config: str | None, config_option: str | None, port: int, log: str |
     from ..loop import run_loop
     from ..simulation import serve_until_interrupted
 
-    loaded = load_config(chosen_config(config, config_option), read_environment())
-    return run_loop(serve_until_interrupted(loaded, read_environment(), port, log))
+    path = chosen_config(config, config_option)
+    environment = read_environment(path)
+    loaded = load_config(path, environment)
+    return run_loop(serve_until_interrupted(loaded, environment, port, log))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -15,21 +16,62 @@ PIPE_WIDTH = 160
 
 
 def print_summary(rows: Sequence[Mapping[str, JSON]]) -> None:
-    """The summary by model → prompt type → tool success rate → difficulty → task type."""
+    """The summary by model → prompt type → tool success rate → difficulty → task type, without columns that say nothing."""
     if not rows:
         return
+    columns = [one for one in SUMMARY if one.always or {one.cell(row) for row in rows} != {one.nothing}]
     table = Table(title="Summary", title_justify="left", box=None, pad_edge=False)
-    for name in ("model", "prompt", "tool rate", "difficulty", "task type"):
-        table.add_column(name, no_wrap=name == "model")
-    for name in ("total", "full", "partial", "failed", "infra", "success", "score", "mean s", "turns", "tools"):
-        table.add_column(name, justify="right")
-    table.add_column("errors")
-    before: Sequence[str] = ()
+    for one in columns:
+        table.add_column(
+            one.title, justify="left" if one.is_key or one.title == "errors" else "right", no_wrap=one.title != "errors"
+        )
+    before: list[str] = []
     for row in rows:
-        keys = [_text(row[name]) for name in ("model", "prompt_type", "tool_success_rate", "difficulty", "task_type")]
-        table.add_row(*_unrepeated(keys, before), *(Text(cell) for cell in _cells(row)))
+        keys = [one.cell(row) for one in columns if one.is_key]
+        rest = [Text(one.cell(row)) for one in columns if not one.is_key]
+        table.add_row(*_unrepeated(keys, before), *rest)
         before = keys
     console().print(table)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    cell: Callable[[Mapping[str, JSON]], str]
+    is_key: bool = False
+    nothing: str = ""
+    """Where every row says this, the column is left out, unless it is `always` shown."""
+    always: bool = False
+
+
+def _plain(name: str) -> Callable[[Mapping[str, JSON]], str]:
+    return lambda row: _text(row[name])
+
+
+def _mean(name: str, digits: int) -> Callable[[Mapping[str, JSON]], str]:
+    return lambda row: _number(row[name], digits)
+
+
+SUMMARY = (
+    Column("model", _plain("model"), is_key=True, always=True),
+    Column("prompt", _plain("prompt_type"), is_key=True, always=True),
+    Column("tool rate", _plain("tool_success_rate"), is_key=True, nothing="1"),
+    Column("difficulty", _plain("difficulty"), is_key=True, nothing="default"),
+    Column("task type", _plain("task_type"), is_key=True, nothing="default"),
+    Column("total", _plain("total"), always=True),
+    Column("full", _plain("successful"), always=True),
+    Column("partial", _plain("partial"), nothing="0"),
+    Column("wrong", _plain("failed"), always=True),
+    Column("infra", _plain("infra_failures"), always=True),
+    Column("not run", _plain("not_run"), nothing="0"),
+    Column("success", lambda row: _percent(row["success_rate"]), always=True),
+    Column("score", _mean("weighted_score", 3), always=True),
+    Column("mean s", _mean("mean_time_s", 2), always=True),
+    Column("turns", _mean("mean_turns", 1), nothing="1.0"),
+    Column("tools", _mean("mean_tool_calls", 1), nothing="0.0"),
+    Column("coverage", _mean("tool_coverage", 2), nothing="n/a"),
+    Column("errors", lambda row: _named(row["errors"])),
+)
 
 
 def console() -> Console:
@@ -56,12 +98,8 @@ def _unrepeated(keys: Sequence[str], before: Sequence[str]) -> list[Text]:
     return [Text("" if index < same else key) for index, key in enumerate(keys)]
 
 
-def _cells(row: Mapping[str, JSON]) -> list[str]:
-    counts = [_text(row[name]) for name in ("total", "successful", "partial", "failed", "infra_failures")]
-    means = [_percent(row["success_rate"]), _number(row["weighted_score"], 3), _number(row["mean_time_s"], 2)]
-    errors = row["errors"]
-    named = ", ".join(f"{name} {count}" for name, count in errors.items()) if isinstance(errors, Mapping) else ""
-    return [*counts, *means, _number(row["mean_turns"], 1), _number(row["mean_tool_calls"], 1), _text(named)]
+def _named(errors: JSON) -> str:
+    return _text(", ".join(f"{name} {count}" for name, count in errors.items()) if isinstance(errors, Mapping) else "")
 
 
 def _percent(value: JSON) -> str:

@@ -29,8 +29,12 @@ class Episode:
     level: int
     flow_until: float
     """Until then the limit may be a flow that refills slowly; after that a window is likelier."""
+    running_s: float = 60.0
+    """Since the first request, at `at`."""
     told_s: float = 0.0
     told_until: float = 0.0
+    told_window: bool = False
+    """Retry-After was too long for a bucket."""
     refused_trials: int = 0
     refused_here: int = 0
     """Trials refused since its level was last raised."""
@@ -71,7 +75,8 @@ def begin(flight: Flight, scene: Scene) -> Episode:
     later = ledger.between(at, scene.now)
     accepted = [total - after for total, after in zip(ledger.total, later, strict=True)]
     flow_until = at + _slowest_refill_s(counts[1][REQUESTS], scene.running_s)
-    return Episode(at, scene.now, counts, accepted, scene.capped_s, flight.amounts, scene.level, flow_until)
+    running_s = max(0.5, scene.running_s - (scene.now - at))
+    return Episode(at, scene.now, counts, accepted, scene.capped_s, flight.amounts, scene.level, flow_until, running_s)
 
 
 def _slowest_refill_s(lately: float, running_s: float) -> float:

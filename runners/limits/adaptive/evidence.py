@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from .answers import Answers
 from .episode import Episode
-from .ledger import Ledger
+from .ledger import WINDOWS_S, Ledger
+
+MINUTE = 2
+KEPT_OF_MEAN = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,13 @@ class Evidence:
 
 def ramp(episode: Episode, seen: Evidence) -> list[float]:
     """While the rate still rises, the last seconds before the refusal say more than the mean: per second, in each unit."""
-    since_start_s = max(0.5, seen.running_s - (seen.now - episode.at))
-    return late(episode, seen, min(max(2.0, seen.answers.latency_s or 2.0), since_start_s))
+    counted, counted_s = episode.counts[MINUTE], min(WINDOWS_S[MINUTE], episode.running_s)
+    if episode.told_window:  # its refill comes all at once, at the end of the wait
+        told_s = max(0.0, episode.told_until - episode.at)
+        return [max(episode.cost[unit], counted[unit]) / (counted_s + told_s) for unit in range(4)]
+    rates = late(episode, seen, min(max(2.0, seen.answers.latency_s or 2.0), episode.running_s))
+    # What was held back meanwhile by another gate was not refused.
+    return [max(rate, KEPT_OF_MEAN * count / counted_s) for rate, count in zip(rates, counted, strict=True)]
 
 
 def late(episode: Episode, seen: Evidence, seconds: float) -> list[float]:

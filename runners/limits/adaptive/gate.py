@@ -14,8 +14,14 @@ from dataclasses import dataclass
 from providers.messages import JSON
 
 from .episode import Episode
-from .ledger import ANSWERED, REQUESTS, WINDOWS_S, Ledger
+from .ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, Ledger
 
+SHORT_S = 1.0
+"""A shorter Retry-After says nothing of a window."""
+MOST_KEPT_S = 60.0
+"""Of refill, that a bucket keeps."""
+SAME_S, ROUNDED_S = 0.1, 1.05
+"""How far a Retry-After may be from the ledger's time: later by the way to the server, earlier by rounding up to whole seconds."""
 LONG_S = 20.0
 """A Retry-After that is worth an early trial ..."""
 WORTH_S = 3.0
@@ -107,7 +113,7 @@ class Gate:
     def shut(self, episode: Episode, told_s: float | None, room: Room, now: float) -> None:
         """The first refusal of an episode."""
         self.episode = episode
-        self._raise_level(episode, told_s, now)
+        self._raise_level(episode, told_s, room, now)
         self._set(episode, told_s, room, now)
 
     def refuse_trial(self, told_s: float | None, room: Room, now: float) -> None:
@@ -158,15 +164,15 @@ class Gate:
             "wait_s": round(self.opens_at - now, 3),
         }
 
-    def _raise_level(self, episode: Episode, told_s: float | None, now: float) -> None:
+    def _raise_level(self, episode: Episode, told_s: float | None, room: Room, now: float) -> None:
         """A Retry-After that is long for the rate betrays a window."""
         if told_s is None:
             return
         episode.told_s = told_s
         episode.told_until = now + told_s
-        rate = episode.counts[2][REQUESTS] / WINDOWS_S[2]
-        if told_s * rate > 5:
-            episode.level = max(episode.level, 2 if told_s > 10 else 1 if told_s > 2 else 0)
+        episode.told_window = told_s > SHORT_S and is_no_bucket(episode, told_s)
+        if episode.told_window:
+            episode.level = max(episode.level, _window_told(episode, told_s, room, now))
 
     def _set(self, episode: Episode, told_s: float | None, room: Room, now: float) -> None:
         self.holds_until = 0.0
@@ -187,6 +193,24 @@ class Gate:
             episode.is_early = True
             return early
         return told_until
+
+
+def is_no_bucket(episode: Episode, told_s: float) -> bool:
+    """A bucket that needs so long for one request would have had to keep more than a minute's refill to let in what it did."""
+    requests = min(episode.counts[2][unit] / episode.cost[unit] for unit in (REQUESTS, CEILING) if episode.cost[unit] > 0)
+    return told_s * requests > MOST_KEPT_S + min(WINDOWS_S[2], episode.running_s)
+
+
+def _window_told(episode: Episode, told_s: float, room: Room, now: float) -> int:
+    """The window that has room when the refusal says, or is as long as it says; none where its length is another one."""
+    for window in (1, 2):
+        if abs(told_s - WINDOWS_S[window]) < SAME_S:
+            return window
+        for unit in (REQUESTS, TOKENS, CEILING):
+            frees_at = room.ledger.frees_at(window, unit, episode.cost[unit], now)
+            if frees_at is not None and episode.at + told_s - ROUNDED_S < frees_at < now + told_s + SAME_S:
+                return window
+    return 0
 
 
 def _step(episode: Episode) -> float:

@@ -23,6 +23,8 @@ from .windows import Windows
 LONGEST_SCALE_S = 600.0
 REFUSED_BUDGET = 0.004
 """Share of sends that probing may cost."""
+GUESS_SCALE_S = 5.0
+"""Of a window's rate, while its length is unknown: below the limit nothing else would say so."""
 COSTLY = 60.0
 """Times the length of an episode that pass before the limit is asked for again."""
 TOLD_SCALE_S = 1800.0
@@ -90,7 +92,7 @@ class RateLearner:
         model = self._model
         if len(self._samples) > 1:
             model.scale_s = max(model.scale_s, min(LONGEST_SCALE_S, COSTLY * (seen.now - episode.at - 1)))
-        if episode.told_s > 1 and seen.believes:
+        if episode.told_s > 1 and seen.believes and len(self._samples) > 1:
             model.scale_s = max(model.scale_s, min(TOLD_SCALE_S, COSTLY * episode.told_s))
 
     def _first(self, episode: Episode, seen: Evidence) -> None:
@@ -104,6 +106,8 @@ class RateLearner:
             self._flow.measure(episode)
             self._start_over(ramp(episode, seen), FLOW_SAMPLE_S, seen)
             self._samples = []  # the ramp's rate is no sample of the flow
+            if episode.told_window:
+                model.scale_s = GUESS_SCALE_S
 
     def _start_over(self, sample: list[float], weight: float, seen: Evidence) -> None:
         self._samples = [sample]

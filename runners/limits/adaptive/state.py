@@ -96,7 +96,8 @@ class AdaptiveLimits:
     def _timed(self, amounts: Amounts, now: float) -> Iterator[tuple[Blocker, float]]:
         """What opens by itself, in order; the next is only looked at once the one before is open."""
         yield "cap", self._cap.probe.quiet_until(len(self._flights), self._sent_at, self._latency_s())
-        yield "brake", self._brake.opens_at(amounts, self._latency_s(), now)
+        if self._rates.level == FLOW:
+            yield "brake", self._brake.opens_at(amounts, self._latency_s(), now)
         yield "pacer", self._pacer.next_at
         yield "ledger", self._rates.opens_at(amounts, self._ledger, now)
 

@@ -34,7 +34,7 @@ def test_a_damaged_file_of_limits_counts_as_none(tmp_path: Path) -> None:
 
 
 def test_a_key_in_use_is_refused_and_the_run_that_holds_it_named(tmp_path: Path) -> None:
-    with UserState(tmp_path).locked([HERE], "the run runs/first"):
+    with UserState(tmp_path).locked([HERE], "runs/first"):
         with UserState(tmp_path).locked([THERE], "the run runs/other"):
             pass
         with (
@@ -42,5 +42,5 @@ def test_a_key_in_use_is_refused_and_the_run_that_holds_it_named(tmp_path: Path)
             UserState(tmp_path).locked([HERE], "x"),
         ):
             pass
-    with UserState(tmp_path).locked([HERE], "the run runs/second"):
+    with UserState(tmp_path).locked([HERE], "runs/second"):
         pass

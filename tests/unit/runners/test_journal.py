@@ -89,7 +89,11 @@ def in_segments(folder: Path) -> list[int]:
 
 def killed(folder: Path, to: Path) -> Path:
     """What a `kill -9` now would leave of the journal."""
-    shutil.copytree(folder, to)
+    try:
+        shutil.copytree(folder, to)
+    except shutil.Error:  # a segment was compacted away between the listing and the copy
+        shutil.rmtree(to)
+        return killed(folder, to)
     return to
 
 
