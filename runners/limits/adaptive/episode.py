@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .flights import Flight
@@ -20,7 +21,7 @@ class Episode:
     known_at: float
     """When its last refusal was known: refusals of what was sent before say nothing new."""
     counts: list[list[float]]
-    """Over each of WINDOWS_S at `at`."""
+    """Over each of windows_s at `at`."""
     accepted: list[float]
     """In each unit ever, at `at`."""
     capped_s: float
@@ -45,11 +46,20 @@ class Episode:
     latest: list[float] = field(default_factory=list)
     """Over the window of its level at the last refused trial."""
 
+    windows_s: Sequence[float] = WINDOWS_S
+    has_new_window: bool = False
+
+    def resize(self, window: int, seconds: float, ledger: Ledger) -> None:
+        """Count over another time what led to it."""
+        self.windows_s = [*self.windows_s[:window], seconds, *self.windows_s[window + 1 :]]
+        self.counts[window] = ledger.between(self.at - seconds, self.at)
+        self.has_new_window = True
+
     def correct(self, flight: Flight, by: Amounts) -> None:
         """Something sent before it began turned out to cost another amount."""
         if flight.sent_at >= self.at:
             return
-        for window, counts in zip(WINDOWS_S, self.counts, strict=True):
+        for window, counts in zip(self.windows_s, self.counts, strict=True):
             if flight.sent_at > self.at - window:
                 for unit in range(4):
                     counts[unit] += by[unit]
@@ -71,12 +81,23 @@ class Scene:
 def begin(flight: Flight, scene: Scene) -> Episode:
     """What the server had accepted when it said no: everything before the refused request, which is out of the ledger by now."""
     ledger, at = scene.ledger, flight.sent_at
-    counts = [ledger.between(at - window, at) for window in WINDOWS_S]
+    counts = [ledger.between(at - window, at) for window in ledger.windows_s]
     later = ledger.between(at, scene.now)
     accepted = [total - after for total, after in zip(ledger.total, later, strict=True)]
     flow_until = at + _slowest_refill_s(counts[1][REQUESTS], scene.running_s)
     running_s = max(0.5, scene.running_s - (scene.now - at))
-    return Episode(at, scene.now, counts, accepted, scene.capped_s, flight.amounts, scene.level, flow_until, running_s)
+    return Episode(
+        at,
+        scene.now,
+        counts,
+        accepted,
+        scene.capped_s,
+        flight.amounts,
+        scene.level,
+        flow_until,
+        running_s,
+        windows_s=tuple(ledger.windows_s),
+    )
 
 
 def _slowest_refill_s(lately: float, running_s: float) -> float:

@@ -10,6 +10,7 @@ from .ledger import WINDOWS_S, Ledger
 
 MINUTE = 2
 KEPT_OF_MEAN = 0.4
+"""No first rate is below this share of what was served so far: another gate may have held back the last seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,6 @@ def ramp(episode: Episode, seen: Evidence) -> list[float]:
         told_s = max(0.0, episode.told_until - episode.at)
         return [max(episode.cost[unit], counted[unit]) / (counted_s + told_s) for unit in range(4)]
     rates = late(episode, seen, min(max(2.0, seen.answers.latency_s or 2.0), episode.running_s))
-    # What was held back meanwhile by another gate was not refused.
     return [max(rate, KEPT_OF_MEAN * count / counted_s) for rate, count in zip(rates, counted, strict=True)]
 
 

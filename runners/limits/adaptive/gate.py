@@ -16,6 +16,10 @@ from providers.messages import JSON
 from .episode import Episode
 from .ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, Ledger
 
+SAME_TOLD = 2
+"""Episodes that name the same time make it a window's length ..."""
+SHORTEST_WINDOW_S = 3.0
+"""... if it is no shorter."""
 SHORT_S = 1.0
 """A shorter Retry-After says nothing of a window."""
 MOST_KEPT_S = 60.0
@@ -53,7 +57,7 @@ class Room:
         held = self.ledger.counts(window, now)[REQUESTS]
         share = FREED_KNOWN if window and self.level else FREED
         frees_at = self.ledger.frees_at(window, REQUESTS, max(1.0, math.ceil(share * held)), now)
-        return max(now + SHORTEST_GUESS_S, now + 0.1 * WINDOWS_S[window] if frees_at is None else frees_at)
+        return max(now + SHORTEST_GUESS_S, now + 0.1 * self.ledger.windows_s[window] if frees_at is None else frees_at)
 
     def answered_at(self, episode: Episode, now: float) -> float:
         """When less is answered within the window than at the refusal, all that is in flight included."""
@@ -75,6 +79,8 @@ class Gate:
         self.trial_at = 0.0
         self._early_allowed = True
         self._checks = 0
+        self._told: list[float] = []
+        self._has_resized = False
 
     def until(self) -> float:
         return max(self.opens_at, self.holds_until)
@@ -155,7 +161,8 @@ class Gate:
         if episode is None:
             return {}
         counts = {
-            f"{seconds:g} s": [round(x) for x in seen] for seconds, seen in zip(WINDOWS_S, episode.counts, strict=True)
+            f"{round(seconds, 2):g} s": [round(x) for x in seen]
+            for seconds, seen in zip(episode.windows_s, episode.counts, strict=True)
         }
         return {
             "counts": counts,
@@ -172,7 +179,23 @@ class Gate:
         episode.told_until = now + told_s
         episode.told_window = told_s > SHORT_S and is_no_bucket(episode, told_s)
         if episode.told_window:
+            self._resize_window(episode, told_s, room)
             episode.level = max(episode.level, _window_told(episode, told_s, room, now))
+
+    def _resize_window(self, episode: Episode, told_s: float, room: Room) -> None:
+        """A gateway that names one time after every refusal names its window's length: once, and if it is none that is known."""
+        self._told = [*self._told, told_s][-SAME_TOLD:]
+        is_constant = len(self._told) == SAME_TOLD and max(self._told) - min(self._told) < SAME_S
+        known = any(abs(told_s - seconds) < SAME_S for seconds in room.ledger.windows_s)
+        if (
+            is_constant
+            and not known
+            and not self._has_resized
+            and SHORTEST_WINDOW_S <= told_s < room.ledger.windows_s[2]
+        ):
+            self._has_resized = True
+            room.ledger.resize(1, told_s)
+            episode.resize(1, told_s, room.ledger)
 
     def _set(self, episode: Episode, told_s: float | None, room: Room, now: float) -> None:
         self.holds_until = 0.0
@@ -197,14 +220,16 @@ class Gate:
 
 def is_no_bucket(episode: Episode, told_s: float) -> bool:
     """A bucket that needs so long for one request would have had to keep more than a minute's refill to let in what it did."""
-    requests = min(episode.counts[2][unit] / episode.cost[unit] for unit in (REQUESTS, CEILING) if episode.cost[unit] > 0)
-    return told_s * requests > MOST_KEPT_S + min(WINDOWS_S[2], episode.running_s)
+    requests = min(
+        episode.counts[2][unit] / episode.cost[unit] for unit in (REQUESTS, CEILING) if episode.cost[unit] > 0
+    )
+    return told_s * requests > MOST_KEPT_S + min(episode.windows_s[2], episode.running_s)
 
 
 def _window_told(episode: Episode, told_s: float, room: Room, now: float) -> int:
     """The window that has room when the refusal says, or is as long as it says; none where its length is another one."""
     for window in (1, 2):
-        if abs(told_s - WINDOWS_S[window]) < SAME_S:
+        if abs(told_s - room.ledger.windows_s[window]) < SAME_S:
             return window
         for unit in (REQUESTS, TOKENS, CEILING):
             frees_at = room.ledger.frees_at(window, unit, episode.cost[unit], now)

@@ -24,7 +24,7 @@ LONGEST_SCALE_S = 600.0
 REFUSED_BUDGET = 0.004
 """Share of sends that probing may cost."""
 GUESS_SCALE_S = 5.0
-"""Of a window's rate, while its length is unknown: below the limit nothing else would say so."""
+"""Of a window's rate, while its length is unknown: the guess is low, and nothing but the next refusal would say so."""
 COSTLY = 60.0
 """Times the length of an episode that pass before the limit is asked for again."""
 TOLD_SCALE_S = 1800.0
@@ -73,7 +73,9 @@ class RateLearner:
     def learn(self, episode: Episode, seen: Evidence) -> None:
         """An episode is over: something was let in again."""
         model, before = self._model, self._model.describe()
-        if model.limits is None or episode.level > model.level:
+        if episode.has_new_window:
+            self._windows.forget()
+        if model.limits is None or episode.level > model.level or episode.has_new_window:
             self._first(episode, seen)
         elif model.level == FLOW:
             self._again_as_flow(episode, seen)

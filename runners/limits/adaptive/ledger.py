@@ -64,6 +64,7 @@ class Ledger:
     def __init__(self) -> None:
         self.total = [0.0, 0.0, 0.0, 0.0]
         """Everything ever accepted."""
+        self.windows_s = list(WINDOWS_S)
         self._windows = [_Window(seconds + SLACK_S) for seconds in WINDOWS_S]
         self._kept = _Window(KEPT_S)
         self._all = (*self._windows, self._kept)
@@ -101,11 +102,19 @@ class Ledger:
                     window.left[unit] += amount
 
     def counts(self, window: int, now: float) -> list[float]:
-        """In each unit, over WINDOWS_S[window] and the slack: what may still count against the next send."""
+        """In each unit, over windows_s[window] and the slack: what may still count against the next send."""
         kept = self._windows[window]
         kept.forget(now)
         total, left = self.total, kept.left
         return [total[0] - left[0], total[1] - left[1], total[2] - left[2], total[3] - left[3]]
+
+    def resize(self, window: int, seconds: float) -> None:
+        """The server turned out to count over another time, a minute at most."""
+        self.windows_s[window] = seconds
+        resized = self._windows[window] = _Window(seconds + SLACK_S)
+        resized.entries.extend(self._kept.entries)
+        resized.left = list(self._kept.left)
+        self._all = (*self._windows, self._kept)
 
     def between(self, after: float, until: float) -> list[float]:
         """In each unit, exactly, over a stretch of the last minute; slower, for the rare moments of learning."""

@@ -10,23 +10,29 @@ from providers.messages import JSON
 from .answers import Answers
 from .cap import FIRST_CAP, Cap
 from .ledger import UNITS, WINDOWS_S
-from .rate_model import RateModel
+from .rate_model import FLOW, RateModel
 
 VERSION = 1
 
 
 def export(cap: Cap, rates: RateModel, answers: Answers) -> Mapping[str, JSON]:
-    limits = None if rates.limits is None else [x if math.isfinite(x) else None for x in rates.limits]
+    limits = None if rates.limits is None else [x if math.isfinite(x) else None for x in _known(rates)]
     return {
         "version": VERSION,
         "mode": cap.mode,
         "cap": round(cap.size, 2),
         "best_rho": cap.best_rho if math.isfinite(cap.best_rho) else None,
-        "level": rates.level,
+        "level": rates.level if rates.window_s == WINDOWS_S[rates.level] else FLOW,
         "limits": None if limits is None else dict(zip(UNITS, limits, strict=True)),
         "latency_s": answers.latency_s,
         "output_tokens": answers.output_tokens,
     }
+
+
+def _known(rates: RateModel) -> list[float]:
+    """A window of unusual length is told as a flow."""
+    usual = rates.window_s == WINDOWS_S[rates.level]
+    return [limit if usual else limit / rates.window_s for limit in rates.limits or ()]
 
 
 def restore(stored: Mapping[str, JSON], cap: Cap, rates: RateModel, answers: Answers) -> None:

@@ -6,7 +6,7 @@ The limit is only ever asked for again by a scale-free cubic: below what is know
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from providers.messages import JSON
 
@@ -31,6 +31,8 @@ class RateModel:
 
     def __init__(self) -> None:
         self.level = FLOW
+        self.windows_s: Sequence[float] = WINDOWS_S
+        """The ledger's."""
         self.limits: list[float] | None = None
         """Per second at FLOW, per window above, in the order of UNITS."""
         self.scale_s = FIRST_SCALE_S
@@ -41,7 +43,7 @@ class RateModel:
 
     @property
     def window_s(self) -> float:
-        return WINDOWS_S[self.level]
+        return self.windows_s[self.level]
 
     @property
     def rate(self) -> float:
@@ -91,7 +93,7 @@ class RateModel:
 
     def describe(self) -> Mapping[str, JSON]:
         limits = [round(limit, 3) if math.isfinite(limit) else None for limit in self.limits or [math.inf] * 4]
-        return {"window_s": self.window_s if self.level else None, **dict(zip(UNITS, limits, strict=True))}
+        return {"window_s": round(self.window_s, 3) if self.level else None, **dict(zip(UNITS, limits, strict=True))}
 
 
 def _allowed(limit: float, factor: float, unit: int) -> float:

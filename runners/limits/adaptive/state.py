@@ -58,6 +58,7 @@ class AdaptiveLimits:
         self._breaker = Breaker()
         self._cap = Cap(math.inf if most is None else float(max(1, most)), on_decision)
         self._rates = RateModel()
+        self._rates.windows_s = self._ledger.windows_s
         self._learner = RateLearner(self._rates, on_decision)
         self._pacer = Pacer()
         self._brake = Brake()

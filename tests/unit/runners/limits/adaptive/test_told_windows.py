@@ -1,0 +1,89 @@
+"""Windows that tell what remains and when there is room: read as what they are, whatever the brake held back before the refusal."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from benchmarks.rate_control_model.measure import run_once
+from benchmarks.rate_control_model.scenarios import SCENARIOS, Scenario
+from runners.limits.adaptive.answers import Answers
+from runners.limits.adaptive.episode import Scene, begin
+from runners.limits.adaptive.evidence import Evidence, ramp
+from runners.limits.adaptive.flights import Flight, Flights
+from runners.limits.adaptive.gate import Gate, Room, is_no_bucket
+from runners.limits.adaptive.ledger import REQUESTS, Ledger
+from runners.limits.adaptive.state import AdaptiveLimits
+
+COST = (1.0, 100.0, 500.0, 0.0)
+
+
+def burst(sends: int, seconds: float, refused_at: float) -> tuple[Ledger, Flight]:
+    """So many accepted within so many seconds, then nothing (the brake), then one refusal."""
+    ledger, flights = Ledger(), Flights()
+    for index in range(sends):
+        ledger.add(COST, index * seconds / sends)
+    flight = flights.send(COST, ledger.add(COST, refused_at), refused_at)
+    ledger.correct(flight.entry, (-1.0, -100.0, -500.0, 0.0))
+    return ledger, flight
+
+
+@pytest.mark.parametrize("server", ["W1", "W1f", "W6", "W2"])
+@pytest.mark.parametrize("n", [500, 2000])
+def test_a_told_window_is_used_up(server: str, n: int) -> None:
+    def build(index: int, scenario: Scenario, draw: random.Random) -> AdaptiveLimits:
+        return AdaptiveLimits(most=None)
+
+    measured = run_once(server, SCENARIOS[server], build, n, 0)
+    assert measured.efficiency >= 0.95
+    assert measured.refused <= 0.02
+
+
+def test_a_wait_that_ends_when_the_ledger_has_room_names_the_window() -> None:
+    ledger, flight = burst(50, 3.0, 5.75)
+    episode = begin(flight, Scene(ledger, 0, 0.0, 5.8, 5.8))
+    gate = Gate()
+    gate.shut(episode, 4.261, Room(ledger, 0, 0.0, False), 5.8)
+    assert episode.level == 1
+    assert episode.counts[1][REQUESTS] == 50
+
+
+def test_a_wait_that_fits_no_known_window_gives_its_mean_rate() -> None:
+    ledger, flight = burst(50, 3.0, 5.75)
+    episode = begin(flight, Scene(ledger, 0, 0.0, 5.8, 5.8))
+    Gate().shut(episode, 9.25, Room(ledger, 0, 0.0, False), 5.8)
+    assert episode.level == 0
+    rates = ramp(episode, Evidence(ledger, Answers(), True, 15.0, 15.0))
+    assert rates[REQUESTS] == pytest.approx(50 / 15, rel=0.02)
+
+
+def test_what_the_brake_held_back_does_not_lower_the_first_rate() -> None:
+    ledger, flight = burst(50, 3.0, 5.75)
+    episode = begin(flight, Scene(ledger, 0, 0.0, 5.8, 5.8))
+    rates = ramp(episode, Evidence(ledger, Answers(), True, 6.0, 6.0))
+    assert rates[REQUESTS] >= 0.4 * 50 / 5.8
+
+
+def test_a_short_wait_after_a_burst_may_be_a_bucket() -> None:
+    ledger, flight = burst(50, 3.0, 5.75)
+    episode = begin(flight, Scene(ledger, 0, 0.0, 5.8, 5.8))
+    assert is_no_bucket(episode, 4.261)
+    assert not is_no_bucket(episode, 0.2)
+
+
+def test_one_time_after_every_refusal_is_the_length_of_the_window() -> None:
+    ledger, gate = Ledger(), Gate()
+    for start in (0.0, 30.0):
+        flights = Flights()
+        for index in range(60):
+            ledger.add(COST, start + index / 20)
+        flight = flights.send(COST, ledger.add(COST, start + 5), start + 5)
+        ledger.correct(flight.entry, (-1.0, -100.0, -500.0, 0.0))
+        episode = begin(flight, Scene(ledger, 0, 0.0, start + 5.1, start + 5.1))
+        gate.shut(episode, 17.1, Room(ledger, 0, 0.0, False), start + 5.1)
+        gate.reopen()
+    assert (episode.level, episode.has_new_window) == (1, True)
+    assert ledger.windows_s == [1.0, 17.1, 60.0]
+    assert ledger.counts(1, 36.0)[REQUESTS] == 60 == episode.counts[1][REQUESTS]
+    assert ledger.counts(1, 60.0)[REQUESTS] == 0
