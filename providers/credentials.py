@@ -9,6 +9,10 @@ from typing import Literal, Protocol
 from .errors import InputError
 
 
+class SignInFailed(ConnectionError):
+    """No token could be had: a fault of the way, not of the request."""
+
+
 class Credential(Protocol):
     """What a request is signed with."""
 
@@ -16,7 +20,7 @@ class Credential(Protocol):
     def name(self) -> str: ...
 
     def header(self, scheme: Literal["api-key", "bearer"]) -> tuple[str, str]:
-        """The header's name and value; may renew a token, never blocks for long."""
+        """The header's name and value; may renew a token, never blocks for long. Raises SignInFailed."""
         ...
 
 
@@ -46,10 +50,17 @@ class EntraToken:
 def entra_token() -> EntraToken:
     """Sign in with whatever this machine offers (environment, workload identity, Azure CLI). Needs the extra `azure`."""
     try:
+        from azure.core.exceptions import AzureError
         from azure.identity import DefaultAzureCredential, get_bearer_token_provider
     except ImportError as error:
         message = "auth: entra needs the azure-identity package; install the extra: pip install 'llm-batch-orchestrator[azure]'"
         raise InputError(message) from error
-    return EntraToken(
-        get_bearer_token_provider(DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default")
-    )
+    provider = get_bearer_token_provider(DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default")
+
+    def fetch() -> str:
+        try:
+            return str(provider())
+        except AzureError as error:
+            raise SignInFailed(f"cannot sign in with Microsoft Entra ID ({type(error).__name__})") from error
+
+    return EntraToken(fetch)

@@ -7,6 +7,7 @@ from typing import Final
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
+from ..credentials import SignInFailed
 from ..errors import ConnectionLost, Evidence, Malformed, ProviderError, TimedOut
 from .failures import tell
 from .received import Oversized
@@ -20,6 +21,8 @@ _BROKEN_HTTP = (aiohttp.ClientResponseError, aiohttp.InvalidURL, HttpProcessingE
 def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderError:
     """Name a foreign error as one of ours. What the server wrote is not repeated: it may echo a header."""
     name = evidence.instance
+    if isinstance(error, SignInFailed):
+        return ConnectionLost(f"{name}: {error}", evidence)
     if isinstance(error, aiohttp.ServerTimeoutError):
         return TimedOut(f"{name}: no connection in time", evidence, stage="connect")
     if isinstance(error, Oversized):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from ..credentials import SignInFailed
 from ..errors import ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import Route, Timeouts
@@ -47,7 +48,10 @@ class SdkTransport:
     async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and read its whole answer. Raises ProviderError and nothing else."""
         client = self._clients.get(route.instance.name) or self._open_client(route)
-        headers, secret = _sign(route, request_id)
+        try:
+            headers, secret = _sign(route, request_id)
+        except SignInFailed as error:
+            raise map_transport_error(error, Evidence(route.instance.name, request_id)) from error
         unread = Received(route.instance.name, request_id, request, 0, {}, secret=secret)
         payload = build_standard_payload(route, request)
         clock = CallClock(self._timeouts, deadline)

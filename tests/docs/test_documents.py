@@ -65,3 +65,10 @@ def test_every_command_is_in_the_readme_and_has_help() -> None:
 
 def test_the_readme_keeps_to_two_hundred_lines() -> None:
     assert len(README.splitlines()) < 200
+
+
+def test_every_test_that_the_readme_names_is_there() -> None:
+    named = re.findall(r"`(tests/\S+\.py)`", README)
+
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []

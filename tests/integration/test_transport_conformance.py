@@ -11,7 +11,7 @@ from email.utils import formatdate
 import orjson
 import pytest
 
-from providers.credentials import ApiKey
+from providers.credentials import ApiKey, EntraToken, SignInFailed
 from providers.errors import (
     AuthFailed,
     BadRequest,
@@ -501,3 +501,16 @@ async def test_a_prompt_of_megabytes_does_not_hold_the_loop(server: ScriptedServ
     deadline = asyncio.get_running_loop().time() + 10
     assert (await transport.send(route(server), request, request_id="r", deadline=deadline)).text == "42"
     await transport.aclose()
+
+
+async def test_a_token_that_cannot_be_had_is_a_lost_connection(transport: Transport) -> None:
+    def fetch() -> str:
+        raise SignInFailed("cannot sign in with Microsoft Entra ID (ClientAuthenticationError)")
+
+    instance = Instance("east/m", "m", "m", "east", "east/m")
+    route = Route(instance, "http://127.0.0.1:9/v1", EntraToken(fetch))
+    deadline = asyncio.get_running_loop().time() + 5
+    with pytest.raises(ConnectionLost, match="cannot sign in"):
+        await transport.send(
+            route, ChatRequest([{"role": "user", "content": "hi"}]), request_id="s/1/1", deadline=deadline
+        )

@@ -168,7 +168,7 @@ def test_a_wrong_profile_or_key_is_named(prepared: Callable[..., Prepared], mode
 
 def test_a_missing_key_of_the_environment_is_named_before_anything_is_made(load: Load) -> None:
     loaded = load({"providers": PROVIDERS, "models": MODELS})
-    with pytest.raises(InputError, match="the environment variables AZURE_KEY, .* are not set"):
+    with pytest.raises(InputError, match=r"the environment variables AZURE_KEY, .* are not set"):
         prepare(loaded, Environment({}).key)
 
 
