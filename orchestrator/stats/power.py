@@ -29,7 +29,9 @@ def minimum_detectable_effect(pairs: int, discordance: float, *, power: float = 
 
 
 def detectable_mean_effect(standard_error: float, *, power: float = POWER) -> float:
-    """The same for clustered or graded scores, from the standard error of the difference: (z_a + z_b) SE."""
+    """The same for clustered or graded scores, from the standard error of the difference: (z_a + z_b) SE; nan where it is 0."""
+    if not standard_error > 0:
+        return math.nan
     return (z_of(CONFIDENCE) + NormalDist().inv_cdf(power)) * standard_error
 
 

@@ -1,0 +1,120 @@
+"""Stage after stage against a competitor: what each change brought, what is left of the gap, and how much of it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from providers.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class StageFigures:
+    """One run of anything, in the four figures that all tools have."""
+
+    name: str
+    success_rate: float
+    """Answered with a normal end, over all that was attempted."""
+    mean_response_s: float
+    tokens_per_s: float
+    """Output tokens over the wall time."""
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measure of a stage: its value, and how far a stage is behind a competitor."""
+
+    title: str
+    value: Callable[[StageFigures], float]
+    gap: Callable[[float, float], float]
+    """Of a stage's value and the competitor's; 0 is level with it, less than 0 is ahead of it."""
+    unit: str
+
+
+def _behind_in_points(ours: float, theirs: float) -> float:
+    return theirs - ours
+
+
+def _slower(ours: float, theirs: float) -> float:
+    return ours / theirs - 1 if theirs else float("nan")
+
+
+def _lower(ours: float, theirs: float) -> float:
+    return theirs / ours - 1 if ours else float("nan")
+
+
+FIGURES = (
+    Figure("success rate", lambda one: one.success_rate, _behind_in_points, "points"),
+    Figure("mean response", lambda one: one.mean_response_s, _slower, "%"),
+    Figure("throughput", lambda one: one.tokens_per_s, _lower, "%"),
+    Figure("total time", lambda one: one.total_s, _slower, "%"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """One figure: the gap of every stage, and the share of the first stage's gap that is closed by the last."""
+
+    figure: Figure
+    gaps: tuple[float, ...]
+    closed: float | None
+    """None where the first stage was not behind."""
+
+
+def gaps_to(competitor: StageFigures, stages: Sequence[StageFigures]) -> list[GapRow]:
+    """Every figure's gap to `competitor`, stage by stage. Raises InputError without a stage."""
+    if not stages:
+        raise InputError("compare: a competitor needs one run at least beside it")
+    return [_gap_row(figure, competitor, stages) for figure in FIGURES]
+
+
+def _gap_row(figure: Figure, competitor: StageFigures, stages: Sequence[StageFigures]) -> GapRow:
+    theirs = figure.value(competitor)
+    gaps = tuple(figure.gap(figure.value(stage), theirs) for stage in stages)
+    return GapRow(figure, gaps, 1 - gaps[-1] / gaps[0] if gaps[0] > 0 else None)
+
+
+def changes(stages: Sequence[StageFigures]) -> dict[str, float]:
+    """From the first stage to the last: the success rate in points, the others as a share."""
+    first, last = stages[0], stages[-1]
+    found = {"success rate": last.success_rate - first.success_rate}
+    for figure in FIGURES[1:]:
+        found[figure.title] = _slower(figure.value(last), figure.value(first))
+    return found
+
+
+def figures_of(name: str, records: pa.Table) -> StageFigures:
+    """A run's figures from its records. Raises InputError where nothing was sent."""
+    sent = records.filter(pc.is_valid(records["started_at"]))
+    if not sent.num_rows:
+        raise InputError(f"compare: {name} holds no sample that was sent")
+    answered = sent.filter(pc.equal(sent["outcome"], "ok"))
+    total_s = _span_s(sent)
+    tokens = pc.sum(answered["output_tokens"]).as_py() or 0
+    return StageFigures(
+        name=name,
+        success_rate=answered.num_rows / records.num_rows,
+        mean_response_s=pc.mean(answered["working_s"]).as_py() or 0.0,
+        tokens_per_s=tokens / total_s if total_s else 0.0,
+        total_s=total_s,
+    )
+
+
+def _span_s(sent: pa.Table) -> float:
+    first, last = pc.min(sent["started_at"]).as_py(), pc.max(sent["completed_at"]).as_py()
+    return float((last - first).total_seconds())
+
+
+def as_row(stage: StageFigures) -> Mapping[str, str | float]:
+    """For JSON."""
+    return {
+        "name": stage.name,
+        "success_rate": stage.success_rate,
+        "mean_response_s": stage.mean_response_s,
+        "tokens_per_s": stage.tokens_per_s,
+        "total_s": stage.total_s,
+    }
