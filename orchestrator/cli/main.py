@@ -8,6 +8,7 @@ import sys
 import click
 
 COMMANDS = {
+    "capacity": "Say what a capacity plan brings, and hold it against a ladder's measurement.",
     "compare": "Say which of two models, prompt types or runs is better, and how sure that is.",
     "doctor": "Check every instance with one small request and say what is wrong.",
     "limits": "Show or clear what was learnt about limits.",

@@ -1,0 +1,109 @@
+"""`capacity`: a capacity plan on paper, and theory against what a ladder measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..capacity.model import CapacityGain, CapacityPlan, Check
+
+
+@click.command("capacity")
+@click.argument("plan", type=click.Path(exists=True, dir_okay=False))
+@click.option("--ladder", type=click.Path(exists=True), help="A ladder's result: predicted against measured.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def command(plan: str, ladder: str | None, as_json: bool) -> int:
+    """What the changes in PLAN bring: scenario split × TPM × instances, each alone, together, and weighted by call share."""
+    from pathlib import Path
+
+    from ..capacity.model import check, gain_of, read_plan, read_rungs
+
+    read = read_plan(Path(plan))
+    gain = gain_of(read)
+    checks = check(read, read_rungs(Path(ladder))) if ladder else []
+    if as_json:
+        _echo_json(gain, checks)
+    else:
+        _echo(read, gain, checks)
+    return 0
+
+
+def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[Check]) -> None:
+    from .tables import print_table
+
+    print_table("Before and after", ("", "before", "after", "gain"), _before_after(plan, gain))
+    print_table(
+        "Composite gain",
+        ("scenario", "share", "latency", "TPM", "instances", "together", "waiting"),
+        [
+            (
+                one.scenario,
+                f"{one.share:.0%}",
+                f"{one.latency:.3g} ×",
+                f"{one.tpm:.4g} ×",
+                f"{one.instances:.3g} ×",
+                _times(one.composite),
+                f"{-one.wait_saved:+.0%}" if one.wait_saved else "as before",
+            )
+            for one in gain.scenarios
+        ],
+    )
+    click.echo(f"weighted by call share: {gain.weighted:.2g} × ({gain.weighted:.2f})")
+    click.echo(
+        f"calls that get through while the mix of calls stays as it is: {gain.at_fixed_mix:.2g} × ({gain.at_fixed_mix:.2f})"
+    )
+    if checks:
+        rows = [(one.figure, _figure(one.predicted), _figure(one.measured), _deviation(one)) for one in checks]
+        print_table("Theory and measurement", ("", "predicted", "measured", "deviation"), rows)
+
+
+def _before_after(plan: CapacityPlan, gain: CapacityGain) -> list[tuple[str, str, str, str]]:
+    before, after = plan.before, plan.after
+    rows = [("model", before.model, after.model, "")] if before.model or after.model else []
+    rows.append(("TPM per instance", f"{before.tpm:,.0f}", f"{after.tpm:,.0f}", f"{after.tpm / before.tpm:.4g} ×"))
+    if before.parameters_b and after.parameters_b:
+        rows.append(("parameters", f"{before.parameters_b:g} B", f"{after.parameters_b:g} B", ""))
+    rows.append(
+        ("instances on the same hardware", "1 ×", f"{plan.instance_ratio:.3g} ×", f"{plan.instance_ratio:.3g} ×")
+    )
+    for one in gain.scenarios:
+        latency = plan.scenarios[one.scenario].latency_s
+        qpm = one.per_instance_qpm
+        rows.append((f"{one.scenario}: latency", f"{latency[0]:g} s", f"{latency[1]:g} s", f"{one.latency:.3g} ×"))
+        rows.append(
+            (
+                f"{one.scenario}: calls a minute, one instance",
+                f"{qpm[0]:.3g}",
+                f"{qpm[1]:.3g}",
+                f"{qpm[1] / qpm[0]:.3g} ×",
+            )
+        )
+    return rows
+
+
+def _times(gain: float) -> str:
+    return f"{gain:.1f} ×" if gain >= 5 else f"{gain:.2f} ×"
+
+
+def _figure(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _deviation(one: Check) -> str:
+    return "n/a" if one.deviation is None else f"{100 * one.deviation:+.1f} %"
+
+
+def _echo_json(gain: CapacityGain, checks: list[Check]) -> None:
+    from dataclasses import asdict
+
+    import orjson
+
+    document = {
+        "scenarios": [{**asdict(one), "composite": one.composite} for one in gain.scenarios],
+        "weighted": gain.weighted,
+        "at_fixed_mix": gain.at_fixed_mix,
+        "checks": [{**asdict(one), "deviation": one.deviation} for one in checks],
+    }
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
