@@ -50,10 +50,8 @@ def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[Check]) -> None:
             for one in gain.scenarios
         ],
     )
-    click.echo(f"weighted by call share: {gain.weighted:.2g} × ({gain.weighted:.2f})")
-    click.echo(
-        f"calls that get through while the mix of calls stays as it is: {gain.at_fixed_mix:.2g} × ({gain.at_fixed_mix:.2f})"
-    )
+    click.echo(f"weighted by call share: {_times(gain.weighted)}")
+    click.echo(f"calls that get through while the mix of calls stays as it is: {_times(gain.at_fixed_mix)}")
     if checks:
         rows = [(one.figure, _figure(one.predicted), _figure(one.measured), _deviation(one)) for one in checks]
         print_table("Theory and measurement", ("", "predicted", "measured", "deviation"), rows)
