@@ -154,8 +154,13 @@ class RunConfig(Section):
 
 
 class PromptConfig(Section):
+    """As in the files of `sharding/prompt_types`."""
+
     system: str | None = None
     user: str | None = None
+    user_with_plan: str | None = None
+    flaw: str | None = None
+    like: str | None = None
 
 
 def _prompt_kind(value: object) -> str:
@@ -171,7 +176,7 @@ class Config(Section):
     models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
     tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]
     prompts: dict[str, Prompt] = {}
-    """Prompt types of your own: a YAML file, or the text itself."""
+    """Prompt types of your own: a YAML file, or the text itself. Files in the folder `prompts` need no entry."""
     prices: dict[str, Price] = {}
     """US dollars per million tokens, by model; wins over the list that ships with genai-prices."""
     sweep: SweepConfig = SweepConfig()

@@ -47,6 +47,7 @@ def prepare(
     _require_command(loaded.config.run.notify)
     instances = instances_with_all_keys(loaded, key)
     prepared = Prepared(loaded, open_sweep(loaded), instances, code_name(scorer) if scorer else None)
+    prepared.sweep.sweep.check_plans()
     _require_shard(prepared.plan(), loaded.config.run.debug_process_num)
     return prepared
 

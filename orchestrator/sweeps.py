@@ -16,6 +16,9 @@ from .config import Config, PromptConfig, TaskFileConfig
 from .loading import LoadedConfig
 from .scoring.registry import spelt_out
 
+PROMPTS = "prompts"
+"""The folder beside the configuration file whose YAML files are prompt types, each named after its file."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenSweep:
@@ -28,6 +31,7 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
     config, axes = loaded.config, loaded.config.sweep
     tasks = open_tasks([spec for entry in config.tasks for spec in _sources(entry, loaded)])
     prompts = {name: _prompt(given, loaded.base) for name, given in config.prompts.items()}
+    dropped = {path.stem: path for path in sorted((loaded.base / PROMPTS).glob("*.yaml"))}
     spec = SweepSpec(
         models=config.swept_models(),
         prompt_types=axes.prompt_types,
@@ -39,7 +43,7 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         limit=axes.limit,
         seed=config.run.seed,
     )
-    return OpenSweep(tasks, Sweep(spec, tasks, load_prompt_types(axes.prompt_types, prompts)))
+    return OpenSweep(tasks, Sweep(spec, tasks, load_prompt_types(axes.prompt_types, {**dropped, **prompts})))
 
 
 def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:

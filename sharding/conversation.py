@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from providers.errors import InputError
 from providers.messages import JSON, Message
@@ -47,30 +47,42 @@ def with_system(messages: Sequence[Message], text: str) -> Sequence[Message]:
     return ({**first, "content": content}, *messages[1:])
 
 
-def with_user_template(messages: Sequence[Message], template: str) -> Sequence[Message]:
-    """Wrap the last user message in `template`; without a user message, leave everything as it is."""
+def with_user_template(
+    messages: Sequence[Message], template: str, fill: Callable[[str], str] = str
+) -> Sequence[Message]:
+    """Wrap the last user message in `template`; without a user message, leave everything as it is.
+
+    `fill` completes what stands around the task's text; the text itself is never looked into.
+    """
+    pieces = [fill(piece) for piece in template.split(INPUT)]
     for place in range(len(messages) - 1, -1, -1):
         message = messages[place]
         if message.get("role") == "user":
-            wrapped = {**message, "content": _wrap(message.get("content"), template)}
+            wrapped = {**message, "content": _wrap(message.get("content"), pieces)}
             return (*messages[:place], wrapped, *messages[place + 1 :])
     return messages
 
 
-def _wrap(content: JSON, template: str) -> JSON:
+def text_of(content: JSON) -> str:
+    """A message's text: itself, or its text parts joined."""
     if isinstance(content, str):
-        return template.replace(INPUT, content)
+        return content
+    parts = content if isinstance(content, list) else ()
+    return "\n".join(text for part in parts if (text := _text_of(part)) is not None)
+
+
+def _wrap(content: JSON, pieces: Sequence[str]) -> JSON:
+    if isinstance(content, str):
+        return content.join(pieces)
     if isinstance(content, list):
-        return _wrap_parts(content, template)
+        return _wrap_parts(content, pieces)
     return content
 
 
-def _wrap_parts(parts: list[JSON], template: str) -> list[JSON]:
+def _wrap_parts(parts: list[JSON], pieces: Sequence[str]) -> list[JSON]:
     """What the template says before `{input}` goes to the first text part, what it says after to the last; images keep their place."""
     texts = [place for place, part in enumerate(parts) if _text_of(part) is not None]
-    joined = "\n".join(_text_of(parts[place]) or "" for place in texts)
-    before, _, after = template.partition(INPUT)
-    after = after.replace(INPUT, joined)
+    before, after = pieces[0], text_of(parts).join(pieces[1:])
     if not texts:
         return [*parts, {"type": "text", "text": (before + after).strip()}]
     wrapped = list(parts)

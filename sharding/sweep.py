@@ -72,9 +72,10 @@ class Sweep:
         self.tasks = tasks
         self.stages = tuple(spec.tool_success_rates)
         """The tool success rates, one stage each."""
-        self._prompts = [prompt_types[name] for name in spec.prompt_types]
-        self._rows = select_rows(tasks, spec.selection)
-        self._per_cell = spec.epochs * len(self._rows)
+        self.prompts = [prompt_types[name] for name in spec.prompt_types]
+        self.rows = select_rows(tasks, spec.selection)
+        """The tasks that take part, by their rows in the task set."""
+        self._per_cell = spec.epochs * len(self.rows)
         axes = product(self.stages, spec.models, spec.prompt_types)
         self._cells = [Cell(model, prompt_type, rate) for rate, model, prompt_type in axes]
         self._hashes = [_cell_hash(cell) for cell in self._cells]
@@ -89,39 +90,50 @@ class Sweep:
         if not 0 <= ordinal < self._length:
             raise IndexError(ordinal)
         cell, rest = divmod(ordinal, self._per_cell)
-        epoch, place = divmod(rest, len(self._rows))
+        epoch, place = divmod(rest, len(self.rows))
         return cell, epoch, place
 
     def sample(self, ordinal: int) -> Sample:
         """Read the task and ask it the cell's way."""
         number, epoch, place = self._locate(ordinal)
-        task = self._prompts[number % len(self._prompts)].apply(self.tasks[self._rows[place]])
+        task = self.prompts[number % len(self.prompts)].apply(self.tasks[self.rows[place]])
         key = _sample_key(task.task_id, epoch)
         sample_id = _digest(self._hashes[number], key).hex()
         seed = int.from_bytes(_digest(self._seed_hash, key), "big") >> 1
         return Sample(ordinal, sample_id, task, self._cells[number], epoch, seed)
+
+    def check_plans(self) -> None:
+        """Ask every task in every way that needs its plan. Raises InputError naming file and row where there is none to show."""
+        needy = [prompt for prompt in self.prompts if prompt.needs_plan]
+        for row in self.rows if needy else ():
+            task = self.tasks[row]
+            for prompt in needy:
+                try:
+                    prompt.apply(task)
+                except InputError as error:
+                    raise InputError(f"{self.tasks.origin(row)}: {error}") from error
 
     def cell(self, ordinal: int) -> Cell:
         return self._cells[self._locate(ordinal)[0]]
 
     def row(self, ordinal: int) -> int:
         """The task's row in the task set."""
-        return self._rows[self._locate(ordinal)[2]]
+        return self.rows[self._locate(ordinal)[2]]
 
     def block(self, stage: int, model: str) -> range:
         """All ordinals of one model in one stage."""
-        size = len(self._prompts) * self._per_cell
+        size = len(self.prompts) * self._per_cell
         start = (stage * len(self.spec.models) + list(self.spec.models).index(model)) * size
         return range(start, start + size)
 
     def index_ids(self) -> SampleIndex:
         """Map every sample id to its ordinal. Reads every task once, whatever the number of cells and epochs."""
         index = SampleIndex(self._length)
-        for place, row in enumerate(self._rows):
+        for place, row in enumerate(self.rows):
             task_id = self.tasks[row].task_id
             for epoch in range(self.spec.epochs):
                 key = _sample_key(task_id, epoch)
-                offset = epoch * len(self._rows) + place
+                offset = epoch * len(self.rows) + place
                 for number, state in enumerate(self._hashes):
                     index.put(_digest(state, key), number * self._per_cell + offset)
         return index
@@ -132,8 +144,8 @@ class Sweep:
         spec = self.spec
         return {
             "tasks": self.tasks.fingerprint[:16],
-            "task_count": str(len(self._rows)),
-            "prompt_types": ", ".join(f"{prompt.name} ({prompt.digest})" for prompt in self._prompts),
+            "task_count": str(len(self.rows)),
+            "prompt_types": ", ".join(f"{prompt.name} ({prompt.digest})" for prompt in self.prompts),
             "models": ", ".join(spec.models),
             "tool_success_rates": ", ".join(f"{rate:g}" for rate in self.stages),
             "difficulties": _listed(spec.difficulties),
