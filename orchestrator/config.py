@@ -66,6 +66,8 @@ class ModelConfig(Section):
     """Samples in flight per instance; wins over the profile and is not multiplied."""
     qps: Annotated[float, Field(gt=0)] | None = None
     """Requests per second and instance in fixed mode."""
+    tool_format: Literal["native", "text"] = "native"
+    """How the built-in solvers speak of tools: OpenAI function calling, or `<tool_call>` in the text for models without it."""
     rehearse_as: EndpointSettings | None = None
     """Quota and latency that a rehearsal believes in, per instance; simulators have their own."""
 
@@ -106,6 +108,19 @@ class SweepConfig(Section):
     """Most tasks taken."""
 
 
+class ToolsConfig(Section):
+    """Of the solver `tool_loop`."""
+
+    max_turns: Annotated[int, Field(ge=1)] = 10
+    """Replies of the model in one sample; an answer that needs more is scored as it stands, with the error class max_turns."""
+    failure_kinds: Annotated[
+        tuple[Literal["error", "timeout", "empty", "malformed", "stale"], ...],
+        BeforeValidator(_listed),
+        Field(min_length=1),
+    ] = ("error", "timeout", "empty", "malformed", "stale")
+    """How tools fail where the sweep's tool success rate makes them; one is drawn for every failing call."""
+
+
 class GenerationConfig(Section):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -123,6 +138,7 @@ class RunConfig(Section):
     output_dir: Annotated[str, BeforeValidator(_text)] = "runs"
     seed: int = 0
     solver: str = "single_turn"
+    """single_turn, tool_loop, or `module:function` of your own."""
     scorer: str | dict[str, Any] = "includes"
     """For task files that name none."""
     max_workers: Annotated[int, Field(ge=1)] | None = None
@@ -181,6 +197,7 @@ class Config(Section):
     """US dollars per million tokens, by model; wins over the list that ships with genai-prices."""
     sweep: SweepConfig = SweepConfig()
     generation: GenerationConfig = GenerationConfig()
+    tools: ToolsConfig = ToolsConfig()
     run: RunConfig = RunConfig()
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from sharding.planner import Layout, SweepPlan, build_plan
 from .directory import Manifest, RunDirectory, new_directory
 from .loading import LoadedConfig
 from .sweeps import OpenSweep, method_parts, open_sweep
-from .wiring import check_method, instances_with_all_keys
+from .wiring import check_method, check_tools, instances_with_all_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def prepare(
     instances = instances_with_all_keys(loaded, key)
     prepared = Prepared(loaded, open_sweep(loaded), instances, code_name(scorer) if scorer else None)
     prepared.sweep.sweep.check_plans()
+    check_tools(loaded.config, prepared.sweep)
     _require_shard(prepared.plan(), loaded.config.run.debug_process_num)
     return prepared
 

@@ -8,6 +8,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from providers.errors import InputError
+from runners.solvers import SOLVERS
 from sharding.prompts import load_prompt_types
 from sharding.sources import SourceSpec, TaskPool, open_tasks
 from sharding.sweep import Sweep, SweepSpec
@@ -73,4 +74,12 @@ def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:
         "generation": config.generation.model_dump_json(),
         "solver": config.run.solver,
         "scorers": scorer or ", ".join(spelt_out(entry.scorer or config.run.scorer) for entry in config.tasks),
+        **_tool_parts(config),
     }
+
+
+def _tool_parts(config: Config) -> dict[str, str]:
+    """How tools are used, where a built-in solver uses them in a way that can be changed."""
+    parts = {"tools": config.tools.model_dump_json()} if config.run.solver == "tool_loop" else {}
+    text = [model for model in config.swept_models() if config.models[model].tool_format == "text"]
+    return parts | ({"tools_as_text": ", ".join(text)} if text and config.run.solver in SOLVERS else {})

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from providers.credentials import ApiKey
@@ -31,11 +31,13 @@ from runners.limits.fixed import FixedLimiter
 from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import Limiter
 from runners.retry import RetryLimits
-from runners.solvers import SOLVERS
+from runners.solvers import SOLVERS, ToolUse, build_solver
 from runners.station import Sender, Station
+from runners.tool_formats import FORMATS
 from runners.worker import Method
 from sharding.plan import Sample
 from sharding.profiles import Profile, Staffing, find_profile, staff
+from sharding.tool_results import declared_results
 
 from .config import Config, ModelConfig
 from .env import Environment, not_set
@@ -220,7 +222,7 @@ def method_of(
     loaded: LoadedConfig, run_id: str, open_: OpenSweep, solver: Solver | None, scorer: Scorer | None
 ) -> Method:
     """How samples are solved, scored and priced. `solver` and `scorer` from Python win over the file's names."""
-    chosen = guard_solver(solver, "your solver") if solver else _solver(loaded.config.run.solver)
+    chosen = guard_solver(solver, "your solver") if solver else _solver(loaded.config)
     own_scorer = guard_scorer(scorer, "your scorer") if scorer else None
     scorers: dict[str, Scorer] = {}
 
@@ -241,18 +243,40 @@ def check_method(config: Config, solver: Solver | None, scorer: Scorer | None) -
         if inspect.isfunction(code) and not inspect.iscoroutinefunction(code):
             raise InputError(f"your {name} {code.__qualname__} must be `async def`")
     if solver is None:
-        _solver(config.run.solver)
+        _solver(config)
     if scorer is None:
         for entry in config.tasks:
             build_scorer(spelt_out(entry.scorer or config.run.scorer))
 
 
-def _solver(name: str) -> Solver:
+def _solver(config: Config) -> Solver:
+    name = config.run.solver
     if name in SOLVERS:
-        return SOLVERS[name]
+        return build_solver(name, tool_use(config))
     if ":" in name:
         return guard_solver(load_function(name, "solver"), f"the solver {name}")
     raise InputError(f"run.solver: no solver {name!r}; known: {', '.join(SOLVERS)}, or module:function")
+
+
+def tool_use(config: Config) -> ToolUse:
+    """How the built-in solvers use tools; each of a person's own tools is imported once."""
+    formats = {name: FORMATS[model.tool_format] for name, model in config.models.items()}
+    load = cache(partial(load_function, purpose="tool"))
+    return ToolUse(config.tools.max_turns, config.tools.failure_kinds, formats, load)
+
+
+def check_tools(config: Config, open_: OpenSweep) -> None:
+    """Raises InputError naming file and row where a task declares results that the tool loop cannot use."""
+    if config.run.solver != "tool_loop":
+        return
+    load = tool_use(config).load
+    for row in open_.sweep.rows:
+        try:
+            for declared in declared_results(open_.tasks[row]).values():
+                if declared.function is not None:
+                    load(declared.function)
+        except InputError as error:
+            raise InputError(f"{open_.tasks.origin(row)}: {error}") from error
 
 
 def _provider_kinds(config: Config) -> dict[str, str]:

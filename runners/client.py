@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal, Protocol
@@ -18,7 +18,8 @@ from providers.errors import (
     Throttled,
 )
 from providers.instance import Instance
-from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool
+from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool, Usage
+from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 
 from .dispatch import Dispatcher
@@ -27,6 +28,7 @@ from .limits.permit import Cost, Settled
 from .opened import Opened
 from .retry import RetryLimits, retry_policy
 from .station import Permit
+from .tool_names import names_of
 
 DEFAULT_OUTPUT_TOKENS = 512
 """What an answer is reckoned to cost where nobody set max_tokens."""
@@ -83,11 +85,8 @@ class Account:
     ttft_s: float | None = None
     generation_s: float = 0.0
     parse_s: float = 0.0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    usage_estimated: bool = False
+    spent: dict[str, Usage] = field(default_factory=dict)
+    """By model: a solver may ask several."""
     instance: Instance | None = None
     moved_reason: str | None = None
     request_id: str | None = None
@@ -95,26 +94,43 @@ class Account:
     error: ProviderError | None = None
     """The last one met, also where a later attempt succeeded."""
 
-    def credit(self, response: ChatResponse) -> None:
-        usage, timing = response.usage, response.timing
+    @property
+    def usage(self) -> Usage:
+        return sum_usage(self.spent.values())
+
+    def credit(self, response: ChatResponse, model: str) -> None:
+        timing = response.timing
         self.response = response
-        self.input_tokens += usage.input_tokens
-        self.output_tokens += usage.output_tokens
-        self.cached_tokens += usage.cached_tokens
-        self.reasoning_tokens += usage.reasoning_tokens
-        self.usage_estimated |= usage.estimated
+        self._spend(model, response.usage)
         self.connect_s += timing.connect_s
         self.generation_s += timing.generation_s
         self.parse_s += timing.parse_s
         if self.ttft_s is None:
             self.ttft_s = timing.ttft_s
 
-    def debit(self, error: ProviderError) -> None:
+    def debit(self, error: ProviderError, model: str) -> None:
         self.error = error
         self.response = None
         if error.evidence.usage is not None:
-            self.input_tokens += error.evidence.usage.input_tokens
-            self.output_tokens += error.evidence.usage.output_tokens
+            self._spend(model, error.evidence.usage)
+
+    def _spend(self, model: str, usage: Usage) -> None:
+        before = self.spent.get(model)
+        self.spent[model] = usage if before is None else sum_usage((before, usage))
+
+
+def sum_usage(usages: Iterable[Usage]) -> Usage:
+    """All of them together; estimated where one is."""
+    total = Usage(0, 0)
+    for usage in usages:
+        total = Usage(
+            total.input_tokens + usage.input_tokens,
+            total.output_tokens + usage.output_tokens,
+            total.cached_tokens + usage.cached_tokens,
+            total.reasoning_tokens + usage.reasoning_tokens,
+            total.estimated or usage.estimated,
+        )
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +165,24 @@ class SampleClient:
         max_tokens: int | None = None,
         model: str | None = None,
     ) -> ChatResponse:
-        """Send `messages` to the sample's model, or to another `model` of the sweep. Raises ProviderError once retries are used up."""
+        """Send `messages` to the sample's model, or to another `model` of the sweep. Raises ProviderError once retries are used up.
+
+        Tools may have any name: what the wire does not allow is renamed on the way out and back.
+        """
+        names = names_of(tools) if tools else None
+        if names is not None:
+            messages, tools = names.messages(messages), names.tools(tools)
+        name = model or self.sample.cell.model
+        if name not in self.exchange.dispatchers:
+            raise LookupError(f"this run has no model {name!r}; {suggestion(name, self.exchange.dispatchers)}")
         self.account.turns += 1
-        call = _Call(self, self._request(messages, tools, max_tokens), model or self.sample.cell.model)
+        call = _Call(self, self._request(messages, tools, max_tokens), name)
         try:
             response = await call.attempt()
         except ProviderError:
             response = await self._again(call)
-        self.account.credit(response)
-        return response
+        self.account.credit(response, name)
+        return names.response(response) if names is not None else response
 
     def first_send(self) -> None:
         """The sample's first request is about to go out."""
@@ -196,6 +221,7 @@ class _Call:
         self._turn = client.account.turns
         self._request = request
         self._deadlines = exchange.deadlines
+        self._model = model
         self._dispatcher = exchange.dispatchers[model]
         self._estimator = exchange.estimators[model]
         self._prefer = client.opened.instance
@@ -264,7 +290,7 @@ class _Call:
 
     def _note(self, error: ProviderError) -> None:
         account = self._client.account
-        account.debit(error)
+        account.debit(error, self._model)
         account.throttles += isinstance(error, Throttled)
         if isinstance(error, Empty | ConnectionLost | InstanceGone):
             self._avoid = frozenset({error.evidence.instance})

@@ -59,8 +59,13 @@ class Record:
     turns: int
     tool_calls: int
     tool_failures: int
+    """Calls that were made to fail by the sweep's tool success rate. Realised rate: 1 - tool_failures / (tool_calls - tool_rejections)."""
+    tool_rejections: int
+    """Calls that reached no tool: of an unknown name, or with arguments that are not JSON."""
     tool_coverage: float | None
     """Share of the expected tools that were called; null where none is expected."""
+    tool_trace: str | None
+    """Every call in order: turn, name, arguments, failure, rejection."""
     input: str
     target: str | None
     output_text: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -12,14 +12,17 @@ from typing import Any
 import orjson
 
 from providers.errors import Empty, ProviderError, Rejected, TimedOut
-from providers.messages import JSON, ChatResponse, Message, Usage
+from providers.messages import JSON, ChatResponse, Message, ToolCall, Usage
 from sharding.plan import Sample
+from sharding.task import Task
+from sharding.tool_plan import expected_tools
 
 from .answer import Answer, Score, Scorer, Solver, UserCodeError
 from .client import Account, Exchange, SampleClient, SampleOverdue
 from .lease import SlotLease
 from .opened import Opened
 from .record import Record, instant
+from .tools import named
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ async def _judge(sample: Sample, method: Method, client: SampleClient) -> Verdic
             returned = await method.solver(sample, client)
             answer = returned if isinstance(returned, Answer) else Answer(text=returned)
             score = await method.scorer_of(sample)(sample, answer, client)
-            return Verdict("ok", answer=answer, score=score)
+            return Verdict("ok", answer.error_class, answer=answer, score=score)
     except UserCodeError as error:
         return Verdict("not_run", "user_code", str(error))
     except (Empty, Rejected) as error:
@@ -94,11 +97,10 @@ def _record(opened: Opened, verdict: Verdict, account: Account, method: Method, 
         **_sent(opened.planned, account),
         **_judged(verdict),
         **_answered(verdict, account.response),
+        **_called(opened.sample.task, verdict.answer),
         **_spent(account),
-        cost_usd=method.price_usd(opened.sample.cell.model, _usage(account)),
+        cost_usd=_cost_usd(opened.sample.cell.model, account, method),
         **_timed(opened, account, total_s),
-        tool_failures=0,
-        tool_coverage=None,
         cache_hit=False,
     )
 
@@ -157,7 +159,6 @@ def _answered(verdict: Verdict, response: ChatResponse | None) -> Columns:
     failed_status, failed_id = (evidence.status, evidence.response_id or None) if evidence else (None, None)
     return {
         "status": HTTPStatus.OK.value if response else failed_status,
-        "tool_calls": len(answer.tool_calls) if answer else 0,
         "output_text": answer.text if answer else None,
         "messages": _conversation(answer),
         "finish_reason": response.finish_reason if response else None,
@@ -168,17 +169,45 @@ def _answered(verdict: Verdict, response: ChatResponse | None) -> Columns:
     }
 
 
+def _called(task: Task, answer: Answer | None) -> Columns:
+    calls = answer.tool_calls if answer else ()
+    reached = {named(call)[0] for call in calls if not call.get("rejection")}
+    expected = expected_tools(task)
+    return {
+        "tool_calls": len(calls),
+        "tool_failures": sum(bool(call.get("failure")) for call in calls),
+        "tool_rejections": sum(bool(call.get("rejection")) for call in calls),
+        "tool_coverage": len(expected & reached) / len(expected) if expected and answer else None,
+        "tool_trace": orjson.dumps([_trace(call) for call in calls]).decode() if calls else None,
+    }
+
+
+def _trace(call: ToolCall) -> Mapping[str, JSON]:
+    name, arguments = named(call)
+    ending = {key: call.get(key) for key in ("failure", "rejection")}
+    return {"turn": call.get("turn", 1), "name": name, "arguments": arguments, **ending}
+
+
 def _spent(account: Account) -> Columns:
+    usage = account.usage
     return {
         "turns": account.turns,
         "attempts": account.attempts,
         "throttles": account.throttles,
-        "input_tokens": account.input_tokens,
-        "output_tokens": account.output_tokens,
-        "cached_tokens": account.cached_tokens,
-        "reasoning_tokens": account.reasoning_tokens,
-        "usage_estimated": account.usage_estimated,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "usage_estimated": usage.estimated,
     }
+
+
+def _cost_usd(model: str, account: Account, method: Method) -> float | None:
+    """The sample's tokens, each at the price of the model that spent them; None where one has no price."""
+    spent = account.spent or {model: Usage(0, 0)}
+    costs = [method.price_usd(name, usage) for name, usage in spent.items()]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
 
 
 def _timed(opened: Opened, account: Account, total_s: float) -> Columns:
@@ -198,10 +227,6 @@ def _timed(opened: Opened, account: Account, total_s: float) -> Columns:
         "total_s": total_s,
         "working_s": total_s - account.rate_wait_s - account.retry_wait_s,
     }
-
-
-def _usage(account: Account) -> Usage:
-    return Usage(account.input_tokens, account.output_tokens, account.cached_tokens, account.reasoning_tokens)
 
 
 def _last_user_text(messages: Sequence[Message]) -> str:

@@ -226,8 +226,8 @@ async def test_the_account_sums_up_over_turns() -> None:
     account = desk.client.account
     assert desk.sender.request_ids == ["s0/1/1", "s0/2/1", "s0/2/2"]
     assert (account.turns, account.attempts) == (2, 3)
-    assert (account.input_tokens, account.output_tokens) == (10 + 10 + 100, 5 + 0 + 20)
-    assert (account.cached_tokens, account.reasoning_tokens, account.usage_estimated) == (64, 8, True)
+    assert (account.usage.input_tokens, account.usage.output_tokens) == (10 + 10 + 100, 5 + 0 + 20)
+    assert (account.usage.cached_tokens, account.usage.reasoning_tokens, account.usage.estimated) == (64, 8, True)
     assert account.connect_s == pytest.approx(0.2)
     assert account.generation_s == pytest.approx(0.6)
     assert account.ttft_s == 0.2
