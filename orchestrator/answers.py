@@ -20,6 +20,7 @@ from providers.simulator.settings import AnswerSettings
 from sharding.plan import Sample
 from sharding.sweep import Sweep
 
+from .plan_following import Intention, has_succeeded, intend, next_call, plan_to_follow
 from .scoring.registry import COMPARISONS
 
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)", re.DOTALL)
@@ -42,15 +43,28 @@ class SweepAnswers:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_ordinals", self.sweep.index_ids())
 
-    def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:  # noqa: ARG002 - known by its id
+    def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
         sample_id, turn, _attempt = request_id.rsplit("/", 2) if request_id.count("/") > 1 else (request_id, "1", "1")
         ordinal = self._ordinals.get(sample_id)
         if ordinal is None:
             return SimulatedAnswer("Ready.")
         sample = self.sweep.sample(ordinal)
-        is_right = draw_uniform(self.seed, "right", f"{sample_id}/{turn}") < self._chance(sample, deployment)
+        chance = self._chance(sample, deployment)
+        if plan := plan_to_follow(sample, request):
+            return self._follow(intend(plan, sample, self.seed, chance), sample, request)
+        is_right = draw_uniform(self.seed, "right", f"{sample_id}/{turn}") < chance
         text = right_text(sample.task.target) if is_right else wrong_text(sample.task.target)
         return SimulatedAnswer(self._padding(sample_id) + text, right=is_right)
+
+    def _follow(self, intention: Intention, sample: Sample, request: ChatRequest) -> SimulatedAnswer:
+        """One turn of a tool loop; the truth is known at its end."""
+        call = next_call(intention, sample, request, self.seed)
+        if call is not None:
+            return call
+        is_right = has_succeeded(intention, sample, request)
+        target = "Done." if isinstance(sample.task.target, Mapping) else sample.task.target
+        text = right_text(target) if is_right else wrong_text(target)
+        return SimulatedAnswer(self._padding(sample.sample_id) + text, right=is_right)
 
     def _chance(self, sample: Sample, deployment: str) -> float:
         skills = self.settings.skill
