@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal, Protocol
@@ -32,6 +33,9 @@ from .tool_names import names_of
 
 DEFAULT_OUTPUT_TOKENS = 512
 """What an answer is reckoned to cost where nobody set max_tokens."""
+
+CLOSE_S = 5.0
+"""How long a solver's cancelled calls may take to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class ModelClient(Protocol):
 class Account:
     """What a sample has cost so far: filled by its client, read by its worker."""
 
+    model: str
+    """The sample's own. What other models say, a judge say, counts for tokens and time, not as the sample's answer."""
     opened_s: float = 0.0
     """Loop time."""
     turns: int = 0
@@ -98,9 +104,14 @@ class Account:
     def usage(self) -> Usage:
         return sum_usage(self.spent.values())
 
+    def concerns(self, model: str) -> bool:
+        """Whether what `model` says is the sample's: its own model's word, or anybody's until that has spoken."""
+        return model == self.model or self.model not in self.spent
+
     def credit(self, response: ChatResponse, model: str) -> None:
         timing = response.timing
-        self.response = response
+        if self.concerns(model):
+            self.response = response
         self._spend(model, response.usage)
         self.connect_s += timing.connect_s
         self.generation_s += timing.generation_s
@@ -110,7 +121,8 @@ class Account:
 
     def debit(self, error: ProviderError, model: str) -> None:
         self.error = error
-        self.response = None
+        if self.concerns(model):
+            self.response = None
         if error.evidence.usage is not None:
             self._spend(model, error.evidence.usage)
 
@@ -150,12 +162,23 @@ class SampleClient:
     """The ModelClient of one sample."""
 
     def __init__(self, exchange: Exchange, opened: Opened, lease: SlotLease) -> None:
-        self.account = Account(asyncio.get_running_loop().time())
+        self.account = Account(opened.sample.cell.model, asyncio.get_running_loop().time())
         self.deadline = self.account.opened_s + exchange.deadlines.sample_s
         self.exchange = exchange
         self.opened = opened
         self.sample = opened.sample
         self._lease = lease
+        self._owner = asyncio.current_task()
+        self._calls: set[asyncio.Task[object]] = set()
+        self._is_closed = False
+
+    async def close(self) -> None:
+        """The sample is over: calls that its solver started beside itself and left behind (asyncio.gather does) end here."""
+        self._is_closed = True
+        if self._calls:
+            for task in self._calls:
+                task.cancel()
+            await asyncio.wait(self._calls, timeout=CLOSE_S)
 
     async def chat(
         self,
@@ -176,23 +199,39 @@ class SampleClient:
         if name not in self.exchange.dispatchers:
             raise LookupError(f"this run has no model {name!r}; {suggestion(name, self.exchange.dispatchers)}")
         self.account.turns += 1
-        call = _Call(self, self._request(messages, tools, max_tokens), name)
-        try:
-            response = await call.attempt()
-        except ProviderError:
-            response = await self._again(call)
+        with self._noted():
+            response = await self._answered(_Call(self, self._request(messages, tools, max_tokens), name))
         self.account.credit(response, name)
         return names.response(response) if names is not None else response
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Remember calls that are made in tasks of the solver's own."""
+        task = asyncio.current_task()
+        if self._is_closed:
+            raise RuntimeError(f"task {self.sample.task.task_id} is over; nothing can be asked for it any more")
+        if task is None or task is self._owner:
+            yield
+            return
+        self._calls.add(task)
+        try:
+            yield
+        finally:
+            self._calls.discard(task)
 
     def first_send(self) -> None:
         """The sample's first request is about to go out."""
         self.exchange.on_first_send(self.sample.ordinal)
         self._lease.sent()
 
-    async def _again(self, call: _Call) -> ChatResponse:
-        """The first attempt failed: hand its error to the retry policy, which a call that succeeds at once never has to build."""
-        policy = retry_policy(self.exchange.retries, self._park)
-        return await policy(call.replay_then_attempt)
+    async def _answered(self, call: _Call) -> ChatResponse:
+        try:
+            return await call.attempt()
+        except (
+            ProviderError
+        ):  # now the retry policy gets its error; a call that succeeds at once never has to build one
+            policy = retry_policy(self.exchange.retries, self._park)
+            return await policy(call.replay_then_attempt)
 
     async def _park(self, delay_s: float) -> None:
         since = asyncio.get_running_loop().time()
@@ -271,9 +310,12 @@ class _Call:
         if account.first_sent_s is None:
             account.first_sent_s = permit.sent_at
             self._client.first_send()
-        account.instance = station.instance
-        account.moved_reason = account.moved_reason or self._dispatcher.why_moved(self._client.opened.planned, station)
-        account.request_id = request_id = f"{self._client.sample.sample_id}/{self._turn}/{self._attempts}"
+        request_id = f"{self._client.sample.sample_id}/{self._turn}/{self._attempts}"
+        if account.concerns(self._model):
+            account.instance, account.request_id = station.instance, request_id
+            account.moved_reason = account.moved_reason or self._dispatcher.why_moved(
+                self._client.opened.planned, station
+            )
         try:
             response = await station.sender.complete(
                 station.instance, self._request, request_id=request_id, deadline=deadline
@@ -294,7 +336,7 @@ class _Call:
         account.throttles += isinstance(error, Throttled)
         if isinstance(error, Empty | ConnectionLost | InstanceGone):
             self._avoid = frozenset({error.evidence.instance})
-        if isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled):
+        if isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled) and account.concerns(self._model):
             account.moved_reason = error.error_class
 
 

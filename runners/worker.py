@@ -55,7 +55,10 @@ FAILED = Score(0.0, "failed")
 async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
     """Raises NoUsableInstance when the sample must stay pending; anything else that is not a record is a bug."""
     client = SampleClient(exchange, opened, lease)
-    verdict = await _judge(opened.sample, method, client)
+    try:
+        verdict = await _judge(opened.sample, method, client)
+    finally:
+        await client.close()
     total_s = asyncio.get_running_loop().time() - client.account.opened_s
     return _record(opened, verdict, client.account, method, total_s)
 
@@ -158,7 +161,7 @@ def _answered(verdict: Verdict, response: ChatResponse | None) -> Columns:
     answer, evidence = verdict.answer, verdict.failure.evidence if verdict.failure else None
     failed_status, failed_id = (evidence.status, evidence.response_id or None) if evidence else (None, None)
     return {
-        "status": HTTPStatus.OK.value if response else failed_status,
+        "status": HTTPStatus.OK.value if response and evidence is None else failed_status,
         "output_text": answer.text if answer else None,
         "messages": _conversation(answer),
         "finish_reason": response.finish_reason if response else None,

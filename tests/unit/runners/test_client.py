@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 
 from providers.errors import Empty, Rejected, ServerFault, TimedOut
-from providers.messages import ChatResponse, Usage
+from providers.messages import ChatResponse, ToolCall, Usage
 from runners.client import Deadlines, Exchange, SampleClient, SampleOverdue
 from runners.dispatch import NoUsableInstance
 from runners.limits.gated import AdaptiveLimiter
@@ -281,3 +282,63 @@ async def test_a_timeout_of_an_attempt_is_tried_again() -> None:
     await desk.chat()
     assert desk.client.account.attempts == 2
     assert isinstance(desk.client.account.error, TimedOut)
+
+
+# ------------------------------------------------------------------ solvers that do several things
+def two_models() -> tuple[SampleClient, ScriptedSender, ScriptedSender]:
+    """The sample's own model `m` on a, and `judge` on j."""
+    own, judge = (
+        ScriptedSender(takes_s=1.0),
+        ScriptedSender(always=a_response("fair", usage=Usage(100, 1)), takes_s=1.0),
+    )
+    exchange = an_exchange(a_dispatcher(own, "a"), a_dispatcher(judge, "j", model="judge"))
+    return SampleClient(exchange, an_opened(), BareLease()), own, judge
+
+
+async def test_another_models_tokens_are_counted_apart_and_its_answer_is_not_the_samples() -> None:
+    client, _, _ = two_models()
+    await client.chat(HELLO)
+    assert (await client.chat(HELLO, model="judge")).text == "fair"
+    account = client.account
+    assert account.spent == {"m": Usage(10, 5), "judge": Usage(100, 1)}
+    assert (account.turns, account.attempts, account.usage) == (2, 2, Usage(110, 6))
+    assert account.instance is not None
+    assert (account.instance.name, account.request_id, account.moved_reason) == ("a", "s0/1/1", None)
+    assert account.response is not None
+    assert account.response.text == "fine"
+
+
+async def test_a_model_that_the_run_does_not_have_is_named() -> None:
+    client, _, _ = two_models()
+    with pytest.raises(LookupError, match="this run has no model 'jugde'; did you mean \"judge\""):
+        await client.chat(HELLO, model="jugde")
+    assert client.account.turns == 0
+
+
+async def test_calls_at_once_each_have_a_turn_of_their_own() -> None:
+    client, own, _ = two_models()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(client.chat(HELLO))
+    assert sorted(own.request_ids) == ["s0/1/1", "s0/2/1", "s0/3/1"]
+    assert (client.account.turns, client.account.usage) == (3, Usage(30, 15))
+
+
+async def test_calls_that_a_gather_leaves_behind_end_with_the_sample() -> None:
+    client, own, judge = two_models()
+    judge._always = rejections()[0]
+    own._takes_s = 50.0
+    with pytest.raises(Rejected):
+        await asyncio.gather(client.chat(HELLO), client.chat(HELLO, model="judge"))
+    await client.close()
+    assert (now(), own._in_flight, len(asyncio.all_tasks())) == (1.0, 0, 1)
+    with pytest.raises(RuntimeError, match="task t0 is over"):
+        await client.chat(HELLO)
+
+
+async def test_illegal_tool_names_travel_under_legal_ones() -> None:
+    call: ToolCall = {"id": "1", "type": "function", "function": {"name": "a_b", "arguments": "{}"}}
+    desk = Desk(dataclasses.replace(a_response(), tool_calls=[call]))
+    reply = await desk.client.chat(HELLO, tools=[{"type": "function", "function": {"name": "a.b"}}])
+    assert desk.sender.sent[0].request.tools == [{"type": "function", "function": {"name": "a_b"}}]
+    assert reply.tool_calls == [{**call, "function": {"name": "a.b", "arguments": "{}"}}]

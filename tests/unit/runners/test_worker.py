@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 import pytest
 
 from providers.errors import ProviderError
-from providers.messages import Usage
+from providers.messages import ToolCall, Usage
 from runners.answer import Answer, Score, Scorer, Solver, UserCodeError, guard_scorer, guard_solver
 from runners.client import Deadlines, ModelClient, SampleClient
 from runners.dispatch import NoUsableInstance
@@ -298,3 +300,72 @@ async def test_tokens_of_attempts_that_failed_are_counted() -> None:
     record = await record_of(empty("a"), a_response(usage=Usage(11, 6)))
     assert (record.input_tokens, record.output_tokens) == (21, 6)
     assert record.cost_usd == 0.006
+
+
+# ------------------------------------------------------------------ tools
+def a_call(name: str, **ending: str | int) -> ToolCall:
+    return {"function": {"name": name, "arguments": '{"x":1}'}, **ending}
+
+
+async def record_with_calls(*calls: ToolCall, error_class: str | None = None) -> Record:
+    async def solver(sample: Sample, model: ModelClient) -> Answer:
+        await model.chat(sample.task.messages)
+        return Answer("fine", tool_calls=calls, error_class=error_class)
+
+    sample = a_sample()
+    planned = replace(sample, task=replace(sample.task, metadata={"plan": [{"tool": "a"}, {"tool": "b"}]}))
+    exchange = an_exchange(a_dispatcher(ScriptedSender(), "a"))
+    return await work(an_opened(planned), a_method(solver), exchange, BareLease())
+
+
+async def test_calls_their_failures_and_their_rejections_are_counted() -> None:
+    record = await record_with_calls(
+        a_call("a", turn=1, failure="timeout"), a_call("a", turn=2), a_call("b", turn=3, rejection="bad_arguments")
+    )
+    assert (record.tool_calls, record.tool_failures, record.tool_rejections, record.tool_coverage) == (3, 1, 1, 0.5)
+    assert json.loads(record.tool_trace or "")[0] == {
+        "turn": 1, "name": "a", "arguments": '{"x":1}', "failure": "timeout", "rejection": None,
+    }  # fmt: skip
+
+
+async def test_without_a_plan_there_is_no_coverage_and_without_calls_no_trace() -> None:
+    record = await record_of()
+    assert (record.tool_calls, record.tool_coverage, record.tool_trace) == (0, None, None)
+    assert (await record_with_calls()).tool_coverage == 0.0
+
+
+async def test_a_solver_that_had_to_stop_gives_a_scored_answer_with_its_reason() -> None:
+    record = await record_with_calls(error_class="max_turns")
+    assert (record.outcome, record.error_class, record.passed, record.status) == ("ok", "max_turns", True, 200)
+
+
+async def test_every_models_tokens_have_their_own_price() -> None:
+    async def judged(sample: Sample, model: ModelClient) -> str:
+        reply = await model.chat(sample.task.messages)
+        await model.chat(sample.task.messages, model="judge")
+        return reply.text
+
+    prices = {"m": 1.0, "judge": 100.0}
+    exchange = an_exchange(a_dispatcher(ScriptedSender(), "a"), a_dispatcher(ScriptedSender(), "j", model="judge"))
+    method = Method("run", judged, lambda _: exact, lambda model, usage: prices[model] * usage.output_tokens)
+    record = await work(an_opened(), method, exchange, BareLease())
+    assert (record.cost_usd, record.output_tokens, record.instance) == (5 + 500, 10, "a")
+    unpriced = Method("run", judged, lambda _: exact, lambda model, _: None if model == "judge" else 1.0)
+    assert (await work(an_opened(), unpriced, exchange, BareLease())).cost_usd is None
+
+
+async def test_calls_that_a_solver_leaves_behind_end_with_its_sample() -> None:
+    async def hasty(sample: Sample, model: ModelClient) -> str:
+        async with asyncio.timeout(5):
+            await asyncio.gather(model.chat(sample.task.messages), fails())
+        return "never"
+
+    async def fails() -> None:
+        raise ValueError("mine")
+
+    sender = ScriptedSender(takes_s=50)
+    exchange = an_exchange(a_dispatcher(sender, "a"))
+    method = a_method(guard_solver(hasty, "your solver"))
+    record = await work(an_opened(), method, exchange, BareLease())
+    assert (record.outcome, record.error_class) == ("not_run", "user_code")
+    assert (now(), len(asyncio.all_tasks())) == (0.0, 1)
