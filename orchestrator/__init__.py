@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from providers.messages import ChatResponse
     from runners.answer import Answer, Score, Scorer, Solver
     from runners.client import ModelClient
+    from runners.tools import SimulatedTools
     from sharding.plan import Sample
     from sharding.task import Task
 
@@ -31,6 +32,7 @@ _HOMES = {
     "Sample": "sharding.plan",
     "Score": "runners.answer",
     "Scorer": "runners.answer",
+    "SimulatedTools": "runners.tools",
     "Solver": "runners.answer",
     "StorageError": "providers.errors",
     "Task": "sharding.task",
@@ -55,6 +57,7 @@ __all__ = [
     "Sample",
     "Score",
     "Scorer",
+    "SimulatedTools",
     "Solver",
     "StorageError",
     "Task",

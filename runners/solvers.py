@@ -12,14 +12,10 @@ from sharding.plan import Sample
 from .answer import Answer, Solver
 from .client import ModelClient
 from .tool_formats import NATIVE, ToolFormat
-from .tools import FAILURE_KINDS, LoadFunction, SimulatedTools, ToolResult
+from .tools import FAILURE_KINDS, LoadFunction, SimulatedTools, no_function
 
 MAX_TURNS = "max_turns"
 """Error class of an answer that was still calling tools when its turns were used up."""
-
-
-def _no_functions(name: str) -> Callable[..., None]:
-    raise LookupError(f"nothing loads {name} here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,7 @@ class ToolUse:
     failure_kinds: Sequence[str] = FAILURE_KINDS
     formats: Mapping[str, ToolFormat] = field(default_factory=dict)
     """By model; native where it is not said."""
-    load: LoadFunction = _no_functions
+    load: LoadFunction = no_function
     """Finds a person's own tool by `module:function`."""
 
     def format_of(self, sample: Sample) -> ToolFormat:
@@ -57,14 +53,8 @@ async def tool_loop(sample: Sample, model: ModelClient, use: ToolUse | None = No
             return Answer(reply.text, messages, done)
         results = [await tools.call(call) for call in calls]
         messages += speech.results(calls, [result.content for result in results])
-        done += [_done(call, result, turn) for call, result in zip(calls, results, strict=True)]
+        done += [result.noted_on(call, turn) for call, result in zip(calls, results, strict=True)]
     return Answer(reply.text, messages, done, error_class=MAX_TURNS)
-
-
-def _done(call: ToolCall, result: ToolResult, turn: int) -> ToolCall:
-    """A call with what became of it."""
-    ending = {"result": result.content, "failure": result.failure, "rejection": result.rejection}
-    return {**call, "turn": turn, **ending}
 
 
 SOLVERS: Mapping[str, Callable[..., Awaitable[Answer]]] = {"single_turn": single_turn, "tool_loop": tool_loop}

@@ -41,6 +41,16 @@ class ToolResult:
     rejection: str | None = None
     """`unknown_tool` or `bad_arguments`: the call reached no tool, and nothing was drawn for it."""
 
+    def noted_on(self, call: ToolCall, turn: int) -> ToolCall:
+        """`call` with what became of it, as an Answer holds it."""
+        ending = {"result": self.content, "failure": self.failure, "rejection": self.rejection}
+        return {**call, "turn": turn, **ending}
+
+
+def no_function(name: str) -> ToolFunction:
+    """Where nobody can import a person's own tools."""
+    raise LookupError(f"{name} cannot be imported here")
+
 
 def draw_failure(sample_seed: int, tool: str, earlier: int, success_rate: float, kinds: Sequence[str]) -> str | None:
     """How a call of `tool` fails, after `earlier` calls of it; None where it does not."""
@@ -53,7 +63,7 @@ def draw_failure(sample_seed: int, tool: str, earlier: int, success_rate: float,
 class SimulatedTools:
     """The tools of one sample."""
 
-    def __init__(self, sample: Sample, load: LoadFunction, kinds: Sequence[str] = FAILURE_KINDS) -> None:
+    def __init__(self, sample: Sample, load: LoadFunction = no_function, kinds: Sequence[str] = FAILURE_KINDS) -> None:
         self._sample = sample
         self._load = load
         self._kinds = kinds

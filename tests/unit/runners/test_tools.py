@@ -11,7 +11,7 @@ import pytest
 
 from providers.messages import JSON, Tool
 from runners.answer import UserCodeError
-from runners.tools import FAILURE_KINDS, SimulatedTools, ToolFunction, ToolResult
+from runners.tools import FAILURE_KINDS, SimulatedTools, ToolResult, no_function
 from sharding.plan import Cell, Sample
 from sharding.task import Task
 
@@ -23,10 +23,6 @@ RESULTS: JSON = {
     "convert": {"cases": [{"arguments": {"amount": 5}, "result": {"usd": 5.5}}]},
     "own": {"function": "mine:own"},
 }
-
-
-def no_function(name: str) -> ToolFunction:
-    raise LookupError(name)
 
 
 def a_sample(rate: float = 1.0, seed: int = 7, results: JSON = RESULTS) -> Sample:
