@@ -1,7 +1,7 @@
 """The provider of the matrix: the simulator without its socket, found through the entry point that any third party would use.
 
-`stormy` makes a share of the samples fail on the way. A resume without the storm completes them, so that what a run ends with is a
-function of its seed.
+A `storm` makes a share of the samples fail, each storm others. A resume in calm weather completes them, so that what a run ends with is
+a function of its seed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from providers.simulator.settings import EndpointSettings, FaultSettings, Latenc
 
 KIND = "in-process"
 STORM_SHARE = 12
-"""One sample in so many fails in a storm."""
+"""One request in so many fails in a storm."""
 
 
 class LocalSettings(BaseModel):
@@ -34,7 +34,8 @@ class LocalSettings(BaseModel):
     type: str = KIND
     deployments: tuple[str, ...]
     latency_s: float
-    stormy: bool = False
+    storm: int = 0
+    """Its number; 0 is calm weather."""
 
     def simulator(self) -> SimulatorSettings:
         endpoint = EndpointSettings(model="m", latency=LatencySettings(ttft_s=self.latency_s, itl_s=0.0, noise=0.3))
@@ -56,7 +57,7 @@ class LocalProvider:
 
     def __init__(self, name: str, settings: LocalSettings) -> None:
         self._name = name
-        self._stormy = settings.stormy
+        self._storm = settings.storm
         places = {f"{name}/{deployment}": (DEPLOYMENT_KEY, deployment) for deployment in settings.deployments}
         self._simulator = InProcessSimulator(settings.simulator(), Sums(), places)
 
@@ -69,7 +70,7 @@ class LocalProvider:
         return f"in-process {on.deployment}"
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        if self._stormy and zlib.crc32(request_id.encode()) % STORM_SHARE == 0:
+        if self._storm and zlib.crc32(f"{self._storm}/{request_id}".encode()) % STORM_SHARE == 0:
             raise ServerFault("a storm", Evidence(on.name, request_id, status=500))
         return await self._simulator.complete(on, request, request_id=request_id, deadline=deadline)
 

@@ -123,7 +123,7 @@ class Workshop:
         first, *later = trial.blows
         bench.execute(first, *bench.start_command(trial.form))
         for blow in later:
-            bench.execute(blow, *(bench.resume_command(stormy=True) or bench.start_command(trial.form)))
+            bench.execute(blow, *(bench.resume_command(storm=2) or bench.start_command(trial.form)))
         if (
             not bench.resume_command()
         ):  # ended before anything was planned: there is nothing to resume, one starts again
@@ -165,12 +165,12 @@ class _Bench:
             f"run.storage_format={form}",
             "-o",
             str(self._folder),
-            *_weather(stormy=True),
+            *_weather(1),
         ]
 
-    def resume_command(self, *, stormy: bool = False) -> list[str]:
+    def resume_command(self, *, storm: int = 0) -> list[str]:
         """Empty where there is no run to resume."""
-        return ["resume", str(self.run()), *_weather(stormy=stormy)] if self._manifests() else []
+        return ["resume", str(self.run()), *_weather(storm)] if self._manifests() else []
 
     def execute(self, blow: Blow, *command: str) -> int:
         """Run a command to its end or to the blow's; complains where it ended in no way that a blow explains."""
@@ -209,8 +209,8 @@ class _Bench:
         return {**os.environ, "PYTHONPATH": path, "XDG_STATE_HOME": str(self._folder / "state")}
 
 
-def _weather(*, stormy: bool) -> list[str]:
-    return ["--set", f"providers.local.stormy={str(stormy).lower()}"]
+def _weather(storm: int) -> list[str]:
+    return ["--set", f"providers.local.storm={storm}"]
 
 
 def _send(process: subprocess.Popen[Any], number: int) -> None:
