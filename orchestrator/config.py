@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from providers.pricing import Price
 from providers.simulator.settings import EndpointSettings
+from runners.shutdown import GRACE_S
 
 
 def _listed(value: object) -> object:
@@ -133,6 +134,8 @@ class GenerationConfig(Section):
 class RunConfig(Section):
     rate_mode: Literal["adaptive", "fixed"] = "adaptive"
     storage_format: Literal["parquet", "json"] = "parquet"
+    part_records: Annotated[int, Field(ge=1)] = 20_000
+    """Records after which a part of the results is written; each waits in the journal until then, just as safe."""
     stagger_s: Annotated[tuple[Seconds, ...], BeforeValidator(_listed), Field(min_length=1)] = (0, 30, 20)
     """Start of each shard after the shard before; a shorter list repeats its last value; [0] starts all at once."""
     output_dir: Annotated[str, BeforeValidator(_text)] = "runs"
@@ -146,8 +149,8 @@ class RunConfig(Section):
     max_retries: Annotated[int, Field(ge=0)] = 5
     attempt_timeout_s: Annotated[float, Field(gt=0)] = 300
     sample_timeout_s: Annotated[float, Field(gt=0)] = 1800
-    grace_s: Seconds = 30
-    """How long a draining run waits for what is in flight."""
+    grace_s: Seconds = GRACE_S
+    """How long a draining run waits for what is in flight; less than the time between a SIGTERM and its SIGKILL."""
     rebalance: bool = True
     """Whether an instance that runs dry takes over work of the one that would finish last."""
     max_user_errors: Annotated[int, Field(ge=1)] = 1

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager, closing, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -68,10 +68,15 @@ async def carry_out(
         started_at = time.time()
         compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
         replay = compactor.replay(manifest.total)
-        journal = Journal(directory.journal, compactor, replay.done)
+        part_records = prepared.loaded.config.run.part_records
+        journal = Journal(directory.journal, compactor, replay.done, segment_records=part_records)
         async with aclosing(Events(attendance.on_event, prepared.loaded.config.run.notify)) as events:
-            async with _open(prepared, directory, environment, journal) as site:
-                ending = await _Crew(site, manifest, attendance, events).carry_out(replay)
+            opening = _open(prepared, directory, environment, journal)
+            async with _opened(opening, attendance.shutdown) as site:
+                if site is None:
+                    ending = _ended_before_it_began(manifest, replay, attendance.shutdown)
+                else:
+                    ending = await _Crew(site, manifest, attendance, events).carry_out(replay)
             ending = replace(ending, rehearsed_s=rehearsed.duration_s if rehearsed else None)
             directory.note_execution({"started_at": started_at, "ended_at": time.time(), **ending.as_row()})
             events.emit("run_finished", {"run": str(directory.path), **ending.as_row()})
@@ -120,6 +125,21 @@ async def _open(
         locks = nullcontext() if shares else state.locked(list(identities.values()), str(directory.path))
         with closing(DecisionLog(directory.decisions)) as decisions, locks:
             yield _Site(prepared, adapters, journal, decisions, state, identities)
+
+
+@asynccontextmanager
+async def _opened(opening: AbstractAsyncContextManager[_Site], shutdown: Shutdown) -> AsyncIterator[_Site | None]:
+    """None where the run is told to stop while it opens: nothing is in flight yet, so nothing has a grace."""
+    site = None
+    async with AsyncExitStack() as stack:
+        async with shutdown.bounded(has_grace=False):
+            site = await stack.enter_async_context(opening)
+        yield site
+
+
+def _ended_before_it_began(manifest: Manifest, replay: Replay, shutdown: Shutdown) -> Ending:
+    nothing = Monitor(manifest.total, replay.done.count, {}).statistics()
+    return ending_of(manifest, replay.done, nothing, shutdown, [])
 
 
 class _Crew:

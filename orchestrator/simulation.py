@@ -58,15 +58,24 @@ async def simulator_process(assignment: Assignment) -> AsyncIterator[str]:
         start_new_session=True,  # a Ctrl-C is ours to handle: it must answer what is in flight
     )
     assert process.stdin is not None
-    assert process.stdout is not None
     try:
-        process.stdin.write(orjson.dumps(assignment, option=orjson.OPT_APPEND_NEWLINE))
-        async with asyncio.timeout(START_S):
-            first_line = await process.stdout.readline()
-        yield _address(first_line, assignment.provider)
+        yield _address(await _first_line(process, assignment), assignment.provider)
     finally:
         process.stdin.close()
         await _ended(process)
+
+
+async def _first_line(process: asyncio.subprocess.Process, assignment: Assignment) -> bytes:
+    """What it says once it is up, or why it cannot be; whoever does not wait for that has no use for it."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(orjson.dumps(assignment, option=orjson.OPT_APPEND_NEWLINE))
+    try:
+        async with asyncio.timeout(START_S):
+            return await process.stdout.readline()
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _address(line: bytes, provider: str) -> str:

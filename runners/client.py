@@ -298,7 +298,7 @@ class _Call:
         since = loop.time()
         try:
             async with self._dispatcher.permit(
-                self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline
+                self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline, is_begun=self._turn > 1
             ) as permit:
                 account.rate_wait_s += permit.sent_at - since
                 return await self._complete(permit, min(deadline, permit.sent_at + self._deadlines.attempt_s))

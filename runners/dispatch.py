@@ -29,23 +29,27 @@ class NoUsableInstance(OrchestratorError):
 class PermitRequest:
     """`async with dispatcher.permit(...)`: waits on entering, gives back on leaving."""
 
-    __slots__ = ("_avoid", "_cost", "_deadline", "_dispatcher", "_permit", "_prefer")
+    __slots__ = ("_avoid", "_cost", "_deadline", "_dispatcher", "_is_begun", "_permit", "_prefer")
 
     def __init__(
-        self, dispatcher: Dispatcher, cost: Cost, *, prefer: str, avoid: frozenset[str], deadline: float
+        self, dispatcher: Dispatcher, cost: Cost, *, prefer: str, avoid: frozenset[str], deadline: float, is_begun: bool
     ) -> None:
         self._dispatcher = dispatcher
         self._cost = cost
         self._prefer = prefer
         self._avoid = avoid
         self._deadline = deadline
+        self._is_begun = is_begun
         self._permit: Permit | None = None
 
     async def __aenter__(self) -> Permit:
+        self._dispatcher.require_open(is_begun=self._is_begun)
         self._permit = self._dispatcher.acquire_at_once(self._cost, prefer=self._prefer, avoid=self._avoid)
         if self._permit is None:
             async with asyncio.timeout_at(self._deadline):
-                self._permit = await self._dispatcher.acquire(self._cost, prefer=self._prefer, avoid=self._avoid)
+                self._permit = await self._dispatcher.acquire(
+                    self._cost, prefer=self._prefer, avoid=self._avoid, is_begun=self._is_begun
+                )
         return self._permit
 
     async def __aexit__(
@@ -65,10 +69,16 @@ class Dispatcher:
         self.stations: Mapping[str, Station] = {station.instance.name: station for station in stations}
         self._decide = decide
         self._changed = asyncio.Event()
+        self._is_draining = False
 
-    def permit(self, cost: Cost, *, prefer: str, avoid: frozenset[str], deadline: float) -> PermitRequest:
-        """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left."""
-        return PermitRequest(self, cost, prefer=prefer, avoid=avoid, deadline=deadline)
+    def permit(
+        self, cost: Cost, *, prefer: str, avoid: frozenset[str], deadline: float, is_begun: bool = False
+    ) -> PermitRequest:
+        """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left.
+
+        `is_begun` says that the sample has an answer already, which a drain would waste.
+        """
+        return PermitRequest(self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun)
 
     def acquire_at_once(self, cost: Cost, *, prefer: str, avoid: frozenset[str]) -> Permit | None:
         """From the preferred station, where it may send now and nobody waits: the usual case, without the price of waiting."""
@@ -78,9 +88,10 @@ class Dispatcher:
         ticket = own.limiter.try_acquire(cost)
         return None if ticket is None else Permit(own, ticket)
 
-    async def acquire(self, cost: Cost, *, prefer: str, avoid: frozenset[str]) -> Permit:
+    async def acquire(self, cost: Cost, *, prefer: str, avoid: frozenset[str], is_begun: bool = False) -> Permit:
         while True:
-            waiter = Waiter(await self._reachable(prefer, avoid), avoid)
+            station = await self._reachable(prefer, avoid, is_begun=is_begun)
+            waiter = Waiter(station, avoid, is_begun=is_begun)
             permit = await self._wait_in_line(waiter, cost)
             if permit is not None:
                 return permit
@@ -92,7 +103,7 @@ class Dispatcher:
             station.line[waiter] = None
             ticket = None
             try:
-                ticket = await station.limiter.acquire(cost, lambda at=station: _still_waits(waiter, at))  # type: ignore[misc]
+                ticket = await station.limiter.acquire(cost, lambda at=station: self._still_waits(waiter, at))  # type: ignore[misc]
             finally:
                 del station.line[waiter]
                 if ticket is None and waiter.is_canary and waiter.station is station:
@@ -103,6 +114,24 @@ class Dispatcher:
                 return Permit(station, ticket, is_canary=waiter.is_canary)
             if waiter.station is station:
                 return None
+
+    # ------------------------------------------------------------------ draining
+    def drain(self) -> None:
+        """The run ends: who waits here and has no answer yet has nothing to lose, and is sent back at once."""
+        self._is_draining = True
+        for station in self.stations.values():
+            station.limiter.wake()
+        self.rouse()
+
+    def require_open(self, *, is_begun: bool) -> None:
+        """Cancels the sample that asks, where it is sent back: it leaves no record and stays pending, whatever its solver catches."""
+        if self._is_draining and not is_begun:
+            raise asyncio.CancelledError
+
+    def _still_waits(self, waiter: Waiter, at: Station) -> bool:
+        if waiter.station is not at or (self._is_draining and not waiter.is_begun):
+            return False
+        return at.vitals.is_healthy or (waiter.is_canary and at.is_usable())
 
     # ------------------------------------------------------------------ health
     def observe(self, permit: Permit, error: ProviderError | None) -> None:
@@ -134,9 +163,10 @@ class Dispatcher:
         self._changed = asyncio.Event()
 
     # ------------------------------------------------------------------ choice
-    async def _reachable(self, prefer: str, avoid: frozenset[str]) -> Station:
+    async def _reachable(self, prefer: str, avoid: frozenset[str], *, is_begun: bool) -> Station:
         """The station to wait at; while all that are left are silent, wait for the next canary's turn."""
         while True:
+            self.require_open(is_begun=is_begun)
             now = asyncio.get_running_loop().time()
             station = self._choose(prefer, avoid, now)
             if station is not None:
@@ -220,7 +250,3 @@ def _may_come_back(station: Station, now: float) -> bool:
     is_silent_for_s = 0.0 if vitals.silent_since is None else now - vitals.silent_since
     patience_s = OUTAGE_S if vitals.has_answered else NEVER_THERE_S
     return station.is_usable() and (vitals.is_healthy or is_silent_for_s < patience_s)
-
-
-def _still_waits(waiter: Waiter, at: Station) -> bool:
-    return waiter.station is at and (at.vitals.is_healthy or (waiter.is_canary and at.is_usable()))

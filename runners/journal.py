@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -83,7 +83,7 @@ class Journal:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.shield(self._close())
+        await _finished(self._close())
         failure = None if self.failed.cancelled() else self.failed.exception()
         if failure is not None and error is None:
             raise failure
@@ -224,6 +224,19 @@ class Journal:
         if self._in_flight:
             path = self._folder / f"{self._number + 1:06d}.log"
             replace_file(path, lambda file: file.write(frame({"started": sorted(self._in_flight)})))
+
+
+async def _finished(last: Coroutine[object, object, None]) -> None:
+    """Wait for it also where this task is cancelled meanwhile, however often: whoever takes the run up next must find it closed."""
+    closing, cancelled = asyncio.ensure_future(last), False
+    while not closing.done():
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    closing.result()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 PARKED_PER_WORKER = 4
@@ -27,7 +28,9 @@ class SlotLease(Protocol):
 class Slots:
     """The places of one pool."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.pause = pause
+        """How a sample waits until it is tried again."""
         self.free = asyncio.Semaphore(workers)
         self.unsent = asyncio.Semaphore(LOOKAHEAD)
         self.parking = asyncio.Semaphore(PARKED_PER_WORKER * workers)
@@ -68,11 +71,11 @@ class Place:
     async def park(self, delay_s: float) -> None:
         """Waits with the place kept when the parking is full. Cancelled, it takes no place again: the sample is at its end."""
         if self._slots.parking.locked():
-            await asyncio.sleep(delay_s)
+            await self._slots.pause(delay_s)
             return
         async with self._slots.parking:
             self.give_back()
-            await asyncio.sleep(delay_s)
+            await self._slots.pause(delay_s)
             await self._take_again()
 
     async def _take_again(self) -> None:

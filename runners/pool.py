@@ -43,16 +43,15 @@ class Pool:
         self._work = work
         self._deliver = deliver
         self._on_dry = on_dry
-        self._slots = Slots(post.workers or MOST_OPEN)
 
     async def run(self, plan: Plan, shutdown: Shutdown) -> None:
         """Open samples until there are none or the run drains; ends when the last one open has ended."""
-        loop = asyncio.get_running_loop()
+        loop, slots = asyncio.get_running_loop(), Slots(self.post.workers or MOST_OPEN, shutdown.pause)
         await shutdown.wait(self.post.start_after_s)
         async with asyncio.TaskGroup() as open_samples:
             while True:
                 wanted_at = loop.time()
-                place = await self._slots.take()
+                place = await slots.take()
                 taken = None if shutdown.draining.is_set() else self.queues.take(self.post.instance)
                 if taken is None:
                     place.end()

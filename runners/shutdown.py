@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-GRACE_S = 30.0
+GRACE_S = 20.0
+"""Kubernetes and Slurm kill 30 s after their SIGTERM: what is left of it is for the last records and parts."""
 
 
 class Shutdown:
@@ -17,7 +18,9 @@ class Shutdown:
         self.reason = ""
         self._grace_s = grace_s
         self._cancel_at: float | None = None
-        self._limits: list[asyncio.Timeout] = []
+        self._limits: dict[asyncio.Timeout, bool] = {}
+        """What is cancelled, and whether it has the grace."""
+        self._listeners: list[Callable[[], None]] = []
 
     def request(self, reason: str) -> None:
         """The first call drains, later ones cancel what is in flight."""
@@ -27,21 +30,40 @@ class Shutdown:
         self.reason = reason
         self.draining.set()
         self._bound(self._grace_s)
+        for tell in self._listeners:
+            tell()
+
+    @contextmanager
+    def heard_by(self, tell: Callable[[], None]) -> Iterator[None]:
+        """Call `tell` when draining starts inside the block, or has started before it."""
+        self._listeners.append(tell)
+        try:
+            if self.draining.is_set():
+                tell()
+            yield
+        finally:
+            self._listeners.remove(tell)
 
     @asynccontextmanager
-    async def bounded(self) -> AsyncIterator[None]:
-        """Cancel what runs inside when the grace is over; returns then as if it had ended."""
-        limit = asyncio.timeout_at(self._cancel_at)
+    async def bounded(self, *, has_grace: bool = True) -> AsyncIterator[None]:
+        """Cancel what runs inside when the grace is over, or at once where it has none; returns then as if it had ended."""
+        limit = asyncio.timeout_at(self._cancel_at if has_grace or self._cancel_at is None else 0.0)
         try:
             async with limit:
-                self._limits.append(limit)
+                self._limits[limit] = has_grace
                 try:
                     yield
                 finally:
-                    self._limits.remove(limit)
+                    del self._limits[limit]
         except TimeoutError:
             if not limit.expired():
                 raise
+
+    async def pause(self, delay_s: float) -> None:
+        """Sleep; once draining starts, cancel the task that does: a sample that would only be tried again stays pending."""
+        await self.wait(delay_s)
+        if self.draining.is_set():
+            raise asyncio.CancelledError
 
     async def wait(self, delay_s: float) -> None:
         """Sleep, but no longer than until draining starts."""
@@ -54,7 +76,8 @@ class Shutdown:
             return
 
     def _bound(self, grace_s: float) -> None:
-        self._cancel_at = asyncio.get_running_loop().time() + grace_s
-        for limit in self._limits:
+        now = asyncio.get_running_loop().time()
+        self._cancel_at = now + grace_s
+        for limit, has_grace in self._limits.items():
             if not limit.expired():
-                limit.reschedule(self._cancel_at)
+                limit.reschedule(self._cancel_at if has_grace else now)

@@ -83,10 +83,12 @@ class Station:
 class Waiter:
     """One who waits for leave to send, and the station where it waits; whoever moves it sets another."""
 
-    __slots__ = ("avoid", "is_canary", "station")
+    __slots__ = ("avoid", "is_begun", "is_canary", "station")
 
-    def __init__(self, station: Station, avoid: frozenset[str]) -> None:
+    def __init__(self, station: Station, avoid: frozenset[str], *, is_begun: bool = False) -> None:
         self.avoid = avoid
+        self.is_begun = is_begun
+        """Its sample has an answer already: a drain lets it wait on."""
         self.station = station
         self.is_canary = False
         self.go_to(station)

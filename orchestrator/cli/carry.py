@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import shlex
+from collections.abc import Mapping
 
 import click
 
@@ -14,12 +12,13 @@ from runners.shutdown import Shutdown
 
 from ..debug import debug_log
 from ..directory import RunDirectory
-from ..ending import INTERRUPTED, Ending, ExitCode
+from ..ending import Ending, ExitCode
 from ..env import Environment, dotenv_warning
 from ..flow import Attendance, carry_out
 from ..loop import run_loop
 from ..preparation import Prepared
 from ..results import Run
+from .signals import stopping
 from .tables import print_summary
 
 
@@ -28,16 +27,23 @@ def carry(prepared: Prepared, directory: RunDirectory, environment: Environment)
     warning = dotenv_warning()
     if warning:
         click.echo(f"warning: {warning}", err=True)
-    with debug_log(prepared, directory):
-        ending = run_loop(_until_signal(prepared, directory, environment))
-    prepared.sweep.tasks.close()
-    _close(ending, directory)
+    try:
+        with debug_log(prepared, directory):
+            ending = run_loop(_until_signal(prepared, directory, environment))
+        prepared.sweep.tasks.close()
+        _close(ending, directory)
+    except (
+        KeyboardInterrupt
+    ):  # while the loop starts, or while the summary is made: everything is written, or nothing is
+        click.echo(_to_go_on(directory), err=True)
+        return int(ExitCode.INTERRUPTED)
     return int(ending.exit_code)
 
 
 async def _until_signal(prepared: Prepared, directory: RunDirectory, environment: Environment) -> Ending:
-    attendance = Attendance(Shutdown(prepared.loaded.config.run.grace_s), on_event=_announce)
-    with _signals(attendance):
+    grace_s = prepared.loaded.config.run.grace_s
+    attendance = Attendance(Shutdown(grace_s), on_event=_announce)
+    with stopping(attendance.shutdown, grace_s, _to_go_on(directory)):
         return await carry_out(prepared, directory, environment, attendance)
 
 
@@ -52,24 +58,8 @@ def _announce(event: Mapping[str, JSON]) -> None:
         )
 
 
-@contextmanager
-def _signals(attendance: Attendance) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM drains, the second cancels."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        again = attendance.shutdown.draining.is_set()
-        click.echo("stopping now" if again else "finishing what is in flight; Ctrl-C again to stop at once", err=True)
-        attendance.shutdown.request(INTERRUPTED)
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+def _to_go_on(directory: RunDirectory) -> str:
+    return f"to go on: python -m orchestrator resume {shlex.quote(str(directory.path))}"
 
 
 def _close(ending: Ending, directory: RunDirectory) -> None:
@@ -93,5 +83,5 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     if ending.damaged:
         click.echo(f"{ending.damaged} journal lines were damaged; their samples were run again")
     if ending.exit_code is not ExitCode.DONE:
-        click.echo(f"to go on: python -m orchestrator resume {directory.path}")
+        click.echo(_to_go_on(directory))
     click.echo(f"run directory: {directory.path}")

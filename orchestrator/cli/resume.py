@@ -28,8 +28,10 @@ def command(run_directory: str, config: str | None, **options: Any) -> int:
     from ..loading import load_config
     from ..preparation import prepare
     from .carry import carry
+    from .signals import interruptible
 
-    directory, flags = RunDirectory(Path(run_directory)), settings_of(options)
-    environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")
-    loaded = load_config(config, environment, flags) if config else stored_config(directory, environment, flags)
-    return carry(prepare(loaded, environment.key), directory, environment)
+    with interruptible():
+        directory, flags = RunDirectory(Path(run_directory)), settings_of(options)
+        environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")
+        loaded = load_config(config, environment, flags) if config else stored_config(directory, environment, flags)
+        return carry(prepare(loaded, environment.key), directory, environment)

@@ -21,9 +21,11 @@ def command(config: str | None, config_option: str | None, **options: Any) -> in
     from ..loading import load_config
     from ..preparation import create, prepare
     from .carry import carry
+    from .signals import interruptible
 
-    path = chosen_config(config, config_option)
-    environment = read_environment(path)
-    loaded = load_config(path, environment, settings_of(options))
-    prepared = prepare(loaded, environment.key)
-    return carry(prepared, create(prepared), environment)
+    with interruptible():
+        path = chosen_config(config, config_option)
+        environment = read_environment(path)
+        loaded = load_config(path, environment, settings_of(options))
+        prepared = prepare(loaded, environment.key)
+        return carry(prepared, create(prepared), environment)

@@ -29,18 +29,23 @@ class LocalEngine:
     async def execute(self, plan: Plan, stage: int) -> list[NoUsableInstance]:
         """Run a stage to its end, or to the end of the grace once the run drains; returns the models that ran out of instances.
 
-        Cancelled samples leave no record: they stay pending.
+        Cancelled samples leave no record: they stay pending. So do those that wait for leave to send or to try again when the run drains.
         """
         pools = [
             pool
             for dispatcher in self.dispatchers.values()
             for pool in self._pools(dispatcher, plan.stages[stage], stage)
         ]
-        async with self.shutdown.bounded(), asyncio.TaskGroup() as group:
-            for pool in pools:
-                group.create_task(pool.run(plan, self.shutdown), name=f"pool {pool.post.instance}")
+        with self.shutdown.heard_by(self._send_back):
+            async with self.shutdown.bounded(), asyncio.TaskGroup() as group:
+                for pool in pools:
+                    group.create_task(pool.run(plan, self.shutdown), name=f"pool {pool.post.instance}")
         lost = {str(pool.lost): pool.lost for pool in pools if pool.lost}
         return list(lost.values())
+
+    def _send_back(self) -> None:
+        for dispatcher in self.dispatchers.values():
+            dispatcher.drain()
 
     def _pools(self, dispatcher: Dispatcher, shards: Sequence[Shard], stage: int) -> list[Pool]:
         """One pool per shard of a model; what they open comes from queues that they share."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +25,8 @@ class JsonlSink:
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
         parts = self._parts()
+        if not parts:  # from the first byte on there is an index: its absence is a loss, never a crash
+            self._write_index(parts)
         with self._path.open("ab") as file:
             file.truncate(max(parts.values(), default=0))
             file.seek(0, os.SEEK_END)
@@ -33,7 +35,7 @@ class JsonlSink:
             os.fsync(file.fileno())
             parts[number] = file.tell()
         fsync_directory(self._path.parent)
-        replace_file(self._index, lambda file: file.write(orjson.dumps({str(n): end for n, end in parts.items()})))
+        self._write_index(parts)
 
     def last_part(self) -> int:
         return max(self._parts(), default=0)
@@ -48,6 +50,9 @@ class JsonlSink:
         with self._path.open("rb") as file:
             while file.tell() < end:
                 yield orjson.loads(file.readline())["ordinal"]
+
+    def _write_index(self, parts: Mapping[int, int]) -> None:
+        replace_file(self._index, lambda file: file.write(orjson.dumps({str(n): end for n, end in parts.items()})))
 
     def _parts(self) -> dict[int, int]:
         if not self._index.exists():

@@ -149,6 +149,20 @@ def test_a_part_that_a_crash_cut_off_is_cut_away_at_every_length(tmp_path: Path)
         assert [row["ordinal"] for row in read(tmp_path)] == [0, 1]
 
 
+def test_a_crash_within_the_very_first_part_is_no_loss_of_the_index(tmp_path: Path) -> None:
+    def cut_off() -> Any:
+        yield a_row(0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        JsonlSink(tmp_path).write_part(1, cut_off())
+    assert (tmp_path / "results.jsonl").stat().st_size
+    again = JsonlSink(tmp_path)
+    assert (again.last_part(), list(again.ordinals())) == (0, [])
+    again.write_part(1, [a_row(0)])
+    assert [row["ordinal"] for row in read(tmp_path)] == [0]
+
+
 def test_a_parquet_part_that_a_crash_cut_off_is_no_part(tmp_path: Path) -> None:
     sink = ParquetSink(tmp_path)
     sink.write_part(1, [a_row(0)])

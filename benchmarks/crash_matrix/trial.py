@@ -1,0 +1,218 @@
+"""One trial: a run is ended in some way, perhaps its resume too; the last resume completes it, and the books are compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .books import Row, balance, content, final_rows
+from .points import require_points
+from .provider import KIND, announce_provider
+
+SAMPLES = 300
+PART_RECORDS = 50
+LATENCY_S = 0.02
+PATIENCE_S = 60.0
+LAUNCHER = "benchmarks.crash_matrix.launcher"
+INTERRUPTED = 130
+REFUSED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """How an execution is ended: at an operation that its launcher knows, or by a signal after some time. None of both: not at all."""
+
+    name: str
+    watch: Mapping[str, object] = field(default_factory=dict)
+    signal: int | None = None
+    after_s: float = 0.0
+
+
+NONE = Blow("none")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    form: str
+    blows: Sequence[Blow]
+
+    @property
+    def name(self) -> str:
+        return ", then ".join(blow.name for blow in self.blows)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a trial; the fields are columns of the table."""
+
+    kind: str
+    form: str
+    second: str
+    hits: int
+    """Blows that fell before the execution's own end."""
+    lost: int
+    duplicated: int
+    refused: int
+    differing: int
+    unresolved: int
+    litter: int
+    seconds: float
+    complaint: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.lost or self.duplicated or self.refused or self.differing or self.unresolved or self.complaint)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An undisturbed run and its resume: what it did, how long it took, what it ended with."""
+
+    seen: Mapping[str, int]
+    took_s: float
+    content: Mapping[str, Row]
+
+
+class Workshop:
+    """A folder with the sweep; every trial runs in a folder of its own below it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        announce_provider(folder)
+        self._sweep = folder / "sweep.yaml"
+        self._write_sweep()
+
+    def _write_sweep(self) -> None:
+        lines = [
+            json.dumps({"id": f"t{n}", "question": f"What is {n} + {n}?", "answer": 2 * n}) for n in range(SAMPLES)
+        ]
+        (self._folder / "tasks.jsonl").write_text("\n".join(lines) + "\n")
+        sections = {
+            "providers": {"local": {"type": KIND, "deployments": ["m-1", "m-2"], "latency_s": LATENCY_S}},
+            "models": {"m": {"provider": "local", "deployments": ["m-1", "m-2"], "workers": 4}},
+            "tasks": [{"path": "tasks.jsonl", "scorer": "numeric"}],
+            "run": {"part_records": PART_RECORDS, "stagger_s": [0], "max_retries": 0, "display": "none"},
+        }
+        self._sweep.write_text(json.dumps(sections))  # JSON is YAML
+
+    def refer(self, form: str) -> Reference:
+        """Run once without a blow. Raises NoSuchPoint where the write path has lost one of its points."""
+        bench, record = self._bench(f"reference-{form}"), self._folder / f"operations-{form}.json"
+        since = time.monotonic()
+        bench.execute(Blow("recorded", {"record": str(record)}), *bench.start_command(form))
+        took_s = time.monotonic() - since
+        seen = json.loads(record.read_bytes())
+        require_points(form, seen)
+        bench.execute(NONE, *bench.resume_command())
+        rows = final_rows(bench.run())
+        if len(rows) != SAMPLES:
+            raise RuntimeError(f"an undisturbed run ended with {len(rows)} of {SAMPLES} samples: {bench.last_words}")
+        return Reference(seen, took_s, content(rows))
+
+    def perform(self, trial: Trial, reference: Reference, number: int) -> Outcome:
+        bench, since = self._bench(f"trial-{number:04}"), time.monotonic()
+        first, *later = trial.blows
+        bench.execute(first, *bench.start_command(trial.form))
+        for blow in later:
+            bench.execute(blow, *(bench.resume_command(storm=2) or bench.start_command(trial.form)))
+        if (
+            not bench.resume_command()
+        ):  # ended before anything was planned: there is nothing to resume, one starts again
+            bench.execute(NONE, *bench.start_command(trial.form))
+        code = bench.execute(NONE, *bench.resume_command())
+        refused = code == REFUSED
+        found = balance(bench.run(), dict(reference.content))
+        return Outcome(
+            first.name, trial.form, later[0].name if later else "", bench.hits,
+            found.lost, found.duplicated, int(refused), found.differing, found.unresolved, found.litter,
+            round(time.monotonic() - since, 2), "; ".join(bench.complaints),
+        )  # fmt: skip
+
+    def _bench(self, name: str) -> _Bench:
+        folder = self._folder / name
+        folder.mkdir()
+        return _Bench(folder, self._sweep)
+
+
+class _Bench:
+    """Executions of one run, one after another."""
+
+    def __init__(self, folder: Path, sweep: Path) -> None:
+        self.hits = 0
+        self.complaints: list[str] = []
+        self.last_words = ""
+        self._folder = folder
+        self._sweep = sweep
+
+    def run(self) -> Path:
+        (manifest,) = self._manifests()
+        return manifest.parent
+
+    def start_command(self, form: str) -> list[str]:
+        return [
+            "run",
+            str(self._sweep),
+            "--set",
+            f"run.storage_format={form}",
+            "-o",
+            str(self._folder),
+            *_weather(1),
+        ]
+
+    def resume_command(self, *, storm: int = 0) -> list[str]:
+        """Empty where there is no run to resume."""
+        return ["resume", str(self.run()), *_weather(storm)] if self._manifests() else []
+
+    def execute(self, blow: Blow, *command: str) -> int:
+        """Run a command to its end or to the blow's; complains where it ended in no way that a blow explains."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", LAUNCHER, json.dumps(blow.watch), *command],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._environment(), start_new_session=True,
+        )  # fmt: skip
+        timer = threading.Timer(blow.after_s, _send, (process, blow.signal)) if blow.signal else None
+        if timer is not None:
+            timer.start()
+        try:
+            self.last_words, _ = process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            self.last_words, _ = process.communicate()
+            self.complaints.append(f"{command[0]} hung after {blow.name}")
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._judge(blow, command[0], process.returncode)
+        return process.returncode
+
+    def _judge(self, blow: Blow, command: str, code: int) -> None:
+        was_killed, was_stopped = code == -signal.SIGKILL, code in {INTERRUPTED, -(blow.signal or 0)}
+        self.hits += was_killed or (blow.signal is not None and was_stopped)
+        if code in {0, 1} or was_killed or (blow.signal and was_stopped):
+            return
+        said = self.last_words.strip().splitlines()
+        self.complaints.append(f"{command} ended with {code} after {blow.name}: {said[-1] if said else 'no word'}")
+
+    def _manifests(self) -> list[Path]:
+        return list(self._folder.glob("*/manifest.json"))
+
+    def _environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(__file__).parents[2]), str(self._sweep.parent)])
+        return {**os.environ, "PYTHONPATH": path, "XDG_STATE_HOME": str(self._folder / "state")}
+
+
+def _weather(storm: int) -> list[str]:
+    return ["--set", f"providers.local.storm={storm}"]
+
+
+def _send(process: subprocess.Popen[Any], number: int) -> None:
+    if process.poll() is None:
+        process.send_signal(number)
