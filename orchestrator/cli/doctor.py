@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import chosen_config, config_argument, settings_of, sweep_options
+
+if TYPE_CHECKING:
+    from ..env import Environment
+    from ..loading import LoadedConfig
 
 
 @click.command("doctor")
 @config_argument
 @sweep_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def command(config: str | None, config_option: str | None, as_json: bool, **options: Any) -> int:
-    """Check every instance of the sweep with one small request. Exits 0 when all are usable, 1 when some are, 4 when none is."""
+@click.option(
+    "--drift",
+    "canaries",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Ask N tasks of the sweep at every instance instead, and say where another model seems to answer. 5 are enough for most.",
+)
+def command(config: str | None, config_option: str | None, as_json: bool, canaries: int | None, **options: Any) -> int:
+    """Check every instance of the sweep with one small request. Exits 0 when all are usable, 1 when some are, 4 when none is.
+
+    With --drift: exits 1 where an instance should not be pooled with the others of its model.
+    """
     from dataclasses import asdict
 
     import orjson
@@ -28,6 +42,8 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
     path = chosen_config(config, config_option)
     environment = read_environment(path)
     loaded = load_config(path, environment, settings_of(options))
+    if canaries is not None:
+        return _drift(loaded, environment, canaries, as_json)
     findings = run_loop(diagnose(loaded, environment))
     if as_json:
         click.echo(orjson.dumps([asdict(finding) for finding in findings], option=orjson.OPT_INDENT_2).decode())
@@ -35,3 +51,33 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
         rows = [[f.instance, "usable" if f.is_usable else "NOT USABLE", f.latency_s, f.words] for f in findings]
         print_table("", ("instance", "", "s", "what was found"), rows)
     return int(exit_code_of(findings))
+
+
+def _drift(loaded: LoadedConfig, environment: Environment, canaries: int, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    import orjson
+
+    from ..drift import check_drift
+    from ..loop import run_loop
+    from .tables import print_table
+
+    findings = run_loop(check_drift(loaded, environment, canaries))
+    if as_json:
+        click.echo(orjson.dumps([asdict(finding) for finding in findings], option=orjson.OPT_INDENT_2).decode())
+    elif not findings:
+        click.echo("no model has more than one instance: there is nothing to compare")
+    else:
+        rows = [
+            [
+                f.instance,
+                "DRIFTED" if f.drifts else "same",
+                f.answered,
+                f.disagreements,
+                f.latency_s,
+                "; ".join(f.drifts + f.notes),
+            ]
+            for f in findings
+        ]
+        print_table("", ("instance", "", "answered", "differ", "s", "what was found"), rows)
+    return 1 if any(finding.drifts for finding in findings) else 0
