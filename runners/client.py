@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Literal, Protocol
 
@@ -21,6 +22,7 @@ from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool
 from providers.tokens import TokenEstimator
 
+from .activity import Activity
 from .dispatch import Dispatcher
 from .lease import SlotLease
 from .limits.permit import Cost, Settled
@@ -138,6 +140,7 @@ class SampleClient:
         self.deadline = self.account.opened_s + exchange.deadlines.sample_s
         self.exchange = exchange
         self.opened = opened
+        self.opened.activity.since_s = self.account.opened_s
         self.sample = opened.sample
         self._lease = lease
 
@@ -151,11 +154,12 @@ class SampleClient:
     ) -> ChatResponse:
         """Send `messages` to the sample's model, or to another `model` of the sweep. Raises ProviderError once retries are used up."""
         self.account.turns += 1
-        call = _Call(self, self._request(messages, tools, max_tokens), model or self.sample.cell.model)
-        try:
-            response = await call.attempt()
-        except ProviderError:
-            response = await self._again(call)
+        with self.opened.activity.call() as doing:
+            call = _Call(self, self._request(messages, tools, max_tokens), model or self.sample.cell.model, doing)
+            try:
+                response = await call.attempt()
+            except ProviderError:
+                response = await self._again(call)
         self.account.credit(response)
         return response
 
@@ -166,11 +170,12 @@ class SampleClient:
 
     async def _again(self, call: _Call) -> ChatResponse:
         """The first attempt failed: hand its error to the retry policy, which a call that succeeds at once never has to build."""
-        policy = retry_policy(self.exchange.retries, self._park)
+        policy = retry_policy(self.exchange.retries, partial(self._park, call.doing))
         return await policy(call.replay_then_attempt)
 
-    async def _park(self, delay_s: float) -> None:
+    async def _park(self, doing: Activity, delay_s: float) -> None:
         since = asyncio.get_running_loop().time()
+        doing.wait_to_retry(since, delay_s)
         await self._lease.park(delay_s)
         self.account.retry_wait_s += asyncio.get_running_loop().time() - since
 
@@ -190,8 +195,9 @@ class SampleClient:
 class _Call:
     """One turn: a request that is sent until it is answered, rejected or out of attempts."""
 
-    def __init__(self, client: SampleClient, request: ChatRequest, model: str) -> None:
+    def __init__(self, client: SampleClient, request: ChatRequest, model: str, doing: Activity) -> None:
         exchange = client.exchange
+        self.doing = doing
         self._client = client
         self._turn = client.account.turns
         self._request = request
@@ -231,10 +237,11 @@ class _Call:
         loop = asyncio.get_running_loop()
         account, deadline = self._client.account, self._client.deadline
         since = loop.time()
+        asked = self._dispatcher.permit(self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline)
+        self.doing.wait_for_leave(asked, since)
         try:
-            async with self._dispatcher.permit(
-                self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline
-            ) as permit:
+            async with asked as permit:
+                self.doing.wait_for_answer(permit.station, permit.sent_at)
                 account.rate_wait_s += permit.sent_at - since
                 return await self._complete(permit, min(deadline, permit.sent_at + self._deadlines.attempt_s))
         except TimeoutError as error:

@@ -6,7 +6,7 @@ Every attempt chooses its instance anew and prefers the sample's own. Nobody hol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
@@ -29,7 +29,7 @@ class NoUsableInstance(OrchestratorError):
 class PermitRequest:
     """`async with dispatcher.permit(...)`: waits on entering, gives back on leaving."""
 
-    __slots__ = ("_avoid", "_cost", "_deadline", "_dispatcher", "_permit", "_prefer")
+    __slots__ = ("_avoid", "_cost", "_deadline", "_dispatcher", "_permit", "_prefer", "_waiter")
 
     def __init__(
         self, dispatcher: Dispatcher, cost: Cost, *, prefer: str, avoid: frozenset[str], deadline: float
@@ -40,12 +40,23 @@ class PermitRequest:
         self._avoid = avoid
         self._deadline = deadline
         self._permit: Permit | None = None
+        self._waiter: Waiter | None = None
+
+    @property
+    def station(self) -> Station | None:
+        """Where it waits now; None while no station may be waited at."""
+        return self._waiter.station if self._waiter else None
+
+    def wait_as(self, waiter: Waiter | None) -> None:
+        self._waiter = waiter
 
     async def __aenter__(self) -> Permit:
         self._permit = self._dispatcher.acquire_at_once(self._cost, prefer=self._prefer, avoid=self._avoid)
         if self._permit is None:
             async with asyncio.timeout_at(self._deadline):
-                self._permit = await self._dispatcher.acquire(self._cost, prefer=self._prefer, avoid=self._avoid)
+                self._permit = await self._dispatcher.acquire(
+                    self._cost, prefer=self._prefer, avoid=self._avoid, wait_as=self.wait_as
+                )
         return self._permit
 
     async def __aexit__(
@@ -78,9 +89,13 @@ class Dispatcher:
         ticket = own.limiter.try_acquire(cost)
         return None if ticket is None else Permit(own, ticket)
 
-    async def acquire(self, cost: Cost, *, prefer: str, avoid: frozenset[str]) -> Permit:
+    async def acquire(
+        self, cost: Cost, *, prefer: str, avoid: frozenset[str], wait_as: Callable[[Waiter | None], None]
+    ) -> Permit:
         while True:
+            wait_as(None)
             waiter = Waiter(await self._reachable(prefer, avoid), avoid)
+            wait_as(waiter)
             permit = await self._wait_in_line(waiter, cost)
             if permit is not None:
                 return permit

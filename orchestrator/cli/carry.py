@@ -6,10 +6,11 @@ import asyncio
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
-from providers.messages import JSON
+from runners.open_samples import Wait
 from runners.shutdown import Shutdown
 
 from ..debug import debug_log
@@ -21,6 +22,8 @@ from ..loop import run_loop
 from ..preparation import Prepared
 from ..results import Run
 from .tables import print_summary
+
+REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_thread(...)`"
 
 
 def carry(prepared: Prepared, directory: RunDirectory, environment: Environment) -> int:
@@ -41,7 +44,7 @@ async def _until_signal(prepared: Prepared, directory: RunDirectory, environment
         return await carry_out(prepared, directory, environment, attendance)
 
 
-def _announce(event: Mapping[str, JSON]) -> None:
+def _announce(event: Mapping[str, Any]) -> None:
     """What a person would want to know while the run goes on."""
     if event["event"] in {"health", "instance_lost"}:
         evidence = f": {event['evidence']}" if event["evidence"] else ""
@@ -49,6 +52,13 @@ def _announce(event: Mapping[str, JSON]) -> None:
     elif event["event"] == "run_stalled":
         click.echo(
             f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True
+        )
+        for wait in event["waits"]:
+            click.echo(f"  {Wait(**wait).sentence()}", err=True)
+    elif event["event"] == "loop_blocked":
+        click.echo(
+            f"everything has stood still for {event['blocked_s']:.0f} s at {event['at_line']} ({event['by']}); {REMEDY}",
+            err=True,
         )
 
 

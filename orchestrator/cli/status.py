@@ -12,6 +12,8 @@ def command(run_directory: str, as_json: bool) -> int:
     """Say how far the run in RUN_DIRECTORY is: records by outcome and instance, how it ended, what is missing."""
     import orjson
 
+    from runners.open_samples import Wait, clock_time
+
     from ..status import status_of
     from .tables import print_table
 
@@ -24,6 +26,10 @@ def command(run_directory: str, as_json: bool) -> int:
     )
     print_table("", ("outcome", "samples"), list(status["outcomes"].items()))
     print_table("", ("instance", "records"), list(status["instances"].items()))
+    if (stalled := status["stalled"]) is not None:
+        click.echo(f"at {clock_time(stalled['at'])} no sample had ended for {stalled['idle_s']:.0f} s:")
+        for wait in stalled["waits"]:
+            click.echo(f"  {Wait(**wait).sentence()}")
     for execution in status["executions"]:
         click.echo(f"ended with {execution['exit_code']}: {execution['reason']}")
     return 0
