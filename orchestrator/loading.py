@@ -126,7 +126,8 @@ def _value(setting: Setting) -> object:
     try:
         return yaml.load(setting.value, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise InputError(f"{setting.source}: {setting.value!r} is not a YAML value: {_yaml_place(error)}") from error
+        shown = "the value" if setting.path.startswith("providers.") else repr(setting.value)  # a key may stand there
+        raise InputError(f"{setting.source}: {shown} is not a YAML value: {_yaml_place(error)}") from error
 
 
 def _check_models(config: Config, name: str) -> None:

@@ -8,19 +8,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import click
-
 from runners.open_samples import Wait
 from runners.shutdown import Shutdown
 
 from ..debug import debug_log
 from ..directory import RunDirectory
 from ..ending import INTERRUPTED, Ending, ExitCode
-from ..env import Environment, dotenv_warning
+from ..env import Environment
 from ..flow import Attendance, carry_out
 from ..loop import run_loop
 from ..preparation import Prepared
 from ..results import Run
+from ..terminal import say, tame_the_log
 from .tables import print_summary
 
 REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_thread(...)`"
@@ -28,9 +27,9 @@ REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_t
 
 def carry(prepared: Prepared, directory: RunDirectory, environment: Environment) -> int:
     """Run to the end, print the summary; returns the exit code."""
-    warning = dotenv_warning()
-    if warning:
-        click.echo(f"warning: {warning}", err=True)
+    tame_the_log()
+    for warning in environment.warnings:
+        say(f"warning: {warning}", err=True)
     with debug_log(prepared, directory):
         ending = run_loop(_until_signal(prepared, directory, environment))
     prepared.sweep.tasks.close()
@@ -48,15 +47,13 @@ def _announce(event: Mapping[str, Any]) -> None:
     """What a person would want to know while the run goes on."""
     if event["event"] in {"health", "instance_lost"}:
         evidence = f": {event['evidence']}" if event["evidence"] else ""
-        click.echo(f"{event['instance']} is {event['state']}{evidence}", err=True)
+        say(f"{event['instance']} is {event['state']}{evidence}", err=True)
     elif event["event"] == "run_stalled":
-        click.echo(
-            f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True
-        )
+        say(f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True)
         for wait in event["waits"]:
-            click.echo(f"  {Wait(**wait).sentence()}", err=True)
+            say(f"  {Wait(**wait).sentence()}", err=True)
     elif event["event"] == "loop_blocked":
-        click.echo(
+        say(
             f"everything has stood still for {event['blocked_s']:.0f} s at {event['at_line']} ({event['by']}); {REMEDY}",
             err=True,
         )
@@ -69,7 +66,7 @@ def _signals(attendance: Attendance) -> Iterator[None]:
 
     def stop() -> None:
         again = attendance.shutdown.draining.is_set()
-        click.echo("stopping now" if again else "finishing what is in flight; Ctrl-C again to stop at once", err=True)
+        say("stopping now" if again else "finishing what is in flight; Ctrl-C again to stop at once", err=True)
         attendance.shutdown.request(INTERRUPTED)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -87,21 +84,19 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     rows = found.summary()
     directory.write_summary(rows)
     print_summary(rows)
-    click.echo(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
+    say(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
     for instance in ending.statistics.instances:
         if instance.evidence:
-            click.echo(f"{instance.instance} was lost ({instance.state}): {instance.evidence}")
+            say(f"{instance.instance} was lost ({instance.state}): {instance.evidence}")
     if ending.rehearsed_s is not None:
         took_s = ending.statistics.elapsed_s
-        click.echo(
+        say(
             f"rehearsed {ending.rehearsed_s:.1f} s, took {took_s:.1f} s ({100 * (took_s / ending.rehearsed_s - 1):+.1f} %)"
         )
     if ending.possibly_billed_twice:
-        click.echo(
-            f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended"
-        )
+        say(f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended")
     if ending.damaged:
-        click.echo(f"{ending.damaged} journal lines were damaged; their samples were run again")
+        say(f"{ending.damaged} journal lines were damaged; their samples were run again")
     if ending.exit_code is not ExitCode.DONE:
-        click.echo(f"to go on: python -m orchestrator resume {directory.path}")
-    click.echo(f"run directory: {directory.path}")
+        say(f"to go on: python -m orchestrator resume {directory.path}")
+    say(f"run directory: {directory.path}")

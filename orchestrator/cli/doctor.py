@@ -17,20 +17,21 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
     """Check every instance of the sweep with one small request. Exits 0 when all are usable, 1 when some are, 4 when none is."""
     from dataclasses import asdict
 
-    import orjson
-
     from ..doctor import diagnose, exit_code_of
     from ..env import read_environment
     from ..loading import load_config
     from ..loop import run_loop
+    from ..terminal import say, say_json
     from .tables import print_table
 
     path = chosen_config(config, config_option)
     environment = read_environment(path)
+    for warning in environment.warnings:
+        say(f"warning: {warning}", err=True)
     loaded = load_config(path, environment, settings_of(options))
     findings = run_loop(diagnose(loaded, environment))
     if as_json:
-        click.echo(orjson.dumps([asdict(finding) for finding in findings], option=orjson.OPT_INDENT_2).decode())
+        say_json([asdict(finding) for finding in findings])
     else:
         rows = [[f.instance, "usable" if f.is_usable else "NOT USABLE", f.latency_s, f.words] for f in findings]
         print_table("", ("instance", "", "s", "what was found"), rows)

@@ -22,6 +22,7 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
     from ..loading import load_config
     from ..preparation import prepare
     from ..rehearsal import rehearse_now
+    from ..terminal import say_json
     from ..wiring import no_key
     from .plan_view import assumed, forecast_document, plan_document, print_forecast, print_plan
 
@@ -33,9 +34,7 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
         document["rehearsal"] = forecast_document(rehearse_now(prepared))
     prepared.sweep.tasks.close()
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        say_json(document)
     else:
         print_plan(document)
         if "rehearsal" in document:
