@@ -84,6 +84,14 @@ class Received:
         return Malformed(f"{self.instance}: {what}", self.evidence())
 
 
+def as_body(value: object) -> bytes:
+    """A decoded part of an answer as bytes again, for the evidence."""
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:  # orjson reads deeper nestings than it writes
+        return b"(nested too deeply to be shown)"
+
+
 def parse_json(received: Received) -> object:
     """Parse the body; raises Malformed where it is no JSON."""
     try:

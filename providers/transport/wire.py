@@ -135,7 +135,10 @@ def _read_tool_calls(message: Mapping[str, object], received: Received) -> Seque
 
 
 def _without_key(calls: Sequence[ToolCall], received: Received) -> Sequence[ToolCall]:
-    said = orjson.dumps(calls).decode()
+    try:
+        said = orjson.dumps(calls).decode()
+    except TypeError as error:
+        raise received.malformed("the tool calls are nested too deeply") from error
     masked = received.without_key(said)
     return calls if masked == said else orjson.loads(masked)
 
