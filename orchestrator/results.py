@@ -145,7 +145,7 @@ def _read_all(folder: Path, patterns: Sequence[str]) -> pa.Table:
 def _read_whole(path: Path) -> pa.Table:
     try:
         return _read(path)
-    except (ValueError, TypeError, OSError) as error:  # Arrow's errors are among them
+    except (ValueError, TypeError, AttributeError, OSError) as error:  # Arrow's errors are among them
         raise StorageError(f"{path} is damaged ({error}); restore it from a copy") from error
 
 
