@@ -43,15 +43,15 @@ def _pair(point: int) -> str:
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
-def say_lines(text: str) -> None:
-    """Print several lines on standard error."""
+def say_lines(text: str, *, err: bool = False) -> None:
+    """Print several lines."""
     for line in text.splitlines():
-        say(line, err=True)
+        say(line, err=err)
 
 
 def say_traceback(error: BaseException) -> None:
     """Print what Python prints of an error that nobody expected."""
-    say_lines("".join(traceback.format_exception(error)))
+    say_lines("".join(traceback.format_exception(error)), err=True)
 
 
 def tame_the_log() -> None:

@@ -70,7 +70,7 @@ def _complain(error: click.ClickException) -> None:
 
     said = io.StringIO()
     error.show(said)
-    say_lines(said.getvalue())
+    say_lines(said.getvalue(), err=True)
 
 
 def _explain(error: Exception) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import logging
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator import terminal
 from orchestrator.terminal import PrintableFormatter, printable, say, say_json, say_traceback
 
 EVIL = "\x1b]52;c;ZXZpbA==\x07\x1b[31m[red]fine[/red]\r\x9b2J\u202e\u2066\x00\n"
@@ -68,3 +70,16 @@ def test_a_logged_line_is_one_line_and_its_traceback_is_harmless() -> None:
     shown = PrintableFormatter("%(levelname)s %(message)s").format(record)
     assert not steers(shown)
     assert shown.splitlines()[1].startswith("Traceback")
+
+
+def test_every_command_prints_through_this_room() -> None:
+    folder = Path(terminal.__file__).parent
+    printing = ("click.echo", "click.secho", "print(", "rich.print", "stdout.write")
+    found = [
+        f"{path.relative_to(folder)}:{number}: {line.strip()} (use orchestrator.terminal.say)"
+        for path in folder.rglob("*.py")
+        if path.name != "terminal.py"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if any(line.strip().startswith(call) for call in printing)
+    ]
+    assert found == []
