@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from providers.pricing import Price
 from providers.simulator.settings import EndpointSettings
 from runners.shutdown import GRACE_S
+
+LONGEST_NAME = 50
+NAMES_OF_KEYS = frozenset({"api_key", "apikey", "x_api_key", "authorization", "access_token", "password", "secret"})
 
 
 def _listed(value: object) -> object:
@@ -130,6 +143,16 @@ class GenerationConfig(Section):
     """Sent plus the epoch; None sends no seed."""
     extra_body: dict[str, Any] | None = None
 
+    @field_validator("extra_body")
+    @classmethod
+    def _holds_no_key(cls, body: dict[str, Any] | None) -> dict[str, Any] | None:
+        for name in body or ():
+            if name.lower().replace("-", "_") in NAMES_OF_KEYS:
+                raise ValueError(
+                    f"{name!r} looks like a key, which results would keep; name its variable under `providers`"
+                )
+        return body
+
 
 class RunConfig(Section):
     rate_mode: Literal["adaptive", "fixed"] = "adaptive"
@@ -189,8 +212,18 @@ def _prompt_kind(value: object) -> str:
 Prompt = Annotated[Annotated[str, Tag("file")] | Annotated[PromptConfig, Tag("template")], Discriminator(_prompt_kind)]
 
 
+def _check_name(name: str) -> str:
+    """It becomes part of file names and of every instance's name."""
+    if not name or len(name) > LONGEST_NAME or not name.isprintable() or "/" in name:
+        raise ValueError(f"a provider's name has 1 to {LONGEST_NAME} printable characters and no slash")
+    return name
+
+
+ProviderName = Annotated[str, AfterValidator(_check_name)]
+
+
 class Config(Section):
-    providers: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    providers: Annotated[dict[ProviderName, dict[str, Any]], Field(min_length=1)]
     """Validated by the provider's own settings class."""
     models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
     tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from .directory import RunDirectory
 from .preparation import Prepared
+from .terminal import PrintableFormatter
 
 LOGGERS = ("runners", "providers", "sharding", "orchestrator")
 
@@ -31,7 +32,7 @@ def debug_log(prepared: Prepared, directory: RunDirectory) -> Iterator[None]:
         yield
         return
     handler = logging.FileHandler(directory.path / "debug.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     if run.debug_process_num is not None:
         handler.addFilter(ShardFilter(_shard(prepared, run.debug_process_num)))
     for name in LOGGERS:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from providers.errors import InputError
 from providers.messages import JSON
@@ -40,6 +41,9 @@ class Manifest:
     total: int
     fingerprint: str
     parts: Mapping[str, str]
+
+
+_MANIFEST = TypeAdapter(Manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,10 @@ class RunDirectory:
             raise InputError(f"{self.path} is not a run directory: it has no manifest.json that can be read") from error
         except orjson.JSONDecodeError as error:
             raise InputError(f"{self.path}/manifest.json is damaged: {error}") from error
-        return Manifest(**document["manifest"])
+        try:
+            return _MANIFEST.validate_python(document["manifest"])
+        except (ValidationError, KeyError, TypeError) as error:
+            raise InputError(f"{self.path}/manifest.json is damaged: it does not say what the run was") from error
 
     def write_summary(self, rows: Sequence[Mapping[str, JSON]]) -> None:
         replace_file(self.path / "summary.json", lambda file: file.write(orjson.dumps(rows, option=_PRETTY)))

@@ -45,8 +45,10 @@ def not_set(names: Sequence[str]) -> str:
 class Environment:
     """Variables by name. Its repr shows none of them."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], warnings: Sequence[str] = ()) -> None:
         self._variables = variables
+        self.warnings = warnings
+        """Sentences about where the variables came from."""
 
     def key(self, name: str) -> ApiKey:
         """The API key in variable `name`. Raises InputError where it is missing or empty."""
@@ -89,7 +91,9 @@ def read_environment(config: object = None) -> Environment:
     variables: dict[str, str] = {}
     for folder in reversed(folders):
         variables |= _read_dotenv(folder / ".env")
-    return Environment({**variables, **os.environ})
+    found = dict.fromkeys(folder / ".env" for folder in folders)
+    warnings = [warning for path in found if (warning := dotenv_warning(path))]
+    return Environment({**variables, **os.environ}, warnings)
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
@@ -101,8 +105,8 @@ def _read_dotenv(path: Path) -> dict[str, str]:
         ) from error
 
 
-def dotenv_warning(dotenv: Path = Path(".env")) -> str | None:
+def dotenv_warning(dotenv: Path) -> str | None:
     """A sentence where `.env` can be read by other people of this machine."""
-    if dotenv.exists() and os.name == "posix" and stat.S_IMODE(dotenv.stat().st_mode) & 0o077:
+    if dotenv.is_file() and os.name == "posix" and stat.S_IMODE(dotenv.stat().st_mode) & 0o077:
         return f"{dotenv} can be read by others; run: chmod 600 {dotenv}"
     return None

@@ -25,15 +25,27 @@ class Events:
     on_event: OnEvent | None = None
     notify: str | None = None
     _running: set[asyncio.Task[None]] = field(default_factory=set)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def emit(self, event: str, details: Mapping[str, JSON]) -> None:
         said = {"event": event, **details}
         if self.on_event is not None:
             self._tell(self.on_event, said)
         if self.notify is not None:
-            task = asyncio.get_running_loop().create_task(_notify(self.notify, said), name=f"notify {event}")
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._start(self.notify, said)
+
+    def emit_from_thread(self, event: str, details: Mapping[str, JSON]) -> None:
+        """Where the loop stands still: the callback is told at once in this thread, the command when the loop moves again."""
+        said = {"event": event, **details}
+        if self.on_event is not None:
+            self._tell(self.on_event, said)
+        if self.notify is not None:
+            self._loop.call_soon_threadsafe(self._start, self.notify, said)
+
+    def _start(self, notify: str, said: Mapping[str, JSON]) -> None:
+        task = self._loop.create_task(_notify(notify, said), name=f"notify {said['event']}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     def _tell(self, on_event: OnEvent, said: Mapping[str, JSON]) -> None:
         try:

@@ -24,10 +24,12 @@ from runners.engines.local import LocalEngine
 from runners.journal import Journal
 from runners.lease import SlotLease
 from runners.monitor import Monitor
+from runners.open_samples import OpenSamples
 from runners.opened import Opened
 from runners.record import Record
 from runners.shutdown import Shutdown
 from runners.sinks.sink import open_sink
+from runners.standstill import StandstillWatch
 from runners.worker import work
 from sharding.planner import SweepPlan
 
@@ -152,6 +154,7 @@ class _Crew:
         self._attendance = attendance
         self._events = events
         self._user_errors = self._run.max_user_errors
+        self._open_samples = OpenSamples()
         self._dispatchers = self._staff()
         self._exchange = exchange_of(site.prepared.loaded.config, self._dispatchers, site.journal.started)
         self._method = method_of(
@@ -170,11 +173,23 @@ class _Crew:
         if event in ALERTS:
             self._events.emit(event, {"instance": instance, **evidence})
 
+    def _tell_stall(self, found: Mapping[str, JSON]) -> None:
+        """What every open sample waits for: on the screen, to whoever listens, and for good."""
+        waits = [wait.as_row() for wait in self._open_samples.waits()]
+        said = {**found, "open_samples": len(self._open_samples), "waits": waits}
+        self._site.decisions("", "run_stalled", said)
+        self._events.emit("run_stalled", said)
+
+    def _tell_standstill(self, found: Mapping[str, JSON]) -> None:
+        """In the watching thread: the loop may never move again."""
+        self._site.decisions("", "loop_blocked", found)
+        self._events.emit_from_thread("loop_blocked", found)
+
     async def carry_out(self, replay: Replay) -> Ending:
         """Run every stage over what is left, then remember what was learnt."""
         monitor = Monitor(self._manifest.total, replay.done.count, self._dispatchers)
-        stalled = partial(self._events.emit, "run_stalled")
-        with monitor, monitor.stall_watch(self._run.stall_after_s, stalled), shown(monitor, self._run.display):
+        stalls = monitor.stall_watch(self._run.stall_after_s, self._tell_stall)
+        with monitor, stalls, StandstillWatch(self._tell_standstill), shown(monitor, self._run.display):
             lost = await self._run_stages(self._site.prepared.plan(replay.done), monitor)
             await self._site.journal.flush()  # or the last group would be missing from the statistics
         self._remember()
@@ -202,7 +217,8 @@ class _Crew:
 
     async def _work(self, opened: Opened, lease: SlotLease) -> Record:
         log.debug("%s taken up by %s", opened.sample.sample_id, opened.instance, extra={"planned": opened.planned})
-        return await work(opened, self._method, self._exchange, lease)
+        with self._open_samples.working(opened):
+            return await work(opened, self._method, self._exchange, lease)
 
     async def _deliver(self, monitor: Monitor, record: Record) -> None:
         self._site.journal.append(record, partial(monitor.count, record))
@@ -211,7 +227,8 @@ class _Crew:
             self._user_errors -= 1
             if self._user_errors == 0:
                 self._attendance.shutdown.request(f"your own code failed: {record.error_message}")
-        await self._site.journal.room()
+        with self._open_samples.delivering(record.ordinal, record.task_id):
+            await self._site.journal.room()
 
     def _remember(self) -> None:
         """Write down how every limiter stands, and keep what it has learnt for the next run."""

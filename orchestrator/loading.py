@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 from pydantic import BaseModel, ValidationError
 
@@ -33,6 +34,10 @@ class LoadedConfig:
 ConfigSource = str | Path | Mapping[str, Any]
 
 
+UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
+"""`!!int x` is a ValueError of PyYAML's, a thousand brackets are a RecursionError."""
+
+
 class _Loader(yaml.SafeLoader):
     """Dates stay text: `api_version: 2024-10-21` needs no quotes."""
 
@@ -51,6 +56,7 @@ def load_config(
     settings = [*environment.settings(), *flags]
     for setting in settings:
         _apply(raw, setting)
+    _require_json(raw, name)
     said_by = {setting.path: setting.source for setting in settings}
     try:
         config = Config.model_validate(raw)
@@ -86,14 +92,24 @@ def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text") from error
-    except yaml.YAMLError as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} is not valid YAML: {_yaml_place(error)}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path} must hold a mapping with providers, models, tasks and sweep")
     return raw, path.resolve().parent, str(path)
 
 
-def _yaml_place(error: yaml.YAMLError) -> str:
+def _require_json(raw: Mapping[str, Any], name: str) -> None:
+    """The manifest keeps the configuration as JSON."""
+    try:
+        orjson.dumps(raw, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError as error:
+        raise InputError(f"{name}: holds a value that JSON cannot hold: {error}") from error
+
+
+def _yaml_place(error: Exception) -> str:
+    if not isinstance(error, yaml.YAMLError):
+        return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "cannot be read"
     return f"line {mark.line + 1}: {problem}" if mark else str(problem)
@@ -125,8 +141,9 @@ def _value(setting: Setting) -> object:
         return setting.value
     try:
         return yaml.load(setting.value, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{setting.source}: {setting.value!r} is not a YAML value: {_yaml_place(error)}") from error
+    except UNREADABLE as error:
+        shown = "the value" if setting.path.startswith("providers.") else repr(setting.value)  # a key may stand there
+        raise InputError(f"{setting.source}: {shown} is not a YAML value: {_yaml_place(error)}") from error
 
 
 def _check_models(config: Config, name: str) -> None:

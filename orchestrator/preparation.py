@@ -7,10 +7,14 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
+from providers.transport.received import SHORTEST_KEY
 from runners.answer import Scorer, Solver
 from runners.bitmap import Bitmap
 from sharding.planner import Layout, SweepPlan, build_plan
@@ -45,12 +49,29 @@ def prepare(
     so that nothing has been made by then; `key` does where a variable is missing."""
     check_method(loaded.config, solver, scorer)
     _require_command(loaded.config.run.notify)
-    instances = instances_with_all_keys(loaded, key)
+    keys: list[ApiKey] = []
+
+    def noted(name: str) -> ApiKey:
+        keys.append(key(name))
+        return keys[-1]
+
+    instances = instances_with_all_keys(loaded, noted)
+    _require_no_key_in(loaded.raw, keys)
     prepared = Prepared(loaded, open_sweep(loaded), instances, code_name(scorer) if scorer else None)
     prepared.sweep.sweep.check_plans()
     check_tools(loaded.config, prepared.sweep)
     _require_shard(prepared.plan(), loaded.config.run.debug_process_num)
     return prepared
+
+
+def _require_no_key_in(raw: Mapping[str, Any], keys: Sequence[ApiKey]) -> None:
+    """The manifest keeps the configuration: whoever pastes a key into it, in `extra_body` or a command, would store it."""
+    text = orjson.dumps(raw).decode()
+    for key in keys:
+        if len(key.secret) >= SHORTEST_KEY and key.secret in text:
+            raise InputError(
+                f"the value of {key.name} stands in the configuration itself; take it out: keys stay in variables"
+            )
 
 
 def _require_command(notify: str | None) -> None:

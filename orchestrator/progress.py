@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from runners.monitor import InstanceStatistics, Monitor, RunStatistics
 
+from .terminal import printable
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -46,7 +48,7 @@ def plain_line(now: RunStatistics) -> str:
     parts += [f"{throttled} throttled"] if throttled else []
     parts += [f"{i.instance} {i.state}" for i in now.instances if i.state not in {"healthy", "throttled"}]
     parts += [client_bound(now)] if now.is_client_bound else []
-    return " · ".join(parts)
+    return printable(" · ".join(parts))
 
 
 def client_bound(now: RunStatistics) -> str:
@@ -100,7 +102,7 @@ def _table(now: RunStatistics) -> Group:
 def _cells(one: InstanceStatistics) -> list[str]:
     latency = "" if one.mean_latency_s is None else f"{one.mean_latency_s:.2f}"
     counts = [str(n) for n in (one.in_flight, one.succeeded, one.throttled, one.failed)]
-    return [one.instance, one.state, *counts, f"{one.tokens:,}", latency]
+    return [printable(one.instance), one.state, *counts, f"{one.tokens:,}", latency]
 
 
 def _clock(seconds: float) -> str:

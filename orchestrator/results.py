@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from providers.errors import StorageError
 from providers.messages import JSON
 from runners.sinks.parquet import record_schema, record_table
 
@@ -137,8 +138,15 @@ def _row(
 
 
 def _read_all(folder: Path, patterns: Sequence[str]) -> pa.Table:
-    tables = [_read(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
+    tables = [_read_whole(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
     return pa.concat_tables([record_schema().empty_table(), *tables])
+
+
+def _read_whole(path: Path) -> pa.Table:
+    try:
+        return _read(path)
+    except (ValueError, TypeError, AttributeError, OSError) as error:  # Arrow's errors are among them
+        raise StorageError(f"{path} is damaged ({error}); restore it from a copy") from error
 
 
 def _read(path: Path) -> pa.Table:

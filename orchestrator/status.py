@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from runners.frames import rows
 from runners.record import FINAL
 
@@ -35,7 +37,24 @@ def status_of(path: str | Path) -> dict[str, Any]:
         "outcomes": dict(outcomes),
         "instances": dict(Counter(str(row["instance"]) for row in samples.values())),
         "executions": directory.executions(),
+        "stalled": _last_stall(directory),
     }
+
+
+def _last_stall(directory: RunDirectory) -> Row | None:
+    """What an execution that has not ended said last of standing still."""
+    path = directory.decisions
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    said = next((one for line in reversed(lines) if b'"run_stalled"' in line and (one := _decoded(line))), None)
+    ended_at = max((float(one["ended_at"]) for one in directory.executions()), default=0.0)
+    return said if said is not None and said["at"] > ended_at else None
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    with suppress(orjson.JSONDecodeError):  # a crash may have cut it off
+        found: dict[str, Any] = orjson.loads(line)
+        return found if found["event"] == "run_stalled" else None
+    return None
 
 
 def _journal_rows(journal: Path) -> Iterator[Row]:

@@ -45,7 +45,10 @@ def first_error(error: Exception) -> Exception:
 
 
 class InputError(OrchestratorError):
-    """A file, key, flag or environment variable is wrong; the message names it and says what to do."""
+    """A file, key, flag or environment variable is wrong; the message names it and says what to do, on one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split("\n")).strip())
 
 
 class StorageError(OrchestratorError):

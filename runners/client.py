@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Literal, Protocol
 
@@ -23,6 +24,7 @@ from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool, U
 from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 
+from .activity import Activity
 from .dispatch import Dispatcher
 from .lease import SlotLease
 from .limits.permit import Cost, Settled
@@ -166,6 +168,7 @@ class SampleClient:
         self.deadline = self.account.opened_s + exchange.deadlines.sample_s
         self.exchange = exchange
         self.opened = opened
+        self.opened.activity.since_s = self.account.opened_s
         self.sample = opened.sample
         self._lease = lease
         self._owner = asyncio.current_task()
@@ -199,8 +202,8 @@ class SampleClient:
         if name not in self.exchange.dispatchers:
             raise LookupError(f"this run has no model {name!r}; {suggestion(name, self.exchange.dispatchers)}")
         self.account.turns += 1
-        with self._noted():
-            response = await self._answered(_Call(self, self._request(messages, tools, max_tokens), name))
+        with self._noted(), self.opened.activity.call() as doing:
+            response = await self._answered(_Call(self, self._request(messages, tools, max_tokens), name, doing))
         self.account.credit(response, name)
         return names.response(response) if names is not None else response
 
@@ -227,14 +230,13 @@ class SampleClient:
     async def _answered(self, call: _Call) -> ChatResponse:
         try:
             return await call.attempt()
-        except (
-            ProviderError
-        ):  # now the retry policy gets its error; a call that succeeds at once never has to build one
-            policy = retry_policy(self.exchange.retries, self._park)
+        except ProviderError:  # a call that succeeds at once never has to build the retry policy, which gets this error
+            policy = retry_policy(self.exchange.retries, partial(self._park, call.doing))
             return await policy(call.replay_then_attempt)
 
-    async def _park(self, delay_s: float) -> None:
+    async def _park(self, doing: Activity, delay_s: float) -> None:
         since = asyncio.get_running_loop().time()
+        doing.wait_to_retry(since, delay_s)
         await self._lease.park(delay_s)
         self.account.retry_wait_s += asyncio.get_running_loop().time() - since
 
@@ -254,8 +256,9 @@ class SampleClient:
 class _Call:
     """One turn: a request that is sent until it is answered, rejected or out of attempts."""
 
-    def __init__(self, client: SampleClient, request: ChatRequest, model: str) -> None:
+    def __init__(self, client: SampleClient, request: ChatRequest, model: str, doing: Activity) -> None:
         exchange = client.exchange
+        self.doing = doing
         self._client = client
         self._turn = client.account.turns
         self._request = request
@@ -296,10 +299,13 @@ class _Call:
         loop = asyncio.get_running_loop()
         account, deadline = self._client.account, self._client.deadline
         since = loop.time()
+        asked = self._dispatcher.permit(
+            self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline, is_begun=self._turn > 1
+        )
+        self.doing.wait_for_leave(asked, since)
         try:
-            async with self._dispatcher.permit(
-                self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline, is_begun=self._turn > 1
-            ) as permit:
+            async with asked as permit:
+                self.doing.wait_for_answer(permit.station, permit.sent_at)
                 account.rate_wait_s += permit.sent_at - since
                 return await self._complete(permit, min(deadline, permit.sent_at + self._deadlines.attempt_s))
         except TimeoutError as error:

@@ -14,6 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from providers.errors import StorageError
+
 from .bitmap import Bitmap
 from .durable import fsync_directory, replace_file
 from .frames import frame, read_lines, rows
@@ -51,8 +53,14 @@ class Compactor:
         for path in self._segments():
             found.damaged += _survey(path, in_flight)
             self.compact(int(path.stem))
-        for ordinal in self._sink.ordinals():
-            found.done.add(ordinal)
+        try:
+            for ordinal in self._sink.ordinals():
+                found.done.add(ordinal)
+        except (ValueError, LookupError, TypeError, OSError) as error:  # Arrow's errors are among them
+            message = (
+                f"the results beside {self._folder} are damaged ({error}); restore them from a copy, or start a new run"
+            )
+            raise StorageError(message) from error
         found.possibly_billed_twice = len(in_flight)
         return found
 
@@ -90,7 +98,7 @@ class Compactor:
         fsync_directory(self._folder)
 
     def _segments(self) -> list[Path]:
-        return sorted(self._folder.glob("[0-9]*.log"))
+        return sorted(self._folder.glob(f"{6 * '[0-9]'}.log"))
 
     def _segment(self, number: int) -> Path:
         return self._folder / f"{number:06d}.log"

@@ -6,7 +6,7 @@ Every attempt chooses its instance anew and prefers the sample's own. Nobody hol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
@@ -29,7 +29,7 @@ class NoUsableInstance(OrchestratorError):
 class PermitRequest:
     """`async with dispatcher.permit(...)`: waits on entering, gives back on leaving."""
 
-    __slots__ = ("_avoid", "_cost", "_deadline", "_dispatcher", "_is_begun", "_permit", "_prefer")
+    __slots__ = ("_avoid", "_cost", "_deadline", "_dispatcher", "_is_begun", "_permit", "_prefer", "_waiter")
 
     def __init__(
         self, dispatcher: Dispatcher, cost: Cost, *, prefer: str, avoid: frozenset[str], deadline: float, is_begun: bool
@@ -41,6 +41,15 @@ class PermitRequest:
         self._deadline = deadline
         self._is_begun = is_begun
         self._permit: Permit | None = None
+        self._waiter: Waiter | None = None
+
+    @property
+    def station(self) -> Station | None:
+        """Where it waits now; None while no station may be waited at."""
+        return self._waiter.station if self._waiter else None
+
+    def _wait_as(self, waiter: Waiter | None) -> None:
+        self._waiter = waiter
 
     async def __aenter__(self) -> Permit:
         self._dispatcher.require_open(is_begun=self._is_begun)
@@ -48,7 +57,11 @@ class PermitRequest:
         if self._permit is None:
             async with asyncio.timeout_at(self._deadline):
                 self._permit = await self._dispatcher.acquire(
-                    self._cost, prefer=self._prefer, avoid=self._avoid, is_begun=self._is_begun
+                    self._cost,
+                    prefer=self._prefer,
+                    avoid=self._avoid,
+                    is_begun=self._is_begun,
+                    wait_as=self._wait_as,
                 )
         return self._permit
 
@@ -88,10 +101,21 @@ class Dispatcher:
         ticket = own.limiter.try_acquire(cost)
         return None if ticket is None else Permit(own, ticket)
 
-    async def acquire(self, cost: Cost, *, prefer: str, avoid: frozenset[str], is_begun: bool = False) -> Permit:
+    async def acquire(
+        self,
+        cost: Cost,
+        *,
+        prefer: str,
+        avoid: frozenset[str],
+        is_begun: bool = False,
+        wait_as: Callable[[Waiter | None], None] = lambda _waiter: None,
+    ) -> Permit:
+        """`wait_as` is told as whom it waits, and None while no station may be waited at."""
         while True:
+            wait_as(None)
             station = await self._reachable(prefer, avoid, is_begun=is_begun)
             waiter = Waiter(station, avoid, is_begun=is_begun)
+            wait_as(waiter)
             permit = await self._wait_in_line(waiter, cost)
             if permit is not None:
                 return permit

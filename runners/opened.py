@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sharding.plan import Sample
+
+from .activity import Activity
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,4 @@ class Opened:
     """Wall clock."""
     queue_s: float = 0.0
     """From the pool's wish for it to its place among the workers."""
+    activity: Activity = field(default_factory=Activity, compare=False)

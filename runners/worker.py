@@ -17,6 +17,7 @@ from sharding.plan import Sample
 from sharding.task import Task
 from sharding.tool_plan import expected_tools
 
+from .activity import Step
 from .answer import Answer, Score, Scorer, Solver, UserCodeError
 from .client import Account, Exchange, SampleClient, SampleOverdue
 from .lease import SlotLease
@@ -52,22 +53,28 @@ FAILED = Score(0.0, "failed")
 """What no answer is worth where that is the model's own doing."""
 
 
+TIMER_S = 0.01
+"""How far from its moment a timer may fire: some loops count in milliseconds."""
+
+
 async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
     """Raises NoUsableInstance when the sample must stay pending; anything else that is not a record is a bug."""
     client = SampleClient(exchange, opened, lease)
     try:
-        verdict = await _judge(opened.sample, method, client)
+        verdict = await _judge(opened, method, client)
     finally:
         await client.close()
     total_s = asyncio.get_running_loop().time() - client.account.opened_s
     return _record(opened, verdict, client.account, method, total_s)
 
 
-async def _judge(sample: Sample, method: Method, client: SampleClient) -> Verdict:
+async def _judge(opened: Opened, method: Method, client: SampleClient) -> Verdict:
+    sample = opened.sample
     try:
         async with asyncio.timeout_at(client.deadline):
             returned = await method.solver(sample, client)
             answer = returned if isinstance(returned, Answer) else Answer(text=returned)
+            opened.activity.begin(Step.SCORE, asyncio.get_running_loop().time())
             score = await method.scorer_of(sample)(sample, answer, client)
             return Verdict("ok", answer.error_class, answer=answer, score=score)
     except UserCodeError as error:
@@ -76,12 +83,31 @@ async def _judge(sample: Sample, method: Method, client: SampleClient) -> Verdic
         return Verdict("model_failure", error.error_class, str(error), score=FAILED, failure=error)
     except ProviderError as error:
         return Verdict("infra_failure", _infra_class(error), str(error), failure=error)
-    except (TimeoutError, SampleOverdue):
+    except SampleOverdue:
         return _overdue(client.account)
+    except TimeoutError:
+        return _overdue(client.account) if _was_asking(opened, client) else _never_returned(opened, client)
 
 
 def _infra_class(error: ProviderError) -> str:
     return f"timeout_{error.stage}" if isinstance(error, TimedOut) else error.error_class
+
+
+def _was_asking(opened: Opened, client: SampleClient) -> bool:
+    """Whether the deadline cut a call off, and not code that did something else."""
+    cut_off_s = opened.activity.cut_off_s
+    return cut_off_s is not None and cut_off_s > client.deadline - TIMER_S
+
+
+def _never_returned(opened: Opened, client: SampleClient) -> Verdict:
+    who = "scorer" if opened.activity.step is Step.SCORE else "solver"
+    limit_s = client.exchange.deadlines.sample_s
+    idle_s = asyncio.get_running_loop().time() - opened.activity.since_s
+    message = (
+        f"the {who} had not returned on task {opened.sample.task.task_id} when its {limit_s:g} s (run.sample_timeout_s) were over; "
+        f"it waited in its own code for {idle_s:.0f} s, for no model"
+    )
+    return Verdict("not_run", "user_code", message)
 
 
 def _overdue(account: Account) -> Verdict:

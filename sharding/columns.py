@@ -6,6 +6,7 @@ Every InputError here gives the reason and the remedy only; the task set that re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import orjson
 
@@ -17,6 +18,7 @@ from .conversation import check_messages, with_system
 from .task import Task
 
 Row = Mapping[str, JSON]
+T = TypeVar("T")
 
 DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "task_id", "custom_id"),
@@ -63,13 +65,13 @@ class Columns:
         task_id = _label(row, names["id"], fallback_id)
         return Task(
             task_id,
-            self._messages(row),
-            _target(_first(row, names["target"])),
-            _tools(_first(row, names["tools"])),
+            _held_by_json(self._messages(row), "messages"),
+            _held_by_json(_target(_first(row, names["target"])), "target"),
+            _held_by_json(_tools(_first(row, names["tools"])), "tools"),
             _label(row, names["task_type"], "default"),
             _label(row, names["difficulty"], "default"),
             _label(row, names["family"], ""),
-            _metadata(row.get("metadata")),
+            _held_by_json(_metadata(row.get("metadata")), "metadata"),
         )
 
     def _messages(self, row: Row) -> Sequence[Message]:
@@ -142,6 +144,16 @@ def _metadata(value: JSON) -> Mapping[str, JSON] | None:
     if isinstance(metadata, dict):
         return metadata
     raise InputError("metadata must be an object; fix or remove the line")
+
+
+def _held_by_json(value: T, name: str) -> T:
+    """What cannot be written as JSON cannot be sent: bytes and the like of Parquet, or a nesting without an end."""
+    if value is not None and not isinstance(value, str):
+        try:
+            orjson.dumps(value)
+        except TypeError as error:
+            raise InputError(f"{name} holds what JSON cannot ({error}); fix or remove the line") from error
+    return value
 
 
 def _parsed(value: JSON, name: str) -> object:

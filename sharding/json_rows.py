@@ -85,6 +85,9 @@ def _element_spans(text: str, path: Path) -> Iterator[range]:
             _, end = decode(text, place)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); fix the line") from error
+        except (RecursionError, ValueError) as error:
+            line = text.count("\n", 0, place) + 1
+            raise InputError(f"{path}, line {line}: nested too deeply or a number too long; fix the element") from error
         yield range(place, end)
         place = _skip_blank(text, end)
         if text.startswith(",", place):

@@ -44,9 +44,15 @@ class ParquetRows:
         self._decoded: OrderedDict[int, pa.Table] = OrderedDict()
 
     def scan(self) -> Iterator[Row]:
-        for batch in self._file.iter_batches(BATCH_ROWS, columns=self._columns):
-            for row in batch.to_pylist():
-                yield self._row(row)
+        batches = self._file.iter_batches(BATCH_ROWS, columns=self._columns)
+        while True:
+            try:
+                rows = next(batches).to_pylist()
+            except StopIteration:
+                return
+            except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+                raise InputError(f"{self._path}: is damaged or holds values that cannot be read ({error})") from error
+            yield from map(self._row, rows)
 
     def read(self, number: int) -> Row:
         group = bisect_right(self._starts, number) - 1

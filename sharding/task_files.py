@@ -75,7 +75,7 @@ class StoredTasks:
             raise IndexError(row)
         try:
             return self._columns.task(self._store.read(row), f"{self._stem}-{row + 1}")
-        except (ValueError, InputError) as error:
+        except (ValueError, OSError, InputError) as error:
             path = self._identity.path
             raise InputError(f"{path}: changed while it was in use (row {row + 1}: {error}); restore it") from error
 

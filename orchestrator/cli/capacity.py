@@ -31,6 +31,7 @@ def command(plan: str, ladder: str | None, as_json: bool) -> int:
 
 
 def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[Check]) -> None:
+    from ..terminal import say
     from .tables import print_table
 
     print_table("Before and after", ("", "before", "after", "gain"), _before_after(plan, gain))
@@ -50,8 +51,8 @@ def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[Check]) -> None:
             for one in gain.scenarios
         ],
     )
-    click.echo(f"weighted by call share: {_times(gain.weighted)}")
-    click.echo(f"calls that get through while the mix of calls stays as it is: {_times(gain.at_fixed_mix)}")
+    say(f"weighted by call share: {_times(gain.weighted)}")
+    say(f"calls that get through while the mix of calls stays as it is: {_times(gain.at_fixed_mix)}")
     if checks:
         rows = [(one.figure, _figure(one.predicted), _figure(one.measured), _deviation(one)) for one in checks]
         print_table("Theory and measurement", ("", "predicted", "measured", "deviation"), rows)
@@ -96,7 +97,7 @@ def _deviation(one: Check) -> str:
 def _echo_json(gain: CapacityGain, checks: list[Check]) -> None:
     from dataclasses import asdict
 
-    import orjson
+    from ..terminal import say_json
 
     document = {
         "scenarios": [{**asdict(one), "composite": one.composite} for one in gain.scenarios],
@@ -104,4 +105,4 @@ def _echo_json(gain: CapacityGain, checks: list[Check]) -> None:
         "at_fixed_mix": gain.at_fixed_mix,
         "checks": [{**asdict(one), "deviation": one.deviation} for one in checks],
     }
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    say_json(document)

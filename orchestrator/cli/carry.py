@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from typing import Any
 
-import click
-
-from providers.messages import JSON
+from runners.open_samples import Wait
 from runners.shutdown import Shutdown
 
 from ..debug import debug_log
 from ..directory import RunDirectory
 from ..ending import Ending, ExitCode
-from ..env import Environment, dotenv_warning
+from ..env import Environment
 from ..flow import Attendance, carry_out
 from ..loop import run_loop
 from ..preparation import Prepared
 from ..results import Run
+from ..terminal import say, tame_the_log
 from .signals import stopping
 from .tables import print_summary
+
+REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_thread(...)`"
 
 
 def carry(prepared: Prepared, directory: RunDirectory, environment: Environment) -> int:
     """Run to the end, print the summary; returns the exit code."""
-    warning = dotenv_warning()
-    if warning:
-        click.echo(f"warning: {warning}", err=True)
+    tame_the_log()
+    for warning in environment.warnings:
+        say(f"warning: {warning}", err=True)
     try:
         with debug_log(prepared, directory):
             ending = run_loop(_until_signal(prepared, directory, environment))
         prepared.sweep.tasks.close()
         _close(ending, directory)
-    except (
-        KeyboardInterrupt
-    ):  # while the loop starts, or while the summary is made: everything is written, or nothing is
-        click.echo(_to_go_on(directory), err=True)
+    except KeyboardInterrupt:  # while the loop starts, or the summary is made: everything is written, or nothing is
+        say(_to_go_on(directory), err=True)
         return int(ExitCode.INTERRUPTED)
     return int(ending.exit_code)
 
@@ -47,14 +47,19 @@ async def _until_signal(prepared: Prepared, directory: RunDirectory, environment
         return await carry_out(prepared, directory, environment, attendance)
 
 
-def _announce(event: Mapping[str, JSON]) -> None:
+def _announce(event: Mapping[str, Any]) -> None:
     """What a person would want to know while the run goes on."""
     if event["event"] in {"health", "instance_lost"}:
         evidence = f": {event['evidence']}" if event["evidence"] else ""
-        click.echo(f"{event['instance']} is {event['state']}{evidence}", err=True)
+        say(f"{event['instance']} is {event['state']}{evidence}", err=True)
     elif event["event"] == "run_stalled":
-        click.echo(
-            f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True
+        say(f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True)
+        for wait in event["waits"]:
+            say(f"  {Wait(**wait).sentence()}", err=True)
+    elif event["event"] == "loop_blocked":
+        say(
+            f"everything has stood still for {event['blocked_s']:.0f} s at {event['at_line']} ({event['by']}); {REMEDY}",
+            err=True,
         )
 
 
@@ -67,21 +72,19 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     rows = found.summary()
     directory.write_summary(rows)
     print_summary(rows)
-    click.echo(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
+    say(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
     for instance in ending.statistics.instances:
         if instance.evidence:
-            click.echo(f"{instance.instance} was lost ({instance.state}): {instance.evidence}")
+            say(f"{instance.instance} was lost ({instance.state}): {instance.evidence}")
     if ending.rehearsed_s is not None:
         took_s = ending.statistics.elapsed_s
-        click.echo(
+        say(
             f"rehearsed {ending.rehearsed_s:.1f} s, took {took_s:.1f} s ({100 * (took_s / ending.rehearsed_s - 1):+.1f} %)"
         )
     if ending.possibly_billed_twice:
-        click.echo(
-            f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended"
-        )
+        say(f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended")
     if ending.damaged:
-        click.echo(f"{ending.damaged} journal lines were damaged; their samples were run again")
+        say(f"{ending.damaged} journal lines were damaged; their samples were run again")
     if ending.exit_code is not ExitCode.DONE:
-        click.echo(_to_go_on(directory))
-    click.echo(f"run directory: {directory.path}")
+        say(_to_go_on(directory))
+    say(f"run directory: {directory.path}")

@@ -97,10 +97,12 @@ def _stages(runs: Sequence[str], competitor: str | None, shown: str) -> int:
 
 
 def _show(table: TextTable, form: str) -> None:
+    from ..terminal import say_lines
+
     if form == "markdown":
-        click.echo(table.to_markdown())
+        say_lines(table.to_markdown())
     elif form == "latex":
-        click.echo(table.to_latex())
+        say_lines(table.to_latex())
     else:
         from .tables import print_table
 
@@ -108,15 +110,17 @@ def _show(table: TextTable, form: str) -> None:
 
 
 def _echo_json(document: object) -> None:
-    import orjson
+    from ..terminal import say_json
 
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    say_json(document)
 
 
 def _gate(contrasts: Sequence[Contrast]) -> int:
     """A gate does not pass on what it cannot see."""
+    from ..terminal import say
+
     failed = [one for one in contrasts if one.verdict in {"worse", "not comparable"}]
     for one in failed:
         reason = f" ({one.reason})" if one.reason else ""
-        click.echo(f"{one.level.name} is {one.verdict} against {one.baseline.name}{reason}", err=True)
+        say(f"{one.level.name} is {one.verdict} against {one.baseline.name}{reason}", err=True)
     return 1 if failed else 0

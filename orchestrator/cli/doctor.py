@@ -31,22 +31,23 @@ def command(config: str | None, config_option: str | None, as_json: bool, canari
     """
     from dataclasses import asdict
 
-    import orjson
-
     from ..doctor import diagnose, exit_code_of
     from ..env import read_environment
     from ..loading import load_config
     from ..loop import run_loop
+    from ..terminal import say, say_json
     from .tables import print_table
 
     path = chosen_config(config, config_option)
     environment = read_environment(path)
+    for warning in environment.warnings:
+        say(f"warning: {warning}", err=True)
     loaded = load_config(path, environment, settings_of(options))
     if canaries is not None:
         return _drift(loaded, environment, canaries, as_json)
     findings = run_loop(diagnose(loaded, environment))
     if as_json:
-        click.echo(orjson.dumps([asdict(finding) for finding in findings], option=orjson.OPT_INDENT_2).decode())
+        say_json([asdict(finding) for finding in findings])
     else:
         rows = [[f.instance, "usable" if f.is_usable else "NOT USABLE", f.latency_s, f.words] for f in findings]
         print_table("", ("instance", "", "s", "what was found"), rows)
@@ -56,17 +57,16 @@ def command(config: str | None, config_option: str | None, as_json: bool, canari
 def _drift(loaded: LoadedConfig, environment: Environment, canaries: int, as_json: bool) -> int:
     from dataclasses import asdict
 
-    import orjson
-
     from ..drift import check_drift
     from ..loop import run_loop
+    from ..terminal import say, say_json
     from .tables import print_table
 
     findings = run_loop(check_drift(loaded, environment, canaries))
     if as_json:
-        click.echo(orjson.dumps([asdict(finding) for finding in findings], option=orjson.OPT_INDENT_2).decode())
+        say_json([asdict(finding) for finding in findings])
     elif not findings:
-        click.echo("no model has more than one instance: there is nothing to compare")
+        say("no model has more than one instance: there is nothing to compare")
     else:
         rows = [
             [

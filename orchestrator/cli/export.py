@@ -18,11 +18,15 @@ FORMATS = ("jsonl", "csv", "parquet", "openai-batch")
     help="The file to write; it is replaced as a whole.",
 )
 def command(run_directory: str, form: str | None, output: str) -> int:
-    """Write every record of RUN_DIRECTORY to one file. `openai-batch` writes the Batch API's output lines."""
+    """Write every record of RUN_DIRECTORY to one file. `openai-batch` writes the Batch API's output lines.
+
+    Values are exact in every format: in a spreadsheet, import a CSV file as text, or an answer that begins with = is a formula there.
+    """
     from pathlib import Path
 
     from ..export import export
     from ..results import Run
+    from ..terminal import say
 
     chosen = form or Path(output).suffix.removeprefix(".")
     if chosen not in FORMATS:
@@ -30,5 +34,5 @@ def command(run_directory: str, form: str | None, output: str) -> int:
             f"{output}: its ending names no format; end it in .jsonl, .csv or .parquet, or give --format"
         )
     count = export(Run.load(run_directory), chosen, Path(output))
-    click.echo(f"{count} records written to {output}")
+    say(f"{count} records written to {output}")
     return 0

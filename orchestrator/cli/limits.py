@@ -17,19 +17,18 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def show(as_json: bool) -> int:
     """Print every learned limit: endpoint, deployment, name of the key's variable, when, what."""
-    import orjson
-
     from ..state import user_state
+    from ..terminal import say, say_json
     from .tables import print_table
 
     known = user_state().limits()
     if as_json:
-        click.echo(orjson.dumps(known, option=orjson.OPT_INDENT_2).decode())
+        say_json(known)
     elif known:
         rows = [[name, entry["learned_at"], *learnt(entry["limits"])] for name, entry in known.items()]
         print_table("", ("instance", "learned at", "in flight", "requests", "tokens", "per"), rows)
     else:
-        click.echo("no limits have been learned yet; embedded simulators are never remembered")
+        say("no limits have been learned yet; embedded simulators are never remembered")
     return 0
 
 
@@ -46,6 +45,7 @@ def learnt(limits: Mapping[str, Any]) -> list[object]:
 def clear(matching: str) -> int:
     """Forget the limits of instances whose name contains MATCHING; all of them without it."""
     from ..state import user_state
+    from ..terminal import say
 
-    click.echo(f"{user_state().forget(matching)} forgotten")
+    say(f"{user_state().forget(matching)} forgotten")
     return 0

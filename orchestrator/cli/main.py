@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
@@ -55,7 +56,7 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        _complain(error)
         sys.exit(2)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
@@ -63,11 +64,23 @@ def main() -> None:
         _explain(error)
 
 
+def _complain(error: click.ClickException) -> None:
+    """What click says of a wrong call; it repeats what was typed."""
+    from ..terminal import say_lines
+
+    said = io.StringIO()
+    error.show(said)
+    say_lines(said.getvalue(), err=True)
+
+
 def _explain(error: Exception) -> None:
     """Errors that we raise on purpose are sentences; anything else is a bug and keeps its traceback."""
     from providers.errors import InputError, OrchestratorError
 
+    from ..terminal import say, say_traceback
+
     if not isinstance(error, OrchestratorError):
-        raise error
-    click.echo(f"error: {error}", err=True)
+        say_traceback(error)
+        sys.exit(1)
+    say(f"error: {error}", err=True)
     sys.exit(2 if isinstance(error, InputError) else 3)

@@ -25,6 +25,7 @@ def command(config: str | None, config_option: str | None, prompts: str | None, 
     from ..loading import load_config
     from ..preparation import prepare
     from ..rehearsal import rehearse_now
+    from ..terminal import say_json
     from ..wiring import no_key
     from .plan_view import assumed, forecast_document, plan_document, print_forecast, print_plan
     from .prompt_view import print_prompts, prompt_documents
@@ -38,9 +39,7 @@ def command(config: str | None, config_option: str | None, prompts: str | None, 
         document["rehearsal"] = forecast_document(rehearse_now(prepared))
     prepared.sweep.tasks.close()
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        say_json(document)
     elif prompts:
         print_prompts(asked)
     else:

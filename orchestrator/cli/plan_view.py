@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import click
-
 from sharding.planner import describe
 
 from ..preparation import Prepared
 from ..rehearsal import Rehearsal
+from ..terminal import say
 from .tables import print_table
 
 
@@ -45,14 +44,15 @@ def print_plan(document: dict[str, Any]) -> None:
     columns = ("stage", "tool rate", "model", "instance", "samples", "workers", "qps", "start after s")
     names = ("stage", "tool_success_rate", "model", "instance", "samples", "workers", "qps", "start_after_s")
     print_table("Plan", columns, [[_shown(name, row[name]) for name in names] for row in document["shards"]])
-    click.echo()
+    say()
     totals = [
         [model, m["instances"], _shown("workers", m["workers"]), m["samples"]]
         for model, m in document["models"].items()
     ]
     print_table("Models", ("model", "instances", "workers in all", "samples"), totals)
-    click.echo(
-        f"\n{document['samples']} samples in {document['stages']} stage(s), {document['rate_mode']} rate mode; nothing was sent"
+    say()
+    say(
+        f"{document['samples']} samples in {document['stages']} stage(s), {document['rate_mode']} rate mode; nothing was sent"
     )
 
 
@@ -75,15 +75,18 @@ def assumed(prepared: Prepared) -> list[str]:
 def print_forecast(document: dict[str, Any], guesses: Sequence[str]) -> None:
     columns = ("instance", "samples", "requests", "refused", "tokens", "bound by")
     names = ("instance", "samples", "requests", "refused", "tokens", "bound_by")
-    print_table("\nRehearsal", columns, [[row[name] for name in names] for row in document["instances"]])
+    say()
+    print_table("Rehearsal", columns, [[row[name] for name in names] for row in document["instances"]])
     if guesses:
-        click.echo(
-            f"\nassumed: 0.2 s + 10 ms a token and no quota for {', '.join(guesses)}; say better under models.*.rehearse_as"
+        say()
+        say(
+            f"assumed: 0.2 s + 10 ms a token and no quota for {', '.join(guesses)}; say better under models.*.rehearse_as"
         )
     cost = "no price known" if document["cost_usd"] is None else f"{document['cost_usd']:.2f} USD"
     tokens = f"{document['input_tokens']:,} + {document['output_tokens']:,} tokens"
-    click.echo(
-        f"\n{document['duration_s']:.1f} s, {document['requests']} requests, {document['refused']} refused, {tokens}, {cost}"
+    say()
+    say(
+        f"{document['duration_s']:.1f} s, {document['requests']} requests, {document['refused']} refused, {tokens}, {cost}"
     )
 
 

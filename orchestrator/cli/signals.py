@@ -16,11 +16,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import FrameType
 
-import click
-
 from runners.shutdown import Shutdown
 
 from ..ending import INTERRUPTED, ExitCode
+from ..terminal import say
 
 
 @contextmanager
@@ -33,7 +32,7 @@ def interruptible() -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            click.echo("interrupted; nothing was sent", err=True)
+            say("interrupted; nothing was sent", err=True)
             sys.exit(ExitCode.INTERRUPTED)
 
 
@@ -50,10 +49,10 @@ def stopping(shutdown: Shutdown, grace_s: float, to_go_on: str) -> Iterator[None
         _leave_closed_terminal(number)
         said = next(steps, None)
         if said is None:
-            click.echo(to_go_on, err=True)
+            say(to_go_on, err=True)
             os._exit(ExitCode.INTERRUPTED)
         shutdown.request(INTERRUPTED)
-        click.echo(said, err=True)
+        say(said, err=True)
 
     with ExitStack() as stack:
         for number in _heeded():

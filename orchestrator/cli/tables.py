@@ -11,6 +11,8 @@ from rich.text import Text
 
 from providers.messages import JSON
 
+from ..terminal import printable
+
 PIPE_WIDTH = 160
 """Columns where no terminal says how many it has."""
 
@@ -112,4 +114,4 @@ def _number(value: JSON, digits: int) -> str:
 
 def _text(value: object) -> str:
     shown = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    return "".join(sign if sign.isprintable() else " " for sign in shown)
+    return printable(shown)

@@ -183,12 +183,12 @@ def _complaint_of(body: object, received: Received) -> _Complaint:
     return _Complaint(frozenset(codes), (words or received.text()).lower(), words)
 
 
-def _error_objects(body: object) -> Iterator[Mapping[str, object]]:
+def _error_objects(body: object, levels: int = 8) -> Iterator[Mapping[str, object]]:
     """The objects that may hold a code or a message, outermost last: OpenAI, Azure, LiteLLM, FastAPI and Google wrap them differently."""
     if isinstance(body, list):
         body = body[0] if body else None
-    if not isinstance(body, Mapping):
+    if not isinstance(body, Mapping) or not levels:
         return
     for key in ("error", "innererror", "inner_error", "detail"):
-        yield from _error_objects(body.get(key))
+        yield from _error_objects(body.get(key), levels - 1)
     yield body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import orjson
 
@@ -16,6 +17,19 @@ MAX_ANSWER_BYTES = 16 * 2**20
 
 ERROR_BODY_BYTES = 64 * 2**10
 """Of an error, the start is enough."""
+
+
+MASK = "***"
+SHORTEST_KEY = 16
+"""Characters from which on an answer that holds the key has it from nowhere else."""
+SHORTEST_PART = 4
+"""Letters of a key at the end of a text that say nothing."""
+
+
+def spellings(secret: str) -> set[str]:
+    """How a server may write a key back: plainly, inside JSON text (`\\/` for a slash), inside an address."""
+    in_json = orjson.dumps(secret).decode()[1:-1]
+    return {secret, in_json, in_json.replace("/", "\\/"), quote(secret, safe="")}
 
 
 class Oversized(ValueError):
@@ -39,10 +53,27 @@ class Received:
     def text(self, limit: int = BODY_LIMIT) -> str:
         """The start of the body, fit to be stored: without the key, at most `limit` characters."""
         start = self.body[: 4 * limit + len(self.secret)].decode("utf-8", "replace")
-        return self.mask(start)[:limit]
+        return self._without_a_part_of_the_key(self.mask(start))[:limit]
 
     def mask(self, text: str) -> str:
-        return text.replace(self.secret, "***") if self.secret else text
+        """`text` without the key, as it is or as JSON and addresses spell it."""
+        if self.secret:
+            for spelt in spellings(self.secret):
+                text = text.replace(spelt, MASK)
+        return text
+
+    def without_key(self, text: str) -> str:
+        """A part of an answer without the key. "EMPTY" or "test" for a key is a word that a model may say: it stays."""
+        if len(self.secret) < SHORTEST_KEY or self.secret not in text:
+            return text
+        return text.replace(self.secret, MASK)
+
+    def _without_a_part_of_the_key(self, text: str) -> str:
+        """A body that was cut off may end inside the key."""
+        for length in range(len(self.secret) - 1, SHORTEST_PART, -1):
+            if text.endswith(self.secret[:length]):
+                return text[:-length] + MASK
+        return text
 
     def evidence(self, usage: Usage | None = None, response_id: str = "") -> Evidence:
         text = self.text()
@@ -51,6 +82,14 @@ class Received:
 
     def malformed(self, what: str) -> Malformed:
         return Malformed(f"{self.instance}: {what}", self.evidence())
+
+
+def as_body(value: object) -> bytes:
+    """A decoded part of an answer as bytes again, for the evidence."""
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:  # orjson reads deeper nestings than it writes
+        return b"(nested too deeply to be shown)"
 
 
 def parse_json(received: Received) -> object:

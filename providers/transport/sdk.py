@@ -12,8 +12,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-import orjson
-
 from ..credentials import SignInFailed
 from ..errors import ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
@@ -21,7 +19,7 @@ from ..provider import Route, Timeouts
 from .clock import CallClock
 from .failures import classify_error_body, classify_failure
 from .foreign import FOREIGN, map_transport_error
-from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
+from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, as_body, parse_json
 from .sse import StreamAssembler
 from .wire import build_standard_payload, is_event_stream, read_completion
 
@@ -187,9 +185,7 @@ async def _read_stream(stream: AsyncStream[ChatCompletionChunk], received: Recei
         raise
     except APIError as error:  # how the SDK reports an error object inside a stream
         body = error.body if isinstance(error.body, Mapping) else {"message": error.message}
-        raise classify_error_body(
-            {"error": body}, replace(received, body=orjson.dumps({"error": body}, default=str))
-        ) from error
+        raise classify_error_body({"error": body}, replace(received, body=as_body({"error": body}))) from error
     return assembler.finish(clock.connect_s)
 
 

@@ -14,7 +14,7 @@ import orjson
 from ..errors import BODY_LIMIT, ProviderError
 from ..messages import ChatResponse, Timing
 from .failures import classify_error_body
-from .received import MAX_ANSWER_BYTES, Oversized, Received
+from .received import MAX_ANSWER_BYTES, Oversized, Received, as_body
 from .wire import read_completion
 
 MAX_EVENT_BYTES = 4 * 2**20
@@ -26,7 +26,7 @@ _DONE = b"[DONE]"
 class EventSplitter:
     """Splits server-sent events off a stream of bytes; only their data matters here."""
 
-    __slots__ = ("_data", "_length", "_pending", "_pending_bytes")
+    __slots__ = ("_data", "_data_bytes", "_length", "_pending", "_pending_bytes")
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
@@ -34,6 +34,7 @@ class EventSplitter:
         self._pending_bytes = 0
         self._data: list[bytes] = []
         """The data lines of the event whose blank line has not come."""
+        self._data_bytes = 0
         self._length = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
@@ -55,7 +56,7 @@ class EventSplitter:
 
     def _hold(self, piece: bytes) -> None:
         self._pending_bytes += len(piece)
-        if self._pending_bytes + sum(map(len, self._data)) > MAX_EVENT_BYTES:
+        if self._pending_bytes + self._data_bytes > MAX_EVENT_BYTES:
             raise Oversized(f"an event is longer than {MAX_EVENT_BYTES // 2**20} MB")
         if piece:
             self._pending.append(piece)
@@ -64,9 +65,10 @@ class EventSplitter:
         line = line.removesuffix(b"\r")
         if line.startswith(b"data:"):
             self._data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
+            self._data_bytes += len(line)
         elif not line and self._data:
             events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
-            self._data = []
+            self._data, self._data_bytes = [], 0
 
 
 class StreamAssembler:
@@ -106,7 +108,7 @@ class StreamAssembler:
         if not isinstance(chunk, dict):
             raise self._broken("an event is not a JSON object")
         if chunk.get("error"):
-            raise classify_error_body(chunk, replace(self._received, body=orjson.dumps(chunk, default=str)))
+            raise classify_error_body(chunk, replace(self._received, body=as_body(chunk)))
         if chunk.get("usage"):
             self._usage = chunk["usage"]
         choices = chunk.get("choices")
@@ -131,7 +133,7 @@ class StreamAssembler:
         generation_s = self._last_token_at - (self.first_token_at or self._sent_at)
         timing = Timing(connect_s, ttft_s, generation_s, tuple(self._gaps_s))
         completion = self._completion()
-        body = self._head or orjson.dumps(completion, default=str)
+        body = self._head or as_body(completion)
         return read_completion(completion, replace(self._received, body=body), timing)
 
     def _parse(self, data: bytes) -> object:
@@ -141,7 +143,7 @@ class StreamAssembler:
             raise self._broken(f"an event is not JSON ({error.msg})") from error
 
     def _broken(self, what: str) -> ProviderError:
-        body = self._head or orjson.dumps(self._completion(), default=str)
+        body = self._head or as_body(self._completion())
         return replace(self._received, body=body).malformed(what)
 
     def _stamp(self, now: float) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import orjson
+
 from ..errors import ContentFiltered, Empty, Evidence, Truncated
 from ..headers import read_hint
 from ..messages import ChatRequest, ChatResponse, Timing, ToolCall, Usage
@@ -60,9 +62,9 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
         message = {}
     if not isinstance(message, dict):
         raise received.malformed("the answer has no message")
-    text, tool_calls = _read_text(message, received), _read_tool_calls(message, received)
+    text, tool_calls = received.without_key(_read_text(message, received)), _read_tool_calls(message, received)
     usage = _read_usage(body.get("usage")) or _estimate_usage(received.request, text)
-    response_id = received.mask(_text_or_nothing(body.get("id")))
+    response_id = received.without_key(_text_or_nothing(body.get("id")))
     if finish_reason == "content_filter" or not (tool_calls or text.strip()):
         raise _no_answer(finish_reason, received, received.evidence(usage, response_id))
     return ChatResponse(
@@ -73,8 +75,8 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
         timing=timing,
         hint=read_hint(received.headers),
         response_id=response_id,
-        response_model=_text_or_nothing(body.get("model")),
-        system_fingerprint=_text_or_nothing(body.get("system_fingerprint")) or None,
+        response_model=received.without_key(_text_or_nothing(body.get("model"))),
+        system_fingerprint=received.without_key(_text_or_nothing(body.get("system_fingerprint"))) or None,
     )
 
 
@@ -99,7 +101,7 @@ def _finish_reason(choice: Mapping[str, object], received: Received) -> str:
         return ""
     if not isinstance(reason, str):
         raise received.malformed("the finish reason is not a text")
-    return reason
+    return received.without_key(reason)
 
 
 def _read_text(message: Mapping[str, object], received: Received) -> str:
@@ -129,7 +131,16 @@ def _read_tool_calls(message: Mapping[str, object], received: Received) -> Seque
         calls = [{"type": "function", "function": legacy}] if legacy else []
     if not isinstance(calls, list) or not all(_is_tool_call(call) for call in calls):
         raise received.malformed("the tool calls have no shape that is known")
-    return calls
+    return _without_key(calls, received) if calls else calls
+
+
+def _without_key(calls: Sequence[ToolCall], received: Received) -> Sequence[ToolCall]:
+    try:
+        said = orjson.dumps(calls).decode()
+    except TypeError as error:
+        raise received.malformed("the tool calls are nested too deeply") from error
+    masked = received.without_key(said)
+    return calls if masked == said else orjson.loads(masked)
 
 
 def _is_tool_call(call: object) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -38,11 +40,26 @@ def test_a_run_its_plan_its_status_and_its_doctor_show_no_key(
     routes = [{"provider": "east", "deployments": ["m-1", "m-2"]}, {"provider": "gate"}]
     program.write({**sections, "models": {"m": {"routes": routes}}, "run": {"storage_format": form}})
     program.variables = {**provider.secrets, "DEBUG_LOG": "true"}
-    done = program.run("sweep.yaml")
+    (program.folder / "hear.py").write_text("import sys; open('heard.jsonl', 'a').write(sys.stdin.read())")
+    done = program.run("sweep.yaml", "--notify", f"{sys.executable} hear.py", "--rehearse")
     assert done.code == 0
+    assert "run_finished" in (program.folder / "heard.jsonl").read_text()
     path = program.path(done)
     books.require_each_once(path, 20)
-    others = [program("plan", "sweep.yaml"), program("doctor", "sweep.yaml"), program("resume", path, *QUIET)]
+    others = [
+        program(*arguments)
+        for arguments in (
+            ("plan", "sweep.yaml"),
+            ("plan", "sweep.yaml", "--json", "--rehearse"),
+            ("doctor", "sweep.yaml"),
+            ("doctor", "sweep.yaml", "--json"),
+            ("resume", path, *QUIET),
+            ("status", path, "--json"),
+            ("limits", "show", "--json"),
+            *(("export", path, "-o", f"out.{form}") for form in ("csv", "jsonl", "parquet")),
+        )
+    ]
+    assert {one.code for one in others} == {0}
     require_nothing_planted(program, books, list(provider.secrets.values()), done, *others)
 
 
@@ -68,6 +85,49 @@ def test_a_key_typed_into_the_file_is_not_repeated(program: Program, sweep: Swee
     assert "planted-typed" not in done.out + done.err
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "providers.sim.endpoint=https://user:sk-planted-typed-77@x.invalid",
+        "providers.sim.endpoint=https://x.invalid?api-key=sk-planted-typed-77",
+        "providers.sim.api_key=sk-planted-typed-77",
+        "providers.sim.api_key_env=sk-planted-typed-77-4a5b6c7d8e9f",
+        "providers.sim.endpoint=[sk-planted-typed-77",
+        "generation.extra_body.api_key=sk-planted-typed-77",
+        "generation.extra_body.Authorization=Bearer sk-planted-typed-77",
+        "generation.extra_body.note=of the variable K, planted-in-the-variable-77",
+        "run.notify=true planted-in-the-variable-77",
+    ],
+)
+def test_a_key_typed_into_a_setting_is_refused_and_not_repeated(program: Program, sweep: Sweep, flag: str) -> None:
+    azure = {"type": "azure", "endpoint": "https://x.invalid", "api_key_env": "K"}
+    program.write({**sweep(program.folder), "providers": {"sim": azure}})
+    program.variables = {"K": "planted-in-the-variable-77", "DEBUG_LOG": "true"}
+    done = program("run", "sweep.yaml", "--set", flag)
+    assert done.code == 2
+    assert "planted" not in done.out + done.err
+    assert done.err.count("\n") == 1
+    assert not (program.folder / "runs").exists()
+
+
+def test_a_key_in_a_dotenv_file_stays_there_and_others_must_not_read_it(
+    program: Program, sweep: Sweep, provider: Provider, books: Books
+) -> None:
+    dotenv = program.folder / ".env"
+    dotenv.write_text(f"PLANTED_AZURE={provider.secrets['PLANTED_AZURE']}\n")
+    dotenv.chmod(0o644)
+    sections = sweep(program.folder)
+    sections["providers"] = {"east": provider.settings()["east"]}
+    sections["models"] = {"m": {"provider": "east", "deployments": ["m-1", "m-2"]}}
+    program.write(sections)
+    done, checked = program.run("sweep.yaml"), program("doctor", "sweep.yaml")
+    warning = f"warning: {dotenv} can be read by others; run: chmod 600 {dotenv}"
+    assert (done.code, checked.code) == (0, 0)
+    assert (done.err.count(warning), checked.err.count(warning)) == (1, 1)
+    dotenv.unlink()
+    require_nothing_planted(program, books, [provider.secrets["PLANTED_AZURE"]], done, checked)
+
+
 # ------------------------------------------------------------------ a provider that repeats the key
 @pytest.fixture
 async def parrot() -> AsyncIterator[str]:
@@ -80,7 +140,7 @@ async def parrot() -> AsyncIterator[str]:
         headers = {"x-request-id": key, "x-said": f"Bearer {key}"}
         if "revoked" in key:
             return web.json_response(said, status=401, headers=headers)
-        kind = next(number) % 6
+        kind = next(number) % 8
         if kind == 0:
             return web.json_response(said, status=500, headers=headers)
         if kind == 1:
@@ -91,7 +151,11 @@ async def parrot() -> AsyncIterator[str]:
             return web.Response(text=f"<html>{key}</html>", status=503, content_type="text/html")
         if kind == 4:
             return web.json_response(said, status=429, headers={**headers, "retry-after-ms": "1"})
-        return web.json_response(completion(key), headers=headers)
+        if kind == 5:
+            return web.json_response(completion(key), headers=headers)
+        if kind == 6:
+            return web.Response(text=orjson.dumps(said).decode().replace("/", "\\/"), status=500, headers=headers)
+        return web.json_response({**completion(key, f"You gave me {key}."), "model": key, "id": key}, headers=headers)
 
     site = web.Application()
     site.router.add_post("/{path:.*}", answer)
@@ -102,9 +166,9 @@ async def parrot() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-def completion(key: str) -> dict[str, Any]:
-    """An empty answer, which an error keeps as its evidence."""
-    message = {"role": "assistant", "content": ""}
+def completion(key: str, content: str = "") -> dict[str, Any]:
+    """By default an empty answer, which an error keeps as its evidence."""
+    message = {"role": "assistant", "content": content}
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -119,7 +183,7 @@ def completion(key: str) -> dict[str, Any]:
 async def test_a_provider_that_repeats_the_key_is_not_quoted(
     program: Program, sweep: Sweep, books: Books, parrot: str, transport: str
 ) -> None:
-    secrets = {"PLANTED_GOOD": "planted-good-5501", "PLANTED_GONE": "planted-revoked-9a02"}
+    secrets = {"PLANTED_GOOD": "planted/good+5501==", "PLANTED_GONE": "planted-revoked-9a02"}
     sections = sweep(program.folder, tasks=60)
     gateway = {"type": "gateway", "base_url": f"{parrot}/v1", "api_key_envs": list(secrets), "transport": transport}
     azure = {"type": "azure", "endpoint": parrot, "api_key_env": "PLANTED_GOOD", "transport": transport}
@@ -133,7 +197,8 @@ async def test_a_provider_that_repeats_the_key_is_not_quoted(
     assert len(rows) == 60
     assert {"server_error", "malformed", "request", "length"} <= {row["error_class"] for row in rows}
     assert any("not liked" in row["raw_response"] for row in rows if row["raw_response"])
-    require_nothing_planted(program, books, list(secrets.values()), done)
+    assert {row["output_text"] for row in rows} == {None, "You gave me ***."}
+    require_nothing_planted(program, books, [*secrets.values(), r"planted\/good+5501=="], done)
 
 
 async def finish(program: Program, *arguments: object) -> Done:

@@ -166,3 +166,66 @@ def test_every_sample_ends_in_exactly_one_record(history: list[Execution]) -> No
         execute(folder, sink, Execution(["ok"] * SAMPLES, SAMPLES, 0, keeps_compacted=False, ends_well=True))
         assert sorted(sink.found) == list(range(SAMPLES))
         assert sink.unresolved == []
+
+
+# ------------------------------------------------------------------ a disk that lies
+@dataclasses.dataclass(frozen=True)
+class Damage:
+    """What the disk did to a segment: bytes overwritten, put in or taken away somewhere."""
+
+    at: int
+    taken: int
+    put: bytes
+
+    def done_to(self, content: bytes) -> bytes:
+        at = self.at % (len(content) + 1)
+        return content[:at] + self.put + content[at + self.taken :]
+
+
+damages = st.builds(
+    Damage,
+    at=st.integers(0, 10**6),
+    taken=st.integers(0, 40) | st.just(10**6),
+    put=st.binary(max_size=40) | st.just(b"\n"),
+)
+
+
+@given(st.lists(st.sampled_from(OUTCOMES), min_size=SAMPLES, max_size=SAMPLES), st.lists(damages, max_size=4))
+def test_a_damaged_segment_loses_lines_and_invents_none(outcomes: list[str], blows: list[Damage]) -> None:
+    whole = [frame({"started": list(range(SAMPLES))})]
+    whole += [frame(a_record(ordinal, outcome)) for ordinal, outcome in enumerate(outcomes)]
+    content = b"".join(whole)
+    for blow in blows:
+        content = blow.done_to(content)
+    intact = {ordinal for ordinal, line in enumerate(whole[1:]) if line in content}
+    with a_folder() as folder:
+        (folder / "000001.log").write_bytes(content)
+        sink = ListSink()
+        compactor = Compactor(folder, sink)
+        replay = compactor.replay(SAMPLES)
+        compactor.finish(replay.done)
+        found = [*sink.found, *(row["ordinal"] for row in sink.unresolved)]
+        assert sorted(found) == sorted(set(found))
+        assert set(found) == intact
+        assert replay.done.count == len(sink.found)
+        assert {ordinal for ordinal in intact if outcomes[ordinal] in FINAL} == set(sink.found)
+        lost = content.count(b"\n") - len(intact) - (whole[0] in content)
+        assert replay.damaged == max(0, lost)
+
+
+@given(
+    st.binary(max_size=300),
+    st.binary(max_size=300),
+    st.sampled_from(["1.log", "12x.log", "0.log.tmp", "9" * 30 + ".log"]),
+)
+def test_a_journal_of_any_bytes_is_an_empty_one(segment: bytes, unresolved: bytes, stray: str) -> None:
+    with a_folder() as folder:
+        (folder / "000001.log").write_bytes(segment)
+        (folder / "unresolved.log").write_bytes(unresolved)
+        (folder / stray).write_bytes(segment)
+        sink = ListSink()
+        compactor = Compactor(folder, sink)
+        replay = compactor.replay(SAMPLES)
+        compactor.finish(replay.done)
+        assert (sink.found, sink.unresolved, replay.done.count, replay.possibly_billed_twice) == ([], [], 0, 0)
+        assert compactor.next_number() < 10**6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from providers.errors import ProviderError
 from providers.messages import ChatRequest, ChatResponse, Timing
 from providers.transport.failures import classify_failure
-from providers.transport.received import Received
+from providers.transport.received import MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from providers.transport.sse import EventSplitter, StreamAssembler
 from providers.transport.wire import read_completion
 
@@ -105,3 +106,47 @@ def test_a_failure_of_any_kind_has_a_name(status: int, body: bytes, secret: str)
     error = classify_failure(replace(RECEIVED, status=status, body=body + secret.encode(), secret=secret))
     assert str(error).isprintable()
     assert secret not in error.evidence.body
+
+
+# ------------------------------------------------------------------ what no honest server sends
+def nested(levels: int, inside: bytes = b"1") -> bytes:
+    return b'{"error":' * levels + inside + b"}" * levels
+
+
+def bracketed(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+@pytest.mark.parametrize("levels", [100, 300, 990, 1020, 1100, 100_000])
+@pytest.mark.parametrize("body", [nested, bracketed, lambda levels: b'{"error":' + bracketed(levels) + b"}"])
+def test_nesting_without_an_end_is_a_provider_error(levels: int, body: Callable[[int], bytes]) -> None:
+    said = body(levels)
+    assert isinstance(classify_failure(replace(RECEIVED, status=500, body=said)), ProviderError)
+    with pytest.raises(ProviderError):
+        collect([b"data: " + said + b"\n\n"])
+    with pytest.raises(ProviderError):
+        read_completion(parse_json(replace(RECEIVED, body=said)), RECEIVED, NO_TIME)
+
+
+@pytest.mark.parametrize("levels", [100, 300, 900])
+def test_tool_calls_nested_without_an_end_are_no_answer(levels: int) -> None:
+    call = b'{"function": {"name": "f", "arguments": ' + bracketed(levels) + b"}}"
+    body = b'{"choices": [{"message": {"tool_calls": [' + call + b"]}}]}"
+    for secret in ("", "a key of sixteen and more"):
+        received = replace(RECEIVED, body=body, secret=secret)
+        try:
+            response = read_completion(parse_json(received), received, NO_TIME)
+        except ProviderError:
+            assert levels > 200
+        else:
+            orjson.dumps(response.tool_calls)
+
+
+def test_an_event_of_empty_lines_without_an_end_is_given_up_on() -> None:
+    with pytest.raises(Oversized, match="an event is longer"):
+        _feed_for_ever(EventSplitter(), b"data:\n")
+
+
+def _feed_for_ever(splitter: EventSplitter, chunk: bytes) -> None:
+    for _ in range(MAX_ANSWER_BYTES // len(chunk) + 1):
+        splitter.feed(chunk)

@@ -105,3 +105,12 @@ def test_the_status_counts_a_sample_once_whatever_a_killed_resume_left(tmp_path:
     assert (status["final"], status["in_journal"]) == (3, 1)
     assert status["outcomes"] == {"ok": 3, "not_run": 1}
     assert status["instances"] == {"sim/m": 4}
+
+
+@pytest.mark.parametrize(
+    "document", [b"[]", b"{}", b'{"manifest": {}}', b'{"manifest": {"total": "x"}}', b"null", b"{", b"\xff"]
+)
+def test_a_damaged_manifest_is_one_sentence(tmp_path: Path, document: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes(document)
+    with pytest.raises(InputError, match=r"manifest\.json is damaged"):
+        RunDirectory(tmp_path).read_manifest()

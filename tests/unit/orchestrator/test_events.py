@@ -51,3 +51,15 @@ async def test_a_callback_that_raises_is_not_asked_again_and_ends_no_run() -> No
     events.emit("health", {})
     events.emit("run_finished", {})
     assert told == ["health"]
+
+
+async def test_what_a_thread_says_is_told_at_once_and_the_command_hears_it_when_the_loop_moves(tmp_path: Path) -> None:
+    told: list[Mapping[str, Any]] = []
+    heard = tmp_path / "heard.jsonl"
+    script = f"import sys; open({str(heard)!r}, 'a').write(sys.stdin.read())"
+    events = Events(told.append, f'{sys.executable} -c "{script}"')
+    await asyncio.to_thread(events.emit_from_thread, "loop_blocked", {"blocked_s": 5.0})
+    assert told == [{"event": "loop_blocked", "blocked_s": 5.0}]
+    await asyncio.sleep(0)
+    await events.aclose()
+    assert [json.loads(line) for line in heard.read_text(encoding="utf-8").splitlines()] == told

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.directory import Manifest, RunDirectory
 from orchestrator.results import HIERARCHY, Run, summarise
-from providers.errors import InputError
+from providers.errors import InputError, StorageError
 from runners.record import FINAL, Record
 from runners.sinks.parquet import record_table
 from runners.sinks.sink import StorageFormat, open_sink
@@ -156,3 +156,14 @@ def test_a_run_without_results_is_an_empty_table(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is not a run directory: it has no manifest\.json"):
         Run.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["part-000001.parquet", "unresolved.parquet", "results.jsonl", "unresolved.jsonl"])
+@pytest.mark.parametrize("content", [b"PAR1 not at all\n", b"[1]\n", b"\xff\n"])
+def test_damaged_results_are_one_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.results.mkdir()
+    directory.write_manifest(Manifest("run", {}, "/", "parquet", 1, "f", {}))
+    (directory.results / name).write_bytes(content)
+    with pytest.raises(StorageError, match=f"{name} is damaged"):
+        Run.load(tmp_path).to_arrow()

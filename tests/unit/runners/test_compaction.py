@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from providers.errors import StorageError
 from runners.bitmap import Bitmap
 from runners.compaction import Compactor, Replay
 from runners.frames import frame, rows
@@ -166,3 +169,12 @@ def test_any_damaged_byte_costs_no_more_than_its_own_lines(tmp_path: Path) -> No
         broken[position] ^= 0x10
         segment(folder, 1, lines[0], bytes(broken), lines[2])
         assert {0, 2} <= set(done_of(replayed(folder, ListSink())))
+
+
+@pytest.mark.parametrize("content", [b"", b"{\n", b"[1]\n", b"{}\n"])
+def test_results_that_are_damaged_stop_the_replay_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    segment(tmp_path, 1, final(0), final(1))
+    replayed(tmp_path, JsonlSink(tmp_path))
+    (tmp_path / "results.jsonl").write_bytes(content)
+    with pytest.raises(StorageError, match="are damaged"):
+        replayed(tmp_path, JsonlSink(tmp_path))

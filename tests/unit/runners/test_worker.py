@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -163,11 +164,43 @@ async def test_a_sample_that_is_late_while_parked_says_what_it_was_waiting_to_re
 async def test_a_failure_that_was_answered_after_all_is_not_what_made_a_later_turn_late() -> None:
     async def two_turns(sample: Sample, model: ModelClient) -> str:
         await model.chat(sample.task.messages)
-        await asyncio.sleep(1000)
-        return "never"
+        await asyncio.sleep(56.5)
+        return (await model.chat(sample.task.messages)).text
 
     record = await record_of(server_fault(retry_after_s=1.0), method=a_method(two_turns), sample_s=60)
     assert (record.outcome, record.error_class) == ("infra_failure", "timeout_sample")
+
+
+async def hang(sample: Sample, model: ModelClient) -> str:
+    await model.chat(sample.task.messages)
+    await asyncio.Event().wait()
+    return "never"
+
+
+async def hang_scoring(sample: Sample, answer: Answer, model: ModelClient) -> Score:
+    await asyncio.Event().wait()
+    return Score(1.0, "full")
+
+
+@pytest.mark.parametrize(("method", "who"), [(a_method(hang), "solver"), (a_method(scorer=hang_scoring), "scorer")])
+async def test_own_code_that_never_returns_is_bounded_by_the_deadline_and_blamed(method: Method, who: str) -> None:
+    record = await record_of(method=method, sample_s=60)
+    assert (record.outcome, record.error_class, record.score) == ("not_run", "user_code", None)
+    assert str(record.error_message).startswith(f"the {who} had not returned on task t4 when its 60 s")
+    assert "in its own code for 59 s, for no model" in str(record.error_message)
+    assert now() == 60
+
+
+async def test_own_code_that_hangs_after_it_gave_up_a_call_is_blamed_all_the_same() -> None:
+    async def give_up(sample: Sample, model: ModelClient) -> str:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await model.chat(sample.task.messages)
+        await asyncio.Event().wait()
+        return "never"
+
+    record = await record_of(method=a_method(give_up), sample_s=60)
+    assert (record.outcome, record.error_class) == ("not_run", "user_code")
 
 
 async def test_when_no_instance_is_left_there_is_no_record() -> None:
