@@ -39,13 +39,16 @@ def chosen_trials(
     """Those named: kind, form, and the kind of a second blow or nothing."""
     rng, points = random.Random(seed), {point.name: point for point in POINTS}
     for kind, form, second in names:
-        yield Trial(form, [_blow(points.get(name, name), references[form], rng) for name in (kind, second) if name])
+        blows = [_blow(points.get(name, name), references[form], rng, sure=True) for name in (kind, second) if name]
+        yield Trial(form, blows)
 
 
-def _blow(kind: Point | str, reference: Reference, rng: random.Random) -> Blow:
+def _blow(kind: Point | str, reference: Reference, rng: random.Random, *, sure: bool = False) -> Blow:
+    """At any time that the undisturbed run came by there; a busy machine commits fewer groups, so `sure` keeps to the first half."""
     if isinstance(kind, str):
         return Blow(kind, signal=SIGNALS[kind], after_s=rng.uniform(0.0, 1.05 * reference.took_s))
-    number = rng.randint(1, reference.seen[kind.operation])
+    seen = reference.seen[kind.operation]
+    number = rng.randint(1, max(1, seen // 2) if sure else seen)
     return Blow(kind.name, {"operation": kind.operation, "when": kind.when, "number": number})
 
 
@@ -64,7 +67,18 @@ def run_matrix(folder: Path, count: int, seed: int) -> Iterator[Outcome]:
 
 
 # ------------------------------------------------------------------ the table
-HEADER = ("killed at", "results", "trials", "again", "lost", "duplicated", "refused starts", "differing", "seconds")
+HEADER = (
+    "ended at",
+    "results",
+    "trials",
+    "again",
+    "ended",
+    "lost",
+    "duplicated",
+    "refused starts",
+    "differing",
+    "seconds",
+)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -80,6 +94,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def _line(kind: str, form: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    sums = (sum(getattr(one, name) for one in outcomes) for name in ("lost", "duplicated", "refused", "differing"))
+    sums = (
+        sum(getattr(one, name) for one in outcomes) for name in ("hits", "lost", "duplicated", "refused", "differing")
+    )
     again = sum(1 for one in outcomes if one.second)
     return (kind, form, str(len(outcomes)), str(again), *map(str, sums), f"{sum(one.seconds for one in outcomes):.1f}")

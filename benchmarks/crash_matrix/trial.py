@@ -29,7 +29,9 @@ REFUSED = 2
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """How an execution is ended: at an operation that its launcher knows, or by a signal after some time. None of both: not at all."""
+    """How an execution is ended: at an operation that its launcher knows, or by a signal after some time. None of both: not at all.
+
+    With both, the signal is what the launcher sends."""
 
     name: str
     watch: Mapping[str, object] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class Workshop:
 
     def refer(self, form: str) -> Reference:
         """Run once without a blow. Raises NoSuchPoint where the write path has lost one of its points."""
-        bench, record = self._bench(f"reference-{form}"), self._folder / f"operations-{form}.json"
+        bench, record = self.bench(f"reference-{form}"), self._folder / f"operations-{form}.json"
         since = time.monotonic()
         bench.execute(Blow("recorded", {"record": str(record)}), *bench.start_command(form))
         took_s = time.monotonic() - since
@@ -119,7 +121,7 @@ class Workshop:
         return Reference(seen, took_s, content(rows))
 
     def perform(self, trial: Trial, reference: Reference, number: int) -> Outcome:
-        bench, since = self._bench(f"trial-{number:04}"), time.monotonic()
+        bench, since = self.bench(f"trial-{number:04}"), time.monotonic()
         first, *later = trial.blows
         bench.execute(first, *bench.start_command(trial.form))
         for blow in later:
@@ -137,13 +139,13 @@ class Workshop:
             round(time.monotonic() - since, 2), "; ".join(bench.complaints),
         )  # fmt: skip
 
-    def _bench(self, name: str) -> _Bench:
+    def bench(self, name: str) -> Bench:
         folder = self._folder / name
         folder.mkdir()
-        return _Bench(folder, self._sweep)
+        return Bench(folder, self._sweep)
 
 
-class _Bench:
+class Bench:
     """Executions of one run, one after another."""
 
     def __init__(self, folder: Path, sweep: Path) -> None:
@@ -178,7 +180,7 @@ class _Bench:
             [sys.executable, "-m", LAUNCHER, json.dumps(blow.watch), *command],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._environment(), start_new_session=True,
         )  # fmt: skip
-        timer = threading.Timer(blow.after_s, _send, (process, blow.signal)) if blow.signal else None
+        timer = threading.Timer(blow.after_s, _send, (process, blow.signal)) if blow.signal and not blow.watch else None
         if timer is not None:
             timer.start()
         try:

@@ -1,4 +1,5 @@
-"""The operating system's file functions, watched: every call on a run's files has a name, and at a chosen one the process kills itself.
+"""The operating system's file functions, watched: every call on a run's files has a name, and at a chosen one the process kills itself,
+or sends itself another signal.
 
 Nothing of the program is touched: it calls `os.write`, `os.fsync`, `Path.open` … as always, and finds these instead. SIGKILL is no
 exception: no `finally`, no buffer, no second thread gets a word in.
@@ -66,11 +67,13 @@ class Watch:
     operation: str = ""
     when: When = "before"
     number: int = 0
+    signals: tuple[int, ...] = (signal.SIGKILL,)
+    """What the process sends itself there."""
     seen: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def call(self, operation: str, do: Callable[[], Any], tear: Callable[[], object] | None = None) -> Any:
-        """`do`, or as much of it as is done before the end."""
+        """`do`, or as much of it as is done before the signals."""
         with self._lock:
             self.seen[operation] += 1
             is_last = operation == self.operation and self.seen[operation] == self.number
@@ -78,11 +81,10 @@ class Watch:
             return do()
         if self.when == "torn" and tear is not None:
             tear()
-        if self.when == "after":
-            do()
-        os.kill(os.getpid(), signal.SIGKILL)
-        signal.pause()
-        return None
+        done = do() if self.when == "after" else None
+        for number in self.signals:
+            os.kill(os.getpid(), number)
+        return done if self.when == "after" else do()
 
 
 def _content(role: str, data: bytes) -> str:

@@ -37,8 +37,11 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def chosen(dispatcher: Dispatcher, *, prefer: str = "a", avoid: frozenset[str] = NOBODY) -> str:
-    async with dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000) as permit:
+async def chosen(
+    dispatcher: Dispatcher, *, prefer: str = "a", avoid: frozenset[str] = NOBODY, is_begun: bool = False
+) -> str:
+    request = dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun)
+    async with request as permit:
         return permit.instance.name
 
 
@@ -68,6 +71,29 @@ async def test_who_must_go_elsewhere_goes_where_it_opens_soonest() -> None:
     dispatcher = with_limiters(a=FreeLimiter(), b=FreeLimiter(opens=60), c=FreeLimiter(opens=30))
     assert await chosen(dispatcher, avoid=frozenset("a")) == "c"
     assert now() == 30
+
+
+async def test_a_drain_sends_everybody_back_who_has_no_answer_yet() -> None:
+    dispatcher = with_limiters(a=AdaptiveLimiter(Turnstile(opens=500.0)))
+    waiting = [asyncio.create_task(chosen(dispatcher)) for _ in range(3)]
+    begun = asyncio.create_task(chosen(dispatcher, is_begun=True))
+    await asyncio.sleep(10)
+    dispatcher.drain()
+    found = await asyncio.gather(*waiting, chosen(dispatcher), return_exceptions=True)
+    assert [type(one) for one in found] == 4 * [asyncio.CancelledError]
+    assert now() == 10
+    assert await begun == "a"
+    assert now() == 500
+
+
+async def test_a_drain_sends_those_back_who_wait_for_a_silent_instance() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a")
+    await fail(dispatcher, 5)
+    waiting = asyncio.create_task(chosen(dispatcher))
+    await asyncio.sleep(0.1)
+    dispatcher.drain()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_an_instance_that_runs_dry_takes_over_who_waits_longest() -> None:

@@ -179,7 +179,8 @@ async def test_a_bug_in_the_body_passes_and_nothing_is_lost(tmp_path: Path) -> N
     assert sink.found == [0]
 
 
-async def test_a_run_that_is_cancelled_loses_nothing_that_was_appended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cancels", [1, 2, 5])
+async def test_a_run_that_is_cancelled_is_closed_before_it_ends_and_loses_nothing(tmp_path: Path, cancels: int) -> None:
     sink = ListSink()
 
     async def run() -> None:
@@ -188,11 +189,12 @@ async def test_a_run_that_is_cancelled_loses_nothing_that_was_appended(tmp_path:
             await asyncio.sleep(1000)
 
     running = asyncio.create_task(run())
-    await asyncio.sleep(0)
-    running.cancel()
+    for _ in range(cancels):
+        await asyncio.sleep(0)
+        running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert sink.found == [0]
+    assert (sink.found, segments(tmp_path)) == ([0], [])
 
 
 async def test_only_final_records_are_done(tmp_path: Path) -> None:

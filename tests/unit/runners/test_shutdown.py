@@ -117,3 +117,40 @@ async def test_waiting_ends_with_its_delay_or_with_the_drain() -> None:
     await waiting
     await shutdown.wait(1000)
     assert now() == 13
+
+
+async def test_what_has_no_grace_is_cancelled_by_the_first_request() -> None:
+    shutdown, ended = Shutdown(grace_s=30), []
+
+    async def open_something() -> None:
+        async with shutdown.bounded(has_grace=False):
+            await asyncio.sleep(1000)
+        ended.append(now())
+
+    work = asyncio.create_task(open_something())
+    await asyncio.sleep(5)
+    shutdown.request("stop")
+    await work
+    await open_something()
+    assert ended == [5, 5]
+
+
+async def test_who_listens_is_told_once_when_draining_starts_and_at_once_if_it_has() -> None:
+    shutdown, told = Shutdown(), []
+    with shutdown.heard_by(lambda: told.append("early")):
+        shutdown.request("stop")
+        shutdown.request("now")
+    with shutdown.heard_by(lambda: told.append("late")):
+        shutdown.request("now!")
+    assert told == ["early", "late"]
+
+
+async def test_a_pause_before_another_try_ends_in_a_cancellation_when_draining_starts() -> None:
+    shutdown = Shutdown()
+    await shutdown.pause(3)
+    pausing = asyncio.create_task(shutdown.pause(1000))
+    await asyncio.sleep(1)
+    shutdown.request("stop")
+    with pytest.raises(asyncio.CancelledError):
+        await pausing
+    assert now() == 4

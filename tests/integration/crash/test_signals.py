@@ -1,0 +1,275 @@
+"""Ctrl-C, SIGTERM and a closed terminal, at every moment of a run: it ends soon, says how to go on, and can be resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+import orchestrator as orch
+from benchmarks.crash_matrix.books import final_rows
+from benchmarks.crash_matrix.trial import SAMPLES, Blow, Workshop
+from providers.messages import JSON
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Books, Done, Program
+
+Sweep = Callable[..., dict[str, Any]]
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+UNHURRIED = {"ttft_s": 0.1, "itl_s": 0.0}
+LONGER_THAN_PATIENCE_S = 600
+BRISK = ("--no-stagger", "--display", "none")
+
+
+def unhurried(program: Program, sweep: Sweep, tasks: int = 200) -> None:
+    deployments = {name: {"latency": UNHURRIED, "dialect": "azure"} for name in ("m-1", "m-2")}
+    program.write(sweep(program.folder, tasks=tasks, deployments=deployments))
+
+
+def require_resumable(program: Program, books: Books, done: Done, total: int) -> None:
+    """It said how; doing so completes it."""
+    assert done.code == 130
+    (said,) = [line for line in (done.out + done.err).splitlines() if line.startswith("to go on: ")]
+    command = said.removeprefix("to go on: python -m orchestrator ").split()
+    assert program(*command, *BRISK).code == 0
+    books.require_each_once(program.only_run(), total)
+
+
+def children(process: subprocess.Popen[Any]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+# ------------------------------------------------------------------ from its first moment
+@pytest.mark.parametrize("number", STOPPING)
+def test_before_the_run_there_is_nothing_to_resume(program: Program, sweep: Sweep, number: int) -> None:
+    slow = "import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(600)\n"
+    (program.folder / "slow.py").write_text(slow)
+    program.write({**sweep(program.folder), "run": {"solver": "slow:solve"}})
+    process = program.start("run", "sweep.yaml", *BRISK)
+    program.wait_for((program.folder / "here").exists)
+    process.send_signal(number)
+    done = program.finish(process)
+    assert (done.code, done.out, done.err) == (130, "", "interrupted; nothing was sent\n")
+    assert not (program.folder / "runs").exists()
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_while_the_simulator_starts_nothing_is_waited_for(
+    program: Program, sweep: Sweep, books: Books, number: int
+) -> None:
+    unhurried(program, sweep, 20)
+    process = program.start("run", "sweep.yaml", *BRISK)
+    program.wait_for(lambda: bool(children(process)))
+    (simulator,) = children(process)
+    process.send_signal(number)
+    done = program.finish(process)
+    assert "0 of 20 samples have a final record: interrupted" in done.out
+    assert not simulator.is_running()
+    require_resumable(program, books, done, 20)
+
+
+def test_a_shard_that_waits_for_its_start_is_not_waited_for(program: Program, sweep: Sweep, books: Books) -> None:
+    unhurried(program, sweep, 20)
+    stagger = ("--set", f"run.stagger_s=0,{LONGER_THAN_PATIENCE_S}", "--no-rebalance", "--display", "none")
+    process = program.start("run", "sweep.yaml", *stagger)
+    path = program.only_run()
+    program.wait_for(lambda: books.logged(path) >= 10)
+    process.send_signal(signal.SIGINT)
+    require_resumable(program, books, program.finish(process), 20)
+
+
+# ------------------------------------------------------------------ what a drain waits for
+@pytest.mark.parametrize("mode", ["adaptive", "fixed"])
+def test_what_is_throttled_is_not_waited_for(program: Program, sweep: Sweep, books: Books, mode: str) -> None:
+    """One request a minute passes; all others have been refused, or have never been sent."""
+    shut = {"rpm": 1.0, "window_s": 60.0, "retry_after": "window", "latency": UNHURRIED, "dialect": "azure"}
+    program.write(sweep(program.folder, tasks=40, deployments={"m-1": shut, "m-2": shut}))
+    grace = ("--set", f"run.grace_s={LONGER_THAN_PATIENCE_S}", "--rate-mode", mode)
+    process = program.start("run", "sweep.yaml", *BRISK, *grace)
+    path = program.only_run()
+    program.wait_for(lambda: books.logged(path) >= 4)
+    process.terminate()
+    done = program.finish(process)
+    assert "2 of 40 samples have a final record: interrupted" in done.out
+    assert done.err.startswith(f"stopping: what is in flight may finish for {LONGER_THAN_PATIENCE_S} s at most; ")
+    unhurried(program, sweep, 40)
+    assert program("resume", path, "-c", "sweep.yaml", *BRISK).code == 0
+    books.require_each_once(path, 40)
+
+
+def test_what_would_be_tried_again_is_not_waited_for(program: Program, sweep: Sweep, books: Books) -> None:
+    faults = {"error_500": 1.0}
+    program.write(sweep(program.folder, tasks=10, faults=faults))
+    grace = ("--set", f"run.grace_s={LONGER_THAN_PATIENCE_S}", "--max-retries", 1000)
+    process = program.start("run", "sweep.yaml", *BRISK, *grace)
+    path = program.only_run()
+    program.wait_for(lambda: books.logged(path) >= 10)
+    process.terminate()
+    done = program.finish(process)
+    assert done.code == 130
+    assert "0 of 10 samples have a final record: interrupted" in done.out
+
+
+# ------------------------------------------------------------------ while it is written
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("workshop"))
+
+
+@pytest.mark.parametrize("presses", [1, 2, 3])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("operation", ["part: rename", "unresolved.log: rename", "summary: rename"])
+def test_signals_while_results_are_written_cost_nothing(
+    workshop: Workshop, operation: str, number: int, presses: int
+) -> None:
+    bench = workshop.bench(f"{operation.split(':')[0]}-{number}-{presses}")
+    watch = {"operation": operation, "when": "before", "number": 1, "signals": [number] * presses}
+    bench.execute(Blow(operation, watch, number), *bench.start_command("parquet"))
+    assert bench.complaints == []
+    assert bench.execute(Blow("none"), *bench.resume_command()) == 0
+    assert Counter(row["ordinal"] for row in final_rows(bench.run())) == Counter(range(SAMPLES))
+
+
+# ------------------------------------------------------------------ at a terminal
+class Terminal:
+    """A person's: what runs in it is the leader of its session, as a shell's command is where the shell has made way for it."""
+
+    def __init__(self, program: Program, *arguments: object) -> None:
+        self._keyboard, screen = pty.openpty()
+        os.set_blocking(self._keyboard, False)
+        lead = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+        command = [sys.executable, "-m", "orchestrator", *map(str, arguments)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", lead, *command],
+            cwd=program.folder,
+            env={**os.environ, "XDG_STATE_HOME": str(program.folder / "state")},
+            stdin=screen,
+            stdout=screen,
+            stderr=screen,
+            start_new_session=True,
+        )
+        os.close(screen)
+        self.shown = b""
+
+    def look(self) -> None:
+        try:
+            while seen := os.read(self._keyboard, 65536):
+                self.shown += seen
+        except OSError:
+            return
+
+    def press_ctrl_c(self) -> None:
+        os.write(self._keyboard, b"\x03")
+
+    def shut(self) -> None:
+        if self._keyboard >= 0:
+            os.close(self._keyboard)
+            self._keyboard = -1
+
+    def close(self) -> None:
+        self.shut()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def terminal(program: Program, sweep: Sweep) -> Iterator[Terminal]:
+    unhurried(program, sweep)
+    notify = program.folder / "notify.sh"
+    notify.write_text("#!/bin/sh\ncat >> alerts\n")
+    notify.chmod(0o755)
+    flags = ("--no-stagger", "--max-workers", 4, "--display", "full", "--notify", notify)
+    with closing(Terminal(program, "run", "sweep.yaml", *flags)) as found:
+        yield found
+
+
+def under_way(program: Program, books: Books, terminal: Terminal) -> Path:
+    path = program.only_run()
+
+    def has_answers() -> bool:
+        terminal.look()
+        return books.logged(path) >= 20
+
+    program.wait_for(has_answers)
+    return path
+
+
+def ended(program: Program, terminal: Terminal) -> int:
+    def is_over() -> bool:
+        terminal.look()
+        return terminal.process.poll() is not None
+
+    program.wait_for(is_over)
+    return terminal.process.wait()
+
+
+def test_a_real_ctrl_c_reaches_neither_the_simulator_nor_the_notify_command(
+    program: Program, sweep: Sweep, books: Books, terminal: Terminal
+) -> None:
+    path = under_way(program, books, terminal)
+    terminal.press_ctrl_c()
+    assert ended(program, terminal) == 130
+    terminal.look()
+    assert b"to go on: python -m orchestrator resume " in terminal.shown.replace(b"\r\n", b"")
+    sent = {line["sample_id"] for line in books.log(path)}
+    assert {row["sample_id"] for row in books.rows(path) if row["outcome"] == "ok"} == sent
+    assert b"run_finished" in (program.folder / "alerts").read_bytes()
+    assert program("resume", path, *BRISK).code == 0
+    books.require_each_once(path, 200)
+
+
+def test_a_terminal_that_is_closed_drains_the_run(program: Program, books: Books, terminal: Terminal) -> None:
+    path = under_way(program, books, terminal)
+    terminal.shut()
+    assert terminal.process.wait(60) == 130
+    assert 20 <= len(final_rows(path)) < 200
+    assert (path / "summary.json").exists()
+    assert program("resume", path, *BRISK).code == 0
+    books.require_each_once(path, 200)
+
+
+def test_a_program_that_is_killed_leaves_no_simulator_behind(program: Program, sweep: Sweep, books: Books) -> None:
+    unhurried(program, sweep)
+    process = program.start("run", "sweep.yaml", *BRISK)
+    path = program.only_run()
+    program.wait_for(lambda: books.logged(path) >= 20)
+    left = children(process)
+    assert len(left) == 1
+    process.kill()
+    process.wait()
+    gone, alive = psutil.wait_procs(left, timeout=30)
+    assert (len(gone), alive) == (1, [])
+
+
+# ------------------------------------------------------------------ in a notebook
+@pytest.mark.parametrize("cancels", [1, 3])
+async def test_a_run_that_is_awaited_and_cancelled_can_be_resumed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Program, sweep: Sweep, books: Books, cancels: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    unhurried(program, sweep, 100)
+    settings: dict[str, JSON] = {"run.display": "none", "run.stagger_s": [0], "run.max_workers": 4}
+    running = asyncio.create_task(orch.run(tmp_path / "sweep.yaml", settings=settings))
+    await asyncio.to_thread(program.wait_for, lambda: books.logged(program.only_run()) >= 20)
+    path = program.only_run()
+    for _ in range(cancels):
+        running.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert len(final_rows(path)) >= 10
+    run = await orch.resume(path)
+    books.require_each_once(run.path, 100)
