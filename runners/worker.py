@@ -53,7 +53,7 @@ FAILED = Score(0.0, "failed")
 
 
 async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
-    """Raises NoUsableInstance when the sample must stay pending; anything else that is not a record is a bug."""
+    """Raises NoUsableInstance or LimitReached when the sample must stay pending; anything else that is not a record is a bug."""
     client = SampleClient(exchange, opened, lease)
     try:
         verdict = await _judge(opened.sample, method, client)
@@ -75,13 +75,18 @@ async def _judge(sample: Sample, method: Method, client: SampleClient) -> Verdic
     except (Empty, Rejected) as error:
         return Verdict("model_failure", error.error_class, str(error), score=FAILED, failure=error)
     except ProviderError as error:
-        return Verdict("infra_failure", _infra_class(error), str(error), failure=error)
+        return Verdict("infra_failure", _infra_class(error), _told(error), failure=error)
     except (TimeoutError, SampleOverdue):
         return _overdue(client.account)
 
 
 def _infra_class(error: ProviderError) -> str:
     return f"timeout_{error.stage}" if isinstance(error, TimedOut) else error.error_class
+
+
+def _told(error: ProviderError) -> str:
+    """What happened, and why it was not tried again where it was given up early."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def _overdue(account: Account) -> Verdict:

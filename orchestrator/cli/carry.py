@@ -56,6 +56,8 @@ def _announce(event: Mapping[str, JSON]) -> None:
         click.echo(
             f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True
         )
+    elif event["event"] == "budget_near":
+        click.echo(f"the {event['budget']} limit is near: {event['evidence']}", err=True)
 
 
 def _to_go_on(directory: RunDirectory) -> str:
@@ -75,6 +77,14 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
         took_s = ending.statistics.elapsed_s
         click.echo(
             f"rehearsed {ending.rehearsed_s:.1f} s, took {took_s:.1f} s ({100 * (took_s / ending.rehearsed_s - 1):+.1f} %)"
+        )
+    for share in ending.statistics.shares:
+        click.echo(f"spent: {share} ({share.spent / share.limit:.1%})")
+    if ending.retries_refused:
+        click.echo(f"the run's retry budget was used up: {ending.retries_refused} failures were not tried again")
+    if ending.unanswered:
+        click.echo(
+            f"possibly billed without a record: {ending.unanswered} requests were sent and brought no word on usage"
         )
     if ending.possibly_billed_twice:
         click.echo(
