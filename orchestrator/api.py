@@ -45,7 +45,7 @@ async def run(
     """Run a sweep and return its results; samples that failed stand in them as unresolved.
 
     `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutines.
-    `on_event` is told of alerts: instance_lost, health, run_stalled, run_finished; of loop_blocked in a thread of its own.
+    `on_event` is told of alerts: instance_lost, health, run_stalled, budget_near, run_finished; of loop_blocked in a thread of its own.
     Raises InputError for a wrong configuration, RunStopped when no instance is left or your own code failed.
     """
     environment = read_environment(config)
@@ -55,11 +55,20 @@ async def run(
     return await _carried_out(prepared, create(prepared), environment, attendance)
 
 
-async def resume(path: str | Path, *, solver: Solver | None = None, scorer: Scorer | None = None) -> Run:
-    """Go on with a run where it stopped: samples without a final record are run, nothing is run twice."""
+async def resume(
+    path: str | Path,
+    *,
+    solver: Solver | None = None,
+    scorer: Scorer | None = None,
+    settings: Mapping[str, JSON] | None = None,
+) -> Run:
+    """Go on with a run where it stopped: samples without a final record are run, nothing is run twice.
+
+    `settings` may change what results do not depend on, e.g. {"run.token_limit": 2_000_000}.
+    """
     environment = read_environment()
     directory = RunDirectory(Path(path))
-    stored = stored_config(directory, environment, _flags(None, None, None, solver, scorer))
+    stored = stored_config(directory, environment, _flags(None, None, settings, solver, scorer))
     prepared = prepare(stored, environment.key, solver=solver, scorer=scorer)
     attendance = Attendance(Shutdown(stored.config.run.grace_s), solver, scorer)
     return await _carried_out(prepared, directory, environment, attendance)
@@ -89,9 +98,15 @@ def rehearse_sync(
     return run_loop(rehearse(config, model=model, limit=limit, settings=settings))
 
 
-def resume_sync(path: str | Path, *, solver: Solver | None = None, scorer: Scorer | None = None) -> Run:
+def resume_sync(
+    path: str | Path,
+    *,
+    solver: Solver | None = None,
+    scorer: Scorer | None = None,
+    settings: Mapping[str, JSON] | None = None,
+) -> Run:
     """`resume` for a plain script."""
-    return run_loop(resume(path, solver=solver, scorer=scorer))
+    return run_loop(resume(path, solver=solver, scorer=scorer, settings=settings))
 
 
 def stored_config(directory: RunDirectory, environment: Environment, flags: Sequence[Setting] = ()) -> LoadedConfig:

@@ -18,7 +18,10 @@ from pydantic import (
 
 from providers.pricing import Price
 from providers.simulator.settings import EndpointSettings
+from runners.retry import RETRY_SHARE
 from runners.shutdown import GRACE_S
+
+from .durations import seconds_of
 
 LONGEST_NAME = 50
 NAMES_OF_KEYS = frozenset({"api_key", "apikey", "x_api_key", "authorization", "access_token", "password", "secret"})
@@ -172,6 +175,14 @@ class RunConfig(Section):
     max_retries: Annotated[int, Field(ge=0)] = 5
     attempt_timeout_s: Annotated[float, Field(gt=0)] = 300
     sample_timeout_s: Annotated[float, Field(gt=0)] = 1800
+    retry_budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] = RETRY_SHARE
+    """Retries as a share of the calls of an execution, beside the first 500; what fails beyond is not tried again until a resume."""
+    cost_limit_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """US dollars over all executions of a run; then it drains and can be resumed with a higher limit. As the next two."""
+    token_limit: Annotated[int, Field(ge=1)] | None = None
+    """Input and output tokens over all executions of a run."""
+    time_limit_s: Annotated[float, BeforeValidator(seconds_of), Field(gt=0, allow_inf_nan=False)] | None = None
+    """Wall time of one execution: seconds, or a text such as 90m or 2h30m. What is in flight then has `grace_s` to end."""
     grace_s: Seconds = GRACE_S
     """How long a draining run waits for what is in flight; less than the time between a SIGTERM and its SIGKILL."""
     rebalance: bool = True

@@ -12,6 +12,7 @@ from runners.dispatch import NoUsableInstance
 from runners.monitor import RunStatistics
 from runners.record import FINAL
 from runners.shutdown import Shutdown
+from runners.spending import NOTHING, Spending
 
 from .directory import Manifest
 
@@ -37,6 +38,12 @@ class Ending:
     final: int
     """Samples with a record that stands, over all executions."""
     statistics: RunStatistics
+    spent: Spending = NOTHING
+    """Over all executions."""
+    unanswered: int = 0
+    """Requests that were sent and brought no word on usage: they may have been billed, and are not in `spent`."""
+    retries_refused: int = 0
+    """Failures that were not tried again because the run's retry budget was used up."""
     possibly_billed_twice: int = 0
     damaged: int = 0
     rehearsed_s: float | None = None
@@ -52,6 +59,10 @@ class Ending:
             "reason": self.reason,
             "final": self.final,
             "total": self.total,
+            "spent_tokens": self.spent.tokens,
+            "spent_usd": self.spent.cost_usd,
+            "unanswered": self.unanswered,
+            "retries_refused": self.retries_refused,
             "possibly_billed_twice": self.possibly_billed_twice,
             "damaged_lines": self.damaged,
             "elapsed_s": self.statistics.elapsed_s,

@@ -1,4 +1,7 @@
-"""Alerts: an instance lost, a run stalled, a run finished. To a callback from Python, to a command of the user's from the shell."""
+"""Alerts: an instance lost, a run stalled, a budget nearly used up, a run finished.
+
+To a callback from Python, to a command of the user's from the shell.
+"""
 
 from __future__ import annotations
 

@@ -29,10 +29,12 @@ from runners.opened import Opened
 from runners.record import Record
 from runners.shutdown import Shutdown
 from runners.sinks.sink import open_sink
+from runners.spending import Spending
 from runners.standstill import StandstillWatch
 from runners.worker import work
 from sharding.planner import SweepPlan
 
+from .budgets import Voice, open_budgets, time_limited
 from .directory import Manifest, RunDirectory
 from .ending import Ending, ending_of
 from .env import Environment
@@ -40,8 +42,9 @@ from .events import Events, OnEvent
 from .preparation import Prepared
 from .progress import shown
 from .rehearsal import Rehearsal, rehearse_prepared
+from .spent import spent_so_far
 from .state import UserState, user_state
-from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_of, open_providers
+from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_of, open_providers, prices_of
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +115,8 @@ class _Site:
     state: UserState
     identities: Mapping[str, str]
     """Of the instances that outlive the run, by name."""
+    spent: Spending
+    """By the executions before."""
 
 
 @asynccontextmanager
@@ -126,7 +131,7 @@ async def _open(
         shares = prepared.loaded.config.run.share
         locks = nullcontext() if shares else state.locked(list(identities.values()), str(directory.path))
         with closing(DecisionLog(directory.decisions)) as decisions, locks:
-            yield _Site(prepared, adapters, journal, decisions, state, identities)
+            yield _Site(prepared, adapters, journal, decisions, state, identities, spent_so_far(directory))
 
 
 @asynccontextmanager
@@ -156,7 +161,10 @@ class _Crew:
         self._user_errors = self._run.max_user_errors
         self._open_samples = OpenSamples()
         self._dispatchers = self._staff()
-        self._exchange = exchange_of(site.prepared.loaded.config, self._dispatchers, site.journal.started)
+        config = site.prepared.loaded.config
+        self._voice = Voice(attendance.shutdown, site.decisions, events.emit)
+        self._budgets = open_budgets(self._run, prices_of(config), site.spent, self._voice)
+        self._exchange = exchange_of(config, self._dispatchers, site.journal.started, self._budgets)
         self._method = method_of(
             site.prepared.loaded, manifest.run_id, site.prepared.sweep, attendance.solver, attendance.scorer
         )
@@ -187,16 +195,29 @@ class _Crew:
 
     async def carry_out(self, replay: Replay) -> Ending:
         """Run every stage over what is left, then remember what was learnt."""
-        monitor = Monitor(self._manifest.total, replay.done.count, self._dispatchers)
+        monitor = Monitor(self._manifest.total, replay.done.count, self._dispatchers, self._budgets.shares)
         stalls = monitor.stall_watch(self._run.stall_after_s, self._tell_stall)
-        with monitor, stalls, StandstillWatch(self._tell_standstill), shown(monitor, self._run.display):
+        with (
+            monitor,
+            stalls,
+            StandstillWatch(self._tell_standstill),
+            shown(monitor, self._run.display),
+            time_limited(self._run.time_limit_s, self._voice),
+        ):
             lost = await self._run_stages(self._site.prepared.plan(replay.done), monitor)
             await self._site.journal.flush()  # or the last group would be missing from the statistics
         self._remember()
         ending = ending_of(
             self._manifest, self._site.journal.done, monitor.statistics(), self._attendance.shutdown, lost
         )
-        return replace(ending, possibly_billed_twice=replay.possibly_billed_twice, damaged=replay.damaged)
+        return replace(
+            ending,
+            possibly_billed_twice=replay.possibly_billed_twice,
+            damaged=replay.damaged,
+            spent=self._budgets.purse.spent,
+            unanswered=self._budgets.purse.unanswered,
+            retries_refused=self._budgets.retries.refused,
+        )
 
     async def _run_stages(self, plan: SweepPlan, monitor: Monitor) -> list[NoUsableInstance]:
         """Stage by stage, watched: a journal that fails ends the run at once."""
@@ -226,7 +247,7 @@ class _Crew:
         if record.error_class == "user_code":
             self._user_errors -= 1
             if self._user_errors == 0:
-                self._attendance.shutdown.request(f"your own code failed: {record.error_message}")
+                self._attendance.shutdown.drain(f"your own code failed: {record.error_message}")
         with self._open_samples.delivering(record.ordinal, record.task_id):
             await self._site.journal.room()
 

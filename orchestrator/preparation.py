@@ -22,7 +22,7 @@ from sharding.planner import Layout, SweepPlan, build_plan
 from .directory import Manifest, RunDirectory, new_directory
 from .loading import LoadedConfig
 from .sweeps import OpenSweep, method_parts, open_sweep
-from .wiring import check_method, check_tools, instances_with_all_keys
+from .wiring import check_method, check_tools, instances_with_all_keys, require_prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def prepare(
     """Read the tasks, lay out the sweep, name the instances. Raises InputError for whatever a person can have got wrong,
     so that nothing has been made by then; `key` does where a variable is missing."""
     check_method(loaded.config, solver, scorer)
+    require_prices(loaded.config)
     _require_command(loaded.config.run.notify)
     keys: list[ApiKey] = []
 

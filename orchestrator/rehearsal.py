@@ -124,7 +124,7 @@ async def _rehearse(prepared: Prepared, solver: Solver | None, scorer: Scorer | 
     with ExitStack() as stack:
         senders = _senders(prepared, stack)
         dispatchers = dispatchers_of(prepared.instances, senders, Limiting(loaded.config.run.rate_mode))
-        exchange = exchange_of(loaded.config, dispatchers, lambda _ordinal: None)
+        exchange = exchange_of(loaded.config, dispatchers)
         method = method_of(loaded, "rehearsal", prepared.sweep, solver, scorer)
 
         async def solve(opened: Opened, lease: SlotLease) -> Record:

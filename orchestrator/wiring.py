@@ -17,7 +17,7 @@ from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import JSON, Usage
-from providers.pricing import price_usd
+from providers.pricing import find_price
 from providers.provider import Adapter, RouteSpec
 from providers.registry import Surroundings, adapter_type
 from providers.simulator.settings import SimulatorSettings
@@ -30,8 +30,9 @@ from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.fixed import FixedLimiter
 from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import Limiter
-from runners.retry import RetryLimits
+from runners.retry import RetryBudget, RetryLimits
 from runners.solvers import SOLVERS, ToolUse, build_solver
+from runners.spending import PriceUsd, Purse
 from runners.station import Sender, Station
 from runners.tool_formats import FORMATS
 from runners.worker import Method
@@ -39,6 +40,7 @@ from sharding.plan import Sample
 from sharding.profiles import Profile, Staffing, find_profile, staff
 from sharding.tool_results import declared_results
 
+from .budgets import Budgets
 from .config import Config, ModelConfig
 from .env import Environment, not_set
 from .loading import LoadedConfig
@@ -203,9 +205,14 @@ UNBOUNDED_WORKERS = 1_000
 
 
 def exchange_of(
-    config: Config, dispatchers: Mapping[str, Dispatcher], on_first_send: Callable[[int], None]
+    config: Config,
+    dispatchers: Mapping[str, Dispatcher],
+    on_first_send: Callable[[int], None] = lambda _ordinal: None,
+    budgets: Budgets | None = None,
 ) -> Exchange:
+    """Without `budgets` nothing is bounded but the single call: a rehearsal spends nothing."""
     generation, run = config.generation, config.run
+    purse, retry_budget = (budgets.purse, budgets.retries) if budgets else (Purse(), RetryBudget(run.retry_budget))
     return Exchange(
         dispatchers=dispatchers,
         estimators={model: TokenEstimator() for model in dispatchers},
@@ -214,6 +221,8 @@ def exchange_of(
         ),
         deadlines=Deadlines(run.attempt_timeout_s, run.sample_timeout_s),
         retries=RetryLimits(run.max_retries),
+        retry_budget=retry_budget,
+        purse=purse,
         on_first_send=on_first_send,
     )
 
@@ -234,7 +243,7 @@ def method_of(
             scorers[name] = build_scorer(name)
         return scorers[name]
 
-    return Method(run_id, chosen, scorer_of, partial(_price, loaded.config, _provider_kinds(loaded.config)))
+    return Method(run_id, chosen, scorer_of, prices_of(loaded.config))
 
 
 def check_method(config: Config, solver: Solver | None, scorer: Scorer | None) -> None:
@@ -279,14 +288,36 @@ def check_tools(config: Config, open_: OpenSweep) -> None:
             raise InputError(f"{open_.tasks.origin(row)}: {error}") from error
 
 
+def prices_of(config: Config) -> PriceUsd:
+    """What a model's usage costs: by the file's `prices:`, else by its provider's list."""
+    kinds = _provider_kinds(config)
+
+    @cache
+    def cost_of(model: str) -> Callable[[Usage], float] | None:
+        return find_price(model, kinds[model], config.prices)
+
+    def price_usd(model: str, usage: Usage) -> float | None:
+        cost = cost_of(model)
+        return None if cost is None else cost(usage)
+
+    return price_usd
+
+
+def require_prices(config: Config) -> None:
+    """Raises InputError where a limit on cost is set and a model's price is not known."""
+    price_of = prices_of(config)
+    unknown = [model for model in config.swept_models() if price_of(model, Usage(1, 1)) is None]
+    if config.run.cost_limit_usd is not None and unknown:
+        raise InputError(
+            f"run.cost_limit_usd is set, but nobody knows what {', '.join(unknown)} costs: "
+            f"add {'it' if len(unknown) == 1 else 'them'} to `prices:` in the file (input_per_million, output_per_million)"
+        )
+
+
 def _provider_kinds(config: Config) -> dict[str, str]:
     return {
         name: str(config.providers[model.all_routes()[0].provider]["type"]) for name, model in config.models.items()
     }
-
-
-def _price(config: Config, kinds: Mapping[str, str], model: str, usage: Usage) -> float | None:
-    return price_usd(model, kinds[model], usage, config.prices)
 
 
 def _text(path: Path | None) -> str | None:

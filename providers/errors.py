@@ -7,7 +7,8 @@ OrchestratorError
    ├─ Throttled               wait: the limiter learns, the call goes on elsewhere or later; not an attempt
    ├─ Transient               try again within the bounds, then infra_failure
    │  ├─ TimedOut             .stage: connect, first_token, between_tokens, attempt
-   │  ├─ ConnectionLost       refused, reset, DNS, TLS
+   │  ├─ ConnectionLost       reset, closed without an answer
+   │  │  └─ Unreachable       refused, DNS, TLS: nothing was sent
    │  ├─ ServerFault          5xx, 529
    │  └─ Malformed            truncated JSON, a stream that ends early, an error object inside a 200
    ├─ Empty                   200, finished, no content: once more, elsewhere if possible; then model_failure
@@ -86,6 +87,11 @@ class ProviderError(OrchestratorError):
         """Seconds that the server asked to wait; None where it did not say."""
         return self.evidence.hint.retry_after_s if self.evidence.hint else None
 
+    @property
+    def was_sent(self) -> bool:
+        """Whether the request may have reached the server: then it may have been billed, and may itself be what the server fails on."""
+        return True
+
 
 class Throttled(ProviderError):
     error_class = "throttled"
@@ -102,9 +108,19 @@ class TimedOut(Transient):
         super().__init__(message, evidence)
         self.stage = stage
 
+    @property
+    def was_sent(self) -> bool:
+        return self.stage != "connect"
+
 
 class ConnectionLost(Transient):
     error_class = "connection"
+
+
+class Unreachable(ConnectionLost):
+    @property
+    def was_sent(self) -> bool:
+        return False
 
 
 class ServerFault(Transient):

@@ -6,7 +6,7 @@ during a run keep the value of its first record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -47,11 +47,13 @@ class _Rates:
         return fresh * self.input + cached * self.cached + usage.output_tokens * self.output
 
 
-def price_usd(model: str, provider_type: str, usage: Usage, prices: Mapping[str, Price] | None = None) -> float | None:
-    """Price one answer in US dollars; None where nobody knows what the model costs (a simulator, a server of one's own)."""
+def find_price(
+    model: str, provider_type: str, prices: Mapping[str, Price] | None = None
+) -> Callable[[Usage], float] | None:
+    """What answers of a model cost in US dollars, to be kept; None where nobody knows (a simulator, a server of one's own)."""
     price = prices.get(model) if prices else None
     rates = _listed_rates(model, provider_type) if price is None else _rates_of(price)
-    return None if rates is None else rates.cost(usage)
+    return None if rates is None else rates.cost
 
 
 @cache

@@ -29,8 +29,10 @@ from .dispatch import Dispatcher
 from .lease import SlotLease
 from .limits.permit import Cost, Settled
 from .opened import Opened
-from .retry import RetryLimits, retry_policy
+from .retry import RetryBudget, RetryLimits, retry_policy
+from .spending import Purse
 from .station import Permit
+from .suspicion import Suspicion
 from .tool_names import names_of
 
 DEFAULT_OUTPUT_TOKENS = 512
@@ -156,6 +158,8 @@ class Exchange:
     generation: Generation = field(default_factory=Generation)
     deadlines: Deadlines = field(default_factory=Deadlines)
     retries: RetryLimits = field(default_factory=RetryLimits)
+    retry_budget: RetryBudget = field(default_factory=RetryBudget)
+    purse: Purse = field(default_factory=Purse)
     on_first_send: Callable[[int], None] = lambda _ordinal: None
     """Told once per sample, before its first request goes out."""
 
@@ -229,10 +233,11 @@ class SampleClient:
 
     async def _answered(self, call: _Call) -> ChatResponse:
         try:
-            return await call.attempt()
+            return await call.pay()
         except ProviderError:  # a call that succeeds at once never has to build the retry policy, which gets this error
-            policy = retry_policy(self.exchange.retries, partial(self._park, call.doing))
-            return await policy(call.replay_then_attempt)
+            park = partial(self._park, call.doing)
+            policy = retry_policy(self.exchange.retries, park, call.name, call.gives_up)
+            return await policy(call.replay_then_pay)
 
     async def _park(self, doing: Activity, delay_s: float) -> None:
         since = asyncio.get_running_loop().time()
@@ -258,6 +263,7 @@ class _Call:
 
     def __init__(self, client: SampleClient, request: ChatRequest, model: str, doing: Activity) -> None:
         exchange = client.exchange
+        exchange.retry_budget.calls += 1
         self.doing = doing
         self._client = client
         self._turn = client.account.turns
@@ -268,17 +274,54 @@ class _Call:
         self._estimator = exchange.estimators[model]
         self._prefer = client.opened.instance
         self._avoid: frozenset[str] = frozenset()
+        self._suspicion = Suspicion()
         self._attempts = 0
         self._first_error: ProviderError | None = None
         estimate = self._estimator.estimate(request.messages, request.tools)
         self._cost = Cost(estimate, request.max_tokens or DEFAULT_OUTPUT_TOKENS)
 
-    async def replay_then_attempt(self) -> ChatResponse:
+    @property
+    def name(self) -> str:
+        """The same in every run of one seed."""
+        sample = self._client.sample
+        return f"{sample.seed}/{sample.sample_id}/{self._turn}"
+
+    async def replay_then_pay(self) -> ChatResponse:
         """Raise the first attempt's error once, then attempt anew."""
         error, self._first_error = self._first_error, None
         if error is not None:
             raise error
-        return await self.attempt()
+        return await self.pay()
+
+    async def pay(self) -> ChatResponse:
+        """One attempt; what it may cost is set aside first. Raises LimitReached where nothing is left."""
+        purse, model = self._client.exchange.purse, self._model
+        since = asyncio.get_running_loop().time()
+        aside = await purse.set_aside(model, self._cost)
+        self._client.account.rate_wait_s += asyncio.get_running_loop().time() - since
+        try:
+            response = await self.attempt()
+        except ProviderError as error:
+            purse.fail(model, aside, error)
+            raise
+        except BaseException:
+            purse.settle(model, aside, None)
+            raise
+        purse.settle(model, aside, response.usage)
+        return response
+
+    def gives_up(self, error: ProviderError) -> bool:
+        """Poison, or no retry left in the run: the error says so. Trying to reach a silent instance again is its canaries' business."""
+        if self._suspicion.is_poison(self._dispatcher.stations):
+            error.add_note("not tried again: the same failure on two instances that answer others")
+            return True
+        budget = self._client.exchange.retry_budget
+        if not error.was_sent and self._dispatcher.is_silent(error.evidence.instance):
+            return False
+        if budget.take():
+            return False
+        error.add_note(f"not tried again: the run's retry budget is used up ({budget})")
+        return True
 
     async def attempt(self) -> ChatResponse:
         """One attempt: throttling and lost instances are waited out or moved away from, and count as none."""
@@ -340,9 +383,13 @@ class _Call:
         account = self._client.account
         account.debit(error, self._model)
         account.throttles += isinstance(error, Throttled)
+        is_suspected = self._suspicion.note(error, asyncio.get_running_loop().time())
         if isinstance(error, Empty | ConnectionLost | InstanceGone):
             self._avoid = frozenset({error.evidence.instance})
-        if isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled) and account.concerns(self._model):
+        elif is_suspected:
+            self._avoid = frozenset(self._suspicion.times)
+        moves = is_suspected or isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled)
+        if moves and account.concerns(self._model):
             account.moved_reason = error.error_class
 
 

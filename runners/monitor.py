@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from providers.messages import JSON
 
 from .dispatch import Dispatcher
 from .record import Record
+from .spending import Share
 from .station import Station
 
 LAG_EVERY_S = 0.1
@@ -81,17 +82,26 @@ class RunStatistics:
     lag_s: float
     cpu_share: float
     is_client_bound: bool
+    shares: tuple[Share, ...] = ()
+    """What is spent of each limit."""
 
 
 class Monitor:
     """Counts a record when it is durable, never before."""
 
-    def __init__(self, total: int, already_done: int, dispatchers: Mapping[str, Dispatcher]) -> None:
+    def __init__(
+        self,
+        total: int,
+        already_done: int,
+        dispatchers: Mapping[str, Dispatcher],
+        shares: Callable[[], Sequence[Share]] = tuple,
+    ) -> None:
         self.lag = LoopLag()
         self._total = total
         self._before = already_done
         self._outcomes: Counter[str] = Counter()
         self._dispatchers = dispatchers
+        self._shares = shares
         self._since = self._counted_at = time.monotonic()
 
     def __enter__(self) -> Monitor:
@@ -139,6 +149,7 @@ class Monitor:
             lag_s=self.lag.lag_s,
             cpu_share=self.lag.cpu_share,
             is_client_bound=self.lag.is_client_bound,
+            shares=tuple(self._shares()),
         )
 
 

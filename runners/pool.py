@@ -15,6 +15,7 @@ from .opened import Opened
 from .queue import ModelQueues
 from .record import Record
 from .shutdown import Shutdown
+from .spending import LimitReached
 
 MOST_OPEN = 1_000
 """Samples open at once where the worker count is unbounded: what is in flight is the limiter's business then."""
@@ -68,5 +69,7 @@ class Pool:
         except NoUsableInstance as error:
             self.lost = error
             self.queues.close()
+        except LimitReached:
+            self.queues.close()  # the sample stays pending
         finally:
             place.end()

@@ -1,4 +1,7 @@
-"""How a run is told to stop: first drain, with a bounded grace, then cancel. Both leave a run that can be resumed."""
+"""How a run is told to stop: first drain, with a bounded grace, then cancel. Both leave a run that can be resumed.
+
+A person's requests escalate; the run's own reasons to stop do not, in whatever order they come.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,12 @@ class Shutdown:
         """The first call drains, later ones cancel what is in flight."""
         if self.draining.is_set():
             self._bound(0.0)
+        else:
+            self.drain(reason)
+
+    def drain(self, reason: str) -> None:
+        """Open nothing more; what is in flight has the grace to end. The first reason stands."""
+        if self.draining.is_set():
             return
         self.reason = reason
         self.draining.set()

@@ -34,16 +34,19 @@ class Tally:
     tokens: int = 0
     latency_s: float = 0.0
     """Summed over what succeeded."""
+    answered_at: float | None = None
+    """When the last of these ended, loop time."""
 
     def sent(self, now: float) -> None:
         self.in_flight += 1
         if self.first_sent_at is None:
             self.first_sent_at = now
 
-    def settle(self, settled: Settled) -> None:
+    def settle(self, settled: Settled, now: float) -> None:
         self.in_flight -= 1
         if settled.how == "succeeded":
             self.succeeded += 1
+            self.answered_at = now
             self.latency_s += settled.latency_s
         elif settled.how == "throttled":
             self.throttled += 1
@@ -123,7 +126,7 @@ class Permit:
     def settle(self, settled: Settled) -> None:
         if not self._settled:
             self._settled = True
-            self.station.tally.settle(settled)
+            self.station.tally.settle(settled, self.sent_at + settled.latency_s)
             self.station.limiter.settle(self._ticket, settled)
 
     def abandon(self) -> None:

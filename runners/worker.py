@@ -58,7 +58,7 @@ TIMER_S = 0.01
 
 
 async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
-    """Raises NoUsableInstance when the sample must stay pending; anything else that is not a record is a bug."""
+    """Raises NoUsableInstance or LimitReached when the sample must stay pending; anything else that is not a record is a bug."""
     client = SampleClient(exchange, opened, lease)
     try:
         verdict = await _judge(opened, method, client)
@@ -82,7 +82,7 @@ async def _judge(opened: Opened, method: Method, client: SampleClient) -> Verdic
     except (Empty, Rejected) as error:
         return Verdict("model_failure", error.error_class, str(error), score=FAILED, failure=error)
     except ProviderError as error:
-        return Verdict("infra_failure", _infra_class(error), str(error), failure=error)
+        return Verdict("infra_failure", _infra_class(error), _told(error), failure=error)
     except SampleOverdue:
         return _overdue(client.account)
     except TimeoutError:
@@ -108,6 +108,11 @@ def _never_returned(opened: Opened, client: SampleClient) -> Verdict:
         f"it waited in its own code for {idle_s:.0f} s, for no model"
     )
     return Verdict("not_run", "user_code", message)
+
+
+def _told(error: ProviderError) -> str:
+    """What happened, and why it was not tried again where it was given up early."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def _overdue(account: Account) -> Verdict:

@@ -61,6 +61,8 @@ def _announce(event: Mapping[str, Any]) -> None:
             f"everything has stood still for {event['blocked_s']:.0f} s at {event['at_line']} ({event['by']}); {REMEDY}",
             err=True,
         )
+    elif event["event"] == "budget_near":
+        say(f"the {event['budget']} limit is near: {event['evidence']}", err=True)
 
 
 def _to_go_on(directory: RunDirectory) -> str:
@@ -81,6 +83,12 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
         say(
             f"rehearsed {ending.rehearsed_s:.1f} s, took {took_s:.1f} s ({100 * (took_s / ending.rehearsed_s - 1):+.1f} %)"
         )
+    for share in ending.statistics.shares:
+        say(f"spent: {share} ({share.spent / share.limit:.1%})")
+    if ending.retries_refused:
+        say(f"the run's retry budget was used up: {ending.retries_refused} failures were not tried again")
+    if ending.unanswered:
+        say(f"possibly billed without a record: {ending.unanswered} requests were sent and brought no word on usage")
     if ending.possibly_billed_twice:
         say(f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended")
     if ending.damaged:

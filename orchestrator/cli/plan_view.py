@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from runners.spending import shown
 from sharding.planner import describe
 
+from ..config import RunConfig
+from ..estimate import estimate
 from ..preparation import Prepared
 from ..rehearsal import Rehearsal
 from ..terminal import say
@@ -22,11 +25,13 @@ def plan_document(prepared: Prepared) -> dict[str, Any]:
     samples = Counter(dict.fromkeys(prepared.instances, 0))
     for row in describe(plan, prepared.instances):
         samples[row.model] += row.samples
+    estimates = estimate(prepared, plan)
     models = {
         model: {
             "instances": len(instances),
             "workers": None if any(i.workers is None for i in instances) else sum(i.workers or 0 for i in instances),
             "samples": samples[model],
+            **asdict(estimates[model]),
         }
         for model, instances in prepared.instances.items()
     }
@@ -35,6 +40,7 @@ def plan_document(prepared: Prepared) -> dict[str, Any]:
         "stages": len(plan.stages),
         "rate_mode": prepared.loaded.config.run.rate_mode,
         "fingerprint": plan.fingerprint,
+        "limits": _limits(prepared.loaded.config.run),
         "models": models,
         "shards": shards,
     }
@@ -46,10 +52,15 @@ def print_plan(document: dict[str, Any]) -> None:
     print_table("Plan", columns, [[_shown(name, row[name]) for name in names] for row in document["shards"]])
     say()
     totals = [
-        [model, m["instances"], _shown("workers", m["workers"]), m["samples"]]
+        [model, *(_shown(name, m[name]) for name in ("instances", "workers", "samples", *_ESTIMATED))]
         for model, m in document["models"].items()
     ]
-    print_table("Models", ("model", "instances", "workers in all", "samples"), totals)
+    heads = ("model", "instances", "workers in all", "samples", "input tokens", "output at most", "USD at most")
+    print_table("Models", heads, totals)
+    say()
+    say("estimated for one turn a sample, without retries")
+    for name, limit in document["limits"].items():
+        say(f"run.{name}: {shown(limit)}")
     say()
     say(
         f"{document['samples']} samples in {document['stages']} stage(s), {document['rate_mode']} rate mode; nothing was sent"
@@ -90,7 +101,17 @@ def print_forecast(document: dict[str, Any], guesses: Sequence[str]) -> None:
     )
 
 
+def _limits(run: RunConfig) -> dict[str, float]:
+    """Those that are set."""
+    found = {"cost_limit_usd": run.cost_limit_usd, "token_limit": run.token_limit, "time_limit_s": run.time_limit_s}
+    return {name: limit for name, limit in found.items() if limit is not None}
+
+
+_ESTIMATED = ("input_tokens", "most_output_tokens", "most_cost_usd")
+_UNSAID = {"workers": "auto", "most_cost_usd": "no price"}
+
+
 def _shown(name: str, value: Any) -> Any:
     if value is None:
-        return "auto" if name == "workers" else "no ceiling"
-    return value
+        return _UNSAID.get(name, "no ceiling")
+    return f"{value:.4f}" if name == "most_cost_usd" else value

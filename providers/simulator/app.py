@@ -132,6 +132,7 @@ class SimulatorApp:
         entry.status = None if reply.fault == "reset" else status
         entry.right, entry.fault = reply.right, reply.fault
         entry.response_id = reply.response_id if entry.status == 200 else None
+        entry.tokens = reply.input_tokens + reply.output_tokens if entry.status == 200 else 0
         entry.text = reply.text if self._logs_text else None
         self._log.write(entry)
 

@@ -27,6 +27,8 @@ class Entry:
     right: bool | None = None
     fault: str | None = None
     response_id: str | None = None
+    tokens: int = 0
+    """Input and output, as a bill would count them."""
     text: str | None = None
 
     @property
@@ -75,6 +77,7 @@ def _line(entry: Entry) -> bytes:
         "right": entry.right,
         "fault": entry.fault,
         "response_id": entry.response_id,
+        "tokens": entry.tokens,
         "at": time.time(),
     }
     if entry.text is not None:

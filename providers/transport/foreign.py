@@ -8,7 +8,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ..credentials import SignInFailed
-from ..errors import ConnectionLost, Evidence, Malformed, ProviderError, TimedOut
+from ..errors import ConnectionLost, Evidence, Malformed, ProviderError, TimedOut, Unreachable
 from .failures import tell
 from .received import Oversized
 
@@ -22,7 +22,7 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
     """Name a foreign error as one of ours. What the server wrote is not repeated: it may echo a header."""
     name = evidence.instance
     if isinstance(error, SignInFailed):
-        return ConnectionLost(f"{name}: {error}", evidence)
+        return Unreachable(f"{name}: {error}", evidence)
     if isinstance(error, aiohttp.ServerTimeoutError):
         return TimedOut(f"{name}: no connection in time", evidence, stage="connect")
     if isinstance(error, Oversized):
@@ -32,7 +32,7 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
     if isinstance(error, aiohttp.ClientPayloadError):
         return Malformed(f"{name}: the answer was cut short or is damaged", evidence)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return ConnectionLost(f"{name}: {tell(str(error))}", evidence)
+        return Unreachable(f"{name}: {tell(str(error))}", evidence)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return ConnectionLost(f"{name}: the server closed the connection without an answer", evidence)
     return ConnectionLost(f"{name}: the connection broke ({type(error).__name__})", evidence)

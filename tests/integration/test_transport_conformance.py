@@ -27,6 +27,7 @@ from providers.errors import (
     Throttled,
     TimedOut,
     Truncated,
+    Unreachable,
 )
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing
@@ -463,8 +464,9 @@ async def reset_after_headers(writer: asyncio.StreamWriter) -> None:
 
 async def test_a_reset_before_the_headers_is_a_lost_connection(server: ScriptedServer, transport: Transport) -> None:
     server.script = reset
-    with pytest.raises(ConnectionLost):
+    with pytest.raises(ConnectionLost) as caught:
         await ask(transport, route(server))
+    assert caught.value.was_sent
 
 
 async def test_a_reset_inside_the_body_is_a_damaged_answer(server: ScriptedServer, transport: Transport) -> None:
@@ -478,12 +480,12 @@ async def test_a_dead_port_is_a_lost_connection(server: ScriptedServer, transpor
     port = listener.sockets[0].getsockname()[1]
     listener.close()
     await listener.wait_closed()
-    with pytest.raises(ConnectionLost, match=str(port)):
+    with pytest.raises(Unreachable, match=str(port)):
         await ask(transport, route(server, base_url=f"http://127.0.0.1:{port}/v1"))
 
 
 async def test_a_host_that_nobody_knows_is_a_lost_connection(server: ScriptedServer, transport: Transport) -> None:
-    with pytest.raises(ConnectionLost):
+    with pytest.raises(Unreachable):
         await ask(transport, route(server, base_url="http://no-such-host.invalid/v1"), within_s=10.0)
 
 

@@ -394,7 +394,7 @@ def test_attempts_are_bounded_and_empty_answers_more_narrowly(failures: list[typ
 
     async def scene() -> str | ProviderError:
         try:
-            return await retry_policy(RetryLimits(max_retries=max_retries), sleep)(call)
+            return await retry_policy(RetryLimits(max_retries=max_retries), sleep, "seed")(call)
         except (Transient, Empty) as error:
             return error
 

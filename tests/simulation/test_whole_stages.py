@@ -190,7 +190,6 @@ def test_every_sample_has_its_record_where_servers_refuse_and_fail(mode: str) ->
 
 def test_a_run_is_a_function_of_its_seed(mode: str) -> None:
     async def scene() -> list[tuple[object, ...]]:
-        random.seed(7)  # of the jitter between retries
         stage = Stage(150, mode, Park(a=Server(60, faults=0.2), b=Server(200, faults=0.1)))
         await stage.run()
         return [(r.ordinal, r.outcome, r.instance, r.attempts, r.total_s, r.rate_wait_s) for r in stage.records]

@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import pytest
 from pydantic import ValidationError
 
 from providers.messages import Usage
-from providers.pricing import Price, price_usd
+from providers.pricing import Price, find_price
 
 MILLION = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
+
+
+def price_usd(model: str, provider_type: str, usage: Usage, prices: Mapping[str, Price] | None = None) -> float | None:
+    cost = find_price(model, provider_type, prices)
+    return None if cost is None else cost(usage)
 
 
 def test_a_listed_model_has_its_price() -> None:
@@ -55,8 +61,8 @@ import socket
 def refuse(*_): raise SystemExit("the network was used")
 socket.socket.connect = socket.getaddrinfo = refuse
 from providers.messages import Usage
-from providers.pricing import price_usd
-print(price_usd("gpt-4o-mini", "azure", Usage(1000, 1000)) > 0)
+from providers.pricing import find_price
+print(find_price("gpt-4o-mini", "azure")(Usage(1000, 1000)) > 0)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"

@@ -27,13 +27,14 @@ from providers.errors import (
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
 from providers.tokens import TokenEstimator
-from runners.client import Deadlines, Exchange
+from runners.client import Deadlines, Exchange, Generation
 from runners.dispatch import Dispatcher
 from runners.limits.permit import Cost, Limiter, Settled
 from runners.opened import Opened
 from runners.record import Record
-from runners.retry import RetryLimits
+from runners.retry import RetryBudget, RetryLimits
 from runners.sinks.sink import Row
+from runners.spending import Purse
 from runners.station import Sender, Station
 from sharding.plan import Cell, Sample, Shard
 from sharding.task import Task
@@ -251,12 +252,18 @@ def an_exchange(
     deadlines: Deadlines | None = None,
     max_retries: int = 5,
     on_first_send: Callable[[int], None] = lambda _: None,
+    max_tokens: int | None = None,
+    purse: Purse | None = None,
+    retry_budget: RetryBudget | None = None,
 ) -> Exchange:
     return Exchange(
         dispatchers={dispatcher.model: dispatcher for dispatcher in dispatchers},
         estimators={dispatcher.model: TokenEstimator() for dispatcher in dispatchers},
+        generation=Generation(max_tokens=max_tokens),
         deadlines=deadlines or Deadlines(),
         retries=RetryLimits(max_retries=max_retries),
+        retry_budget=retry_budget or RetryBudget(),
+        purse=purse or Purse(),
         on_first_send=on_first_send,
     )
 

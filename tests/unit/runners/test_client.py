@@ -7,11 +7,13 @@ import dataclasses
 
 import pytest
 
-from providers.errors import Empty, Rejected, ServerFault, TimedOut
+from providers.errors import Empty, Rejected, ServerFault, TimedOut, Unreachable
 from providers.messages import ChatResponse, ToolCall, Usage
 from runners.client import Deadlines, Exchange, SampleClient, SampleOverdue
 from runners.dispatch import NoUsableInstance
 from runners.limits.gated import AdaptiveLimiter
+from runners.retry import FREE_RETRIES, RetryBudget
+from runners.spending import Bounds, LimitReached, Purse, Spending
 
 from .doubles import (
     BareLease,
@@ -342,3 +344,69 @@ async def test_illegal_tool_names_travel_under_legal_ones() -> None:
     reply = await desk.client.chat(HELLO, tools=[{"type": "function", "function": {"name": "a.b"}}])
     assert desk.sender.sent[0].request.tools == [{"type": "function", "function": {"name": "a_b"}}]
     assert reply.tool_calls == [{**call, "function": {"name": "a.b", "arguments": "{}"}}]
+
+
+def used_up() -> RetryBudget:
+    budget = RetryBudget(0.0)
+    budget.retries = FREE_RETRIES
+    return budget
+
+
+async def test_the_same_failure_twice_in_a_row_moves_the_call_elsewhere() -> None:
+    desk = Desk(server_fault("a"), server_fault("a"))
+    await desk.chat()
+    assert desk.sender.went_to == ["a", "a", "b"]
+    assert desk.client.account.moved_reason == "server_error"
+
+
+async def test_a_request_that_fails_alike_on_two_instances_that_answer_others_is_given_up() -> None:
+    desk = Desk(always=lambda name, _number: server_fault(name))
+    for station in desk.dispatcher.stations.values():
+        station.tally.succeeded, station.tally.answered_at = 1000, 1e6  # others are answered all the while
+    with pytest.raises(ServerFault) as caught:
+        await desk.chat()
+    assert desk.sender.went_to == ["a", "a", "b"]
+    assert caught.value.__notes__ == ["not tried again: the same failure on two instances that answer others"]
+
+
+async def test_without_another_instance_the_attempts_are_the_bound() -> None:
+    desk = Desk(always=lambda name, _number: server_fault(name), instances="a")
+    desk.dispatcher.stations["a"].tally.succeeded, desk.dispatcher.stations["a"].tally.answered_at = 1000, 1e6
+    with pytest.raises(ServerFault):
+        await desk.chat()
+    assert desk.client.account.attempts == 6
+
+
+async def test_when_the_runs_retries_are_used_up_a_failure_ends_the_call_at_once() -> None:
+    desk = Desk(server_fault())
+    client = desk.open(an_exchange(desk.dispatcher, retry_budget=used_up()))
+    with pytest.raises(ServerFault) as caught:
+        await client.chat(HELLO)
+    assert (client.account.attempts, desk.lease.parked) == (1, [])
+    (note,) = caught.value.__notes__
+    assert note == "not tried again: the run's retry budget is used up (500 retries in 1 calls; run.retry_budget is 0)"
+
+
+async def test_an_instance_that_cannot_be_reached_costs_no_retries_once_it_is_known_to_be_silent() -> None:
+    unreachable = Unreachable("refused", connection_lost("a").evidence)
+    desk = Desk(*[unreachable] * 4)
+    client = desk.open(an_exchange(desk.dispatcher, retry_budget=(budget := RetryBudget())))
+    vitals = desk.dispatcher.stations["a"].vitals
+    for _ in range(4):
+        vitals.failed(unreachable, 0.0, is_canary=False)
+    await client.chat(HELLO)
+    assert client.account.attempts == 5
+    assert budget.retries == 0, "its canaries bound these"
+
+
+async def test_every_attempt_is_set_aside_for_and_reckoned_up() -> None:
+    purse = Purse(bounds=Bounds(tokens=600))
+    desk = Desk(empty("a"), a_response())
+    client = desk.open(an_exchange(desk.dispatcher, purse=purse))
+    with pytest.raises(LimitReached, match="the token limit is reached: 10 of 20"):
+        await desk.open(an_exchange(desk.dispatcher, purse=Purse(bounds=Bounds(tokens=20), before=Spending(10)))).chat(
+            HELLO
+        )
+    await client.chat(HELLO)
+    assert purse.spent.tokens == 10 + 15
+    assert desk.sender.went_to == ["a", "b"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from providers.errors import Empty, ProviderError, ServerFault, Throttled
-from runners.retry import RetryLimits, retry_policy
+from runners.retry import FREE_RETRIES, RetryBudget, RetryLimits, retry_policy
 
 from .doubles import (
     connection_lost,
@@ -46,8 +46,8 @@ class Sleep:
         self.slept.append(delay_s)
 
 
-async def outcome_of(call: Call, limits: RetryLimits | None = None, sleep: Sleep | None = None) -> str:
-    return await retry_policy(limits or RetryLimits(), sleep or Sleep())(call)
+async def outcome_of(call: Call, limits: RetryLimits | None = None, sleep: Sleep | None = None, seed: str = "s") -> str:
+    return await retry_policy(limits or RetryLimits(), sleep or Sleep(), seed)(call)
 
 
 @pytest.mark.parametrize("make", [server_fault, timed_out, connection_lost, malformed, empty])
@@ -118,3 +118,39 @@ async def test_without_a_word_from_the_server_the_wait_is_bounded_and_rises() ->
 async def test_a_throttle_after_a_retry_is_still_not_the_policys_business() -> None:
     with pytest.raises(Throttled):
         await outcome_of(Call(server_fault(), throttled()))
+
+
+async def test_the_waits_are_a_function_of_the_seed() -> None:
+    async def waits(seed: str) -> list[float]:
+        sleep = Sleep()
+        await outcome_of(Call(*(server_fault() for _ in range(5))), sleep=sleep, seed=seed)
+        return sleep.slept
+
+    assert await waits("a") == await waits("a") != await waits("b")
+    assert len(set(await waits("a"))) == 5
+
+
+async def test_a_call_that_is_given_up_ends_with_its_error_and_waits_no_more() -> None:
+    call, sleep, asked = Call(empty(), server_fault(), server_fault("b")), Sleep(), list[ProviderError]()
+
+    def gives_up(error: ProviderError) -> bool:
+        asked.append(error)
+        return len(asked) == 2
+
+    with pytest.raises(ServerFault):
+        await retry_policy(RetryLimits(), sleep, "s", gives_up)(call)
+    assert call.made == 3
+    assert len(sleep.slept) == 2
+    assert [error.error_class for error in asked] == ["server_error"] * 2, "an empty answer has its own bound"
+
+
+def test_a_run_has_its_free_retries_and_a_share_of_its_calls() -> None:
+    told: list[str] = []
+    budget = RetryBudget(0.25, on_spent=told.append)
+    budget.calls = 1000
+    assert sum(budget.take() for _ in range(2000)) == FREE_RETRIES + 250
+    assert budget.refused == 2000 - FREE_RETRIES - 250
+    assert told == ["750 retries in 1,000 calls; run.retry_budget is 0.25"]
+    budget.calls += 4
+    assert [budget.take(), budget.take()] == [True, False]
+    assert len(told) == 1

@@ -1,0 +1,193 @@
+"""Limits on tokens, cost and time: the run stops with its reason, can be resumed, and never spends more than it was allowed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import orchestrator as orch
+from providers.messages import JSON
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Books, Program
+
+Sweep = Callable[..., dict[str, Any]]
+
+UNHURRIED = {"ttft_s": 0.05, "itl_s": 0.0}
+BRISK = ("--no-stagger", "--display", "none")
+PRICES = {"m": {"input_per_million": 1000.0, "output_per_million": 2000.0}}
+
+
+def unhurried(program: Program, sweep: Sweep, tasks: int, **more: Any) -> None:
+    deployments = {name: {"latency": UNHURRIED, "dialect": "azure"} for name in ("m-1", "m-2")}
+    sections = sweep(program.folder, tasks=tasks, deployments=deployments, faults=more.pop("faults", {}))
+    program.write({**sections, **more})
+
+
+def billed_tokens(books: Books, path: Path) -> int:
+    """As the server counts, over all executions."""
+    return sum(line["tokens"] for line in books.log(path))
+
+
+def spent(path: Path) -> dict[str, Any]:
+    """As the last execution noted."""
+    line: dict[str, Any] = json.loads((path / "executions.jsonl").read_text().splitlines()[-1])
+    return line
+
+
+@pytest.mark.parametrize("form", ["parquet", "json"])
+def test_a_token_limit_stops_the_run_and_a_higher_one_lets_it_go_on(
+    program: Program, sweep: Sweep, books: Books, form: str
+) -> None:
+    unhurried(program, sweep, 200)
+    done = program.run("sweep.yaml", "--token-limit", 1000, "--set", f"run.storage_format={form}")
+    path = program.path(done)
+    assert done.code == 3
+    assert "the token limit is reached: " in done.out
+    assert "of 1,000 tokens are spent, and the next request may take " in done.out
+    assert done.err == f"the token limit is near: {near(path)}\n"
+    assert f"to go on: python -m orchestrator resume {done.run_directory}" in done.out
+    assert 900 <= billed_tokens(books, path) == spent(path)["spent_tokens"] <= 1000
+    again = program("resume", path, *BRISK)
+    assert (again.code, billed_tokens(books, path)) == (3, spent(path)["spent_tokens"])
+    more = program("resume", path, *BRISK, "--token-limit", 1_000_000)
+    assert more.code == 0
+    assert f"spent: {spent(path)['spent_tokens']:,} of 1,000,000 tokens" in more.out
+    assert billed_tokens(books, path) == spent(path)["spent_tokens"] > 1000
+    books.require_each_once(path, 200)
+
+
+def near(path: Path) -> str:
+    decisions = [json.loads(line) for line in (path / "decisions.jsonl").read_text().splitlines()]
+    (evidence,) = [line["evidence"] for line in decisions if line["event"] == "budget_near"]
+    return str(evidence)
+
+
+def test_a_cost_limit_stops_the_run_before_it_is_passed(program: Program, sweep: Sweep, books: Books) -> None:
+    unhurried(program, sweep, 200, prices=PRICES)
+    done = program.run("sweep.yaml", "--cost-limit", 1.5)
+    path = program.path(done)
+    assert done.code == 3
+    assert "the cost limit is reached: " in done.out
+    assert "of 1.5 USD are spent" in done.out
+    records = sum(row["cost_usd"] for row in books.rows(path))
+    assert records == pytest.approx(spent(path)["spent_usd"])
+    assert 1.2 <= records <= 1.5
+    assert program("resume", path, *BRISK, "--cost-limit", 100).code == 0
+    books.require_each_once(path, 200)
+
+
+def test_a_cost_limit_needs_a_price(program: Program, sweep: Sweep) -> None:
+    program.write(sweep(program.folder))
+    done = program("run", "sweep.yaml", "--cost-limit", 1)
+    assert done.code == 2
+    assert done.err == (
+        "error: run.cost_limit_usd is set, but nobody knows what m costs: "
+        "add it to `prices:` in the file (input_per_million, output_per_million)\n"
+    )
+    assert not (program.folder / "runs").exists()
+
+
+def test_a_time_limit_counts_for_each_execution(program: Program, sweep: Sweep, books: Books) -> None:
+    unhurried(program, sweep, 150)
+    done = program.run("sweep.yaml", "--time-limit", "0m 1s", "--max-workers", 2)
+    path = program.path(done)
+    assert done.code == 3
+    assert "the time limit is reached: 1 s since this execution began to send" in done.out
+    assert 0 < spent(path)["final"] < 150
+    assert {row["outcome"] for row in books.rows(path)} == {"ok"}
+    assert program("resume", path, *BRISK, "--time-limit", "10m").code == 0
+    books.require_each_once(path, 150)
+
+
+def test_what_a_killed_execution_spent_counts_for_the_next(program: Program, sweep: Sweep, books: Books) -> None:
+    unhurried(program, sweep, 200)
+    process = program.start("run", "sweep.yaml", *BRISK, "--max-workers", 4, "--token-limit", 1200)
+    path = program.only_run()
+    program.wait_for(lambda: books.logged(path) >= 60)
+    process.kill()
+    process.wait()
+    done = program("resume", path, *BRISK)
+    assert done.code == 3
+    # what was answered in the last 250 ms before the end, or was on its way, left no record
+    lost = billed_tokens(books, path) - spent(path)["spent_tokens"]
+    assert 0 <= lost <= 100 * spent(path)["possibly_billed_twice"] + 100
+    assert sum(row["input_tokens"] + row["output_tokens"] for row in books.rows(path)) == spent(path)["spent_tokens"]
+    assert 1100 <= spent(path)["spent_tokens"] <= 1200
+
+
+def test_a_sample_timeout_bounds_a_sample_with_all_its_retries(program: Program, sweep: Sweep, books: Books) -> None:
+    unhurried(program, sweep, 4, faults={"error_500": 1.0})
+    done = program.run("sweep.yaml", "--sample-timeout", 0.5, "--max-retries", 1000)
+    assert done.code == 1
+    rows = books.rows(program.path(done))
+    assert [row["outcome"] for row in rows] == ["infra_failure"] * 4
+    assert all("the sample's deadline came" in row["error_message"] for row in rows)
+
+
+def test_a_spent_retry_budget_is_said_in_records_decisions_and_at_the_end(
+    program: Program, sweep: Sweep, books: Books
+) -> None:
+    unhurried(program, sweep, 700, faults={"error_500": 0.6})
+    done = program.run("sweep.yaml", "--set", "run.retry_budget=0", "--max-retries", 20)
+    path = program.path(done)
+    assert done.code == 1
+    refused = spent(path)["retries_refused"]
+    assert refused > 0
+    assert f"the run's retry budget was used up: {refused} failures were not tried again" in done.out
+    given_up = [row for row in books.rows(path) if "retry budget is used up" in (row["error_message"] or "")]
+    assert len(given_up) == refused
+    assert sum(row["attempts"] - 1 for row in books.rows(path)) == 500
+    decisions = [json.loads(line)["event"] for line in (path / "decisions.jsonl").read_text().splitlines()]
+    assert decisions.count("retry_budget_spent") == 1
+
+
+def test_requests_that_bring_no_word_on_usage_are_counted(program: Program, sweep: Sweep, books: Books) -> None:
+    sections = sweep(program.folder, tasks=4)
+    for deployment in sections["providers"]["sim"]["deployments"].values():
+        deployment["latency"] = {"ttft_s": 60.0, "itl_s": 0.0}
+    program.write(sections)
+    done = program.run("sweep.yaml", "--attempt-timeout", 0.2, "--max-retries", 1)
+    assert done.code == 1
+    assert {row["error_class"] for row in books.rows(program.path(done))} == {"timeout_attempt"}
+    assert spent(program.path(done))["unanswered"] == 8
+    assert "possibly billed without a record: 8 requests were sent and brought no word on usage" in done.out
+
+
+async def test_every_call_of_a_sample_counts_also_where_the_sample_is_stopped_midway(
+    tmp_path: Path, sweep: Sweep, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    events: list[dict[str, Any]] = []
+
+    async def solve(sample: orch.Sample, model: orch.ModelClient) -> str:
+        for _ in range(3):
+            reply = await model.chat(sample.task.messages)
+        return reply.text
+
+    async def judge(sample: orch.Sample, answer: orch.Answer, model: orch.ModelClient) -> orch.Score:
+        await model.chat(sample.task.messages)
+        return orch.Score(1.0, "full")
+
+    quiet: dict[str, JSON] = {"run.display": "none", "run.stagger_s": [0]}
+    with pytest.raises(orch.RunStopped, match="the token limit is reached") as stopped:
+        await orch.run(
+            sweep(tmp_path, tasks=60),
+            solver=solve,
+            scorer=judge,
+            settings={**quiet, "run.token_limit": 1500, "run.max_workers": 5},
+            on_event=lambda event: events.append(dict(event)),
+        )
+    path = stopped.value.run.path
+    assert billed_tokens(books, path) == spent(path)["spent_tokens"] <= 1500
+    assert [event["budget"] for event in events if event["event"] == "budget_near"] == ["token"]
+    run = await orch.resume(path, solver=solve, scorer=judge, settings={"run.token_limit": 100_000})
+    assert billed_tokens(books, path) == spent(path)["spent_tokens"]
+    records = sum(row["input_tokens"] + row["output_tokens"] for row in books.rows(run.path))
+    assert records <= spent(path)["spent_tokens"], "samples that were stopped midway began anew"
+    books.require_each_once(path, 60)
