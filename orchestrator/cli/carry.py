@@ -18,6 +18,7 @@ from ..flow import Attendance, carry_out
 from ..loop import run_loop
 from ..preparation import Prepared
 from ..results import Run
+from .options import show_warnings
 from .signals import stopping
 from .tables import print_summary
 
@@ -25,8 +26,7 @@ from .tables import print_summary
 def carry(prepared: Prepared, directory: RunDirectory, environment: Environment) -> int:
     """Run to the end, print the summary; returns the exit code."""
     warning = dotenv_warning()
-    if warning:
-        click.echo(f"warning: {warning}", err=True)
+    show_warnings([*([warning] if warning else []), *prepared.loaded.warnings()])
     try:
         with debug_log(prepared, directory):
             ending = run_loop(_until_signal(prepared, directory, environment))

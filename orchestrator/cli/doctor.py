@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .options import chosen_config, config_argument, settings_of, sweep_options
+from .options import chosen_config, config_argument, settings_of, show_warnings, sweep_options
 
 
 @click.command("doctor")
@@ -28,6 +28,7 @@ def command(config: str | None, config_option: str | None, as_json: bool, **opti
     path = chosen_config(config, config_option)
     environment = read_environment(path)
     loaded = load_config(path, environment, settings_of(options))
+    show_warnings(loaded.warnings())
     findings = run_loop(diagnose(loaded, environment))
     if as_json:
         click.echo(orjson.dumps([asdict(finding) for finding in findings], option=orjson.OPT_INDENT_2).decode())
