@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from providers.errors import InputError
 from providers.registry import adapter_type
+from providers.settings import WireSettings
 from providers.suggestion import suggestion
 
 from .config import Config
@@ -29,6 +30,17 @@ class LoadedConfig:
     """The folder that relative paths in the file start from."""
     providers: Mapping[str, BaseModel]
     """Each provider's settings, validated by its own class."""
+
+    def warnings(self) -> list[str]:
+        """What the file allows and a person should not forget that it does."""
+        used = {
+            route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
+        }
+        return [
+            f"providers.{name}: verify_tls is off: whoever stands between can read the key; ca_file is the better way"
+            for name, settings in self.providers.items()
+            if name in used and isinstance(settings, WireSettings) and not settings.verify_tls
+        ]
 
 
 ConfigSource = str | Path | Mapping[str, Any]
@@ -63,18 +75,18 @@ def load_config(
     except ValidationError as error:
         raise InputError(_sentence(error, name, said_by, raw)) from error
     _check_models(config, name)
-    return LoadedConfig(config, raw, base or folder, provider_settings(config, name))
+    return LoadedConfig(config, raw, base or folder, provider_settings(config, name, base or folder))
 
 
-def provider_settings(config: Config, name: str) -> dict[str, BaseModel]:
-    """Each entry of `providers` through its adapter's own settings class."""
+def provider_settings(config: Config, name: str, base: Path) -> dict[str, BaseModel]:
+    """Each entry of `providers` through its adapter's own settings class; its relative paths start at `base`."""
     found = {}
     for key, entry in config.providers.items():
         kind = entry.get("type")
         if not isinstance(kind, str):
             raise InputError(f"{name}: providers.{key}.type is missing; say azure, gateway, openai or simulator")
         try:
-            found[key] = adapter_type(kind).settings.model_validate(entry)
+            found[key] = adapter_type(kind).settings.model_validate(entry, context={"base": base})
         except ValidationError as error:
             raise InputError(_sentence(error, name, {}, entry, prefix=f"providers.{key}.")) from error
         except InputError as error:

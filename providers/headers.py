@@ -15,6 +15,12 @@ from email.utils import parsedate_to_datetime
 
 from .messages import RateLimitHint
 
+MAX_BELIEVABLE_WAIT_S = 300.0
+"""A wait above this is not a wait: it is a daily or monthly quota, or a clock that is wrong."""
+
+_LONGEST_WAIT_S = 366 * 86_400.0
+"""Whoever asks for more has said nothing."""
+
 _TEXT_LIMIT = 4096
 
 _SECONDS_PER_UNIT = {"ms": 0.001, "millisecond": 0.001, "s": 1.0, "sec": 1.0, "second": 1.0}
@@ -36,6 +42,8 @@ def read_hint(headers: Mapping[str, str], body_text: str = "") -> RateLimitHint 
     retry_after_s = _read_wait(headers) if "retry-after" in headers or "retry-after-ms" in headers else None
     if retry_after_s is None and body_text:
         retry_after_s = _wait_in_text(body_text)
+    if retry_after_s is not None and retry_after_s > _LONGEST_WAIT_S:
+        retry_after_s = None
     limit_requests, remaining_requests = get("x-ratelimit-limit-requests"), get("x-ratelimit-remaining-requests")
     limit_tokens, remaining_tokens = get("x-ratelimit-limit-tokens"), get("x-ratelimit-remaining-tokens")
     if limit_requests is limit_tokens is remaining_requests is remaining_tokens is None:
@@ -94,13 +102,14 @@ def _read_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _seconds_until(http_date: str, now: str | None) -> float | None:
-    """Counted from the server's own `Date` where it gives one, so that the two clocks need not agree."""
-    then = _timestamp(http_date)
+    """Counted from the server's own `Date`, so that the two clocks need not agree. Without one ours has to do, and it may have been
+    set wrong by hours: then only a wait that a rate limit would ask for is believed."""
+    then, server_now = _timestamp(http_date), _timestamp(now) if now else None
     if then is None:
         return None
-    server_now = _timestamp(now) if now else None
     wait_s = then - (time.time() if server_now is None else server_now)
-    return wait_s if wait_s >= 0 else None
+    is_believed = wait_s >= 0 and (server_now is not None or wait_s <= MAX_BELIEVABLE_WAIT_S)
+    return wait_s if is_believed else None
 
 
 def _timestamp(http_date: str) -> float | None:

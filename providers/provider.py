@@ -72,6 +72,18 @@ class Timeouts:
     """Longest silence inside an answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How a server proves over TLS that it is the one that was named."""
+
+    verify: bool = True
+    ca_file: str | None = None
+    """PEM certificates that are trusted beside the system's."""
+
+
+SYSTEM_TRUST = Trust()
+
+
 class Transport(Protocol):
     """The wire: one POST, one whole answer or one ProviderError."""
 

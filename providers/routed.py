@@ -52,10 +52,10 @@ def open_transport(settings: WireSettings, connections: int) -> Transport:
     if settings.transport == "sdk":
         from .transport.sdk import SdkTransport
 
-        return SdkTransport(timeouts, connections, verify_tls=settings.verify_tls)
+        return SdkTransport(timeouts, connections, settings.as_trust())
     from .transport.native import NativeTransport
 
-    return NativeTransport(timeouts, connections, verify_tls=settings.verify_tls)
+    return NativeTransport(timeouts, connections, settings.as_trust())
 
 
 def plain_instance(provider: str, model: str, deployment: str, name: str) -> Instance:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from .credentials import ApiKey
 from .errors import InputError
-from .provider import Timeouts
+from .provider import Timeouts, Trust
 
 _DEFAULT = Timeouts()
 _LOOKS_LIKE_A_KEY = re.compile(r"(?=.*\d)[A-Za-z0-9]{24,}")
@@ -43,6 +44,20 @@ def _check_variable_name(name: str) -> str:
     return name
 
 
+def _check_certificates(path: str, info: ValidationInfo) -> str:
+    """Absolute; relative paths start at the folder that the caller gives as context."""
+    import ssl
+
+    found = Path((info.context or {}).get("base", ".")) / path
+    try:
+        ssl.create_default_context(cafile=str(found))
+    except ssl.SSLError as error:
+        raise ValueError(f"{found} holds no PEM certificate") from error
+    except OSError as error:
+        raise ValueError(f"{found} cannot be read ({error.strerror})") from error
+    return str(found.absolute())
+
+
 Address = Annotated[str, AfterValidator(_check_address)]
 VariableName = Annotated[str, AfterValidator(_check_variable_name)]
 
@@ -69,7 +84,12 @@ class WireSettings(BaseModel):
     """native: aiohttp, seven times cheaper. sdk: the openai package, as the reference."""
     timeouts: TimeoutSettings = TimeoutSettings()
     verify_tls: bool = True
-    """Off only for a server of one's own with a certificate that nobody signed."""
+    """Off only for a server of one's own: whoever stands between can read the key. `ca_file` is the better way."""
+    ca_file: Annotated[str, AfterValidator(_check_certificates)] | None = None
+    """PEM certificates that are trusted beside the system's; relative to the configuration file."""
+
+    def as_trust(self) -> Trust:
+        return Trust(self.verify_tls, self.ca_file)
 
 
 def check_key(key: ApiKey) -> ApiKey:

@@ -22,6 +22,9 @@ from .frames import frame, read_lines, rows
 from .record import FINAL
 from .sinks.sink import Row, Sink
 
+LONGEST_WRITE_S = 60.0
+"""A group is written within a second: whatever seems to have taken longer, or less than nothing, saw the wall clock being set."""
+
 
 @dataclass(slots=True)
 class Replay:
@@ -146,7 +149,8 @@ def _records(segment: Path) -> Iterator[Row]:
 
 
 def _written(record: dict[str, Any], committed_at: float) -> Row:
-    record["write_s"] = max(0.0, committed_at - datetime.fromisoformat(record["completed_at"]).timestamp())
+    late_s = committed_at - datetime.fromisoformat(record["completed_at"]).timestamp()
+    record["write_s"] = late_s if 0 <= late_s < LONGEST_WRITE_S else None
     return record
 
 

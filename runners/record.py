@@ -92,7 +92,7 @@ class Record:
     generation_s: float
     parse_s: float
     write_s: float | None
-    """From completion to the disk."""
+    """From completion to the disk; null where the wall clock was set in between."""
     total_s: float
     working_s: float
     """`total_s` less the waits."""

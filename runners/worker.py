@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -249,7 +248,7 @@ def _timed(opened: Opened, account: Account, total_s: float) -> Columns:
     return {
         "queued_at": instant(opened.at_s - opened.queue_s),
         "started_at": None if first_sent_s is None else instant(opened.at_s + first_sent_s - account.opened_s),
-        "completed_at": instant(time.time()),
+        "completed_at": instant(opened.at_s + total_s),
         "queue_s": opened.queue_s,
         "rate_wait_s": account.rate_wait_s,
         "retry_wait_s": account.retry_wait_s,

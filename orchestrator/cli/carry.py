@@ -18,6 +18,7 @@ from ..loop import run_loop
 from ..preparation import Prepared
 from ..results import Run
 from ..terminal import say, tame_the_log
+from .options import show_warnings
 from .signals import stopping
 from .tables import print_summary
 
@@ -27,8 +28,7 @@ REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_t
 def carry(prepared: Prepared, directory: RunDirectory, environment: Environment) -> int:
     """Run to the end, print the summary; returns the exit code."""
     tame_the_log()
-    for warning in environment.warnings:
-        say(f"warning: {warning}", err=True)
+    show_warnings([*environment.warnings, *prepared.loaded.warnings()])
     try:
         with debug_log(prepared, directory):
             ending = run_loop(_until_signal(prepared, directory, environment))

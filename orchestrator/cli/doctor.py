@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import chosen_config, config_argument, settings_of, sweep_options
+from .options import chosen_config, config_argument, settings_of, show_warnings, sweep_options
 
 if TYPE_CHECKING:
     from ..env import Environment
@@ -35,14 +35,13 @@ def command(config: str | None, config_option: str | None, as_json: bool, canari
     from ..env import read_environment
     from ..loading import load_config
     from ..loop import run_loop
-    from ..terminal import say, say_json
+    from ..terminal import say_json
     from .tables import print_table
 
     path = chosen_config(config, config_option)
     environment = read_environment(path)
-    for warning in environment.warnings:
-        say(f"warning: {warning}", err=True)
     loaded = load_config(path, environment, settings_of(options))
+    show_warnings([*environment.warnings, *loaded.warnings()])
     if canaries is not None:
         return _drift(loaded, environment, canaries, as_json)
     findings = run_loop(diagnose(loaded, environment))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from ..env import Setting
+from ..terminal import say
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,6 +109,12 @@ def settings_of(options: Mapping[str, Any]) -> list[Setting]:
         found.append(Setting("run.rebalance", False, "--no-rebalance"))
     found += [Setting(f"run.{name}", True, f"--{name}") for name in ("cold", "share", "rehearse") if options.get(name)]
     return found + [_set(text) for text in options.get("sets", ())]
+
+
+def show_warnings(warnings: Iterable[str]) -> None:
+    """On standard error: what --json prints stays one document."""
+    for warning in warnings:
+        say(f"warning: {warning}", err=True)
 
 
 def _value(given: object) -> object:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .options import chosen_config, config_argument, settings_of, sweep_options
+from .options import chosen_config, config_argument, settings_of, show_warnings, sweep_options
 
 
 @click.command("plan")
@@ -32,6 +32,7 @@ def command(config: str | None, config_option: str | None, prompts: str | None, 
 
     path = chosen_config(config, config_option)
     loaded = load_config(path, read_environment(path), settings_of(options))
+    show_warnings(loaded.warnings())
     prepared = prepare(loaded, no_key)
     asked = prompt_documents(prepared.sweep, prompts) if prompts else []
     document: dict[str, Any] = {"prompts": asked} if prompts else plan_document(prepared)

@@ -11,6 +11,9 @@ import asyncio
 from ..errors import Evidence, TimedOut
 from ..provider import Timeouts
 
+_TAIL_S = 5.0
+"""A silence this long ends an answer that is whole, or an error page, and does not spoil it."""
+
 _MEANING = {
     "connect": "no connection",
     "first_token": "no first token",
@@ -43,6 +46,10 @@ class CallClock:
     def heard(self, now: float) -> None:
         """A part of the answer came: from here on the next one is waited for."""
         self._wait_for("between_tokens", self._timeouts.between_tokens_s, now)
+
+    def tail(self) -> asyncio.Timeout:
+        """What may still follow, where what matters has come: `async with clock.tail()`, which ends in TimeoutError."""
+        return asyncio.timeout(min(_TAIL_S, self._timeouts.between_tokens_s / 2))
 
     @property
     def connect_s(self) -> float:

@@ -30,10 +30,8 @@ from ..errors import (
     Throttled,
     TimedOut,
 )
+from ..headers import MAX_BELIEVABLE_WAIT_S
 from .received import Received
-
-MAX_BELIEVABLE_WAIT_S: Final = 300.0
-"""A wait above this is not a wait: it is a daily or monthly quota, and the instance is out of it."""
 
 MESSAGE_LIMIT: Final = 300
 """Characters of the server's own words that a message repeats."""
@@ -82,7 +80,10 @@ _RATE = frozenset({"429", "rate_limit_exceeded", "rate_limit_error", "too_many_r
 _RATE |= {"throttled", "throttling", "resource_exhausted", "ratelimitreached", "slowdown", "slow_down"}
 _RATE_WORDS = _any_of("rate limit", "ratelimit", "too many requests", "throttl", "quota exceeded")
 
+_PAGE = frozenset({"html"})
+
 TABLE: Final = (
+    _Row(ServerFault, {400, 403, 405, 413, 415, 422}, "a web page came where the API should answer: a proxy or firewall in between", _PAGE),
     # 200 stands for an error object inside an answer or a stream
     _Row(ContextTooLong, {200, 400, 413, 422}, "the request is longer than the model's context", _TOO_LONG,
          _any_of("maximum context length", "context window", "context size", "prompt is too long")),
@@ -97,14 +98,14 @@ TABLE: Final = (
     _Row(Throttled, {200}, "too many requests for now", _RATE, _RATE_WORDS),
     _Row(Throttled, {503}, "too many requests for now", _RATE),
     _Row(AuthFailed, {401, 403}, "the key is not accepted"),
-    _Row(DeploymentMissing, {404, 410}, "there is no such deployment or model here, or the address is wrong (/v1 at its end?)"),
+    _Row(DeploymentMissing, {404, 405, 410}, "there is no such deployment or model here, or the address is wrong (/v1 at its end?)"),
     _Row(TimedOut, {408}, "the server gave up waiting"),
     _Row(ContextTooLong, {413}, "the request is too large"),
-    _Row(BadRequest, {400, 405, 415, 422}, "the request was refused"),
+    _Row(BadRequest, {400, 422}, "the request was refused"),
     _Row(Malformed, {200}, "the answer is an error"),
     _Row(Malformed, range(300, 400), "redirected; redirects are not followed so that the key never leaves"),
 )  # fmt: skip
-"""Anything else (409, 425, 529, every other 4xx and 5xx) is a ServerFault."""
+"""Anything else (409, 415, 425, 529, every other 4xx and 5xx) is a ServerFault."""
 
 _BUSY = _Row(Throttled, (), "too many requests for now")
 _OTHERWISE = _Row(ServerFault, (), "the server failed")
@@ -153,17 +154,20 @@ def tell(text: str) -> str:
 
 def _sentence(received: Received, meaning: str, words: str) -> str:
     if 300 <= received.status < 400:
-        words = f"to {_host_of(received.headers.get('location', ''))}"
+        words = _target(received.mask(received.headers.get("location", "")))
     status = f" (HTTP {received.status})" if received.status >= 300 else ""
     said = tell(received.mask(words))
     return f"{received.instance}: {meaning}{status}" + (f": {said}" if said else "")
 
 
-def _host_of(location: str) -> str:
+def _target(location: str) -> str:
+    """Where a redirect leads: the host alone, for the rest may carry a secret."""
+    if not location:
+        return "it does not say where to"
     try:
-        return urlsplit(location).hostname or "the same host"
+        return f"to {urlsplit(location).hostname or 'the same host'}"
     except ValueError:
-        return "an address that is none"
+        return "to an address that is none"
 
 
 def _read_complaint(received: Received) -> _Complaint:
@@ -171,7 +175,7 @@ def _read_complaint(received: Received) -> _Complaint:
         body = orjson.loads(received.body)
     except orjson.JSONDecodeError:
         text = re.sub(r"<[^>]{0,200}>", " ", received.text())
-        return _Complaint(frozenset(), text.lower(), text)
+        return _Complaint(_PAGE if received.is_page() else frozenset(), text.lower(), text)
     return _complaint_of(body, received)
 
 

@@ -28,11 +28,29 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
     if isinstance(error, Oversized):
         return Malformed(f"{name}: {error}", evidence)
     if isinstance(error, _BROKEN_HTTP):
-        return Malformed(f"{name}: the server does not speak proper HTTP", evidence)
+        return Malformed(
+            f"{name}: the server does not speak proper HTTP (is the address right, http or https?)", evidence
+        )
     if isinstance(error, aiohttp.ClientPayloadError):
         return Malformed(f"{name}: the answer was cut short or is damaged", evidence)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Unreachable(f"{name}: {tell(str(error))}", evidence)
+        return Unreachable(f"{name}: {tell(_why_unconnected(error))}", evidence)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return ConnectionLost(f"{name}: the server closed the connection without an answer", evidence)
     return ConnectionLost(f"{name}: the connection broke ({type(error).__name__})", evidence)
+
+
+def _why_unconnected(error: aiohttp.ClientConnectorError) -> str:
+    """In words that say what to look at; the system's own where there are none."""
+    host, there = error.host, f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the name {host} is not known (DNS): is it spelt right, and is there a network?"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "") or "no reason given"
+        return f"the certificate of {there} is not trusted: {why.rstrip('.')} (ca_file names certificates to trust)"
+    if isinstance(error, aiohttp.ClientSSLError):
+        why = (getattr(error.os_error, "reason", None) or "").replace("_", " ").lower()
+        return f"no TLS with {there} ({why or 'the handshake broke off'}): does it speak https?"
+    if isinstance(error.os_error, ConnectionRefusedError):
+        return f"{there} refuses connections: does the server run there?"
+    return f"no connection to {there} ({error.strerror or type(error.os_error).__name__})"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -12,17 +13,19 @@ import orjson
 from multidict import CIMultiDict
 from yarl import URL
 
-from ..errors import Evidence, ProviderError
+from ..errors import BODY_LIMIT, Evidence, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..provider import Route, Timeouts
+from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
 from .clock import CallClock
 from .failures import classify_failure
 from .foreign import FOREIGN, map_transport_error
 from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from .sse import StreamAssembler
+from .tls import tls_context
 from .wire import build_payload, is_event_stream, read_completion
 
 if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
 _LARGE_BODY = 2**20
 """aiohttp writes larger bodies piece by piece, so that they do not hold the loop."""
 
-_CLOCK: ContextVar[CallClock] = ContextVar("_CLOCK")
-"""The clock of the call that this task makes: how the connector tells that a connection is there."""
+_CALL: ContextVar[_Call] = ContextVar("_CALL")
+"""The call that this task makes: how the connector tells that a connection is there, and whether it is a new one."""
 
 
 class _ClockedConnector(aiohttp.TCPConnector):
@@ -39,8 +42,19 @@ class _ClockedConnector(aiohttp.TCPConnector):
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         connection = await super().connect(req, traces, timeout)
-        _CLOCK.get().connected()
+        _CALL.get().clock.connected()
         return connection
+
+    async def _create_connection(
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        _CALL.get().is_fresh = True
+        return await super()._create_connection(req, traces, timeout)
+
+
+_CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError, BrokenPipeError)
+"""Without a byte of an answer on a connection that was used before, this is a server that had closed it meanwhile: the request goes out
+once more, on another one, and nobody counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +65,33 @@ class _Address:
     headers: CIMultiDict[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
+    """One call, and what has come of it so far: an answer that breaks off is explained with what there is."""
+
     route: Route
     request: ChatRequest
     request_id: str
-    secret: str
+    clock: CallClock
+    secret: str = field(default="", repr=False)
+    response: aiohttp.ClientResponse | None = None
+    start: bytes = b""
+    """Of the body; kept only where it comes in several pieces."""
+    is_fresh: bool = False
+    """The connection was made for this call."""
 
     def received(self, response: aiohttp.ClientResponse, body: bytes = b"") -> Received:
         name, status, headers = self.route.instance.name, response.status, response.headers
         return Received(name, self.request_id, self.request, status, headers, body, self.secret)
+
+    def evidence(self) -> Evidence:
+        if self.response is None:
+            return Evidence(self.route.instance.name, self.request_id)
+        return self.received(self.response, self.start).evidence()
+
+    def heard(self, piece: bytes) -> None:
+        if len(self.start) < BODY_LIMIT:
+            self.start += piece[:BODY_LIMIT]
 
 
 class NativeTransport:
@@ -70,62 +101,63 @@ class NativeTransport:
     goes to the host that the user named and to no other.
     """
 
-    def __init__(self, timeouts: Timeouts, connections: int | None = 0, *, verify_tls: bool = True) -> None:
+    def __init__(self, timeouts: Timeouts, connections: int | None = 0, trust: Trust = SYSTEM_TRUST) -> None:
         self._timeouts = timeouts
         self._connections = connections or 0
-        self._verify_tls = verify_tls
+        self._trust = trust
         self._session: aiohttp.ClientSession | None = None
         self._addresses: dict[str, _Address] = {}
 
     async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and read its whole answer. Raises ProviderError and nothing else."""
-        clock = CallClock(self._timeouts, deadline)
-        _CLOCK.set(clock)
+        call = _Call(route, request, request_id, CallClock(self._timeouts, deadline))
+        _CALL.set(call)
         try:
-            async with clock.timer:
-                return await self._exchange(route, request, request_id, clock)
+            async with call.clock.timer:
+                try:
+                    return await self._exchange(call)
+                except _CLOSED:
+                    if call.is_fresh or call.response is not None:
+                        raise
+                    return await self._exchange(call)
         except FOREIGN as error:
-            evidence = Evidence(route.instance.name, request_id)
-            raise self._explain(error, clock, evidence) from error
+            raise _explain(error, call) from error
 
     async def aclose(self) -> None:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
 
-    @staticmethod
-    def _explain(error: BaseException, clock: CallClock, evidence: Evidence) -> ProviderError:
-        return clock.timed_out(evidence) if clock.expired else map_transport_error(error, evidence)
-
-    async def _exchange(self, route: Route, request: ChatRequest, request_id: str, clock: CallClock) -> ChatResponse:
+    async def _exchange(self, call: _Call) -> ChatResponse:
+        route = call.route
         address = self._addresses.get(route.instance.name) or self._add_address(route)
         headers = address.headers.copy()
-        headers["x-request-id"] = headers["x-client-request-id"] = request_id
-        secret = ""
+        headers["x-request-id"] = headers["x-client-request-id"] = call.request_id
         if route.credential is not None:
             name, value = route.credential.header(route.auth)
             headers[name] = value
-            secret = value.removeprefix("Bearer ")
-        payload = orjson.dumps(build_payload(route, request))
+            call.secret = value.removeprefix("Bearer ")
+        payload = orjson.dumps(build_payload(route, call.request))
         data = payload if len(payload) <= _LARGE_BODY else io.BytesIO(payload)
-        call = _Call(route, request, request_id, secret)
         session = self._session or self._open_session()
         async with session.post(address.url, data=data, headers=headers, allow_redirects=False) as response:
-            return await self._read(response, call, clock)
+            call.response = response
+            return await self._read(response, call)
 
-    async def _read(self, response: aiohttp.ClientResponse, call: _Call, clock: CallClock) -> ChatResponse:
+    async def _read(self, response: aiohttp.ClientResponse, call: _Call) -> ChatResponse:
+        clock = call.clock
         if not 200 <= response.status < 300:
             raise classify_failure(call.received(response, await _read_start(response, clock)))
         if is_event_stream(response.headers.get("Content-Type", ""), call.request):
-            return await _read_stream(response, call, clock)
-        received = call.received(response, await _read_whole(response, clock))
+            return await _read_stream(response, call)
+        received = call.received(response, await _read_whole(response, call))
         ended_at = clock.now()
         answer = parse_json(received)
         timing = Timing(clock.connect_s, None, ended_at - clock.sent_at, parse_s=clock.now() - ended_at)
         return read_completion(answer, received, timing)
 
     def _open_session(self) -> aiohttp.ClientSession:
-        connector = _ClockedConnector(limit=self._connections, ssl=self._verify_tls)
+        connector = _ClockedConnector(limit=self._connections, ssl=tls_context(self._trust))
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
         )
@@ -138,16 +170,23 @@ class NativeTransport:
         return self._addresses.setdefault(route.instance.name, _Address(url, headers))
 
 
-async def _read_whole(response: aiohttp.ClientResponse, clock: CallClock) -> bytes:
+def _explain(error: BaseException, call: _Call) -> ProviderError:
+    evidence = call.evidence()
+    return call.clock.timed_out(evidence) if call.clock.expired else map_transport_error(error, evidence)
+
+
+async def _read_whole(response: aiohttp.ClientResponse, call: _Call) -> bytes:
     """The body to its end; raises Oversized where it has none. Most answers are there already and take one step."""
     content = response.content
     body = await content.readany()
     if content.at_eof():
         return body
-    pieces, length = [body], len(body)
+    pieces, length, clock = [body], len(body), call.clock
+    call.heard(body)
     while not content.at_eof():
         clock.heard(clock.now())
         piece = await content.readany()
+        call.heard(piece)
         pieces.append(piece)
         length += len(piece)
         if length > MAX_ANSWER_BYTES:
@@ -156,20 +195,30 @@ async def _read_whole(response: aiohttp.ClientResponse, clock: CallClock) -> byt
 
 
 async def _read_start(response: aiohttp.ClientResponse, clock: CallClock) -> bytes:
-    """As much of an error as anybody will read: a long error page must not hide its status."""
+    """As much of an error as anybody will read: a page that is long, stalls or breaks off must not hide its status."""
     body = b""
-    while len(body) < ERROR_BODY_BYTES and not response.content.at_eof():
+    while len(body) < ERROR_BODY_BYTES and (piece := await _read_tail(response.content, clock)):
         clock.heard(clock.now())
-        body += await response.content.readany()
+        body += piece
     return body
 
 
-async def _read_stream(response: aiohttp.ClientResponse, call: _Call, clock: CallClock) -> ChatResponse:
+async def _read_stream(response: aiohttp.ClientResponse, call: _Call) -> ChatResponse:
+    clock = call.clock
     assembler = StreamAssembler(call.received(response), clock.sent_at)
     content, now = response.content, clock.now
-    while chunk := await content.readany():
+    while chunk := await (_read_tail(content, clock) if assembler.has_finished else content.readany()):
         at = now()
+        call.heard(chunk)
         assembler.feed(chunk, at)
         if assembler.first_token_at is not None:
             clock.heard(at)
     return assembler.finish(clock.connect_s)
+
+
+async def _read_tail(content: aiohttp.StreamReader, clock: CallClock) -> bytes:
+    """What adds to an answer but does not decide it: what follows its finish reason, or its error status. Empty at the end."""
+    with suppress(*FOREIGN):
+        async with clock.tail():
+            return await content.readany()
+    return b""

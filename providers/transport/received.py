@@ -75,6 +75,11 @@ class Received:
                 return text[:-length] + MASK
         return text
 
+    def is_page(self) -> bool:
+        """Whether somebody in between answered with a page for people."""
+        start = self.body[:64].lstrip().lower()
+        return "html" in self.headers.get("content-type", "").lower() or start.startswith((b"<!doctype html", b"<html"))
+
     def evidence(self, usage: Usage | None = None, response_id: str = "") -> Evidence:
         text = self.text()
         hint = read_hint(self.headers, text if self.status >= 400 else "")
@@ -97,4 +102,7 @@ def parse_json(received: Received) -> object:
     try:
         return orjson.loads(received.body)
     except orjson.JSONDecodeError as error:
+        if received.is_page():
+            what = "a web page came instead of an answer: is this the API's address (/v1 at its end?), or a proxy in between?"
+            raise received.malformed(what) from error
         raise received.malformed(f"the answer is not JSON ({error.msg})") from error

@@ -1,33 +1,35 @@
-"""The openai SDK as a transport: its URLs, its signing, its stream decoder. Seven times the price of `native`, which is checked against it.
+"""The openai SDK as a transport: its URLs, its signing, its client. Seven times the price of `native`, which is checked against it.
 
 The package is imported on first use (half a second). Its retries are off, redirects are not followed, proxies and organisations from the
-environment are not used: what goes where is written in the user's file. One difference remains: the SDK keeps `[DONE]` to itself, so a
-stream that names no finish reason has ended early here, where the native transport takes it as finished.
+environment are not used: what goes where is written in the user's file. What comes back is read by our own decoders, for the SDK's know
+no bounds. One difference remains: a used connection cannot be told from a new one here, so that a request which a closing server never
+read counts as an attempt, where the native transport sends it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from ..credentials import SignInFailed
-from ..errors import ConnectionLost, Evidence, Malformed, ProviderError
+from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..provider import Route, Timeouts
+from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
 from .clock import CallClock
-from .failures import classify_error_body, classify_failure
+from .failures import classify_failure
 from .foreign import FOREIGN, map_transport_error
-from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, as_body, parse_json
+from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from .sse import StreamAssembler
+from .tls import tls_context
 from .wire import build_standard_payload, is_event_stream, read_completion
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import AsyncOpenAI, AsyncStream
+    from openai import AsyncOpenAI
     from openai._response import AsyncAPIResponse
-    from openai.types.chat import ChatCompletionChunk
 
 _NO_KEY = "unused"
 """The SDK wants a key; every request carries its own header instead, renewed where it is a token."""
@@ -36,10 +38,10 @@ _NO_KEY = "unused"
 class SdkTransport:
     """The wire of one provider; implements Transport. One SDK client per route, one pool of connections for all."""
 
-    def __init__(self, timeouts: Timeouts, connections: int | None = 0, *, verify_tls: bool = True) -> None:
+    def __init__(self, timeouts: Timeouts, connections: int | None = 0, trust: Trust = SYSTEM_TRUST) -> None:
         self._timeouts = timeouts
         self._connections = connections or 0
-        self._verify_tls = verify_tls
+        self._trust = trust
         self._http: httpx2.AsyncClient | None = None
         self._clients: dict[str, AsyncOpenAI] = {}
 
@@ -51,18 +53,16 @@ class SdkTransport:
         except SignInFailed as error:
             raise map_transport_error(error, Evidence(route.instance.name, request_id)) from error
         unread = Received(route.instance.name, request_id, request, 0, {}, secret=secret)
-        payload = build_standard_payload(route, request)
-        clock = CallClock(self._timeouts, deadline)
+        call = _Call(unread, CallClock(self._timeouts, deadline))
+        _CALL.set(call)
         try:
-            async with clock.timer:
-                clock.connected()  # the SDK does not say when; its own connect timeout bounds that phase
-                return await _exchange(client, payload, headers, unread, clock)
+            async with call.clock.timer:
+                call.clock.connected()  # the SDK does not say when; its own connect timeout bounds that phase
+                return await _exchange(client, build_standard_payload(route, request), headers, call)
         except _Refused as refusal:
-            response = refusal.response
-            answer = replace(unread, status=response.status_code, headers=response.headers, body=refusal.body)
-            raise classify_failure(answer) from refusal
+            raise classify_failure(call.received) from refusal
         except _foreign_errors() as error:
-            raise _explain(error, unread, clock) from error
+            raise _explain(error, call) from error
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -93,7 +93,7 @@ class SdkTransport:
         limits = httpx2.Limits(max_connections=self._connections, max_keepalive_connections=None, keepalive_expiry=15.0)
         timeout = httpx2.Timeout(None, connect=self._timeouts.connect_s)
         self._http = DefaultAioHttpClient(
-            limits=limits, timeout=timeout, follow_redirects=False, trust_env=False, verify=self._verify_tls,
+            limits=limits, timeout=timeout, follow_redirects=False, trust_env=False, verify=tls_context(self._trust),
             event_hooks={"response": [_refuse_failures]},
         )  # fmt: skip
         return self._http
@@ -118,38 +118,60 @@ def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:
     return {**headers, name: value}, value.removeprefix("Bearer ")
 
 
+@dataclass(slots=True)
+class _Call:
+    """One call, and what has come of it so far: an answer that breaks off is explained with what there is."""
+
+    received: Received
+    clock: CallClock
+
+    def heard(self, piece: bytes) -> None:
+        if len(self.received.body) < BODY_LIMIT:
+            self.received = replace(self.received, body=self.received.body + piece[:BODY_LIMIT])
+
+    def evidence(self) -> Evidence:
+        received = self.received
+        return received.evidence() if received.status else Evidence(received.instance, received.request_id)
+
+
+_CALL: ContextVar[_Call] = ContextVar("_CALL")
+"""The call that this task makes: how the HTTP client's hook knows whose answer it sees."""
+
+
 async def _refuse_failures(response: httpx2.Response) -> None:
     """Called by the HTTP client as soon as the headers are there: the SDK would read an error page to its end, however long."""
-    if not 200 <= response.status_code < 300:
-        raise _Refused(response, await _read_body(response, ERROR_BODY_BYTES))
+    call = _CALL.get()
+    call.received = replace(call.received, status=response.status_code, headers=response.headers)
+    if 200 <= response.status_code < 300:
+        return
+    body = b""
+    pieces = response.aiter_bytes()
+    while len(body) < ERROR_BODY_BYTES and (piece := await _read_tail(pieces, call.clock)):
+        call.clock.heard(call.clock.now())
+        body += piece
+    call.received = replace(call.received, body=body)
+    raise _Refused(f"HTTP {response.status_code}")
 
 
 class _Refused(Exception):
     """An answer other than 2xx, on its way past the SDK."""
 
-    def __init__(self, response: httpx2.Response, body: bytes) -> None:
-        super().__init__(f"HTTP {response.status_code}")
-        self.response = response
-        self.body = body
-
 
 async def _exchange(
-    client: AsyncOpenAI, payload: dict[str, object], headers: dict[str, object], unread: Received, clock: CallClock
+    client: AsyncOpenAI, payload: dict[str, object], headers: dict[str, object], call: _Call
 ) -> ChatResponse:
     # The payload has the shape of the wire, which is wider than the SDK's signature.
     create = cast(
         "Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[object]]]",
         client.chat.completions.with_streaming_response.create,
     )
-    async with create(**payload, extra_headers=headers, extra_body=unread.request.extra_body) as answer:
+    request, clock = call.received.request, call.clock
+    async with create(**payload, extra_headers=headers, extra_body=request.extra_body) as answer:
         response = answer.http_response
-        received = replace(unread, status=response.status_code, headers=response.headers)
-        if unread.request.stream and is_event_stream(response.headers.get("content-type", ""), unread.request):
-            return await _read_stream(cast("AsyncStream[ChatCompletionChunk]", await answer.parse()), received, clock)
+        if is_event_stream(response.headers.get("content-type", ""), request):
+            return await _read_stream(response, call)
         clock.heard(clock.now())
-        received = replace(received, body=await _read_body(response, MAX_ANSWER_BYTES + 1))
-        if len(received.body) > MAX_ANSWER_BYTES:
-            raise Oversized(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MB")
+        received = replace(call.received, body=await _read_body(response, call))
         return _read_whole(received, clock)
 
 
@@ -160,33 +182,38 @@ def _read_whole(received: Received, clock: CallClock) -> ChatResponse:
     return read_completion(body, received, timing)
 
 
-async def _read_body(response: httpx2.Response, limit: int) -> bytes:
+async def _read_body(response: httpx2.Response, call: _Call) -> bytes:
     pieces: list[bytes] = []
     length = 0
     async for piece in response.aiter_bytes():
+        call.heard(piece)
+        call.clock.heard(call.clock.now())
         pieces.append(piece)
         length += len(piece)
-        if length >= limit:
-            break
-    return b"".join(pieces)[:limit]
+        if length > MAX_ANSWER_BYTES:
+            raise Oversized(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MB")
+    return b"".join(pieces)
 
 
-async def _read_stream(stream: AsyncStream[ChatCompletionChunk], received: Received, clock: CallClock) -> ChatResponse:
-    from openai import APIConnectionError, APIError
-
-    assembler = StreamAssembler(received, clock.sent_at)
-    try:
-        async for chunk in stream:
-            now = clock.now()
-            assembler.add(chunk.to_dict(warnings=False), now)
-            if assembler.first_token_at is not None:
-                clock.heard(now)
-    except APIConnectionError:
-        raise
-    except APIError as error:  # how the SDK reports an error object inside a stream
-        body = error.body if isinstance(error.body, Mapping) else {"message": error.message}
-        raise classify_error_body({"error": body}, replace(received, body=as_body({"error": body}))) from error
+async def _read_stream(response: httpx2.Response, call: _Call) -> ChatResponse:
+    clock = call.clock
+    assembler = StreamAssembler(call.received, clock.sent_at)
+    pieces = response.aiter_bytes()
+    while piece := await (_read_tail(pieces, clock) if assembler.has_finished else anext(pieces, b"")):
+        now = clock.now()
+        call.heard(piece)
+        assembler.feed(piece, now)
+        if assembler.first_token_at is not None:
+            clock.heard(now)
     return assembler.finish(clock.connect_s)
+
+
+async def _read_tail(pieces: AsyncIterator[bytes], clock: CallClock) -> bytes:
+    """What adds to an answer but does not decide it: what follows its finish reason, or its error status. Empty at the end."""
+    with suppress(*_foreign_errors()):
+        async with clock.tail():
+            return await anext(pieces, b"")
+    return b""
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:
@@ -197,18 +224,18 @@ def _foreign_errors() -> tuple[type[Exception], ...]:
     return (*FOREIGN, OpenAIError, httpx2.HTTPError, ValueError)
 
 
-def _explain(error: Exception, unread: Received, clock: CallClock) -> ProviderError:
+def _explain(error: Exception, call: _Call) -> ProviderError:
     import httpx2
 
-    evidence = Evidence(unread.instance, unread.request_id)
-    if clock.expired:
-        return clock.timed_out(evidence)
+    evidence = call.evidence()
+    if call.clock.expired:
+        return call.clock.timed_out(evidence)
     for cause in _causes(error):
         if isinstance(cause, FOREIGN):
             return map_transport_error(cause, evidence)
         if isinstance(cause, ValueError | httpx2.DecodingError):
-            return Malformed(f"{unread.instance}: the answer is damaged or not JSON", evidence)
-    return ConnectionLost(f"{unread.instance}: the connection broke ({type(error).__name__})", evidence)
+            return Malformed(f"{evidence.instance}: the answer is damaged or not JSON", evidence)
+    return ConnectionLost(f"{evidence.instance}: the connection broke ({type(error).__name__})", evidence)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -125,6 +125,11 @@ class StreamAssembler:
         if (delta := choice.get("delta")) and self._add_delta(delta):
             self._stamp(now)
 
+    @property
+    def has_finished(self) -> bool:
+        """The finish reason has come: the answer is whole, whatever happens to the connection now."""
+        return self._finish_reason is not None
+
     def finish(self, connect_s: float) -> ChatResponse:
         """Read what was collected. Raises what `read_completion` raises, and Malformed where the stream ended early."""
         if self._finish_reason is None and not self._done:
@@ -133,8 +138,7 @@ class StreamAssembler:
         generation_s = self._last_token_at - (self.first_token_at or self._sent_at)
         timing = Timing(connect_s, ttft_s, generation_s, tuple(self._gaps_s))
         completion = self._completion()
-        body = self._head or as_body(completion)
-        return read_completion(completion, replace(self._received, body=body), timing)
+        return read_completion(completion, replace(self._received, body=self._head), timing)
 
     def _parse(self, data: bytes) -> object:
         try:
@@ -143,8 +147,7 @@ class StreamAssembler:
             raise self._broken(f"an event is not JSON ({error.msg})") from error
 
     def _broken(self, what: str) -> ProviderError:
-        body = self._head or as_body(self._completion())
-        return replace(self._received, body=body).malformed(what)
+        return replace(self._received, body=self._head).malformed(what)
 
     def _stamp(self, now: float) -> None:
         if self.first_token_at is None:

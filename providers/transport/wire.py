@@ -18,6 +18,9 @@ from ..tokens import BYTES_PER_TOKEN, estimate_tokens, prompt_bytes
 from .failures import classify_error_body
 from .received import Received
 
+BELIEVABLE_TOKENS = 10**8
+"""No context is longer: a count above this is an accounting fault, and would drown every sum that it entered."""
+
 
 def build_payload(route: Route, request: ChatRequest) -> dict[str, object]:
     """Build the JSON body; `extra_body` goes in last and wins."""
@@ -46,7 +49,7 @@ def build_standard_payload(route: Route, request: ChatRequest) -> dict[str, obje
 
 def is_event_stream(content_type: str, request: ChatRequest) -> bool:
     """Whether the answer is a stream of events: what the server says counts, then what was asked for."""
-    return "event-stream" in content_type or (request.stream and "json" not in content_type)
+    return "event-stream" in content_type or (request.stream and not ("json" in content_type or "html" in content_type))
 
 
 def read_completion(body: object, received: Received, timing: Timing) -> ChatResponse:
@@ -165,7 +168,7 @@ def _detail(usage: Mapping[str, object], group: str, name: str) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= BELIEVABLE_TOKENS else None
 
 
 def _estimate_usage(request: ChatRequest, text: str) -> Usage:

@@ -35,6 +35,18 @@ from providers.provider import Route, Timeouts, Transport
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 
+from .faults.answers import (
+    FILTER_CHUNK,
+    SSE_HEAD,
+    USAGE_CHUNK,
+    choice,
+    chunk,
+    completion,
+    error,
+    event,
+    http,
+)
+
 SECRET = "sk-very-secret-0123456789"
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -85,12 +97,6 @@ async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
     await opened.aclose()
 
 
-def http(body: bytes, status: str = "200 OK", content_type: str = "application/json", **headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
 def says(*pieces: bytes, then_close: bool = False) -> Script:
     async def script(writer: asyncio.StreamWriter) -> None:
         for piece in pieces:
@@ -103,45 +109,8 @@ def says(*pieces: bytes, then_close: bool = False) -> Script:
     return script
 
 
-def completion(**changes: object) -> dict[str, object]:
-    message = {"role": "assistant", "content": "42"}
-    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    usage_details = {
-        "prompt_tokens_details": {"cached_tokens": 2},
-        "completion_tokens_details": {"reasoning_tokens": 1},
-    }
-    body: dict[str, object] = {
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m-2024", "system_fingerprint": "fp",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": message}], "usage": usage | usage_details,
-    }  # fmt: skip
-    return body | changes
-
-
-def choice(finish_reason: str | None = "stop", **message: object) -> dict[str, object]:
-    return completion(
-        choices=[{"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant"} | message}]
-    )
-
-
 def json_answer(body: object, **headers: str) -> Script:
     return says(http(orjson.dumps(body), **headers))
-
-
-SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-
-
-def event(body: object) -> bytes:
-    return b"data: " + orjson.dumps(body) + b"\n\n"
-
-
-def chunk(finish_reason: str | None = None, **delta: object) -> bytes:
-    choices = [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
-    return event({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m-2024",
-                  "system_fingerprint": "fp", "choices": choices})  # fmt: skip
-
-
-USAGE_CHUNK = event(completion(choices=[], object="chat.completion.chunk"))
-FILTER_CHUNK = event({"id": "", "model": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]})
 
 
 def streams(*events: bytes, done: bool = True) -> Script:
@@ -247,10 +216,6 @@ async def test_a_stream_is_timed_from_its_first_token(server: ScriptedServer, tr
 async def test_a_server_that_ignores_stream_is_read_whole(server: ScriptedServer, transport: Transport) -> None:
     server.script = json_answer(completion())
     assert (await ask(transport, route(server), stream=True)).text == "42"
-
-
-def error(message: str, code: str | None = None, **more: object) -> bytes:
-    return orjson.dumps({"error": {"message": message, "code": code} | more})
 
 
 BIG = b'{"choices": "' + b"x" * (50 * 2**20) + b'"}'

@@ -50,10 +50,11 @@ def load(raw: dict[str, Any]) -> Load:
         *,
         variables: Mapping[str, str] | None = None,
         flags: Mapping[str, object] | None = None,
+        base: Path | None = None,
     ) -> LoadedConfig:
         source = {**copy.deepcopy(raw), **(sections or {})}
         settings = [Setting(path, value, f"--{path}") for path, value in (flags or {}).items()]
-        return load_config(source, Environment(variables or {}), settings)
+        return load_config(source, Environment(variables or {}), settings, base=base)
 
     return loaded
 

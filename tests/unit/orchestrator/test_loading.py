@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 
 from orchestrator.env import Environment, Setting, read_environment
 from orchestrator.loading import LoadedConfig, load_config
 from providers.azure import AzureSettings
 from providers.errors import InputError
+from providers.openai_compatible import OpenAISettings
+from providers.provider import Trust
 
 Load = Callable[..., LoadedConfig]
 SECRET = "sk-very-secret-0123456789"
@@ -221,3 +224,28 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes, says:
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read \S+none\.yaml: No such file or directory"):
         load_config(tmp_path / "none.yaml", Environment({}))
+
+
+# ------------------------------------------------------------------ whom a connection trusts
+def tls(**settings: Any) -> dict[str, Any]:
+    return {"providers": {"sim": {"type": "openai", "base_url": "https://127.0.0.1:1/v1", **settings}}}
+
+
+def test_a_ca_file_stands_beside_the_file_that_names_it(load: Load, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ours.pem"))
+    settings = load(tls(ca_file="ours.pem"), base=tmp_path).providers["sim"]
+    assert isinstance(settings, OpenAISettings)
+    assert settings.as_trust() == Trust(verify=True, ca_file=str(tmp_path / "ours.pem"))
+
+
+@pytest.mark.parametrize(("name", "words"), [("none.pem", "cannot be read"), ("empty.pem", "holds no PEM certificate")])
+def test_a_ca_file_that_is_none_is_named(load: Load, tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "empty.pem").write_text("no certificate\n")
+    message = complaint(load, tls(ca_file=name), base=tmp_path)
+    assert f"providers.sim.ca_file: {tmp_path / name} {words}" in message
+
+
+@pytest.mark.parametrize("verify_tls", [True, False])
+def test_certificates_that_nobody_checks_are_warned_of(load: Load, verify_tls: bool) -> None:
+    warnings = load(tls(verify_tls=verify_tls)).warnings()
+    assert [warning.partition(":")[0] for warning in warnings] == ([] if verify_tls else ["providers.sim"])

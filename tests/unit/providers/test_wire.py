@@ -18,10 +18,11 @@ from providers.errors import (
     Throttled,
     TimedOut,
 )
+from providers.headers import MAX_BELIEVABLE_WAIT_S
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
 from providers.provider import Route
-from providers.transport.failures import MAX_BELIEVABLE_WAIT_S, classify_failure
+from providers.transport.failures import classify_failure
 from providers.transport.received import Received
 from providers.transport.wire import build_payload, is_event_stream, read_completion
 
@@ -173,15 +174,17 @@ def said(message: str, code: str | None = None) -> object:
         (401, b"<html><h1>Unauthorized</h1></html>", AuthFailed),
         (402, b"", OutOfQuota),
         (403, {"detail": "Forbidden"}, AuthFailed),
+        (403, b"<html><h1>Blocked</h1></html>", ServerFault),
+        (400, b"<html>The plain HTTP request was sent to HTTPS port</html>", ServerFault),
         (403, said("triggering Azure OpenAI's content management policy"), ContentFiltered),
         (403, said("no access to model", "model_not_found"), DeploymentMissing),
         (404, b"", DeploymentMissing),
         (404, said("Resource not found", "404"), DeploymentMissing),
-        (405, b"", BadRequest),
+        (405, b"", DeploymentMissing),
         (408, b"", TimedOut),
         (409, b"", ServerFault),
         (413, b"", ContextTooLong),
-        (415, b"", BadRequest),
+        (415, b"", ServerFault),
         (418, b"", ServerFault),
         (422, {"detail": [{"msg": "field required"}]}, BadRequest),
         (424, b"", ServerFault),

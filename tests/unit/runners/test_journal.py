@@ -6,6 +6,7 @@ import asyncio
 import resource
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from providers.errors import StorageError
 from runners.compaction import Compactor, Replay
 from runners.frames import frame, rows
 from runners.journal import BACKLOG_RECORDS, COMMIT_RECORDS, SEGMENT_RECORDS, Journal
+from runners.record import instant
 from runners.sinks.jsonl import JsonlSink
 from runners.sinks.sink import Sink
 
@@ -208,8 +210,17 @@ async def test_writing_is_measured(tmp_path: Path) -> None:
     sink = ListSink()
     async with open_journal(tmp_path, sink, segment_records=2) as journal:
         for ordinal in range(5):
-            journal.append(a_record(ordinal), lambda: None)
-    assert all(row["write_s"] > 0 for part in sink.parts.values() for row in part)
+            journal.append(a_record(ordinal, completed_at=instant(time.time())), lambda: None)
+    assert all(0 < row["write_s"] < 60 for part in sink.parts.values() for row in part)
+
+
+async def test_a_wall_clock_that_was_set_while_a_record_was_written_measures_nothing(tmp_path: Path) -> None:
+    sink = ListSink()
+    async with open_journal(tmp_path, sink, segment_records=1) as journal:
+        for ordinal, away_s in enumerate((-7200.0, 7200.0)):
+            journal.append(a_record(ordinal, completed_at=instant(time.time() + away_s)), lambda: None)
+    written = {row["ordinal"]: row["write_s"] for part in sink.parts.values() for row in part}
+    assert written == {0: None, 1: None}
 
 
 async def test_half_a_surrogate_pair_in_an_answer_does_not_end_the_run(tmp_path: Path) -> None:
