@@ -225,11 +225,10 @@ class SampleClient:
         self._lease.sent()
 
     async def _answered(self, call: _Call) -> ChatResponse:
+        """Only a first attempt that failed needs the retry policy, which gets its error: a call that succeeds never builds one."""
         try:
             return await call.attempt()
-        except (
-            ProviderError
-        ):  # now the retry policy gets its error; a call that succeeds at once never has to build one
+        except ProviderError:
             policy = retry_policy(self.exchange.retries, self._park)
             return await policy(call.replay_then_attempt)
 
