@@ -101,7 +101,9 @@ def test_plans_are_followed_only_where_the_solver_takes_turns(load: Load, tmp_pa
     for solver in ("single_turn", "tool_loop"):
         loaded = load({"tasks": [{"path": str(path)}]}, flags={"run.solver": solver})
         opened_sweep = open_sweep(loaded)
-        answers = sweep_answers(loaded.config, opened_sweep.sweep, SimulatorSettings(deployments={"m": {}}))
+        answers = sweep_answers(
+            loaded.config, opened_sweep.sweep, SimulatorSettings.model_validate({"deployments": {"m": {}}})
+        )
         found[solver] = answers.answer(f"{opened_sweep.sweep.sample(0).sample_id}/1/1", request, "m")
         opened_sweep.tasks.close()
     assert (found["single_turn"].text, found["single_turn"].tool_calls) == ("ok", ())
