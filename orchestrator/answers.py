@@ -16,10 +16,11 @@ from statistics import NormalDist
 from providers.messages import JSON, ChatRequest
 from providers.simulator.answers import SimulatedAnswer
 from providers.simulator.draws import draw_uniform
-from providers.simulator.settings import AnswerSettings
+from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from sharding.plan import Sample
 from sharding.sweep import Sweep
 
+from .config import Config
 from .plan_following import Intention, has_succeeded, intend, next_call, plan_to_follow
 from .scoring.registry import COMPARISONS
 
@@ -33,11 +34,13 @@ _GRID = [NormalDist().inv_cdf((i + 0.5) / 400) for i in range(400)]
 
 @dataclass(frozen=True, slots=True)
 class SweepAnswers:
-    """A pure function of (seed, sample, turn); the same for every attempt, so that a retry changes nothing."""
+    """A pure function of (seed, sample, turn, what tools have answered so far); the same for every attempt: a retry changes nothing."""
 
     sweep: Sweep
     settings: AnswerSettings
     seed: int
+    takes_turns: bool = False
+    """Whether the solver may send the tools' results back: then a task's plan is followed call by call."""
     _ordinals: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,7 +53,7 @@ class SweepAnswers:
             return SimulatedAnswer("Ready.")
         sample = self.sweep.sample(ordinal)
         chance = self._chance(sample, deployment)
-        if plan := plan_to_follow(sample, request):
+        if self.takes_turns and (plan := plan_to_follow(sample, request)):
             return self._follow(intend(plan, sample, self.seed, chance), sample, request)
         is_right = draw_uniform(self.seed, "right", f"{sample_id}/{turn}") < chance
         text = right_text(sample.task.target) if is_right else wrong_text(sample.task.target)
@@ -83,6 +86,11 @@ class SweepAnswers:
             return ""
         characters = 4 * self.settings.output_tokens * (0.5 + draw_uniform(self.seed, "length", sample_id))
         return _FILLER * round(characters / len(_FILLER))
+
+
+def sweep_answers(config: Config, sweep: Sweep, settings: SimulatorSettings) -> SweepAnswers:
+    """What a simulated provider of a configuration answers."""
+    return SweepAnswers(sweep, settings.answers, settings.seed, takes_turns=config.run.solver != "single_turn")
 
 
 @lru_cache

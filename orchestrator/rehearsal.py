@@ -28,7 +28,7 @@ from runners.station import Sender, Station
 from runners.virtual_time import run_virtual
 from runners.worker import work
 
-from .answers import SweepAnswers
+from .answers import sweep_answers
 from .env import flags_of, read_environment
 from .loading import ConfigSource, load_config
 from .preparation import Prepared, prepare
@@ -194,7 +194,7 @@ def _senders(prepared: Prepared, stack: ExitStack) -> dict[str, Sender]:
 def _modelled(provider: str, prepared: Prepared) -> InProcessSimulator:
     settings = prepared.loaded.providers[provider]
     if isinstance(settings, SimulatorSettings):
-        answers: AnswerSource = SweepAnswers(prepared.sweep.sweep, settings.answers, settings.seed)
+        answers: AnswerSource = sweep_answers(prepared.loaded.config, prepared.sweep.sweep, settings)
         return InProcessSimulator(settings, answers, _simulator_places(provider, settings, prepared))
     own = [one for its in prepared.instances.values() for one in its if one.provider == provider]
     believed = SimulatorSettings(deployments={one.name: _believed(one, prepared) for one in own})

@@ -138,7 +138,7 @@ def key_names(settings: SimulatorSettings) -> list[str]:
 def _launch(assignment: Assignment) -> Launch:
     from providers.simulator.server import Launch
 
-    from .answers import SweepAnswers
+    from .answers import sweep_answers
     from .sweeps import open_sweep
 
     loaded = load_config(assignment.raw, Environment({}), base=Path(assignment.base))
@@ -146,7 +146,7 @@ def _launch(assignment: Assignment) -> Launch:
     return Launch(
         settings,
         assignment.secrets,
-        SweepAnswers(open_sweep(loaded).sweep, settings.answers, settings.seed),
+        sweep_answers(loaded.config, open_sweep(loaded).sweep, settings),
         Path(assignment.log) if assignment.log else None,
         host=assignment.host,
         port=assignment.port,

@@ -232,9 +232,10 @@ class SampleClient:
         self._lease.sent()
 
     async def _answered(self, call: _Call) -> ChatResponse:
+        """Only a first attempt that failed needs the retry policy, which gets its error: a call that succeeds never builds one."""
         try:
             return await call.pay()
-        except ProviderError:  # a call that succeeds at once never has to build the retry policy, which gets this error
+        except ProviderError:
             park = partial(self._park, call.doing)
             policy = retry_policy(self.exchange.retries, park, call.name, call.gives_up)
             return await policy(call.replay_then_pay)

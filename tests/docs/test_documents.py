@@ -54,6 +54,16 @@ def test_the_example_sweep_is_planned_without_a_key() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+def test_the_example_of_tool_use_runs_and_shows_its_flawed_prompts(tmp_path: Path) -> None:
+    sweep = (sys.executable, "-m", "orchestrator")
+    shown = run(*sweep, "plan", "examples/tool_use.yaml", "--prompts", "each", cwd=ROOT)
+    ended = run(*sweep, "run", "examples/tool_use.yaml", "--display", "none", "-o", str(tmp_path), cwd=ROOT)
+
+    assert (shown.returncode, ended.returncode) == (0, 0), shown.stderr + ended.stderr
+    assert shown.stdout.count("flawed_") == 2 * 7
+    assert "every sample has its record" in ended.stdout
+
+
 def test_every_command_is_in_the_readme_and_has_help() -> None:
     from orchestrator.cli.main import COMMANDS
 

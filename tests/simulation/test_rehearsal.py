@@ -98,3 +98,22 @@ def test_a_server_that_holds_its_answers_is_not_flooded(tmp_path: Path) -> None:
 
     whole_requests_per_minute = 13_500 // (found.input_tokens // 300 + 525)
     assert 300 / (found.duration_s / 60) > 0.95 * whole_requests_per_minute
+
+
+def test_a_tool_loop_is_rehearsed_turn_by_turn(tmp_path: Path) -> None:
+    sweep = a_sweep(tmp_path, 0, a=DEPLOYMENT)
+    tools = [{"type": "function", "function": {"name": name}} for name in ("look", "tell")]
+    plan = [{"tool": "look", "arguments": {"city": "Paris"}}, {"tool": "tell", "arguments": {}}]
+    rows = [
+        {"question": f"Weather {n}?", "answer": "ok", "tools": tools, "metadata": {"plan": plan}} for n in range(100)
+    ]
+    (tmp_path / "tasks.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    sweep["run"]["solver"] = "tool_loop"
+    sweep["models"]["m"] |= {"workers": 5, "qps": 1000}
+
+    found = rehearsed(sweep, **{"run.rate_mode": "fixed"})
+    unreliable = rehearsed(sweep, **{"run.rate_mode": "fixed", "sweep.tool_success_rates": [0.7]})
+
+    assert (found.samples, found.requests) == (100, 300)
+    assert abs(found.duration_s - 300 / 5 * 0.2) < 0.1
+    assert unreliable.requests > 320

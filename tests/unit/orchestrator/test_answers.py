@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.answers import SweepAnswers, calibrated, right_text, wrong_text
+from orchestrator.answers import SweepAnswers, calibrated, right_text, sweep_answers, wrong_text
 from orchestrator.loading import LoadedConfig
 from orchestrator.scoring.registry import COMPARISONS
 from orchestrator.sweeps import open_sweep
 from providers.messages import JSON, ChatRequest
-from providers.simulator.settings import AnswerSettings
+from providers.simulator.settings import AnswerSettings, SimulatorSettings
 
 Load = Callable[..., LoadedConfig]
 ANY = ChatRequest(messages=[])
@@ -88,6 +89,26 @@ def test_answers_are_as_long_as_asked_on_average(load: Load, tmp_path: Path) -> 
         lengths = [len(answers.answer(f"{answers.sweep.sample(n).sample_id}/1/1", ANY, "m").text) for n in range(500)]
     assert sum(lengths) / len(lengths) == pytest.approx(4 * 50, rel=0.1)
     assert min(lengths) < 150 < 250 < max(lengths)
+
+
+def test_plans_are_followed_only_where_the_solver_takes_turns(load: Load, tmp_path: Path) -> None:
+    tools: list[JSON] = [{"type": "function", "function": {"name": "look"}}]
+    row = {"input": "?", "target": "ok", "tools": tools, "metadata": {"plan": [{"tool": "look", "arguments": {}}]}}
+    path = tmp_path / "planned.jsonl"
+    path.write_text(json.dumps(row))
+    request = ChatRequest([{"role": "user", "content": "?"}], [{"type": "function", "function": {"name": "look"}}])
+    found: dict[str, Any] = {}
+    for solver in ("single_turn", "tool_loop"):
+        loaded = load({"tasks": [{"path": str(path)}]}, flags={"run.solver": solver})
+        opened_sweep = open_sweep(loaded)
+        answers = sweep_answers(
+            loaded.config, opened_sweep.sweep, SimulatorSettings.model_validate({"deployments": {"m": {}}})
+        )
+        found[solver] = answers.answer(f"{opened_sweep.sweep.sample(0).sample_id}/1/1", request, "m")
+        opened_sweep.tasks.close()
+    assert (found["single_turn"].text, found["single_turn"].tool_calls) == ("ok", ())
+    assert found["tool_loop"].tool_calls[0]["function"]["name"] == "look"
+    assert found["tool_loop"].right is None
 
 
 TARGETS: list[JSON] = [
