@@ -8,13 +8,14 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from providers.errors import InputError
+from providers.suggestion import suggestion
 from sharding.prompts import load_prompt_types
 from sharding.sources import SourceSpec, TaskPool, open_tasks
 from sharding.sweep import Sweep, SweepSpec
 
 from .config import Config, PromptConfig, TaskFileConfig
 from .loading import LoadedConfig
-from .scoring.registry import spelt_out
+from .scoring.registry import judge_of, spelt_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,16 @@ def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, str]:
     if isinstance(given, str):
         return base / given
     return {name: text for name, text in given if text is not None}
+
+
+def needed_models(config: Config) -> tuple[str, ...]:
+    """The models of the sweep, and those that judge it. Raises InputError where a judge is no model of the file."""
+    judges = (judge_of(entry.scorer or config.run.scorer) for entry in config.tasks)
+    names = dict.fromkeys([*config.swept_models(), *(judge for judge in judges if judge is not None)])
+    for name in names:
+        if name not in config.models:
+            raise InputError(f"the judge {name!r} is not under models; {suggestion(name, config.models)}")
+    return tuple(names)
 
 
 def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:

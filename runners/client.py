@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Literal, Protocol
 
@@ -30,6 +30,8 @@ from .station import Permit
 
 DEFAULT_OUTPUT_TOKENS = 512
 """What an answer is reckoned to cost where nobody set max_tokens."""
+JUDGE_TURN = "judge-"
+"""What turns of a scorer's client are called by in request ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,19 @@ class SampleClient:
         self.exchange = exchange
         self.opened = opened
         self.sample = opened.sample
+        self.turn_prefix = ""
         self._lease = lease
+
+    def for_scoring(self, account: Account) -> SampleClient:
+        """A second client, for the scorer, that fills `account`: what a judge says and costs is not the answer. Same place and deadline.
+
+        Of the run's generation it leaves out what is said for the models that are tested: their max_tokens, their extra_body.
+        """
+        generation = replace(self.exchange.generation, max_tokens=None, extra_body=None)
+        scoring = SampleClient(replace(self.exchange, generation=generation), self.opened, self._lease)
+        account.opened_s, account.first_sent_s = scoring.account.opened_s, self.account.first_sent_s
+        scoring.account, scoring.deadline, scoring.turn_prefix = account, self.deadline, JUDGE_TURN
+        return scoring
 
     async def chat(
         self,
@@ -193,7 +207,7 @@ class _Call:
     def __init__(self, client: SampleClient, request: ChatRequest, model: str) -> None:
         exchange = client.exchange
         self._client = client
-        self._turn = client.account.turns
+        self._turn = f"{client.turn_prefix}{client.account.turns}"
         self._request = request
         self._deadlines = exchange.deadlines
         self._dispatcher = exchange.dispatchers[model]

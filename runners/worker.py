@@ -15,7 +15,7 @@ from providers.errors import Empty, ProviderError, Rejected, TimedOut
 from providers.messages import JSON, ChatResponse, Message, Usage
 from sharding.plan import Sample
 
-from .answer import Answer, Score, Scorer, Solver, UserCodeError
+from .answer import REFUSAL, Answer, Score, Scorer, Solver, Ungraded, UserCodeError
 from .client import Account, Exchange, SampleClient, SampleOverdue
 from .lease import SlotLease
 from .opened import Opened
@@ -45,6 +45,14 @@ class Verdict:
     failure: ProviderError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What the answer took, and what its grading took."""
+
+    answer: Account
+    judge: Account
+
+
 FAILED = Score(0.0, "failed")
 """What no answer is worth where that is the model's own doing."""
 
@@ -52,18 +60,18 @@ FAILED = Score(0.0, "failed")
 async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
     """Raises NoUsableInstance when the sample must stay pending; anything else that is not a record is a bug."""
     client = SampleClient(exchange, opened, lease)
-    verdict = await _judge(opened.sample, method, client)
+    books = _Books(client.account, Account())
+    verdict = await _judge(opened.sample, method, client, books)
     total_s = asyncio.get_running_loop().time() - client.account.opened_s
-    return _record(opened, verdict, client.account, method, total_s)
+    return _record(opened, verdict, books, method, total_s)
 
 
-async def _judge(sample: Sample, method: Method, client: SampleClient) -> Verdict:
+async def _judge(sample: Sample, method: Method, client: SampleClient, books: _Books) -> Verdict:
     try:
         async with asyncio.timeout_at(client.deadline):
             returned = await method.solver(sample, client)
             answer = returned if isinstance(returned, Answer) else Answer(text=returned)
-            score = await method.scorer_of(sample)(sample, answer, client)
-            return Verdict("ok", answer=answer, score=score)
+            return await _scored(sample, answer, method, client.for_scoring(books.judge))
     except UserCodeError as error:
         return Verdict("not_run", "user_code", str(error))
     except (Empty, Rejected) as error:
@@ -72,6 +80,17 @@ async def _judge(sample: Sample, method: Method, client: SampleClient) -> Verdic
         return Verdict("infra_failure", _infra_class(error), str(error), failure=error)
     except (TimeoutError, SampleOverdue):
         return _overdue(client.account)
+
+
+async def _scored(sample: Sample, answer: Answer, method: Method, judge: SampleClient) -> Verdict:
+    """What fails here is the grading: the answer is not to blame, and a resume asks for both again."""
+    try:
+        score = await method.scorer_of(sample)(sample, answer, judge)
+    except Ungraded as error:
+        return Verdict("infra_failure", error.error_class, str(error), answer)
+    except ProviderError as error:
+        return Verdict("infra_failure", "judge", f"the judge gave no verdict: {error}", answer, failure=error)
+    return Verdict("ok", answer=answer, score=score)
 
 
 def _infra_class(error: ProviderError) -> str:
@@ -86,19 +105,20 @@ def _overdue(account: Account) -> Verdict:
     return Verdict("infra_failure", _infra_class(last), message, failure=last)
 
 
-def _record(opened: Opened, verdict: Verdict, account: Account, method: Method, total_s: float) -> Record:
+def _record(opened: Opened, verdict: Verdict, books: _Books, method: Method, total_s: float) -> Record:
     """A group of columns from each who knows them; `Record` refuses a column that is missing or said twice."""
+    account = books.answer
     return Record(
         run_id=method.run_id,
         **_asked(opened),
         **_sent(opened.planned, account),
-        **_judged(verdict),
+        **_judged(verdict, account.response),
         **_answered(verdict, account.response),
         **_spent(account),
         cost_usd=method.price_usd(opened.sample.cell.model, _usage(account)),
-        **_timed(opened, account, total_s),
+        **_spent_on_judging(books.judge, method),
+        **_timed(opened, books, total_s),
         tool_failures=0,
-        tool_coverage=None,
         cache_hit=False,
     )
 
@@ -139,8 +159,9 @@ def _sent(planned: str, account: Account) -> Columns:
     }
 
 
-def _judged(verdict: Verdict) -> Columns:
+def _judged(verdict: Verdict, response: ChatResponse | None) -> Columns:
     score = verdict.score
+    refused = score is not None and score.grade == "failed" and response is not None and response.refused
     return {
         "outcome": verdict.outcome,
         "error_class": verdict.error_class,
@@ -148,7 +169,9 @@ def _judged(verdict: Verdict) -> Columns:
         "score": float(score.value) if score else None,
         "grade": score.grade if score else None,
         "passed": score.grade == "full" if score else None,
-        "score_error": score.error_class if score else None,
+        "score_error": REFUSAL if refused else score.error_class if score else None,
+        "score_details": orjson.dumps(score.details).decode() if score and score.details else None,
+        "tool_coverage": score.tool_coverage if score else None,
     }
 
 
@@ -181,8 +204,19 @@ def _spent(account: Account) -> Columns:
     }
 
 
-def _timed(opened: Opened, account: Account, total_s: float) -> Columns:
+def _spent_on_judging(judge: Account, method: Method) -> Columns:
+    model = judge.instance.model if judge.instance else None
+    return {
+        "judge_input_tokens": judge.input_tokens,
+        "judge_output_tokens": judge.output_tokens,
+        "judge_cost_usd": None if model is None else method.price_usd(model, _usage(judge)),
+    }
+
+
+def _timed(opened: Opened, books: _Books, total_s: float) -> Columns:
+    account, judge = books.answer, books.judge
     first_sent_s = account.first_sent_s
+    waits_s = account.rate_wait_s + account.retry_wait_s + judge.rate_wait_s + judge.retry_wait_s
     return {
         "queued_at": instant(opened.at_s - opened.queue_s),
         "started_at": None if first_sent_s is None else instant(opened.at_s + first_sent_s - account.opened_s),
@@ -196,7 +230,7 @@ def _timed(opened: Opened, account: Account, total_s: float) -> Columns:
         "parse_s": account.parse_s,
         "write_s": None,
         "total_s": total_s,
-        "working_s": total_s - account.rate_wait_s - account.retry_wait_s,
+        "working_s": total_s - waits_s,
     }
 
 
@@ -218,6 +252,8 @@ def _as_text(value: JSON) -> str | None:
 
 
 def _conversation(answer: Answer | None) -> str | None:
-    if answer is None or not answer.messages:
+    """What the solver gave; calls of tools are never left out, because the output text has no place for them."""
+    if answer is None or not (answer.messages or answer.tool_calls):
         return None
-    return orjson.dumps(list(answer.messages)).decode()
+    called = {"role": "assistant", "content": answer.text or None, "tool_calls": list(answer.tool_calls)}
+    return orjson.dumps(list(answer.messages) or [called]).decode()

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from orchestrator.directory import Manifest, RunDirectory
-from orchestrator.results import HIERARCHY, Run, summarise
+from orchestrator.results import Run
+from orchestrator.summary import HIERARCHY, summarise
 from providers.errors import InputError
 from runners.record import FINAL, Record
 from runners.sinks.parquet import record_table
