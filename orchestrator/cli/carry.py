@@ -77,6 +77,8 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     rows = found.summary()
     directory.write_summary(rows)
     print_summary(rows)
+    for obstacle in found.obstacles():
+        click.echo(str(obstacle))
     click.echo(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
     for instance in ending.statistics.instances:
         if instance.evidence:
