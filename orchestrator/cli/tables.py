@@ -11,19 +11,20 @@ from rich.text import Text
 
 from providers.messages import JSON
 
-PIPE_WIDTH = 160
+PIPE_WIDTH = 200
 """Columns where no terminal says how many it has."""
 
 
-def print_summary(rows: Sequence[Mapping[str, JSON]]) -> None:
+def print_summary(rows: Sequence[Mapping[str, JSON]], width: int | None = None) -> None:
     """The summary by model → prompt type → tool success rate → difficulty → task type, without columns that say nothing.
 
-    What the terminal has no room for is left out, from the right of what can be spared, the errors last; it is all in summary.json.
+    What the terminal (or `width`) has no room for is left out, from the right of what can be spared, the errors last; it is all in summary.json.
     """
     if not rows:
         return
     columns = [one for one in SUMMARY if one.always or {one.cell(row) for row in rows} != {one.nothing}]
-    shown = _fitting(columns, rows, console().width)
+    screen = console(width)
+    shown = _fitting(columns, rows, screen.width)
     table = Table(title="Summary", title_justify="left", box=None, pad_edge=False)
     for one in shown:
         table.add_column(one.title, justify="left" if one.is_key or one.wraps else "right", no_wrap=not one.wraps)
@@ -33,10 +34,10 @@ def print_summary(rows: Sequence[Mapping[str, JSON]]) -> None:
         rest = [Text(one.cell(row)) for one in shown if not one.is_key]
         table.add_row(*_unrepeated(keys, before), *rest)
         before = keys
-    console().print(table)
+    screen.print(table)
     left_out = [one.title for one in columns if one not in shown]
     if left_out:
-        console().print(f"no room for: {', '.join(left_out)}; see summary.json", soft_wrap=True)
+        screen.print(f"no room for: {', '.join(left_out)}; see summary.json", soft_wrap=True)
 
 
 def _fitting(columns: Sequence[Column], rows: Sequence[Mapping[str, JSON]], width: int) -> list[Column]:
@@ -100,9 +101,9 @@ SUMMARY = (
 )
 
 
-def console() -> Console:
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+def console(width: int | None = None) -> Console:
+    found = Console(highlight=False, width=width)
+    return found if found.is_terminal or width else Console(highlight=False, width=PIPE_WIDTH)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
