@@ -18,7 +18,8 @@ PIPE_WIDTH = 200
 def print_summary(rows: Sequence[Mapping[str, JSON]], width: int | None = None) -> None:
     """The summary by model → prompt type → tool success rate → difficulty → task type, without columns that say nothing.
 
-    What the terminal (or `width`) has no room for is left out, from the right of what can be spared, the errors last; it is all in summary.json.
+    What the terminal (or `width`) has no room for is left out, from the right of what can be spared, the errors last; it is all in
+    summary.json.
     """
     if not rows:
         return
