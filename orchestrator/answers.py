@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import NormalDist
@@ -47,9 +47,11 @@ class SweepAnswers:
     settings: AnswerSettings
     seed: int
     _ordinals: Mapping[str, int] = field(init=False)
+    _corruptions: Sequence[tuple[str, float]] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_ordinals", self.sweep.index_ids())
+        object.__setattr__(self, "_corruptions", [(name, share) for name, share in self.settings.corruptions if share])
 
     def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
         sample_id, turn, _attempt = request_id.rsplit("/", 2) if request_id.count("/") > 1 else (request_id, "1", "1")
@@ -70,11 +72,13 @@ class SweepAnswers:
         return SimulatedAnswer(self._padding(sample_id) + self._in_template(text), right=is_right)
 
     def _corruption(self, key: str) -> str | None:
+        if not self._corruptions:
+            return None
         left = draw_uniform(self.seed, "corruption", key)
-        for name, share in self.settings.corruptions:
+        for name, share in self._corruptions:
             left -= share
             if left < 0:
-                return str(name)
+                return name
         return None
 
     def _calls(

@@ -21,6 +21,8 @@ class Answer:
     """The whole conversation, where it has more than the sample's messages and the text."""
     tool_calls: Sequence[ToolCall] = ()
     metadata: Mapping[str, JSON] | None = None
+    error_class: str | None = None
+    """Why the solver had to stop, where it did: `max_turns`. It is an answer all the same, and scored."""
 
 
 @dataclass(frozen=True, slots=True)

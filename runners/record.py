@@ -97,7 +97,7 @@ class Record:
     """From completion to the disk."""
     total_s: float
     working_s: float
-    """`total_s` less the waits."""
+    """`total_s` less the waits and less the grading."""
     cache_hit: bool
     request_id: str | None
     """Of the last attempt: "sample_id/turn/attempt", as sent in the x-request-id header."""

@@ -90,7 +90,7 @@ async def _scored(sample: Sample, answer: Answer, method: Method, judge: SampleC
         return Verdict("infra_failure", error.error_class, str(error), answer)
     except ProviderError as error:
         return Verdict("infra_failure", "judge", f"the judge gave no verdict: {error}", answer, failure=error)
-    return Verdict("ok", answer=answer, score=score)
+    return Verdict("ok", answer.error_class, answer=answer, score=score)
 
 
 def _infra_class(error: ProviderError) -> str:
@@ -214,9 +214,10 @@ def _spent_on_judging(judge: Account, method: Method) -> Columns:
 
 
 def _timed(opened: Opened, books: _Books, total_s: float) -> Columns:
-    account, judge = books.answer, books.judge
+    account = books.answer
     first_sent_s = account.first_sent_s
-    waits_s = account.rate_wait_s + account.retry_wait_s + judge.rate_wait_s + judge.retry_wait_s
+    was_graded = books.judge.opened_s > account.opened_s
+    solving_s = books.judge.opened_s - account.opened_s if was_graded else total_s
     return {
         "queued_at": instant(opened.at_s - opened.queue_s),
         "started_at": None if first_sent_s is None else instant(opened.at_s + first_sent_s - account.opened_s),
@@ -230,7 +231,7 @@ def _timed(opened: Opened, books: _Books, total_s: float) -> Columns:
         "parse_s": account.parse_s,
         "write_s": None,
         "total_s": total_s,
-        "working_s": total_s - waits_s,
+        "working_s": solving_s - account.rate_wait_s - account.retry_wait_s,
     }
 
 

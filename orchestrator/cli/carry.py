@@ -77,7 +77,7 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     rows = found.summary()
     directory.write_summary(rows)
     print_summary(rows)
-    for obstacle in found.obstacles():
+    for obstacle in found.obstacles() if len({row["model"] for row in rows}) > 1 else ():
         click.echo(str(obstacle))
     click.echo(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
     for instance in ending.statistics.instances:

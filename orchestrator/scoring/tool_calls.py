@@ -53,8 +53,8 @@ def tool_calls() -> Scorer:
                 f"the tool_calls scorer needs a target with calls, or metadata.plan: task {sample.task.task_id} has neither"
             )
         found = grade_calls(expected, [read_call(call) for call in answer.tool_calls])
-        ran_out = found.grade != "full" and (answer.metadata or {}).get("stopped") == "max_turns"
-        return replace(found, error_class="max_turns") if ran_out else found
+        stopped = None if found.grade == "full" else answer.error_class
+        return replace(found, error_class=stopped) if stopped else found
 
     return score
 

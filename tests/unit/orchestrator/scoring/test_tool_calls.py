@@ -41,11 +41,9 @@ def call(name: str, arguments: object = None) -> dict[str, JSON]:
     return {"id": "c", "type": "function", "function": {"name": name, "arguments": text}}
 
 
-async def scored(
-    task: Task, *made: dict[str, JSON], text: str = "", metadata: Mapping[str, JSON] | None = None
-) -> Score:
+async def scored(task: Task, *made: dict[str, JSON], text: str = "", stopped: str | None = None) -> Score:
     sample = Sample(0, "s", task, Cell("m", "baseline", 1.0), 0, 0)
-    return await build_scorer("tool_calls")(sample, Answer(text, tool_calls=made, metadata=metadata), NO_MODEL)
+    return await build_scorer("tool_calls")(sample, Answer(text, tool_calls=made, error_class=stopped), NO_MODEL)
 
 
 ROME, ROOM, PAID = call("find", {"city": "Rome"}), call("book", {"room": "double"}), call("pay")
@@ -108,9 +106,9 @@ async def test_a_refusal_is_told_from_a_missing_call() -> None:
 
 
 async def test_turns_that_ran_out_are_a_class_of_their_own() -> None:
-    score = await scored(a_task([FIND, PAY]), ROME, metadata={"stopped": "max_turns"})
+    score = await scored(a_task([FIND, PAY]), ROME, stopped="max_turns")
     assert (score.value, score.error_class) == (0.5, "max_turns")
-    assert (await scored(a_task([FIND]), ROME, metadata={"stopped": "max_turns"})).error_class is None
+    assert (await scored(a_task([FIND]), ROME, stopped="max_turns")).error_class is None
 
 
 async def test_a_plan_expects_its_calls_in_its_order_with_its_values() -> None:
