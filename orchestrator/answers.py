@@ -8,26 +8,35 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import NormalDist
+
+import orjson
 
 from providers.messages import JSON, ChatRequest
 from providers.simulator.answers import SimulatedAnswer
 from providers.simulator.draws import draw_uniform
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
+from runners.answer import REFUSAL
+from runners.client import JUDGE_TURN
 from sharding.plan import Sample
 from sharding.sweep import Sweep
+from sharding.task import Task
 
 from .config import Config
 from .plan_following import Intention, has_succeeded, intend, next_call, plan_to_follow
+from .scoring.expected_calls import Expectation, expectation_of
+from .scoring.judge import judged_answer
 from .scoring.registry import COMPARISONS
+from .tool_answers import ToolDraw, ToolTask
 
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)", re.DOTALL)
 _WHOLE_NUMBER = re.compile(r"\d[\d,.]*(?!.*\d)", re.DOTALL)
 """The same with its groups and decimals."""
 UNSURE = "I am not sure."
+REFUSES = "I'm sorry, but I can't help with that."
 _FILLER = "Let me think this through. "
 _GRID = [NormalDist().inv_cdf((i + 0.5) / 400) for i in range(400)]
 
@@ -42,22 +51,61 @@ class SweepAnswers:
     takes_turns: bool = False
     """Whether the solver may send the tools' results back: then a task's plan is followed call by call."""
     _ordinals: Mapping[str, int] = field(init=False)
+    _corruptions: Sequence[tuple[str, float]] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_ordinals", self.sweep.index_ids())
+        object.__setattr__(self, "_corruptions", [(name, share) for name, share in self.settings.corruptions if share])
 
     def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
         sample_id, turn, _attempt = request_id.rsplit("/", 2) if request_id.count("/") > 1 else (request_id, "1", "1")
         ordinal = self._ordinals.get(sample_id)
         if ordinal is None:
             return SimulatedAnswer("Ready.")
-        sample = self.sweep.sample(ordinal)
-        chance = self._chance(sample, deployment)
-        if self.takes_turns and (plan := plan_to_follow(sample, request)):
+        key, sample = f"{sample_id}/{turn}", self.sweep.sample(ordinal)
+        if turn.startswith(JUDGE_TURN) and (judged := judged_answer(request.messages)) is not None:
+            return self._verdict(key, judged, sample.task, deployment)
+        chance, corruption = self._chance(sample, deployment), self._corruption(key)
+        if corruption == REFUSAL:
+            return SimulatedAnswer(REFUSES, right=False, corruption=corruption)
+        is_right = draw_uniform(self.seed, "right", key) < chance
+        if self.takes_turns and "plan" in (sample.task.metadata or {}) and (plan := plan_to_follow(sample, request)):
             return self._follow(intend(plan, sample, self.seed, chance), sample, request)
-        is_right = draw_uniform(self.seed, "right", f"{sample_id}/{turn}") < chance
+        expected = _expectation(sample.task) if request.tools else None
+        if expected is not None:
+            return self._calls(key, request, ToolTask(sample.task, expected), is_right, corruption)
         text = right_text(sample.task.target) if is_right else wrong_text(sample.task.target)
-        return SimulatedAnswer(self._padding(sample_id) + text, right=is_right)
+        return SimulatedAnswer(self._padding(sample_id) + self._in_template(text), right=is_right)
+
+    def _corruption(self, key: str) -> str | None:
+        if not self._corruptions:
+            return None
+        left = draw_uniform(self.seed, "corruption", key)
+        for name, share in self._corruptions:
+            left -= share
+            if left < 0:
+                return name
+        return None
+
+    def _calls(
+        self, key: str, request: ChatRequest, asked: ToolTask, is_right: bool, corruption: str | None
+    ) -> SimulatedAnswer:
+        """In a loop the tools' answers end it; a corruption that there is no room for is none."""
+        if request.messages[-1].get("role") == "tool":
+            return SimulatedAnswer("Done.")
+        draw = ToolDraw(self.seed, key)
+        return asked.answer(draw, corruption, is_right=is_right)
+
+    def _verdict(self, key: str, judged: str, task: Task, deployment: str) -> SimulatedAnswer:
+        """A judge sees right and wrong with its own skill, and says so in a form that can be read unless that is spoilt."""
+        if self._corruption(key) == "format":
+            return SimulatedAnswer("Hard to say.", corruption="format")
+        sees_right = draw_uniform(self.seed, "right", key) < self.settings.skill_of(deployment)
+        is_full = (COMPARISONS["includes"](judged, right_text(task.target)).grade == "full") == sees_right
+        return SimulatedAnswer(f"As the rubric says.\nGRADE: {'full' if is_full else 'failed'}", right=sees_right)
+
+    def _in_template(self, text: str) -> str:
+        return self.settings.template.replace("{target}", text)
 
     def _follow(self, intention: Intention, sample: Sample, request: ChatRequest) -> SimulatedAnswer:
         """One turn of a tool loop; the truth is known at its end."""
@@ -105,9 +153,11 @@ def calibrated(skill: float, spread: float) -> float:
 
 
 def right_text(target: JSON) -> str:
-    """What the scorers accept: the target itself, or the first of several."""
+    """What the scorers accept: the target itself, or the first of several; an object as JSON."""
     if isinstance(target, list | tuple):
         target = target[0] if target else ""
+    if isinstance(target, Mapping):
+        return orjson.dumps(target).decode()
     return "Yes." if target is None else str(target)
 
 
@@ -118,10 +168,22 @@ def wrong_text(target: JSON) -> str:
 
 def _wrong_texts(right: str) -> Iterator[str]:
     """From the likeliest mistake to words that share nothing with any target."""
+    if re.fullmatch(r"\(?[A-J]\)?", right):
+        yield "B" if "A" in right else "A"
     if _LAST_NUMBER.search(right):
         yield _LAST_NUMBER.sub(lambda match: str(int(match.group()) + 7), right)
         yield _WHOLE_NUMBER.sub(lambda match: str(3 * int(re.sub(r"\D", "", match.group())) + 11), right)
     yield from (UNSURE, "?", "0", "-")
+
+
+def _expectation(task: Task) -> Expectation | None:
+    """The calls that answer the task in one turn: where a text is the target, a plan is the way to it and not the answer."""
+    if isinstance(task.target, str | int | float):
+        return None
+    try:
+        return expectation_of(task)
+    except ValueError:  # the scorer will say what is wrong with the task
+        return None
 
 
 def _is_accepted(text: str, target: JSON) -> bool:

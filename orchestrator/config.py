@@ -108,7 +108,7 @@ class TaskFileConfig(Section):
     """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system."""
     scorer: str | dict[str, Any] | None = None
     reader: str | None = None
-    """`module:function` for formats of your own."""
+    """`bfcl`, or `module:function` for formats of your own."""
 
 
 class SweepConfig(Section):
@@ -155,6 +155,26 @@ class GenerationConfig(Section):
                     f"{name!r} looks like a key, which results would keep; name its variable under `providers`"
                 )
         return body
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class WeightsConfig(Section):
+    """What the weighted score of a summary is made of; results do not depend on it."""
+
+    grades: dict[Literal["full", "partial", "failed"], Share] = {}
+    """What a grade is worth in place of the answer's score: {partial: 0.5}."""
+    error_classes: dict[str, Share] = {}
+    """What an answer with this class is worth: {sequence_order: 0.8}; wins over its grade."""
+    task_types: dict[str, Weight] = {}
+    """How much a sample counts: {parallel: 2}; what is not named counts 1."""
+    difficulties: dict[str, Weight] = {}
+
+
+class ScoringConfig(Section):
+    weights: WeightsConfig = WeightsConfig()
 
 
 class RunConfig(Section):
@@ -245,6 +265,7 @@ class Config(Section):
     sweep: SweepConfig = SweepConfig()
     generation: GenerationConfig = GenerationConfig()
     tools: ToolsConfig = ToolsConfig()
+    scoring: ScoringConfig = ScoringConfig()
     run: RunConfig = RunConfig()
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ from .answers import sweep_answers
 from .env import flags_of, read_environment
 from .loading import ConfigSource, load_config
 from .preparation import Prepared, prepare
+from .sweeps import needed_models
 from .wiring import Limiting, dispatchers_of, exchange_of, method_of, no_key
 
 UNKNOWN = EndpointSettings()
@@ -207,7 +208,7 @@ def _simulator_places(provider: str, settings: SimulatorSettings, prepared: Prep
     config = prepared.loaded.config
     return {
         instance.name: (key, instance.deployment)
-        for model in config.swept_models()
+        for model in needed_models(config)
         for route in config.models[model].all_routes()
         if route.provider == provider
         for instance, key in instances_with_keys(provider, settings, model, RouteSpec(route.deployments, route.keys))

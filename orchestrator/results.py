@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from providers.errors import StorageError
-from providers.messages import JSON
+from providers.errors import InputError, StorageError
+from providers.suggestion import suggestion
 from runners.sinks.parquet import record_schema, record_table
 
+from .comparability import Obstacle, find_obstacles
 from .directory import Manifest, RunDirectory
-
-HIERARCHY = ("model", "prompt_type", "tool_success_rate", "difficulty", "task_type")
-"""The order in which summaries go down."""
+from .summary import HIERARCHY, SummaryRow, Weights, summarise
 
 FINAL_FILES = ("part-*.parquet", "results.jsonl")
 UNRESOLVED_FILES = ("unresolved.parquet", "unresolved.jsonl")
 """Replaced at the end of an execution only: until then they also hold samples that a resume has brought to their end."""
-
-SummaryRow = Mapping[str, JSON]
 
 
 class Run:
@@ -51,90 +48,39 @@ class Run:
         """The same as a pandas DataFrame (needs the extra `analysis`)."""
         return self.to_arrow().to_pandas()
 
-    def summary(self, by: Sequence[str] = HIERARCHY) -> list[SummaryRow]:
-        """One row per group; see `summarise`."""
-        return summarise(self.to_arrow(), by)
+    def summary(self, by: Sequence[str] = HIERARCHY, weights: Weights | None = None) -> list[SummaryRow]:
+        """One row per group, see `summarise`; `weights` in place of those under `scoring.weights` of the run's file.
+
+        Raises InputError where `by` names no column.
+        """
+        for name in by:
+            if name not in record_schema().names:
+                raise InputError(f"records have no column {name!r}; {suggestion(name, record_schema().names)}")
+        return summarise(self.to_arrow(), by, weights or self._weights())
+
+    def obstacles(self, by: str = "model") -> list[Obstacle]:
+        """What stands in the way of a ranking by one column: groups whose missing samples differ too much."""
+        return find_obstacles(self.summary([by]), by)
+
+    def ranking(self, by: str = "model") -> list[str]:
+        """The groups by success rate, the best first. Raises InputError where they are not comparable."""
+        obstacles = self.obstacles(by)
+        if obstacles:
+            raise InputError(f"{obstacles[0]}; resume {self.path} first")
+        scored = [row for row in self.summary([by]) if isinstance(row["success_rate"], float)]
+        return [str(row[by]) for row in sorted(scored, key=_by_rate, reverse=True)]
+
+    def _weights(self) -> Weights:
+        scoring = self.manifest.raw.get("scoring") or {}
+        return Weights(**(scoring.get("weights") or {}))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
 
-def summarise(records: pa.Table, by: Sequence[str] = HIERARCHY) -> list[SummaryRow]:
-    """Counts, rates and means per group, sorted by the group.
-
-    total = successful + partial + failed + infra_failures + not_run. Rates and the weighted score (mean of `score`, full 1,
-    partial in between, failed 0) are over the clean denominator: successful + partial + failed.
-    """
-    if not records.num_rows:
-        return []
-    counted = _with_counts(records)
-    groups = counted.group_by(list(by)).aggregate([*((name, "sum") for name in _COUNTS), *_MEANS, ("run_id", "count")])
-    errors = _errors(records, by)
-    rows = [_row(group, by, errors) for group in groups.to_pylist()]
-    return sorted(rows, key=lambda row: tuple(str(row[name]) for name in by))
-
-
-_COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
-_MEANS = [
-    ("score", "mean"),
-    ("working_s", "mean"),
-    ("turns", "mean"),
-    ("tool_calls", "mean"),
-    ("tool_coverage", "mean"),
-    ("input_tokens", "sum"),
-    ("output_tokens", "sum"),
-    ("cost_usd", "sum"),
-]
-
-
-def _with_counts(records: pa.Table) -> pa.Table:
-    grade, outcome = records["grade"], records["outcome"]
-    flags = {
-        "successful": pc.equal(grade, "full"),
-        "partial": pc.equal(grade, "partial"),
-        "failed": pc.equal(grade, "failed"),
-        "infra_failures": pc.equal(outcome, "infra_failure"),
-        "not_run": pc.equal(outcome, "not_run"),
-    }
-    for name, flag in flags.items():
-        records = records.append_column(name, pc.cast(pc.fill_null(flag, False), pa.int64()))
-    return records
-
-
-def _errors(records: pa.Table, by: Sequence[str]) -> dict[tuple[object, ...], dict[str, int]]:
-    """Error classes with their counts, by group: what failed, and what the scorer found wrong."""
-    classes = pc.coalesce(records["error_class"], records["score_error"])
-    table = records.select(list(dict.fromkeys(by))).append_column("error", classes)
-    counts = table.filter(pc.is_valid(table["error"])).group_by([*by, "error"]).aggregate([([], "count_all")])
-    found: dict[tuple[object, ...], dict[str, int]] = {}
-    for row in counts.to_pylist():
-        found.setdefault(tuple(row[name] for name in by), {})[row["error"]] = row["count_all"]
-    return found
-
-
-def _row(
-    group: Mapping[str, Any], by: Sequence[str], errors: Mapping[tuple[object, ...], Mapping[str, int]]
-) -> SummaryRow:
-    counts = {name: group[f"{name}_sum"] for name in _COUNTS}
-    scored = counts["successful"] + counts["partial"] + counts["failed"]
-    key = tuple(group[name] for name in by)
-    return {
-        **{name: group[name] for name in by},
-        "total": group["run_id_count"],
-        **counts,
-        "success_rate": counts["successful"] / scored if scored else None,
-        "partial_rate": counts["partial"] / scored if scored else None,
-        "failure_rate": counts["failed"] / scored if scored else None,
-        "weighted_score": group["score_mean"],
-        "mean_time_s": group["working_s_mean"],
-        "mean_turns": group["turns_mean"],
-        "mean_tool_calls": group["tool_calls_mean"],
-        "tool_coverage": group["tool_coverage_mean"],
-        "input_tokens": group["input_tokens_sum"],
-        "output_tokens": group["output_tokens_sum"],
-        "cost_usd": group["cost_usd_sum"],
-        "errors": dict(sorted(errors.get(key, {}).items())),
-    }
+def _by_rate(row: SummaryRow) -> float:
+    rate = row["success_rate"]
+    return rate if isinstance(rate, float) else -1.0
 
 
 def _read_all(folder: Path, patterns: Sequence[str]) -> pa.Table:

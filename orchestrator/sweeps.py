@@ -8,6 +8,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from providers.errors import InputError
+from providers.suggestion import suggestion
 from runners.solvers import SOLVERS
 from sharding.prompts import load_prompt_types
 from sharding.sources import SourceSpec, TaskPool, open_tasks
@@ -15,7 +16,7 @@ from sharding.sweep import Sweep, SweepSpec
 
 from .config import Config, PromptConfig, TaskFileConfig
 from .loading import LoadedConfig
-from .scoring.registry import spelt_out
+from .scoring.registry import judge_of, spelt_out
 
 PROMPTS = "prompts"
 """The folder beside the configuration file whose YAML files are prompt types, each named after its file."""
@@ -66,6 +67,16 @@ def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, str]:
     if isinstance(given, str):
         return base / given
     return {name: text for name, text in given if text is not None}
+
+
+def needed_models(config: Config) -> tuple[str, ...]:
+    """The models of the sweep, and those that judge it. Raises InputError where a judge is no model of the file."""
+    judges = (judge_of(entry.scorer or config.run.scorer) for entry in config.tasks)
+    names = dict.fromkeys([*config.swept_models(), *(judge for judge in judges if judge is not None)])
+    for name in names:
+        if name not in config.models:
+            raise InputError(f"the judge {name!r} is not under models; {suggestion(name, config.models)}")
+    return tuple(names)
 
 
 def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:

@@ -46,7 +46,7 @@ from .env import Environment, not_set
 from .loading import LoadedConfig
 from .scoring.registry import build_scorer, spelt_out
 from .simulation import Assignment, key_names, simulator_process
-from .sweeps import OpenSweep
+from .sweeps import OpenSweep, needed_models
 from .user_code import load_function
 
 DEFAULT_PROFILES = {"azure": "azure-open", "gateway": "gateway-open", "openai": "openai", "simulator": "azure-open"}
@@ -117,7 +117,7 @@ def open_adapter(loaded: LoadedConfig, name: str, surroundings: Surroundings) ->
 
 
 def used_providers(config: Config) -> list[str]:
-    routes = (route for model in config.swept_models() for route in config.models[model].all_routes())
+    routes = (route for model in needed_models(config) for route in config.models[model].all_routes())
     return list(dict.fromkeys(route.provider for route in routes))
 
 
@@ -127,9 +127,9 @@ def simulator_keys(settings: SimulatorSettings, environment: Environment) -> dic
 
 
 def instances_of(loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> dict[str, list[Instance]]:
-    """Every swept model's instances over all its routes, with workers and rates."""
+    """The instances of every model that is needed, over all its routes, with workers and rates."""
     config = loaded.config
-    found = {name: _model_instances(name, config, adapters) for name in config.swept_models()}
+    found = {name: _model_instances(name, config, adapters) for name in needed_models(config)}
     names = [instance.name for instances in found.values() for instance in instances]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
@@ -219,6 +219,7 @@ def exchange_of(
         generation=Generation(
             generation.temperature, generation.max_tokens, generation.stream, generation.seed, generation.extra_body
         ),
+        judging=Generation(generation.temperature, stream=generation.stream, seed=generation.seed),
         deadlines=Deadlines(run.attempt_timeout_s, run.sample_timeout_s),
         retries=RetryLimits(run.max_retries),
         retry_budget=retry_budget,

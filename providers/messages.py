@@ -68,3 +68,5 @@ class ChatResponse:
     response_id: str
     response_model: str
     system_fingerprint: str | None
+    refused: bool = False
+    """The server says that the text is the model's refusal."""

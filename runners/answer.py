@@ -33,7 +33,11 @@ class Score:
     grade: Literal["full", "partial", "failed"]
     error_class: str | None = None
     details: Mapping[str, JSON] | None = None
+    """Why, for people: the fault of a call, the words of a judge."""
 
+
+REFUSAL = "refusal"
+"""The class of an answer that says that there will be none."""
 
 T = TypeVar("T")
 Solver = Callable[[Sample, ModelClient], Awaitable[Answer | str]]
@@ -42,6 +46,12 @@ Scorer = Callable[[Sample, Answer, ModelClient], Awaitable[Score]]
 
 class UserCodeError(OrchestratorError):
     """A solver or scorer that a person wrote raised: the sample is not run, the run drains and can be resumed."""
+
+
+class Ungraded(OrchestratorError):
+    """The answer stands, but whoever had to grade it did not say how: the sample stays unresolved, the model is not to blame."""
+
+    error_class = "judge_format"
 
 
 def guard_solver(solver: Solver, name: str) -> Solver:

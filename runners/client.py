@@ -37,6 +37,8 @@ from .tool_names import names_of
 
 DEFAULT_OUTPUT_TOKENS = 512
 """What an answer is reckoned to cost where nobody set max_tokens."""
+JUDGE_TURN = "judge-"
+"""What turns of a scorer's client are called by in request ids."""
 
 CLOSE_S = 5.0
 """How long a solver's cancelled calls may take to end."""
@@ -156,6 +158,8 @@ class Exchange:
     dispatchers: Mapping[str, Dispatcher]
     estimators: Mapping[str, TokenEstimator]
     generation: Generation = field(default_factory=Generation)
+    judging: Generation = field(default_factory=Generation)
+    """How a scorer's models are asked."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     retries: RetryLimits = field(default_factory=RetryLimits)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
@@ -174,6 +178,9 @@ class SampleClient:
         self.opened = opened
         self.opened.activity.since_s = self.account.opened_s
         self.sample = opened.sample
+        self.generation = exchange.generation
+        self.turn_prefix = ""
+        self._scoring: SampleClient | None = None
         self._lease = lease
         self._owner = asyncio.current_task()
         self._calls: set[asyncio.Task[object]] = set()
@@ -182,10 +189,24 @@ class SampleClient:
     async def close(self) -> None:
         """The sample is over: calls that its solver started beside itself and left behind (asyncio.gather does) end here."""
         self._is_closed = True
+        if self._scoring is not None:
+            await self._scoring.close()
         if self._calls:
             for task in self._calls:
                 task.cancel()
             await asyncio.wait(self._calls, timeout=CLOSE_S)
+
+    def for_scoring(self, account: Account) -> SampleClient:
+        """A second client, for the scorer, that fills `account`: what a judge says and costs is not the answer. Same place and deadline.
+
+        It generates as `Exchange.judging` says: what is said for the models that are tested is not said for their judge.
+        """
+        scoring = SampleClient(self.exchange, self.opened, self._lease)
+        account.opened_s, account.first_sent_s = scoring.account.opened_s, self.account.first_sent_s
+        scoring.account, scoring.deadline, scoring.turn_prefix = account, self.deadline, JUDGE_TURN
+        scoring.generation = self.exchange.judging
+        self._scoring = scoring
+        return scoring
 
     async def chat(
         self,
@@ -247,7 +268,7 @@ class SampleClient:
         self.account.retry_wait_s += asyncio.get_running_loop().time() - since
 
     def _request(self, messages: Sequence[Message], tools: Sequence[Tool], max_tokens: int | None) -> ChatRequest:
-        generation = self.exchange.generation
+        generation = self.generation
         return ChatRequest(
             messages=messages,
             tools=tools,
@@ -267,7 +288,8 @@ class _Call:
         exchange.retry_budget.calls += 1
         self.doing = doing
         self._client = client
-        self._turn = client.account.turns
+        self._turn = f"{client.turn_prefix}{client.account.turns}"
+        self._has_answer = client.account.turns > 1 or bool(client.turn_prefix)
         self._request = request
         self._deadlines = exchange.deadlines
         self._model = model
@@ -344,7 +366,7 @@ class _Call:
         account, deadline = self._client.account, self._client.deadline
         since = loop.time()
         asked = self._dispatcher.permit(
-            self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline, is_begun=self._turn > 1
+            self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline, is_begun=self._has_answer
         )
         self.doing.wait_for_leave(asked, since)
         try:

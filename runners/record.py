@@ -54,6 +54,8 @@ class Record:
     """Null where there is nothing to score: an infrastructure failure is not a wrong answer."""
     score_error: str | None
     """The scorer's class of what was wrong: tool selection, parameter, format …"""
+    score_details: str | None
+    """Why, in the scorer's words."""
     stage: int
     """Of the sweep: stages run one after another."""
     turns: int
@@ -78,6 +80,11 @@ class Record:
     reasoning_tokens: int
     usage_estimated: bool
     cost_usd: float | None
+    judge_input_tokens: int
+    """What the scorer's own calls took; in no other column."""
+    judge_output_tokens: int
+    judge_cost_usd: float | None
+    """Null where no judge was called or its price is not known."""
     attempts: int
     throttles: int
     """Refusals on the way; they are no attempts."""
@@ -95,7 +102,7 @@ class Record:
     """From completion to the disk; null where the wall clock was set in between."""
     total_s: float
     working_s: float
-    """`total_s` less the waits."""
+    """`total_s` less the waits and less the grading."""
     cache_hit: bool
     request_id: str | None
     """Of the last attempt: "sample_id/turn/attempt", as sent in the x-request-id header."""

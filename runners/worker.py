@@ -17,7 +17,7 @@ from sharding.task import Task
 from sharding.tool_plan import expected_tools
 
 from .activity import Step
-from .answer import Answer, Score, Scorer, Solver, UserCodeError
+from .answer import REFUSAL, Answer, Score, Scorer, Solver, Ungraded, UserCodeError
 from .client import Account, Exchange, SampleClient, SampleOverdue
 from .lease import SlotLease
 from .opened import Opened
@@ -48,6 +48,14 @@ class Verdict:
     failure: ProviderError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What the answer took, and what its grading took."""
+
+    answer: Account
+    judge: Account
+
+
 FAILED = Score(0.0, "failed")
 """What no answer is worth where that is the model's own doing."""
 
@@ -59,23 +67,23 @@ TIMER_S = 0.01
 async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
     """Raises NoUsableInstance or LimitReached when the sample must stay pending; anything else that is not a record is a bug."""
     client = SampleClient(exchange, opened, lease)
+    books = _Books(client.account, Account(""))
     try:
-        verdict = await _judge(opened, method, client)
+        verdict = await _judge(opened, method, client, books)
     finally:
         await client.close()
     total_s = asyncio.get_running_loop().time() - client.account.opened_s
-    return _record(opened, verdict, client.account, method, total_s)
+    return _record(opened, verdict, books, method, total_s)
 
 
-async def _judge(opened: Opened, method: Method, client: SampleClient) -> Verdict:
+async def _judge(opened: Opened, method: Method, client: SampleClient, books: _Books) -> Verdict:
     sample = opened.sample
     try:
         async with asyncio.timeout_at(client.deadline):
             returned = await method.solver(sample, client)
             answer = returned if isinstance(returned, Answer) else Answer(text=returned)
             opened.activity.begin(Step.SCORE, asyncio.get_running_loop().time())
-            score = await method.scorer_of(sample)(sample, answer, client)
-            return Verdict("ok", answer.error_class, answer=answer, score=score)
+            return await _scored(sample, answer, method, client.for_scoring(books.judge))
     except UserCodeError as error:
         return Verdict("not_run", "user_code", str(error))
     except (Empty, Rejected) as error:
@@ -86,6 +94,17 @@ async def _judge(opened: Opened, method: Method, client: SampleClient) -> Verdic
         return _overdue(client.account)
     except TimeoutError:
         return _overdue(client.account) if _was_asking(opened, client) else _never_returned(opened, client)
+
+
+async def _scored(sample: Sample, answer: Answer, method: Method, judge: SampleClient) -> Verdict:
+    """What fails here is the grading: the answer is not to blame, and a resume asks for both again."""
+    try:
+        score = await method.scorer_of(sample)(sample, answer, judge)
+    except Ungraded as error:
+        return Verdict("infra_failure", error.error_class, str(error), answer)
+    except ProviderError as error:
+        return Verdict("infra_failure", "judge", f"the judge gave no verdict: {error}", answer, failure=error)
+    return Verdict("ok", answer.error_class, answer=answer, score=score)
 
 
 def _infra_class(error: ProviderError) -> str:
@@ -122,18 +141,20 @@ def _overdue(account: Account) -> Verdict:
     return Verdict("infra_failure", _infra_class(last), message, failure=last)
 
 
-def _record(opened: Opened, verdict: Verdict, account: Account, method: Method, total_s: float) -> Record:
+def _record(opened: Opened, verdict: Verdict, books: _Books, method: Method, total_s: float) -> Record:
     """A group of columns from each who knows them; `Record` refuses a column that is missing or said twice."""
+    account = books.answer
     return Record(
         run_id=method.run_id,
         **_asked(opened),
         **_sent(opened.planned, account),
-        **_judged(verdict),
+        **_judged(verdict, account.response),
         **_answered(verdict, account.response),
         **_called(opened.sample.task, verdict.answer),
         **_spent(account),
         cost_usd=_cost_usd(opened.sample.cell.model, account, method),
-        **_timed(opened, account, total_s),
+        **_spent_on_judging(books.judge, method),
+        **_timed(opened, books, total_s),
         cache_hit=False,
     )
 
@@ -174,8 +195,9 @@ def _sent(planned: str, account: Account) -> Columns:
     }
 
 
-def _judged(verdict: Verdict) -> Columns:
+def _judged(verdict: Verdict, response: ChatResponse | None) -> Columns:
     score = verdict.score
+    refused = score is not None and score.grade == "failed" and response is not None and response.refused
     return {
         "outcome": verdict.outcome,
         "error_class": verdict.error_class,
@@ -183,15 +205,17 @@ def _judged(verdict: Verdict) -> Columns:
         "score": float(score.value) if score else None,
         "grade": score.grade if score else None,
         "passed": score.grade == "full" if score else None,
-        "score_error": score.error_class if score else None,
+        "score_error": REFUSAL if refused else score.error_class if score else None,
+        "score_details": orjson.dumps(score.details).decode() if score and score.details else None,
     }
 
 
 def _answered(verdict: Verdict, response: ChatResponse | None) -> Columns:
     answer, evidence = verdict.answer, verdict.failure.evidence if verdict.failure else None
     failed_status, failed_id = (evidence.status, evidence.response_id or None) if evidence else (None, None)
+    was_answered = response is not None and (evidence is None or answer is not None)  # what failed then was the grading
     return {
-        "status": HTTPStatus.OK.value if response and evidence is None else failed_status,
+        "status": HTTPStatus.OK.value if was_answered else failed_status,
         "output_text": answer.text if answer else None,
         "messages": _conversation(answer),
         "finish_reason": response.finish_reason if response else None,
@@ -243,8 +267,20 @@ def _cost_usd(model: str, account: Account, method: Method) -> float | None:
     return sum(known) if len(known) == len(costs) else None
 
 
-def _timed(opened: Opened, account: Account, total_s: float) -> Columns:
+def _spent_on_judging(judge: Account, method: Method) -> Columns:
+    usage = judge.usage
+    return {
+        "judge_input_tokens": usage.input_tokens,
+        "judge_output_tokens": usage.output_tokens,
+        "judge_cost_usd": _cost_usd(judge.model, judge, method) if judge.spent else None,
+    }
+
+
+def _timed(opened: Opened, books: _Books, total_s: float) -> Columns:
+    account = books.answer
     first_sent_s = account.first_sent_s
+    was_graded = books.judge.opened_s > account.opened_s
+    solving_s = books.judge.opened_s - account.opened_s if was_graded else total_s
     return {
         "queued_at": instant(opened.at_s - opened.queue_s),
         "started_at": None if first_sent_s is None else instant(opened.at_s + first_sent_s - account.opened_s),
@@ -258,7 +294,7 @@ def _timed(opened: Opened, account: Account, total_s: float) -> Columns:
         "parse_s": account.parse_s,
         "write_s": None,
         "total_s": total_s,
-        "working_s": total_s - account.rate_wait_s - account.retry_wait_s,
+        "working_s": solving_s - account.rate_wait_s - account.retry_wait_s,
     }
 
 
@@ -276,6 +312,8 @@ def _as_text(value: JSON) -> str | None:
 
 
 def _conversation(answer: Answer | None) -> str | None:
-    if answer is None or not answer.messages:
+    """What the solver gave; calls of tools are never left out, because the output text has no place for them."""
+    if answer is None or not (answer.messages or answer.tool_calls):
         return None
-    return orjson.dumps(list(answer.messages)).decode()
+    called = {"role": "assistant", "content": answer.text or None, "tool_calls": list(answer.tool_calls)}
+    return orjson.dumps(list(answer.messages) or [called]).decode()

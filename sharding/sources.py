@@ -18,6 +18,7 @@ import orjson
 
 from providers.errors import InputError
 
+from .bfcl_rows import BfclRows, answers_path
 from .census import TaskIds
 from .columns import Columns
 from .csv_rows import CsvRecords
@@ -35,7 +36,8 @@ class SourceSpec:
     """Our names to the file's columns: id input messages target tools task_type difficulty family system."""
     scorer: str | None = None
     reader: str | None = None
-    """"module:function", for formats of one's own: called with the path, yields Task objects or dicts with our names."""
+    """A name of READERS, or "module:function" for formats of one's own: called with the path, yields Task objects or dicts with our
+    names."""
 
 
 def _open_parquet(path: Path, spec: SourceSpec, columns: Columns) -> RowStore:
@@ -51,6 +53,18 @@ STORES: Mapping[str, Callable[[Path, SourceSpec, Columns], RowStore]] = {
     ".csv": lambda path, spec, _columns: CsvRecords(path, list(spec.fields.values())),
     ".parquet": _open_parquet,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A published format that its suffix does not tell."""
+
+    open: Callable[[Path], RowStore]
+    beside: Callable[[Path], Path]
+    """The second file that belongs to it: what a task set is depends on its bytes, too."""
+
+
+READERS: Mapping[str, Reader] = {"bfcl": Reader(BfclRows, answers_path)}
 
 
 class TaskPool:
@@ -117,7 +131,8 @@ def open_task_set(spec: SourceSpec) -> TaskSet:
 
 def _open(spec: SourceSpec, ids: TaskIds) -> TaskSet:
     columns = _columns(spec)
-    tasks = _open_stored(spec, columns, ids) if spec.reader is None else _open_loaded(spec, spec.reader, columns, ids)
+    is_stored = spec.reader is None or spec.reader in READERS
+    tasks = _open_stored(spec, columns, ids) if is_stored else _open_loaded(spec, columns, ids)
     if len(tasks) == 0:
         tasks.close()
         raise InputError(f"{spec.path}: holds no tasks")
@@ -132,10 +147,7 @@ def _columns(spec: SourceSpec) -> Columns:
 
 
 def _open_stored(spec: SourceSpec, columns: Columns, ids: TaskIds) -> TaskSet:
-    store_of = STORES.get(spec.path.suffix.lower())
-    if store_of is None:
-        known = " ".join(STORES)
-        raise InputError(f"{spec.path}: unknown kind of file; task sets end in {known}, others need a reader")
+    store_of = _store_of(spec)
     if spec.path.is_dir():
         raise InputError(f"{spec.path}: is a directory; name the files in it, for instance with *.jsonl")
     with ExitStack() as stack:
@@ -147,14 +159,27 @@ def _open_stored(spec: SourceSpec, columns: Columns, ids: TaskIds) -> TaskSet:
     return tasks
 
 
-def _open_loaded(spec: SourceSpec, reader: str, columns: Columns, ids: TaskIds) -> TaskSet:
-    return LoadedTasks(_identify(spec), reader, columns, ids)
+def _store_of(spec: SourceSpec) -> Callable[[Path, SourceSpec, Columns], RowStore]:
+    reader = READERS.get(spec.reader or "")
+    if reader is not None:
+        return lambda path, _spec, _columns: reader.open(path)
+    store_of = STORES.get(spec.path.suffix.lower())
+    if store_of is None:
+        known = " ".join(STORES)
+        raise InputError(f"{spec.path}: unknown kind of file; task sets end in {known}, others need a reader")
+    return store_of
+
+
+def _open_loaded(spec: SourceSpec, columns: Columns, ids: TaskIds) -> TaskSet:
+    return LoadedTasks(_identify(spec), spec.reader or "", columns, ids)
 
 
 def _identify(spec: SourceSpec) -> Identity:
     """Digest the bytes and how they are read and scored; the stem is part of it because tasks without an id are named by it."""
     try:
         files = sorted(path for path in spec.path.rglob("*") if path.is_file()) if spec.path.is_dir() else [spec.path]
+        if (reader := READERS.get(spec.reader or "")) and reader.beside(spec.path).exists():
+            files.append(reader.beside(spec.path))
         digest = hashlib.sha256("".join(_file_digest(path) for path in files).encode())
     except FileNotFoundError as error:
         raise InputError(f"{spec.path}: no such file; check the path") from error

@@ -146,7 +146,7 @@ class LoadedTasks:
 def _import_reader(reader: str, path: Path) -> Callable[[Path], Iterable[object]]:
     module_name, _, function_name = reader.partition(":")
     if not module_name or not function_name:
-        raise InputError(f'{path}: reader is written "module:function", not "{reader}"')
+        raise InputError(f'{path}: reader is bfcl or written "module:function", not "{reader}"')
     try:
         function: Callable[[Path], Iterable[object]] = getattr(import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runners.open_samples import Wait
@@ -74,25 +74,36 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     rows = found.summary()
     directory.write_summary(rows)
     print_summary(rows)
+    for obstacle in found.obstacles() if len({row["model"] for row in rows}) > 1 else ():
+        say(str(obstacle))
     say(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
-    for instance in ending.statistics.instances:
-        if instance.evidence:
-            say(f"{instance.instance} was lost ({instance.state}): {instance.evidence}")
-    if ending.rehearsed_s is not None:
-        took_s = ending.statistics.elapsed_s
-        say(
-            f"rehearsed {ending.rehearsed_s:.1f} s, took {took_s:.1f} s ({100 * (took_s / ending.rehearsed_s - 1):+.1f} %)"
-        )
-    for share in ending.statistics.shares:
-        say(f"spent: {share} ({share.spent / share.limit:.1%})")
-    if ending.retries_refused:
-        say(f"the run's retry budget was used up: {ending.retries_refused} failures were not tried again")
-    if ending.unanswered:
-        say(f"possibly billed without a record: {ending.unanswered} requests were sent and brought no word on usage")
-    if ending.possibly_billed_twice:
-        say(f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended")
+    for line in (*_of_instances(ending), *_of_spending(ending)):
+        say(line)
     if ending.damaged:
         say(f"{ending.damaged} journal lines were damaged; their samples were run again")
     if ending.exit_code is not ExitCode.DONE:
         say(_to_go_on(directory))
     say(f"run directory: {directory.path}")
+
+
+def _of_instances(ending: Ending) -> Iterator[str]:
+    """Which were lost, and how the time compares with the rehearsed one."""
+    for instance in ending.statistics.instances:
+        if instance.evidence:
+            yield f"{instance.instance} was lost ({instance.state}): {instance.evidence}"
+    if ending.rehearsed_s is not None:
+        took_s = ending.statistics.elapsed_s
+        deviation = 100 * (took_s / ending.rehearsed_s - 1)
+        yield f"rehearsed {ending.rehearsed_s:.1f} s, took {took_s:.1f} s ({deviation:+.1f} %)"
+
+
+def _of_spending(ending: Ending) -> Iterator[str]:
+    """What was spent of its limits, and what may have been paid for nothing."""
+    for share in ending.statistics.shares:
+        yield f"spent: {share} ({share.spent / share.limit:.1%})"
+    if ending.retries_refused:
+        yield f"the run's retry budget was used up: {ending.retries_refused} failures were not tried again"
+    if ending.unanswered:
+        yield f"possibly billed without a record: {ending.unanswered} requests were sent and brought no word on usage"
+    if ending.possibly_billed_twice:
+        yield f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended"

@@ -13,27 +13,50 @@ from providers.messages import JSON
 
 from ..terminal import printable
 
-PIPE_WIDTH = 160
+PIPE_WIDTH = 200
 """Columns where no terminal says how many it has."""
 
 
-def print_summary(rows: Sequence[Mapping[str, JSON]]) -> None:
-    """The summary by model → prompt type → tool success rate → difficulty → task type, without columns that say nothing."""
+def print_summary(rows: Sequence[Mapping[str, JSON]], width: int | None = None) -> None:
+    """The summary by model → prompt type → tool success rate → difficulty → task type, without columns that say nothing.
+
+    What the terminal (or `width`) has no room for is left out, from the right of what can be spared, the errors last; it is all in
+    summary.json.
+    """
     if not rows:
         return
     columns = [one for one in SUMMARY if one.always or {one.cell(row) for row in rows} != {one.nothing}]
+    screen = console(width)
+    shown = _fitting(columns, rows, screen.width)
     table = Table(title="Summary", title_justify="left", box=None, pad_edge=False)
-    for one in columns:
-        table.add_column(
-            one.title, justify="left" if one.is_key or one.title == "errors" else "right", no_wrap=one.title != "errors"
-        )
+    for one in shown:
+        table.add_column(one.title, justify="left" if one.is_key or one.wraps else "right", no_wrap=not one.wraps)
     before: list[str] = []
     for row in rows:
-        keys = [one.cell(row) for one in columns if one.is_key]
-        rest = [Text(one.cell(row)) for one in columns if not one.is_key]
+        keys = [one.cell(row) for one in shown if one.is_key]
+        rest = [Text(one.cell(row)) for one in shown if not one.is_key]
         table.add_row(*_unrepeated(keys, before), *rest)
         before = keys
-    console().print(table)
+    screen.print(table)
+    left_out = [one.title for one in columns if one not in shown]
+    if left_out:
+        screen.print(f"no room for: {', '.join(left_out)}; see summary.json", soft_wrap=True)
+
+
+def _fitting(columns: Sequence[Column], rows: Sequence[Mapping[str, JSON]], width: int) -> list[Column]:
+    """Those that fit beside each other: keys and what is always shown stay, whatever the width."""
+    shown = list(columns)
+    spare = sorted((one for one in columns if not (one.is_key or one.always)), key=lambda one: not one.wraps)
+    while spare and sum(_width(one, rows) for one in shown) > width:
+        shown.remove(spare.pop())
+    return shown
+
+
+def _width(column: Column, rows: Sequence[Mapping[str, JSON]]) -> int:
+    """With the two blanks between columns; a column that wraps needs room for its longest word."""
+    cells = [column.title, *(column.cell(row) for row in rows)]
+    pieces = [word for cell in cells for word in cell.split(", ")] if column.wraps else cells
+    return max(map(len, pieces)) + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +67,7 @@ class Column:
     nothing: str = ""
     """Where every row says this, the column is left out, unless it is `always` shown."""
     always: bool = False
+    wraps: bool = False
 
 
 def _plain(name: str) -> Callable[[Mapping[str, JSON]], str]:
@@ -67,18 +91,22 @@ SUMMARY = (
     Column("infra", _plain("infra_failures"), always=True),
     Column("not run", _plain("not_run"), nothing="0"),
     Column("success", lambda row: _percent(row["success_rate"]), always=True),
-    Column("score", _mean("weighted_score", 3), always=True),
-    Column("mean s", _mean("mean_time_s", 2), always=True),
+    Column("if missing", lambda row: _bounds(row)),
+    Column("score", _mean("mean_score", 3)),
+    Column("weighted", lambda row: _unless_same(row, "weighted_score", "mean_score")),
+    Column("mean s", _mean("mean_time_s", 2)),
     Column("turns", _mean("mean_turns", 1), nothing="1.0"),
     Column("tools", _mean("mean_tool_calls", 1), nothing="0.0"),
+    Column("tool success", lambda row: _realised(row)),
     Column("coverage", _mean("tool_coverage", 2), nothing="n/a"),
-    Column("errors", lambda row: _named(row["errors"])),
+    Column("judge $", _mean("judge_cost_usd", 4), nothing="n/a"),
+    Column("errors", lambda row: _named(row["errors"]), wraps=True),
 )
 
 
-def console() -> Console:
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+def console(width: int | None = None) -> Console:
+    found = Console(highlight=False, width=width)
+    return found if found.is_terminal or width else Console(highlight=False, width=PIPE_WIDTH)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -102,6 +130,24 @@ def _unrepeated(keys: Sequence[str], before: Sequence[str]) -> list[Text]:
 
 def _named(errors: JSON) -> str:
     return _text(", ".join(f"{name} {count}" for name, count in errors.items()) if isinstance(errors, Mapping) else "")
+
+
+def _bounds(row: Mapping[str, JSON]) -> str:
+    """The success rate with everything that is missing as failed, and as passed."""
+    return f"{_percent(row['success_rate_worst'])}–{_percent(row['success_rate_best'])}" if row["missing_rate"] else ""
+
+
+def _unless_same(row: Mapping[str, JSON], name: str, other: str) -> str:
+    shown = _number(row[name], 3)
+    return "" if shown == _number(row[other], 3) else shown
+
+
+def _realised(row: Mapping[str, JSON]) -> str:
+    """The share of calls that went well, with its interval; blank where all did: no failures were asked for, and none came."""
+    if row["tool_success"] in (None, 1.0):
+        return ""
+    low, high = (_percent(row[name]).removesuffix(" %") for name in ("tool_success_low", "tool_success_high"))
+    return f"{_percent(row['tool_success'])} [{low}, {high}]"
 
 
 def _percent(value: JSON) -> str:

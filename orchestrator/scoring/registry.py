@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from decimal import Decimal
+from functools import partial
+from typing import Annotated, Any
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from providers.errors import InputError
 from providers.messages import JSON
@@ -15,37 +18,114 @@ from runners.answer import Score, Scorer, guard_scorer
 
 from ..user_code import load_function
 from . import text
+from .choice import choice
+from .judge import RUBRIC, Judge
+from .refusal import telling_refusals
+from .schema import json_schema
+from .tool_calls import tool_calls
+
+ScorerSetting = str | Mapping[str, Any]
+"""As the file says it: a bare name, or `{name: numeric, tolerance: 0.01}`."""
 
 COMPARISONS: Mapping[str, Callable[[str, JSON], Score]] = {
     "exact": text.exact,
     "includes": text.includes,
     "numeric": text.numeric,
+    "choice": choice,
+}
+"""Those that compare the text with the target and need no options."""
+
+
+class Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+
+
+class NumericOptions(Options):
+    tolerance: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+    """Absolute."""
+
+
+class RegexOptions(Options):
+    pattern: str
+
+
+class SchemaOptions(Options):
+    json_schema: Annotated[dict[str, Any], Field(alias="schema")]
+
+
+class JudgeOptions(Options):
+    judge: str
+    """One of `models:`."""
+    rubric: str = RUBRIC
+    max_tokens: Annotated[int, Field(ge=1)] = 512
+
+
+def _numeric(options: NumericOptions) -> Scorer:
+    return text.scorer(partial(text.numeric, tolerance=options.tolerance))
+
+
+def _regex(options: RegexOptions) -> Scorer:
+    try:
+        return text.scorer(text.regex(options.pattern))
+    except re.error as error:
+        raise InputError(f"the regex scorer's pattern is not valid: {error}") from error
+
+
+SCORERS: Mapping[str, tuple[type[Options], Callable[[Any], Scorer]]] = {
+    "exact": (Options, lambda _: text.scorer(text.exact)),
+    "includes": (Options, lambda _: text.scorer(text.includes)),
+    "numeric": (NumericOptions, _numeric),
+    "regex": (RegexOptions, _regex),
+    "choice": (Options, lambda _: text.scorer(choice)),
+    "json_schema": (SchemaOptions, lambda options: json_schema(options.json_schema)),
+    "tool_calls": (Options, lambda _: tool_calls()),
+    "model_graded": (JudgeOptions, lambda options: Judge(options.judge, options.rubric, options.max_tokens)),
 }
 
 
-def spelt_out(scorer: str | Mapping[str, Any]) -> str:
-    """A scorer's one name: what task sets carry and fingerprints cover. `{type: regex, pattern: …}` becomes JSON."""
+def spelt_out(scorer: ScorerSetting) -> str:
+    """A scorer's one name: what task sets carry and fingerprints cover. `{name: regex, pattern: …}` becomes JSON."""
     return scorer if isinstance(scorer, str) else orjson.dumps(scorer, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def build_scorer(name: str) -> Scorer:
-    """The scorer of a name from `spelt_out`. Raises InputError where there is none."""
-    if name.startswith("{"):
-        return _configured(orjson.loads(name))
-    if name in COMPARISONS:
-        return text.scorer(COMPARISONS[name])
+def judge_of(scorer: ScorerSetting) -> str | None:
+    """The model that a scorer asks for its verdict."""
+    if isinstance(scorer, str) or scorer.get("name") != "model_graded":
+        return None
+    options: JudgeOptions = _options(JudgeOptions, scorer)
+    return options.judge
+
+
+def build_scorer(spelt: str) -> Scorer:
+    """The scorer of a name from `spelt_out`. Raises InputError where there is none or its options are wrong."""
+    settings: Mapping[str, Any] = orjson.loads(spelt) if spelt.startswith("{") else {"name": spelt}
+    name = settings.get("name")
+    if not isinstance(name, str):
+        raise InputError("a scorer's settings need its name: {name: numeric, tolerance: 0.01}")
+    if name in SCORERS:
+        kind, build = SCORERS[name]
+        return telling_refusals(build(_options(kind, settings)))
     if ":" in name:
         return guard_scorer(load_function(name, "scorer"), f"the scorer {name}")
-    raise InputError(f"no scorer {name!r}; {suggestion(name, [*COMPARISONS, 'regex'])}, or module:function")
+    raise InputError(f"no scorer {name!r}; {suggestion(name, SCORERS)}, or module:function")
 
 
-def _configured(settings: Mapping[str, Any]) -> Scorer:
-    kind = settings.get("type")
-    if kind != "regex":
-        return build_scorer(str(kind))
+def _options(kind: type[Options], settings: Mapping[str, Any]) -> Any:
     try:
-        return text.scorer(text.regex(str(settings["pattern"])))
-    except KeyError as error:
-        raise InputError("the regex scorer needs a pattern: {type: regex, pattern: 'Answer: (.*)'}") from error
-    except re.error as error:
-        raise InputError(f"the regex scorer's pattern is not valid: {error}") from error
+        return kind.model_validate(settings)
+    except ValidationError as error:
+        raise InputError(f"the {settings['name']} scorer: {_reason(error, kind)}") from error
+
+
+def _reason(error: ValidationError, kind: type[Options]) -> str:
+    problem = error.errors(include_url=False)[0]
+    option = ".".join(map(str, problem["loc"]))
+    known = [field.alias or name for name, field in kind.model_fields.items() if name != "name"]
+    if problem["type"] == "missing":
+        return f"needs {option}"
+    if problem["type"] == "extra_forbidden":
+        return (
+            f"has no option {option!r}; {suggestion(option, known)}" if known else f"takes no options, not {option!r}"
+        )
+    return f"{option}: {problem['msg']}, not {problem['input']!r:.60}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from providers.messages import JSON
 from runners.answer import Answer, Score, Scorer
@@ -16,7 +16,13 @@ WRONG = Score(0.0, "failed", "wrong_answer")
 NO_ANSWER = Score(0.0, "failed", "format")
 """The answer is not in a form that can be compared."""
 
-_NUMBER = re.compile(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?%?")
+_DIGITS = r"(?:\d{1,3}(?:[,'\u00a0\u202f]\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+"
+_SIGN = r"[-+\u2212]"
+_NUMBER = re.compile(
+    rf"(?:(?<![\w)\]]){_SIGN}?[$€£¥]?{_SIGN}?)?(?:{_DIGITS})(?:[eE][-+]?\d+)?(?:/\d+(?![\d/]))?(?:\s?%)?"
+)
+"""A minus that stands between two numbers is no sign; a comma is part of a number only before three digits."""
+_FRACTION = re.compile(r"\\d?frac\{(\d+)\}\{(\d+)\}")
 _MARKER = re.compile(r"(?:####|\banswer\b\s*(?:is|:|=)?)", re.IGNORECASE)
 
 
@@ -31,13 +37,16 @@ def includes(text: str, target: JSON) -> Score:
     return FULL if any(_folded(one) in folded for one in targets(target)) else WRONG
 
 
-def numeric(text: str, target: JSON) -> Score:
-    """The answer's number equals the target's: the first after the last "####" or "answer", else the last one in the text."""
-    said = last_number(text)
+def numeric(text: str, target: JSON, tolerance: Decimal = Decimal(0)) -> Score:
+    """The answer's number equals the target's: the first after the last "####" or "answer", else the last one in the text.
+
+    `tolerance` is absolute. Where one of the two is written as a percentage, 45 % equals 45 and 0.45.
+    """
+    said = _number_token(text)
     if said is None:
         return NO_ANSWER
-    wanted = [last_number(one) for one in targets(target)]
-    return FULL if any(one is not None and _is_close(said, one) for one in wanted) else WRONG
+    wanted = [token for one in targets(target) if (token := _number_token(one))]
+    return FULL if any(_is_same(said, one, tolerance) for one in wanted) else WRONG
 
 
 def regex(pattern: str) -> Callable[[str, JSON], Score]:
@@ -68,24 +77,41 @@ def targets(target: JSON) -> Sequence[str]:
 
 
 def last_number(text: str) -> Decimal | None:
-    """The number that a text ends in: GSM8K's "#### 1,200", "The answer is $12.50.", or the last one written."""
+    """The number that a text ends in: GSM8K's "#### 1,200", "The answer is $12.50.", 3/4, or the last one written."""
+    token = _number_token(text)
+    return None if token is None else _decimal(token)
+
+
+def _number_token(text: str) -> str | None:
+    text = _FRACTION.sub(r"\1/\2", text)
     marked = [match.end() for match in _MARKER.finditer(text)]
     if marked and (found := _NUMBER.search(text, marked[-1])):
-        return _decimal(found.group())
-    numbers = map(_decimal, reversed(_NUMBER.findall(text)))
-    return next((number for number in numbers if number is not None), None)
+        return found.group()
+    return next((token for token in reversed(_NUMBER.findall(text)) if _decimal(token) is not None), None)
 
 
-def _decimal(text: str) -> Decimal | None:
+def _is_same(said: str, wanted: str, tolerance: Decimal) -> bool:
+    a, b = _decimal(said), _decimal(wanted)
+    if a is None or b is None:
+        return False
+    pairs = [(a, b)]
+    if said.endswith("%") != wanted.endswith("%"):
+        pairs.append((a / 100, b) if said.endswith("%") else (a, b / 100))
+    return any(_is_close(*pair, tolerance) for pair in pairs)
+
+
+def _decimal(token: str) -> Decimal | None:
+    plain = re.sub(r"[$€£¥,'%\s]", "", token).replace("\u2212", "-")
+    numerator, _, denominator = plain.partition("/")
     try:
-        return Decimal(re.sub(r"[$,%]", "", text))
-    except InvalidOperation:
+        return Decimal(numerator) / Decimal(denominator) if denominator else Decimal(numerator)
+    except ArithmeticError:
         return None
 
 
-def _is_close(a: Decimal, b: Decimal) -> bool:
+def _is_close(a: Decimal, b: Decimal, tolerance: Decimal) -> bool:
     try:
-        return abs(a - b) <= max(Decimal("1e-6"), Decimal("1e-9") * abs(b))
+        return abs(a - b) <= max(tolerance, Decimal("1e-6"), Decimal("1e-9") * abs(b))
     except ArithmeticError:  # a model may say 1e9999999
         return a == b
 

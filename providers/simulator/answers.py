@@ -26,6 +26,8 @@ class SimulatedAnswer:
     tool_calls: Sequence[ToolCall] = ()
     right: bool | None = None
     """Whether it is meant to be right: the truth, for the log alone; None where nobody can say."""
+    corruption: str | None = None
+    """How it was spoilt on purpose: for the log alone, too."""
 
 
 class AnswerSource(Protocol):

@@ -130,7 +130,7 @@ class SimulatorApp:
 
     def _record(self, entry: Entry, reply: Reply, status: int) -> None:
         entry.status = None if reply.fault == "reset" else status
-        entry.right, entry.fault = reply.right, reply.fault
+        entry.right, entry.fault, entry.corruption = reply.right, reply.fault, reply.corruption
         entry.response_id = reply.response_id if entry.status == 200 else None
         entry.tokens = reply.input_tokens + reply.output_tokens if entry.status == 200 else 0
         entry.text = reply.text if self._logs_text else None

@@ -57,6 +57,7 @@ class Reply:
     output_tokens: int
     right: bool | None
     fault: Fault | None
+    corruption: str | None = None
 
 
 def read_call(body: bytes, request_id: str, deployment: str | None) -> Call:
@@ -91,14 +92,17 @@ def count_input_tokens(request: ChatRequest) -> int:
 def decide_reply(call: Call, endpoint: Endpoint, answers: AnswerSource, seed: int) -> Reply:
     """Everything about the answer but its time; a function of (seed, request) alone."""
     fault = draw_fault(seed, call.request_id, endpoint.faults)
-    text, tool_calls, finish_reason, output_tokens, right = "", (), "stop", 0, None  # type: str, Sequence[ToolCall], str, int, bool | None
+    text, tool_calls, finish_reason, output_tokens = "", (), "stop", 0  # type: str, Sequence[ToolCall], str, int
+    right, corruption = None, None  # type: bool | None, str | None
     if fault == "length":
         finish_reason, output_tokens = "length", call.request.max_tokens or UNSTATED_MAX_TOKENS
     elif fault == "content_filter":
         finish_reason = "content_filter"
     elif fault not in ("empty", "error_500", "reset"):
         answer = answers.answer(call.request_id, call.request, call.name)
-        tool_calls, right = answer.tool_calls, answer.right if fault in (None, "stall") else None
+        tool_calls = answer.tool_calls
+        if fault in (None, "stall"):
+            right, corruption = answer.right, answer.corruption
         text, finish_reason, output_tokens = _fit(answer.text, tool_calls, call.request.max_tokens)
     return Reply(
         response_id="chatcmpl-" + draw_name(seed, "response", f"{endpoint.key}/{endpoint.name}/{call.request_id}"),
@@ -110,6 +114,7 @@ def decide_reply(call: Call, endpoint: Endpoint, answers: AnswerSource, seed: in
         output_tokens=output_tokens,
         right=right,
         fault=fault,
+        corruption=corruption,
     )
 
 

@@ -26,6 +26,7 @@ class Entry:
     """None where the connection was cut without an answer, 499 where the client went away first."""
     right: bool | None = None
     fault: str | None = None
+    corruption: str | None = None
     response_id: str | None = None
     tokens: int = 0
     """Input and output, as a bill would count them."""
@@ -76,6 +77,7 @@ def _line(entry: Entry) -> bytes:
         "status": entry.status,
         "right": entry.right,
         "fault": entry.fault,
+        "corruption": entry.corruption,
         "response_id": entry.response_id,
         "tokens": entry.tokens,
         "at": time.time(),

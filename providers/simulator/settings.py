@@ -110,6 +110,36 @@ class EndpointSettings(_Frozen):
         return self
 
 
+class CorruptionSettings(_Frozen):
+    """Shares of answers that are spoilt in one way, drawn by sample and turn; a way that a task has no room for leaves it as it is.
+
+    The first six spoil calls of tools (and `format` a judge's verdict); `refusal` spoils any answer.
+    """
+
+    tool_selection: Probability = 0.0
+    """Another tool is called."""
+    parameter: Probability = 0.0
+    """One argument is wrong."""
+    sequence_order: Probability = 0.0
+    """Two calls change places, where the order matters."""
+    missing: Probability = 0.0
+    """One call is left out."""
+    redundant: Probability = 0.0
+    """The last call is made twice."""
+    format: Probability = 0.0
+    """Arguments that are no JSON."""
+    refusal: Probability = 0.0
+
+    @model_validator(mode="after")
+    def _fits_into_one(self) -> CorruptionSettings:
+        total = sum(share for _name, share in self)
+        if total > 1 + 1e-9:
+            raise ValueError(
+                f"the shares of all corruptions add up to {total:g}: an answer is spoilt once, keep them within 1"
+            )
+        return self
+
+
 class AnswerSettings(_Frozen):
     """How good and how long the answers are; the AnswerSource decides what to make of it."""
 
@@ -119,6 +149,15 @@ class AnswerSettings(_Frozen):
     """How much tasks differ in difficulty, in logits."""
     output_tokens: Count | None = None
     """Mean length."""
+    template: str = "{target}"
+    """What stands around the answer: "Answer: {target}"."""
+    corruptions: CorruptionSettings = CorruptionSettings()
+
+    @model_validator(mode="after")
+    def _template_has_a_place(self) -> AnswerSettings:
+        if "{target}" not in self.template:
+            raise ValueError(f"template {self.template!r} has no {{target}}: the answer would not be in it")
+        return self
 
     def skill_of(self, name: str) -> float:
         return self.skill.get(name, 1.0) if isinstance(self.skill, dict) else self.skill

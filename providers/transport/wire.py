@@ -80,6 +80,7 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
         response_id=response_id,
         response_model=received.without_key(_text_or_nothing(body.get("model"))),
         system_fingerprint=received.without_key(_text_or_nothing(body.get("system_fingerprint"))) or None,
+        refused=_is_refusal(message),
     )
 
 
@@ -117,6 +118,13 @@ def _read_text(message: Mapping[str, object], received: Received) -> str:
     elif content is not None and not isinstance(content, str):
         raise received.malformed("the content is neither text nor a list of parts")
     return content or _text_or_nothing(message.get("refusal"))
+
+
+def _is_refusal(message: Mapping[str, object]) -> bool:
+    """A refusal in its own field, or in a part of the content."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return bool(message.get("refusal")) or any(isinstance(part, dict) and part.get("refusal") for part in parts)
 
 
 def _part_text(part: object, received: Received) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.answers import SweepAnswers, calibrated, right_text, sweep_answers, wrong_text
 from orchestrator.loading import LoadedConfig
+from orchestrator.scoring.refusal import is_refusal
 from orchestrator.scoring.registry import COMPARISONS
 from orchestrator.sweeps import open_sweep
 from providers.messages import JSON, ChatRequest
@@ -114,7 +115,7 @@ def test_plans_are_followed_only_where_the_solver_takes_turns(load: Load, tmp_pa
 TARGETS: list[JSON] = [
     0, 1, 7, 13, 93, -5, 12.5, "12.50", "1,200", "$40", "45%", 10_000_000, "1,000,000,000", "1e9", "99.99",
     "Paris", "yes", "no", "a", "A", "I", "I am not sure.", "?", "straße", "π", ["5", "12"], ["no", "?"], ["x"],
-    "Janet sells 9 eggs.\n#### 18", "Total: 3 + 4 = 7\nThe answer is 7.", True,
+    "B", "(C)", "J", "Janet sells 9 eggs.\n#### 18", "Total: 3 + 4 = 7\nThe answer is 7.", True,
 ]  # fmt: skip
 
 
@@ -128,6 +129,21 @@ def test_a_wrong_text_is_never_accepted(scorer: str, target: JSON) -> None:
 @pytest.mark.parametrize("scorer", ["exact", "includes"])
 def test_a_right_text_is_always_accepted(scorer: str, target: JSON) -> None:
     assert COMPARISONS[scorer](right_text(target), target).grade == "full"
+
+
+def test_a_template_stands_around_right_and_wrong_answers(load: Load, tmp_path: Path) -> None:
+    with opened(load, tmp_path, skill=0.5, template="Answer: {target}!") as answers:
+        ids = [answers.sweep.sample(n).sample_id for n in range(50)]
+        texts = {answers.answer(f"{one}/1/1", ANY, "m").text for one in ids}
+    assert all(text.startswith("Answer: ") and text.endswith("!") for text in texts)
+
+
+def test_a_share_of_answers_is_refused_and_the_log_may_say_so(load: Load, tmp_path: Path) -> None:
+    with opened(load, tmp_path, corruptions={"refusal": 0.3}) as answers:
+        found = [answers.answer(f"{answers.sweep.sample(n).sample_id}/1/1", ANY, "m") for n in range(N)]
+    refused = [one for one in found if one.corruption == "refusal"]
+    assert len(refused) / N == pytest.approx(0.3, abs=0.05)
+    assert {(one.right, is_refusal(one.text)) for one in refused} == {(False, True)}
 
 
 def test_calibration_gives_the_skill_in_the_mean() -> None:

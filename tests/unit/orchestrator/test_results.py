@@ -10,8 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from orchestrator.comparability import find_obstacles
 from orchestrator.directory import Manifest, RunDirectory
-from orchestrator.results import HIERARCHY, Run, summarise
+from orchestrator.results import Run
+from orchestrator.summary import HIERARCHY, Weights, summarise
 from providers.errors import InputError, StorageError
 from runners.record import FINAL, Record
 from runners.sinks.parquet import record_table
@@ -57,6 +59,77 @@ def test_rates_are_over_what_the_model_answered_or_failed(records: list[Record])
     _, row = summarise(table(records))
     assert (row["success_rate"], row["partial_rate"], row["failure_rate"]) == (2 / 5, 1 / 5, 2 / 5)
     assert row["weighted_score"] == pytest.approx((1 + 1 + 0.4 + 0 + 0) / 5)
+
+
+def test_the_worst_and_the_best_case_stand_beside_the_rate(records: list[Record]) -> None:
+    _, row = summarise(table(records))
+    assert (row["success_rate_worst"], row["success_rate_best"], row["missing_rate"]) == (2 / 8, 5 / 8, 3 / 8)
+
+
+def test_weights_say_what_an_answer_is_worth_and_how_much_it_counts(make_record: MakeRecord) -> None:
+    found = [
+        make_record(difficulty="easy"),
+        make_record(difficulty="hard", grade="partial", score=0.9, passed=False),
+        make_record(difficulty="hard", grade="partial", score=0.9, passed=False, score_error="sequence_order"),
+        make_record(difficulty="hard", **UNSCORED, outcome="infra_failure", error_class="connection"),
+    ]
+
+    def weighted(**weights: Any) -> float:
+        (row,) = summarise(table(found), ["model"], Weights(**weights))
+        return float(str(row["weighted_score"]))
+
+    assert weighted() == pytest.approx((1 + 0.9 + 0.9) / 3)
+    assert weighted(grades={"partial": 0.5}) == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert weighted(grades={"partial": 0.5}, error_classes={"sequence_order": 0.8}) == pytest.approx(
+        (1 + 0.5 + 0.8) / 3
+    )
+    assert weighted(difficulties={"hard": 3}) == pytest.approx((1 + 3 * 0.9 + 3 * 0.9) / 7)
+    assert weighted(task_types={"sum": 2}, difficulties={"hard": 3}) == pytest.approx((1 + 3 * 0.9 + 3 * 0.9) / 7)
+    assert weighted(difficulties={"easy": 0}) == pytest.approx(0.9)
+
+
+def test_realised_tool_success_has_an_interval_where_tools_were_called(make_record: MakeRecord) -> None:
+    (row,) = summarise(table([make_record(tool_calls=8, tool_failures=2), make_record(tool_calls=2)]), ["model"])
+    assert (row["tool_success"], row["mean_tool_calls"]) == (0.8, 5.0)
+    low, high = float(str(row["tool_success_low"])), float(str(row["tool_success_high"]))
+    assert (round(low, 3), round(high, 3)) == (0.49, 0.943)
+    (none,) = summarise(table([make_record()]), ["model"])
+    assert (none["tool_success"], none["tool_success_low"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("missing", "is_comparable"), [((0, 8), False), ((0, 2), True), ((0, 3), False), ((8, 8), True)]
+)
+def test_groups_that_miss_different_shares_are_not_ranked(
+    make_record: MakeRecord, missing: tuple[int, int], is_comparable: bool
+) -> None:
+    lost = {**UNSCORED, "outcome": "infra_failure", "error_class": "connection"}
+    found = [
+        make_record(model=model, **(lost if n < gone else {}))
+        for model, gone in zip("ab", missing, strict=True)
+        for n in range(100)
+    ]
+    obstacles = find_obstacles(summarise(table(found), ["model"]))
+    assert (obstacles == []) is is_comparable
+    if missing == (0, 8):
+        assert str(obstacles[0]) == "a and b are not comparable: missingness 0.0 % vs 8.0 %"
+
+
+def test_a_ranking_is_refused_while_too_much_is_missing(tmp_path: Path, make_record: MakeRecord) -> None:
+    found = [
+        make_record(ordinal=n, sample_id=f"s{n}", model="ab"[n % 2], **({} if n % 2 else FAILED)) for n in range(8)
+    ]
+    assert run_of(tmp_path / "whole", "parquet", found).ranking() == ["b", "a"]
+    lost = {**UNSCORED, "outcome": "infra_failure", "error_class": "connection"}
+    found += [make_record(ordinal=n, sample_id=f"s{n}", model="b", **lost) for n in range(8, 14)]
+    found += [make_record(ordinal=n, sample_id=f"s{n}", model="a") for n in range(14, 18)]
+    with pytest.raises(InputError, match=r"a and b are not comparable: missingness 0\.0 % vs 60\.0 %; resume "):
+        run_of(tmp_path / "lost", "parquet", found).ranking()
+
+
+def test_a_summary_by_no_column_names_the_nearest(tmp_path: Path, records: list[Record]) -> None:
+    with pytest.raises(InputError, match=r"records have no column 'modl'; did you mean \"model\"\?"):
+        run_of(tmp_path / "r", "parquet", records).summary(["modl"])
 
 
 def test_a_group_without_an_answer_has_no_rate(make_record: MakeRecord) -> None:

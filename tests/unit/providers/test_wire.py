@@ -225,6 +225,20 @@ def test_a_wait_beyond_belief_is_a_quota(wait_s: float, expected: type[ProviderE
     assert error.retry_after_s == wait_s
 
 
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        ({"content": None, "refusal": "I cannot"}, True),
+        ({"content": [{"type": "refusal", "refusal": "I cannot"}]}, True),
+        ({"content": "I cannot", "refusal": None}, False),
+        ({"content": [{"type": "text", "text": "I cannot"}]}, False),
+    ],
+)
+def test_what_the_server_calls_a_refusal_is_known_as_one(message: dict[str, object], refused: bool) -> None:
+    found = read(answer(message))
+    assert (found.text, found.refused) == ("I cannot", refused)
+
+
 def test_a_refusal_that_the_server_wants_again_is_a_fault() -> None:
     assert type(classify_failure(received(400, b"{}", {"x-should-retry": "true"}))) is ServerFault
 

@@ -14,7 +14,7 @@ import pytest
 
 from providers.errors import ProviderError
 from providers.messages import ToolCall, Usage
-from runners.answer import Answer, Score, Scorer, Solver, UserCodeError, guard_scorer, guard_solver
+from runners.answer import Answer, Score, Scorer, Solver, Ungraded, UserCodeError, guard_scorer, guard_solver
 from runners.client import Deadlines, ModelClient, SampleClient
 from runners.dispatch import NoUsableInstance
 from runners.opened import Opened
@@ -402,3 +402,66 @@ async def test_calls_that_a_solver_leaves_behind_end_with_its_sample() -> None:
     record = await work(an_opened(), method, exchange, BareLease())
     assert (record.outcome, record.error_class) == ("not_run", "user_code")
     assert (now(), len(asyncio.all_tasks())) == (0.0, 1)
+
+
+# ------------------------------------------------------------------ a scorer that asks a model
+async def judges(sample: Sample, answer: Answer, model: ModelClient) -> Score:
+    said = (await model.chat([{"role": "user", "content": f"is {answer.text} right?"}], max_tokens=9)).text
+    return Score(1.0, "full", details={"judge": said})
+
+
+async def says_nothing(sample: Sample, answer: Answer, model: ModelClient) -> Score:
+    raise Ungraded("twice no grade")
+
+
+async def test_what_a_judge_takes_stands_in_columns_of_its_own() -> None:
+    record = await record_of(
+        a_response(usage=Usage(10, 5)), a_response("yes", usage=Usage(70, 3)), method=a_method(scorer=judges)
+    )
+    assert (record.outcome, record.output_text, record.score_details) == ("ok", "fine", '{"judge":"yes"}')
+    assert (record.input_tokens, record.output_tokens, record.cost_usd) == (10, 5, 0.005)
+    assert (record.judge_input_tokens, record.judge_output_tokens, record.judge_cost_usd) == (70, 3, 0.003)
+    assert (record.turns, record.attempts, record.request_id) == (1, 1, "s4/1/1")
+
+
+async def test_without_a_judge_nothing_was_spent_on_one() -> None:
+    record = await record_of()
+    assert (record.judge_input_tokens, record.judge_output_tokens, record.judge_cost_usd) == (0, 0, None)
+
+
+@pytest.mark.parametrize("error", [server_fault(), empty(), *rejections()], ids=lambda error: error.error_class)
+async def test_a_judge_that_fails_is_not_the_models_failure(error: ProviderError) -> None:
+    record = await record_of(a_response(), method=a_method(scorer=judges), always=error)
+    assert (record.outcome, record.error_class, record.score, record.passed) == ("infra_failure", "judge", None, None)
+    assert (record.output_text, record.status) == ("fine", 200)
+    assert str(record.error_message).startswith("the judge gave no verdict: ")
+
+
+async def test_a_judge_without_a_grade_leaves_the_sample_unresolved() -> None:
+    record = await record_of(method=a_method(scorer=says_nothing))
+    assert (record.outcome, record.error_class, record.error_message) == (
+        "infra_failure",
+        "judge_format",
+        "twice no grade",
+    )
+    assert (record.output_text, record.score) == ("fine", None)
+
+
+async def test_a_judge_that_is_waited_for_is_no_work_of_the_models() -> None:
+    record = await record_of(a_response(), server_fault(retry_after_s=20.0), method=a_method(scorer=judges))
+    assert record.outcome == "ok"
+    assert (record.retry_wait_s, record.total_s, record.working_s) == (0, 23, 1)
+
+
+async def test_an_answer_that_the_server_calls_a_refusal_has_that_class_unless_it_is_right() -> None:
+    refused = replace(a_response("no"), refused=True)
+    assert (await record_of(refused)).score_error == "refusal"
+    assert (await record_of(replace(refused, text="fine"))).score_error is None
+
+
+async def test_calls_of_tools_are_kept_where_the_solver_gives_no_conversation() -> None:
+    async def calls(sample: Sample, model: ModelClient) -> Answer:
+        return Answer("", tool_calls=({"id": "1"},))
+
+    record = await record_of(method=a_method(calls))
+    assert record.messages == '[{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}]'

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.scoring.registry import COMPARISONS, build_scorer, spelt_out
+from orchestrator.scoring.registry import build_scorer, judge_of, spelt_out
 from providers.errors import InputError
 from runners.answer import Answer, UserCodeError
 from runners.client import ModelClient
@@ -17,24 +17,62 @@ NO_MODEL = cast(ModelClient, None)
 SAMPLE = Sample(0, "s", Task("t", [{"role": "user", "content": "?"}], target="7"), Cell("m", "baseline", 1.0), 0, 0)
 
 
-@pytest.mark.parametrize("name", [*COMPARISONS, '{"pattern": "\\\\d", "type": "regex"}', '{"type": "exact"}'])
+@pytest.mark.parametrize(
+    "name", ["exact", "includes", "numeric", '{"name":"regex","pattern":"\\\\d"}', '{"name":"exact"}']
+)
 async def test_every_built_in_scorer_accepts_the_target_itself(name: str) -> None:
     assert (await build_scorer(name)(SAMPLE, Answer("7"), NO_MODEL)).grade == "full"
     assert (await build_scorer(name)(SAMPLE, Answer("8"), NO_MODEL)).grade == "failed"
 
 
+@pytest.mark.parametrize(("tolerance", "grade"), [(0, "failed"), (0.01, "failed"), (0.5, "full")])
+async def test_a_number_may_be_off_by_the_tolerance(tolerance: float, grade: str) -> None:
+    scorer = build_scorer(spelt_out({"name": "numeric", "tolerance": tolerance}))
+    assert (await scorer(SAMPLE, Answer("about 7.4"), NO_MODEL)).grade == grade
+
+
+@pytest.mark.parametrize(
+    ("text", "error_class"),
+    [
+        ("I'm sorry, but I can't help with that.", "refusal"),
+        ("I cannot answer this question.", "refusal"),
+        ("As an AI, I have no numbers.", "refusal"),
+        ("抱歉，我无法回答这个问题。", "refusal"),
+        ("I can't see how it would be 8, but 8 it is.", "wrong_answer"),
+        ("I am not sure.", "format"),
+        ("I'm sorry, but I can't help with that. Still: 7", None),
+    ],
+)
+async def test_a_refusal_is_told_from_a_wrong_answer(text: str, error_class: str | None) -> None:
+    assert (await build_scorer("numeric")(SAMPLE, Answer(text), NO_MODEL)).error_class == error_class
+
+
+def test_the_judge_of_a_scorer_is_a_model_that_the_run_needs() -> None:
+    assert judge_of("exact") is judge_of({"name": "regex", "pattern": "x"}) is None
+    assert judge_of({"name": "model_graded", "judge": "j"}) == "j"
+
+
 def test_a_scorer_with_settings_has_one_name_whatever_the_order_of_its_keys() -> None:
     assert spelt_out("exact") == "exact"
-    assert spelt_out({"type": "regex", "pattern": "x"}) == spelt_out({"pattern": "x", "type": "regex"})
+    assert spelt_out({"name": "regex", "pattern": "x"}) == spelt_out({"pattern": "x", "name": "regex"})
 
 
 @pytest.mark.parametrize(
     ("scorer", "says"),
     [
         ("numerc", "no scorer 'numerc'; did you mean \"numeric\"?"),
-        ({"type": "regex"}, "the regex scorer needs a pattern"),
-        ({"type": "regex", "pattern": "("}, "the regex scorer's pattern is not valid"),
-        ({"type": "regx", "pattern": "x"}, "no scorer 'regx'; did you mean \"regex\"?"),
+        ({"name": "regex"}, "the regex scorer: needs pattern"),
+        ({"name": "regex", "pattern": "("}, "the regex scorer's pattern is not valid"),
+        ({"pattern": "x"}, "a scorer's settings need its name"),
+        ({"name": "numeric", "tolerence": 1}, "has no option 'tolerence'; did you mean \"tolerance\"?"),
+        ({"name": "numeric", "tolerance": -1}, "the numeric scorer: tolerance: "),
+        ({"name": "exact", "tolerance": 1}, "the exact scorer: takes no options, not 'tolerance'"),
+        ({"name": "json_schema"}, "the json_schema scorer: needs schema"),
+        ({"name": "json_schema", "schema": {"type": "objekt"}}, "the json_schema scorer's schema is not valid"),
+        ({"name": "json_schema", "schema": {"$ref": "http://x/y"}}, "refers to http://x/y, which is not in it"),
+        ({"name": "json_schema", "schema": {"$ref": "#/$defs/n"}}, "refers to /$defs/n, which is not in it"),
+        ({"name": "model_graded"}, "the model_graded scorer: needs judge"),
+        ({"name": "regx", "pattern": "x"}, "no scorer 'regx'; did you mean \"regex\"?"),
         ("no_such_module:f", "cannot import no_such_module for the scorer no_such_module:f"),
     ],
 )

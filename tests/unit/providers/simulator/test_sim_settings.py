@@ -52,6 +52,19 @@ def test_fault_shares_beyond_one_are_refused() -> None:
     assert FaultSettings(error_500=0.5, empty=0.5, stall_s=3).stall_s == 3
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"corruptions": {"parameter": 0.7, "format": 0.7}}, r"all corruptions add up to 1\.4"),
+        ({"corruptions": {"order": 0.1}}, "Extra inputs"),
+        ({"template": "Answer:"}, r"template 'Answer:' has no \{target\}"),
+    ],
+)
+def test_answers_that_cannot_be_made_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        AnswerSettings.model_validate(settings)
+
+
 def test_a_simulator_without_endpoints_is_refused() -> None:
     with pytest.raises(ValidationError, match="needs 'deployments' or 'keys'"):
         SimulatorSettings()

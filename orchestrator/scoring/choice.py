@@ -1,0 +1,67 @@
+"""Multiple choice: the letter that an answer settles on, however it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from providers.messages import JSON
+from runners.answer import Score
+
+from .text import FULL, NO_ANSWER, WRONG, targets
+
+LETTERS = "ABCDEFGHIJ"
+
+_OPEN, _ENDS = r"[\s*_(\[（「\"'`]*", r"(?![A-Za-z'’])"
+_LETTER = rf"(?:([A-J]){_ENDS}|([a-j])(?=[)\].*:,]|\s*$))"
+"""A capital by itself; a small one only where it cannot be a word: "the answer is a number"."""
+_NO_PRONOUN = r"(?!I\s+[a-z])"
+_SAID = (
+    re.compile(r"\\boxed\{\s*(?:\\text\{)?\s*\(?([A-Ja-j])\)?\s*\}"),
+    re.compile(
+        rf"(?i:\b(?:answer|choice|option)(?:\s+(?:is|would\s+be|must\s+be))?\s*[:：=-]?\s*(?:(?:option|choice)\s+)?)"
+        rf"{_OPEN}{_NO_PRONOUN}{_LETTER}",
+        re.MULTILINE,
+    ),
+    re.compile(rf"(?:答案|应选|选择|选项|选)\s*(?:应?该?是|应?为|[:：])?\s*{_OPEN}([A-J]){_ENDS}"),
+)
+"""From the plainest way to say it; the last one said counts."""
+_BARE = re.compile(r"^\W*([A-Ja-j])\W*$")
+_STANDING = re.compile(
+    r"\(([A-J])\)|\*\*\(?([A-J])\)?[.:]?\*\*|(?<![\w'’])([A-J])(?=[).:、])|(?<![\w'’])([B-HJ])(?![\w'’])"
+)
+"""Letters that are no words: A and I need a bracket or a stop behind them."""
+_HEDGE = re.compile(rf"\s*[)\]*）]*\s*(?:or|and|/|或|和)\s*{_OPEN}([A-J]){_ENDS}")
+
+
+def choice(text: str, target: JSON) -> Score:
+    """The letter that is said equals the target's. A whole number as target counts from 0: 0 is A."""
+    said = chosen_letter(text)
+    if said is None:
+        return NO_ANSWER
+    return FULL if said in _wanted(target) else WRONG
+
+
+def chosen_letter(text: str) -> str | None:
+    """ "The answer is (B).", "\\boxed{B}", "答案：B", "B" or "B. Paris"; None where there is none, or more than one."""
+    bare = _BARE.match(text)
+    if bare:
+        return bare.group(1).upper()
+    for pattern in _SAID:
+        *_, last = [None, *pattern.finditer(text)]
+        if last is not None:
+            hedge = _HEDGE.match(text, last.end())
+            letter = _letter(last)
+            return letter if hedge is None or hedge.group(1) == letter else None
+    standing = {_letter(match) for match in _STANDING.finditer(text)}
+    return standing.pop() if len(standing) == 1 else None
+
+
+def _letter(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group).upper()
+
+
+def _wanted(target: JSON) -> Iterable[str]:
+    if isinstance(target, int) and not isinstance(target, bool):
+        return LETTERS[target : target + 1] if target >= 0 else ""
+    return {re.sub(r"[^A-J]", "", one.upper()) for one in targets(target)}

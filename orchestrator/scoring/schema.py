@@ -1,0 +1,85 @@
+"""Answers that must be JSON of a given shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from providers.errors import InputError
+from providers.messages import JSON
+from runners.answer import Answer, Score, Scorer
+from runners.client import ModelClient
+from sharding.plan import Sample
+
+from .text import FULL, NO_ANSWER
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+
+
+def json_schema(schema: dict[str, Any]) -> Scorer:
+    """The answer is JSON and valid against `schema`. Raises InputError where the schema is none."""
+    validator = _validator(schema)
+
+    async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:  # noqa: ARG001 - the text says it all
+        return _validated(answer.text, validator)
+
+    return score
+
+
+def _validator(schema: dict[str, Any]) -> Validator:
+    from jsonschema import SchemaError  # 90 ms to import
+    from jsonschema.validators import validator_for
+    from referencing import Registry, Resource
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    kind = validator_for(schema)
+    registry: Registry[Any] = Registry()  # knows nothing and fetches nothing
+    try:
+        kind.check_schema(schema)
+        resolver = registry.resolver_with_root(Resource.from_contents(schema, DRAFT202012))
+        for reference in _references(schema):
+            resolver.lookup(reference)
+    except SchemaError as error:
+        raise InputError(f"the json_schema scorer's schema is not valid: {error.message}") from error
+    except Unresolvable as error:
+        raise InputError(f"the json_schema scorer's schema refers to {error.ref}, which is not in it") from error
+    validator: Validator = kind(schema, registry=registry)
+    return validator
+
+
+def _references(schema: JSON) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            yield reference
+        yield from chain.from_iterable(map(_references, schema.values()))
+    elif isinstance(schema, Sequence) and not isinstance(schema, str):
+        yield from chain.from_iterable(map(_references, schema))
+
+
+def _validated(text: str, validator: Validator) -> Score:
+    found = read_json(text)
+    if found is None:
+        return NO_ANSWER
+    error = next(iter(sorted(validator.iter_errors(found[0]), key=lambda one: list(map(str, one.absolute_path)))), None)
+    if error is None:
+        return FULL
+    return Score(0.0, "failed", "schema", {"at": error.json_path, "message": error.message[:200]})
+
+
+def read_json(text: str) -> tuple[JSON] | None:
+    """The JSON that an answer is, or that stands in its last fenced block; None where there is none (null is JSON, too)."""
+    for candidate in (text, *reversed(_FENCED.findall(text))):
+        try:
+            return (orjson.loads(candidate),)
+        except orjson.JSONDecodeError:
+            continue
+    return None

@@ -1,0 +1,149 @@
+"""Task sets of the Berkeley Function-Calling Leaderboard: questions and functions in one file, accepted values in another beside it.
+
+A row becomes messages, OpenAI tools and a target of expected calls. Their schemas write `dict`, `float`, `tuple` and `any`, which JSON
+Schema does not know, and names that OpenAI does not take (`math.hypot`): both are translated, and `metadata.names` leads back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from providers.errors import InputError
+from providers.messages import JSON
+
+from .columns import Row
+from .json_rows import JsonLines
+
+ANSWERS = "_answers"
+TYPES: Mapping[str, str | None] = {"dict": "object", "float": "number", "tuple": "array", "any": None}
+"""What is no type of JSON Schema, and what it is there; None says nothing, and anything fits."""
+_ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
+LONGEST_NAME = 64
+_NUMBERED = re.compile(r"_\d+$")
+
+
+def answers_path(path: Path) -> Path:
+    """`x_answers.jsonl` beside `x.jsonl`."""
+    return path.with_name(f"{path.stem}{ANSWERS}{path.suffix}")
+
+
+class BfclRows:
+    """Both files by offset; the answers are found by id, whatever their order."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises InputError where the file of answers is missing."""
+        if path.stem.endswith(ANSWERS):
+            raise InputError(f"{path}: holds answers, not tasks; name the file of questions beside it")
+        if not answers_path(path).exists():
+            raise InputError(f"{path}: its answers are not there; put them into {answers_path(path).name} beside it")
+        self._questions = JsonLines(path)
+        self._answers = JsonLines(answers_path(path))
+        self._answer_rows: dict[str, int] = {}
+        self.where = self._questions.where
+
+    def scan(self) -> Iterator[Row]:
+        for number, row in enumerate(self._answers.scan()):
+            if not isinstance(row.get("ground_truth"), list):
+                raise InputError(f"{self._answers.where(number)}: has no list ground_truth; fix or remove the line")
+            self._answer_rows[str(row.get("id"))] = number
+        for number, row in enumerate(self._questions.scan()):
+            try:
+                yield self._joined(row)
+            except ValueError as error:
+                raise InputError(f"{self.where(number)}: {error}; fix or remove the line") from error
+
+    def read(self, number: int) -> Row:
+        return self._joined(self._questions.read(number))
+
+    def close(self) -> None:
+        self._questions.close()
+        self._answers.close()
+
+    def _joined(self, row: Row) -> Row:
+        number = self._answer_rows.get(str(row.get("id")))
+        if number is None:
+            raise ValueError(f"no answer has its id {row.get('id')!r}")
+        return task_row(row, self._answers.read(number)["ground_truth"])
+
+
+def task_row(row: Row, truth: JSON) -> Row:
+    """One row in our words. Raises ValueError in words where it has another shape."""
+    functions = _objects(row.get("function"), "function")
+    names = legal_names([_text(one.get("name"), "a function's name") for one in functions])
+    task_id = _text(row.get("id"), "id")
+    return {
+        "id": task_id,
+        "messages": _only_turn(row.get("question")),
+        "tools": [_tool(one, names) for one in functions],
+        "target": {"calls": [_expected(one, names) for one in _objects(truth, "ground_truth")], "order": "any"},
+        "task_type": _NUMBERED.sub("", task_id),
+        "metadata": {"names": {legal: own for own, legal in names.items() if legal != own}},
+    }
+
+
+def legal_names(names: Sequence[str]) -> dict[str, str]:
+    """Each name with one that OpenAI takes; two that would become the same are numbered."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = _ILLEGAL.sub("_", name)[:LONGEST_NAME]
+        legal, number = plain, 1
+        while legal in found.values():
+            number += 1
+            legal = f"{plain[: LONGEST_NAME - 1 - len(str(number))]}_{number}"
+        found[name] = legal
+    return found
+
+
+def json_schema(schema: JSON) -> JSON:
+    """A parameter's schema with types that JSON Schema knows; `properties` may hold one that is called "type"."""
+    if not isinstance(schema, Mapping):
+        return schema
+    kind = schema.get("type")
+    found = {name: value for name, value in schema.items() if name not in {"type", "optional"}}
+    if isinstance(kind, str) and (known := TYPES.get(kind, kind)) is not None:
+        found = {"type": known, **found}
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping):
+        found["properties"] = {name: json_schema(inner) for name, inner in properties.items()}
+    if "items" in schema:
+        found["items"] = json_schema(schema["items"])
+    return found
+
+
+def _tool(function: Mapping[str, JSON], names: Mapping[str, str]) -> JSON:
+    own = _text(function.get("name"), "a function's name")
+    parameters = json_schema(function.get("parameters", {}))
+    return {
+        "type": "function",
+        "function": {"name": names[own], "description": function.get("description", ""), "parameters": parameters},
+    }
+
+
+def _expected(call: Mapping[str, JSON], names: Mapping[str, str]) -> JSON:
+    if len(call) != 1:
+        raise ValueError("an expected call is not one name with its arguments")
+    ((own, arguments),) = call.items()
+    if own not in names:
+        raise ValueError(f"the expected call {own} is none of its functions")
+    return {"name": names[own], "arguments": arguments}
+
+
+def _only_turn(question: JSON) -> JSON:
+    if isinstance(question, list) and len(question) == 1:
+        turn: JSON = question[0]
+        return turn
+    raise ValueError("question is not a list of one turn; sets with several turns need a reader of their own")
+
+
+def _objects(value: JSON, name: str) -> list[Mapping[str, JSON]]:
+    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        return [one for one in value if isinstance(one, dict)]
+    raise ValueError(f"{name} is not a list of objects")
+
+
+def _text(value: JSON, name: str) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError(f"{name} is not a text")
