@@ -32,6 +32,8 @@ COMMIT_RECORDS = 256
 SEGMENT_RECORDS = 20_000
 BACKLOG_RECORDS = 4_096
 """Uncommitted records at which workers wait for the disk."""
+CLOSED = "closed"
+"""Key of the mark that an execution leaves which came to its end."""
 
 
 @dataclass(slots=True)
@@ -223,7 +225,7 @@ class Journal:
         """What was cancelled on its way may have been billed: a resume counts it."""
         if self._in_flight:
             path = self._folder / f"{self._number + 1:06d}.log"
-            replace_file(path, lambda file: file.write(frame({"started": sorted(self._in_flight)})))
+            replace_file(path, lambda file: file.write(frame({"started": sorted(self._in_flight), CLOSED: True})))
 
 
 async def _finished(last: Coroutine[object, object, None]) -> None:
