@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ FINAL_FILES = ("part-*.parquet", "results.jsonl")
 UNRESOLVED_FILES = ("unresolved.parquet", "unresolved.jsonl")
 """Replaced at the end of an execution only: until then they also hold samples that a resume has brought to their end."""
 
+PIECE_LINES = 2_000
+
 SummaryRow = Mapping[str, JSON]
 
 
@@ -41,10 +45,18 @@ class Run:
 
     def to_arrow(self) -> pa.Table:
         """Every sample's record, final or unresolved; the columns of Record."""
-        results = RunDirectory(self.path).results
-        final, unresolved = _read_all(results, FINAL_FILES), _read_all(results, UNRESOLVED_FILES)
-        was_resolved = pc.is_in(unresolved["ordinal"], value_set=final["ordinal"].combine_chunks())
-        return pa.concat_tables([final, unresolved.filter(pc.invert(was_resolved))])
+        return pa.concat_tables([record_schema().empty_table(), *self.tables()])
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The same piece by piece, a result part at a time; `columns` are all if None."""
+        results, final = RunDirectory(self.path).results, list[pa.Array]()
+        for table in _read_all(results, FINAL_FILES):
+            final += table["ordinal"].chunks
+            yield table if columns is None else table.select(list(columns))
+        ordinals = pa.chunked_array(final, pa.int64())
+        for table in _read_all(results, UNRESOLVED_FILES):
+            fresh = table.filter(pc.invert(pc.is_in(table["ordinal"], value_set=ordinals.combine_chunks())))
+            yield fresh if columns is None else fresh.select(list(columns))
 
     def to_pandas(self) -> Any:
         """The same as a pandas DataFrame (needs the extra `analysis`)."""
@@ -52,38 +64,42 @@ class Run:
 
     def summary(self, by: Sequence[str] = HIERARCHY) -> list[SummaryRow]:
         """One row per group; see `summarise`."""
-        return summarise(self.to_arrow(), by)
+        return summarise(self.tables([*dict.fromkeys(by), *_SUMMARISED]), by)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
 
-def summarise(records: pa.Table, by: Sequence[str] = HIERARCHY) -> list[SummaryRow]:
-    """Counts, rates and means per group, sorted by the group.
+def summarise(records: pa.Table | Iterable[pa.Table], by: Sequence[str] = HIERARCHY) -> list[SummaryRow]:
+    """Counts, rates and means per group, sorted by the group. Of tables that come one by one, none is held.
 
     total = successful + partial + failed + infra_failures + not_run. Rates and the weighted score (mean of `score`, full 1,
     partial in between, failed 0) are over the clean denominator: successful + partial + failed.
     """
-    if not records.num_rows:
+    sums, errors = list[pa.Table](), Counter[tuple[object, ...]]()
+    for table in [records] if isinstance(records, pa.Table) else records:
+        if table.num_rows:
+            sums.append(_with_counts(table).group_by(list(by)).aggregate(_PARTIAL))
+            errors.update(_errors(table, by))
+    if not sums:
         return []
-    counted = _with_counts(records)
-    groups = counted.group_by(list(by)).aggregate([*((name, "sum") for name in _COUNTS), *_MEANS, ("run_id", "count")])
-    errors = _errors(records, by)
+    whole = pa.concat_tables(sums)
+    names = [name for name in whole.column_names if name not in by]
+    groups = whole.group_by(list(by)).aggregate([(name, "sum") for name in names])
+    groups = groups.rename_columns([*by, *names] if groups.column_names[0] in by else [*names, *by])
     rows = [_row(group, by, errors) for group in groups.to_pylist()]
     return sorted(rows, key=lambda row: tuple(str(row[name]) for name in by))
 
 
 _COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
-_MEANS = [
-    ("score", "mean"),
-    ("working_s", "mean"),
-    ("turns", "mean"),
-    ("tool_calls", "mean"),
-    ("tool_coverage", "mean"),
-    ("input_tokens", "sum"),
-    ("output_tokens", "sum"),
-    ("cost_usd", "sum"),
+_MEANS = ("score", "working_s", "turns", "tool_calls", "tool_coverage")
+_SUMS = ("input_tokens", "output_tokens", "cost_usd")
+_PARTIAL = [
+    *((name, "sum") for name in (*_COUNTS, *_MEANS, *_SUMS)),
+    *((name, "count") for name in (*_MEANS, "run_id")),
 ]
+"""What of a piece adds up over pieces."""
+_SUMMARISED = ("grade", "outcome", "error_class", "score_error", "run_id", *_MEANS, *_SUMS)
 
 
 def _with_counts(records: pa.Table) -> pa.Table:
@@ -100,23 +116,19 @@ def _with_counts(records: pa.Table) -> pa.Table:
     return records
 
 
-def _errors(records: pa.Table, by: Sequence[str]) -> dict[tuple[object, ...], dict[str, int]]:
-    """Error classes with their counts, by group: what failed, and what the scorer found wrong."""
+def _errors(records: pa.Table, by: Sequence[str]) -> dict[tuple[object, ...], int]:
+    """Counts by group and, last in the key, error class: what failed, and what the scorer found wrong."""
     classes = pc.coalesce(records["error_class"], records["score_error"])
     table = records.select(list(dict.fromkeys(by))).append_column("error", classes)
     counts = table.filter(pc.is_valid(table["error"])).group_by([*by, "error"]).aggregate([([], "count_all")])
-    found: dict[tuple[object, ...], dict[str, int]] = {}
-    for row in counts.to_pylist():
-        found.setdefault(tuple(row[name] for name in by), {})[row["error"]] = row["count_all"]
-    return found
+    return {tuple(row[name] for name in (*by, "error")): row["count_all"] for row in counts.to_pylist()}
 
 
-def _row(
-    group: Mapping[str, Any], by: Sequence[str], errors: Mapping[tuple[object, ...], Mapping[str, int]]
-) -> SummaryRow:
+def _row(group: Mapping[str, Any], by: Sequence[str], errors: Mapping[tuple[object, ...], int]) -> SummaryRow:
     counts = {name: group[f"{name}_sum"] for name in _COUNTS}
     scored = counts["successful"] + counts["partial"] + counts["failed"]
     key = tuple(group[name] for name in by)
+    means = {name: group[f"{name}_sum"] / group[f"{name}_count"] if group[f"{name}_count"] else None for name in _MEANS}
     return {
         **{name: group[name] for name in by},
         "total": group["run_id_count"],
@@ -124,27 +136,30 @@ def _row(
         "success_rate": counts["successful"] / scored if scored else None,
         "partial_rate": counts["partial"] / scored if scored else None,
         "failure_rate": counts["failed"] / scored if scored else None,
-        "weighted_score": group["score_mean"],
-        "mean_time_s": group["working_s_mean"],
-        "mean_turns": group["turns_mean"],
-        "mean_tool_calls": group["tool_calls_mean"],
-        "tool_coverage": group["tool_coverage_mean"],
+        "weighted_score": means["score"],
+        "mean_time_s": means["working_s"],
+        "mean_turns": means["turns"],
+        "mean_tool_calls": means["tool_calls"],
+        "tool_coverage": means["tool_coverage"],
         "input_tokens": group["input_tokens_sum"],
         "output_tokens": group["output_tokens_sum"],
         "cost_usd": group["cost_usd_sum"],
-        "errors": dict(sorted(errors.get(key, {}).items())),
+        "errors": {str(error): count for (*of, error), count in sorted(errors.items(), key=str) if tuple(of) == key},
     }
 
 
-def _read_all(folder: Path, patterns: Sequence[str]) -> pa.Table:
-    tables = [_read(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
-    return pa.concat_tables([record_schema().empty_table(), *tables])
+def _read_all(folder: Path, patterns: Sequence[str]) -> Iterator[pa.Table]:
+    for pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            yield from _read(path)
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path) -> Iterator[pa.Table]:
     if path.suffix == ".parquet":
-        return pq.read_table(path, schema=record_schema())
+        yield pq.read_table(path, schema=record_schema(), memory_map=False)
+        return
     with path.open("rb") as file:
         # a crash may have cut the last line off; a resume writes it anew
         whole = (line for line in file if line.endswith(b"\n"))
-        return record_table([orjson.loads(line) for line in whole])
+        while lines := list(islice(whole, PIECE_LINES)):
+            yield record_table([orjson.loads(line) for line in lines])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import click
 
+from providers.errors import StorageError
 from providers.messages import JSON
 from runners.shutdown import Shutdown
 
@@ -18,31 +19,42 @@ from ..flow import Attendance, carry_out
 from ..loop import run_loop
 from ..preparation import Prepared
 from ..results import Run
+from ..resumption import Resumption
 from .signals import stopping
 from .tables import print_summary
 
 
-def carry(prepared: Prepared, directory: RunDirectory, environment: Environment) -> int:
+def carry(
+    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: Resumption | None = None
+) -> int:
     """Run to the end, print the summary; returns the exit code."""
     warning = dotenv_warning()
     if warning:
         click.echo(f"warning: {warning}", err=True)
     try:
         with debug_log(prepared, directory):
-            ending = run_loop(_until_signal(prepared, directory, environment))
-        prepared.sweep.tasks.close()
+            ending = run_loop(_until_signal(prepared, directory, environment, resumption or Resumption()))
         _close(ending, directory)
+    except StorageError as error:
+        click.echo(f"error: {error}", err=True)
+        click.echo(_to_go_on(directory))
+        click.echo(f"run directory: {directory.path}")
+        return int(ExitCode.STOPPED)
     except (
         KeyboardInterrupt
     ):  # while the loop starts, or while the summary is made: everything is written, or nothing is
         click.echo(_to_go_on(directory), err=True)
         return int(ExitCode.INTERRUPTED)
+    finally:
+        prepared.sweep.tasks.close()
     return int(ending.exit_code)
 
 
-async def _until_signal(prepared: Prepared, directory: RunDirectory, environment: Environment) -> Ending:
+async def _until_signal(
+    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: Resumption
+) -> Ending:
     grace_s = prepared.loaded.config.run.grace_s
-    attendance = Attendance(Shutdown(grace_s), on_event=_announce)
+    attendance = Attendance(Shutdown(grace_s), on_event=_announce, resumption=resumption)
     with stopping(attendance.shutdown, grace_s, _to_go_on(directory)):
         return await carry_out(prepared, directory, environment, attendance)
 
