@@ -50,13 +50,13 @@ class Run:
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The same piece by piece, a result part at a time; `columns` are all if None."""
         results, final = RunDirectory(self.path).results, list[pa.Array]()
-        for table in _read_all(results, FINAL_FILES):
+        names = list(columns or record_schema().names)
+        for table in _read_all(results, FINAL_FILES, names):
             final += table["ordinal"].chunks
-            yield table if columns is None else table.select(list(columns))
-        ordinals = pa.chunked_array(final, pa.int64())
-        for table in _read_all(results, UNRESOLVED_FILES):
-            fresh = table.filter(pc.invert(pc.is_in(table["ordinal"], value_set=ordinals.combine_chunks())))
-            yield fresh if columns is None else fresh.select(list(columns))
+            yield table.select(names)
+        ordinals = pa.chunked_array(final, pa.int64()).combine_chunks()
+        for table in _read_all(results, UNRESOLVED_FILES, names):
+            yield table.filter(pc.invert(pc.is_in(table["ordinal"], value_set=ordinals))).select(names)
 
     def to_pandas(self) -> Any:
         """The same as a pandas DataFrame (needs the extra `analysis`)."""
@@ -148,15 +148,16 @@ def _row(group: Mapping[str, Any], by: Sequence[str], errors: Mapping[tuple[obje
     }
 
 
-def _read_all(folder: Path, patterns: Sequence[str]) -> Iterator[pa.Table]:
+def _read_all(folder: Path, patterns: Sequence[str], names: Sequence[str]) -> Iterator[pa.Table]:
     for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
-            yield from _read(path)
+            yield from _read(path, list(dict.fromkeys(["ordinal", *names])))
 
 
-def _read(path: Path) -> Iterator[pa.Table]:
+def _read(path: Path, names: list[str]) -> Iterator[pa.Table]:
+    """The columns `names` at least."""
     if path.suffix == ".parquet":
-        yield pq.read_table(path, schema=record_schema(), memory_map=False)
+        yield pq.read_table(path, columns=names, schema=record_schema(), memory_map=False, use_threads=False)
         return
     with path.open("rb") as file:
         # a crash may have cut the last line off; a resume writes it anew
