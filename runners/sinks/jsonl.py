@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -159,9 +159,9 @@ def _end(parts: _Parts) -> int:
 
 def _write_rows(file: BinaryIO, rows: Iterable[Row]) -> list[_Stretch]:
     pending, written = iter(rows), []
-    while chunk := list(islice(pending, STRETCH_LINES)):
+    for first in pending:
         crc32 = 0
-        for row in chunk:
+        for row in chain([first], islice(pending, STRETCH_LINES - 1)):
             line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
             crc32 = zlib.crc32(line, crc32)
             file.write(line)
