@@ -157,7 +157,9 @@ def _read_all(folder: Path, patterns: Sequence[str], names: Sequence[str]) -> It
 def _read(path: Path, names: list[str]) -> Iterator[pa.Table]:
     """The columns `names` at least."""
     if path.suffix == ".parquet":
-        yield pq.read_table(path, columns=names, schema=record_schema(), memory_map=False, use_threads=False)
+        with pq.ParquetFile(path, memory_map=False) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=names, use_threads=False)
         return
     with path.open("rb") as file:
         # a crash may have cut the last line off; a resume writes it anew
