@@ -14,7 +14,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,7 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from providers.errors import InputError
 from providers.messages import JSON
-from runners.durable import replace_file
+from runners.durable import LineFile, replace_file, storing
 from runners.sinks.sink import StorageFormat
 
 DISTRIBUTION = "llm-batch-orchestrator"
@@ -67,7 +67,13 @@ class RunDirectory:
 
     def write_manifest(self, manifest: Manifest) -> None:
         document = {"version": version(DISTRIBUTION), "created_at": datetime.now(UTC).isoformat(), "manifest": manifest}
-        replace_file(self.path / "manifest.json", lambda file: file.write(orjson.dumps(document, option=_PRETTY)))
+        path = self.path / "manifest.json"
+        try:
+            replace_file(path, lambda file: file.write(orjson.dumps(document, option=_PRETTY)))
+        except OSError as error:
+            raise InputError(
+                f"cannot write {path}: {error.strerror}; make room or choose another --output-dir"
+            ) from error
 
     def read_manifest(self) -> Manifest:
         try:
@@ -82,11 +88,14 @@ class RunDirectory:
             raise InputError(f"{self.path}/manifest.json is damaged: it does not say what the run was") from error
 
     def write_summary(self, rows: Sequence[Mapping[str, JSON]]) -> None:
-        replace_file(self.path / "summary.json", lambda file: file.write(orjson.dumps(rows, option=_PRETTY)))
+        path = self.path / "summary.json"
+        with storing(path):
+            replace_file(path, lambda file: file.write(orjson.dumps(rows, option=_PRETTY)))
 
     def note_execution(self, line: Mapping[str, JSON]) -> None:
-        with (self.path / "executions.jsonl").open("ab") as file:
-            file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        path = self.path / "executions.jsonl"
+        with storing(path), closing(LineFile(path)) as file:
+            file.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def executions(self) -> list[dict[str, Any]]:
         """Those that were noted in full: a line that a crash cut off is left out."""
@@ -97,6 +106,10 @@ class RunDirectory:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes from running this run, for as long as the block lasts or the process lives. Raises InputError."""
+        if not os.access(self.path, os.W_OK):
+            raise InputError(
+                f"{self.path} is read-only; a run can go on only where it may write: copy the folder or change its rights"
+            )
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             self._lock(descriptor)

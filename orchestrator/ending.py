@@ -70,17 +70,40 @@ class Ending:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Samples without a final record."""
+
+    asked: int
+    """Of those that this execution was to run."""
+    left_out: int = 0
+    """By `--only`."""
+
+
+def count_open(done: Bitmap, asked: Bitmap | None) -> Open:
+    left = done.size - done.count
+    if asked is None:
+        return Open(left)
+    failed_again = sum(ordinal in asked and ordinal not in done for ordinal in range(done.size))
+    return Open(failed_again, left - failed_again)
+
+
 def ending_of(
-    manifest: Manifest, done: Bitmap, statistics: RunStatistics, shutdown: Shutdown, lost: Sequence[NoUsableInstance]
+    manifest: Manifest,
+    still_open: Open,
+    statistics: RunStatistics,
+    shutdown: Shutdown,
+    lost: Sequence[NoUsableInstance],
 ) -> Ending:
-    code, reason = _judge(manifest.total - done.count, statistics, shutdown, lost)
-    return Ending(code, reason, manifest.total, done.count, statistics)
+    code, reason = _judge(still_open, statistics, shutdown, lost)
+    final = manifest.total - still_open.asked - still_open.left_out
+    return Ending(code, reason, manifest.total, final, statistics)
 
 
 def _judge(
-    open_: int, statistics: RunStatistics, shutdown: Shutdown, lost: Sequence[NoUsableInstance]
+    still_open: Open, statistics: RunStatistics, shutdown: Shutdown, lost: Sequence[NoUsableInstance]
 ) -> tuple[ExitCode, str]:
-    if open_ == 0:
+    if still_open.asked == 0 and still_open.left_out == 0:
         return ExitCode.DONE, "every sample has its record"
     if lost:
         return ExitCode.NO_INSTANCE, "; ".join(str(one) for one in lost)
@@ -88,5 +111,9 @@ def _judge(
         return ExitCode.INTERRUPTED, "interrupted"
     if shutdown.draining.is_set():
         return ExitCode.STOPPED, shutdown.reason
+    rest = f"{still_open.left_out} others are pending: resume without --only"
+    if still_open.asked == 0:
+        return ExitCode.STOPPED, f"every infrastructure failure has its record now; {rest}"
     counted = ", ".join(f"{count} {outcome}" for outcome, count in statistics.outcomes.items() if outcome not in FINAL)
-    return ExitCode.DONE_WITH_FAILURES, f"done; {open_} samples have no final outcome ({counted})"
+    reason = f"done; {still_open.asked} samples have no final outcome ({counted})"
+    return ExitCode.DONE_WITH_FAILURES, f"{reason}; {rest}" if still_open.left_out else reason

@@ -17,6 +17,7 @@ from providers.errors import InputError, first_error
 from providers.messages import JSON
 from providers.provider import Adapter
 from runners.answer import Scorer, Solver
+from runners.bitmap import Bitmap
 from runners.compaction import Compactor, Replay
 from runners.decisions import DecisionLog
 from runners.dispatch import Dispatcher, NoUsableInstance
@@ -36,12 +37,13 @@ from sharding.planner import SweepPlan
 
 from .budgets import Voice, open_budgets, time_limited
 from .directory import Manifest, RunDirectory
-from .ending import Ending, ending_of
+from .ending import Ending, count_open, ending_of
 from .env import Environment
 from .events import Events, OnEvent
 from .preparation import Prepared
 from .progress import shown
 from .rehearsal import Rehearsal, rehearse_prepared
+from .resumption import Resumption, infra_failures, make_sound
 from .spent import spent_so_far
 from .state import UserState, user_state
 from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_of, open_providers, prices_of
@@ -54,25 +56,28 @@ ALERTS = frozenset({"instance_lost", "health"})
 
 @dataclass(frozen=True, slots=True)
 class Attendance:
-    """What the caller brings: code of its own, and the means to stop."""
+    """What the caller brings: code of its own, the means to stop, and what a resume is asked."""
 
     shutdown: Shutdown = field(default_factory=Shutdown)
     solver: Solver | None = None
     scorer: Scorer | None = None
     on_event: OnEvent | None = None
+    resumption: Resumption = field(default_factory=Resumption)
 
 
 async def carry_out(
     prepared: Prepared, directory: RunDirectory, environment: Environment, attendance: Attendance
 ) -> Ending:
-    """Run what `directory` does not hold yet. Raises InputError when it belongs to another configuration or process."""
+    """Run what `directory` does not hold yet. Raises InputError when it belongs to another configuration or process, or is damaged."""
     with directory.held():
         manifest = directory.read_manifest()
         _require_same(manifest, prepared.plan())
         rehearsed = await _rehearsed(prepared, attendance)
         started_at = time.time()
         compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
+        make_sound(directory, compactor, repairs=attendance.resumption.repairs)
         replay = compactor.replay(manifest.total)
+        asked = infra_failures(compactor, replay.done) if attendance.resumption.only_infra else None
         part_records = prepared.loaded.config.run.part_records
         journal = Journal(directory.journal, compactor, replay.done, segment_records=part_records)
         async with aclosing(Events(attendance.on_event, prepared.loaded.config.run.notify)) as events:
@@ -81,7 +86,7 @@ async def carry_out(
                 if site is None:
                     ending = _ended_before_it_began(manifest, replay, attendance.shutdown)
                 else:
-                    ending = await _Crew(site, manifest, attendance, events).carry_out(replay)
+                    ending = await _Crew(site, manifest, attendance, events).carry_out(replay, asked)
             ending = replace(ending, rehearsed_s=rehearsed.duration_s if rehearsed else None)
             directory.note_execution({"started_at": started_at, "ended_at": time.time(), **ending.as_row()})
             events.emit("run_finished", {"run": str(directory.path), **ending.as_row()})
@@ -146,7 +151,7 @@ async def _opened(opening: AbstractAsyncContextManager[_Site], shutdown: Shutdow
 
 def _ended_before_it_began(manifest: Manifest, replay: Replay, shutdown: Shutdown) -> Ending:
     nothing = Monitor(manifest.total, replay.done.count, {}).statistics()
-    return ending_of(manifest, replay.done, nothing, shutdown, [])
+    return ending_of(manifest, count_open(replay.done, None), nothing, shutdown, [])
 
 
 class _Crew:
@@ -193,8 +198,8 @@ class _Crew:
         self._site.decisions("", "loop_blocked", found)
         self._events.emit_from_thread("loop_blocked", found)
 
-    async def carry_out(self, replay: Replay) -> Ending:
-        """Run every stage over what is left, then remember what was learnt."""
+    async def carry_out(self, replay: Replay, asked: Bitmap | None) -> Ending:
+        """Run every stage over what is left, or what of it is `asked` for; then remember what was learnt."""
         monitor = Monitor(self._manifest.total, replay.done.count, self._dispatchers, self._budgets.shares)
         stalls = monitor.stall_watch(self._run.stall_after_s, self._tell_stall)
         with (
@@ -204,12 +209,11 @@ class _Crew:
             shown(monitor, self._run.display),
             time_limited(self._run.time_limit_s, self._voice),
         ):
-            lost = await self._run_stages(self._site.prepared.plan(replay.done), monitor)
+            lost = await self._run_stages(self._site.prepared.plan(replay.done, asked), monitor)
             await self._site.journal.flush()  # or the last group would be missing from the statistics
         self._remember()
-        ending = ending_of(
-            self._manifest, self._site.journal.done, monitor.statistics(), self._attendance.shutdown, lost
-        )
+        still_open = count_open(self._site.journal.done, asked)
+        ending = ending_of(self._manifest, still_open, monitor.statistics(), self._attendance.shutdown, lost)
         return replace(
             ending,
             possibly_billed_twice=replay.possibly_billed_twice,

@@ -35,9 +35,11 @@ class Prepared:
     scorer: str | None = None
     """The name of a scorer that was passed in from Python: it wins over every name in the file."""
 
-    def plan(self, done: Bitmap | None = None) -> SweepPlan:
-        """Shards over what is not done yet."""
+    def plan(self, done: Bitmap | None = None, asked: Bitmap | None = None) -> SweepPlan:
+        """Shards over what is not done yet; of that, what is `asked` for."""
         remaining = None if done is None or not done.count else lambda ordinal: ordinal not in done
+        if asked is not None:
+            remaining = asked.__contains__
         layout = Layout(self.loaded.config.run.stagger_s, remaining, method_parts(self.loaded.config, self.scorer))
         return build_plan(self.sweep.sweep, self.instances, layout)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from runners.sinks.parquet import record_schema, record_table
 
 from .comparability import Obstacle, find_obstacles
 from .directory import Manifest, RunDirectory
-from .summary import HIERARCHY, SummaryRow, Weights, summarise
+from .summary import HIERARCHY, SUMMARISED, SummaryRow, Weights, summarise
 
 FINAL_FILES = ("part-*.parquet", "results.jsonl")
 UNRESOLVED_FILES = ("unresolved.parquet", "unresolved.jsonl")
 """Replaced at the end of an execution only: until then they also hold samples that a resume has brought to their end."""
+
+PIECE_LINES = 2_000
 
 
 class Run:
@@ -39,10 +42,18 @@ class Run:
 
     def to_arrow(self) -> pa.Table:
         """Every sample's record, final or unresolved; the columns of Record."""
-        results = RunDirectory(self.path).results
-        final, unresolved = _read_all(results, FINAL_FILES), _read_all(results, UNRESOLVED_FILES)
-        was_resolved = pc.is_in(unresolved["ordinal"], value_set=final["ordinal"].combine_chunks())
-        return pa.concat_tables([final, unresolved.filter(pc.invert(was_resolved))])
+        return pa.concat_tables([record_schema().empty_table(), *self.tables()])
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The same piece by piece, a result part at a time; `columns` are all if None."""
+        results, final = RunDirectory(self.path).results, list[pa.Array]()
+        names = list(columns or record_schema().names)
+        for table in _read_all(results, FINAL_FILES, names):
+            final += table["ordinal"].chunks
+            yield table.select(names)
+        ordinals = pa.chunked_array(final, pa.int64()).combine_chunks()
+        for table in _read_all(results, UNRESOLVED_FILES, names):
+            yield table.filter(pc.invert(pc.is_in(table["ordinal"], value_set=ordinals))).select(names)
 
     def to_pandas(self) -> Any:
         """The same as a pandas DataFrame (needs the extra `analysis`)."""
@@ -56,7 +67,7 @@ class Run:
         for name in by:
             if name not in record_schema().names:
                 raise InputError(f"records have no column {name!r}; {suggestion(name, record_schema().names)}")
-        return summarise(self.to_arrow(), by, weights or self._weights())
+        return summarise(self.tables([*dict.fromkeys([*by, *SUMMARISED])]), by, weights or self._weights())
 
     def obstacles(self, by: str = "model") -> list[Obstacle]:
         """What stands in the way of a ranking by one column: groups whose missing samples differ too much."""
@@ -83,22 +94,28 @@ def _by_rate(row: SummaryRow) -> float:
     return rate if isinstance(rate, float) else -1.0
 
 
-def _read_all(folder: Path, patterns: Sequence[str]) -> pa.Table:
-    tables = [_read_whole(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
-    return pa.concat_tables([record_schema().empty_table(), *tables])
+def _read_all(folder: Path, patterns: Sequence[str], names: Sequence[str]) -> Iterator[pa.Table]:
+    for pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            yield from _read_whole(path, list(dict.fromkeys(["ordinal", *names])))
 
 
-def _read_whole(path: Path) -> pa.Table:
+def _read_whole(path: Path, names: list[str]) -> Iterator[pa.Table]:
     try:
-        return _read(path)
+        yield from _read(path, names)
     except (ValueError, TypeError, AttributeError, OSError) as error:  # Arrow's errors are among them
-        raise StorageError(f"{path} is damaged ({error}); restore it from a copy") from error
+        raise StorageError(f"{path} is damaged ({error}); restore it from a copy, or resume with --repair") from error
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, names: list[str]) -> Iterator[pa.Table]:
+    """The columns `names` at least."""
     if path.suffix == ".parquet":
-        return pq.read_table(path, schema=record_schema())
+        with pq.ParquetFile(path, memory_map=False) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=names, use_threads=False)
+        return
     with path.open("rb") as file:
         # a crash may have cut the last line off; a resume writes it anew
         whole = (line for line in file if line.endswith(b"\n"))
-        return record_table([orjson.loads(line) for line in whole])
+        while lines := list(islice(whole, PIECE_LINES)):
+            yield record_table([orjson.loads(line) for line in lines])

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import orjson
 from platformdirs import user_state_path
@@ -21,6 +22,8 @@ from platformdirs import user_state_path
 from providers.errors import InputError
 from providers.messages import JSON
 from runners.durable import replace_file
+
+log = logging.getLogger(__name__)
 
 NAME = "llm-batch-orchestrator"
 
@@ -44,13 +47,17 @@ class UserState:
         return {name: known[identity]["limits"] for name, identity in identities.items() if identity in known}
 
     def remember(self, learned: Mapping[str, Mapping[str, JSON]]) -> None:
-        """Add what a run has learned; other runs may do the same meanwhile."""
+        """Add what a run has learned; other runs may do the same meanwhile. A disk that refuses costs the next run's warm start alone."""
         if not learned:
             return
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._exclusive("limits"):
-            merged = {**self.limits(), **{name: {"learned_at": now, "limits": what} for name, what in learned.items()}}
-            replace_file(self._limits, lambda file: file.write(orjson.dumps(merged, option=orjson.OPT_INDENT_2)))
+        try:
+            with self._exclusive("limits"):
+                news = {name: {"learned_at": now, "limits": what} for name, what in learned.items()}
+                merged = {**self.limits(), **news}
+                replace_file(self._limits, lambda file: file.write(orjson.dumps(merged, option=orjson.OPT_INDENT_2)))
+        except OSError as error:
+            log.warning("cannot write %s: %s; the next run learns its limits anew", self._limits, error.strerror)
 
     def forget(self, matching: str = "") -> int:
         """Drop what was learned of identities that contain `matching`; returns how many."""
@@ -72,8 +79,7 @@ class UserState:
     @contextmanager
     def _lock(self, identity: str, owner: str) -> Iterator[None]:
         path = self._locks / f"{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
+        with _opened(path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -84,8 +90,8 @@ class UserState:
                 )
                 raise InputError(message) from error
             file.truncate(0)
-            file.write(owner.encode())
-            file.flush()
+            with suppress(OSError):  # on a full disk the next one is refused without a name
+                file.write(owner.encode())
             yield
             file.truncate(0)
 
@@ -103,6 +109,17 @@ class UserState:
     @property
     def _locks(self) -> Path:
         return self.path / "locks"
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return cast(BinaryIO, path.open("a+b", buffering=0))
+    except OSError as error:
+        message = (
+            f"cannot write {path.parent}: {error.strerror}; keys are locked there: make room, or set XDG_STATE_HOME"
+        )
+        raise InputError(message) from error
 
 
 def user_state() -> UserState:

@@ -25,7 +25,7 @@ def status_of(path: str | Path) -> dict[str, Any]:
     directory = RunDirectory(Path(path))
     found = Run.load(path)
     fresh = list(_journal_rows(directory.journal))  # first: what is compacted meanwhile is then found in the results
-    in_results = found.to_arrow().select(list(COLUMNS)).to_pylist()
+    in_results = [row for table in found.tables(COLUMNS) for row in table.to_pylist()]
     samples = _standing([*in_results, *fresh])
     outcomes = Counter(str(row["outcome"]) for row in samples.values())
     final = sum(count for outcome, count in outcomes.items() if outcome in FINAL)

@@ -6,7 +6,8 @@ rate; the worst and the best case say what it could change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,25 +38,47 @@ class Weights:
 EVEN = Weights()
 
 
-def summarise(records: pa.Table, by: Sequence[str] = HIERARCHY, weights: Weights = EVEN) -> list[SummaryRow]:
-    """One row per group, sorted by the group. `by` names columns of the record.
+def summarise(
+    records: pa.Table | Iterable[pa.Table], by: Sequence[str] = HIERARCHY, weights: Weights = EVEN
+) -> list[SummaryRow]:
+    """One row per group, sorted by the group. `by` names columns of the record. Of tables that come one by one, none is held.
 
     total = successful + partial + failed + infra_failures + not_run; the rates are of the first three, `success_rate_worst` and
     `success_rate_best` of the total, with everything that has no score as failed, or as passed.
     """
-    if not records.num_rows:
-        return []
-    counted = _with_weights(_with_counts(records), weights)
-    groups = counted.group_by(list(by)).aggregate([*((name, "sum") for name in _SUMS), *_MEANS, ("run_id", "count")])
-    errors = _errors(records, by)
-    rows = [_row(group, by, errors) for group in groups.to_pylist()]
+    sums, errors = list[pa.Table](), Counter[tuple[object, ...]]()
+    for table in [records] if isinstance(records, pa.Table) else records:
+        if table.num_rows:
+            counted = _with_weights(_with_counts(table), weights)
+            sums.append(counted.group_by(list(by)).aggregate(_PARTIAL))
+            errors.update(_errors(table, by))
+    rows = [_row(group, by, errors) for group in _added_up(sums, by)]
     return sorted(rows, key=lambda row: tuple(str(row[name]) for name in by))
+
+
+def _added_up(sums: Sequence[pa.Table], by: Sequence[str]) -> list[dict[str, Any]]:
+    if not sums:
+        return []
+    whole = pa.concat_tables(sums)
+    names = [name for name in whole.column_names if name not in by]
+    groups = whole.group_by(list(by)).aggregate([(name, "sum") for name in names])
+    shorter = {f"{name}_sum": name for name in names}
+    return [{shorter.get(name, name): value for name, value in row.items()} for row in groups.to_pylist()]
 
 
 _COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
 _AMOUNTS = ("input_tokens", "output_tokens", "cost_usd", "judge_input_tokens", "judge_output_tokens", "judge_cost_usd")
-_SUMS = (*_COUNTS, *_AMOUNTS, "weight", "weighted", "tool_calls", "tool_failures")
-_MEANS = [(name, "mean") for name in ("score", "working_s", "turns", "tool_calls", "tool_coverage")]
+_TOOLS = ("tool_calls", "tool_failures", "tool_rejections")
+_MEANS = ("score", "working_s", "turns", "tool_coverage")
+_PARTIAL = [
+    *((name, "sum") for name in (*_COUNTS, *_AMOUNTS, *_TOOLS, *_MEANS, "weight", "weighted")),
+    *((name, "count") for name in (*_MEANS, "run_id")),
+]
+"""What of a piece adds up over pieces."""
+SUMMARISED = (
+    "run_id", "outcome", "grade", "error_class", "score_error", "task_type", "difficulty", *_AMOUNTS, *_TOOLS, *_MEANS,
+)  # fmt: skip
+"""The columns that a summary reads, besides those that it groups by."""
 
 
 def _with_counts(records: pa.Table) -> pa.Table:
@@ -91,20 +114,15 @@ def _looked_up(column: pa.ChunkedArray, values: Mapping[str, float]) -> pa.Array
     return pa.array(list(values.values()), pa.float64()).take(places.combine_chunks())
 
 
-def _errors(records: pa.Table, by: Sequence[str]) -> dict[tuple[object, ...], dict[str, int]]:
-    """Error classes with their counts, by group: what failed, and what the scorer found wrong."""
+def _errors(records: pa.Table, by: Sequence[str]) -> dict[tuple[object, ...], int]:
+    """Counts by group and, last in the key, error class: what failed, and what the scorer found wrong."""
     classes = pc.coalesce(records["error_class"], records["score_error"])
     table = records.select(list(dict.fromkeys(by))).append_column("error", classes)
     counts = table.filter(pc.is_valid(table["error"])).group_by([*by, "error"]).aggregate([([], "count_all")])
-    found: dict[tuple[object, ...], dict[str, int]] = {}
-    for row in counts.to_pylist():
-        found.setdefault(tuple(row[name] for name in by), {})[row["error"]] = row["count_all"]
-    return found
+    return {tuple(row[name] for name in (*by, "error")): row["count_all"] for row in counts.to_pylist()}
 
 
-def _row(
-    group: Mapping[str, Any], by: Sequence[str], errors: Mapping[tuple[object, ...], Mapping[str, int]]
-) -> SummaryRow:
+def _row(group: Mapping[str, Any], by: Sequence[str], errors: Mapping[tuple[object, ...], int]) -> SummaryRow:
     counts = {name: group[f"{name}_sum"] for name in _COUNTS}
     scored, total = counts["successful"] + counts["partial"] + counts["failed"], group["run_id_count"]
     key = tuple(group[name] for name in by)
@@ -118,20 +136,24 @@ def _row(
         "partial_rate": _share(counts["partial"], scored),
         "failure_rate": _share(counts["failed"], scored),
         "missing_rate": (total - scored) / total,
-        "mean_score": group["score_mean"],
+        "mean_score": _mean(group, "score"),
         "weighted_score": _share(group["weighted_sum"], group["weight_sum"]),
-        "mean_time_s": group["working_s_mean"],
-        "mean_turns": group["turns_mean"],
-        "mean_tool_calls": group["tool_calls_mean"],
-        "tool_coverage": group["tool_coverage_mean"],
-        **_tools(group["tool_calls_sum"], group["tool_failures_sum"]),
+        "mean_time_s": _mean(group, "working_s"),
+        "mean_turns": _mean(group, "turns"),
+        "mean_tool_calls": group["tool_calls_sum"] / total,
+        "tool_coverage": _mean(group, "tool_coverage"),
+        **_tools(group["tool_calls_sum"] - group["tool_rejections_sum"], group["tool_failures_sum"]),
         **{name: group[f"{name}_sum"] for name in _AMOUNTS},
-        "errors": dict(sorted(errors.get(key, {}).items())),
+        "errors": {str(error): count for (*of, error), count in sorted(errors.items(), key=str) if tuple(of) == key},
     }
 
 
+def _mean(group: Mapping[str, Any], name: str) -> float | None:
+    return _share(group[f"{name}_sum"], group[f"{name}_count"]) if group[f"{name}_count"] else None
+
+
 def _tools(calls: int, failures: int) -> dict[str, JSON]:
-    """The share of tool calls that went well, with its interval: what was realised of the rate that was set."""
+    """The share of calls that reached a tool and went well, with its interval: what was realised of the rate that was set."""
     if not calls:
         return {"tool_success": None, "tool_success_low": None, "tool_success_high": None}
     interval = wilson(calls - failures, calls)

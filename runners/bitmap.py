@@ -5,6 +5,7 @@ from __future__ import annotations
 
 class Bitmap:
     def __init__(self, size: int) -> None:
+        self.size = size
         self._bits = bytearray((size + 7) // 8)
         self.count = 0
         """Bits that are set."""
@@ -12,7 +13,10 @@ class Bitmap:
     def __contains__(self, ordinal: int) -> bool:
         return bool(self._bits[ordinal >> 3] & (1 << (ordinal & 7)))
 
-    def add(self, ordinal: int) -> None:
-        if ordinal not in self:
-            self._bits[ordinal >> 3] |= 1 << (ordinal & 7)
-            self.count += 1
+    def add(self, ordinal: int) -> bool:
+        """Returns whether it is new."""
+        if ordinal in self:
+            return False
+        self._bits[ordinal >> 3] |= 1 << (ordinal & 7)
+        self.count += 1
+        return True

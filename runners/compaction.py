@@ -6,21 +6,22 @@ Every step can be done twice: a part that exists is not written again, a segment
 from __future__ import annotations
 
 import os
+from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from providers.errors import StorageError
 
 from .bitmap import Bitmap
-from .durable import fsync_directory, replace_file
+from .durable import fsync_directory, replace_file, storing
 from .frames import frame, read_lines, rows
 from .record import FINAL
-from .sinks.sink import Row, Sink
+from .sinks.sink import UNRESOLVED, Row, Sink
 
 LONGEST_WRITE_S = 60.0
 """A group is written within a second: whatever seems to have taken longer, or less than nothing, saw the wall clock being set."""
@@ -48,57 +49,76 @@ class Compactor:
         return 1 + max([self._sink.last_part(), *(int(path.stem) for path in self._segments())])
 
     def replay(self, size: int) -> Replay:
-        """Recover what a crash left: finish what was sealed, cut torn tails, and say what is done."""
-        found = Replay(Bitmap(size))
-        in_flight: set[int] = set()
-        if self._unresolved.exists():
-            found.damaged += _survey(self._unresolved, set())
-        for path in self._segments():
-            found.damaged += _survey(path, in_flight)
-            self.compact(int(path.stem))
+        """Recover what a crash left: finish what was sealed, cut torn tails, and say what is done. Raises StorageError."""
+        with storing(self._folder):
+            found = Replay(Bitmap(size))
+            in_flight: set[int] = set()
+            if self._unresolved.exists():
+                found.damaged += _survey(self._unresolved, set())
+            for path in self._segments():
+                found.damaged += _survey(path, in_flight)
+                self.compact(int(path.stem))
+            self._read_done(found.done)
+            found.possibly_billed_twice = len(in_flight)
+            return found
+
+    def _read_done(self, done: Bitmap) -> None:
         try:
             for ordinal in self._sink.ordinals():
-                found.done.add(ordinal)
+                done.add(ordinal)
         except (ValueError, LookupError, TypeError, OSError) as error:  # Arrow's errors are among them
-            message = (
-                f"the results beside {self._folder} are damaged ({error}); restore them from a copy, or start a new run"
-            )
+            message = f"the results beside {self._folder} are damaged ({error}); restore them from a copy, or resume with --repair"
             raise StorageError(message) from error
-        found.possibly_billed_twice = len(in_flight)
-        return found
+
+    def repair(self, parts: Collection[int], size: int) -> list[Path]:
+        """Set damaged parts aside, and write anew what can be read of them. Returns the files that were set aside."""
+        with storing(self._folder):
+            known = Bitmap(size)
+            for batch in self._sink.examine(["ordinal"]):
+                if batch.part not in {UNRESOLVED, *parts}:
+                    for (ordinal,) in batch.rows:
+                        known.add(ordinal)
+            return self._sink.repair(parts, known)
 
     def compact(self, number: int) -> None:
-        """Turn a sealed segment into a part, then delete it. Final rows stream through: only the others are held together."""
-        segment, waiting = self._segment(number), list[Row]()
-        final = _final(_records(segment), waiting)
-        if number > self._sink.last_part() and (first := next(final, None)):
-            self._sink.write_part(number, chain([first], final))
-        deque(final, maxlen=0)  # where the part was there already, the others are still to be found
-        self._set_aside(waiting)
-        segment.unlink()
+        """Turn a sealed segment into a part, then delete it."""
+        self._store(number)
+        self._segment(number).unlink()
+        fsync_directory(self._folder)
+
+    def _store(self, number: int) -> None:
+        """Final rows stream into the part, the others into `unresolved.log`: none are held."""
+        with self._unresolved.open("ab") as aside:
+            final = _final(_records(self._segment(number)), aside)
+            if number > self._sink.last_part() and (first := next(final, None)):
+                self._sink.write_part(number, chain([first], final))
+            deque(final, maxlen=0)  # where the part was there already, the others are still to be found
+            aside.flush()
+            os.fsync(aside.fileno())
         fsync_directory(self._folder)
 
     def finish(self, done: Bitmap) -> None:
-        """Compact everything and show what is unresolved."""
-        for path in self._segments():
-            self.compact(int(path.stem))
-        waiting = list(_last_of_each(self.unresolved(done)))
-        self._sink.write_unresolved(waiting)
-        replace_file(self._unresolved, lambda file: file.writelines(frame(row) for row in waiting))
+        """Compact everything and show what is unresolved. The last segment goes last: while there is one, what is shown may be old."""
+        segments = self._segments()
+        for path in segments:
+            self._store(int(path.stem))
+        self._sink.write_unresolved(self.unresolved(done))
+        replace_file(self._unresolved, lambda file: file.writelines(map(frame, self.unresolved(done))))
+        for path in segments:
+            path.unlink()
+        fsync_directory(self._folder)
 
     def unresolved(self, done: Bitmap) -> Iterator[Row]:
-        """Records that are not final and whose sample has none that is."""
-        if self._unresolved.exists():
-            yield from (row for row in rows(self._unresolved) if row["ordinal"] not in done)
-
-    def _set_aside(self, waiting: list[Row]) -> None:
-        if not waiting:
+        """The last record of every sample that has none that is final; eight bytes a sample while it lasts."""
+        if not self._unresolved.exists():
             return
-        with self._unresolved.open("ab") as file:
-            file.writelines(frame(row) for row in waiting)
-            file.flush()
-            os.fsync(file.fileno())
-        fsync_directory(self._folder)
+        last = array("Q", bytes(8 * done.size))
+        for line in read_lines(self._unresolved):
+            if line.value is not None:
+                last[line.value["ordinal"]] = line.end
+        for line in read_lines(self._unresolved):
+            if line.value is not None and last[line.value["ordinal"]] == line.end and line.value["ordinal"] not in done:
+                yield line.value
 
     def _segments(self) -> list[Path]:
         return sorted(self._folder.glob(f"{6 * '[0-9]'}.log"))
@@ -127,13 +147,13 @@ def _follow(value: dict[str, Any], in_flight: set[int]) -> None:
         in_flight.discard(value["ordinal"])
 
 
-def _final(records: Iterable[Row], waiting: list[Row]) -> Iterator[Row]:
-    """The final ones; those that a resume runs again go to `waiting` as they are met."""
+def _final(records: Iterable[Row], aside: BinaryIO) -> Iterator[Row]:
+    """The final ones; those that a resume runs again are written `aside` as they are met."""
     for record in records:
         if record["outcome"] in FINAL:
             yield record
         else:
-            waiting.append(record)
+            aside.write(frame(record))
 
 
 def _records(segment: Path) -> Iterator[Row]:
@@ -152,8 +172,3 @@ def _written(record: dict[str, Any], committed_at: float) -> Row:
     late_s = committed_at - datetime.fromisoformat(record["completed_at"]).timestamp()
     record["write_s"] = late_s if 0 <= late_s < LONGEST_WRITE_S else None
     return record
-
-
-def _last_of_each(found: Iterable[Row]) -> Iterable[Row]:
-    latest = {row["ordinal"]: row for row in found}
-    return latest.values()

@@ -1,7 +1,8 @@
 """The journal: every record is here, on disk, before anything counts it.
 
 Appending never waits. Lines are committed in groups, one write and one fsync at most 250 ms or 256 records late, on a thread of
-its own. A full segment is sealed and compacted into a result part; the segment is deleted only when the part is durable.
+its own. A full segment is sealed and compacted into a result part on another, beside the commits; the segment is deleted only when the
+part is durable. One compaction goes on at a time: a second segment that fills up meanwhile waits, and with it, in the end, the workers.
 
     journal/000001.log          segments: records, and marks of what was sent (`started`)
     journal/unresolved.log      records that are not final, last one wins
@@ -10,6 +11,7 @@ its own. A full segment is sealed and compacted into a result part; the segment 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -19,11 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from providers.errors import StorageError
-
 from .bitmap import Bitmap
 from .compaction import Compactor
-from .durable import fsync_directory, replace_file
+from .durable import fsync_directory, replace_file, storage_error, storing
 from .frames import frame
 from .record import FINAL, Record
 
@@ -32,6 +32,10 @@ COMMIT_RECORDS = 256
 SEGMENT_RECORDS = 20_000
 BACKLOG_RECORDS = 4_096
 """Uncommitted records at which workers wait for the disk."""
+CLOSE_WITHIN_S = 600.0
+"""For the last commit and compaction; longer means that the disk does not answer any more."""
+CLOSED = "closed"
+"""Key of the mark that an execution leaves which came to its end."""
 
 
 @dataclass(slots=True)
@@ -53,23 +57,33 @@ class _Group:
 class Journal:
     """`async with Journal(...)`: leaving commits, compacts and closes. One writer per run directory.
 
-    `failed` is set to a StorageError when the disk refuses; everything committed before stays readable.
+    `failed` is set to a StorageError when the disk refuses; everything committed before stays readable. Opening raises one.
     """
 
     def __init__(
-        self, folder: Path, compactor: Compactor, done: Bitmap, *, segment_records: int = SEGMENT_RECORDS
+        self,
+        folder: Path,
+        compactor: Compactor,
+        done: Bitmap,
+        *,
+        segment_records: int = SEGMENT_RECORDS,
+        close_within_s: float = CLOSE_WITHIN_S,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.done = done
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._folder = folder
         self._compactor = compactor
         self._segment_records = segment_records
+        self._close_within_s = close_within_s
         self._in_flight: set[int] = set()
         self._group = _Group()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._number = compactor.next_number()
-        self._file = self._open_segment()
+        self._commits = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._compactions = ThreadPoolExecutor(1, thread_name_prefix="compaction")
+        with storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._number = compactor.next_number()
+            self._file = self._open_segment()
+        self._compacting: asyncio.Task[None] | None = None
         self._committing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
@@ -142,7 +156,7 @@ class Journal:
         group, self._group = self._group, _Group()
         if not group:
             return
-        await self._off_loop(self._write, group.framed())
+        await _off_loop(self._commits, self._write, group.framed())
         self._in_segment += len(group.on_durable)
         for count in group.on_durable:
             count()
@@ -161,9 +175,6 @@ class Journal:
         elif len(self._group.on_durable) >= COMMIT_RECORDS or (self._group and self._timer is None):
             self._commit_soon()
 
-    async def _off_loop(self, work: Callable[..., None], *args: object) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
-
     def _write(self, lines: list[bytes]) -> None:
         """Write and fsync; the mark of when it was durable goes out with the group after it."""
         start = os.fstat(self._file).st_size
@@ -181,15 +192,30 @@ class Journal:
         self._mark = b""
 
     async def _roll(self) -> None:
+        """Begin the next segment; the last is compacted while commits go on."""
+        if self._compacting is not None:
+            await asyncio.wait([self._compacting])
+        if self.failed.done():
+            return
+        sealed = self._number
+        await _off_loop(self._commits, self._begin_segment, sorted(self._in_flight))
+        self._in_segment = 0
+        self._compacting = asyncio.create_task(self._compact(sealed), name="journal-compaction")
+
+    def _begin_segment(self, in_flight: list[int]) -> None:
         """Seal the segment; the marks of what is in flight move on to the next."""
         self._seal()
-        sealed, full = self._number, self._file
+        full = self._file
         self._number += 1
         self._file = self._open_segment()
         os.close(full)
-        _write_all(self._file, frame({"started": sorted(self._in_flight)}))
-        self._in_segment = 0
-        await self._off_loop(self._compactor.compact, sealed)
+        _write_all(self._file, frame({"started": in_flight}))
+
+    async def _compact(self, number: int) -> None:
+        try:
+            await _off_loop(self._compactions, self._compactor.compact, number)
+        except Exception as error:  # noqa: BLE001 - told by `failed`, a bug as loudly as a full disk
+            self._fail(error)
 
     def _open_segment(self) -> int:
         descriptor = os.open(self._folder / f"{self._number:06d}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -197,33 +223,42 @@ class Journal:
         return descriptor
 
     def _fail(self, error: BaseException) -> None:
-        if self.failed.done():
-            return
-        if isinstance(error, OSError):
-            message = f"cannot write {self._folder}: {error.strerror or error}; everything committed is safe: make room, then resume"
-            self.failed.set_exception(StorageError(message))
-        else:
-            self.failed.set_exception(error)
+        self._room.set()
+        if not self.failed.done():
+            self.failed.set_exception(storage_error(self._folder, error) if isinstance(error, OSError) else error)
 
     async def _close(self) -> None:
-        await self.flush()
+        """Bounded: a disk that does not answer keeps its file and its thread, and the run ends without them."""
         try:
-            if not self.failed.done():
-                self._seal()
-                await self._off_loop(self._compactor.finish, self.done)
-                self._leave_marks()
+            async with asyncio.timeout(self._close_within_s):
+                await self._finish()
+            os.close(self._file)
+        except TimeoutError:
+            self._fail(OSError(errno.ETIMEDOUT, f"no answer in {self._close_within_s:g} s"))
+        finally:
+            self._commits.shutdown(wait=False)
+            self._compactions.shutdown(wait=False)
+            self.failed.cancel()
+
+    async def _finish(self) -> None:
+        """Whatever the disk has refused before stays in the journal: a resume compacts it."""
+        await self.flush()
+        if self._compacting is not None:
+            await asyncio.wait([self._compacting])
+        if self.failed.done():
+            return
+        try:
+            self._seal()
+            await _off_loop(self._compactions, self._compactor.finish, self.done)
+            self._leave_marks()
         except OSError as error:
             self._fail(error)
-        finally:
-            os.close(self._file)
-            self._thread.shutdown()
-            self.failed.cancel()
 
     def _leave_marks(self) -> None:
         """What was cancelled on its way may have been billed: a resume counts it."""
         if self._in_flight:
             path = self._folder / f"{self._number + 1:06d}.log"
-            replace_file(path, lambda file: file.write(frame({"started": sorted(self._in_flight)})))
+            replace_file(path, lambda file: file.write(frame({"started": sorted(self._in_flight), CLOSED: True})))
 
 
 async def _finished(last: Coroutine[object, object, None]) -> None:
@@ -237,6 +272,10 @@ async def _finished(last: Coroutine[object, object, None]) -> None:
     if cancelled:
         raise asyncio.CancelledError
     closing.result()
+
+
+async def _off_loop(thread: ThreadPoolExecutor, work: Callable[..., None], *args: object) -> None:
+    await asyncio.get_running_loop().run_in_executor(thread, work, *args)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -6,18 +6,15 @@ it is, never on where or when it runs.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-
-import orjson
 
 from providers.errors import InputError
 
+from .grid import Grid, lay_out_cells
 from .plan import Cell, Sample
 from .prompts import PromptType
-from .sample_index import DIGEST_BYTES, SampleIndex
+from .sample_index import SampleIndex
 from .selection import Selection, select_rows
 from .task import TaskSet
 
@@ -64,7 +61,7 @@ def _refuse_repeats(name: str, values: Sequence[object]) -> None:
 
 
 class Sweep:
-    """Samples by ordinal. Holds no task: what it keeps is the rows that take part and one hash state per cell."""
+    """Samples by ordinal. Holds no task: what it keeps is the rows that take part and their grid."""
 
     def __init__(self, spec: SweepSpec, tasks: TaskSet, prompt_types: Mapping[str, PromptType]) -> None:
         """`prompt_types` has every name of the spec. Raises InputError where the spec leaves no task."""
@@ -75,32 +72,19 @@ class Sweep:
         self.prompts = [prompt_types[name] for name in spec.prompt_types]
         self.rows = select_rows(tasks, spec.selection)
         """The tasks that take part, by their rows in the task set."""
-        self._per_cell = spec.epochs * len(self.rows)
-        axes = product(self.stages, spec.models, spec.prompt_types)
-        self._cells = [Cell(model, prompt_type, rate) for rate, model, prompt_type in axes]
-        self._hashes = [_cell_hash(cell) for cell in self._cells]
-        self._seed_hash = hashlib.blake2b(f"{spec.seed}\n".encode(), digest_size=8, person=b"seed")
-        self._length = len(self._cells) * self._per_cell
+        cells = lay_out_cells(self.stages, spec.models, spec.prompt_types)
+        self._grid = Grid(cells, spec.epochs, len(self.rows), spec.seed)
 
     def __len__(self) -> int:
-        return self._length
-
-    def _locate(self, ordinal: int) -> tuple[int, int, int]:
-        """Cell number, epoch (from 0) and place among the rows."""
-        if not 0 <= ordinal < self._length:
-            raise IndexError(ordinal)
-        cell, rest = divmod(ordinal, self._per_cell)
-        epoch, place = divmod(rest, len(self.rows))
-        return cell, epoch, place
+        return len(self._grid)
 
     def sample(self, ordinal: int) -> Sample:
         """Read the task and ask it the cell's way."""
-        number, epoch, place = self._locate(ordinal)
+        grid = self._grid
+        number, epoch, place = grid.locate(ordinal)
         task = self.prompts[number % len(self.prompts)].apply(self.tasks[self.rows[place]])
-        key = _sample_key(task.task_id, epoch)
-        sample_id = _digest(self._hashes[number], key).hex()
-        seed = int.from_bytes(_digest(self._seed_hash, key), "big") >> 1
-        return Sample(ordinal, sample_id, task, self._cells[number], epoch, seed)
+        sample_id = grid.digest(number, task.task_id, epoch).hex()
+        return Sample(ordinal, sample_id, task, grid.cells[number], epoch, grid.seed(task.task_id, epoch))
 
     def check_plans(self) -> None:
         """Ask every task in every way that needs its plan. Raises InputError naming file and row where there is none to show."""
@@ -114,28 +98,27 @@ class Sweep:
                     raise InputError(f"{self.tasks.origin(row)}: {error}") from error
 
     def cell(self, ordinal: int) -> Cell:
-        return self._cells[self._locate(ordinal)[0]]
+        return self._grid.cells[self._grid.locate(ordinal)[0]]
 
     def row(self, ordinal: int) -> int:
         """The task's row in the task set."""
-        return self.rows[self._locate(ordinal)[2]]
+        return self.rows[self._grid.locate(ordinal)[2]]
 
     def block(self, stage: int, model: str) -> range:
         """All ordinals of one model in one stage."""
-        size = len(self.prompts) * self._per_cell
+        size = len(self.prompts) * self._grid.per_cell
         start = (stage * len(self.spec.models) + list(self.spec.models).index(model)) * size
         return range(start, start + size)
 
     def index_ids(self) -> SampleIndex:
         """Map every sample id to its ordinal. Reads every task once, whatever the number of cells and epochs."""
-        index = SampleIndex(self._length)
+        grid, index = self._grid, SampleIndex(len(self))
         for place, row in enumerate(self.rows):
             task_id = self.tasks[row].task_id
-            for epoch in range(self.spec.epochs):
-                key = _sample_key(task_id, epoch)
-                offset = epoch * len(self.rows) + place
-                for number, state in enumerate(self._hashes):
-                    index.put(_digest(state, key), number * self._per_cell + offset)
+            for epoch in range(grid.epochs):
+                offset = epoch * grid.places + place
+                for number in range(len(grid.cells)):
+                    index.put(grid.digest(number, task_id, epoch), number * grid.per_cell + offset)
         return index
 
     @property
@@ -155,21 +138,6 @@ class Sweep:
             "epochs": str(spec.epochs),
             "seed": str(spec.seed),
         }
-
-
-def _cell_hash(cell: Cell) -> hashlib.blake2b:
-    prefix = orjson.dumps([cell.model, cell.prompt_type, cell.tool_success_rate])
-    return hashlib.blake2b(prefix + b"\n", digest_size=DIGEST_BYTES, person=b"sample")
-
-
-def _sample_key(task_id: str, epoch: int) -> bytes:
-    return f"{task_id}\0{epoch}".encode()
-
-
-def _digest(state: hashlib.blake2b, key: bytes) -> bytes:
-    copied = state.copy()
-    copied.update(key)
-    return copied.digest()
 
 
 def _listed(names: Sequence[str] | None) -> str:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from providers.errors import StorageError
 from runners.open_samples import Wait
 from runners.shutdown import Shutdown
 
@@ -17,6 +18,7 @@ from ..flow import Attendance, carry_out
 from ..loop import run_loop
 from ..preparation import Prepared
 from ..results import Run
+from ..resumption import Resumption
 from ..terminal import say, tame_the_log
 from .options import show_warnings
 from .signals import stopping
@@ -25,24 +27,34 @@ from .tables import print_summary
 REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_thread(...)`"
 
 
-def carry(prepared: Prepared, directory: RunDirectory, environment: Environment) -> int:
+def carry(
+    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: Resumption | None = None
+) -> int:
     """Run to the end, print the summary; returns the exit code."""
     tame_the_log()
     show_warnings([*environment.warnings, *prepared.loaded.warnings()])
     try:
         with debug_log(prepared, directory):
-            ending = run_loop(_until_signal(prepared, directory, environment))
-        prepared.sweep.tasks.close()
+            ending = run_loop(_until_signal(prepared, directory, environment, resumption or Resumption()))
         _close(ending, directory)
+    except StorageError as error:
+        say(f"error: {error}", err=True)
+        say(_to_go_on(directory))
+        say(f"run directory: {directory.path}")
+        return int(ExitCode.STOPPED)
     except KeyboardInterrupt:  # while the loop starts, or the summary is made: everything is written, or nothing is
         say(_to_go_on(directory), err=True)
         return int(ExitCode.INTERRUPTED)
+    finally:
+        prepared.sweep.tasks.close()
     return int(ending.exit_code)
 
 
-async def _until_signal(prepared: Prepared, directory: RunDirectory, environment: Environment) -> Ending:
+async def _until_signal(
+    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: Resumption
+) -> Ending:
     grace_s = prepared.loaded.config.run.grace_s
-    attendance = Attendance(Shutdown(grace_s), on_event=_announce)
+    attendance = Attendance(Shutdown(grace_s), on_event=_announce, resumption=resumption)
     with stopping(attendance.shutdown, grace_s, _to_go_on(directory)):
         return await carry_out(prepared, directory, environment, attendance)
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "Run a sweep.",
     "simulator": "Serve a file's simulated providers until Ctrl-C.",
     "status": "Say how far a run is and what is missing.",
+    "verify": "Prove that a run's files are whole: each sample once, none of another run.",
 }
 
 

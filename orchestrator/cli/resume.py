@@ -17,9 +17,16 @@ from .options import run_options, settings_of
     type=click.Path(),
     help="Another file, e.g. with other keys; results must not depend on the change.",
 )
+@click.option("--only", type=click.Choice(["infra"]), help="Infrastructure failures alone, nothing that was never run.")
+@click.option(
+    "--repair", is_flag=True, help="Set damaged result files aside and run again what cannot be read of them."
+)
 @run_options
-def command(run_directory: str, config: str | None, **options: Any) -> int:
-    """Run the samples of RUN_DIRECTORY that have no final record yet. Nothing is run twice."""
+def command(run_directory: str, config: str | None, only: str | None, repair: bool, **options: Any) -> int:
+    """Run the samples of RUN_DIRECTORY that have no final record yet: those that failed and those that were never run.
+
+    Nothing is run twice. The files are verified first (see `verify`).
+    """
     from pathlib import Path
 
     from ..api import stored_config
@@ -27,11 +34,13 @@ def command(run_directory: str, config: str | None, **options: Any) -> int:
     from ..env import read_environment
     from ..loading import load_config
     from ..preparation import prepare
+    from ..resumption import Resumption
     from .carry import carry
     from .signals import interruptible
 
+    resumption = Resumption(repairs=repair, only_infra=only == "infra")
     with interruptible():
         directory, flags = RunDirectory(Path(run_directory)), settings_of(options)
         environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")
         loaded = load_config(config, environment, flags) if config else stored_config(directory, environment, flags)
-        return carry(prepare(loaded, environment.key), directory, environment)
+        return carry(prepare(loaded, environment.key), directory, environment, resumption)

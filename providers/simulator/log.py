@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import orjson
+
+log = logging.getLogger(__name__)
 
 FLUSH_AFTER_S = 0.2
 """A reader of the file is never further behind than this."""
@@ -38,10 +42,12 @@ class Entry:
 
 
 class AnswerLog:
-    """A single writer that gathers lines and writes them every FLUSH_AFTER_S and at the end. Without a path it drops them."""
+    """A single writer that gathers lines and writes them every FLUSH_AFTER_S and at the end. Without a path it drops them,
+    and where the disk refuses: what is measured is the client."""
 
     def __init__(self, path: Path | None) -> None:
-        self._file: BinaryIO | None = Path(path).open("ab", buffering=0) if path is not None else None  # noqa: SIM115 - closed by close()
+        self._file: BinaryIO | None = _opened(path) if path is not None else None
+        self._path = path
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -58,14 +64,28 @@ class AnswerLog:
             self._timer = None
         if self._file is not None and self._lines:
             data, self._lines = memoryview(b"".join(self._lines)), []
-            while data:
-                data = data[self._file.write(data) :]
+            try:
+                while data:
+                    data = data[self._file.write(data) :]
+            except OSError as error:
+                log.warning("cannot write %s: %s; answers are not logged any more", self._path, error.strerror)
+                self._file.close()
+                self._file = None
 
     def close(self) -> None:
         self.flush()
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A line that a crash cut off is ended."""
+    file = path.open("a+b", buffering=0)
+    size = file.seek(0, os.SEEK_END)
+    if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+        file.write(b"\n")
+    return cast(BinaryIO, file)
 
 
 def _line(entry: Entry) -> bytes:

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from ..bitmap import Bitmap
+
 Row = Mapping[str, Any]
 StorageFormat = Literal["parquet", "json"]
+UNRESOLVED = 0
+"""The part number of what is in no part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A stretch of a results file as it was read back: its rows, or why they cannot be read."""
+
+    file: str
+    part: int
+    where: str = ""
+    """Within the file; empty where it is about all of it."""
+    rows: Sequence[Sequence[Any]] = ()
+    """The columns that were asked for, in their order."""
+    fault: str | None = None
 
 
 class Sink(Protocol):
@@ -27,10 +45,18 @@ class Sink(Protocol):
         """Of all final rows, for a resume."""
         ...
 
+    def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """Read back every byte of every part, then of what is unresolved, and say what cannot be read. Changes nothing."""
+        ...
 
-def open_sink(storage_format: StorageFormat, results: Path) -> Sink:
-    """The sink over the folder `results`, which is made if it is not there."""
-    results.mkdir(parents=True, exist_ok=True)
+    def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
+        """Set the files of these parts aside as they are, and write anew what can be read of them and is not `known`,
+        which are the ordinals of all other parts. Returns the files that were set aside."""
+        ...
+
+
+def sink_over(storage_format: StorageFormat, results: Path) -> Sink:
+    """The sink over a folder that may not be there."""
     if storage_format == "json":
         from .jsonl import JsonlSink
 
@@ -38,3 +64,18 @@ def open_sink(storage_format: StorageFormat, results: Path) -> Sink:
     from .parquet import ParquetSink
 
     return ParquetSink(results)
+
+
+def open_sink(storage_format: StorageFormat, results: Path) -> Sink:
+    """The sink over the folder `results`, which is made if it is not there."""
+    results.mkdir(parents=True, exist_ok=True)
+    return sink_over(storage_format, results)
+
+
+def set_aside_name(path: Path) -> Path:
+    """`NAME.damaged`, or the first of `NAME.damaged.2` … that is free: nothing is ever written over."""
+    aside, number = path.with_name(f"{path.name}.damaged"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged.{number}")
+    return aside

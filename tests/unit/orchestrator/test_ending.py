@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.directory import Manifest
-from orchestrator.ending import INTERRUPTED, Ending, ExitCode, ending_of
+from orchestrator.ending import INTERRUPTED, Ending, ExitCode, count_open, ending_of
 from runners.bitmap import Bitmap
 from runners.dispatch import NoUsableInstance
 from runners.monitor import Monitor
@@ -15,15 +15,22 @@ MANIFEST = Manifest("r", {}, "/", "parquet", 4, "f", {})
 LOST = [NoUsableInstance("no usable instance left for m: sim/m: revoked (401)")]
 
 
-def ending(done: int, *, reason: str = "", lost: list[NoUsableInstance] | None = None) -> Ending:
+def bits(*ordinals: int) -> Bitmap:
     bitmap = Bitmap(4)
-    for ordinal in range(done):
+    for ordinal in ordinals:
         bitmap.add(ordinal)
+    return bitmap
+
+
+def ending(
+    done: int, *, reason: str = "", lost: list[NoUsableInstance] | None = None, asked: Bitmap | None = None
+) -> Ending:
+    still_open = count_open(bits(*range(done)), asked)
     shutdown = Shutdown()
     if reason:
         shutdown.reason = reason
         shutdown.draining.set()
-    return ending_of(MANIFEST, bitmap, Monitor(4, 0, {}).statistics(), shutdown, lost or [])
+    return ending_of(MANIFEST, still_open, Monitor(4, 0, {}).statistics(), shutdown, lost or [])
 
 
 @pytest.mark.parametrize(
@@ -38,6 +45,13 @@ def ending(done: int, *, reason: str = "", lost: list[NoUsableInstance] | None =
         (ending(3, lost=LOST), 4, "no usable instance left for m: sim/m: revoked (401)"),
         (ending(0, reason=INTERRUPTED, lost=LOST), 4, "no usable instance left"),
         (ending(3, reason=INTERRUPTED), 130, "interrupted"),
+        (
+            ending(2, asked=bits(0, 1)),
+            3,
+            "every infrastructure failure has its record now; 2 others are pending: resume",
+        ),
+        (ending(2, asked=bits(1, 2)), 1, "done; 1 samples have no final outcome (); 1 others are pending: resume"),
+        (ending(4, asked=bits(1, 2)), 0, "every sample has its record"),
     ],
 )
 def test_the_exit_code_says_why_a_run_ended(found: Ending, code: int, says: str) -> None:

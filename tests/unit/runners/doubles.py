@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from providers.errors import (
@@ -27,13 +28,14 @@ from providers.errors import (
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
 from providers.tokens import TokenEstimator
+from runners.bitmap import Bitmap
 from runners.client import Deadlines, Exchange, Generation
 from runners.dispatch import Dispatcher
 from runners.limits.permit import Cost, Limiter, Settled
 from runners.opened import Opened
 from runners.record import Record
 from runners.retry import RetryBudget, RetryLimits
-from runners.sinks.sink import Row
+from runners.sinks.sink import UNRESOLVED, Batch, Row
 from runners.spending import Purse
 from runners.station import Sender, Station
 from sharding.plan import Cell, Sample, Shard
@@ -296,6 +298,13 @@ class ListSink:
 
     def write_unresolved(self, rows: Iterable[Row]) -> None:
         self.unresolved = list(rows)
+
+    def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
+        for number, part in [*self.parts.items(), (UNRESOLVED, self.unresolved)]:
+            yield Batch("memory", number, rows=[[row[name] for name in columns] for row in part])
+
+    def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
+        raise NotImplementedError("what is in memory does not break")
 
     def ordinals(self) -> Iterator[int]:
         return (row["ordinal"] for rows in self.parts.values() for row in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,29 @@ def test_results_that_are_damaged_stop_the_replay_in_one_sentence(tmp_path: Path
     (tmp_path / "results.jsonl").write_bytes(content)
     with pytest.raises(StorageError, match="are damaged"):
         replayed(tmp_path, JsonlSink(tmp_path))
+
+
+def test_no_number_of_failures_is_held_in_memory(tmp_path: Path) -> None:
+    """40 MB of records that are not final, the last of each twice as long as the first."""
+    journal, results = tmp_path / "journal", tmp_path / "results"
+    journal.mkdir()
+    results.mkdir()
+    count, text = 2_000, "x" * 10_000
+    for number in (1, 2):
+        with (journal / f"{number:06d}.log").open("wb") as file:
+            for ordinal in range(count):
+                file.write(frame(a_record(ordinal, "infra_failure", error_message=number * text)))
+                if ordinal % 100 == 0:
+                    file.write(frame({"committed": 1.0}))
+    compactor = Compactor(journal, JsonlSink(results))
+    tracemalloc.start()
+    try:
+        compactor.finish(Bitmap(count))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    lines = (results / "unresolved.jsonl").read_bytes().splitlines()
+    assert len(lines) == count
+    assert all(len(line) > 2 * len(text) for line in lines)
+    assert list(journal.glob("[0-9]*.log")) == []
+    assert peak_bytes < 10_000_000

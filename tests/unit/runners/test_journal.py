@@ -7,14 +7,16 @@ import resource
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from providers.errors import StorageError
+from runners.bitmap import Bitmap
 from runners.compaction import Compactor, Replay
 from runners.frames import frame, rows
 from runners.journal import BACKLOG_RECORDS, COMMIT_RECORDS, SEGMENT_RECORDS, Journal
@@ -75,10 +77,10 @@ def no_space(number: int) -> None:
     raise OSError(28, "No space left on device")
 
 
-def open_journal(folder: Path, sink: Sink, *, segment_records: int = SEGMENT_RECORDS) -> Journal:
+def open_journal(folder: Path, sink: Sink, **settings: Any) -> Journal:
     folder.mkdir(parents=True, exist_ok=True)
     compactor = Compactor(folder, sink)
-    return Journal(folder, compactor, compactor.replay(SIZE).done, segment_records=segment_records)
+    return Journal(folder, compactor, compactor.replay(SIZE).done, **settings)
 
 
 def segments(folder: Path) -> list[Path]:
@@ -342,36 +344,97 @@ class Gate:
         assert self.opened.wait(SOON_S)
 
 
-async def test_a_group_whose_time_comes_while_the_disk_is_busy_is_not_forgotten(tmp_path: Path) -> None:
+async def test_commits_go_on_while_a_part_is_written(tmp_path: Path) -> None:
     gate, count = Gate(), Count()
-    async with open_journal(tmp_path, ListSink(before_write=gate), segment_records=1) as journal:
+    sink = ListSink(before_write=gate)
+    async with open_journal(tmp_path, sink, segment_records=3) as journal:
+        try:
+            for ordinal in range(3):
+                journal.append(a_record(ordinal), count.of(ordinal))
+            await asyncio.to_thread(gate.reached.wait, SOON_S)
+            for ordinal in range(3, 5):
+                journal.append(a_record(ordinal), count.of(ordinal))
+                await count.reaches(ordinal + 1)
+            assert sink.parts == {}
+        finally:
+            gate.opened.set()
+    assert {number: len(part) for number, part in sink.parts.items()} == {1: 3, 2: 2}
+
+
+@asynccontextmanager
+async def a_busy_journal(folder: Path, gate: Gate, count: Count) -> AsyncIterator[Journal]:
+    """One part is being written, the next segment is full: commits wait until the gate opens."""
+    async with open_journal(folder, ListSink(before_write=gate), segment_records=1) as journal:
         try:
             journal.append(a_record(0), count.of(0))
             await asyncio.to_thread(gate.reached.wait, SOON_S)
             journal.append(a_record(1), count.of(1))
-            await until(lambda: journal._timer is None)
-            assert count.durable == [0]
+            await count.reaches(2)
+            yield journal
         finally:
             gate.opened.set()
-        await count.reaches(2)
+
+
+async def test_a_group_whose_time_comes_while_the_disk_is_busy_is_not_forgotten(tmp_path: Path) -> None:
+    gate, count = Gate(), Count()
+    async with a_busy_journal(tmp_path, gate, count) as journal:
+        journal.append(a_record(2), count.of(2))
+        await until(lambda: journal._timer is None)
+        assert count.durable == [0, 1]
+        gate.opened.set()
+        await count.reaches(3)
 
 
 async def test_workers_wait_while_the_disk_is_far_behind(tmp_path: Path) -> None:
-    gate = Gate()
-    async with open_journal(tmp_path, ListSink(before_write=gate), segment_records=1) as journal:
-        try:
-            journal.append(a_record(0), lambda: None)
-            await asyncio.to_thread(gate.reached.wait, SOON_S)
-            for ordinal in range(1, BACKLOG_RECORDS):
-                journal.append(a_record(ordinal), lambda: None)
-            await journal.room()
-            journal.append(a_record(BACKLOG_RECORDS), lambda: None)
-            waiting = asyncio.create_task(journal.room())
-            await asyncio.sleep(0)
-            assert not waiting.done()
-        finally:
-            gate.opened.set()
+    gate, count = Gate(), Count()
+    async with a_busy_journal(tmp_path, gate, count) as journal:
+        for ordinal in range(2, BACKLOG_RECORDS + 1):
+            journal.append(a_record(ordinal), lambda: None)
+        await journal.room()
+        journal.append(a_record(BACKLOG_RECORDS + 1), lambda: None)
+        waiting = asyncio.create_task(journal.room())
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        gate.opened.set()
         await asyncio.wait_for(waiting, SOON_S)
+
+
+async def test_a_kill_while_a_part_is_written_loses_nothing_of_either_segment(tmp_path: Path) -> None:
+    gate, count, folder = Gate(), Count(), tmp_path / "journal"
+    async with a_busy_journal(folder, gate, count):
+        assert len(segments(folder)) == 2
+        left, sink = killed(folder, tmp_path / "left"), ListSink()
+        assert done_of(Compactor(left, sink).replay(SIZE)) == [0, 1]
+        assert sink.found == [0, 1]
+
+
+async def test_a_disk_that_does_not_answer_does_not_keep_a_run_from_ending(
+    tmp_path: Path,
+) -> None:
+    gate = Gate()
+    try:
+        with pytest.raises(StorageError, match=r"no answer in 0\.1 s; everything committed is safe: check the disk"):
+            async with open_journal(tmp_path, ListSink(before_write=gate), close_within_s=0.1) as journal:
+                journal.append(a_record(0), lambda: None)
+    finally:
+        gate.opened.set()
+
+
+async def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "file"
+    folder.write_bytes(b"")
+    with pytest.raises(StorageError, match=r"cannot write \S+/file: .+; everything committed is safe: check the disk"):
+        Journal(folder, Compactor(folder, ListSink()), Bitmap(SIZE))
+
+
+def test_a_replay_that_has_no_room_is_one_sentence_and_can_be_done_again(tmp_path: Path) -> None:
+    (tmp_path / "000001.log").write_bytes(frame(a_record(0)))
+    full = ListSink(before_write=no_space)
+    with pytest.raises(
+        StorageError, match=r"No space left on device; everything committed is safe: make room, then resume"
+    ):
+        Compactor(tmp_path, full).replay(SIZE)
+    assert done_of(Compactor(tmp_path, ListSink()).replay(SIZE)) == [0]
 
 
 async def test_a_full_disk_is_told_by_the_watch_and_what_was_committed_stays_readable(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""A provider without a wire, for measuring everything else: answers at once, and kills its own process when told to.
+
+Found through the entry-point group `orchestrator.providers`, as any third party's provider is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from providers.instance import Instance
+from providers.messages import ChatRequest, ChatResponse, Timing, Usage
+from providers.provider import Adapter, RouteSpec
+from providers.registry import AdapterType, Surroundings
+
+
+class InstantSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["instant"]
+    first_send: str
+    """File that gets the wall-clock time of the first request."""
+    die_after: int | None = None
+    """Requests after which the process ends by SIGKILL."""
+
+
+class InstantAdapter:
+    def __init__(self, name: str, settings: InstantSettings) -> None:
+        self._name = name
+        self._settings = settings
+        self._sent = 0
+
+    def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
+        names = spec.deployments or (model,)
+        return [Instance(f"{self._name}/{one}", model, one, self._name, f"{self._name}/{one}") for one in names]
+
+    def identity(self, on: Instance) -> str | None:  # noqa: ARG002 - nothing lasts
+        return None
+
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:  # noqa: ARG002 - Provider's signature
+        if not self._sent:
+            _note_now(self._settings.first_send)
+        self._sent += 1
+        if self._sent == self._settings.die_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        await asyncio.sleep(0)
+        return ChatResponse("42", (), "stop", Usage(20, 2), Timing(0.0, None, 0.0), None, request_id, on.model, None)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def _note_now(path: str) -> None:
+    Path(path).write_text(str(time.time()))
+
+
+def open_instant(name: str, settings: InstantSettings, surroundings: Surroundings) -> Adapter:  # noqa: ARG001 - AdapterType's signature
+    return InstantAdapter(name, settings)
+
+
+INSTANT = AdapterType(InstantSettings, open_instant)

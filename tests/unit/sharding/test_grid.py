@@ -1,0 +1,31 @@
+"""The grid counts every sample once, and names it as the sweep does."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from sharding.grid import Grid, lay_out_cells
+from sharding.plan import Cell
+
+
+def test_cells_are_in_the_order_of_ordinals() -> None:
+    found = lay_out_cells([1.0, 0.5], ["m"], ["a", "b"])
+    assert found == [Cell("m", "a", 1.0), Cell("m", "b", 1.0), Cell("m", "a", 0.5), Cell("m", "b", 0.5)]
+
+
+def test_every_cell_epoch_and_place_is_one_ordinal() -> None:
+    grid = Grid(lay_out_cells([1.0], ["m", "n"], ["a"]), epochs=3, places=5, seed=0)
+    assert [grid.locate(ordinal) for ordinal in range(len(grid))] == list(product(range(2), range(3), range(5)))
+    for beyond in (-1, len(grid)):
+        with pytest.raises(IndexError):
+            grid.locate(beyond)
+
+
+def test_names_differ_by_cell_task_and_epoch_and_seeds_by_task_and_epoch_alone() -> None:
+    grid = Grid(lay_out_cells([1.0], ["m", "n"], ["a"]), epochs=2, places=2, seed=0)
+    places = list(product(range(2), ("t", "u"), range(2)))
+    assert len({grid.digest(*place) for place in places}) == len(places)
+    assert len({grid.seed(task, epoch) for _, task, epoch in places}) == 4
+    assert Grid(grid.cells, 2, 2, seed=1).seed("t", 0) != grid.seed("t", 0)
