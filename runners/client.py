@@ -174,7 +174,7 @@ class SampleClient:
         self.opened = opened
         self.opened.activity.since_s = self.account.opened_s
         self.sample = opened.sample
-        self._lease = lease
+        self.lease = lease
         self._owner = asyncio.current_task()
         self._calls: set[asyncio.Task[object]] = set()
         self._is_closed = False
@@ -229,7 +229,7 @@ class SampleClient:
     def first_send(self) -> None:
         """The sample's first request is about to go out."""
         self.exchange.on_first_send(self.sample.ordinal)
-        self._lease.sent()
+        self.lease.sent()
 
     async def _answered(self, call: _Call) -> ChatResponse:
         """Only a first attempt that failed needs the retry policy, which gets its error: a call that succeeds never builds one."""
@@ -243,7 +243,7 @@ class SampleClient:
     async def _park(self, doing: Activity, delay_s: float) -> None:
         since = asyncio.get_running_loop().time()
         doing.wait_to_retry(since, delay_s)
-        await self._lease.park(delay_s)
+        await self.lease.park(delay_s)
         self.account.retry_wait_s += asyncio.get_running_loop().time() - since
 
     def _request(self, messages: Sequence[Message], tools: Sequence[Tool], max_tokens: int | None) -> ChatRequest:
@@ -344,7 +344,12 @@ class _Call:
         account, deadline = self._client.account, self._client.deadline
         since = loop.time()
         asked = self._dispatcher.permit(
-            self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline, is_begun=self._turn > 1
+            self._cost,
+            prefer=self._prefer,
+            avoid=self._avoid,
+            deadline=deadline,
+            is_begun=self._turn > 1,
+            lease=self._client.lease,
         )
         self.doing.wait_for_leave(asked, since)
         try:
