@@ -115,7 +115,8 @@ def show(rows: Sequence[Row]) -> None:
 
 def _show_groups(rows: Sequence[Row], key: Callable[[Row], tuple[str, str]]) -> None:
     print(
-        f"{'server':<20} {'controller':<17} {'eff':>6} {'worst':>6} {'refused':>8} {'p99':>7} {'peak':>5} {'converged':>9} {'cap':>5}"
+        f"{'server':<20} {'controller':<17} {'eff':>6} {'worst':>6} {'refused':>8} {'p99':>7} {'peak':>5}"
+        f" {'settled':>8} {'converged':>9} {'cap':>5}"
     )
     for (server, controller), group in _grouped(rows, key):
         efficiency, caps = _values(group, "efficiency"), _values(group, "final_cap")
@@ -123,9 +124,15 @@ def _show_groups(rows: Sequence[Row], key: Callable[[Row], tuple[str, str]]) -> 
         print(
             f"{server:<20} {controller:<17} {statistics.mean(efficiency):6.3f} {min(efficiency):6.3f}"
             f" {100 * statistics.mean(_values(group, 'refused')):7.2f}% {statistics.mean(_values(group, 'p99_inflation')):6.2f}x"
-            f" {max(_values(group, 'peak_in_flight')):5.0f} {f'{statistics.mean(converged):.0f} s' if converged else 'never':>9}"
+            f" {max(_values(group, 'peak_in_flight')):5.0f} {_settled(group):>8}"
+            f" {f'{statistics.mean(converged):.0f} s' if converged else 'never':>9}"
             f" {f'{statistics.mean(caps):.0f}' if caps else '':>5}"
         )
+
+
+def _settled(group: Sequence[Row]) -> str:
+    """In flight in the second half of the run: median and p95, the worst seed's."""
+    return f"{max(_values(group, 'in_flight_median')):.0f}/{max(_values(group, 'in_flight_p95')):.0f}"
 
 
 def _show_held_out(rows: Sequence[Row]) -> None:

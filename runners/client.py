@@ -180,8 +180,8 @@ class SampleClient:
         self.sample = opened.sample
         self.generation = exchange.generation
         self.turn_prefix = ""
+        self.lease = lease
         self._scoring: SampleClient | None = None
-        self._lease = lease
         self._owner = asyncio.current_task()
         self._calls: set[asyncio.Task[object]] = set()
         self._is_closed = False
@@ -201,7 +201,7 @@ class SampleClient:
 
         It generates as `Exchange.judging` says: what is said for the models that are tested is not said for their judge.
         """
-        scoring = SampleClient(self.exchange, self.opened, self._lease)
+        scoring = SampleClient(self.exchange, self.opened, self.lease)
         account.opened_s, account.first_sent_s = scoring.account.opened_s, self.account.first_sent_s
         scoring.account, scoring.deadline, scoring.turn_prefix = account, self.deadline, JUDGE_TURN
         scoring.generation = self.exchange.judging
@@ -250,7 +250,7 @@ class SampleClient:
     def first_send(self) -> None:
         """The sample's first request is about to go out."""
         self.exchange.on_first_send(self.sample.ordinal)
-        self._lease.sent()
+        self.lease.sent()
 
     async def _answered(self, call: _Call) -> ChatResponse:
         """Only a first attempt that failed needs the retry policy, which gets its error: a call that succeeds never builds one."""
@@ -264,7 +264,7 @@ class SampleClient:
     async def _park(self, doing: Activity, delay_s: float) -> None:
         since = asyncio.get_running_loop().time()
         doing.wait_to_retry(since, delay_s)
-        await self._lease.park(delay_s)
+        await self.lease.park(delay_s)
         self.account.retry_wait_s += asyncio.get_running_loop().time() - since
 
     def _request(self, messages: Sequence[Message], tools: Sequence[Tool], max_tokens: int | None) -> ChatRequest:
@@ -366,7 +366,12 @@ class _Call:
         account, deadline = self._client.account, self._client.deadline
         since = loop.time()
         asked = self._dispatcher.permit(
-            self._cost, prefer=self._prefer, avoid=self._avoid, deadline=deadline, is_begun=self._has_answer
+            self._cost,
+            prefer=self._prefer,
+            avoid=self._avoid,
+            deadline=deadline,
+            is_begun=self._has_answer,
+            lease=self._client.lease,
         )
         self.doing.wait_for_leave(asked, since)
         try:

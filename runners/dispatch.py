@@ -6,13 +6,15 @@ Every attempt chooses its instance anew and prefers the sample's own. Nobody hol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
+from functools import partial
 from types import TracebackType
 
 from providers.errors import InstanceGone, OrchestratorError, ProviderError, Transient
 
 from .decisions import Decide
+from .lease import SlotLease
 from .limits.permit import Cost
 from .station import Permit, Station, Waiter
 
@@ -29,40 +31,45 @@ class NoUsableInstance(OrchestratorError):
 class PermitRequest:
     """`async with dispatcher.permit(...)`: waits on entering, gives back on leaving."""
 
-    __slots__ = ("_avoid", "_cost", "_deadline", "_dispatcher", "_is_begun", "_permit", "_prefer", "_waiter")
+    __slots__ = ("_deadline", "_dispatcher", "_lease", "_permit", "avoid", "cost", "is_begun", "prefer", "waiter")
 
     def __init__(
-        self, dispatcher: Dispatcher, cost: Cost, *, prefer: str, avoid: frozenset[str], deadline: float, is_begun: bool
+        self,
+        dispatcher: Dispatcher,
+        cost: Cost,
+        *,
+        prefer: str,
+        avoid: frozenset[str],
+        deadline: float,
+        is_begun: bool,
+        lease: SlotLease | None,
     ) -> None:
+        self.cost = cost
+        self.prefer = prefer
+        self.avoid = avoid
+        self.is_begun = is_begun
+        self.waiter: Waiter | None = None
+        """As whom it waits; None while no station may be waited at."""
         self._dispatcher = dispatcher
-        self._cost = cost
-        self._prefer = prefer
-        self._avoid = avoid
         self._deadline = deadline
-        self._is_begun = is_begun
+        self._lease = lease
         self._permit: Permit | None = None
-        self._waiter: Waiter | None = None
 
     @property
     def station(self) -> Station | None:
-        """Where it waits now; None while no station may be waited at."""
-        return self._waiter.station if self._waiter else None
+        """Where it waits now."""
+        return self.waiter.station if self.waiter else None
 
-    def _wait_as(self, waiter: Waiter | None) -> None:
-        self._waiter = waiter
+    @property
+    def was_sent(self) -> bool:
+        return self._lease is not None and self._lease.was_sent
 
     async def __aenter__(self) -> Permit:
-        self._dispatcher.require_open(is_begun=self._is_begun)
-        self._permit = self._dispatcher.acquire_at_once(self._cost, prefer=self._prefer, avoid=self._avoid)
+        self._dispatcher.require_open(is_begun=self.is_begun)
+        self._permit = self._dispatcher.acquire_at_once(self)
         if self._permit is None:
-            async with asyncio.timeout_at(self._deadline):
-                self._permit = await self._dispatcher.acquire(
-                    self._cost,
-                    prefer=self._prefer,
-                    avoid=self._avoid,
-                    is_begun=self._is_begun,
-                    wait_as=self._wait_as,
-                )
+            async with asyncio.timeout_at(self._deadline), self._lease.aside() if self._lease else nullcontext():
+                self._permit = await self._dispatcher.acquire(self)
         return self._permit
 
     async def __aexit__(
@@ -75,7 +82,7 @@ class PermitRequest:
 
 
 class Dispatcher:
-    """Of one model. Waiting is first come, first served at each station."""
+    """Of one model. Waiting is first come, first served at each station, but samples that were sent before go ahead of new ones."""
 
     def __init__(self, model: str, stations: Sequence[Station], decide: Decide) -> None:
         self.model = model
@@ -85,38 +92,38 @@ class Dispatcher:
         self._is_draining = False
 
     def permit(
-        self, cost: Cost, *, prefer: str, avoid: frozenset[str], deadline: float, is_begun: bool = False
-    ) -> PermitRequest:
-        """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left.
-
-        `is_begun` says that the sample has an answer already, which a drain would waste.
-        """
-        return PermitRequest(self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun)
-
-    def acquire_at_once(self, cost: Cost, *, prefer: str, avoid: frozenset[str]) -> Permit | None:
-        """From the preferred station, where it may send now and nobody waits: the usual case, without the price of waiting."""
-        own = self.stations.get(prefer)
-        if own is None or prefer in avoid or own.line or not own.vitals.is_healthy:
-            return None
-        ticket = own.limiter.try_acquire(cost)
-        return None if ticket is None else Permit(own, ticket)
-
-    async def acquire(
         self,
         cost: Cost,
         *,
         prefer: str,
         avoid: frozenset[str],
+        deadline: float,
         is_begun: bool = False,
-        wait_as: Callable[[Waiter | None], None] = lambda _waiter: None,
-    ) -> Permit:
-        """`wait_as` is told as whom it waits, and None while no station may be waited at."""
+        lease: SlotLease | None = None,
+    ) -> PermitRequest:
+        """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left.
+
+        `is_begun` says that the sample has an answer already, which a drain would waste. A sample that was sent before gives the place of
+        its `lease` back while it waits.
+        """
+        return PermitRequest(self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, lease=lease)
+
+    def acquire_at_once(self, request: PermitRequest) -> Permit | None:
+        """From the preferred station, where it may send now and nobody waits: the usual case, without the price of waiting."""
+        own = self.stations.get(request.prefer)
+        if own is None or request.prefer in request.avoid or own.line or not own.vitals.is_healthy:
+            return None
+        ticket = own.limiter.try_acquire(request.cost)
+        return None if ticket is None else Permit(own, ticket)
+
+    async def acquire(self, request: PermitRequest) -> Permit:
         while True:
-            wait_as(None)
-            station = await self._reachable(prefer, avoid, is_begun=is_begun)
-            waiter = Waiter(station, avoid, is_begun=is_begun)
-            wait_as(waiter)
-            permit = await self._wait_in_line(waiter, cost)
+            request.waiter = None
+            station = await self._reachable(request)
+            request.waiter = waiter = Waiter(
+                station, request.avoid, is_begun=request.is_begun, was_sent=request.was_sent
+            )
+            permit = await self._wait_in_line(waiter, request.cost)
             if permit is not None:
                 return permit
 
@@ -124,12 +131,14 @@ class Dispatcher:
         """At the waiter's station, and at those that it is moved to; None when it has to choose anew."""
         while True:
             station = waiter.station
-            station.line[waiter] = None
+            station.line.join(waiter, ahead=waiter.was_sent)
             ticket = None
             try:
-                ticket = await station.limiter.acquire(cost, lambda at=station: self._still_waits(waiter, at))  # type: ignore[misc]
+                ticket = await station.limiter.acquire(
+                    cost, partial(self._still_waits, waiter, station), ahead=waiter.was_sent
+                )
             finally:
-                del station.line[waiter]
+                station.line.leave(waiter)
                 if ticket is None and waiter.is_canary and waiter.station is station:
                     station.vitals.recall_canary()
                     self.rouse()
@@ -187,12 +196,12 @@ class Dispatcher:
         self._changed = asyncio.Event()
 
     # ------------------------------------------------------------------ choice
-    async def _reachable(self, prefer: str, avoid: frozenset[str], *, is_begun: bool) -> Station:
+    async def _reachable(self, request: PermitRequest) -> Station:
         """The station to wait at; while all that are left are silent, wait for the next canary's turn."""
         while True:
-            self.require_open(is_begun=is_begun)
+            self.require_open(is_begun=request.is_begun)
             now = asyncio.get_running_loop().time()
-            station = self._choose(prefer, avoid, now)
+            station = self._choose(request.prefer, request.avoid, now)
             if station is not None:
                 return station
             due = [
@@ -242,11 +251,11 @@ class Dispatcher:
         self._relieve(self.stations[name])
 
     def _relieve(self, station: Station) -> None:
-        """Let the one who has waited longest in the longest line come over to a dry station where nobody waits."""
+        """Let the head of the longest line come over to a dry station where nobody waits."""
         if station.line or not station.takes_over():
             return
         longest = max(self.stations.values(), key=lambda one: len(one.line))
-        head = next(iter(longest.line), None)
+        head = longest.line.head
         if head is not None and station.instance.name not in head.avoid:
             head.go_to(station)
             longest.limiter.wake()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 PARKED_PER_WORKER = 4
@@ -16,8 +17,15 @@ moved when it shuts."""
 
 
 class SlotLease(Protocol):
+    was_sent: bool
+    """The sample's first request went out."""
+
     def sent(self) -> None:
         """The sample's first request is on its way: another may be opened behind it."""
+        ...
+
+    def aside(self) -> AbstractAsyncContextManager[None]:
+        """Within, a sample that was sent before waits for leave to send without the place."""
         ...
 
     async def park(self, delay_s: float) -> None:
@@ -34,27 +42,41 @@ class Slots:
         self.free = asyncio.Semaphore(workers)
         self.unsent = asyncio.Semaphore(LOOKAHEAD)
         self.parking = asyncio.Semaphore(PARKED_PER_WORKER * workers)
+        self._overdrawn = 0
 
     async def take(self) -> Place:
         await self.unsent.acquire()
         await self.free.acquire()
         return Place(self)
 
+    async def overdraw(self) -> None:
+        """Take a place without waiting for one: where none is free, the next that is given back is this one's."""
+        if self.free.locked():
+            self._overdrawn += 1
+        else:
+            await self.free.acquire()
+
+    def give_back(self) -> None:
+        if self._overdrawn:
+            self._overdrawn -= 1
+        else:
+            self.free.release()
+
 
 class Place:
     """One sample's place, or its memory of one: it gives back what it holds, once, however the sample ends."""
 
-    __slots__ = ("_is_held", "_is_sent", "_retaking", "_slots")
+    __slots__ = ("_is_held", "_retaking", "_slots", "was_sent")
 
     def __init__(self, slots: Slots) -> None:
+        self.was_sent = False
         self._slots = slots
         self._is_held = True
-        self._is_sent = False
         self._retaking = asyncio.Lock()
 
     def sent(self) -> None:
-        if not self._is_sent:
-            self._is_sent = True
+        if not self.was_sent:
+            self.was_sent = True
             self._slots.unsent.release()
 
     def end(self) -> None:
@@ -66,7 +88,25 @@ class Place:
         """Harmless without the place: a sample that is cancelled while parked has none."""
         if self._is_held:
             self._is_held = False
-            self._slots.free.release()
+            self._slots.give_back()
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """With leave to send nobody waits for a place: the limiter bounds what is in flight, and the pool opens nothing until it is paid.
+
+        Samples that were never sent keep theirs: that bounds what is opened.
+        """
+        if not self.was_sent or self._slots.parking.locked():
+            yield
+            return
+        async with self._slots.parking:
+            self.give_back()
+            try:
+                yield
+            finally:
+                if not self._is_held and not self._retaking.locked():  # another call of the sample is about to take it
+                    self._is_held = True
+                    await self._slots.overdraw()
 
     async def park(self, delay_s: float) -> None:
         """Waits with the place kept when the parking is full. Cancelled, it takes no place again: the sample is at its end."""

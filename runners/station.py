@@ -10,6 +10,7 @@ from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
 
 from .health import InstanceHealth, Vitals
+from .limits.line import Line
 from .limits.permit import Limiter, Settled
 
 
@@ -65,8 +66,8 @@ class Station:
         self.limiter = limiter
         self.vitals = Vitals()
         self.tally = Tally()
-        self.line: dict[Waiter, None] = {}
-        """Who waits, in the order of arrival."""
+        self.line: Line[Waiter] = Line()
+        """Who waits."""
         self.is_dry = False
         """Its own shard has nothing left to open: it may take over whoever waits elsewhere."""
 
@@ -86,12 +87,14 @@ class Station:
 class Waiter:
     """One who waits for leave to send, and the station where it waits; whoever moves it sets another."""
 
-    __slots__ = ("avoid", "is_begun", "is_canary", "station")
+    __slots__ = ("avoid", "is_begun", "is_canary", "station", "was_sent")
 
-    def __init__(self, station: Station, avoid: frozenset[str], *, is_begun: bool = False) -> None:
+    def __init__(self, station: Station, avoid: frozenset[str], *, is_begun: bool, was_sent: bool) -> None:
         self.avoid = avoid
         self.is_begun = is_begun
         """Its sample has an answer already: a drain lets it wait on."""
+        self.was_sent = was_sent
+        """Its sample was, before: it goes ahead of those that were not."""
         self.station = station
         self.is_canary = False
         self.go_to(station)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from providers.messages import JSON
@@ -27,6 +27,9 @@ class Measured:
     refused: float
     p99_inflation: float
     peak_in_flight: int
+    in_flight_median: int
+    """Of the time of the second half of the run, at the first instance; so is the next."""
+    in_flight_p95: int
     converged_s: float | None
     makespan_s: float
     sent: int
@@ -39,6 +42,8 @@ class Measured:
             "refused": round(self.refused, 5),
             "p99_inflation": round(self.p99_inflation, 3),
             "peak_in_flight": self.peak_in_flight,
+            "in_flight_median": self.in_flight_median,
+            "in_flight_p95": self.in_flight_p95,
             "converged_s": self.converged_s,
             "makespan_s": round(self.makespan_s, 2),
             "sent": self.sent,
@@ -58,11 +63,14 @@ def run_once(name: str, scenario: Scenario, build: Build, n: int, seed: int) -> 
     loop.run(PATIENCE * ideal_s + 600)
     makespan_s = loop.timeline.now
     unloaded = percentile([scenario.latency(request) for request in requests], 0.99)
+    settled = time_at_levels(loop.instances[0].server.levels, makespan_s / 2, makespan_s)
     return Measured(
         efficiency=ideal_s / makespan_s * (1 - loop.left / n),
         refused=loop.refused / max(1, loop.sent),
         p99_inflation=percentile(loop.latencies_s, 0.99) / unloaded,
         peak_in_flight=max(instance.server.peak for instance in loop.instances),
+        in_flight_median=level_at(settled, 0.5),
+        in_flight_p95=level_at(settled, 0.95),
         converged_s=converged_s(loop.ended_at, n / ideal_s),
         makespan_s=makespan_s,
         sent=loop.sent,
@@ -80,6 +88,26 @@ def percentile(values: Sequence[float], share: float) -> float:
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def time_at_levels(levels: Sequence[tuple[float, int]], since: float, until: float) -> Mapping[int, float]:
+    """Seconds at each level between two times; `levels` are steps in the order of time."""
+    spent: dict[int, float] = {}
+    for (began_at, level), (ended_at, _) in zip(levels, [*levels[1:], (until, 0)], strict=True):
+        seconds = min(ended_at, until) - max(began_at, since)
+        if seconds > 0:
+            spent[level] = spent.get(level, 0.0) + seconds
+    return spent
+
+
+def level_at(spent: Mapping[int, float], share: float) -> int:
+    """The level that is not exceeded for this share of the time."""
+    left = share * sum(spent.values())
+    for level, seconds in sorted(spent.items()):
+        left -= seconds
+        if left <= 0:
+            return level
+    return max(spent, default=0)
 
 
 def converged_s(ended_at: Sequence[float], rate: float) -> float | None:

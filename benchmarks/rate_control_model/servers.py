@@ -159,11 +159,12 @@ class Traits:
 
 
 class Server:
-    """An endpoint on a timeline. `peak` is the most that were inside at once."""
+    """An endpoint on a timeline. `peak` is the most that were inside at once, `levels` how many were since when."""
 
     def __init__(self, timeline: Timeline, draw: random.Random, rule: Rule, traits: Traits) -> None:
         self.inside = 0
         self.peak = 0
+        self.levels: list[tuple[float, int]] = [(0.0, 0)]
         self._timeline, self._draw, self._rule, self._traits = timeline, draw, rule, traits
 
     def submit(self, request: Request, reply: Reply) -> None:
@@ -184,9 +185,13 @@ class Server:
             told = None if refusal.retry_after_s is None else hint(refusal.retry_after_s)
             self._answer(now, self._draw.uniform(*self._traits.refuses_in), reply, "throttled", told)
             return
-        self.inside += 1
+        self._move(1)
         self.peak = max(self.peak, self.inside)
         self._serve(request, reply, self._rule.remaining(now))
+
+    def _move(self, by: int) -> None:
+        self.inside += by
+        self.levels.append((self._timeline.now, self.inside))
 
     def _answer(self, now: float, delay_s: float, reply: Reply, how: str, told: RateLimitHint | None) -> None:
         settled = Settled("failed" if how == "failed" else "throttled", delay_s, None, told)
@@ -202,7 +207,7 @@ class Server:
 
     def _end(self, request: Request, reply: Reply, told: RateLimitHint | None, since: float, failed: bool) -> None:
         now = self._timeline.now
-        self.inside -= 1
+        self._move(-1)
         self._rule.finish(request, now)
         usage = None if failed else Usage(request.prompt, request.output)
         reply(Settled("failed" if failed else "succeeded", now - since, usage, told))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from aiolimiter import AsyncLimiter
 
 from providers.messages import JSON
 
+from .line import Caller, CallLine
 from .permit import Cost, Settled
 from .throttle_gate import ThrottleGate
 
@@ -17,34 +17,50 @@ from .throttle_gate import ThrottleGate
 class FixedLimiter:
     """A count of places and aiolimiter, whose bucket holds one send, so there is never a burst.
 
-    Only the head of the line waits for a place, for the gate and for aiolimiter: none of them keeps the order of arrival (equal timers
-    fire in any order; whom aiolimiter wakes and finds overtaken goes to its end). A lock does.
+    Only the head of the line waits for a place, for the gate and for aiolimiter, which alone would not keep the order: whom it wakes and
+    finds overtaken goes to its end. Who has come as far as aiolimiter is not overtaken any more.
     """
 
     def __init__(self, *, workers: int, qps: float | None) -> None:
         self._workers = workers
         self._pace = AsyncLimiter(1, 1 / qps) if qps else None
         self._gate = ThrottleGate()
-        self._line = asyncio.Lock()
-        self._changed = asyncio.Event()
+        self._line = CallLine()
+        self._is_pacing = False
         self._in_flight = 0
 
-    async def acquire(self, cost: Cost, wanted: Callable[[], bool]) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
-        async with self._line:
+    async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
+        caller = Caller(wanted)
+        self._line.join(caller, ahead=ahead)
+        try:
             while wanted():
+                if self._line.head is not caller:
+                    await caller.wait(None)
+                    continue
                 if self._is_blocked():
-                    await self._wait()
+                    await caller.wait(self._gate.opens_at if self._gate_is_shut() else None)
                     continue
                 if self._pace is not None:
-                    await self._pace.acquire()
+                    await self._keep_pace(self._pace)
                     if not wanted() or self._is_blocked():
                         continue
                 self._in_flight += 1
                 return 0
+        finally:
+            self._line.leave(caller)
+            self._line.call_head()
         return None
 
+    async def _keep_pace(self, pace: AsyncLimiter) -> None:
+        self._is_pacing = True
+        try:
+            await pace.acquire()
+        finally:
+            self._is_pacing = False
+            self._line.call_head()
+
     def try_acquire(self, cost: Cost) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
-        if self._pace is not None or self._line.locked() or self._is_blocked():
+        if self._pace is not None or self._line or self._is_blocked():
             return None
         self._in_flight += 1
         return 0
@@ -52,10 +68,10 @@ class FixedLimiter:
     def settle(self, ticket: int, settled: Settled) -> None:  # noqa: ARG002 - all tickets are alike
         self._in_flight -= 1
         self._gate.settle(settled, asyncio.get_running_loop().time())
-        self.wake()
+        self._line.call_head()
 
     def wake(self) -> None:
-        self._changed.set()
+        self._line.call_all()
 
     def opens_at(self) -> float:
         return self._gate.opens_at
@@ -67,14 +83,7 @@ class FixedLimiter:
         return {}
 
     def _is_blocked(self) -> bool:
-        return self._in_flight >= self._workers or self._gate_is_shut()
+        return self._is_pacing or self._in_flight >= self._workers or self._gate_is_shut()
 
     def _gate_is_shut(self) -> bool:
         return self._gate.opens_at > asyncio.get_running_loop().time()
-
-    async def _wait(self) -> None:
-        """For a place, for the gate, or for whoever wakes the line."""
-        self._changed.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(self._gate.opens_at if self._gate_is_shut() else None):
-                await self._changed.wait()

@@ -4,43 +4,50 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from providers.messages import JSON
 
+from .line import Caller, CallLine
 from .permit import AdaptiveState, Cost, Go, Settled, WaitUntil
 
 
 class AdaptiveLimiter:
-    """Only the head of the line asks the state; a lock whose waiters are served in order is the line."""
+    """Only the head of the line asks the state. Each who waits is called when it is to look again."""
 
     def __init__(self, state: AdaptiveState) -> None:
         self._state = state
-        self._line = asyncio.Lock()
-        self._changed = asyncio.Event()
+        self._line = CallLine()
 
-    async def acquire(self, cost: Cost, wanted: Callable[[], bool]) -> int | None:
+    async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
         loop = asyncio.get_running_loop()
-        async with self._line:
+        caller = Caller(wanted)
+        self._line.join(caller, ahead=ahead)
+        try:
             while wanted():
-                decision = self._state.acquire(cost, loop.time())
-                if isinstance(decision, Go):
-                    return decision.ticket
-                await self._wait(decision.at if isinstance(decision, WaitUntil) else None)
+                until = None
+                if self._line.head is caller:
+                    decision = self._state.acquire(cost, loop.time())
+                    if isinstance(decision, Go):
+                        return decision.ticket
+                    until = decision.at if isinstance(decision, WaitUntil) else None
+                await caller.wait(until)
+        finally:
+            self._line.leave(caller)
+            self._line.call_head()
         return None
 
     def try_acquire(self, cost: Cost) -> int | None:
-        if self._line.locked():
+        if self._line:
             return None
         decision = self._state.acquire(cost, asyncio.get_running_loop().time())
         return decision.ticket if isinstance(decision, Go) else None
 
     def settle(self, ticket: int, settled: Settled) -> None:
         self._state.settle(ticket, settled, asyncio.get_running_loop().time())
-        self.wake()
+        self._line.call_head()
 
     def wake(self) -> None:
-        self._changed.set()
+        self._line.call_all()
 
     def opens_at(self) -> float:
         return self._state.opens_at(asyncio.get_running_loop().time())
@@ -51,9 +58,3 @@ class AdaptiveLimiter:
 
     def export(self) -> Mapping[str, JSON]:
         return self._state.export()
-
-    async def _wait(self, until: float | None) -> None:
-        self._changed.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                await self._changed.wait()

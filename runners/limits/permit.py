@@ -67,8 +67,11 @@ class AdaptiveState(Protocol):
 class Limiter(Protocol):
     """The async face of a limiter group: `fixed` and `adaptive` both wear it. First come, first served."""
 
-    async def acquire(self, cost: Cost, wanted: Callable[[], bool]) -> int | None:
-        """A ticket to send now; None once `wanted()` is false, which is asked again after every wait."""
+    async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
+        """A ticket to send now; None once `wanted()` is false, which is asked again after every wait.
+
+        Whoever goes `ahead` is served before all who wait and do not.
+        """
         ...
 
     def try_acquire(self, cost: Cost) -> int | None:

@@ -9,19 +9,19 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import pytest
 
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint
-from runners.answer import Answer, Score
+from runners.answer import Answer, Score, guard_solver
 from runners.bitmap import Bitmap
 from runners.client import Deadlines, ModelClient
 from runners.dispatch import Dispatcher, NoUsableInstance
 from runners.engines.local import LocalEngine
-from runners.lease import SlotLease
+from runners.lease import PARKED_PER_WORKER, SlotLease
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.fixed import FixedLimiter
 from runners.limits.gated import AdaptiveLimiter
@@ -125,6 +125,7 @@ class Stage:
     def __init__(
         self, samples: int, mode: str, park: Park, *, workers: int = 10, sample_s: float = HOUR_S, grace_s: float = 30.0
     ) -> None:
+        self.method = METHOD
         self.samples = samples
         self.park = park
         self.shutdown = Shutdown(grace_s)
@@ -141,7 +142,7 @@ class Stage:
         self.engine = LocalEngine({"m": self.dispatcher}, self._work, self._deliver, self.shutdown, Bitmap(samples))
 
     async def _work(self, opened: Opened, lease: SlotLease) -> Record:
-        return await work(opened, METHOD, self.exchange, lease)
+        return await work(opened, self.method, self.exchange, lease)
 
     async def _deliver(self, record: Record) -> None:
         self.records.append(record)
@@ -290,6 +291,34 @@ def test_draining_ends_within_the_grace_and_leaves_no_record_of_what_was_cut_off
     carried_out(scene)
 
 
+def test_draining_sends_back_at_once_who_was_refused_and_lets_who_has_an_answer_wait_on(mode: str) -> None:
+    """Refused samples wait without a place, those that have an answer at the head of the line."""
+
+    async def scene() -> None:
+        stage = Stage(500, mode, Park(a=Server(25)), grace_s=100.0)
+        loop = asyncio.get_running_loop()
+        ended: list[tuple[int, float]] = []
+
+        async def in_two_turns(sample: Sample, model: ModelClient) -> str:
+            answers: list[str] = []
+            try:
+                while len(answers) < 2:
+                    answers.append((await model.chat(sample.task.messages)).text)
+            finally:
+                ended.append((len(answers), round(loop.time(), 6)))
+            return answers[-1]
+
+        stage.method = replace(METHOD, solver=in_two_turns)
+        loop.call_later(30.0, stage.shutdown.request, "stop")
+        await stage.run()
+        assert {at for answers, at in ended if not answers} == {30.0}
+        assert any(answers and at > 60 for answers, at in ended)
+        assert {answers for answers, _ in ended} == {0, 2}
+        assert stage.outcomes == {"ok": len([answers for answers, _ in ended if answers])}
+
+    carried_out(scene)
+
+
 def test_a_second_request_ends_it_at_once(mode: str) -> None:
     async def scene() -> None:
         stage = Stage(500, mode, Park(a=Server(30), b=Server(30)), grace_s=1000.0)
@@ -308,5 +337,72 @@ def test_evidence_of_a_failure_is_whose_it_was() -> None:
         await stage.run()
         assert {record.instance for record in stage.records} == {"a"}
         assert all(record.error_message for record in stage.records)
+
+    carried_out(scene)
+
+
+def test_while_one_instance_refuses_for_long_the_other_is_never_idle_and_its_bound_is_kept(mode: str) -> None:
+    async def scene() -> None:
+        park = Park(a=Server(4), b=Server())
+        stage = Stage(400, mode, park, workers=4)
+        took_s = await stage.run()
+        assert stage.outcomes == {"ok": 400}
+        assert [server.most for server in park.servers.values()] == [4, 4]
+        alone_s = len(park.servers["b"].arrivals) * 2.0 / 4
+        assert took_s < 1.1 * alone_s + 20
+
+    carried_out(scene)
+
+
+def test_while_a_judge_refuses_the_places_of_who_waits_for_it_are_used_by_others(mode: str) -> None:
+    """As many go on as may wait without a place; the judge's bound and the model's hold, and nobody waits for ever."""
+
+    async def scene() -> None:
+        park = Park(a=Server(), j=Server(0))
+        stage = Stage(60, mode, Park(a=park.servers["a"]), workers=4)
+        judge = Station(an_instance("j", model="j", workers=2), park, MODES[mode](2))
+        deadlines = Deadlines(sample_s=2 * HOUR_S)
+        stage.exchange = an_exchange(stage.dispatcher, Dispatcher("j", [judge], Decisions()), deadlines=deadlines)
+
+        async def judged(sample: Sample, model: ModelClient) -> str:
+            answer = await model.chat(sample.task.messages)
+            async with asyncio.TaskGroup() as judges:
+                for _ in range(2):
+                    judges.create_task(model.chat(sample.task.messages, model="j"))
+            return answer.text
+
+        stage.method = replace(METHOD, solver=judged)
+        answered = park.servers["a"].arrivals
+        asyncio.get_running_loop().call_later(600.0, setattr, park.servers["j"], "per_minute", 10**9)
+        asyncio.get_running_loop().call_later(590.0, lambda: waiting.append(len(answered)))
+        waiting: list[int] = []
+        await stage.run()
+        assert stage.outcomes == {"ok": 60}
+        assert 4 * PARKED_PER_WORKER / 2 <= waiting[0] <= 4 * (1 + PARKED_PER_WORKER)
+        assert (park.servers["a"].most, park.servers["j"].most) == (4, 2)
+
+    carried_out(scene)
+
+
+def test_calls_of_one_sample_that_fail_and_are_refused_at_once_never_wait_for_each_other(mode: str) -> None:
+    async def scene() -> None:
+        stage = Stage(40, mode, Park(a=Server(20, faults=0.3)), workers=2)
+
+        async def at_once(sample: Sample, model: ModelClient) -> str:
+            async with asyncio.TaskGroup() as calls:
+                answers = [calls.create_task(model.chat(sample.task.messages)) for _ in range(5)]
+            return answers[0].result().text
+
+        async def one_by_one(sample: Sample, model: ModelClient) -> str:
+            for _ in range(4):
+                answer = await model.chat(sample.task.messages)
+            return answer.text
+
+        for solver in (at_once, one_by_one):
+            stage.method = replace(METHOD, solver=guard_solver(solver, "solver"))
+            stage.records.clear()
+            assert await stage.run() < HOUR_S
+            assert len(stage.records) == 40
+            assert stage.park.servers["a"].most == 2
 
     carried_out(scene)

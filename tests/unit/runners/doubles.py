@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ class FreeLimiter:
         self.settled: list[str] = []
         self.given = 0
 
-    async def acquire(self, cost: Cost, wanted: Callable[[], bool]) -> int | None:
+    async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
         await asyncio.sleep(max(0.0, self.opens - asyncio.get_running_loop().time()))
         if not wanted():
             return None
@@ -222,6 +223,9 @@ class BareLease:
 
     def sent(self) -> None:
         self.was_sent = True
+
+    def aside(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def park(self, delay_s: float) -> None:
         self.parked.append(delay_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -16,6 +17,7 @@ from runners.station import Permit, Station
 
 from .doubles import (
     COST,
+    BareLease,
     Decisions,
     FreeLimiter,
     ScriptedSender,
@@ -26,6 +28,7 @@ from .doubles import (
     out_of_quota,
     revoked,
 )
+from .limits.test_fixed import refused
 from .limits.test_gated import Turnstile
 
 pytestmark = pytest.mark.looptime
@@ -40,13 +43,23 @@ def now() -> float:
 async def chosen(
     dispatcher: Dispatcher, *, prefer: str = "a", avoid: frozenset[str] = NOBODY, is_begun: bool = False
 ) -> str:
-    request = dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun)
+    lease = BareLease()
+    lease.was_sent = is_begun
+    request = dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun, lease=lease)
     async with request as permit:
         return permit.instance.name
 
 
 def with_limiters(**limiters: Limiter) -> Dispatcher:
     return a_dispatcher(ScriptedSender(), *limiters, limiters=limiters)
+
+
+def fixed_and_shut(for_s: float) -> FixedLimiter:
+    limiter = FixedLimiter(workers=10, qps=None)
+    ticket = limiter.try_acquire(COST)
+    assert ticket is not None
+    limiter.settle(ticket, refused(retry_after_s=for_s))
+    return limiter
 
 
 async def test_a_sample_goes_to_its_own_instance() -> None:
@@ -73,8 +86,11 @@ async def test_who_must_go_elsewhere_goes_where_it_opens_soonest() -> None:
     assert now() == 30
 
 
-async def test_a_drain_sends_everybody_back_who_has_no_answer_yet() -> None:
-    dispatcher = with_limiters(a=AdaptiveLimiter(Turnstile(opens=500.0)))
+@pytest.mark.parametrize("shut", [lambda for_s: AdaptiveLimiter(Turnstile(opens=for_s)), fixed_and_shut])
+async def test_a_drain_sends_everybody_back_who_has_no_answer_yet_even_behind_one_that_has(
+    shut: Callable[[float], Limiter],
+) -> None:
+    dispatcher = with_limiters(a=shut(500.0))
     waiting = [asyncio.create_task(chosen(dispatcher)) for _ in range(3)]
     begun = asyncio.create_task(chosen(dispatcher, is_begun=True))
     await asyncio.sleep(10)
@@ -296,3 +312,22 @@ async def test_one_canary_that_hangs_does_not_keep_another_instance_from_being_t
         assert hanging.instance.name == "a"
         assert await chosen(dispatcher) == "b"
         assert now() == 5 + FIRST_CANARY_S
+
+
+async def test_a_sample_that_was_sent_is_the_first_to_send_and_the_first_to_move() -> None:
+    dispatcher = with_limiters(a=AdaptiveLimiter(Turnstile(opens=500.0)), b=AdaptiveLimiter(Turnstile()))
+    went: list[tuple[str, str]] = []
+
+    async def one(name: str) -> None:
+        lease = BareLease()
+        lease.was_sent = name.isupper()
+        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000, lease=lease) as permit:
+            went.append((name, permit.instance.name))
+            await asyncio.sleep(1 if permit.instance.name == "a" else 600)
+
+    async with asyncio.TaskGroup() as samples:
+        for name in "abAB":
+            samples.create_task(one(name))
+            await asyncio.sleep(1)
+        dispatcher.run_dry("b")
+    assert went == [("A", "b"), ("a", "a"), ("b", "a"), ("B", "b")], "B is the next to move, and waits there"

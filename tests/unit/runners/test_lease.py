@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -145,6 +146,72 @@ async def test_calls_of_one_sample_do_not_wait_for_more_places_than_it_had() -> 
     await asyncio.sleep(5)
     other.end()
     await asyncio.wait_for(calls, 1)
+    assert await free_places(slots) == 0
+    place.end()
+    assert await free_places(slots) == 1
+
+
+async def begun(slots: Slots) -> Place:
+    place = await slots.take()
+    place.sent()
+    return place
+
+
+async def test_a_sample_that_waits_for_leave_makes_room_and_goes_on_without_waiting_for_a_place() -> None:
+    slots = Slots(1)
+    place = await begun(slots)
+    async with place.aside():
+        other = await slots.take()
+    assert now() == 0
+    other.end()
+    assert await free_places(slots) == 0, "the place that was given back is the one that went on"
+    place.end()
+    assert await free_places(slots) == 1
+
+
+async def test_a_sample_that_was_never_sent_keeps_its_place_while_it_waits() -> None:
+    slots = Slots(1)
+    place = await slots.take()
+    async with place.aside():
+        assert await free_places(slots) == 0
+    place.end()
+    assert await free_places(slots) == 1
+
+
+async def test_a_full_parking_keeps_the_place_of_who_waits_for_leave() -> None:
+    slots = Slots(1)
+    async with AsyncExitStack() as waiting:
+        for _ in range(PARKED_PER_WORKER):
+            await waiting.enter_async_context((await begun(slots)).aside())
+        one_more = await begun(slots)
+        async with one_more.aside():
+            assert await free_places(slots) == 0
+    assert await free_places(slots) == 0
+
+
+async def test_a_sample_cancelled_while_it_waits_for_leave_leaves_nothing_behind() -> None:
+    slots = Slots(1)
+    place = await begun(slots)
+    try:
+        async with asyncio.timeout(5), place.aside():
+            await asyncio.sleep(100)
+    except TimeoutError:
+        place.end()
+    assert await free_places(slots) == 1
+    assert not slots.parking.locked()
+
+
+async def test_a_call_that_waits_for_a_place_and_one_that_has_leave_take_one_place_together() -> None:
+    slots = Slots(1)
+    place = await begun(slots)
+    retrying = asyncio.create_task(place.park(5))
+    await asyncio.sleep(1)
+    other = await slots.take()
+    await asyncio.sleep(5)
+    async with place.aside():
+        pass
+    other.end()
+    await asyncio.wait_for(retrying, 1)
     assert await free_places(slots) == 0
     place.end()
     assert await free_places(slots) == 1

@@ -181,3 +181,37 @@ async def test_the_gate_says_when_it_opens() -> None:
     assert ticket is not None
     limiter.settle(ticket, refused(retry_after_s=3))
     assert limiter.opens_at() == 3
+
+
+@pytest.mark.parametrize("qps", [None, 4.0])
+async def test_who_goes_ahead_is_served_before_all_who_wait(qps: float | None) -> None:
+    limiter = FixedLimiter(workers=1, qps=qps)
+    ticket = await limiter.acquire(COST, lambda: True)
+    assert ticket is not None
+    went: list[str] = []
+
+    async def caller(name: str) -> None:
+        ticket = await limiter.acquire(COST, lambda: True, ahead=name.isupper())
+        assert ticket is not None
+        went.append(name)
+        await asyncio.sleep(1)
+        limiter.settle(ticket, DONE)
+
+    async with asyncio.TaskGroup() as callers:
+        for name in "abAcB":
+            callers.create_task(caller(name))
+            await asyncio.sleep(1)
+        limiter.settle(ticket, DONE)
+    assert "".join(went) == "ABabc"
+
+
+async def test_who_keeps_the_pace_already_is_not_overtaken_and_nobody_is_forgotten() -> None:
+    limiter = FixedLimiter(workers=10, qps=1)
+    line = Line(limiter)
+    async with asyncio.TaskGroup() as callers:
+        for name in range(3):
+            callers.create_task(line.call(name))
+        await asyncio.sleep(0.5)
+        ahead = callers.create_task(limiter.acquire(COST, lambda: True, ahead=True))
+    assert ahead.result() is not None
+    assert line.times == pytest.approx([0, 1, 3], abs=0.001)

@@ -139,6 +139,42 @@ async def test_no_ticket_is_lost_when_deadline_and_settlement_fall_together() ->
     assert len(state.settled) == held >= 2
 
 
+async def test_who_goes_ahead_is_served_before_all_who_wait_and_in_the_order_of_arrival() -> None:
+    limiter = AdaptiveLimiter(Turnstile(opens=10))
+    went: list[str] = []
+
+    async def caller(name: str) -> None:
+        ticket = await limiter.acquire(COST, lambda: True, ahead=name.isupper())
+        assert ticket is not None
+        went.append(name)
+        await asyncio.sleep(1)
+        limiter.settle(ticket, DONE)
+
+    async with asyncio.TaskGroup() as callers:
+        for name in "abAcB":
+            callers.create_task(caller(name))
+            await asyncio.sleep(1)
+    assert "".join(went) == "ABabc"
+
+
+async def test_who_was_overtaken_is_served_when_the_one_ahead_gives_up() -> None:
+    limiter = AdaptiveLimiter(Turnstile(opens=10))
+    behind = asyncio.create_task(limiter.acquire(COST, lambda: True))
+    await asyncio.sleep(1)
+    ahead = asyncio.create_task(limiter.acquire(COST, lambda: True, ahead=True))
+    await asyncio.sleep(11)
+    assert await ahead is not None
+    limiter.settle(1, DONE)
+    assert await behind is not None
+    third = asyncio.create_task(limiter.acquire(COST, lambda: True))
+    await asyncio.sleep(1)
+    fourth = asyncio.create_task(limiter.acquire(COST, lambda: True, ahead=True))
+    await asyncio.sleep(1)
+    fourth.cancel()
+    limiter.settle(2, DONE)
+    assert await third is not None
+
+
 async def test_says_when_it_opens_and_how_it_stands() -> None:
     limiter = AdaptiveLimiter(Turnstile(opens=5.0))
     assert limiter.opens_at() == 5
