@@ -15,6 +15,7 @@ COMMANDS = {
     "limits": "Show or clear what was learnt about limits.",
     "export": "Write a run's records as JSONL, CSV, Parquet or OpenAI Batch output.",
     "plan": "Print who would do what; nothing is sent.",
+    "report": "Write a run as one page to show and to read, or as Markdown or JSON.",
     "resume": "Go on with a run where it stopped.",
     "run": "Run a sweep.",
     "simulator": "Serve a file's simulated providers until Ctrl-C.",

@@ -1,0 +1,1 @@
+"""A run as one document: facts first, then pages made of them."""

@@ -1,0 +1,304 @@
+"""The plots of a report as SVG: light and dark, for a desk and for a phone. matplotlib is imported here alone, when it is used."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..terminal import printable
+from .decisions import Decision, lanes
+from .durations import STAGES, TITLES
+from .facts import Facts
+from .standings import Standing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
+
+MOST_ROWS = 60
+LONGEST_LABEL = 34
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    ink: str
+    faint: str
+    line: str
+    accent: str
+    bad: str
+    series: tuple[str, ...]
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        return (self.ink, self.faint, self.line, self.accent, self.bad, *self.series)
+
+
+LIGHT = Theme(
+    *("#24282e", "#6b7280", "#d9dce1", "#2f5d8a", "#b5473c"),
+    ("#c3c8d0", "#d8a75b", "#b97a4b", "#9db8a0", "#7aa6c9", "#2f5d8a", "#8a8fb0", "#b5473c", "#8fa3a0"),
+)
+DARK = Theme(
+    *("#e4e6ea", "#9aa1ac", "#3a3f47", "#7fb0de", "#e5877c"),
+    ("#5a616c", "#c99a4f", "#a86d42", "#7d9c82", "#5f8fb5", "#7fb0de", "#7c82a8", "#e5877c", "#73878a"),
+)
+WIDTHS_IN = {"wide": 8.6, "narrow": 4.1}
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One figure; `images` are data URIs by width and theme: "wide light", "narrow dark" …"""
+
+    title: str
+    caption: str
+    images: Mapping[str, str]
+
+
+Draw = Callable[["Figure", Facts, Theme], None]
+
+
+def draw_plots(facts: Facts) -> dict[str, Plot]:
+    """By the name of what they show; without those that have nothing to show."""
+    return {name: _plot(one, facts) for name, one in SKETCHES.items() if one.has_something(facts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    title: str
+    caption: str
+    draw: Draw
+    height_in: Callable[[Facts], float]
+    has_something: Callable[[Facts], bool]
+
+
+def _plot(sketch: Sketch, facts: Facts) -> Plot:
+    images = {}
+    for width, width_in in WIDTHS_IN.items():
+        light = _render(sketch, facts, width_in)
+        images[f"{width} light"] = _data_uri(light)
+        images[f"{width} dark"] = _data_uri(_COLOUR.sub(lambda found: _DARKENED.get(found[0], found[0]), light))
+    return Plot(sketch.title, sketch.caption, images)
+
+
+_DARKENED = dict(zip(LIGHT.colours, DARK.colours, strict=True))
+_COLOUR = re.compile(r"(?<=: )#[0-9a-f]{6}(?=[;\"])")
+
+
+def _data_uri(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}"
+
+
+def _render(sketch: Sketch, facts: Facts, width_in: float) -> str:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_settings(LIGHT)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # the reader's fonts write it, not ours
+        figure = Figure(figsize=(width_in, sketch.height_in(facts)), layout="constrained")
+        sketch.draw(figure, facts, LIGHT)
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return file.getvalue().decode()
+
+
+def _settings(theme: Theme) -> dict[RcKeyType, Any]:
+    return {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "report",
+        "text.parse_math": False,
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "text.color": theme.ink,
+        "axes.labelcolor": theme.faint,
+        "axes.edgecolor": theme.line,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "xtick.color": theme.line,
+        "ytick.color": theme.line,
+        "xtick.labelcolor": theme.faint,
+        "ytick.labelcolor": theme.ink,
+        "ytick.major.size": 0,
+        "grid.color": theme.line,
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+        "legend.labelcolor": theme.ink,
+    }
+
+
+def label(text: str) -> str:
+    """One line, nothing that XML forbids, and not too long for an axis."""
+    plain = printable(text)
+    return plain if len(plain) <= LONGEST_LABEL else f"…{plain[-LONGEST_LABEL + 1 :]}"
+
+
+def _rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), [label(name) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+
+
+# ------------------------------------------------------------------ how good
+def _ranked(facts: Facts) -> Sequence[Standing]:
+    return (facts.by_prompt or facts.standings)[:MOST_ROWS]
+
+
+def _draw_intervals(figure: Figure, facts: Facts, theme: Theme) -> None:
+    axes, rows = figure.subplots(), _ranked(facts)
+    for place, one in enumerate(rows):
+        if one.scored < one.total:
+            ends = [100 * one.worst_case, 100 * one.best_case]
+            axes.plot(ends, [place, place], color=theme.bad, lw=7, alpha=0.25, solid_capstyle="butt")
+        if one.success_rate is not None and one.low is not None and one.high is not None:
+            axes.plot([100 * one.low, 100 * one.high], [place, place], color=theme.accent, lw=1.6)
+            axes.plot([100 * one.success_rate], [place], "o", color=theme.accent, ms=5.5)
+    _rows(axes, [one.name for one in rows])
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("success rate, %")
+
+
+# ------------------------------------------------------------------ how it went
+def _draw_throughput(figure: Figure, facts: Facts, theme: Theme) -> None:
+    found = facts.throughput
+    at_s = [found.step_s * place for place in range(len(found.answered) + 1)]
+    samples, tokens = figure.subplots(2, 1, sharex=True)
+    samples.stairs(found.answered, at_s, fill=True, color=theme.accent, alpha=0.85, label="answered")
+    if any(found.infra_failures):
+        samples.stairs(found.infra_failures, at_s, color=theme.bad, lw=1.6, label="failed by the infrastructure")
+        samples.legend(loc="upper right", fontsize=8)
+    tokens.stairs(found.output_tokens, at_s, color=theme.faint, lw=1.2)
+    samples.set_ylabel("samples/s")
+    tokens.set_ylabel("output tokens/s")
+    tokens.set_xlabel(_running(facts))
+    for axes in (samples, tokens):
+        axes.grid(axis="y")
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(0, at_s[-1])
+        axes.tick_params(axis="y", labelcolor=theme.faint)
+
+
+def _running(facts: Facts) -> str:
+    return "seconds of running" if facts.running_time.pauses else "seconds"
+
+
+STATES = {"healthy": 3, "suspect": 1, "down": 7, "revoked": 7, "out of quota": 7, "deployment missing": 7}
+"""A health and its place in a theme's series."""
+MARKS = {
+    "throttle": ("v", "refused"),
+    "rate": ("D", "limit learnt"),
+    "cap": ("|", "cap moved"),
+    "conc": ("|", "cap moved"),
+    "knee": ("|", "cap moved"),
+    "breaker": ("x", "failures in a row"),
+    "instance_lost": ("s", "lost"),
+}
+
+
+def _draw_decisions(figure: Figure, facts: Facts, theme: Theme) -> None:
+    axes, by_instance = figure.subplots(), list(lanes(facts.decisions.kept).items())[:MOST_ROWS]
+    end_s = max((at_s for _name, lane in by_instance for at_s in _at(facts, lane)), default=1.0)
+    for place, (_name, lane) in enumerate(by_instance):
+        _draw_lane(axes, place, [*zip(_at(facts, lane), lane, strict=True)], (theme, end_s))
+    _rows(axes, [name for name, _lane in by_instance])
+    axes.set_xlim(0, max(end_s, 1e-3))
+    axes.set_xlabel(_running(facts))
+    handles, names = axes.get_legend_handles_labels()
+    first = dict(zip(reversed(names), reversed(handles), strict=True))
+    if first:
+        figure.legend(first.values(), first.keys(), loc="outside upper left", ncols=3, fontsize=8)
+
+
+def _at(facts: Facts, lane: Sequence[Decision]) -> list[float]:
+    return facts.running_time.at_each([one.at for one in lane])
+
+
+def _draw_lane(axes: Axes, place: int, lane: Sequence[tuple[float, Decision]], style: tuple[Theme, float]) -> None:
+    """The health as a bar, the decisions as marks on it."""
+    theme, end_s = style
+    changes = [(0.0, "healthy"), *((at_s, one.state) for at_s, one in lane if one.state)]
+    for (since_s, state), (until_s, _next) in zip(changes, [*changes[1:], (end_s, "")], strict=True):
+        colour = theme.series[STATES.get(state, 1)]
+        axes.plot([since_s, until_s], [place, place], color=colour, lw=3.5, alpha=0.55, solid_capstyle="butt")
+    for event, (mark, words) in MARKS.items():
+        at_s = [at for at, one in lane if one.event == event]
+        if at_s:
+            colour = theme.bad if event in {"throttle", "breaker", "instance_lost"} else theme.accent
+            axes.plot(at_s, [place] * len(at_s), mark, color=colour, ms=6, label=words, ls="none")
+
+
+def _draw_bars(
+    figure: Figure, rows: Mapping[str, Sequence[float]], titles: Sequence[str], colours: Sequence[str]
+) -> None:
+    axes = figure.subplots()
+    begins = [0.0] * len(rows)
+    for place, title in enumerate(titles):
+        widths = [values[place] for values in rows.values()]
+        if any(widths):
+            axes.barh(range(len(rows)), widths, left=begins, height=0.62, color=colours[place], label=title)
+        begins = [begin + width for begin, width in zip(begins, widths, strict=True)]
+    _rows(axes, list(rows))
+    axes.set_xlabel("seconds")
+    figure.legend(loc="outside upper left", ncols=3, fontsize=8)
+
+
+def _draw_stages(figure: Figure, facts: Facts, theme: Theme) -> None:
+    rows = {one.model: one.mean_s for one in facts.model_times[:MOST_ROWS]}
+    _draw_bars(figure, rows, [TITLES[stage] for stage in STAGES], theme.series)
+
+
+def _draw_gates(figure: Figure, facts: Facts, theme: Theme) -> None:
+    under = dict(sorted(facts.decisions.ledger.time_under_s.items())[:MOST_ROWS])
+    gates = list(dict.fromkeys(gate for spent in under.values() for gate in spent))
+    rows = {name: [spent.get(gate, 0.0) for gate in gates] for name, spent in under.items()}
+    colours = [theme.series[place] for place in (7, 5, 4, 1, 2, 0, 3, 6, 8)]
+    _draw_bars(figure, rows, gates, [colours[place % len(colours)] for place in range(len(gates))])
+
+
+def _height_in(rows: int, more_in: float = 0.75) -> float:
+    return more_in + 0.3 * min(rows, MOST_ROWS)
+
+
+SKETCHES: Mapping[str, Sketch] = {
+    "intervals": Sketch(
+        "Success rate with its 95 % interval",
+        "Dot and line: the rate and its interval over what the models answered or failed. "
+        "Red band: where the rate could lie if the missing samples had all failed, or all passed.",
+        _draw_intervals,
+        lambda facts: _height_in(len(_ranked(facts))),
+        lambda facts: bool(facts.standings),
+    ),
+    "stages": Sketch(
+        "Mean time of a sample, stage by stage",
+        "From waiting in the queue to the disk.",
+        _draw_stages,
+        lambda facts: _height_in(len(facts.model_times), 1.2),
+        lambda facts: bool(facts.model_times),
+    ),
+    "throughput": Sketch(
+        "Throughput over time",
+        "Samples that came to their end, and the tokens of their answers, per second.",
+        _draw_throughput,
+        lambda _facts: 3.4,
+        lambda facts: bool(facts.throughput.answered),
+    ),
+    "decisions": Sketch(
+        "Decisions over time",
+        "A lane per instance: green is healthy, amber suspect, red down or gone; marks are what its limiter decided.",
+        _draw_decisions,
+        lambda facts: _height_in(len(lanes(facts.decisions.kept)), 1.2),
+        lambda facts: bool(facts.decisions.kept),
+    ),
+    "gates": Sketch(
+        "Time under each gate",
+        "What kept an instance's next request waiting; idle is nobody asking. The parts add up to its time in use.",
+        _draw_gates,
+        lambda facts: _height_in(len(facts.decisions.ledger.time_under_s), 1.2),
+        lambda facts: bool(facts.decisions.ledger.time_under_s),
+    ),
+}

@@ -1,0 +1,49 @@
+"""The report as Markdown: the same tables, for a pull request, a notebook or a mail."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from ..comparison.document import TextTable
+from ..terminal import printable
+from .facts import Facts
+from .tables import page_tables
+
+SECTIONS = {
+    "Results": ("models", "prompts", "compare model", "compare prompt_type", "compare tool_success_rate", "cells"),
+    "Failures": ("failures", "unanswered"),
+    "Instances": ("instances", "gates"),
+    "Time": ("stages", "slowest"),
+    "Tokens and cost": ("cost",),
+}
+_MARKUP = re.compile(r"([\\`*_\[\]~#!])")
+
+
+def render_markdown(facts: Facts) -> str:
+    """What a name or a message says is text here, too: neither markup nor HTML."""
+    tables = page_tables(facts)
+    lines = [
+        f"# Run {as_text(facts.run_id)}",
+        "",
+        f"{facts.final:,} of {facts.total:,} samples have a final record.",
+        "",
+    ]
+    if facts.obstacle:
+        lines += [f"> {as_text(facts.obstacle)}", ""]
+    for title, names in SECTIONS.items():
+        present = [tables[name] for name in names if name in tables]
+        if present:
+            lines += [f"## {title}", "", *(_harmless(table).to_markdown() for table in present)]
+    return "\n".join(lines)
+
+
+def as_text(text: str) -> str:
+    """One line that any Markdown reader shows as it is."""
+    plain = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKUP.sub(r"\\\1", plain)
+
+
+def _harmless(table: TextTable) -> TextTable:
+    cells = tuple(tuple(map(as_text, row)) for row in table.rows)
+    return replace(table, title=as_text(table.title), columns=tuple(map(as_text, table.columns)), rows=cells)

@@ -1,0 +1,84 @@
+"""The report as one HTML file: no network, no library, nothing from outside that is not escaped.
+
+Three walls stand between what a model or a server said and the reader's browser: every text is escaped where it is set into the page;
+the samples travel as base64 and are shown as text, never as markup; and the page's own policy lets no script run but ours, known by
+its digest, and nothing be fetched at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from datetime import UTC, datetime
+from importlib.resources import files
+
+import yaml
+
+from ..comparison.document import TextTable
+from ..terminal import printable
+from .facts import Facts
+from .figures import draw_plots
+from .heat_map import build_heat_map
+from .samples import SamplePack
+from .tables import page_tables
+
+_NUMERIC = re.compile(r"[\d$+−\-\[–].{0,22}")
+
+
+def render_page(facts: Facts, pack: SamplePack) -> str:
+    """The whole document. What steers a display (control characters, direction marks) is a space in it."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    room = Environment(
+        loader=PackageLoader("orchestrator.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+    style, script = (_asset(name) for name in ("page.css", "viewer.js"))
+    return room.get_template("page.html.j2").render(
+        facts=facts,
+        tables=page_tables(facts),
+        heat_map=build_heat_map(facts),
+        plots=draw_plots(facts),
+        pack=pack,
+        configuration=yaml.safe_dump(dict(facts.configuration), sort_keys=False, allow_unicode=True).splitlines(),
+        period=_period(facts),
+        policy=_policy(style, script),
+        style=style,
+        script=script,
+        is_numeric=is_numeric,
+    )
+
+
+def is_numeric(table: TextTable, place: int) -> bool:
+    """Whether a column is set to the right."""
+    return place >= table.keys and all(_NUMERIC.fullmatch(row[place]) for row in table.rows)
+
+
+def _asset(name: str) -> str:
+    return (files("orchestrator.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    return (
+        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+
+
+def _period(facts: Facts) -> str:
+    """When the run ran, in UTC."""
+    begun, ended = ([float(str(one[name])) for one in facts.executions] for name in ("started_at", "ended_at"))
+    if not begun:
+        return ""
+    begin, end = datetime.fromtimestamp(min(begun), UTC), datetime.fromtimestamp(max(ended), UTC)
+    form = "%H:%M" if begin.date() == end.date() else "%d %B %Y, %H:%M"
+    return f"{begin:%d %B %Y, %H:%M} – {end:{form}} UTC"

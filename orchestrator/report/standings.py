@@ -1,0 +1,117 @@
+"""How well each group did: the summary's row, with the interval of its rate and what the missing samples could change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from providers.messages import JSON
+
+from ..comparison.contrast import MISSING_GAP
+from ..results import Run
+from ..stats.intervals import Estimate, estimate_mean
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One group of samples. Rates are over what the models answered or failed: full + partial + failed."""
+
+    group: Mapping[str, JSON]
+    total: int
+    scored: int
+    success_rate: float | None
+    low: float | None
+    """Of the 95 % interval, which respects that epochs and variations of one task are no independent draws."""
+    high: float | None
+    worst_case: float
+    """The rate if everything that is missing had failed."""
+    best_case: float
+    weighted_score: float | None
+    counts: Mapping[str, int]
+    """successful, partial, failed, infra_failures, not_run"""
+    means: Mapping[str, float | None]
+    """mean_time_s, mean_turns, mean_tool_calls, tool_coverage"""
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    errors: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        return " · ".join(shown(value) for value in self.group.values())
+
+    @property
+    def missing_share(self) -> float:
+        return 1 - self.scored / self.total
+
+
+COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
+MEANS = ("mean_time_s", "mean_turns", "mean_tool_calls", "tool_coverage")
+
+
+def find_standings(run: Run, records: pa.Table, by: Sequence[str]) -> tuple[Standing, ...]:
+    """One for each group, in the order of the summary. `records` are those of `run`."""
+    estimates = _estimates(records, by)
+    return tuple(_standing(row, by, estimates.get(tuple(row[name] for name in by))) for row in run.summary(by))
+
+
+def find_obstacle(standings: Sequence[Standing]) -> str:
+    """Why these groups are not ranked: what is missing must not decide who is better. Empty where they may be."""
+    if len(standings) < 2:
+        return ""
+    least, most = (pick(standings, key=lambda one: one.missing_share) for pick in (min, max))
+    if most.missing_share - least.missing_share <= MISSING_GAP:
+        return ""
+    return (
+        f"Not ranked: {100 * most.missing_share:.1f} % of the samples of {most.name} have no score, "
+        f"{100 * least.missing_share:.1f} % of {least.name}. Resume the run to bring them in."
+    )
+
+
+def shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _standing(row: Mapping[str, Any], by: Sequence[str], estimate: Estimate | None) -> Standing:
+    total, scored = row["total"], row["successful"] + row["partial"] + row["failed"]
+    return Standing(
+        group={name: row[name] for name in by},
+        total=total,
+        scored=scored,
+        success_rate=row["success_rate"],
+        low=estimate.interval.low if estimate else None,
+        high=estimate.interval.high if estimate else None,
+        worst_case=row["successful"] / total,
+        best_case=(row["successful"] + total - scored) / total,
+        weighted_score=row["weighted_score"],
+        counts={name: row[name] for name in COUNTS},
+        means={name: row[name] for name in MEANS},
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        cost_usd=row["cost_usd"],
+        errors=row["errors"],
+    )
+
+
+def _estimates(records: pa.Table, by: Sequence[str]) -> dict[Key, Estimate]:
+    """Two numbers for each cluster are all that leaves Arrow."""
+    scored = records.filter(pc.is_valid(records["passed"])).select([*by, "family", "task_id", "passed"])
+    cluster = pc.if_else(pc.equal(scored["family"], ""), scored["task_id"], scored["family"])
+    values = pc.cast(scored["passed"], pa.int64())
+    clusters = (
+        scored.append_column("cluster", cluster)
+        .append_column("value", values)
+        .group_by([*by, "cluster"])
+        .aggregate([("value", "sum"), ("value", "count")])
+    )
+    groups = clusters.group_by(list(by)).aggregate([("value_sum", "list"), ("value_count", "list")])
+    return {
+        tuple(row[name] for name in by): estimate_mean(row["value_sum_list"], row["value_count_list"], is_binary=True)
+        for row in groups.to_pylist()
+    }
