@@ -166,7 +166,7 @@ def _instance_cells(one: InstanceFacts) -> tuple[str, ...]:
         whole(one.refusals),
         f"{one.infra_failures:,}",
         seconds(one.mean_latency_s),
-        brief(one.state),
+        brief(one.state.replace(f"{one.instance}: ", "")),
     )
 
 

@@ -220,7 +220,7 @@
 
   let pending = 0;
   const soon = () => { clearTimeout(pending); pending = setTimeout(filter, 120); };
-  form.addEventListener("input", soon);
+  for (const event of ["input", "change"]) form.addEventListener(event, soon);
   form.addEventListener("reset", () => setTimeout(filter));
   form.addEventListener("submit", (event) => event.preventDefault());
   list.addEventListener("scroll", draw, { passive: true });
