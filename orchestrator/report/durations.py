@@ -13,6 +13,7 @@ INSIDE = ("connect_s", "ttft_s", "generation_s", "parse_s")
 """What `working_s` is made of; the rest of it are failed attempts, tools and grading."""
 REST = "other_s"
 STAGES = ("queue_s", "rate_wait_s", "retry_wait_s", *INSIDE, REST, "write_s")
+RECORDED = tuple(stage for stage in STAGES if stage != REST)
 TITLES = {
     "queue_s": "queue",
     "rate_wait_s": "rate wait",
@@ -66,9 +67,7 @@ def find_model_times(records: pa.Table) -> tuple[ModelTime, ...]:
 
 
 def _with_rest(records: pa.Table) -> pa.Table:
-    sent = records.filter(pc.is_valid(records["started_at"])).select(
-        ["model", "working_s", *(stage for stage in STAGES if stage != REST)]
-    )
+    sent = records.filter(pc.is_valid(records["started_at"])).select(["model", "working_s", *RECORDED])
     rest = sent["working_s"]
     for stage in INSIDE:
         rest = pc.subtract(rest, pc.fill_null(sent[stage], 0.0))

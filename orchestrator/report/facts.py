@@ -14,20 +14,47 @@ import pyarrow.compute as pc
 
 from providers.messages import JSON
 from runners.record import FINAL
+from runners.sinks.parquet import record_schema
 
 from ..comparison.contrast import Question, compare_levels
 from ..comparison.document import TextTable, contrast_row, contrast_table
 from ..directory import RunDirectory
-from ..results import HIERARCHY, Run
+from ..results import Run
+from ..summary import HIERARCHY
 from .decisions import Decisions, read_decisions
-from .durations import ModelTime, StageTime, find_model_times, find_stage_times
+from .durations import RECORDED, ModelTime, StageTime, find_model_times, find_stage_times
 from .instances import InstanceFacts, find_instances
 from .running_time import RunningTime, Throughput, find_running_time, measure_throughput
-from .standings import Standing, find_obstacle, find_standings
+from .standings import Standing, find_standings
 
 COMPARED = ("model", "prompt_type", "tool_success_rate")
 PLAIN_PROMPT = "baseline"
 SHOWN_SAMPLES = 12
+COLUMNS = [
+    *(
+        "ordinal",
+        "task_id",
+        "family",
+        "epoch",
+        *HIERARCHY,
+        "instance",
+        "planned_instance",
+        "moved_reason",
+        "outcome",
+        "passed",
+    ),
+    *(
+        "score",
+        "error_class",
+        "error_message",
+        "score_error",
+        "attempts",
+        "output_tokens",
+        "started_at",
+        "completed_at",
+    ),
+    *("total_s", "working_s", *RECORDED),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +101,8 @@ class Facts:
     axes: tuple[str, ...]
     """Of the hierarchy, those with more than one level."""
     standings: tuple[Standing, ...]
-    """By model: the best first, or by name where there is an obstacle to a ranking."""
-    obstacle: str
+    """By model: the best first, or by name where there are obstacles to a ranking."""
+    obstacles: tuple[str, ...]
     by_prompt: tuple[Standing, ...]
     cells: tuple[Standing, ...]
     comparisons: tuple[Comparison, ...]
@@ -95,14 +122,19 @@ class Facts:
         return sum(count for outcome, count in self.outcomes.items() if outcome in FINAL)
 
 
+def read_columns(run: Run) -> pa.Table:
+    """What the facts are made of: every sample's record without its texts. Raises StorageError where a file is damaged."""
+    return pa.concat_tables([record_schema().empty_table().select(COLUMNS), *run.tables(COLUMNS)])
+
+
 def gather_facts(run: Run, records: pa.Table) -> Facts:
-    """`records` are those of `run`. Raises InputError where a file of the run is damaged."""
+    """`records` are those of `run`; COLUMNS are enough."""
     directory = RunDirectory(run.path)
     decisions = read_decisions(directory.decisions)
     time = find_running_time(records, [one.at for one in decisions.kept])
     axes = tuple(axis for axis in HIERARCHY if pc.count_distinct(records[axis]).as_py() > 1)
     standings = find_standings(run, records, ["model"])
-    obstacle = find_obstacle(standings)
+    obstacles = tuple(map(str, run.obstacles("model")))
     return Facts(
         run_id=run.manifest.run_id,
         total=run.manifest.total,
@@ -111,8 +143,8 @@ def gather_facts(run: Run, records: pa.Table) -> Facts:
         executions=tuple(directory.executions()),
         configuration=run.manifest.raw,
         axes=axes,
-        standings=standings if obstacle else tuple(sorted(standings, key=_by_rate, reverse=True)),
-        obstacle=obstacle,
+        standings=standings if obstacles else tuple(sorted(standings, key=_by_rate, reverse=True)),
+        obstacles=obstacles,
         by_prompt=find_standings(run, records, ["model", "prompt_type"]) if "prompt_type" in axes else (),
         cells=find_standings(run, records, HIERARCHY),
         comparisons=tuple(_compare(records, axis) for axis in COMPARED if axis in axes),

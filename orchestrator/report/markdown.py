@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..comparison.document import TextTable
 from ..terminal import printable
 from .facts import Facts
-from .tables import page_tables
+from .tables import not_ranked, page_tables
 
 SECTIONS = {
     "Results": ("models", "prompts", "compare model", "compare prompt_type", "compare tool_success_rate", "cells"),
@@ -29,8 +29,8 @@ def render_markdown(facts: Facts) -> str:
         f"{facts.final:,} of {facts.total:,} samples have a final record.",
         "",
     ]
-    if facts.obstacle:
-        lines += [f"> {as_text(facts.obstacle)}", ""]
+    if facts.obstacles:
+        lines += [f"> {as_text(not_ranked(facts))}", ""]
     for title, names in SECTIONS.items():
         present = [tables[name] for name in names if name in tables]
         if present:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from runners.record import FINAL
 
-    Seconds = npt.NDArray[np.float64]
+Seconds = npt.NDArray[np.float64]
 
 QUIET_S = 300.0
 """Without a sample or a decision for longer than this, and than twice the longest sample, the run was not running."""
@@ -44,8 +43,6 @@ class RunningTime:
         return passed
 
     def at_each(self, wall: Sequence[float]) -> list[float]:
-        import numpy as np
-
         found: list[float] = self.at(np.asarray(wall, dtype=float)).tolist()
         return found
 
@@ -67,8 +64,6 @@ def wall_seconds(instants: pa.ChunkedArray) -> Seconds:
 
 
 def find_running_time(records: pa.Table, decided_at: Sequence[float]) -> RunningTime:
-    import numpy as np
-
     points = [wall_seconds(records[name]) for name in ("started_at", "completed_at")]
     seen = np.unique(np.floor(np.concatenate([*points, np.asarray(decided_at, dtype=float)])))
     if not seen.size:
@@ -84,8 +79,6 @@ def find_running_time(records: pa.Table, decided_at: Sequence[float]) -> Running
 
 
 def measure_throughput(records: pa.Table, time: RunningTime) -> Throughput:
-    import numpy as np
-
     was_sent = records.filter(pc.is_valid(records["started_at"]))
     at_s = time.at(wall_seconds(was_sent["completed_at"]))
     if not at_s.size:
@@ -93,9 +86,10 @@ def measure_throughput(records: pa.Table, time: RunningTime) -> Throughput:
     step_s = nice_step(float(at_s.max()) / MOST_BINS)
     edges = np.arange(0.0, float(at_s.max()) + step_s, step_s)
     edges = edges if len(edges) > 1 else np.asarray([0.0, step_s])
-    failed = pc.equal(was_sent["outcome"], "infra_failure").to_numpy().astype(float)
-    tokens = was_sent["output_tokens"].to_numpy()
-    series = (np.histogram(at_s, edges, weights=weights)[0] / step_s for weights in (1 - failed, failed, tokens))
+    final = pc.is_in(was_sent["outcome"], value_set=pa.array(sorted(FINAL)))
+    failed = pc.equal(was_sent["outcome"], "infra_failure")
+    weights = (one.to_numpy().astype(float) for one in (final, failed, was_sent["output_tokens"]))
+    series = (np.histogram(at_s, edges, weights=one)[0] / step_s for one in weights)
     return Throughput(step_s, *(tuple(one.round(4).tolist()) for one in series))
 
 

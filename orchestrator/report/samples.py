@@ -12,9 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from runners.sinks.parquet import record_schema
+
+from ..results import Run
+
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 MOST_SAMPLES = 20_000
 MOST_TEXT_BYTES = 96_000_000
@@ -24,7 +33,7 @@ LONGEST_TEXT = 50_000
 SEED = 0
 
 TEXTS = ("input", "target", "output_text", "messages", "tool_trace", "error_message", "raw_response", "score_details")
-COLUMNS = (
+COLUMNS = [
     *(
         "ordinal",
         "sample_id",
@@ -41,7 +50,7 @@ COLUMNS = (
     *("input_tokens", "output_tokens", "cost_usd", "started_at", "queue_s", "rate_wait_s", "retry_wait_s"),
     *("connect_s", "ttft_s", "generation_s", "parse_s", "write_s", "total_s", "working_s"),
     *("request_id", "response_id", "response_model", *TEXTS),
-)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,38 +74,42 @@ class SamplePack:
         )
 
 
-def pack_samples(records: pa.Table, most: int = MOST_SAMPLES) -> SamplePack:
-    places, not_passed, not_passed_held = _choose(records, most)
-    chosen = records.take(places).sort_by("ordinal")
-    columns = {name: _packed(_shortened(chosen[name])) for name in COLUMNS if name in chosen.column_names}
+def pack_samples(run: Run, most: int = MOST_SAMPLES) -> SamplePack:
+    """Reads the run piece by piece, twice: what each sample would take, and then those that are held."""
+    ordinals, passed, text_bytes = _measure(run)
+    drawn = np.random.default_rng(SEED).permutation(len(ordinals))
+    order = np.concatenate([drawn[~passed[drawn]], drawn[passed[drawn]]])
+    fits = np.cumsum(text_bytes[order]) <= MOST_TEXT_BYTES
+    kept = order[: min(most, int(fits.sum()))]
+    columns = _read(run, pa.array(ordinals[kept], pa.int64()))
     packed = gzip.compress(orjson.dumps(columns), compresslevel=6, mtime=0)
     return SamplePack(
-        records.num_rows, chosen.num_rows, not_passed, not_passed_held, base64.b64encode(packed).decode("ascii")
+        total=len(ordinals),
+        held=len(kept),
+        not_passed=int((~passed).sum()),
+        not_passed_held=int((~passed[kept]).sum()),
+        payload=base64.b64encode(packed).decode("ascii"),
     )
 
 
-def _choose(records: pa.Table, most: int) -> tuple[pa.Array, int, int]:
-    """Rows to hold; how many did not pass, and how many of these are held."""
-    import numpy as np
+def _measure(run: Run) -> tuple[Numbers, Flags, Numbers]:
+    """Sample by sample: its ordinal, whether it passed, and an upper bound of the bytes that its texts take."""
+    ordinals, passed, text_bytes = [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)], [np.zeros(0, np.int64)]
+    for table in run.tables(["ordinal", "passed", *TEXTS]):
+        ordinals.append(table["ordinal"].to_numpy())
+        passed.append(pc.fill_null(table["passed"], False).to_numpy())
+        lengths = (pc.fill_null(pc.binary_length(table[name]), 0).to_numpy() for name in TEXTS)
+        text_bytes.append(
+            sum((np.minimum(one, 4 * LONGEST_TEXT) for one in lengths), np.zeros(table.num_rows, np.int64))
+        )
+    return np.concatenate(ordinals), np.concatenate(passed), np.concatenate(text_bytes)
 
-    passed = pc.fill_null(records["passed"], False).to_numpy()
-    drawn = np.random.default_rng(SEED).permutation(records.num_rows)
-    order = np.concatenate([drawn[~passed[drawn]], drawn[passed[drawn]]])
-    fits = np.cumsum(_text_bytes(records)[order]) <= MOST_TEXT_BYTES
-    kept = order[: min(most, int(fits.sum()))]
-    return pa.array(kept), int((~passed).sum()), int((~passed[kept]).sum())
 
-
-def _text_bytes(records: pa.Table) -> Any:
-    """An upper bound of what a sample takes, after shortening."""
-    import numpy as np
-
-    found = np.zeros(records.num_rows)
-    for name in TEXTS:
-        if name in records.column_names:
-            length = pc.fill_null(pc.binary_length(records[name]), 0).to_numpy()
-            found += np.minimum(length, 4 * LONGEST_TEXT)
-    return found
+def _read(run: Run, ordinals: pa.Array) -> dict[str, list[Any] | Mapping[str, list[Any]]]:
+    empty = record_schema().empty_table().select(COLUMNS)
+    held = [table.filter(pc.is_in(table["ordinal"], value_set=ordinals)) for table in run.tables(COLUMNS)]
+    chosen = pa.concat_tables([empty, *held]).sort_by("ordinal")
+    return {name: _packed(_shortened(chosen[name])) for name in COLUMNS}
 
 
 def _shortened(column: pa.ChunkedArray) -> pa.ChunkedArray:

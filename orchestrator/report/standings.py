@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from providers.messages import JSON
 
-from ..comparison.contrast import MISSING_GAP
 from ..results import Run
 from ..stats.intervals import Estimate, estimate_mean
 
@@ -32,27 +31,27 @@ class Standing:
     worst_case: float
     """The rate if everything that is missing had failed."""
     best_case: float
+    missing_rate: float
     weighted_score: float | None
     counts: Mapping[str, int]
     """successful, partial, failed, infra_failures, not_run"""
     means: Mapping[str, float | None]
-    """mean_time_s, mean_turns, mean_tool_calls, tool_coverage"""
+    """mean_time_s, mean_turns, mean_tool_calls, tool_coverage, tool_success"""
     input_tokens: int
     output_tokens: int
     cost_usd: float | None
+    judge_tokens: int
+    """In neither of the two above, as its cost is in no other."""
+    judge_cost_usd: float | None
     errors: Mapping[str, int]
 
     @property
     def name(self) -> str:
         return " · ".join(shown(value) for value in self.group.values())
 
-    @property
-    def missing_share(self) -> float:
-        return 1 - self.scored / self.total
-
 
 COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
-MEANS = ("mean_time_s", "mean_turns", "mean_tool_calls", "tool_coverage")
+MEANS = ("mean_time_s", "mean_turns", "mean_tool_calls", "tool_coverage", "tool_success")
 
 
 def find_standings(run: Run, records: pa.Table, by: Sequence[str]) -> tuple[Standing, ...]:
@@ -61,40 +60,29 @@ def find_standings(run: Run, records: pa.Table, by: Sequence[str]) -> tuple[Stan
     return tuple(_standing(row, by, estimates.get(tuple(row[name] for name in by))) for row in run.summary(by))
 
 
-def find_obstacle(standings: Sequence[Standing]) -> str:
-    """Why these groups are not ranked: what is missing must not decide who is better. Empty where they may be."""
-    if len(standings) < 2:
-        return ""
-    least, most = (pick(standings, key=lambda one: one.missing_share) for pick in (min, max))
-    if most.missing_share - least.missing_share <= MISSING_GAP:
-        return ""
-    return (
-        f"Not ranked: {100 * most.missing_share:.1f} % of the samples of {most.name} have no score, "
-        f"{100 * least.missing_share:.1f} % of {least.name}. Resume the run to bring them in."
-    )
-
-
 def shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _standing(row: Mapping[str, Any], by: Sequence[str], estimate: Estimate | None) -> Standing:
-    total, scored = row["total"], row["successful"] + row["partial"] + row["failed"]
     return Standing(
         group={name: row[name] for name in by},
-        total=total,
-        scored=scored,
+        total=row["total"],
+        scored=row["successful"] + row["partial"] + row["failed"],
         success_rate=row["success_rate"],
         low=estimate.interval.low if estimate else None,
         high=estimate.interval.high if estimate else None,
-        worst_case=row["successful"] / total,
-        best_case=(row["successful"] + total - scored) / total,
+        worst_case=row["success_rate_worst"],
+        best_case=row["success_rate_best"],
+        missing_rate=row["missing_rate"],
         weighted_score=row["weighted_score"],
         counts={name: row[name] for name in COUNTS},
         means={name: row[name] for name in MEANS},
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],
         cost_usd=row["cost_usd"],
+        judge_tokens=row["judge_input_tokens"] + row["judge_output_tokens"],
+        judge_cost_usd=row["judge_cost_usd"],
         errors=row["errors"],
     )
 

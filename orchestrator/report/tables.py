@@ -43,6 +43,14 @@ def page_tables(facts: Facts) -> dict[str, TextTable]:
     return {name: table for name, table in found.items() if table.rows}
 
 
+def not_ranked(facts: Facts) -> str:
+    """Why models stand by name and not by success; empty where they are ranked."""
+    if not facts.obstacles:
+        return ""
+    more = f", and {len(facts.obstacles) - 1} more pairs" if len(facts.obstacles) > 1 else ""
+    return f"Not ranked: {facts.obstacles[0]}{more}. Resume the run to bring the missing samples in."
+
+
 # ------------------------------------------------------------------ how good
 def standing_table(title: str, standings: Sequence[Standing]) -> TextTable:
     """Success on the clean denominator, and what the missing samples could make of it."""
@@ -63,7 +71,7 @@ def _standing_cells(one: Standing) -> tuple[str, ...]:
         span(one.worst_case, one.best_case) if one.scored < one.total else NOTHING,
         number(one.weighted_score, 3),
         f"{one.scored} of {one.total}",
-        percent(one.missing_share),
+        percent(one.missing_rate),
         seconds(one.means["mean_time_s"]),
     )
 
@@ -73,7 +81,7 @@ def cell_table(standings: Sequence[Standing]) -> TextTable:
     keys = _key_titles(standings)
     columns = (
         *(*keys, "total", "full", "partial", "failed", "infra", "not run", "success", "95 % interval", "weighted"),
-        *("mean time", "turns", "tool calls", "tool coverage", "error classes"),
+        *("mean time", "turns", "tool calls", "tool coverage", "tool success", "error classes"),
     )
     return TextTable("Every cell", columns, tuple(_cell_cells(one) for one in standings), keys=len(keys))
 
@@ -90,12 +98,22 @@ def _cell_cells(one: Standing) -> tuple[str, ...]:
         number(one.means["mean_turns"], 1),
         number(one.means["mean_tool_calls"], 1),
         number(one.means["tool_coverage"], 2),
+        percent(one.means["tool_success"]),
         counted(one.errors),
     )
 
 
 def cost_table(standings: Sequence[Standing]) -> TextTable:
-    columns = ("model", "input tokens", "output tokens", "per sample", "cost", "per full answer")
+    columns = (
+        "model",
+        "input tokens",
+        "output tokens",
+        "per sample",
+        "cost",
+        "per full answer",
+        "judge tokens",
+        "judge cost",
+    )
     return TextTable("Tokens and cost", columns, tuple(_cost_cells(one) for one in standings))
 
 
@@ -108,6 +126,8 @@ def _cost_cells(one: Standing) -> tuple[str, ...]:
         f"{tokens / one.total:,.0f}",
         dollars(one.cost_usd),
         dollars(one.cost_usd / full if one.cost_usd is not None and full else None),
+        f"{one.judge_tokens:,}" if one.judge_tokens else NOTHING,
+        dollars(one.judge_cost_usd),
     )
 
 

@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
-import pyarrow as pa
 
 from providers.errors import InputError
 from runners.durable import replace_file
 
 from ..results import Run
-from .facts import Facts, gather_facts
-from .markdown import render_markdown
-from .page import render_page
-from .samples import pack_samples
+
+if TYPE_CHECKING:
+    from .facts import Facts
 
 NEEDED = ("jinja2", "matplotlib", "scipy")
 
@@ -25,8 +24,9 @@ NEEDED = ("jinja2", "matplotlib", "scipy")
 def write_report(run: Run, form: str, path: Path, most_samples: int) -> str:
     """Write `run` as `form` (a key of FORMS); says what the file holds. Raises InputError where it cannot be made or written."""
     require_extra()
-    records = run.to_arrow()
-    text, words = FORMS[form](gather_facts(run, records), records, most_samples)
+    from .facts import gather_facts, read_columns
+
+    text, words = FORMS[form](gather_facts(run, read_columns(run)), run, most_samples)
     try:
         replace_file(path, lambda file: file.write(text))
     except OSError as error:
@@ -41,22 +41,27 @@ def require_extra() -> None:
         raise InputError(f"report needs {', '.join(missing)}: pip install 'llm-batch-orchestrator[report]'")
 
 
-def _page(facts: Facts, records: pa.Table, most_samples: int) -> tuple[bytes, str]:
-    pack = pack_samples(records, most_samples)
+def _page(facts: Facts, run: Run, most_samples: int) -> tuple[bytes, str]:
+    from .page import render_page
+    from .samples import pack_samples
+
+    pack = pack_samples(run, most_samples)
     return render_page(facts, pack).encode(), pack.in_words().removesuffix(".")
 
 
-def _markdown(facts: Facts, _records: pa.Table, _most_samples: int) -> tuple[bytes, str]:
+def _markdown(facts: Facts, _run: Run, _most_samples: int) -> tuple[bytes, str]:
+    from .markdown import render_markdown
+
     return render_markdown(facts).encode(), "tables only"
 
 
-def _json(facts: Facts, _records: pa.Table, _most_samples: int) -> tuple[bytes, str]:
+def _json(facts: Facts, _run: Run, _most_samples: int) -> tuple[bytes, str]:
     document = {name: value for name, value in asdict(facts).items() if name != "comparisons"}
     document["comparisons"] = {one.axis: one.contrasts for one in facts.comparisons}
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS), "facts only"
 
 
-FORMS: Mapping[str, Callable[[Facts, pa.Table, int], tuple[bytes, str]]] = {
+FORMS: Mapping[str, Callable[[Facts, Run, int], tuple[bytes, str]]] = {
     "html": _page,
     "markdown": _markdown,
     "json": _json,

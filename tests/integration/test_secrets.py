@@ -55,6 +55,8 @@ def test_a_run_its_plan_its_status_and_its_doctor_show_no_key(
             ("doctor", "sweep.yaml", "--json"),
             ("resume", path, *QUIET),
             ("status", path, "--json"),
+            ("report", path),
+            ("report", path, "--format", "json"),
             ("limits", "show", "--json"),
             *(("export", path, "-o", f"out.{form}") for form in ("csv", "jsonl", "parquet")),
         )

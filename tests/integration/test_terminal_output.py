@@ -98,6 +98,7 @@ async def test_no_command_prints_what_steers_a_terminal(
             ("doctor", "sweep.yaml", "--json"),
             ("status", path),
             ("status", path, "--json"),
+            ("report", path),
             ("limits", "show"),
             ("run", f"no{EVIL}.yaml"),
             ("run", "sweep.yaml", "--set", f"run.{EVIL}=1"),

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.directory import RunDirectory
 from orchestrator.report.decisions import read_decisions
-from orchestrator.report.facts import Facts, gather_facts
+from orchestrator.report.facts import Facts, gather_facts, read_columns
 from orchestrator.results import Run
 
 MakeRun = Callable[..., Run]
@@ -23,7 +23,7 @@ LOST = {
 
 
 def facts_of(run: Run) -> Facts:
-    return gather_facts(run, run.to_arrow())
+    return gather_facts(run, read_columns(run))
 
 
 def test_rates_are_over_the_clean_denominator_and_bounds_over_everything(make_run: MakeRun) -> None:
@@ -45,13 +45,13 @@ def test_epochs_of_one_task_do_not_narrow_the_interval(make_run: MakeRun) -> Non
 
 def test_models_are_ranked_by_success(make_run: MakeRun) -> None:
     facts = facts_of(make_run([{"model": "a", **FAILED}, {"model": "b"}]))
-    assert ([one.name for one in facts.standings], facts.obstacle) == (["b", "a"], "")
+    assert ([one.name for one in facts.standings], facts.obstacles) == (["b", "a"], ())
 
 
 def test_nothing_is_ranked_where_missingness_differs(make_run: MakeRun) -> None:
     facts = facts_of(make_run([{"model": "a", **FAILED}, {"model": "b"}, {"model": "b", **LOST}]))
     assert [one.name for one in facts.standings] == ["a", "b"]
-    assert facts.obstacle.startswith("Not ranked: 50.0 % of the samples of b have no score, 0.0 % of a.")
+    assert facts.obstacles == ("a and b are not comparable: missingness 0.0 % vs 50.0 %",)
 
 
 def test_every_axis_with_levels_is_compared_prompts_against_the_plain_one(make_run: MakeRun) -> None:

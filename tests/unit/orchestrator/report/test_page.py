@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from orchestrator.report.facts import gather_facts
+from orchestrator.report.facts import Facts, gather_facts, read_columns
 from orchestrator.report.heat_map import build_heat_map
 from orchestrator.report.markdown import as_text, render_markdown
 from orchestrator.report.page import render_page
@@ -72,9 +72,12 @@ def evil_run(make_run: MakeRun) -> Run:
     return make_run([NAMED, {**NAMED, **FAILED}, LOST, {"model": "m", "prompt_type": "cot"}], DECIDED)
 
 
+def facts_of(run: Run) -> Facts:
+    return gather_facts(run, read_columns(run))
+
+
 def page_of(run: Run) -> str:
-    records = run.to_arrow()
-    return render_page(gather_facts(run, records), pack_samples(records))
+    return render_page(facts_of(run), pack_samples(run))
 
 
 def test_nothing_from_outside_becomes_markup(evil_run: Run) -> None:
@@ -126,7 +129,7 @@ def test_a_run_without_a_record_has_a_page(make_run: MakeRun) -> None:
 
 
 def test_markdown_shows_every_sign_as_it_is(evil_run: Run) -> None:
-    text = render_markdown(gather_facts(evil_run, evil_run.to_arrow()))
+    text = render_markdown(facts_of(evil_run))
     assert "<" not in text
     assert "[a](javascript" not in text
     assert {sign for sign in text if not sign.isprintable()} == {"\n"}
@@ -142,7 +145,7 @@ def test_the_heat_map_has_prompts_down_and_the_other_axes_across(make_run: MakeR
         for difficulty in ("easy", "hard")
     ]
     run = make_run(kinds)
-    heat = build_heat_map(gather_facts(run, run.to_arrow()))
+    heat = build_heat_map(facts_of(run))
     assert heat is not None
     assert (heat.row_axes, heat.columns) == (("prompt_type",), ("easy", "hard"))
     assert [[cell.step for cell in cells] for _levels, cells in heat.rows] == [[10, 0], [10, 0]]
@@ -150,4 +153,4 @@ def test_the_heat_map_has_prompts_down_and_the_other_axes_across(make_run: MakeR
 
 def test_one_axis_alone_has_no_heat_map(make_run: MakeRun) -> None:
     run = make_run([{}, {"model": "n"}])
-    assert build_heat_map(gather_facts(run, run.to_arrow())) is None
+    assert build_heat_map(facts_of(run)) is None
