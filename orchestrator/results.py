@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from providers.errors import InputError, StorageError
 from providers.suggestion import suggestion
+from runners.bitmap import Bitmap
 from runners.sinks.parquet import record_schema, record_table
 
 from .comparability import Obstacle, find_obstacles
@@ -46,14 +46,24 @@ class Run:
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The same piece by piece, a result part at a time; `columns` are all if None."""
-        results, final = RunDirectory(self.path).results, list[pa.Array]()
+        results, final = RunDirectory(self.path).results, Bitmap(self.manifest.total)
         names = list(columns or record_schema().names)
+        is_unresolved = any(table.num_rows for table in _read_all(results, UNRESOLVED_FILES, ["ordinal"]))
         for table in _read_all(results, FINAL_FILES, names):
-            final += table["ordinal"].chunks
+            if is_unresolved:
+                self._mark(table, final)
             yield table.select(names)
-        ordinals = pa.chunked_array(final, pa.int64()).combine_chunks()
         for table in _read_all(results, UNRESOLVED_FILES, names):
-            yield table.filter(pc.invert(pc.is_in(table["ordinal"], value_set=ordinals))).select(names)
+            yield table.filter(pa.array(self._mark(table, final), pa.bool_())).select(names)
+
+    def _mark(self, table: pa.Table, seen: Bitmap) -> list[bool]:
+        """Whether each row's sample is new. Raises StorageError where the run has no such sample."""
+        try:
+            return [seen.add(ordinal) for ordinal in table["ordinal"].to_pylist()]
+        except IndexError:
+            raise StorageError(
+                f"{self.path} holds samples that are not of this run: python -m orchestrator verify {self.path}"
+            ) from None
 
     def to_pandas(self) -> Any:
         """The same as a pandas DataFrame (needs the extra `analysis`)."""

@@ -21,6 +21,9 @@ from .stats.intervals import wilson
 HIERARCHY = ("model", "prompt_type", "tool_success_rate", "difficulty", "task_type")
 """The order in which summaries go down."""
 
+HELD = 32
+"""Sums of pieces that are held before they are added up."""
+
 SummaryRow = Mapping[str, JSON]
 
 
@@ -52,18 +55,18 @@ def summarise(
             counted = _with_weights(_with_counts(table), weights)
             sums.append(counted.group_by(list(by)).aggregate(_PARTIAL))
             errors.update(_errors(table, by))
-    rows = [_row(group, by, errors) for group in _added_up(sums, by)]
+        if len(sums) >= HELD:
+            sums = [_added_up(sums, by)]
+    rows = [_row(group, by, errors) for group in (_added_up(sums, by).to_pylist() if sums else ())]
     return sorted(rows, key=lambda row: tuple(str(row[name]) for name in by))
 
 
-def _added_up(sums: Sequence[pa.Table], by: Sequence[str]) -> list[dict[str, Any]]:
-    if not sums:
-        return []
+def _added_up(sums: Sequence[pa.Table], by: Sequence[str]) -> pa.Table:
     whole = pa.concat_tables(sums)
     names = [name for name in whole.column_names if name not in by]
     groups = whole.group_by(list(by)).aggregate([(name, "sum") for name in names])
     shorter = {f"{name}_sum": name for name in names}
-    return [{shorter.get(name, name): value for name, value in row.items()} for row in groups.to_pylist()]
+    return groups.rename_columns([shorter.get(name, name) for name in groups.column_names])
 
 
 _COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")

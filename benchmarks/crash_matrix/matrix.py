@@ -61,9 +61,9 @@ def perform(workshop: Workshop, trials: Iterable[Trial], references: Mapping[str
 
 
 def run_matrix(folder: Path, count: int, seed: int) -> Iterator[Outcome]:
-    workshop = Workshop(folder)
-    references = {form: workshop.refer(form) for form in FORMS}
-    yield from perform(workshop, islice(named_trials(references, seed), count), references)
+    with Workshop(folder) as workshop:
+        references = {form: workshop.refer(form) for form in FORMS}
+        yield from perform(workshop, islice(named_trials(references, seed), count), references)
 
 
 # ------------------------------------------------------------------ the table

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from .books import Row, balance, content, final_rows
 from .points import require_points
 from .provider import KIND, announce_provider
+from .zygote import Order, Zygote
 
 SAMPLES = 300
 PART_RECORDS = 50
 LATENCY_S = 0.02
 PATIENCE_S = 60.0
-LAUNCHER = "benchmarks.crash_matrix.launcher"
 INTERRUPTED = 130
 REFUSED = 2
 
@@ -85,10 +81,11 @@ class Reference:
 
 
 class Workshop:
-    """A folder with the sweep; every trial runs in a folder of its own below it."""
+    """`with Workshop(folder)`: a folder with the sweep; every trial runs in a folder of its own below it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._zygote = Zygote()
         announce_provider(folder)
         self._sweep = folder / "sweep.yaml"
         self._write_sweep()
@@ -105,6 +102,12 @@ class Workshop:
             "run": {"part_records": PART_RECORDS, "stagger_s": [0], "max_retries": 0, "display": "none"},
         }
         self._sweep.write_text(json.dumps(sections))  # JSON is YAML
+
+    def __enter__(self) -> Workshop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zygote.__exit__()
 
     def refer(self, form: str) -> Reference:
         """Run once without a blow. Raises NoSuchPoint where the write path has lost one of its points."""
@@ -142,18 +145,20 @@ class Workshop:
     def bench(self, name: str) -> Bench:
         folder = self._folder / name
         folder.mkdir()
-        return Bench(folder, self._sweep)
+        return Bench(folder, self._sweep, self._zygote)
 
 
 class Bench:
     """Executions of one run, one after another."""
 
-    def __init__(self, folder: Path, sweep: Path) -> None:
+    def __init__(self, folder: Path, sweep: Path, zygote: Zygote) -> None:
         self.hits = 0
         self.complaints: list[str] = []
         self.last_words = ""
         self._folder = folder
         self._sweep = sweep
+        self._path = str(sweep.parent)
+        self._zygote = zygote
 
     def run(self) -> Path:
         (manifest,) = self._manifests()
@@ -176,24 +181,29 @@ class Bench:
 
     def execute(self, blow: Blow, *command: str) -> int:
         """Run a command to its end or to the blow's; complains where it ended in no way that a blow explains."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", LAUNCHER, json.dumps(blow.watch), *command],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._environment(), start_new_session=True,
-        )  # fmt: skip
-        timer = threading.Timer(blow.after_s, _send, (process, blow.signal)) if blow.signal and not blow.watch else None
+        said = self._folder / "said"
+        process = self._zygote.start(
+            Order([json.dumps(blow.watch), *command], self._environment(), self._path, str(said))
+        )
+        timer = (
+            threading.Timer(blow.after_s, process.send_signal, (blow.signal,))
+            if blow.signal and not blow.watch
+            else None
+        )
         if timer is not None:
             timer.start()
         try:
-            self.last_words, _ = process.communicate(timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            self.last_words, _ = process.communicate()
+            code = process.wait(PATIENCE_S)
+        except TimeoutError:
+            process.send_signal(signal.SIGKILL)
+            code = process.wait(PATIENCE_S)
             self.complaints.append(f"{command[0]} hung after {blow.name}")
         finally:
             if timer is not None:
                 timer.cancel()
-        self._judge(blow, command[0], process.returncode)
-        return process.returncode
+        self.last_words = said.read_text()
+        self._judge(blow, command[0], code)
+        return code
 
     def _judge(self, blow: Blow, command: str, code: int) -> None:
         was_killed, was_stopped = code == -signal.SIGKILL, code in {INTERRUPTED, -(blow.signal or 0)}
@@ -207,14 +217,8 @@ class Bench:
         return list(self._folder.glob("*/manifest.json"))
 
     def _environment(self) -> dict[str, str]:
-        path = os.pathsep.join([str(Path(__file__).parents[2]), str(self._sweep.parent)])
-        return {**os.environ, "PYTHONPATH": path, "XDG_STATE_HOME": str(self._folder / "state")}
+        return {"XDG_STATE_HOME": str(self._folder / "state")}
 
 
 def _weather(storm: int) -> list[str]:
     return ["--set", f"providers.local.storm={storm}"]
-
-
-def _send(process: subprocess.Popen[Any], number: int) -> None:
-    if process.poll() is None:
-        process.send_signal(number)

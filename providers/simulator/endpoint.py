@@ -13,7 +13,7 @@ from .quota import Refused
 from .service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .dialects import Dialect, ErrorAnswer
     from .settings import EndpointSettings, FaultSettings, SimulatorSettings
@@ -31,11 +31,18 @@ class Lifetime:
 
     unauthorized_after: int | None
     refuses_connections_after: int | None
+    outages: Sequence[tuple[float, float]]
+    """From, until: seconds since its first request."""
     admitted: int = 0
+    begun_at: float | None = None
+    """Of its first request."""
 
-    @property
-    def closed(self) -> Closed | None:
-        """Why nobody is let in any more; None while it lives."""
+    def closed(self, now: float) -> Closed | None:
+        """Why nobody is let in, now or any more; None while it lives."""
+        if self.begun_at is None:
+            self.begun_at = now
+        if any(since_s <= now - self.begun_at < until_s for since_s, until_s in self.outages):
+            return "dead"
         if self.refuses_connections_after is not None and self.admitted >= self.refuses_connections_after:
             return "dead"
         if self.unauthorized_after is not None and self.admitted >= self.unauthorized_after:
@@ -63,10 +70,11 @@ class Endpoint:
 
     async def admit(self, tokens: int) -> Closed | Refused | None:
         """Let a request in, or say why not. Each None is followed by one `gate.leave`."""
-        barred = self.lifetime.closed or await self.gate.enter(tokens)
+        loop = asyncio.get_running_loop()
+        barred = self.lifetime.closed(loop.time()) or await self.gate.enter(tokens)
         if barred is not None:
             return barred
-        closed = self.lifetime.closed
+        closed = self.lifetime.closed(loop.time())
         if closed is not None:  # it was held while others used up the endpoint's life
             self.gate.leave(0)
             return closed
@@ -93,7 +101,7 @@ class Directory:
         self._key_names = _names_by_secret(settings, secrets)
         lifetimes = {DEPLOYMENT_KEY: settings.deployments, **{key: {key: settings.keys[key]} for key in settings.keys}}
         self._lifetimes = {
-            (key, name): Lifetime(each.unauthorized_after, each.refuses_connections_after)
+            (key, name): Lifetime(each.unauthorized_after, each.refuses_connections_after, each.outages)
             for key, endpoints in lifetimes.items()
             for name, each in endpoints.items()
         }

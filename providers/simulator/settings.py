@@ -95,6 +95,8 @@ class EndpointSettings(_Frozen):
     """Requests admitted before every other one is answered 401: a key revoked mid-run."""
     refuses_connections_after: Total | None = None
     """Requests admitted before every other connection is cut: a deployment dying mid-run."""
+    outages: tuple[tuple[NotNegative, Positive], ...] = ()
+    """From when until when every connection is cut, in seconds since its first request: a deployment that flaps."""
     model: str | None = None
     """The model that answers name; what was asked for where it is not said."""
 
@@ -105,6 +107,9 @@ class EndpointSettings(_Frozen):
                 f"rpm {self.rpm:g} leaves no whole request in a window of {self.window_s:g} s: "
                 f"set window_s to {60 / self.rpm:g} or more"
             )
+        for since_s, until_s in self.outages:
+            if since_s >= until_s:
+                raise ValueError(f"the outage [{since_s:g}, {until_s:g}] ends before it begins: give [from, until]")
         if self.burst_s is not None and self.quota != "bucket":
             raise ValueError(f"burst_s belongs to 'quota: bucket', this quota is {self.quota!r}: remove one of them")
         return self

@@ -46,9 +46,9 @@ TRIALS = (
 
 @pytest.mark.timeout(300)
 def test_whatever_a_run_is_killed_at_its_resume_ends_with_what_an_undisturbed_run_ends_with(tmp_path: Path) -> None:
-    workshop = Workshop(tmp_path)
-    references = {form: workshop.refer(form) for form in FORMS}
-    outcomes = list(perform(workshop, chosen_trials(references, TRIALS, SEED), references))
+    with Workshop(tmp_path) as workshop:
+        references = {form: workshop.refer(form) for form in FORMS}
+        outcomes = list(perform(workshop, chosen_trials(references, TRIALS, SEED), references))
     print(table(outcomes))  # noqa: T201 - shown where the test fails, or with -s
     assert [one for one in outcomes if not one.is_good] == []
     missed = [one.kind for one in outcomes if not one.hits and one.kind not in {RANDOM_KILL, TERM, INT}]

@@ -124,8 +124,9 @@ def test_what_would_be_tried_again_is_not_waited_for(program: Program, sweep: Sw
 
 # ------------------------------------------------------------------ while it is written
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("workshop"))
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    with Workshop(tmp_path_factory.mktemp("workshop")) as found:
+        yield found
 
 
 @pytest.mark.parametrize("presses", [1, 2, 3])

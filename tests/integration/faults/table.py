@@ -23,6 +23,7 @@ from providers.errors import (
     Throttled,
     TimedOut,
     Truncated,
+    Unreachable,
 )
 
 from .answers import DONE, SSE_HEAD, USAGE_CHUNK, answer, choice, chunk, completion, error, event, gzip_bomb, http
@@ -91,15 +92,15 @@ def used(**usage: object) -> bytes:
 
 
 CONNECTION = (
-    Fault("connection refused", (), ConnectionLost, None, "refuses connections", door="dead", raw=False),
-    Fault("unknown host", (), ConnectionLost, None, "the name no-such-host.invalid is not known (DNS)", door="unknown", raw=False),
-    Fault("self-signed certificate", (), ConnectionLost, None, "is not trusted: self-signed certificate", door="self-signed", raw=False),
-    Fault("certificate of an unknown authority", (), ConnectionLost, None, "is not trusted: unable to get local issuer certificate",
+    Fault("connection refused", (), Unreachable, None, "refuses connections", door="dead", raw=False),
+    Fault("unknown host", (), Unreachable, None, "the name no-such-host.invalid is not known (DNS)", door="unknown", raw=False),
+    Fault("self-signed certificate", (), Unreachable, None, "is not trusted: self-signed certificate", door="self-signed", raw=False),
+    Fault("certificate of an unknown authority", (), Unreachable, None, "is not trusted: unable to get local issuer certificate",
           door="unknown authority", raw=False),
-    Fault("certificate of another host", (), ConnectionLost, None, "is not trusted: Hostname mismatch", door="other name", raw=False),
-    Fault("expired certificate", (), ConnectionLost, None, "is not trusted: certificate has expired", door="expired", raw=False),
+    Fault("certificate of another host", (), Unreachable, None, "is not trusted: Hostname mismatch", door="other name", raw=False),
+    Fault("expired certificate", (), Unreachable, None, "is not trusted: certificate has expired", door="expired", raw=False),
     Fault("certificate of a ca_file", (GOOD,), None, 200, "42", door="good certificate"),
-    Fault("http on the https port", (), ConnectionLost, None, "does it speak https?", door="http on https", raw=False),
+    Fault("http on the https port", (), Unreachable, None, "does it speak https?", door="http on https", raw=False),
     Fault("https on the http port", (), ConnectionLost, None, "closed the connection without an answer", door="https on http", raw=False),
     Fault("closed before the headers", (End.CLOSE,), ConnectionLost, None, "closed the connection without an answer", raw=False),
     Fault("reset before the headers", (End.RESET,), ConnectionLost, None, "the connection broke", raw=False),

@@ -38,6 +38,7 @@ def test_the_documented_file_is_accepted() -> None:
         ({"rpm": 30, "window_s": 1}, "set window_s to 2 or more"),
         ({"burst_s": 5}, "burst_s belongs to"),
         ({"rpm": 0}, "greater than 0"),
+        ({"outages": [[60, 20]]}, r"the outage \[60, 20\] ends before it begins"),
         ({"rpn": 60}, "Extra inputs"),
     ],
 )
