@@ -45,7 +45,13 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         limit=axes.limit,
         seed=config.run.seed,
     )
-    return OpenSweep(tasks, Sweep(spec, tasks, load_prompt_types(axes.prompt_types, {**dropped, **prompts})))
+    prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts})
+    try:
+        return OpenSweep(tasks, Sweep(spec, tasks, prompt_types))
+    except InputError as error:
+        if axes.scenario is None:
+            raise
+        raise InputError(f"scenario {axes.scenario}: {error}; spell out the axis that does not fit") from error
 
 
 def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:
