@@ -51,7 +51,7 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
     except InputError as error:
         if axes.scenario is None:
             raise
-        raise InputError(f"scenario {axes.scenario}: {error}; spell out the axis that does not fit") from error
+        raise InputError(f"scenario {axes.scenario}: {error}; spell out what does not fit, e.g. --difficulty all") from error
 
 
 def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:
