@@ -1,7 +1,8 @@
 """The simulator's answers, made from the tasks' targets: right with the model's skill, wrong otherwise, the truth known.
 
-Tasks differ in difficulty. With z the task's standard-normal difficulty, a model answers right with probability
-logistic(b + spread * z), where b is such that the mean over a normal population of tasks is its skill.
+Tasks differ in difficulty. With z the task's standard-normal easiness, a model answers right with probability
+logistic(b + gain + spread * z), where b is such that without a gain the mean over a normal population of tasks is its skill, and gain is
+what `answers.gain` says of the prompt type and of the difficulty.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from providers.simulator.draws import draw_uniform
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from runners.answer import REFUSAL
 from runners.client import JUDGE_TURN
+from sharding.flaws import damage
 from sharding.plan import Sample
 from sharding.sweep import Sweep
 from sharding.task import Task
 
 from .config import Config
-from .plan_following import Intention, has_succeeded, intend, next_call, plan_to_follow
+from .plan_following import Disposition, Intention, has_succeeded, intend, next_call, plan_to_follow
 from .scoring.expected_calls import Expectation, expectation_of
 from .scoring.judge import judged_answer
 from .scoring.registry import COMPARISONS
@@ -70,7 +72,9 @@ class SweepAnswers:
             return SimulatedAnswer(REFUSES, right=False, corruption=corruption)
         is_right = draw_uniform(self.seed, "right", key) < chance
         if self.takes_turns and "plan" in (sample.task.metadata or {}) and (plan := plan_to_follow(sample, request)):
-            return self._follow(intend(plan, sample, self.seed, chance), sample, request)
+            flaw = self.sweep.prompt(ordinal).flaw
+            shown = damage(plan, flaw, sample.task) if flaw else plan
+            return self._follow(intend(plan, shown, sample, Disposition(self.seed, chance)), sample, request)
         expected = _expectation(sample.task) if request.tools else None
         if expected is not None:
             return self._calls(key, request, ToolTask(sample.task, expected), is_right, corruption)
@@ -121,12 +125,13 @@ class SweepAnswers:
         skills = self.settings.skill
         name = deployment if isinstance(skills, dict) and deployment in skills else sample.cell.model
         skill = self.settings.skill_of(name)
-        if not 0 < skill < 1 or self.settings.spread == 0:
+        gain = sum(self.settings.gain.get(said, 0.0) for said in (sample.cell.prompt_type, sample.task.difficulty))
+        if not 0 < skill < 1 or (self.settings.spread == 0 and not gain):
             return skill
         easiness = NormalDist().inv_cdf(
             draw_uniform(self.seed, "difficulty", sample.task.family or sample.task.task_id)
         )
-        return _logistic(calibrated(skill, self.settings.spread) + self.settings.spread * easiness)
+        return _logistic(calibrated(skill, self.settings.spread) + gain + self.settings.spread * easiness)
 
     def _padding(self, sample_id: str) -> str:
         """Words before the answer where a mean length is asked for: between half and one and a half times of it."""

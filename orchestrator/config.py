@@ -22,6 +22,7 @@ from runners.retry import RETRY_SHARE
 from runners.shutdown import GRACE_S
 
 from .durations import seconds_of
+from .scenarios import contradiction, scenario_name, spell_out
 
 LONGEST_NAME = 50
 NAMES_OF_KEYS = frozenset({"api_key", "apikey", "x_api_key", "authorization", "access_token", "password", "secret"})
@@ -112,6 +113,8 @@ class TaskFileConfig(Section):
 
 
 class SweepConfig(Section):
+    scenario: Annotated[str, BeforeValidator(_text), AfterValidator(scenario_name)] | None = None
+    """Name or number in `sharding/scenarios.py`: prompt types, tool success rates and difficulties where they are not spelt out."""
     models: Names = ()
     """Which of `models` take part; empty: all."""
     prompt_types: Names = ("baseline",)
@@ -123,6 +126,12 @@ class SweepConfig(Section):
     epochs: Annotated[int, Field(ge=1)] = 1
     limit: Annotated[int, Field(ge=1)] | None = None
     """Most tasks taken."""
+
+    @model_validator(mode="after")
+    def _keeps_to_its_scenario(self) -> SweepConfig:
+        if self.scenario and (sentence := contradiction(self.scenario, dict(self))):
+            raise ValueError(sentence)
+        return self
 
 
 class ToolsConfig(Section):
@@ -267,6 +276,11 @@ class Config(Section):
     tools: ToolsConfig = ToolsConfig()
     scoring: ScoringConfig = ScoringConfig()
     run: RunConfig = RunConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spells_its_scenario_out(cls, raw: Any) -> Any:
+        return spell_out(raw)
 
     @model_validator(mode="after")
     def _refers_to_what_exists(self) -> Config:

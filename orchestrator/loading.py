@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,18 @@ class LoadedConfig:
         used = {
             route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
         }
+        return [*self._idle_rates(), *self._unchecked(used)]
+
+    def _idle_rates(self) -> list[str]:
+        rates = [f"{rate:g}" for rate in self.config.sweep.tool_success_rates if rate < 1]
+        if not rates or self.config.run.solver != "single_turn":
+            return []
+        return [
+            f"sweep.tool_success_rates: {', '.join(rates)} changes nothing: the solver single_turn calls no tools, "
+            "run.solver: tool_loop does"
+        ]
+
+    def _unchecked(self, used: Collection[str]) -> list[str]:
         return [
             f"providers.{name}: verify_tls is off: whoever stands between can read the key; ca_file is the better way"
             for name, settings in self.providers.items()
@@ -135,7 +147,7 @@ def _apply(raw: dict[str, Any], setting: Setting) -> None:
         if not rest:
             place[part] = _value(setting)
             return
-        below = place.setdefault(part, {})
+        below = place[part] = {} if place.get(part) is None else place[part]
         if not isinstance(below, dict):
             raise InputError(f"{setting.source}: {setting.path} goes through {part}, which is not a mapping")
         place = below

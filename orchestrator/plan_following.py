@@ -1,6 +1,7 @@
 """A simulated model in a tool loop: it makes the calls of the task's plan one a turn, then gives its final answer.
 
-Right with the model's skill; otherwise its plan has one corruption, drawn from the sample. A call that comes back failed is made once
+Right with the model's skill; otherwise its plan has one corruption, drawn from the sample. Shown a plan with a flaw, it sees through it
+as often as it is right, and otherwise does what the flawed plan says. A call that comes back failed is made once
 more by a persistent model, which it is with the same chance; then, or at once, it gives up. What it does next follows from the
 conversation alone, so that every attempt of a turn says the same.
 """
@@ -17,7 +18,7 @@ from providers.errors import InputError
 from providers.messages import ChatRequest, Message
 from providers.simulator.answers import SimulatedAnswer
 from providers.simulator.draws import draw_name, draw_uniform
-from runners.tool_names import names_of
+from runners.tool_names import name_on_the_wire
 from sharding.conversation import text_of
 from sharding.flaws import damage
 from sharding.plan import Sample
@@ -60,10 +61,24 @@ def plan_to_follow(sample: Sample, request: ChatRequest) -> ToolPlan | None:
     return plan_of(sample.task) if is_told and sample.task.tools else None
 
 
-def intend(plan: ToolPlan, sample: Sample, seed: int, chance: float) -> Intention:
-    """A function of (seed, sample)."""
-    is_right = draw_uniform(seed, "right", sample.sample_id) < chance
-    is_persistent = draw_uniform(seed, "persistent", sample.sample_id) < chance
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """How a model is inclined on one sample."""
+
+    seed: int
+    chance: float
+    """Of being right, of trying again, and of seeing through a flaw: three draws."""
+
+    def succeeds(self, purpose: str, sample: Sample) -> bool:
+        return draw_uniform(self.seed, purpose, sample.sample_id) < self.chance
+
+
+def intend(plan: ToolPlan, shown: ToolPlan, sample: Sample, disposition: Disposition) -> Intention:
+    """What a model means to do that is shown a plan, flawed or not: a function of (seed, sample)."""
+    is_persistent, seed = disposition.succeeds("persistent", sample), disposition.seed
+    if shown != plan and not disposition.succeeds("doubt", sample):
+        return Intention(misled_steps(plan, shown), False, is_persistent)
+    is_right = disposition.succeeds("right", sample)
     if is_right:
         return Intention(plan.steps, is_right, is_persistent)
     first = int(draw_uniform(seed, "corruption", sample.sample_id) * len(CORRUPTIONS))
@@ -74,6 +89,15 @@ def intend(plan: ToolPlan, sample: Sample, seed: int, chance: float) -> Intentio
             continue
     broken = int(draw_uniform(seed, "broken", sample.sample_id) * len(plan.steps))
     return Intention(plan.steps, is_right, is_persistent, broken)
+
+
+def misled_steps(plan: ToolPlan, shown: ToolPlan) -> Sequence[Step]:
+    """The steps of whoever believes a flawed plan: those that are shown; of another goal, the step that it speaks of and no other;
+    and what contradicts itself is left undone."""
+    if shown.goal != plan.goal:
+        return [step for step in shown.steps if step.in_words in shown.goal]
+    known = {step.description for step in plan.steps}
+    return [step for step in shown.steps if step.description in known]
 
 
 def standing(intention: Intention, results: Sequence[str]) -> Standing:
@@ -128,8 +152,7 @@ def next_call(intention: Intention, sample: Sample, request: ChatRequest, seed: 
         body = orjson.dumps({"name": step.tool, "arguments": step.arguments}).decode()
         return SimulatedAnswer(f"<tool_call>\n{_cut(body) if is_broken else body}\n</tool_call>")
     arguments = orjson.dumps(step.arguments).decode()
-    names = names_of(sample.task.tools)
-    name = names.on_the_wire.get(step.tool, step.tool) if names else step.tool
+    name = name_on_the_wire(step.tool, sample.task.tools)
     function = {"name": name, "arguments": _cut(arguments) if is_broken else arguments}
     call_id = "call_" + draw_name(seed, "call", f"{sample.sample_id}/{len(results)}")
     return SimulatedAnswer("", [{"id": call_id, "type": "function", "function": function}])

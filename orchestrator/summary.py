@@ -58,7 +58,15 @@ def summarise(
         if len(sums) >= HELD:
             sums = [_added_up(sums, by)]
     rows = [_row(group, by, errors) for group in (_added_up(sums, by).to_pylist() if sums else ())]
-    return sorted(rows, key=lambda row: tuple(str(row[name]) for name in by))
+    return sorted(rows, key=lambda row: tuple(_place(str(row[name])) for name in by))
+
+
+RISING = ("very_easy", "easy", "medium", "hard", "very_hard")
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Names by the alphabet, but difficulties that everybody knows as they rise."""
+    return (RISING.index(name), "") if name in RISING else (len(RISING), name)
 
 
 def _added_up(sums: Sequence[pa.Table], by: Sequence[str]) -> pa.Table:

@@ -45,7 +45,15 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         limit=axes.limit,
         seed=config.run.seed,
     )
-    return OpenSweep(tasks, Sweep(spec, tasks, load_prompt_types(axes.prompt_types, {**dropped, **prompts})))
+    prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts})
+    try:
+        return OpenSweep(tasks, Sweep(spec, tasks, prompt_types))
+    except InputError as error:
+        if axes.scenario is None:
+            raise
+        raise InputError(
+            f"scenario {axes.scenario}: {error}; spell out what does not fit, e.g. --difficulty all"
+        ) from error
 
 
 def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:

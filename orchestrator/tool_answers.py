@@ -13,6 +13,7 @@ import orjson
 from providers.messages import JSON, ToolCall
 from providers.simulator.answers import SimulatedAnswer
 from providers.simulator.draws import draw_name, draw_uniform
+from runners.tool_names import name_on_the_wire
 from sharding.task import Task
 
 from .scoring.expected_calls import LEFT_OUT, Expectation, ExpectedCall
@@ -54,12 +55,18 @@ class ToolTask:
         """The calls: spoilt as asked where there is room for it, else in any way where they are not to be right."""
         calls = right_calls(self.expected, draw)
         if corruption and (spoilt := self._spoilt(corruption, calls)) is not None:
-            return _written_out(spoilt, draw, corruption)
+            return self._written_out(spoilt, draw, corruption)
         ways = [] if is_right else [name for name in CORRUPTIONS if self._spoilt(name, calls) is not None]
         if not ways:
-            return _written_out(calls, draw, None)
+            return self._written_out(calls, draw, None)
         way = ways[draw.choose("way", len(ways))]
-        return _written_out(self._spoilt(way, calls) or (), draw, way)
+        return self._written_out(self._spoilt(way, calls) or (), draw, way)
+
+    def _written_out(self, calls: Calls, draw: ToolDraw, corruption: str | None) -> SimulatedAnswer:
+        """The calls as a server sends them; words where there is none."""
+        named = [replace(call, name=name_on_the_wire(call.name, self.task.tools)) for call in calls]
+        wire = [_wire(call, draw, place) for place, call in enumerate(named)]
+        return SimulatedAnswer("" if wire else NO_CALL, wire, right=corruption is None, corruption=corruption)
 
     def _spoilt(self, corruption: str, calls: Calls) -> Calls | None:
         spoil = CORRUPTIONS.get(corruption)
@@ -148,12 +155,6 @@ CORRUPTIONS: Mapping[str, Callable[[Calls, ToolTask], Calls | None]] = {
     "redundant": lambda calls, _asked: [*calls, calls[-1]] if calls else None,
     "format": _broken,
 }
-
-
-def _written_out(calls: Calls, draw: ToolDraw, corruption: str | None) -> SimulatedAnswer:
-    """The calls as a server sends them; words where there is none."""
-    wire = [_wire(call, draw, place) for place, call in enumerate(calls)]
-    return SimulatedAnswer("" if wire else NO_CALL, wire, right=corruption is None, corruption=corruption)
 
 
 def _wire(call: PlannedCall, draw: ToolDraw, place: int) -> ToolCall:

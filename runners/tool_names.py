@@ -46,6 +46,12 @@ def names_of(tools: Sequence[Tool]) -> ToolNames | None:
     return ToolNames(wire)
 
 
+def name_on_the_wire(name: str, tools: Sequence[Tool]) -> str:
+    """What a tool of a task is called by whoever answers it; a name that is none of them stays."""
+    names = names_of(tools)
+    return names.on_the_wire.get(name, name) if names is not None else name
+
+
 def _free(name: str, taken: set[str]) -> str:
     """`name`, or the first of `name_2`, `name_3` … that nobody has."""
     found, number = name, 1

@@ -1,13 +1,13 @@
 """Task sets of the Berkeley Function-Calling Leaderboard: questions and functions in one file, accepted values in another beside it.
 
 A row becomes messages, OpenAI tools and a target of expected calls. Their schemas write `dict`, `float`, `tuple` and `any`, which JSON
-Schema does not know, and names that OpenAI does not take (`math.hypot`): both are translated, and `metadata.names` leads back.
+Schema does not know: they are translated. Names that OpenAI does not take (`math.hypot`) stay what they are; whoever sends them renames.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from providers.errors import InputError
@@ -19,8 +19,6 @@ from .json_rows import JsonLines
 ANSWERS = "_answers"
 TYPES: Mapping[str, str | None] = {"dict": "object", "float": "number", "tuple": "array", "any": None}
 """What is no type of JSON Schema, and what it is there; None says nothing, and anything fits."""
-_ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
-LONGEST_NAME = 64
 _NUMBERED = re.compile(r"_\d+$")
 
 
@@ -71,29 +69,15 @@ class BfclRows:
 def task_row(row: Row, truth: JSON) -> Row:
     """One row in our words. Raises ValueError in words where it has another shape."""
     functions = _objects(row.get("function"), "function")
-    names = legal_names([_text(one.get("name"), "a function's name") for one in functions])
+    names = {_text(one.get("name"), "a function's name") for one in functions}
     task_id = _text(row.get("id"), "id")
     return {
         "id": task_id,
         "messages": _only_turn(row.get("question")),
-        "tools": [_tool(one, names) for one in functions],
+        "tools": [_tool(one) for one in functions],
         "target": {"calls": [_expected(one, names) for one in _objects(truth, "ground_truth")], "order": "any"},
         "task_type": _NUMBERED.sub("", task_id),
-        "metadata": {"names": {legal: own for own, legal in names.items() if legal != own}},
     }
-
-
-def legal_names(names: Sequence[str]) -> dict[str, str]:
-    """Each name with one that OpenAI takes; two that would become the same are numbered."""
-    found: dict[str, str] = {}
-    for name in names:
-        plain = _ILLEGAL.sub("_", name)[:LONGEST_NAME]
-        legal, number = plain, 1
-        while legal in found.values():
-            number += 1
-            legal = f"{plain[: LONGEST_NAME - 1 - len(str(number))]}_{number}"
-        found[name] = legal
-    return found
 
 
 def json_schema(schema: JSON) -> JSON:
@@ -112,22 +96,19 @@ def json_schema(schema: JSON) -> JSON:
     return found
 
 
-def _tool(function: Mapping[str, JSON], names: Mapping[str, str]) -> JSON:
-    own = _text(function.get("name"), "a function's name")
+def _tool(function: Mapping[str, JSON]) -> JSON:
     parameters = json_schema(function.get("parameters", {}))
-    return {
-        "type": "function",
-        "function": {"name": names[own], "description": function.get("description", ""), "parameters": parameters},
-    }
+    described = {"name": function["name"], "description": function.get("description", ""), "parameters": parameters}
+    return {"type": "function", "function": described}
 
 
-def _expected(call: Mapping[str, JSON], names: Mapping[str, str]) -> JSON:
+def _expected(call: Mapping[str, JSON], names: Collection[str]) -> JSON:
     if len(call) != 1:
         raise ValueError("an expected call is not one name with its arguments")
-    ((own, arguments),) = call.items()
-    if own not in names:
-        raise ValueError(f"the expected call {own} is none of its functions")
-    return {"name": names[own], "arguments": arguments}
+    ((name, arguments),) = call.items()
+    if name not in names:
+        raise ValueError(f"the expected call {name} is none of its functions")
+    return {"name": name, "arguments": arguments}
 
 
 def _only_turn(question: JSON) -> JSON:

@@ -110,7 +110,7 @@ def _contradiction(flawed: Flawed) -> ToolPlan:
 def _drift(flawed: Flawed) -> ToolPlan:
     """The goal becomes another one: a part of the plan as an end in itself."""
     goals = [
-        form.format(step=_in_words(step), tool=step.tool)
+        form.format(step=step.in_words, tool=step.tool)
         for step in flawed.plan.steps
         for form in (
             "Find out as much as possible about this one point, the rest does not matter: {step}",
@@ -153,8 +153,3 @@ def _damaged_text(text: str) -> str:
     if place is not None:
         return f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}"
     return text[: (len(text) + 1) // 2] if len(text) > 1 else f"{text}?"
-
-
-def _in_words(step: Step) -> str:
-    """A step's description where it has one; the call, where not."""
-    return step.description or str(step)

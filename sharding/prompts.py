@@ -43,6 +43,11 @@ class PromptType(Protocol):
         ...
 
     @property
+    def flaw(self) -> str | None:
+        """How `apply` spoils the plan before it shows it; None where it does not."""
+        ...
+
+    @property
     def needs_plan(self) -> bool:
         """Whether `apply` refuses a task without a tool plan."""
         ...

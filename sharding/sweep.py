@@ -82,7 +82,7 @@ class Sweep:
         """Read the task and ask it the cell's way."""
         grid = self._grid
         number, epoch, place = grid.locate(ordinal)
-        task = self.prompts[number % len(self.prompts)].apply(self.tasks[self.rows[place]])
+        task = self.prompt(ordinal).apply(self.tasks[self.rows[place]])
         sample_id = grid.digest(number, task.task_id, epoch).hex()
         return Sample(ordinal, sample_id, task, grid.cells[number], epoch, grid.seed(task.task_id, epoch))
 
@@ -99,6 +99,9 @@ class Sweep:
 
     def cell(self, ordinal: int) -> Cell:
         return self._grid.cells[self._grid.locate(ordinal)[0]]
+
+    def prompt(self, ordinal: int) -> PromptType:
+        return self.prompts[self._grid.locate(ordinal)[0] % len(self.prompts)]
 
     def row(self, ordinal: int) -> int:
         """The task's row in the task set."""

@@ -27,6 +27,11 @@ class Step:
     arguments: Mapping[str, JSON]
     description: str = ""
 
+    @property
+    def in_words(self) -> str:
+        """Its description where it has one; the call, where not."""
+        return self.description or str(self)
+
     def __str__(self) -> str:
         said = f": {self.description}" if self.description else ""
         return f"{self.tool}({', '.join(f'{name}={_shown(value)}' for name, value in self.arguments.items())}){said}"

@@ -13,6 +13,7 @@ from ..terminal import say
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATHS = {
+    "scenario": "sweep.scenario",
     "model": "sweep.models",
     "prompt_types": "sweep.prompt_types",
     "tool_success_rate": "sweep.tool_success_rates",
@@ -37,6 +38,9 @@ PATHS = {
 """Flag to setting."""
 
 _SWEEP = (
+    click.option(
+        "--scenario", help="baseline, scale, flawed, tool-reliability or prompt-sensitivity; also 5.1 to 5.5."
+    ),
     click.option("--model", multiple=True, help="A model of the file; repeat it or separate with commas."),
     click.option("--prompt-types", help="Prompt types, separated by commas."),
     click.option("--tool-success-rate", help="Rates in [0, 1], separated by commas; they run one after another."),

@@ -9,6 +9,7 @@ from typing import Any
 
 from runners.spending import shown
 from sharding.planner import describe
+from sharding.scenarios import find_scenario
 
 from ..config import RunConfig
 from ..estimate import estimate
@@ -36,6 +37,7 @@ def plan_document(prepared: Prepared) -> dict[str, Any]:
         for model, instances in prepared.instances.items()
     }
     return {
+        "scenario": _scenario(prepared.loaded.config.sweep.scenario),
         "samples": len(plan),
         "stages": len(plan.stages),
         "rate_mode": prepared.loaded.config.run.rate_mode,
@@ -47,6 +49,9 @@ def plan_document(prepared: Prepared) -> dict[str, Any]:
 
 
 def print_plan(document: dict[str, Any]) -> None:
+    if scenario := document["scenario"]:
+        say(f"Scenario {scenario['number']} {scenario['name']}: {scenario['question']}")
+        say()
     columns = ("stage", "tool rate", "model", "instance", "samples", "workers", "qps", "start after s")
     names = ("stage", "tool_success_rate", "model", "instance", "samples", "workers", "qps", "start_after_s")
     print_table("Plan", columns, [[_shown(name, row[name]) for name in names] for row in document["shards"]])
@@ -99,6 +104,13 @@ def print_forecast(document: dict[str, Any], guesses: Sequence[str]) -> None:
     say(
         f"{document['duration_s']:.1f} s, {document['requests']} requests, {document['refused']} refused, {tokens}, {cost}"
     )
+
+
+def _scenario(name: str | None) -> dict[str, str] | None:
+    if name is None:
+        return None
+    found = find_scenario(name)
+    return {"number": found.number, "name": found.name, "question": found.question}
 
 
 def _limits(run: RunConfig) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from rich.console import Console
 from rich.table import Table
@@ -20,21 +21,25 @@ PIPE_WIDTH = 200
 def print_summary(rows: Sequence[Mapping[str, JSON]], width: int | None = None) -> None:
     """The summary by model → prompt type → tool success rate → difficulty → task type, without columns that say nothing.
 
-    What the terminal (or `width`) has no room for is left out, from the right of what can be spared, the errors last; it is all in
-    summary.json.
+    Where the terminal (or `width`) has too little room, levels that are the same in every row move into the title; then columns are
+    left out, from the right of what can be spared, the errors last. It is all in summary.json.
     """
     if not rows:
         return
     columns = [one for one in SUMMARY if one.always or {one.cell(row) for row in rows} != {one.nothing}]
     screen = console(width)
+    titled = [] if _fits(columns, rows, screen.width) else [one for one in columns if _is_shared(one, rows)]
+    columns = [one for one in columns if one not in titled]
     shown = _fitting(columns, rows, screen.width)
-    table = Table(title="Summary", title_justify="left", box=None, pad_edge=False)
+    title = ": ".join(["Summary", *filter(None, [", ".join(f"{one.title} {one.cell(rows[0])}" for one in titled)])])
+    room = screen.width - sum(_width(one, rows) for one in shown if not one.wraps)
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     for one in shown:
         table.add_column(one.title, justify="left" if one.is_key or one.wraps else "right", no_wrap=not one.wraps)
     before: list[str] = []
     for row in rows:
         keys = [one.cell(row) for one in shown if one.is_key]
-        rest = [Text(one.cell(row)) for one in shown if not one.is_key]
+        rest = [Text(_folded(one.cell(row), room) if one.wraps else one.cell(row)) for one in shown if not one.is_key]
         table.add_row(*_unrepeated(keys, before), *rest)
         before = keys
     screen.print(table)
@@ -47,9 +52,24 @@ def _fitting(columns: Sequence[Column], rows: Sequence[Mapping[str, JSON]], widt
     """Those that fit beside each other: keys and what is always shown stay, whatever the width."""
     shown = list(columns)
     spare = sorted((one for one in columns if not (one.is_key or one.always)), key=lambda one: not one.wraps)
-    while spare and sum(_width(one, rows) for one in shown) > width:
+    while spare and not _fits(shown, rows, width):
         shown.remove(spare.pop())
     return shown
+
+
+def _fits(columns: Sequence[Column], rows: Sequence[Mapping[str, JSON]], width: int) -> bool:
+    return sum(_width(one, rows) for one in columns) <= width
+
+
+def _is_shared(column: Column, rows: Sequence[Mapping[str, JSON]]) -> bool:
+    """Whether a level of the hierarchy says the same in every row."""
+    return column.is_key and not column.always and len({column.cell(row) for row in rows}) == 1
+
+
+def _folded(cell: str, width: int) -> str:
+    """In lines that end between names, never between a name and its count."""
+    pieces = cell.replace(" ", "\u00a0").replace(",\u00a0", ", ")
+    return "\n".join(wrap(pieces, max(1, width), break_long_words=False)).replace("\u00a0", " ")
 
 
 def _width(column: Column, rows: Sequence[Mapping[str, JSON]]) -> int:

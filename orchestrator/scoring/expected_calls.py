@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
 from providers.messages import JSON
@@ -49,11 +49,6 @@ class ExpectedCall:
 class Expectation:
     calls: Sequence[ExpectedCall]
     order: Order
-    names: Mapping[str, str] = field(default_factory=dict)
-    """What tools are called by people, where the wire does not take the name."""
-
-    def own_name(self, name: str) -> str:
-        return self.names.get(name, name)
 
 
 def expectation_of(task: Task) -> Expectation | None:
@@ -62,15 +57,10 @@ def expectation_of(task: Task) -> Expectation | None:
     if isinstance(target, Mapping) and "calls" in target:
         required = _required_parameters(task)
         calls = [_target_call(one, required) for one in _objects(target, "calls")]
-        return Expectation(calls, _order(target), _own_names(task))
+        return Expectation(calls, _order(target))
     if task.metadata and "plan" in task.metadata:
         return Expectation([_plan_call(one) for one in _objects(task.metadata, "plan")], "strict")
     return None
-
-
-def _own_names(task: Task) -> dict[str, str]:
-    names = (task.metadata or {}).get("names")
-    return {name: str(own) for name, own in names.items()} if isinstance(names, Mapping) else {}
 
 
 def _order(target: Mapping[str, JSON]) -> Order:

@@ -1,13 +1,15 @@
 """Calls of tools against what the task expects: which tool, which arguments, in which order, none missing, none too many.
 
 An answer is worth the share of calls that are right, of those expected or those made, whichever are more. Its class is that of its
-worst fault, from the top of FAULTS.
+worst fault, from the top of FAULTS. A right call whose tool failed is neither right nor too many: made again it is free, given up it is
+missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import orjson
 
@@ -24,6 +26,7 @@ FAULTS: Mapping[str, str] = {
     "tool_selection": "another tool than any that was still to be called",
     "parameter": "the right tool with a wrong, missing or unknown argument",
     "sequence_order": "the right calls in another order than the one that is demanded",
+    "tool_failure": "a right call whose tool failed, and which was not made again until it did not",
     "missing": "fewer calls than expected",
     "redundant": "more calls than expected",
 }
@@ -34,6 +37,8 @@ class MadeCall:
     name: str
     arguments: Mapping[str, JSON] | None
     """None where they are no JSON object."""
+    has_failed: bool = False
+    """The call was as it stands, its tool was simulated to fail."""
 
     @property
     def is_well_formed(self) -> bool:
@@ -70,15 +75,18 @@ def read_call(call: ToolCall) -> MadeCall:
             arguments = orjson.loads(arguments or "{}")
         except orjson.JSONDecodeError:
             arguments = None
-    return MadeCall(name if isinstance(name, str) else "", arguments if isinstance(arguments, Mapping) else None)
+    return MadeCall(
+        name if isinstance(name, str) else "",
+        arguments if isinstance(arguments, Mapping) else None,
+        has_failed=bool(call.get("failure")),
+    )
 
 
 def grade_calls(expected: Expectation, made: Sequence[MadeCall]) -> Score:
     """Full: every call is right and none is too many. Failed: none is right."""
-    fits = [
-        [call.is_well_formed and one.accepts(call.name, call.arguments or {}) for call in made]
-        for one in expected.calls
-    ]
+    in_vain = [call for call in made if call.has_failed and any(_fits(one, call) for one in expected.calls)]
+    made = [call for call in made if call not in in_vain]
+    fits = [[_fits(one, call) for call in made] for one in expected.calls]
     pairs = _paired(fits)
     right = _longest_common(fits) if expected.order == "strict" else len(pairs)
     wanted = max(len(expected.calls), len(made))
@@ -86,8 +94,17 @@ def grade_calls(expected: Expectation, made: Sequence[MadeCall]) -> Score:
         return Score(1.0, "full")
     open_calls = [call for place, call in enumerate(expected.calls) if place not in pairs]
     stray = [call for place, call in enumerate(made) if place not in pairs.values()]
-    details = {"fault": _description(expected, open_calls, stray)}
-    return Score(right / wanted, "partial" if right else "failed", _fault_class(open_calls, stray), details)
+    grade: Literal["partial", "failed"] = "partial" if right else "failed"
+    given_up = [one for one in open_calls if any(_fits(one, call) for call in in_vain)]
+    if given_up and not stray:
+        told = {"fault": f"{given_up[0].name} failed and was not made again"}
+        return Score(right / wanted, grade, "tool_failure", told)
+    details = {"fault": _description(open_calls, stray)}
+    return Score(right / wanted, grade, _fault_class(open_calls, stray), details)
+
+
+def _fits(expected: ExpectedCall, call: MadeCall) -> bool:
+    return call.is_well_formed and expected.accepts(call.name, call.arguments or {})
 
 
 def _paired(fits: Sequence[Sequence[bool]]) -> dict[int, int]:
@@ -129,17 +146,16 @@ def _fault_class(open_calls: Sequence[ExpectedCall], stray: Sequence[MadeCall]) 
     return "redundant" if stray else "sequence_order"
 
 
-def _description(expected: Expectation, open_calls: Sequence[ExpectedCall], stray: Sequence[MadeCall]) -> str:
-    """The first fault in words, with the names that people gave."""
-    own_name = expected.own_name
+def _description(open_calls: Sequence[ExpectedCall], stray: Sequence[MadeCall]) -> str:
+    """The first fault in words."""
     if not stray:
-        return f"{own_name(open_calls[0].name)} was not called" if open_calls else "the order is another"
+        return f"{open_calls[0].name} was not called" if open_calls else "the order is another"
     call = next((one for one in stray if not one.is_well_formed), stray[0])
-    name, arguments = own_name(call.name) or "a call without a name", call.arguments
+    name, arguments = call.name or "a call without a name", call.arguments
     if arguments is None:
         return f"the arguments of {name} are no JSON object"
     fault = next((one.fault(arguments) for one in open_calls if one.name == call.name), None)
     if fault is not None:
         said = orjson.dumps(arguments[fault]).decode()[:100] if fault in arguments else "left out"
         return f"{name}: {fault} is {said}"
-    return f"{name} was called" + (f" in place of {own_name(open_calls[0].name)}" if open_calls else " besides")
+    return f"{name} was called" + (f" in place of {open_calls[0].name}" if open_calls else " besides")

@@ -152,6 +152,8 @@ class AnswerSettings(_Frozen):
     """Share of right answers, by model or deployment."""
     spread: NotNegative = 0.0
     """How much tasks differ in difficulty, in logits."""
+    gain: dict[str, float] = {}
+    """What a prompt type or a difficulty adds to the chance of being right, in logits: {cot: 0.5, optimal: 1, hard: -1}."""
     output_tokens: Count | None = None
     """Mean length."""
     template: str = "{target}"

@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
+import orjson
 import pytest
 
 from orchestrator.plan_following import (
     CORRUPTIONS,
+    Disposition,
     Intention,
     Standing,
     intend,
     is_failed,
+    misled_steps,
     next_call,
     plan_to_follow,
     results_so_far,
     standing,
 )
-from providers.messages import JSON, ChatRequest, Message, Tool
+from orchestrator.scoring.registry import build_scorer
+from providers.messages import JSON, ChatRequest, Message, Tool, ToolCall
+from runners.answer import Answer
+from runners.client import ModelClient
 from runners.tools import FAILURE_KINDS, SimulatedTools
+from sharding.flaws import FLAWS, damage
 from sharding.plan import Cell, Sample
 from sharding.task import Task
 from sharding.tool_plan import ToolPlan
@@ -129,8 +137,9 @@ def test_a_broken_step_is_written_so_that_nobody_can_read_it() -> None:
 
 def test_models_are_right_as_often_as_their_chance_and_wrong_in_every_way() -> None:
     plan, count = the_plan(), 3_000
-    intentions = [intend(plan, a_sample(number), 0, 0.7) for number in range(count)]
-    assert intentions == [intend(plan, a_sample(number), 0, 0.7) for number in range(count)]
+    usual = Disposition(0, 0.7)
+    intentions = [intend(plan, plan, a_sample(number), usual) for number in range(count)]
+    assert intentions == [intend(plan, plan, a_sample(number), usual) for number in range(count)]
     assert sum(one.is_right for one in intentions) / count == pytest.approx(0.7, abs=0.04)
     assert all(one.steps == plan.steps and one.broken_step is None for one in intentions if one.is_right)
     wrong = [one for one in intentions if not one.is_right]
@@ -142,7 +151,41 @@ def test_models_are_right_as_often_as_their_chance_and_wrong_in_every_way() -> N
     )
 
 
+FOLLOWED = {
+    "sequence_disorder": "sequence_order",
+    "tool_misuse": "tool_selection",
+    "parameter_error": "parameter",
+    "missing_step": "missing",
+    "redundant_operations": "redundant",
+    "logical_inconsistency": "missing",
+    "semantic_drift": "missing",
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+async def test_whoever_believes_a_flawed_plan_makes_the_mistake_that_the_flaw_is(flaw: str) -> None:
+    sample, plan = a_sample(), the_plan()
+    shown = damage(plan, flaw, sample.task)
+    intention = intend(plan, shown, sample, Disposition(0, 0.0))
+    assert (list(intention.steps), intention.is_right) == (list(misled_steps(plan, shown)), False)
+    calls: list[ToolCall] = [
+        {"function": {"name": step.tool, "arguments": orjson.dumps(step.arguments).decode()}}
+        for step in intention.steps
+    ]
+    score = await build_scorer("tool_calls")(sample, Answer("", tool_calls=calls), cast(ModelClient, None))
+    assert score.error_class == FOLLOWED[flaw]
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.3, 0.6, 0.9, 1.0])
+def test_the_better_a_model_the_less_often_it_follows_a_flaw(chance: float) -> None:
+    """It sees through it with that chance, and is then right with the same."""
+    plan, count = the_plan(), 2_000
+    shown = damage(plan, "missing_step", a_sample().task)
+    intentions = [intend(plan, shown, a_sample(number), Disposition(0, chance)) for number in range(count)]
+    assert sum(one.is_right for one in intentions) / count == pytest.approx(chance**2, abs=0.04)
+
+
 def test_a_plan_that_most_corruptions_cannot_befall_is_still_gone_about_wrongly() -> None:
     single = replace(the_plan(), steps=the_plan().steps[:1])
-    wrong = [intend(single, a_sample(number), 0, 0.0) for number in range(50)]
+    wrong = [intend(single, single, a_sample(number), Disposition(0, 0.0)) for number in range(50)]
     assert all(list(one.steps) != list(single.steps) or one.broken_step == 0 for one in wrong)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from providers.errors import InputError
-from sharding.bfcl_rows import json_schema, legal_names
+from sharding.bfcl_rows import json_schema
 from sharding.sources import SourceSpec, open_task_set
 
 FUNCTION = {
@@ -43,11 +43,10 @@ def test_a_row_becomes_messages_tools_and_expected_calls(tmp_path: Path) -> None
     assert [kind for kind, _ in tasks.kinds()] == ["parallel", "simple_python"]
     task = tasks[1]
     assert task.messages == ({"role": "user", "content": "1 + 1?"},)
-    assert task.target == {"calls": [{"name": "math_add", "arguments": {"x": [1.0], "type": ["", 3]}}], "order": "any"}
-    assert task.metadata == {"names": {"math_add": "math.add"}}
+    assert task.target == {"calls": [{"name": "math.add", "arguments": {"x": [1.0], "type": ["", 3]}}], "order": "any"}
     (tool,) = task.tools
     assert tool["function"] == {
-        "name": "math_add",
+        "name": "math.add",
         "description": "Add.",
         "parameters": {
             "type": "object",
@@ -66,13 +65,6 @@ def test_the_answers_are_part_of_what_a_task_set_is(tmp_path: Path) -> None:
     before = open_task_set(written(tmp_path, [ROW], [TRUTH])).fingerprint
     changed = {**TRUTH, "ground_truth": [{"math.add": {"x": [2.0]}}]}
     assert open_task_set(written(tmp_path, [ROW], [changed])).fingerprint != before
-
-
-def test_names_that_become_the_same_are_told_apart() -> None:
-    assert legal_names(["a.b", "a_b", "a b"]) == {"a.b": "a_b", "a_b": "a_b_2", "a b": "a_b_3"}
-    long = legal_names(["x" * 80, "x" * 81]).values()
-    assert len(set(long)) == 2
-    assert max(map(len, long)) <= 64
 
 
 def test_what_is_json_schema_already_stays_as_it_is() -> None:

@@ -122,9 +122,31 @@ async def test_a_plan_expects_its_calls_in_its_order_with_its_values() -> None:
 
 
 async def test_faults_are_told_in_the_names_that_people_gave() -> None:
-    task = a_task([{"name": "math_add", "arguments": {"x": [1]}}], metadata={"names": {"math_add": "math.add"}})
-    score = await scored(task, call("math_add", {"x": 2}))
+    score = await scored(a_task([{"name": "math.add", "arguments": {"x": [1]}}]), call("math.add", {"x": 2}))
     assert score.details == {"fault": "math.add: x is 2"}
+
+
+def in_vain(made: dict[str, JSON]) -> dict[str, JSON]:
+    return {**made, "failure": "timeout"}
+
+
+@pytest.mark.parametrize(
+    ("made", "grade", "value", "error"),
+    [
+        ([in_vain(ROME), ROME, ROOM, in_vain(PAID), in_vain(PAID), PAID], "full", 1, None),
+        ([ROME, in_vain(ROOM)], "partial", 1 / 3, "tool_failure"),
+        ([ROME, in_vain(ROOM), PAID], "partial", 2 / 3, "tool_failure"),
+        ([in_vain(ROME), in_vain(ROOM), in_vain(PAID)], "failed", 0, "tool_failure"),
+        ([ROME, ROOM, in_vain(call("steal")), PAID], "partial", 3 / 4, "redundant"),
+        ([ROME, in_vain(ROOM), call("steal")], "partial", 1 / 3, "tool_selection"),
+        ([ROME, in_vain(ROME), ROOM], "partial", 2 / 3, "missing"),
+    ],
+)
+async def test_a_right_call_whose_tool_fails_is_free_to_be_made_again_and_not_made_until_then(
+    made: list[dict[str, JSON]], grade: str, value: float, error: str | None
+) -> None:
+    score = await scored(a_task([FIND, BOOK, PAY]), *made)
+    assert (score.grade, score.value, score.error_class) == (grade, value, error)
 
 
 @pytest.mark.parametrize(
