@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from .comparison.contrast import MISSING_GAP
-from .summary import SummaryRow
+from .summary_table import SummaryRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import orjson
 import pyarrow as pa
@@ -18,13 +18,23 @@ from runners.sinks.parquet import record_schema, record_table
 
 from .comparability import Obstacle, find_obstacles
 from .directory import Manifest, RunDirectory
-from .summary import HIERARCHY, SUMMARISED, SummaryRow, Weights, summarise
+from .extras import require_extra
+from .summary import HIERARCHY, SUMMARISED, Weights, summarise
+from .summary_table import Summary, SummaryRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from .compare import Comparison
+    from .comparison.contrast import Measure
 
 FINAL_FILES = ("part-*.parquet", "results.jsonl")
 UNRESOLVED_FILES = ("unresolved.parquet", "unresolved.jsonl")
 """Replaced at the end of an execution only: until then they also hold samples that a resume has brought to their end."""
 
 PIECE_LINES = 2_000
+HEADLINE = ("model", "prompt_type")
 
 
 class Run:
@@ -40,9 +50,10 @@ class Run:
         directory = RunDirectory(Path(path))
         return cls(directory.path, directory.read_manifest())
 
-    def to_arrow(self) -> pa.Table:
-        """Every sample's record, final or unresolved; the columns of Record."""
-        return pa.concat_tables([record_schema().empty_table(), *self.tables()])
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Every sample's record, final or unresolved; the columns of Record, all if None."""
+        names = list(columns or record_schema().names)
+        return pa.concat_tables([record_schema().empty_table().select(names), *self.tables(names)])
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The same piece by piece, a result part at a time; `columns` are all if None."""
@@ -65,19 +76,53 @@ class Run:
                 f"{self.path} holds samples that are not of this run: python -m orchestrator verify {self.path}"
             ) from None
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pd.DataFrame:
         """The same as a pandas DataFrame (needs the extra `analysis`)."""
+        require_extra("pandas")
         return self.to_arrow().to_pandas()
 
-    def summary(self, by: Sequence[str] = HIERARCHY, weights: Weights | None = None) -> list[SummaryRow]:
+    def to_polars(self) -> pl.DataFrame:
+        """The same as a polars DataFrame (needs the extra `analysis`)."""
+        require_extra("polars")
+        import polars as pl
+
+        frame = pl.from_arrow(self.to_arrow())
+        assert isinstance(frame, pl.DataFrame)  # a table is never a Series
+        return frame
+
+    def summary(self, by: Sequence[str] | str = HIERARCHY, weights: Weights | None = None) -> Summary:
         """One row per group, see `summarise`; `weights` in place of those under `scoring.weights` of the run's file.
 
         Raises InputError where `by` names no column.
         """
-        for name in by:
+        levels = list(dict.fromkeys([by] if isinstance(by, str) else by))
+        for name in levels:
             if name not in record_schema().names:
                 raise InputError(f"records have no column {name!r}; {suggestion(name, record_schema().names)}")
-        return summarise(self.tables([*dict.fromkeys([*by, *SUMMARISED])]), by, weights or self._weights())
+        return summarise(self.tables([*dict.fromkeys([*levels, *SUMMARISED])]), levels, weights or self._weights())
+
+    def compare(
+        self,
+        other: Run | Sequence[Run] = (),
+        *,
+        axis: str | None = None,
+        baseline: str | None = None,
+        by: Sequence[str] | str = (),
+        measure: Measure = "success",
+    ) -> Comparison:
+        """Is one level of an axis better than the baseline, on the samples that both have scored? Paired, with intervals.
+
+        `axis` is model, prompt_type, tool_success_rate or run: by default the runs where there are `other` ones, else the models. The
+        `baseline` is the first level by name, of runs this one. `by` names columns to compare within. Raises InputError where there is
+        nothing to compare.
+        """
+        from .compare import compare_runs
+        from .comparison.contrast import Question
+
+        runs = [self, *([other] if isinstance(other, Run) else other)]
+        chosen = axis or ("run" if len(runs) > 1 else "model")
+        within = (by,) if isinstance(by, str) else tuple(by)
+        return compare_runs(runs, Question(chosen, baseline, within, measure))
 
     def obstacles(self, by: str = "model") -> list[Obstacle]:
         """What stands in the way of a ranking by one column: groups whose missing samples differ too much."""
@@ -97,6 +142,19 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the summary by model and prompt type, and how many of the samples it is of."""
+        rows = self.summary(HEADLINE)
+        final = sum(_count(row, "total") - _count(row, "infra_failures") - _count(row, "not_run") for row in rows)
+        return rows.table(
+            f"{self.path.name}: {final:,} of {self.manifest.total:,} samples have a final record"
+        ).to_html()
+
+
+def _count(row: SummaryRow, name: str) -> int:
+    count = row[name]
+    return count if isinstance(count, int) else 0
 
 
 def _by_rate(row: SummaryRow) -> float:

@@ -7,7 +7,7 @@ rate; the worst and the best case say what it could change.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,15 +16,13 @@ import pyarrow.compute as pc
 
 from providers.messages import JSON
 
-from .stats.intervals import wilson
+from .clusters import ClusterSums
+from .grouping import GROUP, Groups
+from .stats.intervals import ClusterMoments, Interval, estimate_from, wilson
+from .summary_table import Summary
 
 HIERARCHY = ("model", "prompt_type", "tool_success_rate", "difficulty", "task_type")
 """The order in which summaries go down."""
-
-HELD = 32
-"""Sums of pieces that are held before they are added up."""
-
-SummaryRow = Mapping[str, JSON]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +37,35 @@ class Weights:
 
 
 EVEN = Weights()
+PIECE_ROWS = 20_000
 
 
 def summarise(
     records: pa.Table | Iterable[pa.Table], by: Sequence[str] = HIERARCHY, weights: Weights = EVEN
-) -> list[SummaryRow]:
+) -> Summary:
     """One row per group, sorted by the group. `by` names columns of the record. Of tables that come one by one, none is held.
 
     total = successful + partial + failed + infra_failures + not_run; the rates are of the first three, `success_rate_worst` and
-    `success_rate_best` of the total, with everything that has no score as failed, or as passed.
+    `success_rate_best` of the total, with everything that has no score as failed, or as passed. `success_low` and `success_high` are the
+    95 % interval of the success rate, with tasks and families of tasks as clusters.
     """
-    sums, errors = list[pa.Table](), Counter[tuple[object, ...]]()
-    for table in [records] if isinstance(records, pa.Table) else records:
-        if table.num_rows:
-            counted = _with_weights(_with_counts(table), weights)
-            sums.append(counted.group_by(list(by)).aggregate(_PARTIAL))
-            errors.update(_errors(table, by))
-        if len(sums) >= HELD:
-            sums = [_added_up(sums, by)]
-    rows = [_row(group, by, errors) for group in (_added_up(sums, by).to_pylist() if sums else ())]
-    return sorted(rows, key=lambda row: tuple(_place(str(row[name])) for name in by))
+    groups, clusters = Groups(by), ClusterSums()
+    sums, errors = list[pa.Table](), Counter[tuple[int, str]]()
+    for table in _pieces([records] if isinstance(records, pa.Table) else records):
+        counted = groups.told_apart(_with_weights(_with_counts(table), weights))
+        sums.append(counted.group_by(GROUP, use_threads=False).aggregate(_PARTIAL))
+        clusters.add(counted, "successful")
+        errors.update(_errors(counted))
+    levels, moments = groups.levels(), clusters.moments()
+    rows = [
+        {
+            **levels[one[GROUP]],
+            **_figures(one, _interval(moments.get(one[GROUP]))),
+            "errors": {error: count for (group, error), count in sorted(errors.items()) if group == one[GROUP]},
+        }
+        for one in _added_up(sums)
+    ]
+    return Summary(sorted(rows, key=lambda row: tuple(_place(str(row[name])) for name in by)), by)
 
 
 RISING = ("very_easy", "easy", "medium", "hard", "very_hard")
@@ -69,12 +76,27 @@ def _place(name: str) -> tuple[int, str]:
     return (RISING.index(name), "") if name in RISING else (len(RISING), name)
 
 
-def _added_up(sums: Sequence[pa.Table], by: Sequence[str]) -> pa.Table:
+def _pieces(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Small ones together: to group a table costs the same for a few rows as for many."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(one.num_rows for one in held) >= PIECE_ROWS:
+            yield pa.concat_tables(held)
+            held = []
+    if any(one.num_rows for one in held):
+        yield pa.concat_tables(held)
+
+
+def _added_up(sums: Sequence[pa.Table]) -> list[dict[str, Any]]:
+    """One row per group."""
+    if not sums:
+        return []
     whole = pa.concat_tables(sums)
-    names = [name for name in whole.column_names if name not in by]
-    groups = whole.group_by(list(by)).aggregate([(name, "sum") for name in names])
-    shorter = {f"{name}_sum": name for name in names}
-    return groups.rename_columns([shorter.get(name, name) for name in groups.column_names])
+    names = [name for name in whole.column_names if name != GROUP]
+    groups = whole.group_by(GROUP, use_threads=False).aggregate([(name, "sum") for name in names])
+    found: list[dict[str, Any]] = groups.rename_columns([GROUP, *names]).to_pylist()
+    return found
 
 
 _COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
@@ -87,7 +109,7 @@ _PARTIAL = [
 ]
 """What of a piece adds up over pieces."""
 SUMMARISED = (
-    "run_id", "outcome", "grade", "error_class", "score_error", "task_type", "difficulty", *_AMOUNTS, *_TOOLS, *_MEANS,
+    "run_id", "outcome", "grade", "error_class", "score_error", "task_type", "difficulty", "family", "task_id", *_AMOUNTS, *_TOOLS, *_MEANS,
 )  # fmt: skip
 """The columns that a summary reads, besides those that it groups by."""
 
@@ -125,23 +147,26 @@ def _looked_up(column: pa.ChunkedArray, values: Mapping[str, float]) -> pa.Array
     return pa.array(list(values.values()), pa.float64()).take(places.combine_chunks())
 
 
-def _errors(records: pa.Table, by: Sequence[str]) -> dict[tuple[object, ...], int]:
-    """Counts by group and, last in the key, error class: what failed, and what the scorer found wrong."""
-    classes = pc.coalesce(records["error_class"], records["score_error"])
-    table = records.select(list(dict.fromkeys(by))).append_column("error", classes)
-    counts = table.filter(pc.is_valid(table["error"])).group_by([*by, "error"]).aggregate([([], "count_all")])
-    return {tuple(row[name] for name in (*by, "error")): row["count_all"] for row in counts.to_pylist()}
+def _errors(records: pa.Table) -> dict[tuple[int, str], int]:
+    """Counts by group and error class: what failed, and what the scorer found wrong."""
+    table = pa.table({GROUP: records[GROUP], "error": pc.coalesce(records["error_class"], records["score_error"])})
+    found = table.filter(pc.is_valid(table["error"])).group_by([GROUP, "error"], use_threads=False)
+    return {(row[GROUP], row["error"]): row["count_all"] for row in found.aggregate([([], "count_all")]).to_pylist()}
 
 
-def _row(group: Mapping[str, Any], by: Sequence[str], errors: Mapping[tuple[object, ...], int]) -> SummaryRow:
+def _interval(moments: ClusterMoments | None) -> Interval | None:
+    return estimate_from(moments, is_binary=True).interval if moments else None
+
+
+def _figures(group: Mapping[str, Any], success: Interval | None) -> dict[str, JSON]:
     counts = {name: group[f"{name}_sum"] for name in _COUNTS}
     scored, total = counts["successful"] + counts["partial"] + counts["failed"], group["run_id_count"]
-    key = tuple(group[name] for name in by)
     return {
-        **{name: group[name] for name in by},
         "total": total,
         **counts,
         "success_rate": _share(counts["successful"], scored),
+        "success_low": success.low if success else None,
+        "success_high": success.high if success else None,
         "success_rate_worst": counts["successful"] / total,
         "success_rate_best": (counts["successful"] + total - scored) / total,
         "partial_rate": _share(counts["partial"], scored),
@@ -155,7 +180,6 @@ def _row(group: Mapping[str, Any], by: Sequence[str], errors: Mapping[tuple[obje
         "tool_coverage": _mean(group, "tool_coverage"),
         **_tools(group["tool_calls_sum"] - group["tool_rejections_sum"], group["tool_failures_sum"]),
         **{name: group[f"{name}_sum"] for name in _AMOUNTS},
-        "errors": {str(error): count for (*of, error), count in sorted(errors.items(), key=str) if tuple(of) == key},
     }
 
 

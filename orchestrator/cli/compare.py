@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..comparison.contrast import Contrast
-    from ..comparison.document import TextTable
+    from ..compare import Comparison
+    from ..text_table import TextTable
 
 FORMS = ("table", "markdown", "latex", "json")
 
@@ -60,22 +60,17 @@ def command(
             raise click.UsageError(
                 f"{run} is a file, not a run directory; a result file of another tool needs --stages"
             )
-    from ..compare import compare_runs
-    from ..comparison.contrast import Question
-    from ..comparison.document import contrast_row, contrast_table
     from ..results import Run
 
-    question = Question(
-        axis or ("run" if len(runs) > 1 else "model"),
-        baseline,
-        tuple(name.strip() for name in by.split(",") if name.strip()),
-        "score" if measure == "score" else "success",
+    first, *others = (Run.load(Path(run)) for run in runs)
+    within = [name.strip() for name in by.split(",") if name.strip()]
+    found = first.compare(
+        others, axis=axis, baseline=baseline, by=within, measure="score" if measure == "score" else "success"
     )
-    found = compare_runs([Run.load(Path(run)) for run in runs], question)
     if shown == "json":
-        _echo_json({"axis": question.axis, "contrasts": [contrast_row(one) for one in found]})
+        _echo_json(found.as_json())
     else:
-        _show(contrast_table(question.axis, found), shown)
+        _show(found.table(), shown)
     return _gate(found) if fail_if_worse else 0
 
 
@@ -115,11 +110,11 @@ def _echo_json(document: object) -> None:
     say_json(document)
 
 
-def _gate(contrasts: Sequence[Contrast]) -> int:
+def _gate(found: Comparison) -> int:
     """A gate does not pass on what it cannot see."""
     from ..terminal import say
 
-    failed = [one for one in contrasts if one.verdict in {"worse", "not comparable"}]
+    failed = [one for one in found.contrasts if one.verdict in {"worse", "not comparable"}]
     for one in failed:
         reason = f" ({one.reason})" if one.reason else ""
         say(f"{one.level.name} is {one.verdict} against {one.baseline.name}{reason}", err=True)

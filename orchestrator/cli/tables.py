@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 from rich.console import Console
@@ -12,21 +11,21 @@ from rich.text import Text
 
 from providers.messages import JSON
 
-from ..terminal import printable
+from ..summary_table import Column, Summary, text
 
 PIPE_WIDTH = 200
 """Columns where no terminal says how many it has."""
 
 
-def print_summary(rows: Sequence[Mapping[str, JSON]], width: int | None = None) -> None:
-    """The summary by model → prompt type → tool success rate → difficulty → task type, without columns that say nothing.
+def print_summary(rows: Summary, width: int | None = None) -> None:
+    """The summary by its levels, without columns that say nothing.
 
     Where the terminal (or `width`) has too little room, levels that are the same in every row move into the title; then columns are
     left out, from the right of what can be spared, the errors last. It is all in summary.json.
     """
     if not rows:
         return
-    columns = [one for one in SUMMARY if one.always or {one.cell(row) for row in rows} != {one.nothing}]
+    columns = rows.columns()
     screen = console(width)
     titled = [] if _fits(columns, rows, screen.width) else [one for one in columns if _is_shared(one, rows)]
     columns = [one for one in columns if one not in titled]
@@ -79,51 +78,6 @@ def _width(column: Column, rows: Sequence[Mapping[str, JSON]]) -> int:
     return max(map(len, pieces)) + 2
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    title: str
-    cell: Callable[[Mapping[str, JSON]], str]
-    is_key: bool = False
-    nothing: str = ""
-    """Where every row says this, the column is left out, unless it is `always` shown."""
-    always: bool = False
-    wraps: bool = False
-
-
-def _plain(name: str) -> Callable[[Mapping[str, JSON]], str]:
-    return lambda row: _text(row[name])
-
-
-def _mean(name: str, digits: int) -> Callable[[Mapping[str, JSON]], str]:
-    return lambda row: _number(row[name], digits)
-
-
-SUMMARY = (
-    Column("model", _plain("model"), is_key=True, always=True),
-    Column("prompt", _plain("prompt_type"), is_key=True, always=True),
-    Column("tool rate", _plain("tool_success_rate"), is_key=True, nothing="1"),
-    Column("difficulty", _plain("difficulty"), is_key=True, nothing="default"),
-    Column("task type", _plain("task_type"), is_key=True, nothing="default"),
-    Column("total", _plain("total"), always=True),
-    Column("full", _plain("successful"), always=True),
-    Column("partial", _plain("partial"), nothing="0"),
-    Column("wrong", _plain("failed"), always=True),
-    Column("infra", _plain("infra_failures"), always=True),
-    Column("not run", _plain("not_run"), nothing="0"),
-    Column("success", lambda row: _percent(row["success_rate"]), always=True),
-    Column("if missing", lambda row: _bounds(row)),
-    Column("score", _mean("mean_score", 3)),
-    Column("weighted", lambda row: _unless_same(row, "weighted_score", "mean_score")),
-    Column("mean s", _mean("mean_time_s", 2)),
-    Column("turns", _mean("mean_turns", 1), nothing="1.0"),
-    Column("tools", _mean("mean_tool_calls", 1), nothing="0.0"),
-    Column("tool success", lambda row: _realised(row)),
-    Column("coverage", _mean("tool_coverage", 2), nothing="n/a"),
-    Column("judge $", _mean("judge_cost_usd", 4), nothing="n/a"),
-    Column("errors", lambda row: _named(row["errors"]), wraps=True),
-)
-
-
 def console(width: int | None = None) -> Console:
     found = Console(highlight=False, width=width)
     return found if found.is_terminal or width else Console(highlight=False, width=PIPE_WIDTH)
@@ -136,7 +90,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         numeric = bool(rows) and all(isinstance(row[index], int | float) or row[index] is None for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_text(cell)) for cell in row))
+        table.add_row(*(Text(text(cell)) for cell in row))
     console().print(table)
 
 
@@ -146,38 +100,3 @@ def _unrepeated(keys: Sequence[str], before: Sequence[str]) -> list[Text]:
     while same < len(before) and keys[same] == before[same]:
         same += 1
     return [Text("" if index < same else key) for index, key in enumerate(keys)]
-
-
-def _named(errors: JSON) -> str:
-    return _text(", ".join(f"{name} {count}" for name, count in errors.items()) if isinstance(errors, Mapping) else "")
-
-
-def _bounds(row: Mapping[str, JSON]) -> str:
-    """The success rate with everything that is missing as failed, and as passed."""
-    return f"{_percent(row['success_rate_worst'])}–{_percent(row['success_rate_best'])}" if row["missing_rate"] else ""
-
-
-def _unless_same(row: Mapping[str, JSON], name: str, other: str) -> str:
-    shown = _number(row[name], 3)
-    return "" if shown == _number(row[other], 3) else shown
-
-
-def _realised(row: Mapping[str, JSON]) -> str:
-    """The share of calls that went well, with its interval; blank where all did: no failures were asked for, and none came."""
-    if row["tool_success"] in (None, 1.0):
-        return ""
-    low, high = (_percent(row[name]).removesuffix(" %") for name in ("tool_success_low", "tool_success_high"))
-    return f"{_percent(row['tool_success'])} [{low}, {high}]"
-
-
-def _percent(value: JSON) -> str:
-    return f"{100 * value:.1f} %" if isinstance(value, float) else "n/a"
-
-
-def _number(value: JSON, digits: int) -> str:
-    return f"{value:.{digits}f}" if isinstance(value, int | float) else "n/a"
-
-
-def _text(value: object) -> str:
-    shown = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    return printable(shown)

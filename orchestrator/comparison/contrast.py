@@ -17,11 +17,15 @@ import pyarrow.compute as pc
 
 from providers.errors import InputError
 
-from ..stats.intervals import Estimate, estimate_mean
+from ..clusters import CLUSTER, cluster_of, moments_of
+from ..grouping import GROUP, numbered
+from ..stats.intervals import Estimate, estimate_from
 from ..stats.paired import PairedDifference, Pairs, compare_pairs, holm
 from ..stats.power import detectable_mean_effect, minimum_detectable_effect
 
-AXES = ("model", "prompt_type", "tool_success_rate", "run")
+RUN = "run"
+"""The axis that is no column of a record."""
+AXES = ("model", "prompt_type", "tool_success_rate", RUN)
 SIGNIFICANT = 0.05
 MISSING_GAP = 0.02
 """Levels whose shares of samples without a score differ by more than this are not ranked."""
@@ -117,20 +121,19 @@ def _baseline(levels: Sequence[str], question: Question) -> str:
 
 
 def _prepared(records: pa.Table, question: Question) -> pa.Table:
-    """What a comparison reads: the axis as text, the pair's key, its cluster and its value."""
+    """What a comparison reads: the axis as text, the numbers of the pair and of its cluster, and the value."""
     for name in question.by:
         if name not in records.column_names:
             raise InputError(
                 f"compare: no column {name!r} to compare within; records have {', '.join(records.column_names)}"
             )
-    others = [axis for axis in AXES if axis != question.axis and axis in records.column_names]
-    family = pc.if_else(pc.equal(records["family"], ""), records["task_id"], records["family"])
+    keys = [axis for axis in AXES if axis != question.axis and axis in records.column_names]
     columns = {
         "level": pc.cast(records[question.axis], pa.string()),
-        "cluster": family,
+        CLUSTER: numbered([cluster_of(records)]),
         "value": pc.cast(records[COLUMN[question.measure]], pa.float64()),
+        "key": numbered([records[name] for name in (*keys, "task_id", "epoch")]),
         **{f"by:{name}": pc.cast(records[name], pa.string()) for name in question.by},
-        **{f"key:{name}": pc.cast(records[name], pa.string()) for name in (*others, "task_id", "epoch")},
     }
     return pa.table(columns)
 
@@ -161,23 +164,22 @@ def _level(name: str, part: pa.Table) -> Level:
     scored = part.filter(pc.is_valid(part["value"]))
     estimate = None
     if scored.num_rows:
-        grouped = scored.group_by("cluster").aggregate([("value", "sum"), ("value", "count")])
+        sums = scored.group_by(["level", CLUSTER]).aggregate([("value", "sum"), ("value", "count")])
         is_binary = not pc.any(pc.and_(pc.greater(scored["value"], 0), pc.less(scored["value"], 1))).as_py()
-        sums, sizes = grouped["value_sum"].to_pylist(), grouped["value_count"].to_pylist()
-        estimate = estimate_mean(sums, sizes, is_binary=is_binary)
+        (moments,) = moments_of(sums.rename_columns([GROUP, CLUSTER, "s", "k"])).values()
+        estimate = estimate_from(moments, is_binary=is_binary)
     return Level(name, part.num_rows, part.num_rows - scored.num_rows, estimate)
 
 
 def _paired(first: pa.Table, second: pa.Table) -> PairedDifference | None:
-    keys = [name for name in first.column_names if name.startswith("key:")]
+    import numpy as np
+
     left, right = (part.filter(pc.is_valid(part["value"])) for part in (first, second))
-    joined = left.join(right.select([*keys, "value"]), keys, join_type="inner", right_suffix=":second")
-    if not joined.num_rows:
+    _keys, here, there = np.intersect1d(left["key"], right["key"], return_indices=True)
+    if not len(here):
         return None
-    joined = joined.sort_by([(name, "ascending") for name in keys])  # a join has no order, the bootstrap needs one
-    return compare_pairs(
-        Pairs(joined["value"].to_pylist(), joined["value:second"].to_pylist(), joined["cluster"].to_pylist())
-    )
+    left, right = left.take(here), right.take(there)
+    return compare_pairs(Pairs(left["value"].to_numpy(), right["value"].to_numpy(), left[CLUSTER].to_numpy()))
 
 
 def _detectable(paired: PairedDifference) -> float:

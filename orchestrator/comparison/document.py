@@ -3,60 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from providers.messages import JSON
 
 from ..stats.paired import PairedDifference
+from ..text_table import TextTable
 from .contrast import Contrast, Level
 from .stages import FIGURES, GapRow, StageFigures, as_row, changes
-
-LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "−": r"$-$",
-        "–": "--",
-        "×": r"$\times$",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class TextTable:
-    """Cells as people read them; the first `keys` columns are names."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    keys: int = 1
-
-    def to_markdown(self) -> str:
-        ruler = ["---" if index < self.keys else "---:" for index in range(len(self.columns))]
-        lines = [self.columns, tuple(ruler), *self.rows]
-        body = "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
-        return f"**{self.title}**\n\n{body}\n"
-
-    def to_latex(self) -> str:
-        """For the package `booktabs`."""
-        shape = "l" * self.keys + "r" * (len(self.columns) - self.keys)
-        body = "\n".join(_latex_line(row) for row in self.rows)
-        head = f"\\begin{{tabular}}{{{shape}}}\n\\toprule\n{_latex_line(self.columns)}\n\\midrule\n"
-        caption = f"\\caption{{{self.title.translate(LATEX)}}}\n"
-        return f"\\begin{{table}}\n\\centering\n{caption}{head}{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
-
-
-def _latex_line(cells: Iterable[str]) -> str:
-    return " & ".join(cell.translate(LATEX) for cell in cells) + r" \\"
 
 
 # ------------------------------------------------------------------ contrasts

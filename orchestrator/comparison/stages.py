@@ -10,6 +10,9 @@ import pyarrow.compute as pc
 
 from providers.errors import InputError
 
+MEASURED = ("outcome", "started_at", "completed_at", "working_s", "output_tokens")
+"""The columns that a run's figures are made of."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageFigures:

@@ -17,10 +17,11 @@ from runners.record import FINAL
 from runners.sinks.parquet import record_schema
 
 from ..comparison.contrast import Question, compare_levels
-from ..comparison.document import TextTable, contrast_row, contrast_table
+from ..comparison.document import contrast_row, contrast_table
 from ..directory import RunDirectory
 from ..results import Run
 from ..summary import HIERARCHY
+from ..text_table import TextTable
 from .decisions import Decisions, read_decisions
 from .durations import RECORDED, ModelTime, StageTime, find_model_times, find_stage_times
 from .instances import InstanceFacts, find_instances

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ..comparison.document import TextTable
 from ..terminal import printable
+from ..text_table import TextTable
 from .facts import Facts
 from .tables import not_ranked, page_tables
 

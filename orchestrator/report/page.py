@@ -15,8 +15,8 @@ from importlib.resources import files
 
 import yaml
 
-from ..comparison.document import TextTable
 from ..terminal import printable
+from ..text_table import TextTable
 from .facts import Facts
 from .figures import draw_plots
 from .heat_map import build_heat_map

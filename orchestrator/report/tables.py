@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..comparison.document import TextTable
+from ..text_table import TextTable
 from .decisions import HEALTH, Decisions
 from .durations import TITLES, StageTime
 from .facts import Facts, FailureClass, SampleLine

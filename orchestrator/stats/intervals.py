@@ -1,7 +1,7 @@
 """How sure a rate or a mean score is: Wilson's interval, and standard errors that respect clusters.
 
 Epochs of one task, and tasks that are variations of one another, are not independent. They form clusters; everything here works
-from the clusters' sums and sizes, so that a million rows need two numbers for each of them.
+from the clusters' sums and sizes, so that a million rows need two numbers for each of them and six for all.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12
+"""Of a sum of squares: what subtraction leaves of equal terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +46,63 @@ def wilson(successes: float, n: float, *, z: float | None = None) -> Interval:
     return Interval(max(0.0, middle - half), min(1.0, middle + half))
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterMoments:
+    """All that an estimate needs of any number of clusters; with s a cluster's sum of scores and k its size."""
+
+    groups: int
+    n: int
+    total: float
+    squares: float
+    """Sum of s squared."""
+    products: float
+    """Sum of s times k."""
+    sizes: float
+    """Sum of k squared."""
+
+
 def estimate_mean(sums: Sequence[float], sizes: Sequence[int], *, is_binary: bool) -> Estimate:
-    """The mean of scores in [0, 1], from each cluster's sum and size.
+    """The mean of scores in [0, 1], from each cluster's sum and size. Raises ValueError without scores."""
+    return estimate_from(
+        ClusterMoments(
+            groups=len(sums),
+            n=sum(sizes),
+            total=math.fsum(sums),
+            squares=math.fsum(one * one for one in sums),
+            products=math.fsum(one * size for one, size in zip(sums, sizes, strict=True)),
+            sizes=sum(size * size for size in sizes),
+        ),
+        is_binary=is_binary,
+    )
+
+
+def estimate_from(moments: ClusterMoments, *, is_binary: bool) -> Estimate:
+    """The mean of scores in [0, 1].
 
     The standard error is clustered (K.-Y. Liang and S. L. Zeger, Biometrika 73, 1986; for evaluations E. Miller,
     arXiv:2411.00640, 2024), with G / (G - 1) for few clusters. Of binary scores the interval is Wilson's on the effective sample
     size (N. Franco et al., J. Survey Statistics and Methodology 7, 2019), else Student's with G - 1 degrees of freedom.
-    Raises ValueError without clusters.
+    Raises ValueError without scores.
     """
-    n, groups = sum(sizes), len(sums)
+    n, groups = moments.n, moments.groups
     if not n:
         raise ValueError("an estimate needs one score at least")
-    mean = sum(sums) / n
-    error = _clustered_error(sums, sizes, mean)
+    mean = moments.total / n
+    error = _clustered_error(moments, mean)
     if is_binary:
         return Estimate(mean, _effective_wilson(mean, n, groups, error), n, groups, error)
     half = t_of(CONFIDENCE, groups - 1) * error if groups > 1 else 1.0
     return Estimate(mean, Interval(max(0.0, mean - half), min(1.0, mean + half)), n, groups, error)
 
 
-def _clustered_error(sums: Sequence[float], sizes: Sequence[int], mean: float) -> float:
-    groups, n = len(sums), sum(sizes)
+def _clustered_error(moments: ClusterMoments, mean: float) -> float:
+    """From the sum of (s - k mean) squared; what is left of it by rounding alone is nothing."""
+    groups, n = moments.groups, moments.n
     if groups < 2:
         return math.nan
-    squares = math.fsum((total - size * mean) ** 2 for total, size in zip(sums, sizes, strict=True))
+    squares = moments.squares - 2 * mean * moments.products + mean * mean * moments.sizes
+    if squares <= ROUNDING * moments.squares:
+        return 0.0
     return math.sqrt(groups / (groups - 1) * squares) / n
 
 
@@ -87,10 +123,24 @@ def z_of(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
+@cache
 def t_of(confidence: float, freedom: int) -> float:
     """Student's two-sided quantile; beyond 200 degrees of freedom the normal's, which differs by less than 0.7 %."""
     if freedom > 200:
         return z_of(confidence)
-    from scipy.stats import t
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_within(middle, freedom) < confidence else (low, middle)
+    return math.sqrt(max(1, freedom)) * math.tan(high)
 
-    return float(t.ppf((1 + confidence) / 2, max(1, freedom)))
+
+def _t_within(angle: float, freedom: int) -> float:
+    """The chance that Student's t lies within sqrt(freedom) tan(angle) of 0 (M. Abramowitz, I. A. Stegun, 26.7.3 and 26.7.4)."""
+    is_odd = freedom % 2 == 1 or freedom < 1
+    cosine, sine = math.cos(angle), math.sin(angle)
+    term, total = (cosine, 0.0) if is_odd else (1.0, 0.0)
+    for k in range(2 if is_odd else 1, freedom, 2):
+        total += term
+        term *= cosine * cosine * k / (k + 1)
+    return 2 / math.pi * (angle + sine * total) if is_odd else sine * total

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from orchestrator.comparison.contrast import Question, compare_levels
-from orchestrator.comparison.document import TextTable, contrast_row, contrast_table, gap_table, stage_table
+from orchestrator.comparison.document import contrast_row, contrast_table, gap_table, stage_table
 from orchestrator.comparison.foreign import read_foreign
 from orchestrator.comparison.stages import StageFigures, changes, gaps_to
 from providers.errors import InputError
@@ -135,12 +135,6 @@ def test_tables_print_stages_and_gaps() -> None:
     assert "| before | 95.0 % | 6.57 s | 35.73 tokens/s | 212.72 s |" in stage_table(stages).to_markdown()
     gaps = gap_table("rival", stages, gaps_to(RIVAL, stages)).to_markdown()
     assert "| throughput | +186.9 % | +81.2 % | +78.3 % | 58.1 % |" in gaps
-
-
-def test_latex_cells_are_escaped_and_markdown_cells_cannot_break_out() -> None:
-    table = TextTable("a_b", ("x",), (("50 % & 1|2_3 #{}",),))
-    assert r"50 \% \& 1|2\_3 \#\{\}" in table.to_latex()
-    assert r"| 50 % & 1\|2_3 #{} |" in table.to_markdown()
 
 
 def test_a_contrast_is_a_line_and_a_row() -> None:

@@ -40,7 +40,9 @@ def test_bounds_tools_and_judge_are_shown_where_there_is_something_to_say(
 
 def test_a_plain_run_has_a_plain_table(capsys: pytest.CaptureFixture[str], make_record: MakeRecord) -> None:
     header = printed(capsys, [make_record()]).splitlines()[1]
-    assert " ".join(header.split()) == "model prompt difficulty task type total full wrong infra success score mean s"
+    assert (
+        " ".join(header.split()) == "model prompt difficulty task type total full wrong infra success 95 % score mean s"
+    )
 
 
 def test_what_there_is_no_room_for_is_named(capsys: pytest.CaptureFixture[str], several: list[Record]) -> None:
