@@ -39,6 +39,10 @@ class Answers:
         used = cost.input_tokens + int(min(output, cost.max_output_tokens))
         return 1.0, float(used), float(cost.input_tokens + cost.max_output_tokens), 0.0
 
+    def tokens(self) -> float:
+        """Of one request; 0 before the first answer."""
+        return self._tokens / max(1, self.count)
+
     def spread(self) -> float:
         """Standard deviation of the tokens of one request over their mean."""
         if not self._tokens or not self.count:

@@ -35,7 +35,11 @@ UP, DOWN, MOST_DOWN = 1.25, 0.7, 0.5
 FEWEST_BESIDE = 4
 """A refusal beside fewer says little: a bucket that holds one or two requests refuses just so."""
 RATE_ROOM, RATE_FLOOR = 4.0, 16.0
-"""Under a rate: times what the rate keeps in flight, and at least so many."""
+"""Under a flow: times what the rate keeps in flight, and at least so many."""
+WINDOW_ROOM, WINDOW_FLOOR = 2.0, 4.0
+"""The same under a window, whose lost moments are caught up with; more, up to the room under a flow, where they do not suffice."""
+SAME_CAP = 0.2
+"""A cap that would move by a smaller share stays."""
 
 
 class Cap:
@@ -55,6 +59,7 @@ class Cap:
         self._before: Measured | None = None
         self._knee_rounds = self._rounds_left = KNEE_ROUNDS
         self._alike = AlikeRefusals()
+        self._is_window = False
         self._decide = decide
 
     def restore(self, mode: Literal["knee", "conc"], size: float, best_rho: float | None) -> None:
@@ -82,16 +87,20 @@ class Cap:
     def begin_round(self, first: int, now: float) -> None:
         self._round = Round(first, now)
 
-    def judge_round(self, latency_s: float, now: float, *, rate_known: bool) -> None:
-        """Only once `round_is_over`."""
+    def judge_round(self, latency_s: float, now: float, rate: float) -> None:
+        """Only once `round_is_over`. `rate` is what is asked for now, in requests per second; infinite where no limit was met."""
         held_up = self._round.held_up
-        bound = (held_up > 0 and not rate_known) or held_up >= CAP_BOUND * self._round.sent
+        bound = (held_up > 0 and math.isinf(rate)) or held_up >= CAP_BOUND * self._round.sent
         if self.mode == "start":
             self.pace = START_PACE * max(self._round.goodput(now), self.size / latency_s)
             if bound:
                 self._start()
         elif self.mode == "knee":
             self._keep_knee(bound=bound)
+        elif self.mode == "rate" and bound:
+            self._move_to(max(self.size, min(2 * self.size, _room(rate, latency_s))))
+        elif self.mode == "rate" and self._is_window:
+            self._move_to(_sufficient(rate, latency_s))
 
     def _start(self) -> None:
         rho, before = self._round.rho, self._before
@@ -186,16 +195,27 @@ class Cap:
             self._resize(float(seats + self.probe.ask(seats, latency_s, now)), None)
 
     # ------------------------------------------------------------------ under a rate
-    def follow_rate(self, rate: float, latency_s: float) -> None:
-        """A rate is the brake: the cap only keeps out of its way."""
+    def follow_rate(self, rate: float, latency_s: float, *, is_window: bool) -> None:
+        """A rate is the brake: the cap keeps out of its way, but under a window no farther than it has to."""
         self.mode, self.pace, self._before = "rate", None, None
+        self._is_window = is_window
         self.probe.stop()
-        size = max(self.size, RATE_FLOOR, RATE_ROOM * rate * latency_s)
-        if math.isfinite(size) and size > 1.2 * self.size:
-            self._resize(size, None)
+        self._move_to(_sufficient(rate, latency_s) if is_window else max(self.size, _room(rate, latency_s)))
+
+    def _move_to(self, size: float) -> None:
+        if math.isfinite(size) and abs(size - self.size) > SAME_CAP * self.size:
+            self._resize(float(math.ceil(size)), None)
 
     def _resize(self, size: float, rho: float | None) -> None:
         size = min(self._most, size)
         if size != self.size:
             self._decide("cap", {"old": round(self.size, 1), "new": round(size, 1), "mode": self.mode, "rho": rho})
         self.size = size
+
+
+def _room(rate: float, latency_s: float) -> float:
+    return max(RATE_FLOOR, RATE_ROOM * rate * latency_s)
+
+
+def _sufficient(rate: float, latency_s: float) -> float:
+    return max(WINDOW_FLOOR, WINDOW_ROOM * rate * latency_s)

@@ -45,7 +45,7 @@ def restore(stored: Mapping[str, JSON], cap: Cap, rates: RateModel, answers: Ans
     if isinstance(limits, Mapping) and isinstance(level, int) and 0 <= level < len(WINDOWS_S):
         values = [_number(limits.get(unit)) for unit in UNITS]
         rates.restore(level, [math.inf if value is None else value for value in values])
-        cap.follow_rate(rates.rate, answers.latency_s or 1.0)
+        cap.follow_rate(rates.rate, answers.latency_s or 1.0, is_window=level != FLOW)
     elif stored.get("mode") in {"knee", "conc"}:
         size = _number(stored.get("cap")) or FIRST_CAP
         cap.restore("knee" if stored["mode"] == "knee" else "conc", size, _number(stored.get("best_rho")))

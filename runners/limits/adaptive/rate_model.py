@@ -50,6 +50,18 @@ class RateModel:
         """Requests per second; infinite where no limit was met."""
         return self.limits[REQUESTS] / self.window_s if self.limits else math.inf
 
+    def asked_rate(self, tokens: float, now: float) -> float:
+        """Requests per second that are asked for now, if each uses so many tokens; infinite where no limit was met.
+
+        In a window the unit that binds is not always that of requests, whose limit is then out of the way.
+        """
+        if self.limits is None:
+            return math.inf
+        most = self.limits[REQUESTS]
+        if self.level and tokens:
+            most = min(most, self.limits[TOKENS] / tokens, self.limits[ANSWERED] / tokens)
+        return self.factor(now) * most / self.window_s
+
     @property
     def shortest_scale_s(self) -> float:
         return max(FIRST_SCALE_S, self.window_s if self.level else 0.0)

@@ -160,7 +160,7 @@ class AdaptiveLimits:
         self._cap.answered(flight.number, settled.latency_s, settled.usage.output_tokens if settled.usage else 0)
         if self._cap.round_is_over():
             if self._gate.episode is None:
-                self._cap.judge_round(self._latency_s(), now, rate_known=self._rates.limits is not None)
+                self._cap.judge_round(self._latency_s(), now, self._asked_rate(now))
             self._cap.begin_round(self._flights.sent, now)
         self._cap.grow_seats(len(self._flights), self._latency_s(), now)
 
@@ -184,7 +184,7 @@ class AdaptiveLimits:
             self._decide("early", {"accepted": True, "retry_after_s": episode.told_s})
         running_s = self._running_s(now)
         self._learner.learn(episode, Evidence(self._ledger, self._answers, self._gate.believes, running_s, now))
-        self._cap.follow_rate(self._rates.rate, self._latency_s())
+        self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)
         self._cap.begin_round(self._flights.sent, now)
         limits = self._rates.limits
         gap_s = 1 / limits[REQUESTS] if limits is not None and self._rates.level == FLOW else 0.0
@@ -197,6 +197,9 @@ class AdaptiveLimits:
     def _latency_s(self) -> float:
         known_s = self._answers.latency_s
         return USUAL_LATENCY_S if known_s is None else max(SHORTEST_LATENCY_S, known_s)
+
+    def _asked_rate(self, now: float) -> float:
+        return self._rates.asked_rate(self._answers.tokens(), now)
 
     def _running_s(self, now: float) -> float:
         return 0.0 if self._began_at is None else now - self._began_at

@@ -17,15 +17,15 @@ def cap_of(most: float = math.inf) -> Cap:
     return Cap(most, ignore)
 
 
-def run_round(cap: Cap, latency_s: float, *, bound: bool = True, now: float = 10.0) -> None:
+def run_round(cap: Cap, latency_s: float, *, bound: bool = True, now: float = 10.0, rate: float = math.inf) -> None:
     """A full round of answers of 80 tokens, each after `latency_s`."""
     cap.begin_round(0, now)
-    if bound:
-        cap.held_up()
     while not cap.round_is_over():
+        if bound:
+            cap.held_up()
         cap.sent()
         cap.answered(0, latency_s, 80)
-    cap.judge_round(latency_s, now + latency_s, rate_known=False)
+    cap.judge_round(latency_s, now + latency_s, rate)
 
 
 def test_the_cap_doubles_while_throughput_follows() -> None:
@@ -62,8 +62,43 @@ def test_the_worker_bound_holds_in_every_mode() -> None:
     for _ in range(4):
         run_round(cap, LATENCY_S)
     assert cap.size == 12
-    cap.follow_rate(rate=100.0, latency_s=LATENCY_S)
+    cap.follow_rate(rate=100.0, latency_s=LATENCY_S, is_window=False)
     assert cap.size == 12
+
+
+def test_under_a_window_the_cap_is_twice_what_the_rate_keeps_in_flight_and_never_below_four() -> None:
+    cap = cap_of()
+    cap.follow_rate(rate=25 / 60, latency_s=5.7, is_window=True)
+    assert cap.size == 5
+    cap = cap_of()
+    cap.follow_rate(rate=0.1, latency_s=LATENCY_S, is_window=True)
+    assert cap.size == 4
+
+
+def test_a_server_that_slows_down_under_a_window_gets_more_and_gives_it_back() -> None:
+    cap = cap_of()
+    cap.follow_rate(rate=5.0, latency_s=LATENCY_S, is_window=True)
+    assert cap.size == 20
+    run_round(cap, LATENCY_S, rate=5.0)
+    assert cap.size == 40
+    run_round(cap, LATENCY_S, rate=5.0)
+    assert cap.size == 40, "never more than a flow would get"
+    run_round(cap, LATENCY_S, rate=5.0, bound=False)
+    assert cap.size == 20
+
+
+def test_the_cap_follows_what_is_asked_for_when_a_window_was_taken_for_too_small() -> None:
+    cap = cap_of()
+    cap.follow_rate(rate=0.2, latency_s=LATENCY_S, is_window=True)
+    for rate, size in [(0.4, 8), (2.0, 16), (10.0, 32), (20.0, 64), (20.0, 128), (20.0, 160)]:
+        run_round(cap, LATENCY_S, rate=rate)
+        assert cap.size == size
+
+
+def test_a_window_in_which_nothing_is_known_to_bind_leaves_the_cap_alone() -> None:
+    cap = cap_of()
+    cap.follow_rate(rate=math.inf, latency_s=LATENCY_S, is_window=True)
+    assert cap.size == 8
 
 
 def test_a_refusal_beside_more_than_were_ever_accepted_is_a_concurrency_limit() -> None:
@@ -104,7 +139,7 @@ def test_a_probe_waits_for_a_quiet_moment() -> None:
 
 def test_three_refusals_beside_equally_many_are_a_concurrency_limit_even_under_a_rate() -> None:
     cap = cap_of()
-    cap.follow_rate(rate=5.0, latency_s=LATENCY_S)
+    cap.follow_rate(rate=5.0, latency_s=LATENCY_S, is_window=False)
     assert [cap.refused_alike(33, 32) for _ in range(3)] == [False, False, True]
     assert not cap.looks_like_concurrency(33, 32)
 

@@ -29,6 +29,14 @@ def test_a_window_is_paced_a_fifth_faster_than_it_refills() -> None:
     assert model.gap_s(ONE, model.scale_s) == pytest.approx(60 / 300 / 1.2)
 
 
+def test_what_is_asked_for_of_a_window_is_the_rate_of_the_unit_that_takes_longest() -> None:
+    assert RateModel().asked_rate(200.0, 0.0) == math.inf
+    model = known(MINUTE, [300.0, 12_000.0, math.inf, math.inf])
+    assert model.asked_rate(0.0, model.scale_s) == pytest.approx(5.0)
+    assert model.asked_rate(200.0, model.scale_s) == pytest.approx(1.0)
+    assert model.asked_rate(200.0, 3 * model.scale_s) == pytest.approx(1.24)
+
+
 def test_a_full_window_opens_when_its_oldest_entry_leaves() -> None:
     model, ledger = known(TEN_SECONDS, [2.0, math.inf, math.inf, math.inf]), Ledger()
     ledger.add(ONE, 1.0)

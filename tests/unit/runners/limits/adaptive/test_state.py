@@ -98,6 +98,7 @@ def test_a_restored_window_holds_from_the_first_send() -> None:
         decision = state.acquire(COST, now)
         if isinstance(decision, Go):
             sent += 1
+            state.settle(decision.ticket, ANSWER, now)
         now = decision.at if isinstance(decision, WaitUntil) else now
     assert sent == 4
 
