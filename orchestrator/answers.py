@@ -168,7 +168,15 @@ def right_text(target: JSON) -> str:
 
 def wrong_text(target: JSON) -> str:
     """What no scorer accepts: another last number, or other words."""
+    return _known_wrong_text(target) if isinstance(target, str | int | float) else _find_wrong_text(target)
+
+
+def _find_wrong_text(target: JSON) -> str:
     return next((text for text in _wrong_texts(right_text(target)) if not _is_accepted(text, target)), UNSURE)
+
+
+_known_wrong_text = lru_cache(maxsize=4_096, typed=True)(_find_wrong_text)
+"""To ask every scorer takes longer than all the rest of an answer."""
 
 
 def _wrong_texts(right: str) -> Iterator[str]:

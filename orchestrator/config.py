@@ -224,6 +224,9 @@ class RunConfig(Section):
     """Start without what earlier runs have learnt about limits."""
     share: bool = False
     """Use keys that another run on this machine is using."""
+    drift_check: Annotated[int, Field(ge=1)] | None = None
+    """Tasks asked at every instance of a model that has several, before its samples are pooled: who answers otherwise is told of. None: no
+    such requests; 5 find most drifts."""
     rehearse: bool = False
     """Rehearse on a virtual clock first and show rehearsed against actual at the end."""
     notify: str | None = None

@@ -10,13 +10,15 @@ import asyncio
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 
-from providers.errors import ProviderError
+from providers.errors import ProviderError, TimedOut
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse
-from providers.provider import Adapter
+from providers.messages import ChatRequest, ChatResponse, Usage
+from runners.spending import NOTHING, PriceUsd, Spending
+from runners.station import Sender
 from sharding.sweep import Sweep
 
 from .env import Environment
@@ -26,6 +28,7 @@ from .wiring import instances_of, instances_with_all_keys, open_providers
 
 CANARIES = 5
 PATIENCE_S = 120.0
+NO_USAGE = Usage(0, 0)
 SIGNIFICANT = 0.015
 """How unlikely a disagreement must be among equal instances before it is called a drift: shared by all instances of a model."""
 SLOWER = 3.0
@@ -37,9 +40,11 @@ class Reply:
     """One canary's answer; None where it failed."""
 
     text: str | None
-    model: str = ""
+    model: str | None = None
+    """What the answer says that it is of; "" where that is what was asked for, and so says nothing."""
     fingerprint: str = ""
     latency_s: float | None = None
+    usage: Usage = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +61,49 @@ class Finding:
     """Why its samples should not be pooled with the others'."""
     notes: tuple[str, ...]
     """What differs without saying so."""
+    usage: Usage = NO_USAGE
+    """What asking took."""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.instance} may not be the model that the other instances of {self.model} are: {'; '.join(self.drifts)}"
 
 
 async def check_drift(loaded: LoadedConfig, environment: Environment, canaries: int = CANARIES) -> list[Finding]:
-    """Ask the first tasks of the sweep at every instance of every model that has several. Raises InputError as a run would."""
+    """`ask_canaries` for a configuration that no run has open. Raises InputError as a run would."""
     instances_with_all_keys(loaded, environment.key)
     opened = open_sweep(loaded)
-    try:
+    with closing(opened.tasks):
         async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-            found = []
-            for model, instances in instances_of(loaded, adapters).items():
-                if len(instances) > 1:
-                    asked = await _ask_everywhere(instances, adapters, _requests(loaded, opened.sweep, model, canaries))
-                    found += find_drift(model, asked)
-    finally:
-        opened.tasks.close()
+            return await ask_canaries(loaded, opened.sweep, Asked(instances_of(loaded, adapters), adapters), canaries)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom canaries are asked of."""
+
+    instances: Mapping[str, Sequence[Instance]]
+    """By model."""
+    senders: Mapping[str, Sender]
+    """By provider."""
+
+
+async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: Asked, canaries: int) -> list[Finding]:
+    """Ask the first tasks of the sweep at every instance of every model that has several."""
+    found = []
+    for model, instances in asked.instances.items():
+        if len(instances) > 1:
+            requests = _requests(loaded, sweep, model, canaries)
+            found += find_drift(model, await _ask_everywhere(instances, asked.senders, requests))
     return found
+
+
+def cost_of(findings: Sequence[Finding], price_usd: PriceUsd) -> Spending:
+    """What asking took."""
+    return sum(
+        (Spending(f.usage.input_tokens + f.usage.output_tokens, price_usd(f.model, f.usage) or 0.0) for f in findings),
+        NOTHING,
+    )
 
 
 def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> dict[str, ChatRequest]:
@@ -96,31 +128,41 @@ def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> 
 
 
 async def _ask_everywhere(
-    instances: Sequence[Instance], adapters: Mapping[str, Adapter], requests: Mapping[str, ChatRequest]
+    instances: Sequence[Instance], senders: Mapping[str, Sender], requests: Mapping[str, ChatRequest]
 ) -> dict[str, list[Reply]]:
     """All instances at once, each its canaries one after another: this measures answers, it does not load."""
+    names = frozenset(name.casefold() for one in instances for name in (one.model, one.deployment))
     async with asyncio.TaskGroup() as group:
-        asked = {one.name: group.create_task(_ask(one, adapters[one.provider], requests)) for one in instances}
-    return {name: task.result() for name, task in asked.items()}
+        asked = {one.name: group.create_task(_ask(one, senders[one.provider], requests)) for one in instances}
+    return {name: [_unless_asked_for(one, names) for one in task.result()] for name, task in asked.items()}
 
 
-async def _ask(instance: Instance, adapter: Adapter, requests: Mapping[str, ChatRequest]) -> list[Reply]:
+async def _ask(instance: Instance, sender: Sender, requests: Mapping[str, ChatRequest]) -> list[Reply]:
+    """Whoever is silent once is not waited for again."""
     loop, replies = asyncio.get_running_loop(), list[Reply]()
     for request_id, request in requests.items():
         since = loop.time()
         try:
-            response = await adapter.complete(instance, request, request_id=request_id, deadline=since + PATIENCE_S)
+            response = await sender.complete(instance, request, request_id=request_id, deadline=since + PATIENCE_S)
+        except TimedOut:
+            break
         except ProviderError:
             replies.append(Reply(None))
         else:
             replies.append(_reply(response, loop.time() - since))
-    return replies
+    return replies + [Reply(None)] * (len(requests) - len(replies))
 
 
 def _reply(response: ChatResponse, latency_s: float) -> Reply:
     calls = "".join(str(call) for call in response.tool_calls)
     said = " ".join(f"{response.text} {calls}".split()).casefold()
-    return Reply(said, response.response_model, response.system_fingerprint or "", latency_s)
+    fingerprint = response.system_fingerprint or ""
+    return Reply(said, response.response_model or None, fingerprint, latency_s, response.usage)
+
+
+def _unless_asked_for(reply: Reply, names: frozenset[str]) -> Reply:
+    """Many servers give back the name that they were called by: no two deployments would then be the same model."""
+    return replace(reply, model="") if reply.model and reply.model.casefold() in names else reply
 
 
 def find_drift(model: str, replies: Mapping[str, Sequence[Reply]]) -> list[Finding]:
@@ -143,6 +185,7 @@ def find_drift(model: str, replies: Mapping[str, Sequence[Reply]]) -> list[Findi
             latencies[name],
             (*_other_model(name, named), *_other_answers(name, counts)),
             (*_other_print(name, prints), *_slower(name, latencies)),
+            _added(one.usage for one in replies[name]),
         )
         for name in replies
     ]
@@ -174,9 +217,9 @@ def fisher_more(hits: int, of: int, other_hits: int, other_of: int) -> float:
 
 def _other_model(name: str, named: Mapping[str, str | None]) -> list[str]:
     usual = _most_said(list(named.values()))
-    if named[name] in {usual, None} or not usual:
+    if not named[name] or named[name] == usual:
         return []
-    return [f"its answers name the model {named[name]!r}, the others' {usual!r}"]
+    return [f"its answers name the model {named[name]!r}, the others' {repr(usual) if usual else 'the one asked for'}"]
 
 
 def _other_print(name: str, prints: Mapping[str, str | None]) -> list[str]:
@@ -193,6 +236,11 @@ def _slower(name: str, latencies: Mapping[str, float | None]) -> list[str]:
     if own is None or usual is None or own < SLOWER * usual:
         return []
     return [f"{own / usual:.1f} times as slow as is usual"]
+
+
+def _added(usages: Iterable[Usage]) -> Usage:
+    found = list(usages)
+    return Usage(sum(one.input_tokens for one in found), sum(one.output_tokens for one in found))
 
 
 def _most_said(values: Sequence[str | None]) -> str | None:

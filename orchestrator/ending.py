@@ -46,6 +46,8 @@ class Ending:
     """Failures that were not tried again because the run's retry budget was used up."""
     possibly_billed_twice: int = 0
     damaged: int = 0
+    drifts: tuple[str, ...] = ()
+    """Instances that may not be the model whose samples they answered, a sentence each."""
     rehearsed_s: float | None = None
     """What a rehearsal had said that it would take."""
 
@@ -66,6 +68,7 @@ class Ending:
             "possibly_billed_twice": self.possibly_billed_twice,
             "damaged_lines": self.damaged,
             "elapsed_s": self.statistics.elapsed_s,
+            "drifts": list(self.drifts),
             "rehearsed_s": self.rehearsed_s,
         }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -37,6 +37,7 @@ from sharding.planner import SweepPlan
 
 from .budgets import Voice, open_budgets, time_limited
 from .directory import Manifest, RunDirectory
+from .drift import Asked, Finding, ask_canaries, cost_of
 from .ending import Ending, count_open, ending_of
 from .env import Environment
 from .events import Events, OnEvent
@@ -50,7 +51,7 @@ from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health"})
+ALERTS = frozenset({"instance_lost", "health", "drift"})
 """Decisions that people are told of."""
 
 
@@ -121,7 +122,8 @@ class _Site:
     identities: Mapping[str, str]
     """Of the instances that outlive the run, by name."""
     spent: Spending
-    """By the executions before."""
+    """By the executions before, and on canaries."""
+    canaries: Sequence[Finding]
 
 
 @asynccontextmanager
@@ -136,7 +138,17 @@ async def _open(
         shares = prepared.loaded.config.run.share
         locks = nullcontext() if shares else state.locked(list(identities.values()), str(directory.path))
         with closing(DecisionLog(directory.decisions)) as decisions, locks:
-            yield _Site(prepared, adapters, journal, decisions, state, identities, spent_so_far(directory))
+            canaries = await _canaries(prepared, adapters)
+            spent = spent_so_far(directory) + cost_of(canaries, prices_of(prepared.loaded.config))
+            yield _Site(prepared, adapters, journal, decisions, state, identities, spent, canaries)
+
+
+async def _canaries(prepared: Prepared, adapters: Mapping[str, Adapter]) -> list[Finding]:
+    """Whether the instances of a model are one model; of nobody, unless it is asked for."""
+    loaded = prepared.loaded
+    asked = Asked(instances_of(loaded, adapters), adapters)
+    number = loaded.config.run.drift_check
+    return [] if number is None else await ask_canaries(loaded, prepared.sweep.sweep, asked, number)
 
 
 @asynccontextmanager
@@ -186,6 +198,11 @@ class _Crew:
         if event in ALERTS:
             self._events.emit(event, {"instance": instance, **evidence})
 
+    def _tell_drifts(self) -> None:
+        for finding in self._site.canaries:
+            if finding.drifts:
+                self._decide(finding.instance, "drift", {"model": finding.model, "evidence": finding.sentence})
+
     def _tell_stall(self, found: Mapping[str, JSON]) -> None:
         """What every open sample waits for: on the screen, to whoever listens, and for good."""
         waits = [wait.as_row() for wait in self._open_samples.waits()]
@@ -200,6 +217,7 @@ class _Crew:
 
     async def carry_out(self, replay: Replay, asked: Bitmap | None) -> Ending:
         """Run every stage over what is left, or what of it is `asked` for; then remember what was learnt."""
+        self._tell_drifts()
         monitor = Monitor(self._manifest.total, replay.done.count, self._dispatchers, self._budgets.shares)
         stalls = monitor.stall_watch(self._run.stall_after_s, self._tell_stall)
         with (
@@ -221,6 +239,7 @@ class _Crew:
             spent=self._budgets.purse.spent,
             unanswered=self._budgets.purse.unanswered,
             retries_refused=self._budgets.retries.refused,
+            drifts=tuple(finding.sentence for finding in self._site.canaries if finding.drifts),
         )
 
     async def _run_stages(self, plan: SweepPlan, monitor: Monitor) -> list[NoUsableInstance]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,6 +129,11 @@ class Run:
         """What stands in the way of a ranking by one column: groups whose missing samples differ too much."""
         return find_obstacles(self.summary([by]), by)
 
+    def drifts(self) -> list[str]:
+        """Why samples of some instances should not be pooled with the others', as `run.drift_check` found in any execution."""
+        said = (line for one in RunDirectory(self.path).executions() for line in one.get("drifts") or ())
+        return list(dict.fromkeys(said))
+
     def ranking(self, by: str = "model") -> list[str]:
         """The groups by success rate, the best first. Raises InputError where they are not comparable."""
         obstacles = self.obstacles(by)
@@ -147,9 +153,9 @@ class Run:
         """What a notebook shows: the summary by model and prompt type, and how many of the samples it is of."""
         rows = self.summary(HEADLINE)
         final = sum(_count(row, "total") - _count(row, "infra_failures") - _count(row, "not_run") for row in rows)
-        return rows.table(
-            f"{self.path.name}: {final:,} of {self.manifest.total:,} samples have a final record"
-        ).to_html()
+        title = f"{self.path.name}: {final:,} of {self.manifest.total:,} samples have a final record"
+        warnings = [*self.drifts(), *map(str, self.obstacles())]
+        return rows.table(title).to_html() + "".join(f"<p>warning: {escape(one)}</p>\n" for one in warnings)
 
 
 def _count(row: SummaryRow, name: str) -> int:

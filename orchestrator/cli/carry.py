@@ -64,6 +64,8 @@ def _announce(event: Mapping[str, Any]) -> None:
     if event["event"] in {"health", "instance_lost"}:
         evidence = f": {event['evidence']}" if event["evidence"] else ""
         say(f"{event['instance']} is {event['state']}{evidence}", err=True)
+    elif event["event"] == "drift":
+        say(f"warning: {event['evidence']}", err=True)
     elif event["event"] == "run_stalled":
         say(f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True)
         for wait in event["waits"]:
@@ -89,7 +91,7 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     for obstacle in found.obstacles() if len({row["model"] for row in rows}) > 1 else ():
         say(str(obstacle))
     say(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
-    for line in (*_of_instances(ending), *_of_spending(ending)):
+    for line in (*found.drifts(), *_of_instances(ending), *_of_spending(ending)):
         say(line)
     if ending.damaged:
         say(f"{ending.damaged} journal lines were damaged; their samples were run again")

@@ -19,6 +19,18 @@ def test_an_instance_that_names_another_model_is_found() -> None:
     assert found[2].drifts == ("its answers name the model 'm-2', the others' 'm-1'",)
 
 
+def test_an_instance_that_names_a_model_is_found_among_those_that_give_back_what_was_asked_for() -> None:
+    echo = replies("1", "2", model="")
+    found = find_drift("m", {"a": echo, "b": echo, "c": replies("1", "2", model="m-2")})
+    assert [one.drifts for one in found] == [
+        (),
+        (),
+        ("its answers name the model 'm-2', the others' the one asked for",),
+    ]
+    named = replies("1", "2", model="m-2")
+    assert not any(one.drifts for one in find_drift("m", {"a": named, "b": named, "c": echo}))
+
+
 def test_an_instance_that_answers_otherwise_is_found_with_five_canaries() -> None:
     same, other = replies(*"abcde"), replies(*"vwxyz")
     found = find_drift("m", {"a": same, "b": same, "c": other})

@@ -1,0 +1,337 @@
+"""Are the intervals and the paired test right as often as they say? GSM8K, answered by simulated models whose skill is known.
+
+`python -m benchmarks.statistics [--data FILE] [--seeds N] [--replicates N] [--json FILE]`, from the folder of the repository.
+
+Tasks differ in difficulty (spread 1.0) and all models share it, so that their answers are correlated; a model's skill is its mean over a
+normal population of tasks, and so it is the truth that an interval has to cover. Answers come from the simulator's answer source and are
+graded by the scorer `numeric`, without a request in between; `summarise` and `compare_levels` then do what they do for a run. One run over
+HTTP has to agree with that record by record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+import orchestrator as orch
+from orchestrator.answers import SweepAnswers, calibrated, sweep_answers
+from orchestrator.comparison.contrast import Contrast, Question, compare_levels
+from orchestrator.env import Environment
+from orchestrator.loading import load_config
+from orchestrator.scoring.text import numeric
+from orchestrator.stats.power import POWER, detectable_mean_effect, minimum_detectable_effect
+from orchestrator.summary import summarise
+from orchestrator.sweeps import open_sweep
+from providers.messages import ChatRequest
+from providers.simulator.settings import AnswerSettings, SimulatorSettings
+from sharding.plan import Sample
+from sharding.sample_index import SampleIndex
+from sharding.sweep import Sweep
+
+from .cores import describe_machine
+
+ROOT = Path(__file__).resolve().parent.parent
+GSM8K = ROOT.parent / "shared" / "data" / "gsm8k_test.jsonl"
+SKILLS = {"model-35": 0.35, "model-55": 0.55, "model-75": 0.75, "model-90": 0.90}
+SPREAD = 1.0
+FAMILY = 4
+"""Tasks that share a difficulty, where there are families."""
+EPOCHS = 3
+TASKS_OF_A_TEST = 300
+SKILL_OF_A_TEST = 0.55
+POPULATION = [NormalDist().inv_cdf((i + 0.5) / 400) for i in range(400)]
+"""Of difficulties."""
+NOT_ASKED = ChatRequest(messages=[])
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    what: str
+    n: int
+    """Intervals, or replicates."""
+    said: float
+    found: float
+    low: float
+    high: float
+    """What is right lies from `low` to `high`."""
+    detail: str = ""
+    machine: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.low <= self.found <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Which tasks are asked of whom, how often."""
+
+    folder: Path
+    models: Sequence[str]
+    tasks: int | None = None
+    """The first ones; None: all."""
+    has_families: bool = False
+    epochs: int = 1
+
+    def config(self, skills: Mapping[str, float], seed: int = 0) -> dict[str, Any]:
+        tasks = self.folder / ("families.jsonl" if self.has_families else "tasks.jsonl")
+        fast = {"latency": {"ttft_s": 0.0, "itl_s": 0.0}}
+        simulator = {
+            "type": "simulator",
+            "deployments": dict.fromkeys(self.models, fast),
+            "answers": {"skill": dict(skills), "spread": SPREAD},
+            "seed": seed,
+        }
+        return {
+            "providers": {"sim": simulator},
+            "models": {name: {"provider": "sim"} for name in self.models},
+            "tasks": [{"path": str(tasks), "fields": {"input": "question", "target": "answer"}, "scorer": "numeric"}],
+            "sweep": {"epochs": self.epochs, **({"limit": self.tasks} if self.tasks else {})},
+            "run": {"output_dir": str(self.folder), "stagger_s": [0], "display": "none"},
+        }
+
+
+class ReadOnce(Sweep):
+    """A sweep that keeps its samples: every seed asks for all of them."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__(sweep.spec, sweep.tasks, {prompt.name: prompt for prompt in sweep.prompts})
+        self.samples = [sweep.sample(ordinal) for ordinal in range(len(sweep))]
+        self._index = sweep.index_ids()
+
+    def sample(self, ordinal: int) -> Sample:
+        return self.samples[ordinal]
+
+    def index_ids(self) -> SampleIndex:
+        return self._index
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """A sweep and its samples, read once; every seed and skill answers it anew."""
+
+    answers: SweepAnswers
+    samples: Sequence[Sample]
+
+    def records(self, skills: Mapping[str, float], seed: int) -> pa.Table:
+        """What a run would record of them, as far as a summary reads it."""
+        settings = AnswerSettings(skill=dict(skills), spread=SPREAD)
+        answers = replace(self.answers, settings=settings, seed=seed)
+        passed = [_passes(answers, sample) for sample in self.samples]
+        return _table(self.samples, passed)
+
+
+def _passes(answers: SweepAnswers, sample: Sample) -> bool:
+    answer = answers.answer(f"{sample.sample_id}/1/1", NOT_ASKED, sample.cell.model)
+    return _is_right(answer.text, str(sample.task.target))
+
+
+@cache
+def _is_right(text: str, target: str) -> bool:
+    return numeric(text, target).grade == "full"
+
+
+def _table(samples: Sequence[Sample], passed: Sequence[bool]) -> pa.Table:
+    n = len(samples)
+    missing = dict.fromkeys(("error_class", "score_error"), pa.nulls(n, pa.string()))
+    amounts = ("input_tokens", "output_tokens", "judge_input_tokens", "judge_output_tokens")
+    counts = dict.fromkeys((*amounts, "tool_calls", "tool_failures", "tool_rejections"), pa.repeat(0, n))
+    means = dict.fromkeys(
+        ("working_s", "turns", "tool_coverage", "cost_usd", "judge_cost_usd"), pa.nulls(n, pa.float64())
+    )
+    return pa.table(
+        {
+            "run_id": pa.repeat("exam", n),
+            "model": [sample.cell.model for sample in samples],
+            "prompt_type": [sample.cell.prompt_type for sample in samples],
+            "tool_success_rate": [sample.cell.tool_success_rate for sample in samples],
+            "task_type": [sample.task.task_type for sample in samples],
+            "difficulty": [sample.task.difficulty for sample in samples],
+            "task_id": [sample.task.task_id for sample in samples],
+            "family": [sample.task.family for sample in samples],
+            "epoch": [sample.epoch for sample in samples],
+            "outcome": pa.repeat("ok", n),
+            "grade": ["full" if one else "failed" for one in passed],
+            "score": [float(one) for one in passed],
+            "passed": list(passed),
+            **missing,
+            **counts,
+            **means,
+        }
+    )
+
+
+@contextmanager
+def sitting(design: Design) -> Iterator[Exam]:
+    loaded = load_config(design.config(SKILLS), Environment({}))
+    opened = open_sweep(loaded)
+    with closing(opened.tasks):
+        settings = loaded.providers["sim"]
+        assert isinstance(settings, SimulatorSettings)
+        sweep = ReadOnce(opened.sweep)
+        yield Exam(sweep_answers(loaded.config, sweep, settings), sweep.samples)
+
+
+# ------------------------------------------------------------------ intervals
+def measure_coverage(what: str, design: Design, seeds: int) -> list[Row]:
+    """All intervals, and those of every model."""
+    held: dict[str, list[bool]] = {name: [] for name in SKILLS}
+    widths: dict[str, list[float]] = {name: [] for name in SKILLS}
+    with sitting(design) as exam:
+        for seed in range(seeds):
+            for row in summarise(exam.records(SKILLS, seed), ["model"]):
+                model, low, high = str(row["model"]), float(str(row["success_low"])), float(str(row["success_high"]))
+                held[model].append(low <= SKILLS[model] <= high)
+                widths[model].append(high - low)
+    each = ", ".join(f"{SKILLS[name]}: {sum(one)} of {len(one)}" for name, one in held.items())
+    width = sum(map(sum, widths.values())) / sum(map(len, widths.values()))
+    every = [one for its in held.values() for one in its]
+    detail = f"{each}; mean width {100 * width:.1f} points"
+    return [Row(f"coverage, {what}", len(every), 0.95, sum(every) / len(every), 0.92, 0.98, detail)]
+
+
+# ------------------------------------------------------------------ the paired test
+def measure_test(what: str, design: Design, skill: float, replicates: int) -> list[Row]:
+    """How often two equal models are told apart, and two that differ by the minimum detectable effect."""
+    first, second = design.models
+    with sitting(design) as exam:
+        equal = [_contrast(exam, {first: skill, second: skill}, seed) for seed in range(replicates)]
+        effect = _detectable(equal, skill)
+        better = [_contrast(exam, {first: skill, second: skill + effect}, seed) for seed in range(replicates)]
+    assert equal[0].paired is not None
+    assert better[0].paired is not None
+    method = f"{equal[0].paired.method}, {equal[0].paired.n} pairs in {equal[0].paired.clusters} clusters"
+    wrong, found = (sum(_is_found(one) for one in ones) / replicates for ones in (equal, better))
+    said = sum(one.detectable for one in better) / replicates
+    effects = f"{method}; skill {skill} and {skill + effect:.4f}, the comparison itself says {100 * said:.2f} points"
+    return [
+        Row(f"false positives, {what}", replicates, SIGNIFICANT, wrong, 0.04, 0.06, method),
+        Row(f"power at the detectable effect, {what}", replicates, POWER, found, POWER - 0.05, POWER + 0.05, effects),
+    ]
+
+
+def _contrast(exam: Exam, skills: Mapping[str, float], seed: int) -> Contrast:
+    (one,) = compare_levels(exam.records(skills, seed), Question("model"))
+    return one
+
+
+def _is_found(one: Contrast) -> bool:
+    return one.adjusted_p < SIGNIFICANT
+
+
+def _detectable(equal: Sequence[Contrast], skill: float) -> float:
+    """The effect that a plan would state: by the formula, for what these tasks and models are known to be."""
+    paired = [one.paired for one in equal if one.paired is not None]
+    if paired[0].method.startswith("McNemar"):
+        return _effect_of(paired[0].n, skill)
+    return detectable_mean_effect(math.sqrt(math.fsum(one.standard_error**2 for one in paired) / len(paired)))
+
+
+def _effect_of(pairs: int, skill: float) -> float:
+    """Where the effect is the one that the discordance of two models so far apart lets be seen."""
+    effect = 0.0
+    for _ in range(50):
+        effect = minimum_detectable_effect(pairs, _discordance(skill, skill + effect))
+    return effect
+
+
+def _discordance(first: float, second: float) -> float:
+    """The share of tasks where two independent answers differ, over the population of difficulties."""
+    chances = ((_chance(first, z), _chance(second, z)) for z in POPULATION)
+    return sum(p * (1 - q) + q * (1 - p) for p, q in chances) / len(POPULATION)
+
+
+def _chance(skill: float, easiness: float) -> float:
+    return 1 / (1 + math.exp(-calibrated(skill, SPREAD) - SPREAD * easiness))
+
+
+# ------------------------------------------------------------------ over HTTP
+def measure_agreement(design: Design, seed: int) -> list[Row]:
+    """One run with server, sockets and files against the short way, sample by sample and interval by interval."""
+    run = asyncio.run(orch.run(design.config(SKILLS, seed)))
+    with sitting(design) as exam:
+        short = exam.records(SKILLS, seed)
+    keys = ["model", "task_id", "epoch"]
+    order = [(name, "ascending") for name in keys]
+    pairs = zip(*(t.select([*keys, "passed"]).sort_by(order).to_pylist() for t in (run.to_arrow(), short)), strict=True)
+    same = [one == other for one, other in pairs]
+    figures = ("model", "success_rate", "success_low", "success_high")
+    tables = [
+        [[row[name] for name in figures] for row in rows]
+        for rows in (run.summary("model"), summarise(short, ["model"]))
+    ]
+    detail = "the summaries are equal to the last digit" if tables[0] == tables[1] else f"summaries differ: {tables}"
+    share = sum(same) / len(same) if tables[0] == tables[1] else 0.0
+    return [Row("records that agree with a run over HTTP", len(same), 1.0, share, 1.0, 1.0, detail)]
+
+
+def write_tasks(folder: Path, source: Path) -> None:
+    """The questions as they are, and with families of neighbours."""
+    rows = [orjson.loads(line) for line in source.read_bytes().splitlines()]
+    related = [{**row, "family": f"family-{number // FAMILY}"} for number, row in enumerate(rows)]
+    for name, tasks in (("tasks.jsonl", rows), ("families.jsonl", related)):
+        (folder / name).write_bytes(b"\n".join(map(orjson.dumps, tasks)))
+
+
+def measure(folder: Path, seeds: int, replicates: int, processes: int) -> Iterator[Row]:
+    everyone, two = list(SKILLS), list(SKILLS)[:2]
+    alone, related = "independent tasks", f"families of {FAMILY}"
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        parts = [
+            pool.submit(measure_agreement, Design(folder, everyone, has_families=True), 7),
+            pool.submit(measure_coverage, alone, Design(folder, everyone), seeds),
+            pool.submit(
+                measure_coverage, f"{related}, {EPOCHS} epochs", Design(folder, everyone, None, True, EPOCHS), seeds
+            ),
+            pool.submit(measure_test, alone, Design(folder, two, TASKS_OF_A_TEST), SKILL_OF_A_TEST, replicates),
+            pool.submit(measure_test, related, Design(folder, two, TASKS_OF_A_TEST, True), SKILL_OF_A_TEST, replicates),
+        ]
+        for part in parts:
+            yield from part.result()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=GSM8K, help="GSM8K's test set as it is published")
+    parser.add_argument("--seeds", type=int, default=100, help="each gives an interval per model")
+    parser.add_argument("--replicates", type=int, default=2_000, help="of the paired test")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    options = parser.parse_args()
+    if not options.data.exists():
+        print(f"skipped: {options.data} is not there; name GSM8K's test set (openai/grade-school-math) with --data")
+        return
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="statistics-") as folder:
+        write_tasks(Path(folder), options.data)
+        for row in measure(Path(folder), options.seeds, options.replicates, options.processes):
+            rows.append(replace(row, machine=describe_machine()))
+            verdict = "holds" if row.holds else "DOES NOT HOLD"
+            print(
+                f"{row.what}: {100 * row.found:.1f} % of {row.n:,} ({100 * row.said:.0f} % said), {verdict}; {row.detail}",
+                flush=True,
+            )
+    if options.json:
+        options.json.write_bytes(orjson.dumps([asdict(row) for row in rows], option=orjson.OPT_INDENT_2))
+    sys.exit(0 if all(row.holds for row in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
