@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from sharding.task import Task
 
     from .api import RunStopped, rehearse_sync, resume, resume_sync, run, run_sync
+    from .compare import Comparison
     from .rehearsal import Rehearsal, rehearse
     from .results import Run
+    from .summary_table import Summary
 
 _HOMES = {
     "Answer": "runners.answer",
     "ChatResponse": "providers.messages",
+    "Comparison": "orchestrator.compare",
     "InputError": "providers.errors",
     "ModelClient": "runners.client",
     "OrchestratorError": "providers.errors",
@@ -35,6 +38,7 @@ _HOMES = {
     "SimulatedTools": "runners.tools",
     "Solver": "runners.answer",
     "StorageError": "providers.errors",
+    "Summary": "orchestrator.summary_table",
     "Task": "sharding.task",
     "rehearse": "orchestrator.rehearsal",
     "rehearse_sync": "orchestrator.api",
@@ -47,6 +51,7 @@ _HOMES = {
 __all__ = [
     "Answer",
     "ChatResponse",
+    "Comparison",
     "InputError",
     "ModelClient",
     "OrchestratorError",
@@ -60,6 +65,7 @@ __all__ = [
     "SimulatedTools",
     "Solver",
     "StorageError",
+    "Summary",
     "Task",
     "rehearse",
     "rehearse_sync",

@@ -28,10 +28,10 @@ def cluster_of(records: pa.Table) -> pa.ChunkedArray:
 class ClusterSums:
     """Of every group, and every cluster in it: s, the sum of its scores, and k, how many they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, held_rows: int = HELD_ROWS) -> None:
         self._pieces: list[pa.Table] = []
         self._held = 0
-        self._most = HELD_ROWS
+        self._most = held_rows
 
     def add(self, records: pa.Table, value: str) -> None:
         """`records` with their group, and the column `value`: 1 or 0, where there is a grade."""
@@ -43,7 +43,7 @@ class ClusterSums:
         if self._held > self._most:
             self._pieces = [self._together()]
             self._held = self._pieces[0].num_rows
-            self._most = max(HELD_ROWS, 2 * self._held)
+            self._most = max(self._most, 2 * self._held)
 
     def moments(self) -> Mapping[int, ClusterMoments]:
         """By group; one without a score is not there."""

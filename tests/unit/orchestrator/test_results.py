@@ -10,9 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from orchestrator.clusters import ClusterSums
 from orchestrator.comparability import find_obstacles
 from orchestrator.directory import Manifest, RunDirectory
+from orchestrator.grouping import Groups
 from orchestrator.results import Run
+from orchestrator.stats.intervals import wilson
 from orchestrator.summary import HIERARCHY, Weights, summarise
 from providers.errors import InputError, StorageError
 from runners.record import FINAL, Record
@@ -21,7 +24,7 @@ from runners.sinks.sink import StorageFormat, open_sink
 
 MakeRecord = Callable[..., Record]
 
-FAILED = {"score": 0.0, "grade": "failed", "passed": False}
+FAILED: dict[str, Any] = {"score": 0.0, "grade": "failed", "passed": False}
 UNSCORED = {"score": None, "grade": None, "passed": None, "output_text": None}
 KINDS: list[dict[str, Any]] = [
     {},
@@ -240,3 +243,83 @@ def test_damaged_results_are_one_sentence(tmp_path: Path, name: str, content: by
     (directory.results / name).write_bytes(content)
     with pytest.raises(StorageError, match=f"{name} is damaged"):
         Run.load(tmp_path).to_arrow()
+
+
+def test_intervals_stand_beside_the_rates_and_widen_with_clusters(make_record: MakeRecord) -> None:
+    def interval(cluster: Callable[[int], str]) -> tuple[float, float]:
+        found = [make_record(task_id=f"t{n}", family=cluster(n), **({} if n % 8 < 4 else FAILED)) for n in range(80)]
+        (row,) = summarise(table(found), ["model"])
+        return float(str(row["success_low"])), float(str(row["success_high"]))
+
+    alone, families = interval(lambda _n: ""), interval(lambda n: f"f{n // 4}")
+    wilson_own = wilson(40, 80)
+    assert alone == pytest.approx((wilson_own.low, wilson_own.high))
+    assert families[1] - families[0] > 1.7 * (alone[1] - alone[0])
+
+
+def test_intervals_are_the_same_in_one_piece_and_in_many(make_record: MakeRecord) -> None:
+    whole = table(
+        [make_record(task_id=f"t{n % 30}", epoch=n // 30, **(FAILED if n % 7 % 2 else {})) for n in range(120)]
+    )
+    pieces = [whole.slice(start, 7) for start in range(0, 120, 7)]
+    assert list(summarise(pieces, ["model"])) == list(summarise(whole, ["model"]))
+    with_nothing_between = [whole.slice(0, 60), whole.slice(0, 0), whole.slice(60)]
+    assert list(summarise(with_nothing_between)) == list(summarise(whole))
+
+
+def test_many_clusters_are_put_together_as_they_pile_up(make_record: MakeRecord) -> None:
+    sums = ClusterSums(held_rows=10)
+    found = [make_record(task_id=f"t{n % 20}", **(FAILED if n % 3 else {})) for n in range(100)]
+    for start in range(0, 100, 5):
+        piece = Groups(["model"]).told_apart(table(found[start : start + 5]))
+        sums.add(piece.append_column("successful", piece["passed"].cast("int64")), "successful")
+    (moments,) = sums.moments().values()
+    assert (moments.groups, moments.n, moments.total, moments.sizes) == (20, 100, 34, 20 * 25)
+
+
+def test_a_summary_is_a_table_everywhere(tmp_path: Path, records: list[Record]) -> None:
+    found = run_of(tmp_path / "r", "parquet", [replace(one, model="<b>|m") for one in records]).summary("model")
+    assert found.to_markdown().splitlines()[4].startswith(r"| \<b>\|m | 9 | 3 |")
+    assert "&lt;b&gt;|m" in found._repr_html_()
+    assert r"\begin{tabular}{lr" in found.to_latex()
+    frame = found.to_pandas()
+    assert list(frame["success_low"]) == [found[0]["success_low"]]
+    assert run_of(tmp_path / "none", "parquet", []).summary().to_markdown().startswith("**Summary**")
+
+
+def test_a_summary_may_be_of_everything_or_of_one_column(tmp_path: Path, records: list[Record]) -> None:
+    run = run_of(tmp_path / "r", "parquet", records)
+    assert [row["total"] for row in run.summary([])] == [9]
+    assert [row["total"] for row in run.summary("model")] == [row["total"] for row in run.summary(["model", "model"])]
+
+
+def test_a_run_gives_polars_too(tmp_path: Path, records: list[Record]) -> None:
+    run = run_of(tmp_path / "p", "parquet", records)
+    assert run.to_polars().shape == (9, len(run.to_arrow().schema))
+    assert run.to_arrow(["model"]).column_names == ["model"]
+
+
+def test_a_notebook_shows_the_headline_and_no_markup_of_others(tmp_path: Path, records: list[Record]) -> None:
+    run = run_of(tmp_path / "r", "parquet", [replace(one, model="<script>") for one in records])
+    shown = run._repr_html_()
+    assert "r: 6 of 9 samples have a final record" in shown
+    assert "&lt;script&gt;" in shown
+    assert "<script" not in shown
+
+
+def test_runs_are_compared_side_by_side(tmp_path: Path, make_record: MakeRecord) -> None:
+    good = [make_record(ordinal=n, sample_id=f"s{n}", task_id=f"t{n}") for n in range(40)]
+    first = run_of(tmp_path / "first", "parquet", good)
+    second = run_of(tmp_path / "second", "json", [replace(one, **FAILED) for one in good])
+    third = run_of(tmp_path / "third", "parquet", good)
+    found = first.compare([second, third])
+    assert [(one.level.name, one.verdict) for one in found.contrasts] == [("second", "worse"), ("third", "no evidence")]
+    assert found.to_markdown().startswith("**run: against first**")
+    assert r"\midrule" in found.to_latex()
+    assert "<caption>run: against first</caption>" in found._repr_html_()
+    assert list(found.to_pandas()["level.name"]) == ["second", "third"]
+    assert found.as_json()["axis"] == "run"
+    with pytest.raises(InputError, match="there is only 'm' on the axis model"):
+        first.compare()
+    with pytest.raises(InputError, match="the runs hold the same samples"):
+        first.compare(third, axis="model")
