@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from pathlib import Path
 
@@ -23,7 +22,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read() -> nbformat.NotebookNode:
-    return nbformat.from_dict(json.loads(NOTEBOOK.read_text(encoding="utf-8")))  # type: ignore[no-untyped-call]
+    found: nbformat.NotebookNode = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    return found
 
 
 @pytest.mark.filterwarnings("default")
