@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ def _markdown(facts: Facts, _run: Run, _most_samples: int) -> tuple[bytes, str]:
 
 
 def _json(facts: Facts, _run: Run, _most_samples: int) -> tuple[bytes, str]:
-    document = {name: value for name, value in asdict(facts).items() if name != "comparisons"}
+    document = {field.name: getattr(facts, field.name) for field in fields(facts)}
     document["comparisons"] = {one.axis: one.contrasts for one in facts.comparisons}
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS), "facts only"
 
