@@ -114,7 +114,7 @@ def cost_table(standings: Sequence[Standing]) -> TextTable:
         "judge tokens",
         "judge cost",
     )
-    return TextTable("Tokens and cost", columns, tuple(_cost_cells(one) for one in standings))
+    return TextTable("By model", columns, tuple(_cost_cells(one) for one in standings))
 
 
 def _cost_cells(one: Standing) -> tuple[str, ...]:

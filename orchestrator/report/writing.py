@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,9 +34,9 @@ def write_report(run: Run, form: str, path: Path, most_samples: int) -> str:
     return f"{words}; {len(text) / 1e6:.1f} MB"
 
 
-def require_extra() -> None:
+def require_extra(needed: Sequence[str] = NEEDED) -> None:
     """Raises InputError in one sentence where a package of the extra is not installed."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise InputError(f"report needs {', '.join(missing)}: pip install 'llm-batch-orchestrator[report]'")
 
