@@ -21,7 +21,7 @@ from .facts import Facts
 from .figures import draw_plots
 from .heat_map import build_heat_map
 from .samples import SamplePack
-from .tables import NOTHING, not_ranked, page_tables
+from .tables import NOTHING, not_ranked, not_whole, page_tables
 
 _NUMERIC = re.compile(r"[\d$+−\-\[–<].{0,22}")
 
@@ -47,7 +47,7 @@ def render_page(facts: Facts, pack: SamplePack) -> str:
         pack=pack,
         configuration=yaml.safe_dump(dict(facts.configuration), sort_keys=False, allow_unicode=True).splitlines(),
         period=_period(facts),
-        note=not_ranked(facts),
+        notes=[note for note in (not_whole(facts), not_ranked(facts)) if note],
         policy=_policy(style, script),
         style=style,
         script=script,
