@@ -134,7 +134,7 @@ def gather_facts(run: Run, records: pa.Table) -> Facts:
     decisions = read_decisions(directory.decisions)
     time = find_running_time(records, [one.at for one in decisions.kept])
     axes = tuple(axis for axis in HIERARCHY if pc.count_distinct(records[axis]).as_py() > 1)
-    standings = find_standings(run, records, ["model"])
+    standings = find_standings(run, ["model"])
     obstacles = tuple(map(str, run.obstacles("model")))
     return Facts(
         run_id=run.manifest.run_id,
@@ -146,8 +146,8 @@ def gather_facts(run: Run, records: pa.Table) -> Facts:
         axes=axes,
         standings=standings if obstacles else tuple(sorted(standings, key=_by_rate, reverse=True)),
         obstacles=obstacles,
-        by_prompt=find_standings(run, records, ["model", "prompt_type"]) if "prompt_type" in axes else (),
-        cells=find_standings(run, records, HIERARCHY),
+        by_prompt=find_standings(run, ["model", "prompt_type"]) if "prompt_type" in axes else (),
+        cells=find_standings(run, HIERARCHY),
         comparisons=tuple(_compare(records, axis) for axis in COMPARED if axis in axes),
         failures=_find_failures(records),
         instances=find_instances(records, decisions),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..terminal import printable
 from ..text_table import TextTable
 from .facts import Facts
-from .tables import not_ranked, page_tables
+from .tables import not_ranked, not_whole, page_tables
 
 SECTIONS = {
     "Results": ("models", "prompts", "compare model", "compare prompt_type", "compare tool_success_rate", "cells"),
@@ -29,8 +29,8 @@ def render_markdown(facts: Facts) -> str:
         f"{facts.final:,} of {facts.total:,} samples have a final record.",
         "",
     ]
-    if facts.obstacles:
-        lines += [f"> {as_text(not_ranked(facts))}", ""]
+    for note in filter(None, (not_whole(facts), not_ranked(facts))):
+        lines += [f"> {as_text(note)}", ""]
     for title, names in SECTIONS.items():
         present = [tables[name] for name in names if name in tables]
         if present:

@@ -21,9 +21,9 @@ from .facts import Facts
 from .figures import draw_plots
 from .heat_map import build_heat_map
 from .samples import SamplePack
-from .tables import not_ranked, page_tables
+from .tables import NOTHING, not_ranked, not_whole, page_tables
 
-_NUMERIC = re.compile(r"[\d$+−\-\[–].{0,22}")
+_NUMERIC = re.compile(r"[\d$+−\-\[–<].{0,22}")
 
 
 def render_page(facts: Facts, pack: SamplePack) -> str:
@@ -47,7 +47,7 @@ def render_page(facts: Facts, pack: SamplePack) -> str:
         pack=pack,
         configuration=yaml.safe_dump(dict(facts.configuration), sort_keys=False, allow_unicode=True).splitlines(),
         period=_period(facts),
-        note=not_ranked(facts),
+        notes=[note for note in (not_whole(facts), not_ranked(facts)) if note],
         policy=_policy(style, script),
         style=style,
         script=script,
@@ -57,7 +57,8 @@ def render_page(facts: Facts, pack: SamplePack) -> str:
 
 def is_numeric(table: TextTable, place: int) -> bool:
     """Whether a column is set to the right."""
-    return place >= table.keys and all(_NUMERIC.fullmatch(row[place]) for row in table.rows)
+    cells = [row[place] for row in table.rows if row[place] != NOTHING]
+    return place >= table.keys and bool(cells) and all(map(_NUMERIC.fullmatch, cells))
 
 
 def _asset(name: str) -> str:

@@ -6,15 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from providers.messages import JSON
 
 from ..results import Run
-from ..stats.intervals import Estimate, estimate_mean
-
-Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +48,23 @@ COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
 MEANS = ("mean_time_s", "mean_turns", "mean_tool_calls", "tool_coverage", "tool_success")
 
 
-def find_standings(run: Run, records: pa.Table, by: Sequence[str]) -> tuple[Standing, ...]:
-    """One for each group, in the order of the summary. `records` are those of `run`."""
-    estimates = _estimates(records, by)
-    return tuple(_standing(row, by, estimates.get(tuple(row[name] for name in by))) for row in run.summary(by))
+def find_standings(run: Run, by: Sequence[str]) -> tuple[Standing, ...]:
+    """One for each group, in the order of the summary."""
+    return tuple(_standing(row, by) for row in run.summary(by))
 
 
 def shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _standing(row: Mapping[str, Any], by: Sequence[str], estimate: Estimate | None) -> Standing:
+def _standing(row: Mapping[str, Any], by: Sequence[str]) -> Standing:
     return Standing(
         group={name: row[name] for name in by},
         total=row["total"],
         scored=row["successful"] + row["partial"] + row["failed"],
         success_rate=row["success_rate"],
-        low=estimate.interval.low if estimate else None,
-        high=estimate.interval.high if estimate else None,
+        low=row["success_low"],
+        high=row["success_high"],
         worst_case=row["success_rate_worst"],
         best_case=row["success_rate_best"],
         missing_rate=row["missing_rate"],
@@ -85,21 +78,3 @@ def _standing(row: Mapping[str, Any], by: Sequence[str], estimate: Estimate | No
         judge_cost_usd=row["judge_cost_usd"],
         errors=row["errors"],
     )
-
-
-def _estimates(records: pa.Table, by: Sequence[str]) -> dict[Key, Estimate]:
-    """Two numbers for each cluster are all that leaves Arrow."""
-    scored = records.filter(pc.is_valid(records["passed"])).select([*by, "family", "task_id", "passed"])
-    cluster = pc.if_else(pc.equal(scored["family"], ""), scored["task_id"], scored["family"])
-    values = pc.cast(scored["passed"], pa.int64())
-    clusters = (
-        scored.append_column("cluster", cluster)
-        .append_column("value", values)
-        .group_by([*by, "cluster"])
-        .aggregate([("value", "sum"), ("value", "count")])
-    )
-    groups = clusters.group_by(list(by)).aggregate([("value_sum", "list"), ("value_count", "list")])
-    return {
-        tuple(row[name] for name in by): estimate_mean(row["value_sum_list"], row["value_count_list"], is_binary=True)
-        for row in groups.to_pylist()
-    }

@@ -43,6 +43,14 @@ def page_tables(facts: Facts) -> dict[str, TextTable]:
     return {name: table for name, table in found.items() if table.rows}
 
 
+def not_whole(facts: Facts) -> str:
+    """That the run goes on, or was killed; empty where every sample has a record."""
+    missing = facts.total - facts.recorded
+    if not missing:
+        return ""
+    return f"{missing:,} samples have no record here: they are in the journal or were not run. A resume brings them in."
+
+
 def not_ranked(facts: Facts) -> str:
     """Why models stand by name and not by success; empty where they are ranked."""
     if not facts.obstacles:
@@ -114,7 +122,7 @@ def cost_table(standings: Sequence[Standing]) -> TextTable:
         "judge tokens",
         "judge cost",
     )
-    return TextTable("Tokens and cost", columns, tuple(_cost_cells(one) for one in standings))
+    return TextTable("By model", columns, tuple(_cost_cells(one) for one in standings))
 
 
 def _cost_cells(one: Standing) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,9 +34,9 @@ def write_report(run: Run, form: str, path: Path, most_samples: int) -> str:
     return f"{words}; {len(text) / 1e6:.1f} MB"
 
 
-def require_extra() -> None:
+def require_extra(needed: Sequence[str] = NEEDED) -> None:
     """Raises InputError in one sentence where a package of the extra is not installed."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise InputError(f"report needs {', '.join(missing)}: pip install 'llm-batch-orchestrator[report]'")
 
@@ -56,7 +56,7 @@ def _markdown(facts: Facts, _run: Run, _most_samples: int) -> tuple[bytes, str]:
 
 
 def _json(facts: Facts, _run: Run, _most_samples: int) -> tuple[bytes, str]:
-    document = {name: value for name, value in asdict(facts).items() if name != "comparisons"}
+    document = {field.name: getattr(facts, field.name) for field in fields(facts)}
     document["comparisons"] = {one.axis: one.contrasts for one in facts.comparisons}
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS), "facts only"
 

@@ -167,7 +167,7 @@
     const times = ["queue", "rate_wait", "retry_wait", "connect", "ttft", "generation", "parse", "write", "total", "working"];
     const parts = [
       back,
-      make("h3", "", `Sample ${get("ordinal")} · ${get("task_id")}`),
+      make("h3", "name", `Sample ${get("ordinal")} · ${get("task_id")}`),
       facts([
         ["model", get("model")], ["prompt type", get("prompt_type")], ["difficulty", get("difficulty")], ["task type", get("task_type")],
         ["tool success rate", get("tool_success_rate")], ["epoch", get("epoch")], ["outcome", get("outcome")], ["grade", get("grade")],

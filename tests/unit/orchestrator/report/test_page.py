@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -126,6 +127,13 @@ def test_a_page_is_a_function_of_its_run(make_run: MakeRun) -> None:
 
 def test_a_run_without_a_record_has_a_page(make_run: MakeRun) -> None:
     assert "All 0 samples." in page_of(make_run([]))
+
+
+def test_a_run_that_has_not_come_to_its_end_says_so(make_run: MakeRun) -> None:
+    run = make_run([{}])
+    facts = replace(facts_of(run), total=1_000)
+    for text in (render_page(facts, pack_samples(run)), render_markdown(facts)):
+        assert "999 samples have no record here" in text
 
 
 def test_markdown_shows_every_sign_as_it_is(evil_run: Run) -> None:
