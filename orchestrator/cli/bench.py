@@ -6,7 +6,9 @@ import click
 
 from .lazy import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "ladder": "Climb until a rule stops: how many concurrent requests, and what to set.",
+}
 
 
 @click.group("bench", cls=LazyGroup, rows=COMMANDS, module_prefix="bench_")
