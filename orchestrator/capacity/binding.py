@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .rules import HARD, INVALID
-from .rung import Rung, Unit
-from .search import PLATEAU, Findings
+from .rules import INVALID
+from .rung import STEADIER, Flow, Rung, Unit
+from .search import Findings
 
 Limit = Literal["TPM", "RPM", "concurrency", "quota", "capacity", "held or saturated", "client", "errors", "none"]
 Sureness = Literal["certain", "likely", "open"]
 CLOSE = 0.05
 """Of a limit that was told: a plateau as near as this is that limit."""
-STEADIER = 2.0
-"""Times less than the other unit a quota's own unit varies from window to window."""
+PLATEAU = 0.93
+"""Share of the best throughput that is evidence of the same ceiling; wider than what counts as the best."""
 _BY_UNIT: Mapping[Unit, Limit] = {"requests": "RPM", "tokens": "TPM", "concurrency": "concurrency", "unsaid": "quota"}
 
 
@@ -46,7 +46,7 @@ class Binding:
 def find_binding(rungs: Sequence[Rung], found: Findings, known: Known, minute_s: float) -> Binding:
     """What stops throughput from growing; the first evidence that speaks."""
     pairs = list(zip(rungs, found.judged, strict=True))
-    plateau = _plateau([one for one, its in pairs if its.verdict not in INVALID | HARD])
+    plateau = _plateau([one for one, its in pairs if its.verdict not in INVALID and its.verdict != "FAIL-SUCCESS"])
     quota = [one for one, its in pairs if its.verdict == "FAIL-QUOTA"]
     flat = [one for one, its in pairs if its.verdict == "FAIL-GAIN"]
     qpm, tpm = _mean(one.measures.qpm for one in plateau), _mean(one.measures.tpm for one in plateau)
@@ -55,6 +55,7 @@ def find_binding(rungs: Sequence[Rung], found: Findings, known: Known, minute_s:
             _by_refusals(quota)
             or _by_told_limits(plateau, known, minute_s)
             or _by_beat(plateau, minute_s)
+            or _by_flow(plateau)
             or _by_server(flat)
             or _nothing_told(plateau, tpm)
         )
@@ -109,6 +110,30 @@ def _by_beat(plateau: Sequence[Rung], minute_s: float) -> tuple[Limit, Sureness,
     if tokens > STEADIER * requests:
         return "RPM", "likely", f"{beat}; {varies}"
     return "quota", "likely", f"{beat}; {varies}, too alike to tell RPM from TPM: vary the prompts' lengths"
+
+
+def _by_flow(plateau: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
+    """Where windows slide there is no beat, but the sum of a window is the same at every moment."""
+    flows = [one.flow for one in plateau if one.flow is not None]
+    if not flows:
+        return None
+    pooled = Flow(*(_root_mean_square(values) for values in zip(*(_parts(one) for one in flows), strict=True)))
+    if not pooled.is_held_by_tokens:
+        return None
+    return (
+        "TPM",
+        "likely",
+        f"the tokens of every window are the same to {pooled.tokens:.1%}, where its requests vary by {pooled.requests:.1%} "
+        f"and its output by {pooled.output_tokens:.1%}: tokens are counted, and held back without a word",
+    )
+
+
+def _parts(flow: Flow) -> tuple[float, float, float]:
+    return flow.requests, flow.tokens, flow.output_tokens
+
+
+def _root_mean_square(values: Sequence[float]) -> float:
+    return math.sqrt(math.fsum(value * value for value in values) / len(values))
 
 
 def _by_server(flat: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:

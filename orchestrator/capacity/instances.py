@@ -39,11 +39,12 @@ async def open_instances(
         if not names and len(by_model) > 1:
             raise InputError(f"the file has several models: choose one with --model ({', '.join(by_model)})")
         everything = [one for its in by_model.values() for one in its]
-        chosen = [one for name in names for one in _named(name, everything)] if names else everything
+        chosen = [one for name in names for one in named(name, everything)] if names else everything
         yield OpenInstances(list(dict.fromkeys(chosen)), adapters)
 
 
-def _named(name: str, instances: Sequence[Instance]) -> list[Instance]:
+def named(name: str, instances: Sequence[Instance]) -> list[Instance]:
+    """The instance of that name, or all of that deployment or model. Raises InputError."""
     for exact in (
         [one for one in instances if one.name == name],
         [one for one in instances if name in {one.deployment, one.model}],

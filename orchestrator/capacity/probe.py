@@ -15,7 +15,7 @@ from runners.station import Sender
 
 from .measures import MINUTE_S, Window, measure
 from .metrics_page import MetricsPage
-from .rung import Rung, ServerLoad, count_throttles, find_bursts, told_limits, wait_asked
+from .rung import Rung, ServerLoad, count_throttles, find_bursts, find_flow, told_limits, wait_asked
 from .search import Step
 
 CLEAN_REQUESTS = 73
@@ -102,6 +102,7 @@ class Bench:
             rpm,
             tpm,
             find_bursts(run, window_s),
+            find_flow(run, window_s),
             server(),
             run.gone,
             wait_asked(run),
@@ -128,7 +129,7 @@ class Bench:
 
     async def rest(self, rung: Rung) -> None:
         """Let the endpoint come to itself: as long as it asked for, and a whole window where a quota was spent."""
-        has_spent = bool(rung.throttles) or (rung.bursts is not None and rung.bursts.follow(self._window_s))
+        has_spent = bool(rung.throttles) or rung.is_held(self._window_s)
         await asyncio.sleep(max(rung.wait_s, self._window_s if has_spent else 0.0))
 
     @property

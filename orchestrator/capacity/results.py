@@ -87,7 +87,7 @@ def ladder_document(ladder: Ladder) -> dict[str, Any]:
         "stop_rule": None if found.stop is None else found.stop.rule,
         "stop": None if found.stop is None else asdict(found.stop),
         "rungs": [rung_row(one, its) for one, its in zip(ladder.rungs, found.judged, strict=True)],
-        "measured": [asdict(one) for one in ladder.rungs],
+        "measured": list(ladder.rungs),
     }
 
 

@@ -56,6 +56,8 @@ class Judgement:
     """Of requests per minute over the rung below."""
     gain_per_doubling: float | None = None
     """Over the last rung that passed."""
+    lacks_gain: bool = False
+    """Whatever else the verdict says."""
 
 
 def judge_alone(rung: Rung, rules: Rules) -> Judgement:
@@ -121,16 +123,20 @@ def _with_gain(found: Judgement, rung: Rung, below: _Below, rules: Rules, minute
     doubled = gain_per_doubling(below.passed, rung)
     verdict, reason = found.verdict, found.reason
     is_step = rung.concurrency / below.passed.concurrency >= SMALLEST_STEP
-    if verdict == "PASS" and is_step and doubled is not None and doubled < rules.min_gain:
+    lacks_gain = is_step and doubled is not None and doubled < rules.min_gain
+    if lacks_gain and verdict == "PASS":
         lacks = f"{doubled:+.0%} per doubling over {below.passed.concurrency} in flight < {rules.min_gain:.0%}"
-        held = rung.bursts is not None and rung.bursts.follow(minute_s)
-        if rung.measures.throttled:
-            verdict, reason = "FAIL-QUOTA", f"{lacks}, with {rung.measures.throttled} refusals{_named(rung)}"
-        elif held:
-            verdict, reason = "FAIL-QUOTA", f"{lacks}, and answers stop dead until a quota window ends"
-        else:
-            verdict, reason = "FAIL-GAIN", lacks
-    return Judgement(verdict, reason, gain, doubled)
+        verdict, reason = _name_plateau(rung, lacks, minute_s)
+    return Judgement(verdict, reason, gain, doubled, lacks_gain)
+
+
+def _name_plateau(rung: Rung, lacks: str, minute_s: float) -> tuple[Verdict, str]:
+    """Of a quota where anything says so."""
+    if rung.measures.throttled:
+        return "FAIL-QUOTA", f"{lacks}, with {rung.measures.throttled} refusals{_named(rung)}"
+    if rung.is_held(minute_s):
+        return "FAIL-QUOTA", f"{lacks}, and what is let in keeps to a quota's window"
+    return "FAIL-GAIN", lacks
 
 
 def gain_over(before: Rung, after: Rung) -> float | None:
@@ -160,10 +166,10 @@ def find_stop(rungs: Sequence[Rung], judged: Sequence[Judgement]) -> Stop | None
     for index, (rung, found) in enumerate(climb):
         if found.verdict in HARD or found.verdict == "UNRESOLVED" or _is_throttled(rung, found):
             return Stop(found.verdict, rung.concurrency, found.reason)
-        if found.verdict != "PASS" and index + 1 < len(climb) and climb[index + 1][1].verdict != "PASS":
-            after = climb[index + 1]
-            if after[1].verdict in HARD or _is_throttled(*after):
-                return Stop(after[1].verdict, after[0].concurrency, after[1].reason)
+        if found.verdict == "PASS" or index + 1 == len(climb):
+            continue
+        its = climb[index + 1][1]
+        if its.lacks_gain if found.lacks_gain else its.verdict == found.verdict:
             return Stop(found.verdict, rung.concurrency, found.reason)
     return None
 

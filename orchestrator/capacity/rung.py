@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median, pstdev
 from typing import Literal
 
 from runners.load import LoadRun, Shot
@@ -20,6 +20,10 @@ Unit = Literal["requests", "tokens", "concurrency", "unsaid"]
 SILENCE = 0.15
 """Share of a quota window without a single completion that separates two bursts."""
 PERIOD_TOLERANCE = 0.15
+WHOLE = 0.99
+"""Of a window is summed up: what goes out and what comes in at its two ends is never in it together."""
+STEADIER = 2.0
+"""Times less than any other unit a quota's own unit varies from window to window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,20 @@ class Bursts:
     def follow(self, window_s: float) -> bool:
         """Whether the quota's window sets the beat. A saturated server may work in waves too, but to a beat of its own."""
         return len(self.requests) >= 2 and abs(self.period_s / window_s - 1) <= PERIOD_TOLERANCE
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How much what was let in varies from one quota window to the next, by what is counted: standard deviation over mean."""
+
+    requests: float
+    tokens: float
+    output_tokens: float
+
+    @property
+    def is_held_by_tokens(self) -> bool:
+        """Input and output together are constant, neither the requests nor the output alone: no processor works like that."""
+        return STEADIER * self.tokens < min(self.requests, self.output_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +75,18 @@ class Rung:
     told_tpm: float | None = None
     """Limits that headers named, per minute."""
     bursts: Bursts | None = None
+    flow: Flow | None = None
     server: ServerLoad | None = None
     gone: str = ""
     """Why it was broken off."""
     wait_s: float = 0.0
     """What the last refusal asked for, from the rung's end on."""
     cost_usd: float | None = None
+
+    def is_held(self, window_s: float) -> bool:
+        """It looks as if a quota held requests back without a word. Means something where throughput no longer grows."""
+        follows = self.bursts is not None and self.bursts.follow(window_s)
+        return follows or (self.flow is not None and self.flow.is_held_by_tokens)
 
 
 def name_throttle(shot: Shot) -> Unit:
@@ -97,6 +121,38 @@ def find_bursts(run: LoadRun, window_s: float) -> Bursts | None:
     begins = [good[index].ended_at for index in (0, *starts)]
     period_s = median(later - earlier for earlier, later in pairwise(begins))
     return Bursts(period_s, [len(burst) for burst in whole], [sum(map(_tokens, burst)) for burst in whole])
+
+
+def find_flow(run: LoadRun, window_s: float) -> Flow | None:
+    """Over every window that ends with a request let in, after the first window; None of a run that is shorter than three.
+
+    Let in is when the first token came: a request that is held has not begun.
+    """
+    if run.ended_at - run.began_at < 3 * window_s:
+        return None
+    let_in = sorted(
+        ((_let_in_at(shot), shot) for shot in run.shots if shot.how == "ok" and shot.usage is not None),
+        key=lambda pair: pair[0],
+    )
+    sums = [
+        [shot for then, shot in let_in if at - WHOLE * window_s < then <= at]
+        for at, _shot in let_in
+        if run.began_at + window_s < at
+    ]
+    requests = _variation([len(shots) for shots in sums])
+    output = _variation([sum(shot.usage.output_tokens for shot in shots if shot.usage) for shots in sums])
+    return Flow(requests, _variation([sum(map(_tokens, shots)) for shots in sums]), output)
+
+
+def _let_in_at(shot: Shot) -> float:
+    timing = shot.timing
+    if timing is None or timing.ttft_s is None:
+        return shot.ended_at
+    return shot.aim.dispatched_at + timing.connect_s + timing.ttft_s
+
+
+def _variation(values: Sequence[int]) -> float:
+    return pstdev(values) / fmean(values) if values and sum(values) else 0.0
 
 
 def told_limits(shots: Sequence[Shot]) -> tuple[float | None, float | None]:

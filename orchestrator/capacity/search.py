@@ -97,7 +97,8 @@ def find(rungs: Sequence[Rung], plan: Plan) -> Findings:
         limit: int | None = optimum
         bracket = None if lower is None else (lower, optimum)
     else:
-        limit = max((c for one in usable if ceiling is None or (c := one.concurrency) < ceiling), default=None)
+        below = [one.concurrency for one in usable if ceiling is None or one.concurrency < ceiling]
+        limit = max(below, default=None)
         bracket = None if limit is None or ceiling is None else (limit, ceiling)
     limit = _after_repeats(rungs, plan.rules, limit)
     return Findings(judged, stop, limit, optimum, bracket, recommend(limit))

@@ -7,7 +7,9 @@ import click
 from .lazy import LazyGroup
 
 COMMANDS = {
+    "compare": "Load two in turns and say which is quicker, and how sure that is.",
     "ladder": "Climb until a rule stops: how many concurrent requests, and what to set.",
+    "qps": "Find the smallest concurrency that carries a rate.",
 }
 
 

@@ -21,7 +21,10 @@ _LOAD = (
     click.option("--model", help="A model of the file."),
     click.option("--instance", multiple=True, help="An instance or deployment; repeat it for several."),
     click.option(
-        "--random-input-len", default="512", show_default=True, help="Tokens of synthetic prompts: 512 or 256:1024."
+        "--random-input-len",
+        default="256:768",
+        show_default=True,
+        help="Tokens of synthetic prompts: 512, or 256:768, which lets a quota of tokens show itself.",
     ),
     click.option("--random-output-len", default="128", show_default=True, help="max_tokens: 128 or 64:256."),
     click.option("--tasks", is_flag=True, help="Send the sweep's own samples instead of synthetic prompts."),
