@@ -18,7 +18,8 @@ class Ladder:
     """What came of it."""
 
     name: str
-    """Of the instance; of several together, their model."""
+    """Of the instance; `together` of several."""
+    model: str
     plan: Plan
     rungs: Sequence[Rung]
     found: Findings
@@ -49,10 +50,10 @@ async def climb(bench: Bench, plan: Plan, measured: Sequence[Rung], on_rung: OnR
     return rungs
 
 
-def conclude(name: str, plan: Plan, rungs: Sequence[Rung], known: Known) -> Ladder:
+def conclude(name: str, model: str, known: Known, plan: Plan, rungs: Sequence[Rung]) -> Ladder:
     found = find(rungs, plan)
     is_complete = bool(rungs) and not rungs[-1].gone and next_step(rungs, plan) is None
-    return Ladder(name, plan, rungs, found, find_binding(rungs, found, known, plan.minute_s), is_complete)
+    return Ladder(name, model, plan, rungs, found, find_binding(rungs, found, known, plan.minute_s), is_complete)
 
 
 def share_a_quota(alone: Sequence[Ladder], together: Ladder) -> tuple[float, float] | None:

@@ -90,13 +90,14 @@ async def _climb(name: str, bench: Bench, order: Order, place: Path, on_rung: On
     bench.fired = sum(one.measures.attempted for one in measured)
     bench.spent.cost_usd += sum(one.cost_usd or 0.0 for one in measured)
 
+    conclusion = partial(conclude, name, bench.target.instances[0].model, order.known, order.plan)
+
     def keep(rungs: Sequence[Rung]) -> None:
-        ladder = conclude(name, order.plan, rungs, order.known)
+        ladder = conclusion(rungs)
         write_ladder(place, ladder_document(ladder), order.rung_file)
         on_rung(ladder)
 
-    rungs = await climb(bench, order.plan, measured, keep)
-    return conclude(name, order.plan, rungs, order.known)
+    return conclusion(await climb(bench, order.plan, measured, keep))
 
 
 def _place(directory: Path, name: str, opened: OpenInstances) -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from providers.errors import Throttled
 from providers.instance import Instance
@@ -89,7 +91,7 @@ class Bench:
 
     async def measure(self, step: Step, load: ClosedLoop | OpenLoop | None = None) -> Rung:
         """Load the target as `step` says. Cancelled, nothing is left in flight."""
-        before_usd = self.spent.cost_usd
+        before_usd, starved_s, began = self.spent.cost_usd, _starved_s(), time.monotonic()
         async with self._watched() as server:
             run = await self._load(load or ClosedLoop(step.concurrency), self.pace.volume(step.concurrency), step)
         rpm, tpm = told_limits(run.shots)
@@ -107,6 +109,7 @@ class Bench:
             run.gone,
             wait_asked(run),
             self.spent.cost_usd - before_usd if self.spent.is_known else None,
+            (_starved_s() - starved_s) / max(time.monotonic() - began, 1e-9),
         )
 
     async def _load(self, load: ClosedLoop | OpenLoop, volume: Volume, step: Step) -> LoadRun:
@@ -147,6 +150,14 @@ class Bench:
             if watch is not None:
                 watch.cancel()
                 await asyncio.gather(watch, return_exceptions=True)
+
+
+def _starved_s() -> float:
+    """Seconds that this thread was ready to run and did not, as Linux counts them; elsewhere nothing is known."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 async def _look(page: MetricsPage, seen: list[ServerLoad]) -> None:

@@ -67,10 +67,10 @@ def _checks(ladder: Ladder, at_limit: Rung) -> list[str]:
             f"{at_limit.concurrency} asked for"
         )
     unloaded_s = min(ladder.rungs, key=lambda one: one.concurrency).measures.latency_s.mean
-    if ladder.binding.limit in {"TPM", "RPM", "quota"} and unloaded_s and ladder.binding.qpm_ceiling:
+    if unloaded_s and ladder.binding.qpm_ceiling:
         spends = ladder.binding.qpm_ceiling / minute_s * unloaded_s
         checks.append(
-            f"quota: {ladder.binding.qpm_ceiling:.4g} requests a minute at {unloaded_s:.3g} s each keep {spends:.3g} in "
+            f"ceiling: {ladder.binding.qpm_ceiling:.4g} requests a minute at {unloaded_s:.3g} s each keep {spends:.3g} in "
             "flight; more only wait"
         )
     return checks

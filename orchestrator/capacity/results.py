@@ -14,7 +14,7 @@ from providers.errors import InputError, StorageError
 from runners.durable import replace_file
 
 from .ladder import Ladder
-from .measures import Distribution
+from .measures import MINUTE_S, Distribution
 from .recommendation import recommendation_of
 from .rules import Judgement
 from .rung import Rung
@@ -28,7 +28,7 @@ _DISTRIBUTIONS = ("ttft_s", "tpot_s", "itl_s", "latency_s", "scheduled_latency_s
 _PERCENTILES = ("p50", "p90", "p95", "p99")
 
 
-def rung_row(rung: Rung, judged: Judgement | None = None) -> dict[str, Any]:
+def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINUTE_S) -> dict[str, Any]:
     """One flat row; a percentile below its sample floor is null."""
     measures = rung.measures
     row: dict[str, Any] = {
@@ -37,6 +37,7 @@ def rung_row(rung: Rung, judged: Judgement | None = None) -> dict[str, Any]:
         "verdict": judged.verdict if judged else None,
         "reason": judged.reason if judged else "",
         "is_burst": measures.is_burst,
+        "minute_s": minute_s,
         "qpm": measures.qpm,
         "tpm": measures.tpm,
         "mean_latency_s": measures.latency_s.mean,
@@ -57,6 +58,7 @@ def rung_row(rung: Rung, judged: Judgement | None = None) -> dict[str, Any]:
         "peak_qpm": measures.peak_qpm,
         "peak_tpm": measures.peak_tpm,
         "cpu_share": measures.cpu_share,
+        "starved_share": rung.starved_share,
         "lag_p95_s": measures.lag_p95_s,
         "input_tokens": measures.input_tokens,
         "output_tokens": measures.output_tokens,
@@ -68,6 +70,12 @@ def rung_row(rung: Rung, judged: Judgement | None = None) -> dict[str, Any]:
         times: Distribution = getattr(measures, name)
         row |= {f"mean_{name}": times.mean} | {f"{part}_{name}": getattr(times, part) for part in _PERCENTILES}
     return row
+
+
+def rows_of(ladder: Ladder) -> list[dict[str, Any]]:
+    return [
+        rung_row(one, its, ladder.plan.minute_s) for one, its in zip(ladder.rungs, ladder.found.judged, strict=True)
+    ]
 
 
 def ladder_document(ladder: Ladder) -> dict[str, Any]:
@@ -86,7 +94,7 @@ def ladder_document(ladder: Ladder) -> dict[str, Any]:
         "tpm_ceiling": ladder.binding.tpm_ceiling,
         "stop_rule": None if found.stop is None else found.stop.rule,
         "stop": None if found.stop is None else asdict(found.stop),
-        "rungs": [rung_row(one, its) for one, its in zip(ladder.rungs, found.judged, strict=True)],
+        "rungs": rows_of(ladder),
         "measured": list(ladder.rungs),
     }
 

@@ -43,7 +43,7 @@ class Rules:
     max_kv_usage: float = 0.95
     """Of the server's key-value cache, while requests wait."""
     max_cpu_share: float = 0.9
-    """Of the core that the client has."""
+    """Of a core: what the client used, and what it waited for while others had it."""
     max_lag_s: float = 0.05
     """Of the client's event loop, p95; or a tenth of the mean latency where that is more."""
 
@@ -69,8 +69,9 @@ def judge_alone(rung: Rung, rules: Rules) -> Judgement:
     ttft_s = measures.ttft_s.mean
     if rung.gone or not measures.attempted:
         return Judgement("UNRESOLVED", rung.gone or "nothing was sent")
-    if measures.cpu_share > rules.max_cpu_share:
-        return Judgement("CLIENT-LIMITED", f"this client used {measures.cpu_share:.0%} of its core")
+    if measures.cpu_share + rung.starved_share > rules.max_cpu_share:
+        starved = f" and waited for one {rung.starved_share:.0%} of the time" if rung.starved_share >= 0.01 else ""
+        return Judgement("CLIENT-LIMITED", f"this client used {measures.cpu_share:.0%} of a core{starved}")
     if measures.lag_p95_s > late_s:
         return Judgement("CLIENT-LIMITED", f"this client's event loop was {1000 * measures.lag_p95_s:.0f} ms late")
     if measures.throttled_rate > rules.max_throttled:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import fmean, median, pstdev
 from typing import Literal
 
@@ -82,6 +83,8 @@ class Rung:
     wait_s: float = 0.0
     """What the last refusal asked for, from the rung's end on."""
     cost_usd: float | None = None
+    starved_share: float = 0.0
+    """Of the time this client was ready to work and had no core to work on."""
 
     def is_held(self, window_s: float) -> bool:
         """It looks as if a quota held requests back without a word. Means something where throughput no longer grows."""
@@ -124,24 +127,27 @@ def find_bursts(run: LoadRun, window_s: float) -> Bursts | None:
 
 
 def find_flow(run: LoadRun, window_s: float) -> Flow | None:
-    """Over every window that ends with a request let in, after the first window; None of a run that is shorter than three.
+    """Over every window that ends with a request let in, between the first window and the last send; None of fewer than three windows.
 
     Let in is when the first token came: a request that is held has not begun.
     """
     if run.ended_at - run.began_at < 3 * window_s:
         return None
-    let_in = sorted(
-        ((_let_in_at(shot), shot) for shot in run.shots if shot.how == "ok" and shot.usage is not None),
-        key=lambda pair: pair[0],
-    )
-    sums = [
-        [shot for then, shot in let_in if at - WHOLE * window_s < then <= at]
-        for at, _shot in let_in
-        if run.began_at + window_s < at
+    good = sorted((shot for shot in run.shots if shot.how == "ok" and shot.usage is not None), key=_let_in_at)
+    instants = [_let_in_at(shot) for shot in good]
+    last = max((shot.aim.dispatched_at for shot in run.shots), default=run.ended_at)
+    windows = [
+        (bisect_right(instants, at - WHOLE * window_s), bisect_right(instants, at))
+        for at in instants
+        if run.began_at + window_s < at <= last
     ]
-    requests = _variation([len(shots) for shots in sums])
-    output = _variation([sum(shot.usage.output_tokens for shot in shots if shot.usage) for shots in sums])
-    return Flow(requests, _variation([sum(map(_tokens, shots)) for shots in sums]), output)
+
+    def varies(amount: Callable[[Shot], int]) -> float:
+        total = [0, *accumulate(map(amount, good))]
+        return _variation([total[end] - total[begin] for begin, end in windows])
+
+    output = varies(lambda shot: shot.usage.output_tokens if shot.usage else 0)
+    return Flow(varies(lambda _shot: 1), varies(_tokens), output)
 
 
 def _let_in_at(shot: Shot) -> float:

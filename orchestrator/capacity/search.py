@@ -105,13 +105,30 @@ def find(rungs: Sequence[Rung], plan: Plan) -> Findings:
 
 
 def find_optimum(rungs: Sequence[Rung]) -> int | None:
-    """Of every concurrency's measurements the mean counts."""
-    by_concurrency: dict[int, list[float]] = {}
-    for one in rungs:
-        by_concurrency.setdefault(one.concurrency, []).append(one.measures.qpm)
-    means = {concurrency: sum(qpms) / len(qpms) for concurrency, qpms in by_concurrency.items()}
-    most = max(means.values(), default=0.0)
-    return min((concurrency for concurrency, qpm in means.items() if qpm and qpm >= PLATEAU * most), default=None)
+    """The lowest within 3 % of the most requests, or of the most tokens: where lengths vary, one of the two is the steadier.
+
+    Of every concurrency's measurements the mean counts.
+    """
+    requests, tokens = (_means([(one.concurrency, value(one)) for one in rungs]) for value in (_qpm, _tpm))
+    best = [(means, max(means.values(), default=0.0)) for means in (requests, tokens)]
+    return min(
+        (c for means, most in best for c, mean in means.items() if mean and mean >= PLATEAU * most), default=None
+    )
+
+
+def _qpm(rung: Rung) -> float:
+    return rung.measures.qpm
+
+
+def _tpm(rung: Rung) -> float:
+    return rung.measures.tpm
+
+
+def _means(pairs: Sequence[tuple[int, float]]) -> dict[int, float]:
+    grouped: dict[int, list[float]] = {}
+    for concurrency, value in pairs:
+        grouped.setdefault(concurrency, []).append(value)
+    return {concurrency: sum(values) / len(values) for concurrency, values in grouped.items()}
 
 
 def recommend(limit: int | None) -> int | None:

@@ -76,7 +76,11 @@ def command(config: str | None, **options: Any) -> int:
     )
     if not options["as_json"]:
         say(f"results: {directory}")
-    ladders = run_loop(run_ladders(loaded, environment, order, _quiet if options["as_json"] else _tell_rung))
+    try:
+        ladders = run_loop(run_ladders(loaded, environment, order, _quiet if options["as_json"] else _tell_rung))
+    except KeyboardInterrupt:
+        say(f"interrupted; go on with: python -m orchestrator bench ladder --resume {directory}", err=True)
+        raise
     outcomes = _check(expected, ladders)
     _show(ladders, outcomes, order, options["as_json"])
     return _exit_code(ladders, outcomes)
@@ -154,19 +158,9 @@ def _rungs(text: str) -> list[int]:
 
 def _check(expected: list[Any], ladders: list[Ladder]) -> dict[str, list[Outcome]]:
     from ..capacity.expectations import check
-    from ..capacity.results import rung_row
+    from ..capacity.results import rows_of
 
-    return {
-        ladder.name: [
-            check(
-                one,
-                [rung_row(r, j) for r, j in zip(ladder.rungs, ladder.found.judged, strict=True)],
-                ladder.found.limit,
-            )
-            for one in expected
-        ]
-        for ladder in ladders
-    }
+    return {ladder.name: [check(one, rows_of(ladder), ladder.found.limit) for one in expected] for ladder in ladders}
 
 
 def _exit_code(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]]) -> int:

@@ -48,21 +48,21 @@ def _show_advice(ladder: Ladder) -> None:
     from ..capacity.recommendation import lines_to_paste, recommendation_of
 
     advice = recommendation_of(ladder)
+    by_client = ladder.binding.limit == "client"
     if advice is None:
-        say("limit: none, not even the lowest rung passed")
+        say(
+            "limit: not known, this client was the bottleneck" if by_client else "limit: none, not even one rung passed"
+        )
         return
-    say(f"limit: {advice.limit} concurrent requests")
+    at_least = ", or more: beyond it this client was the bottleneck" if by_client else ""
+    say(f"limit: {advice.limit} concurrent requests{at_least}")
     tested = {None: "not held", True: "held under test", False: "DID NOT HOLD under test"}[advice.is_verified]
     say(f"recommended: {advice.concurrency} ({advice.reason}); {tested}")
     for check in advice.checks:
         say(f"  {check}")
     if advice.is_verified is not False:
-        for line in lines_to_paste(_model(ladder), advice).splitlines():
+        for line in lines_to_paste(ladder.model, advice).splitlines():
             say(line)
-
-
-def _model(ladder: Ladder) -> str:
-    return ladder.name.rsplit("/", 1)[-1]
 
 
 def _row(ladder: Ladder, rung: Rung, judged: Judgement) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ def test_a_window_of_tokens_is_constant_in_tokens_alone() -> None:
             spent = [(then, amount) for then, amount in spent if then > now - 60]
         spent.append((now, tokens + 20))
         held.append(answered(now + 1, tokens))
+    held = [one for one in held if one.ended_at < now]  # the last window was not filled
     flow = find_flow(LoadRun(ClosedLoop(4), held, 0.0, now, (), 0.0), 60.0)
     assert flow is not None
     assert flow.is_held_by_tokens
