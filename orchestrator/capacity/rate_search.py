@@ -18,6 +18,7 @@ REACHED = 0.95
 LATENCIES = 6
 """Latencies that a trial lasts at least: less would measure the filling of an empty pipe."""
 FIRST_LOOK = 5
+LEAST_GAIN = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ async def find_concurrency(
             await bench.measure(Step(concurrency, "climb"), OpenLoop(target_qps, math.inf, max_concurrency=concurrency))
         )
         on_trial(trials[-1])
-        if trials[-1].gone:
+        if trials[-1].gone or _is_in_vain(trials, target_qps):
             break
     reached = [concurrency for concurrency, is_reached in outcomes(trials, target_qps).items() if is_reached]
     return RateSearch(target_qps, trials, min(reached, default=None), target_qps * latency_s)
@@ -57,6 +58,14 @@ async def find_concurrency(
 
 def outcomes(trials: Sequence[Rung], target_qps: float) -> dict[int, bool]:
     return {one.concurrency: delivered_qps(one.measures) >= REACHED * target_qps for one in trials}
+
+
+def _is_in_vain(trials: Sequence[Rung], target_qps: float) -> bool:
+    """More in flight brought nothing: the server is at its end, and even more would only pile up."""
+    if len(trials) < 2 or any(outcomes(trials, target_qps).values()):
+        return False
+    before, after = (delivered_qps(one.measures) for one in trials[-2:])
+    return after < LEAST_GAIN * before
 
 
 def delivered_qps(measures: Measures) -> float:
