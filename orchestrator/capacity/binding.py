@@ -60,6 +60,8 @@ def find_binding(rungs: Sequence[Rung], found: Findings, known: Known, minute_s:
             or _nothing_told(plateau, tpm)
         )
         return Binding(limit, sureness, evidence, qpm, tpm)
+    if found.stop is None and rungs and rungs[-1].gone:
+        return Binding("none", "open", "it was broken off before a rule spoke")
     if found.stop is None:
         return Binding("none", "certain", "no rule has stopped it: the limit lies above what was tested")
     return _by_rule(found)
@@ -155,7 +157,7 @@ def _nothing_told(plateau: Sequence[Rung], tpm: float | None) -> tuple[Limit, Su
 def _by_rule(found: Findings) -> Binding:
     stop = found.stop
     assert stop is not None
-    limits: Mapping[str, Limit] = {"FAIL-SUCCESS": "errors", "CLIENT-LIMITED": "client", "UNRESOLVED": "errors"}
+    limits: Mapping[str, Limit] = {"FAIL-SUCCESS": "errors", "CLIENT-LIMITED": "client"}
     return Binding(limits.get(stop.rule, "capacity"), "certain", f"at {stop.concurrency} in flight: {stop.reason}")
 
 

@@ -44,10 +44,11 @@ async def open_instances(
 
 
 def named(name: str, instances: Sequence[Instance]) -> list[Instance]:
-    """The instance of that name, or all of that deployment or model. Raises InputError."""
+    """The instance of that name, else all of that deployment, else all of that model. Raises InputError."""
     for exact in (
         [one for one in instances if one.name == name],
-        [one for one in instances if name in {one.deployment, one.model}],
+        [one for one in instances if one.deployment == name],
+        [one for one in instances if one.model == name],
     ):
         if exact:
             return exact

@@ -53,7 +53,7 @@ def _reason(ladder: Ladder) -> str:
     found, binding = ladder.found, ladder.binding
     share = f"{(found.recommended or 0) / (found.limit or 1):.0%} of the limit {found.limit}"
     if found.stop is None:
-        return f"{share}, the highest that was tested: no rule has stopped it"
+        return f"{share}, the highest that passed: no rule has stopped it"
     return f"{share}, above which {binding.limit} binds"
 
 

@@ -165,9 +165,9 @@ def find_stop(rungs: Sequence[Rung], judged: Sequence[Judgement]) -> Stop | None
     """The first rule that spoke for good; None while it may go on. A soft verdict needs a second one right after it."""
     climb = [(one, its) for one, its in zip(rungs, judged, strict=True) if one.phase in {"climb", "confirm"}]
     for index, (rung, found) in enumerate(climb):
-        if found.verdict in HARD or found.verdict == "UNRESOLVED" or _is_throttled(rung, found):
+        if found.verdict in HARD or _is_throttled(rung, found):
             return Stop(found.verdict, rung.concurrency, found.reason)
-        if found.verdict == "PASS" or index + 1 == len(climb):
+        if found.verdict in {"PASS", "UNRESOLVED"} or index + 1 == len(climb):
             continue
         its = climb[index + 1][1]
         if its.lacks_gain if found.lacks_gain else its.verdict == found.verdict:

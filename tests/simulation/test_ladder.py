@@ -145,6 +145,9 @@ def test_the_money_ends_a_ladder_softly() -> None:
 
     rungs = run_virtual(run())
     assert "cost limit" in rungs[-1].gone
+    ended = conclude("m", "m", Known(), Plan(rules=UNTIMED), rungs)
+    assert not ended.is_complete
+    assert (ended.found.stop, ended.binding.limit, ended.binding.sureness) == (None, "none", "open")
     spent = sum(one.cost_usd or 0.0 for one in rungs)
     assert 0.2 <= spent <= 0.2 + 0.001 * rungs[-1].concurrency
 
