@@ -17,7 +17,7 @@ from statistics import NormalDist
 import orjson
 
 from providers.messages import JSON, ChatRequest
-from providers.simulator.answers import SimulatedAnswer
+from providers.simulator.answers import EchoAnswers, SimulatedAnswer
 from providers.simulator.draws import draw_uniform
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from runners.answer import REFUSAL
@@ -63,7 +63,7 @@ class SweepAnswers:
         sample_id, turn, _attempt = request_id.rsplit("/", 2) if request_id.count("/") > 1 else (request_id, "1", "1")
         ordinal = self._ordinals.get(sample_id)
         if ordinal is None:
-            return SimulatedAnswer("Ready.")
+            return self._unasked(request_id, request, deployment)
         key, sample = f"{sample_id}/{turn}", self.sweep.sample(ordinal)
         if turn.startswith(JUDGE_TURN) and (judged := judged_answer(request.messages)) is not None:
             return self._verdict(key, judged, sample.task, deployment)
@@ -110,6 +110,12 @@ class SweepAnswers:
 
     def _in_template(self, text: str) -> str:
         return self.settings.template.replace("{target}", text)
+
+    def _unasked(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
+        """To what is no sample of the sweep, as a load test sends it: filler of the length that answers have."""
+        if self.settings.output_tokens is None:
+            return SimulatedAnswer("Ready.")
+        return EchoAnswers(self.settings.output_tokens, self.seed).answer(request_id, request, deployment)
 
     def _follow(self, intention: Intention, sample: Sample, request: ChatRequest) -> SimulatedAnswer:
         """One turn of a tool loop; the truth is known at its end."""

@@ -118,11 +118,16 @@ class Trim:
     cooldown_s: float = 0.0
 
 
-def measure(run: LoadRun, *, trim: Trim | None = None, minute_s: float = MINUTE_S) -> Measures:
-    """`minute_s` is the length of the endpoint's quota window, 60 s but on a simulator with its time scaled."""
+def measure(
+    run: LoadRun, *, trim: Trim | None = None, minute_s: float = MINUTE_S, window: Window | None = None
+) -> Measures:
+    """`minute_s` is the length of the endpoint's quota window, 60 s but on a simulator with its time scaled.
+
+    Throughput is that of `window`, the steady window where none is given: a held quota is only seen over whole windows of its own.
+    """
     shots = _kept(run, trim or Trim())
     good = [shot for shot in shots if shot.how == "ok"]
-    window = steady_window(run, trim or Trim())
+    window = window or steady_window(run, trim or Trim())
     inside = [shot for shot in good if window.holds(shot.ended_at)]
     latencies = [shot.latency_s for shot in good if shot.latency_s is not None]
     wall_s = max(run.ended_at - run.began_at, 1e-9)

@@ -142,11 +142,11 @@ def check(plan: CapacityPlan, rungs: Sequence[Mapping[str, Any]]) -> list[Check]
         )
         unloaded_s = float(min(rungs, key=lambda one: float(one["concurrency"]))["mean_latency_s"])
         tokens = plan.tokens_per_request or float(best["tpm"]) / float(best["qpm"])
-        qpm = plan.after.tpm / tokens
+        qpm, minute_s = plan.after.tpm / tokens, float(best.get("minute_s", 60.0))
         return [
             Check("TPM", plan.after.tpm, float(best["tpm"])),
             Check("QPM", qpm, float(best["qpm"])),
-            Check("best concurrency", qpm / 60 * unloaded_s, float(best["concurrency"])),
+            Check("best concurrency", qpm / minute_s * unloaded_s, float(best["concurrency"])),
         ]
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise InputError(

@@ -1,0 +1,163 @@
+"""A ladder on disk: `ladder.json` and one file per rung, each whole or not there, so that a broken one goes on at the next rung."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from providers.errors import InputError, StorageError
+from runners.durable import replace_file
+
+from .ladder import Ladder
+from .measures import MINUTE_S, Distribution
+from .recommendation import recommendation_of
+from .rules import Judgement
+from .rung import Rung
+
+FILE = "ladder.json"
+SETTINGS_FILE = "settings.json"
+"""What a resume goes on with: the options of the command, no key among them."""
+RUNG_FILE = "rung-{number:02d}-c{concurrency}.json"
+_RUNGS = TypeAdapter(list[Rung])
+_DISTRIBUTIONS = ("ttft_s", "tpot_s", "itl_s", "latency_s", "scheduled_latency_s")
+_PERCENTILES = ("p50", "p90", "p95", "p99")
+
+
+def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINUTE_S) -> dict[str, Any]:
+    """One flat row; a percentile below its sample floor is null."""
+    measures = rung.measures
+    row: dict[str, Any] = {
+        "concurrency": rung.concurrency,
+        "phase": rung.phase,
+        "verdict": judged.verdict if judged else None,
+        "reason": judged.reason if judged else "",
+        "is_burst": measures.is_burst,
+        "minute_s": minute_s,
+        "qpm": measures.qpm,
+        "tpm": measures.tpm,
+        "mean_latency_s": measures.latency_s.mean,
+        "error_rate": 1 - measures.success_rate,
+        "throttled_rate": measures.throttled_rate,
+        "success_rate": measures.success_rate,
+        "requests_per_s": measures.requests_per_s,
+        "output_tokens_per_s": measures.output_tokens_per_s,
+        "gain": judged.gain if judged else None,
+        "gain_per_doubling": judged.gain_per_doubling if judged else None,
+        "requests_per_s_per_connection": measures.requests_per_s / rung.concurrency,
+        "n": measures.attempted,
+        "succeeded": measures.succeeded,
+        "failures": dict(measures.failures),
+        "throttles": dict(rung.throttles),
+        "achieved_concurrency": measures.achieved_concurrency,
+        "peak_in_flight": measures.peak_in_flight,
+        "peak_qpm": measures.peak_qpm,
+        "peak_tpm": measures.peak_tpm,
+        "cpu_share": measures.cpu_share,
+        "starved_share": rung.starved_share,
+        "lag_p95_s": measures.lag_p95_s,
+        "input_tokens": measures.input_tokens,
+        "output_tokens": measures.output_tokens,
+        "are_tokens_estimated": measures.are_tokens_estimated,
+        "window_s": measures.window_s,
+        "cost_usd": rung.cost_usd,
+    }
+    for name in _DISTRIBUTIONS:
+        times: Distribution = getattr(measures, name)
+        row |= {f"mean_{name}": times.mean} | {f"{part}_{name}": getattr(times, part) for part in _PERCENTILES}
+    return row
+
+
+def rows_of(ladder: Ladder) -> list[dict[str, Any]]:
+    return [
+        rung_row(one, its, ladder.plan.minute_s) for one, its in zip(ladder.rungs, ladder.found.judged, strict=True)
+    ]
+
+
+def ladder_document(ladder: Ladder) -> dict[str, Any]:
+    found, advice = ladder.found, recommendation_of(ladder)
+    return {
+        "name": ladder.name,
+        "is_complete": ladder.is_complete,
+        "limit": found.limit,
+        "recommended": found.recommended,
+        "recommendation": None if advice is None else asdict(advice),
+        "optimum": found.optimum,
+        "binding": ladder.binding.limit,
+        "binding_sureness": ladder.binding.sureness,
+        "binding_evidence": ladder.binding.evidence,
+        "qpm_ceiling": ladder.binding.qpm_ceiling,
+        "tpm_ceiling": ladder.binding.tpm_ceiling,
+        "stop_rule": None if found.stop is None else found.stop.rule,
+        "stop": None if found.stop is None else asdict(found.stop),
+        "rungs": rows_of(ladder),
+        "measured": list(ladder.rungs),
+    }
+
+
+def write_ladder(directory: Path, document: Mapping[str, Any], rung_file: str | None = RUNG_FILE) -> None:
+    """The last rung's own file, then all of them. Raises StorageError, and InputError for a name that cannot be filled in."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if rung_file is not None and document["rungs"]:
+            row = document["rungs"][-1]
+            _replace(directory / name_rung(rung_file, len(document["rungs"]), row["concurrency"]), row)
+        _replace(directory / FILE, document)
+    except OSError as error:
+        raise StorageError(f"{directory} cannot be written ({error.strerror}): the rungs before are safe") from error
+
+
+def name_rung(template: str, number: int, concurrency: int) -> str:
+    try:
+        name = template.format(number=number, concurrency=concurrency)
+    except (KeyError, IndexError, ValueError) as error:
+        raise InputError(
+            f"--result-filename {template}: only {{concurrency}} and {{number}} can be filled in"
+        ) from error
+    if "/" in name or name == FILE or not name:
+        raise InputError(f"--result-filename {template} must name a file of its own in the result's directory")
+    return name
+
+
+def write_settings(directory: Path, settings: Mapping[str, Any]) -> None:
+    """Raises StorageError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(directory / SETTINGS_FILE, settings)
+    except OSError as error:
+        raise StorageError(f"{directory} cannot be written ({error.strerror}); choose another with -o") from error
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """Raises InputError."""
+    path = directory / SETTINGS_FILE
+    try:
+        found = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; --resume takes the directory of a ladder") from error
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path} is not the settings of a ladder") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is not the settings of a ladder")
+    return found
+
+
+def _replace(path: Path, document: object) -> None:
+    replace_file(path, lambda file: file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2)))
+
+
+def read_measured(directory: Path) -> Sequence[Rung]:
+    """The rungs of a ladder that was broken off; none where it had not got that far. Raises InputError."""
+    path = directory / FILE
+    try:
+        return _RUNGS.validate_python(orjson.loads(path.read_bytes())["measured"])
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
+        raise InputError(f"{path} is not the result of a ladder") from error

@@ -1,0 +1,18 @@
+"""`bench`: load tests. How many concurrent requests an endpoint carries, what a rate takes, and which of two is quicker."""
+
+from __future__ import annotations
+
+import click
+
+from .lazy import LazyGroup
+
+COMMANDS = {
+    "compare": "Load two in turns and say which is quicker, and how sure that is.",
+    "ladder": "Climb until a rule stops: how many concurrent requests, and what to set.",
+    "qps": "Find the smallest concurrency that carries a rate.",
+}
+
+
+@click.group("bench", cls=LazyGroup, rows=COMMANDS, module_prefix="bench_")
+def command() -> None:
+    """Load an endpoint and measure it. Every request is billed: see --cost-limit."""

@@ -1,0 +1,105 @@
+"""`bench compare`: two models, deployments or instances under the same load, in turns; better, worse, or no evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .bench_options import Load, load_options, read_load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..capacity.duel import Blocks, Duel
+
+_COMPARE = (
+    click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True),
+    click.option(
+        "--rounds", type=click.IntRange(5), default=10, show_default=True, help="A and B in turns, so many times."
+    ),
+    click.option("--requests", type=click.IntRange(1), default=32, show_default=True, help="Of each turn."),
+    click.option("--fail-if-worse", is_flag=True, help="Exit 1 where B is worse in any figure."),
+    click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
+)
+
+
+@click.command("compare")
+@click.argument("config", type=click.Path())
+@click.argument("a")
+@click.argument("b")
+@load_options(*_COMPARE)
+def command(config: str, a: str, b: str, **options: Any) -> int:
+    """Load A and B of CONFIG in turns with the same prompts and say whether B is quicker: models, deployments or instances."""
+    from dataclasses import asdict
+
+    from ..capacity.duel import Duel, are_enough, differences
+    from ..loop import run_loop
+    from ..terminal import say, say_json
+
+    load = read_load(config, options)
+    duel = Duel(options["concurrency"], options["rounds"], options["requests"], load.pace.minute_s)
+    blocks = run_loop(_fight(load, (a, b), duel, options, (lambda _n: None) if options["as_json"] else _tell(duel)))
+    found = differences(blocks) if are_enough(blocks) else []
+    if options["as_json"]:
+        say_json({"a": a, "b": b, "rounds": len(blocks), "differences": [asdict(one) for one in found]})
+    elif found:
+        _show(a, b, found)
+    else:
+        say(
+            f"no comparison: {len(blocks)} of {duel.rounds} rounds were fought before an instance or the money was gone"
+        )
+    if not found:
+        return 3
+    return 1 if options["fail_if_worse"] and any(one.verdict == "worse" for one in found) else 0
+
+
+async def _fight(
+    load: Load, names: tuple[str, str], duel: Duel, options: dict[str, Any], on_round: Callable[[int], None]
+) -> Blocks:
+    from functools import partial
+
+    from providers.errors import InputError
+    from runners.load import Target
+
+    from ..capacity.duel import fight
+    from ..capacity.instances import named, open_instances
+    from ..capacity.probe import Spent
+    from ..state import user_state
+    from ..wiring import prices_of
+
+    async with open_instances(load.loaded, load.environment, names) as opened:
+        first, second = (named(name, opened.instances) for name in names)
+        if {one.name for one in first} & {one.name for one in second}:
+            raise InputError(f"{names[0]} and {names[1]} mean the same instance: name two different ones")
+        attempt_s = load.loaded.config.run.attempt_timeout_s
+        targets = [Target(its, opened.adapters, load.workload.request, attempt_s) for its in (first, second)]
+        spent = Spent(partial(prices_of(load.loaded.config), first[0].model), options["cost_limit"])
+        locks = [] if options["share"] else list(opened.identities().values())
+        with user_state().locked(locks, "bench compare"):
+            return await fight(duel, targets[0], targets[1], spent, on_round)
+
+
+def _tell(duel: Duel) -> Callable[[int], None]:
+    from ..terminal import say
+
+    return lambda number: say(f"round {number} of {duel.rounds}")
+
+
+def _show(a: str, b: str, found: list[Any]) -> None:
+    from .tables import print_table
+
+    rows = [
+        (
+            one.figure,
+            f"{one.a:.4g}",
+            f"{one.b:.4g}",
+            f"{one.difference:+.4g}",
+            f"{one.low:+.4g} to {one.high:+.4g}",
+            f"{one.p_value:.2g}",
+            one.n,
+            one.verdict,
+        )
+        for one in found
+    ]
+    print_table(f"{b} against {a}", ("", a, b, "difference", "95 % interval", "p (Holm)", "pairs", b), rows)

@@ -1,0 +1,214 @@
+"""`bench ladder`: how many concurrent requests an endpoint carries, which rule says so, and what to set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .bench_options import load_options, read_load
+
+if TYPE_CHECKING:
+    from ..capacity.expectations import Outcome
+    from ..capacity.ladder import Ladder
+    from ..capacity.ladders import Order
+    from ..env import Environment
+    from ..loading import LoadedConfig
+
+_RULES = (
+    click.option("--rungs", help="Concurrencies, rising: 1,2,4,8,16. By default 1 2 5 10 20 50 … 1000."),
+    click.option("--no-stop", is_flag=True, help="Climb every rung, whatever the rules say."),
+    click.option(
+        "--no-refine", is_flag=True, help="Neither bisect, nor test the limit again, nor hold the recommendation."
+    ),
+    click.option("--min-success", type=click.FloatRange(0, 1), default=0.95, show_default=True),
+    click.option("--max-ttft", type=float, default=1.0, show_default=True, help="Seconds, mean; of streamed answers."),
+    click.option("--min-gain", type=float, default=0.2, show_default=True, help="Of throughput, per doubling."),
+    click.option("--max-cpu-share", type=float, default=0.9, show_default=True, help="Of this client's core."),
+    click.option(
+        "--max-lag", type=float, default=0.05, show_default=True, help="Seconds that this client may be late."
+    ),
+    click.option("--max-kv-usage", type=float, default=0.95, show_default=True),
+    click.option("--metrics-url", help="The server's Prometheus page (vLLM, SGLang): the resource rule looks there."),
+    click.option("--tpm-limit", type=float, help="Tokens a minute that you know to be allowed."),
+    click.option("--rpm-limit", type=float, help="Requests a minute that you know to be allowed."),
+    click.option("--together", is_flag=True, help="After each instance alone all of them at once."),
+)
+_RESULT = (
+    click.option(
+        "--expect", "expects", multiple=True, help="E.g. 'p95_ttft_s<1,success>=0.99@c=50': the exit code says."
+    ),
+    click.option("--save", is_flag=True, help="Let the next run start with the limits that are found."),
+    click.option("--save-result/--no-save-result", default=True, help="One JSON file per rung."),
+    click.option("--result-filename", help="Of those files: {concurrency} and {number} are filled in."),
+    click.option("--output-dir", "-o", type=click.Path(file_okay=False), help="By default under bench/, by the time."),
+    click.option(
+        "--resume", type=click.Path(exists=True, file_okay=False), help="Go on with the ladder in this directory."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
+)
+_TELLS = ("resume", "as_json", "expects")
+"""Not part of what is measured: a resume may say them anew."""
+
+
+@click.command("ladder")
+@click.argument("config", required=False, type=click.Path())
+@load_options(*_RULES, *_RESULT)
+def command(config: str | None, **options: Any) -> int:
+    """Climb from one request at a time until a rule stops, and say how many the endpoint of CONFIG carries.
+
+    Exits 0, or 1 where an expectation is not met or nothing passed, 2 for a mistake, 3 where the cost limit or the instance ended it.
+    """
+    from ..capacity.expectations import read_expectations
+    from ..capacity.ladders import run_ladders
+    from ..capacity.results import RUNG_FILE, name_rung, write_settings
+    from ..loop import run_loop
+    from ..terminal import say
+
+    expected = [one for text in options["expects"] for one in read_expectations(text)]
+    name_rung(options["result_filename"] or RUNG_FILE, 1, 1)
+    directory, config, options = _begun(config, options)
+    loaded, environment, order = _read(directory, config, options)
+    write_settings(
+        directory, {"config": config} | {name: value for name, value in options.items() if name not in _TELLS}
+    )
+    if not options["as_json"]:
+        say(f"results: {directory}")
+    try:
+        ladders = run_loop(run_ladders(loaded, environment, order, _quiet if options["as_json"] else _tell_rung))
+    except KeyboardInterrupt:
+        say(f"interrupted; go on with: python -m orchestrator bench ladder --resume {directory}", err=True)
+        raise
+    outcomes = _check(expected, ladders)
+    _show(ladders, outcomes, order, options["as_json"])
+    return _exit_code(ladders, outcomes)
+
+
+def _begun(config: str | None, options: Mapping[str, Any]) -> tuple[Path, str, dict[str, Any]]:
+    """The directory, the configuration and the options: those of before where a ladder is resumed."""
+    from datetime import datetime
+
+    from ..capacity.results import read_settings
+
+    if options["resume"] is not None:
+        directory = Path(options["resume"])
+        before = read_settings(directory)
+        kept = {name: value for name, value in before.items() if name in options}
+        if options["cost_limit"] is not None:
+            kept["cost_limit"] = options["cost_limit"]
+        return directory, str(before.get("config") or ""), {**options, **kept}
+    if config is None:
+        raise click.UsageError(
+            "name a sweep file, e.g. python -m orchestrator bench ladder sweep.yaml; or --resume DIRECTORY"
+        )
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    directory = Path(options["output_dir"] or Path("bench") / f"ladder-{stamp}")
+    if (directory / "settings.json").exists():
+        raise click.UsageError(f"{directory} holds a ladder: go on with it (--resume {directory}) or choose another -o")
+    return directory, str(Path(config).absolute()), dict(options)
+
+
+def _read(directory: Path, config: str, options: Mapping[str, Any]) -> tuple[LoadedConfig, Environment, Order]:
+    from ..capacity.binding import Known
+    from ..capacity.ladders import Order
+    from ..capacity.results import RUNG_FILE
+    from ..capacity.rules import Rules
+    from ..capacity.search import RUNGS, Plan
+
+    load = read_load(config, options)
+    rules = Rules(
+        min_success=options["min_success"],
+        max_ttft_s=options["max_ttft"],
+        min_gain=options["min_gain"],
+        max_cpu_share=options["max_cpu_share"],
+        max_lag_s=options["max_lag"],
+        max_kv_usage=options["max_kv_usage"],
+    )
+    rungs = _rungs(options["rungs"]) if options["rungs"] else RUNGS
+    plan = Plan(rungs, rules, load.pace.minute_s, not options["no_stop"], not options["no_refine"])
+    order = Order(
+        plan,
+        load.pace,
+        directory,
+        load.workload.request,
+        Known(options["rpm_limit"], options["tpm_limit"]),
+        options["instance"],
+        options["together"],
+        options["save"],
+        options["cost_limit"],
+        options["metrics_url"],
+        (options["result_filename"] or RUNG_FILE) if options["save_result"] else None,
+        load.loaded.config.run.attempt_timeout_s,
+        options["share"],
+    )
+    return load.loaded, load.environment, order
+
+
+def _rungs(text: str) -> list[int]:
+    try:
+        found = [int(part) for part in text.replace(",", " ").split()]
+    except ValueError:
+        found = []
+    if not found or found[0] < 1 or found != sorted(set(found)):
+        raise click.UsageError(f"--rungs {text}: write rising whole numbers from 1 on, e.g. 1,2,4,8,16")
+    return found
+
+
+def _check(expected: list[Any], ladders: list[Ladder]) -> dict[str, list[Outcome]]:
+    from ..capacity.expectations import check
+    from ..capacity.results import rows_of
+
+    return {ladder.name: [check(one, rows_of(ladder), ladder.found.limit) for one in expected] for ladder in ladders}
+
+
+def _exit_code(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]]) -> int:
+    if any(not one.rungs or one.rungs[-1].gone for one in ladders):
+        return 3
+    is_met = all(one.is_met for its in outcomes.values() for one in its)
+    return 0 if is_met and all(one.found.limit is not None for one in ladders) else 1
+
+
+def _quiet(_ladder: Ladder) -> None:
+    pass
+
+
+def _tell_rung(ladder: Ladder) -> None:
+    """One line as a rung ends."""
+    from ..terminal import say
+
+    rung, found = ladder.rungs[-1], ladder.found.judged[-1]
+    say(
+        f"{ladder.name}: {rung.phase} {rung.concurrency} in flight: {rung.measures.qpm:.4g} QPM, {found.verdict}"
+        f"{': ' if found.reason else ''}{found.reason}"
+    )
+
+
+def _show(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]], order: Order, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from ..capacity.ladders import shared_quota
+    from ..capacity.results import ladder_document
+    from ..terminal import say, say_json
+    from .bench_view import show_ladder
+
+    shared = shared_quota(ladders)
+    if as_json:
+        documents = []
+        for ladder in ladders:
+            document = ladder_document(ladder)
+            del document["measured"]
+            expectations = [asdict(one) for one in outcomes[ladder.name]]
+            documents.append({**document, "expectations": expectations})
+        say_json({"directory": str(order.directory), "ladders": documents, "shared_quota": shared})
+        return
+    for ladder in ladders:
+        show_ladder(ladder)
+        for one in outcomes[ladder.name]:
+            say(f"expected {one.expectation}: {'met' if one.is_met else 'NOT MET'}, {one.reason}")
+    if shared is not None:
+        say(
+            f"ONE QUOTA FOR ALL: alone they reach {shared['singles_qpm']:.4g} QPM added up, together "
+            f"{shared['together_qpm']:.4g}: give these instances one limiter_group"
+        )

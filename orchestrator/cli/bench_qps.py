@@ -1,0 +1,136 @@
+"""`bench qps`: the smallest concurrency that carries a rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .bench_options import Load, load_options, read_load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..capacity.rate_search import RateSearch
+    from ..capacity.rung import Rung
+
+_QPS = (
+    click.option(
+        "--target", type=click.FloatRange(0, min_open=True), required=True, help="Requests a second; 0.1 is one in ten."
+    ),
+    click.option("--max-concurrency", type=click.IntRange(1), default=1000, show_default=True),
+    click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
+)
+
+
+@click.command("qps")
+@click.argument("config", type=click.Path())
+@load_options(*_QPS)
+def command(config: str, **options: Any) -> int:
+    """Find the smallest concurrency at which the endpoint of CONFIG reaches 95 % of a target rate. Exits 1 where none does."""
+    from ..capacity.search import RUNGS
+    from ..loop import run_loop
+    from ..terminal import say_json
+
+    load = read_load(config, options)
+    most = options["max_concurrency"]
+    rungs = [one for one in RUNGS if one < most] + [most]
+    found = run_loop(
+        _search(load, options, rungs, (lambda _rung: None) if options["as_json"] else _tell(options["target"]))
+    )
+    if options["as_json"]:
+        say_json(_document(found))
+    else:
+        _show(found)
+    return 0 if found.smallest is not None else 1
+
+
+async def _search(
+    load: Load, options: dict[str, Any], rungs: Sequence[int], on_trial: Callable[[Rung], None]
+) -> RateSearch:
+    from functools import partial
+
+    from runners.load import Target
+
+    from ..capacity.instances import open_instances
+    from ..capacity.probe import Bench, Spent
+    from ..capacity.rate_search import find_concurrency
+    from ..state import user_state
+    from ..wiring import prices_of
+
+    async with open_instances(load.loaded, load.environment, options["instance"]) as opened:
+        price_usd = partial(prices_of(load.loaded.config), opened.instances[0].model)
+        attempt_s = load.loaded.config.run.attempt_timeout_s
+        target = Target(opened.instances, opened.adapters, load.workload.request, attempt_s)
+        bench = Bench(target, load.pace, Spent(price_usd, options["cost_limit"]))
+        locks = [] if options["share"] else list(opened.identities().values())
+        with user_state().locked(locks, "bench qps"):
+            return await find_concurrency(bench, options["target"], rungs, on_trial)
+
+
+def _tell(target: float) -> Callable[[Rung], None]:
+    from ..capacity.rate_search import delivered_qps
+    from ..terminal import say
+
+    return lambda rung: say(
+        f"at most {rung.concurrency} in flight: {delivered_qps(rung.measures):.4g} of {target:g} requests/s"
+    )
+
+
+def _rows(found: RateSearch) -> list[dict[str, Any]]:
+    from ..capacity.rate_search import REACHED, delivered_qps
+    from ..capacity.results import rung_row
+
+    rows = []
+    for one in found.trials:
+        delivered = delivered_qps(one.measures)
+        is_reached = delivered >= REACHED * found.target_qps
+        rows.append({**rung_row(one), "delivered_qps": delivered, "is_reached": is_reached})
+    return rows
+
+
+def _document(found: RateSearch) -> dict[str, Any]:
+    return {
+        "target_qps": found.target_qps,
+        "smallest_concurrency": found.smallest,
+        "rate_times_latency": found.little,
+        "trials": _rows(found),
+    }
+
+
+def _show(found: RateSearch) -> None:
+    from ..terminal import say
+    from .tables import print_table
+
+    columns = (
+        "at most in flight",
+        "reached",
+        "requests/s",
+        "mean latency s",
+        "from schedule s",
+        "errors",
+        "429",
+        "n",
+        "",
+    )
+    rows = [
+        (
+            row["concurrency"],
+            f"{row['achieved_concurrency']:.3g}",
+            f"{row['delivered_qps']:.4g}",
+            row["mean_latency_s"],
+            row["mean_scheduled_latency_s"],
+            f"{row['error_rate']:.1%}",
+            f"{row['throttled_rate']:.1%}",
+            row["n"],
+            "carries the rate" if row["is_reached"] else "",
+        )
+        for row in _rows(found)
+    ]
+    print_table(f"{found.target_qps:g} requests/s", columns, rows)
+    if found.trials and found.trials[-1].gone:
+        say(f"broken off: {found.trials[-1].gone}")
+    if found.smallest is None:
+        say(f"no concurrency that was tried reaches 95 % of {found.target_qps:g} requests/s")
+    else:
+        say(f"smallest concurrency: {found.smallest}; rate × latency of one request alone asks for {found.little:.3g}")

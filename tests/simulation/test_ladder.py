@@ -1,0 +1,189 @@
+"""Ladders against servers whose limits are known, on a virtual clock: what is found is what was hidden."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestrator.capacity.binding import Known
+from orchestrator.capacity.duel import Duel, differences, fight
+from orchestrator.capacity.ladder import Ladder, climb, conclude, share_a_quota
+from orchestrator.capacity.probe import Bench, Pace, Spent
+from orchestrator.capacity.prompts import Lengths, SyntheticPrompts
+from orchestrator.capacity.rate_search import RateSearch, find_concurrency
+from orchestrator.capacity.recommendation import learned_limits, recommendation_of
+from orchestrator.capacity.rules import Rules
+from orchestrator.capacity.rung import Rung
+from orchestrator.capacity.search import RUNGS, Plan
+from orchestrator.capacity.workload import Sending, Workload
+from providers.instance import Instance
+from providers.messages import Usage
+from providers.simulator.answers import EchoAnswers
+from providers.simulator.in_process import InProcessSimulator
+from providers.simulator.settings import SimulatorSettings
+from runners.limits.adaptive.state import AdaptiveLimits
+from runners.load import Target
+from runners.virtual_time import run_virtual
+
+UNTIMED = Rules(max_cpu_share=math.inf, max_lag_s=math.inf)
+"""A virtual clock jumps: what the client's own time says means nothing here."""
+WORKLOAD = Workload("w", 400, 100, SyntheticPrompts(Lengths(200, 600), Lengths(100, 100)), Sending())
+
+
+def target(*endpoints: dict[str, Any]) -> tuple[Target, InProcessSimulator]:
+    """One deployment for each; every answer is 100 tokens long."""
+    names = [f"m-{number}" for number in range(len(endpoints))]
+    settings = SimulatorSettings.model_validate({"deployments": dict(zip(names, endpoints, strict=True))})
+    simulator = InProcessSimulator(settings, EchoAnswers(200), {name: ("SIMULATOR_KEY", name) for name in names})
+    instances = [Instance(name, "m", name, "sim", name) for name in names]
+    return Target(instances, {"sim": simulator}, WORKLOAD.request), simulator
+
+
+def ladder(plan: Plan, pace: Pace, *endpoints: dict[str, Any], measured: Sequence[Rung] = ()) -> Ladder:
+    async def run() -> Ladder:
+        load, simulator = target(*endpoints)
+        rungs = await climb(Bench(load, pace), plan, measured, lambda _rungs: None)
+        simulator.close()
+        return conclude("m", "m", Known(), plan, rungs)
+
+    return run_virtual(run())
+
+
+LATENCY = {"ttft_s": 0.7, "itl_s": 0.05}
+"""5.7 s for an answer."""
+HOLDING = {"tpm": 13_500, "on_limit": "hold", "rate_limit_headers": False, "latency": LATENCY}
+MINUTES = Pace(window_s=60.0)
+
+
+@pytest.mark.parametrize("quota", ["sliding", "fixed"])
+def test_a_quota_of_tokens_that_holds_is_named_without_a_single_refusal(quota: str) -> None:
+    plan = Plan((1, 2, 4, 8, 16), replace(UNTIMED, max_ttft_s=math.inf), stops=False, refines=False)
+    found = ladder(plan, Pace(window_s=60.0, duration_s=240.0), {**HOLDING, "quota": quota})
+    assert all(one.measures.throttled == 0 for one in found.rungs)
+    assert found.found.optimum == 4
+    assert found.binding.limit == "TPM"
+    assert found.binding.tpm_ceiling == pytest.approx(13_500, rel=0.04)
+    assert {its.verdict for its in found.found.judged[3:]} == {"FAIL-QUOTA"}
+
+
+KNEE = {"latency": {"ttft_s": 0.2, "itl_s": 0.003, "noise": 0.1, "saturates_at": 16}}
+
+
+def test_a_knee_is_found_and_its_recommendation_holds() -> None:
+    found = ladder(Plan(rules=UNTIMED), Pace(), KNEE)
+    assert found.found.limit == pytest.approx(16, rel=0.15)
+    assert found.found.stop is not None
+    assert found.found.stop.rule == "FAIL-GAIN"
+    assert found.binding.limit == "held or saturated"
+    assert found.is_complete
+    advice = recommendation_of(found)
+    assert advice is not None
+    assert advice.is_verified
+    assert 0.7 <= advice.concurrency / advice.limit <= 0.8
+    learned = learned_limits(found)
+    assert learned is not None
+    assert AdaptiveLimits(most=None, restored=learned).snapshot(0.0)["cap"] == advice.limit
+
+
+@pytest.mark.parametrize("retry_after", ["exact", "none"])
+def test_a_quota_before_a_knee_is_never_called_a_capacity(retry_after: str) -> None:
+    found = ladder(Plan(rules=UNTIMED), MINUTES, {**KNEE, "rpm": 300, "retry_after": retry_after})
+    assert found.found.stop is not None
+    assert found.found.stop.rule == "FAIL-QUOTA"
+    assert (found.binding.limit, found.binding.sureness) == ("RPM", "certain")
+    assert found.binding.qpm_ceiling == pytest.approx(300, rel=0.04)
+    learned = learned_limits(found)
+    assert learned is not None
+    assert AdaptiveLimits(most=None, restored=learned).snapshot(0.0)["limits"] is not None
+
+
+def test_a_concurrency_limit_is_named_by_its_refusals() -> None:
+    found = ladder(Plan(rules=UNTIMED), Pace(), {**KNEE, "concurrency": 12})
+    assert found.binding.limit == "concurrency"
+    assert found.found.limit is not None
+    assert found.found.limit <= 13
+
+
+def test_a_slow_first_token_stops_for_its_own_reason() -> None:
+    found = ladder(Plan(rules=replace(UNTIMED, max_ttft_s=0.5)), Pace(), {"latency": {"ttft_s": 0.6}})
+    assert found.found.stop is not None
+    assert (found.found.stop.rule, found.found.limit) == ("FAIL-TTFT", None)
+    assert recommendation_of(found) is None
+
+
+def test_a_ladder_that_goes_on_measures_only_what_is_missing() -> None:
+    whole = ladder(Plan(rules=UNTIMED), Pace(), KNEE)
+    rest = ladder(Plan(rules=UNTIMED), Pace(), KNEE, measured=whole.rungs[:4])
+    assert rest.rungs[:4] == whole.rungs[:4]
+    assert [one.concurrency for one in rest.rungs[:6]] == [one.concurrency for one in whole.rungs[:6]]
+    assert rest.found.limit == pytest.approx(16, rel=0.15)
+
+
+def test_two_keys_of_one_account_are_noticed_together() -> None:
+    """One server behind two names: alone each reaches its knee, together they do as well."""
+    alone = [ladder(Plan(rules=UNTIMED), Pace(), KNEE) for _ in range(2)]
+    joint = ladder(Plan(rules=UNTIMED), Pace(), KNEE)
+    assert share_a_quota(alone, joint) is not None
+    apart = ladder(Plan(rules=UNTIMED), Pace(), KNEE, KNEE)
+    assert share_a_quota(alone, apart) is None
+
+
+def test_the_money_ends_a_ladder_softly() -> None:
+    def price(usage: Usage) -> float:
+        return usage.output_tokens / 1e5
+
+    async def run() -> Sequence[Rung]:
+        load, simulator = target(KNEE)
+        bench = Bench(load, Pace(), Spent(price, 0.2))
+        rungs = await climb(bench, Plan(rules=UNTIMED), (), lambda _rungs: None)
+        simulator.close()
+        return rungs
+
+    rungs = run_virtual(run())
+    assert "cost limit" in rungs[-1].gone
+    ended = conclude("m", "m", Known(), Plan(rules=UNTIMED), rungs)
+    assert not ended.is_complete
+    assert (ended.found.stop, ended.binding.limit, ended.binding.sureness) == (None, "none", "open")
+    spent = sum(one.cost_usd or 0.0 for one in rungs)
+    assert 0.2 <= spent <= 0.2 + 0.001 * rungs[-1].concurrency
+
+
+def rate_search(target_qps: float, endpoint: dict[str, Any]) -> RateSearch:
+    async def run() -> RateSearch:
+        load, simulator = target(endpoint)
+        found = await find_concurrency(Bench(load, Pace()), target_qps, RUNGS, lambda _rung: None)
+        simulator.close()
+        return found
+
+    return run_virtual(run())
+
+
+@pytest.mark.parametrize("target_qps", [0.2, 5.0, 20.0])
+def test_the_smallest_concurrency_that_carries_a_rate_is_littles(target_qps: float) -> None:
+    found = rate_search(target_qps, {"latency": {"ttft_s": 0.5, "itl_s": 0.005}})
+    assert found.smallest is not None
+    assert found.smallest == pytest.approx(max(1, 0.95 * target_qps), abs=1)
+
+
+def test_a_rate_beyond_the_server_is_carried_by_nothing() -> None:
+    assert rate_search(100.0, {"latency": {"ttft_s": 0.5, "saturates_at": 4}}).smallest is None
+
+
+@pytest.mark.parametrize(("slower", "verdict"), [(1.0, "no evidence"), (1.5, "worse"), (0.7, "better")])
+def test_a_difference_is_named_only_where_there_is_one(slower: float, verdict: str) -> None:
+    async def run() -> dict[str, str]:
+        load, simulator = target(
+            {"latency": {"ttft_s": 0.3, "noise": 0.2}}, {"latency": {"ttft_s": 0.3 * slower, "noise": 0.2}}
+        )
+        first, second = (replace(load, instances=[one]) for one in load.instances)
+        blocks = await fight(Duel(4, 8, 24), first, second, Spent(), lambda _round: None)
+        simulator.close()
+        return {one.figure: one.verdict for one in differences(blocks)}
+
+    found = run_virtual(run())
+    assert found["ttft_s"] == verdict
+    assert found["success_rate"] == "no evidence"
