@@ -112,10 +112,11 @@ class SweepAnswers:
         return self.settings.template.replace("{target}", text)
 
     def _unasked(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
-        """To what is no sample of the sweep, as a load test sends it: filler of the length that answers have."""
-        if self.settings.output_tokens is None:
+        """To what is no sample of the sweep, as a load test sends it: filler of the length that answers have, or may have."""
+        tokens = self.settings.output_tokens or request.max_tokens
+        if tokens is None:
             return SimulatedAnswer("Ready.")
-        return EchoAnswers(self.settings.output_tokens, self.seed).answer(request_id, request, deployment)
+        return EchoAnswers(tokens, self.seed).answer(request_id, request, deployment)
 
     def _follow(self, intention: Intention, sample: Sample, request: ChatRequest) -> SimulatedAnswer:
         """One turn of a tool loop; the truth is known at its end."""

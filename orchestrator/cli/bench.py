@@ -9,7 +9,10 @@ from .lazy import LazyGroup
 COMMANDS = {
     "compare": "Load two in turns and say which is quicker, and how sure that is.",
     "ladder": "Climb until a rule stops: how many concurrent requests, and what to set.",
+    "plot": "Draw a ladder's curves as PNG and SVG, and write its rows as CSV.",
     "qps": "Find the smallest concurrency that carries a rate.",
+    "report": "Write a ladder's result as one HTML page.",
+    "run": "Measure one setting: so many at once, or so many a second.",
 }
 
 
