@@ -49,11 +49,20 @@ def test_where_room_is_short_what_every_row_shares_stands_in_the_title(
     capsys: pytest.CaptureFixture[str], make_record: MakeRecord
 ) -> None:
     records = [make_record(task_type=kind, prompt_type="flawed_redundant_operations") for kind in ("sum", "double")]
-    roomy, tight = printed(capsys, records, 200), printed(capsys, records, 100)
+    roomy = printed(capsys, records, 200)
+    tight = printed(capsys, records, len(roomy.splitlines()[1].rstrip()) - 2)
     assert roomy.splitlines()[0].strip() == "Summary"
     assert tight.splitlines()[0].strip() == "Summary: difficulty easy"
     assert "difficulty" not in tight.splitlines()[1]
     assert "no room for" not in tight
+
+
+def test_an_interval_that_leaves_everything_open_is_not_shown(
+    capsys: pytest.CaptureFixture[str], make_record: MakeRecord
+) -> None:
+    shown = printed(capsys, [make_record(family="one"), make_record(family="one", **WRONG)])
+    assert "95 %" not in shown
+    assert "50.0 %" in shown
 
 
 def test_a_name_and_its_count_stay_on_one_line(capsys: pytest.CaptureFixture[str], make_record: MakeRecord) -> None:
