@@ -108,8 +108,8 @@ def _named(errors: JSON) -> str:
 
 
 def _interval(row: SummaryRow, name: str) -> str:
-    """Blank where there is nothing to be sure of."""
-    if row[f"{name}_low"] is None:
+    """Blank where nothing is known: no interval, or one that leaves everything open."""
+    if row[f"{name}_low"] is None or (row[f"{name}_low"], row[f"{name}_high"]) == (0.0, 1.0):
         return ""
     low, high = (_percent(row[f"{name}_{end}"]).removesuffix(" %") for end in ("low", "high"))
     return f"[{low}, {high}]"

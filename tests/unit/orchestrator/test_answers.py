@@ -15,8 +15,9 @@ from orchestrator.loading import LoadedConfig
 from orchestrator.scoring.refusal import is_refusal
 from orchestrator.scoring.registry import COMPARISONS
 from orchestrator.sweeps import open_sweep
-from providers.messages import JSON, ChatRequest
+from providers.messages import JSON, ChatRequest, Message, Tool
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
+from runners.tools import named
 
 Load = Callable[..., LoadedConfig]
 ANY = ChatRequest(messages=[])
@@ -58,6 +59,25 @@ def test_with_spread_some_tasks_are_hard_for_every_turn(load: Load, tmp_path: Pa
     with opened(load, tmp_path, skill=0.5, spread=3.0) as answers:
         agree = sum(a == b for a, b in zip(truths(answers, 1), truths(answers, 2), strict=True)) / N
     assert agree > 0.6
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_prompt_types_and_difficulties_add_to_the_chance_of_being_right(
+    load: Load, tmp_path: Path, spread: float
+) -> None:
+    shares = []
+    for gain in ({"baseline": -1.0}, {}, {"baseline": 0.5, "default": 0.5}, {"cot": 9.0}):
+        with opened(load, tmp_path, skill=0.6, spread=spread, gain=gain) as answers:
+            shares.append(sum(truths(answers)) / N)
+    worse, usual, better, unasked = shares
+    assert worse + 0.1 < usual < better - 0.1
+    assert unasked == usual
+
+
+@pytest.mark.parametrize("skill", [0, 1])
+def test_no_gain_makes_a_perfect_model_err_or_a_hopeless_one_right(load: Load, tmp_path: Path, skill: float) -> None:
+    with opened(load, tmp_path, skill=skill, gain={"baseline": 3.0 - 6.0 * skill}) as answers:
+        assert set(truths(answers)) == {bool(skill)}
 
 
 def test_skill_may_be_told_by_model_or_by_deployment(load: Load, tmp_path: Path) -> None:
@@ -110,6 +130,29 @@ def test_plans_are_followed_only_where_the_solver_takes_turns(load: Load, tmp_pa
     assert (found["single_turn"].text, found["single_turn"].tool_calls) == ("ok", ())
     assert found["tool_loop"].tool_calls[0]["function"]["name"] == "look"
     assert found["tool_loop"].right is None
+
+
+def test_a_model_that_believes_its_prompt_makes_the_calls_of_the_flawed_plan(load: Load, tmp_path: Path) -> None:
+    names = ("look", "take", "tell")
+    tools: list[Tool] = [{"type": "function", "function": {"name": name}} for name in names]
+    plan = [{"tool": name, "arguments": {"n": 1}, "description": f"Do {name}."} for name in names]
+    path = tmp_path / "planned.jsonl"
+    path.write_text(json.dumps({"input": "?", "target": "ok", "tools": tools, "metadata": {"plan": plan}}))
+    prompts = ["optimal", "flawed_missing_step"]
+    loaded = load({"tasks": [{"path": str(path)}], "sweep": {"prompt_types": prompts}, "run": {"solver": "tool_loop"}})
+    found = open_sweep(loaded)
+    settings = {"deployments": {"m": {}}, "answers": {"skill": 0.0}}
+    answers = sweep_answers(loaded.config, found.sweep, SimulatorSettings.model_validate(settings))
+    flawed = found.sweep.sample(1)
+    said: list[Message] = [*flawed.task.messages]
+    called: list[str] = []
+    while calls := answers.answer(f"{flawed.sample_id}/{len(called) + 1}/1", ChatRequest(said, tools), "m").tool_calls:
+        called.append(named(calls[0])[0])
+        said.append({"role": "tool", "tool_call_id": "c", "content": "done"})
+    shown = str(flawed.task.messages[-1]["content"])
+    assert called == [name for name in names if f"{name}(" in shown]
+    assert len(called) == 2
+    found.tasks.close()
 
 
 TARGETS: list[JSON] = [

@@ -164,6 +164,12 @@ def test_groups_go_down_the_hierarchy_in_order(make_record: MakeRecord) -> None:
     assert keys == sorted(keys)
 
 
+def test_difficulties_that_everybody_knows_rise(make_record: MakeRecord) -> None:
+    said = ("hard", "odd", "medium", "easy")
+    rows = summarise(table([make_record(difficulty=one) for one in said]), ["difficulty"])
+    assert [row["difficulty"] for row in rows] == ["easy", "medium", "hard", "odd"]
+
+
 def test_a_summary_may_be_of_fewer_levels(records: list[Record]) -> None:
     (row,) = summarise(table(records), by=["prompt_type"])
     assert (row["prompt_type"], row["total"]) == ("baseline", 9)

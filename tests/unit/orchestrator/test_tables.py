@@ -45,6 +45,34 @@ def test_a_plain_run_has_a_plain_table(capsys: pytest.CaptureFixture[str], make_
     )
 
 
+def test_where_room_is_short_what_every_row_shares_stands_in_the_title(
+    capsys: pytest.CaptureFixture[str], make_record: MakeRecord
+) -> None:
+    records = [make_record(task_type=kind, prompt_type="flawed_redundant_operations") for kind in ("sum", "double")]
+    roomy = printed(capsys, records, 200)
+    tight = printed(capsys, records, len(roomy.splitlines()[1].rstrip()) - 2)
+    assert roomy.splitlines()[0].strip() == "Summary"
+    assert tight.splitlines()[0].strip() == "Summary: difficulty easy"
+    assert "difficulty" not in tight.splitlines()[1]
+    assert "no room for" not in tight
+
+
+def test_an_interval_that_leaves_everything_open_is_not_shown(
+    capsys: pytest.CaptureFixture[str], make_record: MakeRecord
+) -> None:
+    shown = printed(capsys, [make_record(family="one"), make_record(family="one", **WRONG)])
+    assert "95 %" not in shown
+    assert "50.0 %" in shown
+
+
+def test_a_name_and_its_count_stay_on_one_line(capsys: pytest.CaptureFixture[str], make_record: MakeRecord) -> None:
+    faults = ("tool_selection", "parameter", "tool_failure")
+    records = [make_record(**{**WRONG, "score_error": fault}) for fault in faults]
+    for width in range(120, 160, 5):
+        shown = printed(capsys, records, width)
+        assert all(f"{fault} 1" in shown for fault in faults), (width, shown)
+
+
 def test_what_there_is_no_room_for_is_named(capsys: pytest.CaptureFixture[str], several: list[Record]) -> None:
     shown = printed(capsys, several, width=125)
     assert "no room for: " in shown
