@@ -173,7 +173,7 @@ async def test_every_call_of_a_sample_counts_also_where_the_sample_is_stopped_mi
         return reply.text
 
     async def judge(sample: orch.Sample, answer: orch.Answer, model: orch.ModelClient) -> orch.Score:
-        await model.chat(sample.task.messages)
+        await model.chat(sample.task.messages, max_tokens=64)
         return orch.Score(1.0, "full")
 
     quiet: dict[str, JSON] = {"run.display": "none", "run.stagger_s": [0]}
