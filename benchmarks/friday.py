@@ -58,6 +58,7 @@ class Execution:
     wall_s: float
     cpu_s: float
     peak_rss_mb: float
+    """0 where the kernel does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +164,35 @@ def execute(folder: Path, kill_at: float | None, *command: str) -> Execution:
             stdout=said,
             stderr=subprocess.STDOUT,
         )
-        _wait(process, PATIENCE_S if kill_at is None else kill_at - since)
+        peak_mb = _wait(process, PATIENCE_S if kill_at is None else kill_at - since)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     wall_s, cpu_s = time.monotonic() - since, usage.ru_utime + usage.ru_stime
-    found = Execution(
-        command[0], process.returncode, round(wall_s, 1), round(cpu_s, 1), round(usage.ru_maxrss / 1024, 1)
-    )
+    found = Execution(command[0], process.returncode, round(wall_s, 1), round(cpu_s, 1), round(peak_mb, 1))
     print(found, flush=True)
     print((folder / "said").read_text(), flush=True)
     return found
 
 
-def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> None:
-    """Until it has ended, which leaves it to be reaped, or to its kill."""
-    until = time.monotonic() + timeout_s
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> float:
+    """Until it has ended, which leaves it to be reaped, or to its kill. Returns the peak of its memory in MB."""
+    until, peak_mb = time.monotonic() + timeout_s, 0.0
     while time.monotonic() < until:
         if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            return
+            return peak_mb
+        peak_mb = max(peak_mb, _peak_mb(process.pid))
         time.sleep(0.05)
     process.kill()
+    return peak_mb
+
+
+def _peak_mb(pid: int) -> float:
+    """As the kernel keeps it for the program itself: `ru_maxrss` begins with what this process had when it forked."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
 def live_through(folder: Path, kill_after_s: Sequence[float]) -> list[Execution]:

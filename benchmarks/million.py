@@ -49,6 +49,8 @@ class Row:
     """Peak, less that of an interpreter which has imported the same."""
     start_s: float | None = None
     """From the start of the process to its first request."""
+    start_cpu_s: float | None = None
+    """What it computed until then: the same on a busy machine."""
     exit_code: int = 0
     machine: str = ""
 
@@ -88,7 +90,7 @@ class Bench:
             )
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-        first_send = float(self._first_send.read_text()) - started_at if self._first_send.exists() else None
+        first_send_at, first_send_cpu_s = self._first_sent()
         return Row(
             execution=name,
             n=self._samples,
@@ -96,10 +98,17 @@ class Bench:
             cpu_s=usage.ru_utime + usage.ru_stime,
             peak_rss_mb=usage.ru_maxrss / MB,
             above_imports_mb=usage.ru_maxrss / MB - getattr(self, "_imports_mb", usage.ru_maxrss / MB),
-            start_s=first_send,
+            start_s=None if first_send_at is None else first_send_at - started_at,
+            start_cpu_s=first_send_cpu_s,
             exit_code=process.returncode,
             machine=describe_machine(),
         )
+
+    def _first_sent(self) -> tuple[float, float] | tuple[None, None]:
+        if not self._first_send.exists():
+            return None, None
+        at, cpu_s = map(float, self._first_send.read_text().split())
+        return at, cpu_s
 
     def said(self) -> str:
         return (self._folder / "output").read_text()
@@ -136,7 +145,7 @@ def measure(bench: Bench, kills: int) -> list[Row]:
 
 
 def _say(row: Row) -> None:
-    start = "" if row.start_s is None else f", first request after {row.start_s:.1f} s"
+    start = "" if row.start_s is None else f", first request after {row.start_s:.1f} s ({row.start_cpu_s:.1f} s CPU)"
     print(
         f"{row.execution}: exit {row.exit_code}, {row.wall_s:.0f} s wall, {row.cpu_s:.0f} s CPU, "
         f"peak {row.peak_rss_mb:.0f} MB = imports + {row.above_imports_mb:.0f} MB{start}",

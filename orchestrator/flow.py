@@ -181,7 +181,11 @@ class _Crew:
         config = site.prepared.loaded.config
         self._voice = Voice(attendance.shutdown, site.decisions, events.emit)
         self._budgets = open_budgets(self._run, prices_of(config), site.spent, self._voice)
-        self._exchange = exchange_of(config, self._dispatchers, site.journal.started, self._budgets)
+        self._exchange = replace(
+            exchange_of(config, self._dispatchers, self._budgets),
+            on_first_send=site.journal.started,
+            on_unbilled=site.journal.unbilled,
+        )
         self._method = method_of(
             site.prepared.loaded, manifest.run_id, site.prepared.sweep, attendance.solver, attendance.scorer
         )

@@ -24,6 +24,8 @@ class Resumption:
     """Set damaged parts aside: their samples are paid for again, so it is never done unasked."""
     only_infra: bool = False
     """Run infrastructure failures again, and nothing that was never run."""
+    config: str | None = None
+    """A file in place of the stored configuration; the next resume needs it again."""
 
 
 def make_sound(directory: RunDirectory, compactor: Compactor, *, repairs: bool) -> None:

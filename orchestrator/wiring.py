@@ -204,12 +204,7 @@ UNBOUNDED_WORKERS = 1_000
 """`workers: auto` in fixed mode: the rate is the bound."""
 
 
-def exchange_of(
-    config: Config,
-    dispatchers: Mapping[str, Dispatcher],
-    on_first_send: Callable[[int], None] = lambda _ordinal: None,
-    budgets: Budgets | None = None,
-) -> Exchange:
+def exchange_of(config: Config, dispatchers: Mapping[str, Dispatcher], budgets: Budgets | None = None) -> Exchange:
     """Without `budgets` nothing is bounded but the single call: a rehearsal spends nothing."""
     generation, run = config.generation, config.run
     purse, retry_budget = (budgets.purse, budgets.retries) if budgets else (Purse(), RetryBudget(run.retry_budget))
@@ -224,7 +219,6 @@ def exchange_of(
         retries=RetryLimits(run.max_retries),
         retry_budget=retry_budget,
         purse=purse,
-        on_first_send=on_first_send,
     )
 
 

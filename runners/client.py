@@ -30,7 +30,7 @@ from .lease import SlotLease
 from .limits.permit import Cost, Settled
 from .opened import Opened
 from .retry import RetryBudget, RetryLimits, retry_policy
-from .spending import Purse
+from .spending import Purse, may_be_billed
 from .station import Permit
 from .suspicion import Suspicion
 from .tool_names import names_of
@@ -166,6 +166,8 @@ class Exchange:
     purse: Purse = field(default_factory=Purse)
     on_first_send: Callable[[int], None] = lambda _ordinal: None
     """Told once per sample, before its first request goes out."""
+    on_unbilled: Callable[[int], None] = lambda _ordinal: None
+    """Told of a sample that ends without a record, and of whose requests every one was refused."""
 
 
 class SampleClient:
@@ -181,6 +183,8 @@ class SampleClient:
         self.generation = exchange.generation
         self.turn_prefix = ""
         self.lease = lease
+        self.billable = 0
+        """Requests that were or may have been billed."""
         self._scoring: SampleClient | None = None
         self._owner = asyncio.current_task()
         self._calls: set[asyncio.Task[object]] = set()
@@ -393,11 +397,13 @@ class _Call:
             account.moved_reason = account.moved_reason or self._dispatcher.why_moved(
                 self._client.opened.planned, station
             )
+        self._client.billable += 1
         try:
             response = await station.sender.complete(
                 station.instance, self._request, request_id=request_id, deadline=deadline
             )
         except ProviderError as error:
+            self._client.billable -= not may_be_billed(error)
             permit.settle(_failed(error, permit))
             self._dispatcher.observe(permit, error)
             raise

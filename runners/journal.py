@@ -108,6 +108,10 @@ class Journal:
         self._group.started.append(ordinal)
         self._commit_later()
 
+    def unbilled(self, ordinal: int) -> None:
+        """Whatever was sent of this sample was refused, and no record will come: it is not in flight any more."""
+        self._in_flight.discard(ordinal)
+
     def append(self, record: Record, on_durable: Callable[[], None]) -> None:
         """Returns at once; `on_durable` is called when the record can no longer be lost."""
         group = self._group

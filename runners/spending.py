@@ -153,7 +153,7 @@ class Purse:
     def fail(self, model: str, aside: Spending, error: ProviderError) -> None:
         """The same for a request that ended in an error; servers bill some of these."""
         usage = error.evidence.usage
-        self.unanswered += usage is None and _may_be_billed(error)
+        self.unanswered += usage is None and may_be_billed(error)
         self.settle(model, aside, usage)
 
     def _priced(self, model: str, usage: Usage) -> Spending:
@@ -220,7 +220,9 @@ class Purse:
                 self._listeners.on_near(share)
 
 
-def _may_be_billed(error: ProviderError) -> bool:
-    """The answer was lost, or may have been on its way; a refusal and a 5xx are answers that cost nothing."""
+def may_be_billed(error: ProviderError) -> bool:
+    """The answer says so, was lost, or may have been on its way; a refusal and a 5xx are answers that cost nothing."""
     status = error.evidence.status
+    if error.evidence.usage is not None:
+        return True
     return error.was_sent and (status is None or status < 300)

@@ -68,10 +68,13 @@ async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLe
     """Raises NoUsableInstance or LimitReached when the sample must stay pending; anything else that is not a record is a bug."""
     client = SampleClient(exchange, opened, lease)
     books = _Books(client.account, Account(""))
+    verdict = None
     try:
         verdict = await _judge(opened, method, client, books)
     finally:
         await client.close()
+        if verdict is None and not client.billable:
+            exchange.on_unbilled(opened.sample.ordinal)
     total_s = asyncio.get_running_loop().time() - client.account.opened_s
     return _record(opened, verdict, books, method, total_s)
 

@@ -134,6 +134,7 @@ class Workshop:
         ):  # ended before anything was planned: there is nothing to resume, one starts again
             bench.execute(NONE, *bench.start_command(trial.form))
         code = bench.execute(NONE, *bench.resume_command())
+        bench.require_verified()
         refused = code == REFUSED
         found = balance(bench.run(), dict(reference.content))
         return Outcome(
@@ -204,6 +205,11 @@ class Bench:
         self.last_words = said.read_text()
         self._judge(blow, command[0], code)
         return code
+
+    def require_verified(self) -> None:
+        """By the program itself, beside our own reading of its files."""
+        if self.execute(NONE, "verify", str(self.run()), "--complete"):
+            self.complaints.append(f"verify says: {self.last_words.splitlines()[0]}")
 
     def _judge(self, blow: Blow, command: str, code: int) -> None:
         was_killed, was_stopped = code == -signal.SIGKILL, code in {INTERRUPTED, -(blow.signal or 0)}

@@ -25,9 +25,9 @@ import orjson
 from .launcher import launch
 
 WARM = (
-    "orchestrator.cli.run", "orchestrator.cli.resume", "orchestrator.cli.carry", "orchestrator.flow", "orchestrator.proof",
-    "orchestrator.results", "runners.sinks.parquet", "runners.sinks.jsonl", "uvloop", "pyarrow.parquet", "genai_prices",
-    "benchmarks.crash_matrix.provider",
+    "orchestrator.cli.run", "orchestrator.cli.resume", "orchestrator.cli.carry", "orchestrator.cli.verify",
+    "orchestrator.flow", "orchestrator.proof", "orchestrator.results", "runners.sinks.parquet", "runners.sinks.jsonl",
+    "uvloop", "pyarrow.parquet", "genai_prices", "benchmarks.crash_matrix.provider",
 )  # fmt: skip
 
 

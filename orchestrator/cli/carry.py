@@ -9,6 +9,7 @@ from typing import Any
 from providers.errors import StorageError
 from runners.open_samples import Wait
 from runners.shutdown import Shutdown
+from runners.spending import shown
 
 from ..debug import debug_log
 from ..directory import RunDirectory
@@ -31,19 +32,21 @@ def carry(
     prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: Resumption | None = None
 ) -> int:
     """Run to the end, print the summary; returns the exit code."""
+    resumption = resumption or Resumption()
+    to_go_on = _to_go_on(directory, resumption)
     tame_the_log()
     show_warnings([*environment.warnings, *prepared.loaded.warnings()])
     try:
         with debug_log(prepared, directory):
-            ending = run_loop(_until_signal(prepared, directory, environment, resumption or Resumption()))
-        _close(ending, directory)
+            ending = run_loop(_until_signal(prepared, directory, environment, resumption))
+        _close(ending, directory, to_go_on)
     except StorageError as error:
         say(f"error: {error}", err=True)
-        say(_to_go_on(directory))
+        say(to_go_on)
         say(f"run directory: {directory.path}")
         return int(ExitCode.STOPPED)
     except KeyboardInterrupt:  # while the loop starts, or the summary is made: everything is written, or nothing is
-        say(_to_go_on(directory), err=True)
+        say(to_go_on, err=True)
         return int(ExitCode.INTERRUPTED)
     finally:
         prepared.sweep.tasks.close()
@@ -55,7 +58,7 @@ async def _until_signal(
 ) -> Ending:
     grace_s = prepared.loaded.config.run.grace_s
     attendance = Attendance(Shutdown(grace_s), on_event=_announce, resumption=resumption)
-    with stopping(attendance.shutdown, grace_s, _to_go_on(directory)):
+    with stopping(attendance.shutdown, grace_s, _to_go_on(directory, resumption)):
         return await carry_out(prepared, directory, environment, attendance)
 
 
@@ -79,11 +82,12 @@ def _announce(event: Mapping[str, Any]) -> None:
         say(f"the {event['budget']} limit is near: {event['evidence']}", err=True)
 
 
-def _to_go_on(directory: RunDirectory) -> str:
-    return f"to go on: python -m orchestrator resume {shlex.quote(str(directory.path))}"
+def _to_go_on(directory: RunDirectory, resumption: Resumption) -> str:
+    words = [str(directory.path), *(("-c", resumption.config) if resumption.config else ())]
+    return f"to go on: python -m orchestrator resume {shlex.join(words)}"
 
 
-def _close(ending: Ending, directory: RunDirectory) -> None:
+def _close(ending: Ending, directory: RunDirectory, to_go_on: str) -> None:
     found = Run.load(directory.path)
     rows = found.summary()
     directory.write_summary(rows)
@@ -96,7 +100,7 @@ def _close(ending: Ending, directory: RunDirectory) -> None:
     if ending.damaged:
         say(f"{ending.damaged} journal lines were damaged; their samples were run again")
     if ending.exit_code is not ExitCode.DONE:
-        say(_to_go_on(directory))
+        say(to_go_on)
     say(f"run directory: {directory.path}")
 
 
@@ -115,6 +119,9 @@ def _of_spending(ending: Ending) -> Iterator[str]:
     """What was spent of its limits, and what may have been paid for nothing."""
     for share in ending.statistics.shares:
         yield f"spent: {share} ({share.spent / share.limit:.1%})"
+    if ending.exit_code is ExitCode.STOPPED and not ending.statistics.shares:
+        cost = f", {shown(ending.spent.cost_usd)} USD" if ending.spent.cost_usd else ""
+        yield f"spent over all executions: {ending.spent.tokens:,} tokens{cost}"
     if ending.retries_refused:
         yield f"the run's retry budget was used up: {ending.retries_refused} failures were not tried again"
     if ending.unanswered:

@@ -38,7 +38,7 @@ def command(run_directory: str, config: str | None, only: str | None, repair: bo
     from .carry import carry
     from .signals import interruptible
 
-    resumption = Resumption(repairs=repair, only_infra=only == "infra")
+    resumption = Resumption(repairs=repair, only_infra=only == "infra", config=config)
     with interruptible():
         directory, flags = RunDirectory(Path(run_directory)), settings_of(options)
         environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")

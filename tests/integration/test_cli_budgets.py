@@ -52,7 +52,8 @@ def test_a_token_limit_stops_the_run_and_a_higher_one_lets_it_go_on(
     assert done.err == f"the token limit is near: {near(path)}\n"
     assert f"to go on: python -m orchestrator resume {done.run_directory}" in done.out
     assert 900 <= billed_tokens(books, path) == spent(path)["spent_tokens"] <= 1000
-    again = program("resume", path, *BRISK)
+    again = program("resume", path, "-c", "sweep.yaml", *BRISK, "--token-limit", 1000)
+    assert f"to go on: python -m orchestrator resume {path} -c sweep.yaml\n" in again.out
     assert (again.code, billed_tokens(books, path)) == (3, spent(path)["spent_tokens"])
     more = program("resume", path, *BRISK, "--token-limit", 1_000_000)
     assert more.code == 0
@@ -99,6 +100,7 @@ def test_a_time_limit_counts_for_each_execution(program: Program, sweep: Sweep, 
     assert done.code == 3
     assert "the time limit is reached: 1 s since this execution began to send" in done.out
     assert 0 < spent(path)["final"] < 150
+    assert f"spent over all executions: {spent(path)['spent_tokens']:,} tokens\n" in done.out
     assert {row["outcome"] for row in books.rows(path)} == {"ok"}
     assert program("resume", path, *BRISK, "--time-limit", "10m").code == 0
     books.require_each_once(path, 150)
@@ -171,7 +173,7 @@ async def test_every_call_of_a_sample_counts_also_where_the_sample_is_stopped_mi
         return reply.text
 
     async def judge(sample: orch.Sample, answer: orch.Answer, model: orch.ModelClient) -> orch.Score:
-        await model.chat(sample.task.messages)
+        await model.chat(sample.task.messages, max_tokens=64)
         return orch.Score(1.0, "full")
 
     quiet: dict[str, JSON] = {"run.display": "none", "run.stagger_s": [0]}

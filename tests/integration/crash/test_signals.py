@@ -105,7 +105,9 @@ def test_what_is_throttled_is_not_waited_for(program: Program, sweep: Sweep, boo
     assert "2 of 40 samples have a final record: interrupted" in done.out
     assert done.err.startswith(f"stopping: what is in flight may finish for {LONGER_THAN_PATIENCE_S} s at most; ")
     unhurried(program, sweep, 40)
-    assert program("resume", path, "-c", "sweep.yaml", *BRISK).code == 0
+    resumed = program("resume", path, "-c", "sweep.yaml", *BRISK)
+    assert resumed.code == 0
+    assert "billed twice" not in resumed.out
     books.require_each_once(path, 40)
 
 

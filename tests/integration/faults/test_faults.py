@@ -35,6 +35,8 @@ FATES: Final[dict[type[ProviderError], tuple[str, int]]] = {
 }
 """What a branch of the tree means for a sample with one instance and one retry: its outcome and its attempts."""
 
+pytestmark = pytest.mark.timeout(600)  # the first one waits for all: a minute where nothing else runs
+
 ALL = (*GROUPS.values(), *status_faults().values())
 
 

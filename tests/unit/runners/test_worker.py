@@ -154,6 +154,32 @@ async def test_a_sample_cut_off_in_flight_is_overdue() -> None:
     assert record.total_s == 0.5
 
 
+@pytest.mark.parametrize(
+    ("error", "stopped_after_s", "unbilled"),
+    [(throttled(), 50.0, [4]), (throttled(), 0.5, []), (server_fault(), 1.5, [4]), (timed_out(), 1.5, [])],
+    ids=["refused", "in flight", "failed", "timed out"],
+)
+async def test_a_sample_that_is_stopped_is_unbilled_where_all_of_its_requests_were_refused(
+    error: ProviderError, stopped_after_s: float, unbilled: list[int]
+) -> None:
+    limiter, found = FreeLimiter(), list[int]()
+
+    def refuse(name: str, number: int) -> BaseException:
+        limiter.opens = now() + 100
+        return error
+
+    dispatcher = a_dispatcher(ScriptedSender(always=refuse, takes_s=1.0), "a", limiters={"a": limiter})
+    exchange = replace(an_exchange(dispatcher), on_unbilled=found.append)
+    working = asyncio.create_task(
+        work(Opened(a_sample(4), "a", "a", 0, OPENED_AT, 0.0), a_method(), exchange, BareLease())
+    )
+    await asyncio.sleep(stopped_after_s)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert found == unbilled
+
+
 async def test_a_sample_that_is_late_while_parked_says_what_it_was_waiting_to_repeat() -> None:
     record = await record_of(always=server_fault(retry_after_s=90.0), sample_s=60)
     assert (record.outcome, record.error_class) == ("infra_failure", "server_error")
