@@ -54,8 +54,8 @@ def find_binding(rungs: Sequence[Rung], found: Findings, known: Known, minute_s:
         limit, sureness, evidence = (
             _by_refusals(quota)
             or _by_told_limits(plateau, known, minute_s)
-            or _by_beat(plateau, minute_s)
             or _by_flow(plateau)
+            or _by_beat(plateau, minute_s)
             or _by_server(flat)
             or _nothing_told(plateau, tpm)
         )
