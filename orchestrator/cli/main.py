@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import sys
 
 import click
 
+from .lazy import LazyGroup
+
 COMMANDS = {
+    "bench": "Find how many concurrent requests an endpoint carries.",
     "capacity": "Say what a capacity plan brings, and hold it against a ladder's measurement.",
     "compare": "Say which of two models, prompt types or runs is better, and how sure that is.",
     "doctor": "Check every instance with one small request and say what is wrong.",
@@ -24,24 +26,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """Knows its commands by name and one line; imports a command's module when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(f"orchestrator.cli.{cmd_name}").command
-        return command if isinstance(command, click.Command) else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, rows=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="llm-batch-orchestrator")
 def group() -> None:
     """Multi-provider batch test orchestrator for LLM evaluation.
