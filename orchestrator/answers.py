@@ -17,7 +17,7 @@ from statistics import NormalDist
 import orjson
 
 from providers.messages import JSON, ChatRequest
-from providers.simulator.answers import SimulatedAnswer
+from providers.simulator.answers import EchoAnswers, SimulatedAnswer
 from providers.simulator.draws import draw_uniform
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from runners.answer import REFUSAL
@@ -63,7 +63,8 @@ class SweepAnswers:
         sample_id, turn, _attempt = request_id.rsplit("/", 2) if request_id.count("/") > 1 else (request_id, "1", "1")
         ordinal = self._ordinals.get(sample_id)
         if ordinal is None:
-            return SimulatedAnswer("Ready.")
+            filler = EchoAnswers(self.settings.output_tokens or request.max_tokens, self.seed)
+            return filler.answer(request_id, request, deployment)  # a load test's own prompt
         key, sample = f"{sample_id}/{turn}", self.sweep.sample(ordinal)
         if turn.startswith(JUDGE_TURN) and (judged := judged_answer(request.messages)) is not None:
             return self._verdict(key, judged, sample.task, deployment)

@@ -13,7 +13,7 @@ from runners.monitor import InstanceStatistics, Monitor, RunStatistics
 from .terminal import printable
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, RenderableType
 
 FULL_EVERY_S = 0.25
 PLAIN_EVERY_S = 5.0
@@ -22,14 +22,21 @@ PLAIN_EVERY_S = 5.0
 @contextmanager
 def shown(monitor: Monitor, display: str | None) -> Iterator[None]:
     """Show `monitor` while the block runs: full, plain or none; None chooses by the terminal."""
+    with show(display, lambda: plain_line(monitor.statistics()), lambda: _table(monitor.statistics())):
+        yield
+
+
+@contextmanager
+def show(display: str | None, line: Callable[[], str], table: Callable[[], RenderableType]) -> Iterator[None]:
+    """Show `table` again and again on a terminal, or print `line` now and then elsewhere; neither where `display` is none."""
     chosen = display or ("full" if sys.stderr.isatty() else "plain")
     if chosen == "none":
         yield
     elif chosen == "plain":
-        with _ticking(lambda: _say(plain_line(monitor.statistics())), PLAIN_EVERY_S):
+        with _ticking(lambda: _say(line()), PLAIN_EVERY_S):
             yield
     else:
-        with _live(monitor):
+        with _live(table):
             yield
 
 
@@ -58,13 +65,13 @@ def client_bound(now: RunStatistics) -> str:
 
 
 @contextmanager
-def _live(monitor: Monitor) -> Iterator[None]:
+def _live(table: Callable[[], RenderableType]) -> Iterator[None]:
     from rich.console import Console
     from rich.live import Live
 
     console = Console(stderr=True)
-    live = Live(_table(monitor.statistics()), console=console, auto_refresh=False, transient=True)
-    with live, _ticking(lambda: live.update(_table(monitor.statistics()), refresh=True), FULL_EVERY_S):
+    live = Live(table(), console=console, auto_refresh=False, transient=True)
+    with live, _ticking(lambda: live.update(table(), refresh=True), FULL_EVERY_S):
         yield
 
 

@@ -21,6 +21,7 @@ from providers.errors import Empty, InstanceGone, ProviderError, Rejected, Throt
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
 
+from .spending import LimitReached
 from .station import Sender
 
 How = Literal["ok", "empty", "rejected", "throttled", "failed", "gone"]
@@ -148,6 +149,8 @@ class Gunner:
                 request_id=f"{self.label}-{number}/1/1",
                 deadline=aim.dispatched_at + self.target.attempt_s,
             )
+        except LimitReached as error:
+            self.gone = str(error)  # it was not sent: no line is kept of it
         except ProviderError as error:
             self._keep(_failed(aim, loop.time(), error))
             if isinstance(error, InstanceGone):
@@ -163,7 +166,7 @@ class Gunner:
 
 
 async def run_load(gunner: Gunner, load: ClosedLoop | OpenLoop, volume: Volume, *, seed: int = 0) -> LoadRun:
-    """Send until the volume is spent or the instance is gone, and wait for every answer. Cancelled, nothing is left in flight."""
+    """Send until volume or limit are spent or the instance is gone, and wait for every answer. Cancelled, nothing is left in flight."""
     if volume.requests is None and volume.duration_s is None:
         raise ValueError("a load needs a number of requests or a duration")
     loop, watch = asyncio.get_running_loop(), _ClientWatch()

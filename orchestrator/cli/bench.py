@@ -6,7 +6,11 @@ import click
 
 from .lazy import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "run": "Measure one setting: so many at once, or so many a second.",
+    "plot": "Draw a ladder's curves as PNG and SVG, and write its rows as CSV.",
+    "report": "Write a ladder's result as one HTML page.",
+}
 
 
 @click.group("bench", cls=LazyGroup, rows=COMMANDS, module_prefix="bench_")

@@ -11,7 +11,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import FrameType
@@ -54,6 +54,31 @@ def stopping(shutdown: Shutdown, grace_s: float, to_go_on: str) -> Iterator[None
         shutdown.request(INTERRUPTED)
         say(said, err=True)
 
+    with _heeding(loop, step):
+        yield
+
+
+@contextmanager
+def braking(pull: Callable[[str], None]) -> Iterator[None]:
+    """Inside the running loop of a load test: the first signal pulls the brake, the second cancels the task."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    steps = iter(["stopping: what is in flight may finish; Ctrl-C again to leave without a result"])
+
+    def step(number: int) -> None:
+        _leave_closed_terminal(number)
+        said = next(steps, None)
+        if said is not None:
+            pull(INTERRUPTED)
+            say(said, err=True)
+        elif task is not None:
+            task.cancel()
+
+    with _heeding(loop, step):
+        yield
+
+
+@contextmanager
+def _heeding(loop: asyncio.AbstractEventLoop, step: Callable[[int], None]) -> Iterator[None]:
     with ExitStack() as stack:
         for number in _heeded():
             stack.callback(signal.signal, number, signal.getsignal(number))

@@ -1,0 +1,125 @@
+"""A ladder's result as curves: throughput, efficiency and latency against concurrency, with the places that matter marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from providers.errors import InputError
+
+LADDER = "ladder.json"
+MARKS = {"knee": "knee", "limit": "limit", "recommended": "recommended", "optimum": "best per connection"}
+"""Keys of a ladder's result that are concurrencies, and their names on a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Values by concurrency; where a rung has none, None."""
+
+    name: str
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """What a ladder measured, in the order of concurrency."""
+
+    title: str
+    concurrency: Sequence[int]
+    throughput: Sequence[float]
+    """Requests per second."""
+    latencies: Sequence[Curve]
+    first_tokens: Sequence[Curve]
+    success: Sequence[float]
+    marks: Mapping[str, int]
+    """Names and the concurrencies that they mark."""
+    rows: Sequence[Mapping[str, Any]]
+    """Flat figures of all rungs, in the order in which they were measured."""
+    verdicts: Sequence[str]
+    stop: str
+    """Which rule ended the climb."""
+
+    @property
+    def efficiency(self) -> list[float]:
+        """Requests per second and connection."""
+        return [rate / level for rate, level in zip(self.throughput, self.concurrency, strict=True)]
+
+
+def read_curves(path: Path) -> Curves:
+    """`ladder.json`, or the directory that holds it. Raises InputError that names the file and the key."""
+    file = path / LADDER if path.is_dir() else path
+    try:
+        document = orjson.loads(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{file} is not JSON: {error}") from error
+    try:
+        return curves_of(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{file} is not a ladder's result: {error!r}; its rungs need concurrency and qpm") from error
+
+
+def curves_of(document: Mapping[str, Any]) -> Curves:
+    """Raises KeyError, TypeError or ValueError where rungs lack their figures."""
+    by_level = {int(row["concurrency"]): row for row in document["rungs"]}  # measured twice: the last one stands
+    if not by_level:
+        raise ValueError("it has no rung")
+    rows = [by_level[level] for level in sorted(by_level)]
+    return Curves(
+        title=str(document.get("name") or "load test"),
+        concurrency=sorted(by_level),
+        throughput=[float(row["qpm"]) / 60 for row in rows],
+        latencies=_curves(
+            rows,
+            (("mean", "mean_latency_s"), ("p50", "p50_latency_s"), ("p95", "p95_latency_s"), ("p99", "p99_latency_s")),
+        ),
+        first_tokens=_curves(
+            rows, (("TTFT mean", "mean_ttft_s"), ("TTFT p50", "p50_ttft_s"), ("TTFT p95", "p95_ttft_s"))
+        ),
+        success=[float(row.get("success_rate", 1.0)) for row in rows],
+        marks=_marks(document),
+        rows=[_flat(row) for row in document["rungs"]],
+        verdicts=[str(row.get("verdict") or "") for row in rows],
+        stop=str(document.get("stop_rule") or ""),
+    )
+
+
+def _curves(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]]) -> list[Curve]:
+    found = [Curve(name, [_number(row.get(key)) for row in rows]) for name, key in names]
+    return [curve for curve in found if any(value is not None for value in curve.values)]
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _marks(document: Mapping[str, Any]) -> dict[str, int]:
+    found = {name: _concurrency(document.get(key)) for key, name in MARKS.items()}
+    return {name: at for name, at in found.items() if at is not None}
+
+
+def _concurrency(value: object) -> int | None:
+    """A number, or an object that holds it."""
+    if isinstance(value, Mapping):
+        value = value.get("concurrency")
+    return int(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if not isinstance(value, Mapping | list)}
+
+
+def table_rows(curves: Curves) -> list[dict[str, Any]]:
+    """A row per rung for a CSV: its flat figures, and the throughput of each connection."""
+    heads = list(dict.fromkeys(key for row in curves.rows for key in row))
+    return [{**{head: row.get(head) for head in heads}, **_efficiency(row)} for row in curves.rows]
+
+
+def _efficiency(row: Mapping[str, Any]) -> dict[str, float]:
+    rate = float(row["qpm"]) / 60
+    return {"requests_per_s": rate, "requests_per_s_per_connection": rate / int(row["concurrency"])}

@@ -1,0 +1,26 @@
+"""`bench report`: a ladder's result as one page."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("report")
+@click.argument("ladder", type=click.Path(exists=True))
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False), help="Where to; by default bench-report.html beside the result."
+)
+def command(ladder: str, output: str | None) -> int:
+    """Write LADDER (ladder.json or its directory) as one HTML file that needs nothing else: curves, table, limit."""
+    from pathlib import Path
+
+    from ..capacity.curves import read_curves
+    from ..capacity.page import render_page
+    from ..capacity.result import write_bytes
+    from ..terminal import say
+
+    source = Path(ladder)
+    path = Path(output) if output else (source if source.is_dir() else source.parent) / "bench-report.html"
+    write_bytes(path, render_page(read_curves(source)).encode())
+    say(str(path))
+    return 0

@@ -1,0 +1,152 @@
+"""`bench run`: one setting of a load test, measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .bench_order import bench_options, confirm, load_target, workload_spec
+
+if TYPE_CHECKING:
+    from ..capacity.cost import Estimate
+    from ..capacity.session import Measured, Order
+    from ..capacity.spec import LoadSpec
+    from ..ending import ExitCode
+    from ..env import Environment
+    from ..loading import LoadedConfig
+
+RESULT = "bench-run.json"
+
+
+@click.command("run")
+@bench_options
+@click.option(
+    "--preset",
+    type=click.Choice(["quick", "realistic", "planning", "stability"]),
+    help="quick: does it work. realistic: as expected. planning: 1.5 times as many at once. stability: 0.8 of both, for long.",
+)
+@click.option("--max-concurrency", type=click.IntRange(min=1), help="Most requests in flight.")
+@click.option(
+    "--request-rate", type=float, help="Arrivals per second, any number above 0; inf sends as fast as it goes."
+)
+@click.option("--burstiness", type=float, default=1.0, help="Of arrivals: 1 Poisson, less is burstier, inf constant.")
+@click.option("--num-prompts", type=click.IntRange(min=1), help="Requests.")
+@click.option("--duration", type=float, metavar="S", help="Seconds in which requests are sent.")
+@click.option("--warmup", type=float, default=0.0, metavar="S", help="Seconds at the start that are not measured.")
+@click.option("--cooldown", type=float, default=0.0, metavar="S", help="Seconds at the end that are not measured.")
+@click.option("--no-server-metrics", is_flag=True, help="Do not look at the server's own /metrics.")
+@click.option("--save-result", is_flag=True, help=f"Write the result as JSON: {RESULT} unless --result-filename.")
+@click.option("--result-filename", type=click.Path(dir_okay=False), help="Where to; implies --save-result.")
+@click.option("--save-requests", type=click.Path(dir_okay=False), help="A line per request: .csv or .jsonl.")
+def command(**options: Any) -> int:
+    """Load an endpoint with one setting and print its measures.
+
+    With a finite --request-rate requests are sent at their times, whatever comes back; without one, the next goes when an answer is there.
+    Exits 0 where all requests succeeded, 1 where some failed, 3 at a limit, 4 where the instance is out for good.
+    """
+    from ..capacity.cost import estimate, requests_of
+    from ..capacity.session import Order
+    from ..capacity.spec import build_setting, build_workload
+    from ..capacity.target import Choice, choose_model
+    from ..wiring import prices_of
+
+    loaded, environment = load_target(options)
+    choice = Choice(options["model"], options["instance"])
+    model = choose_model(loaded.config, choice)
+    spec = workload_spec(options)
+    setting = build_setting(_load_spec(options), spec.preset, loaded.config)
+    workload = build_workload(spec, loaded, model)
+    expected = estimate(requests_of(setting), workload, model, prices_of(loaded.config))
+    confirm(expected, is_agreed=options["yes"])
+    order = Order(
+        choice,
+        workload,
+        setting,
+        calibrates=not options["no_calibration"],
+        reads_server_metrics=not options["no_server_metrics"],
+        display=options["display"],
+        expected=expected.requests,
+    )
+    return _finish(_measure(loaded, environment, order), expected, options)
+
+
+def _load_spec(options: dict[str, Any]) -> LoadSpec:
+    from ..capacity.spec import LoadSpec
+
+    return LoadSpec(
+        options["preset"],
+        options["max_concurrency"],
+        options["request_rate"],
+        options["burstiness"],
+        options["num_prompts"],
+        options["duration"],
+        options["warmup"],
+        options["cooldown"],
+    )
+
+
+def _measure(loaded: LoadedConfig, environment: Environment, order: Order) -> Measured:
+    """Leaves the program where a second signal wants no result."""
+    import asyncio
+    import sys
+
+    from ..ending import ExitCode
+    from ..loop import run_loop
+    from ..terminal import say
+    from .signals import interruptible
+
+    try:
+        with interruptible():
+            return run_loop(_until_signal(loaded, environment, order))
+    except asyncio.CancelledError:
+        say("interrupted: there is no result", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+async def _until_signal(loaded: LoadedConfig, environment: Environment, order: Order) -> Measured:
+    from ..capacity.session import Brake, measure_order
+    from .signals import braking
+
+    brake = Brake()
+    with braking(brake.pull):
+        return await measure_order(loaded, environment, order, brake)
+
+
+def _finish(measured: Measured, expected: Estimate, options: dict[str, Any]) -> int:
+    """Write what was asked for, print, and say how it ended."""
+    import time
+    from pathlib import Path
+
+    from ..capacity.result import document_of, write_requests, write_result
+    from ..terminal import say, say_json
+    from .bench_run_view import print_trial
+
+    began = time.perf_counter()
+    if options["save_requests"]:
+        write_requests(Path(options["save_requests"]), measured.trial)
+    write_s = time.perf_counter() - began if options["save_requests"] else None
+    document = document_of(measured, expected, write_s)
+    path = Path(options["result_filename"] or RESULT)
+    if options["save_result"] or options["result_filename"]:
+        write_result(path, document)
+    if options["as_json"]:
+        say_json(document)
+    else:
+        print_trial(measured, write_s)
+        if options["save_result"] or options["result_filename"]:
+            say(f"result: {path}")
+    return int(_exit_code(measured))
+
+
+def _exit_code(measured: Measured) -> ExitCode:
+    from ..ending import INTERRUPTED, ExitCode
+
+    trial = measured.trial
+    if trial.run.gone == INTERRUPTED:
+        return ExitCode.INTERRUPTED
+    if any(shot.how == "gone" for shot in trial.run.shots):
+        return ExitCode.NO_INSTANCE
+    if trial.run.gone:
+        return ExitCode.STOPPED
+    return ExitCode.DONE if trial.measures.success_rate == 1 else ExitCode.DONE_WITH_FAILURES
