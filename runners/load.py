@@ -8,6 +8,7 @@ scheduled time, it never hides.
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import random
 import time
@@ -23,6 +24,9 @@ from providers.messages import ChatRequest, ChatResponse, RateLimitHint, Timing,
 
 from .spending import LimitReached
 from .station import Sender
+
+FAILURES_TO_COLLECT = 5_000
+"""The tracebacks of so many failed requests are some 50 MB."""
 
 How = Literal["ok", "empty", "rejected", "throttled", "failed", "gone"]
 
@@ -137,6 +141,7 @@ class Gunner:
     in_flight: int = 0
     shots: list[Shot] = field(default_factory=list)
     gone: str = ""
+    _failed: int = 0
 
     async def fire(self, number: int, scheduled_at: float, waited_for: Literal["arrival", "place"]) -> None:
         loop, instance = asyncio.get_running_loop(), self.target.instance(number)
@@ -162,6 +167,10 @@ class Gunner:
 
     def _keep(self, shot: Shot) -> None:
         self.shots.append(shot)
+        self._failed += shot.how != "ok"
+        if self._failed == FAILURES_TO_COLLECT:
+            self._failed = 0
+            gc.collect()
         self.on_shot(shot)
 
 
@@ -171,12 +180,27 @@ async def run_load(gunner: Gunner, load: ClosedLoop | OpenLoop, volume: Volume, 
         raise ValueError("a load needs a number of requests or a duration")
     loop, watch = asyncio.get_running_loop(), _ClientWatch()
     began_at = loop.time()
-    with watch.watching():
+    with _collecting_nothing(), watch.watching():
         if isinstance(load, ClosedLoop):
             await _closed(gunner, load, volume, began_at)
         else:
             await _open(gunner, load, volume, _Clock(began_at, seed))
     return LoadRun(load, gunner.shots, began_at, loop.time(), watch.lags_s, watch.cpu_share(), gunner.gone)
+
+
+@contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """The cycle collector walks over every line that is kept: a tenth of a second in which nothing is sent and nothing is heard.
+
+    Only errors leave cycles behind; the Gunner clears them away now and then.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def arrival_offsets(load: OpenLoop, seed: int) -> Iterator[float]:

@@ -18,6 +18,7 @@ INK = "#1f2933"
 FAINT = "#9aa5b1"
 COLOURS = ("#2364aa", "#3d9970", "#d9822b", "#b33951")
 MARK_COLOURS: Mapping[str, str] = {"knee": "#d9822b", "limit": "#b33951", "recommended": "#3d9970"}
+"""Of the first name that stands at a place."""
 WIDTH_IN, HEIGHT_IN, DPI = 13.0, 4.2, 120
 
 Form = Literal["png", "svg"]
@@ -37,7 +38,10 @@ def draw(curves: Curves, form: Form) -> bytes:
     )
     picture = BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
-    figure.savefig(picture, format=form, dpi=DPI, metadata=metadata)
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": "curves"}):  # the same names within it each time
+        figure.savefig(picture, format=form, dpi=DPI, metadata=metadata)
     return picture.getvalue()
 
 
@@ -68,7 +72,7 @@ def _draw_latency(axes: Axes, curves: Curves) -> None:
     for curve, colour in zip(curves.latencies, COLOURS, strict=False):
         _draw_curve(axes, curves, curve, colour, "-")
     for curve, colour in zip(curves.first_tokens, COLOURS, strict=False):
-        _draw_curve(axes, curves, curve, colour, ":")
+        _draw_curve(axes, curves, curve, colour, "--")
     axes.set(title="Latency", ylabel="seconds")
 
 
@@ -78,8 +82,10 @@ def _draw_curve(axes: Axes, curves: Curves, curve: Curve, colour: str, style: st
 
 
 def _finish(axes: Axes, curves: Curves) -> None:
-    for name, at in curves.marks.items():
-        axes.axvline(at, color=MARK_COLOURS.get(name, FAINT), linewidth=1, linestyle="--", label=f"{name}: {at}")
+    for at in sorted(set(curves.marks.values())):
+        names = [name for name, level in curves.marks.items() if level == at]
+        colour = MARK_COLOURS.get(names[0], FAINT)
+        axes.axvline(at, color=colour, linewidth=1, linestyle="--", label=f"{at}: {', '.join(names)}")
     if len(curves.concurrency) > 2:
         axes.set_xscale("log")
     axes.set_xticks(curves.concurrency, [str(at) for at in curves.concurrency])
