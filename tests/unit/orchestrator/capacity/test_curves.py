@@ -18,7 +18,7 @@ LEVELS = (1, 2, 4, 8, 16, 32)
 
 def ladder(**more: Any) -> dict[str, Any]:
     """Ten requests per second and place up to eight places, and not one more after that."""
-    rungs = [
+    rungs: list[dict[str, Any]] = [
         {
             "concurrency": level,
             "qpm": 600.0 * min(level, 8),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.capacity.cost import Estimate, estimate, requests_of
+from orchestrator.capacity.cost import estimate, requests_of
 from orchestrator.capacity.prompts import SyntheticPrompts
 from orchestrator.capacity.spec import LoadSpec, WorkloadSpec, build_setting, build_workload
 from orchestrator.capacity.target import Choice, choose_model, load_address
@@ -22,8 +23,8 @@ def address() -> LoadedConfig:
     return load_address("http://127.0.0.1:9/v1", "m", None, Environment({}))
 
 
-def setting(workload: str | None = None, **said: object) -> Setting:
-    spec = LoadSpec(**said)  # type: ignore[arg-type]
+def setting(workload: str | None = None, **said: Any) -> Setting:
+    spec = LoadSpec(**said)
     return build_setting(spec, WorkloadSpec(workload).preset, address().config)
 
 
@@ -72,7 +73,7 @@ def test_a_quick_check_needs_no_figure() -> None:
         ({"request_rate": math.inf}, "--num-prompts"),
     ],
 )
-def test_a_load_that_is_none_is_one_sentence(said: dict[str, object], complaint: str) -> None:
+def test_a_load_that_is_none_is_one_sentence(said: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         setting(**said)
 
@@ -109,7 +110,8 @@ def test_a_workload_that_is_none_is_one_sentence(spec: WorkloadSpec) -> None:
 def test_the_cost_is_estimated_from_what_is_asked_for() -> None:
     workload = build_workload(WorkloadSpec("code"), address(), "m")
     found = estimate(500, workload, "m", lambda _model, usage: usage.input_tokens * 1e-6 + usage.output_tokens * 2e-6)
-    assert found == Estimate(500, 512_000, 128_000, pytest.approx(0.768))
+    assert (found.requests, found.input_tokens, found.output_tokens) == (500, 512_000, 128_000)
+    assert found.cost_usd == pytest.approx(0.768)
     assert str(found) == "500 requests, 512,000 tokens in, at most 128,000 out, at most 0.77 USD"
     assert "price unknown" in str(estimate(1, workload, "m", lambda _model, _usage: None))
     assert estimate(None, workload, "m", lambda _model, _usage: 1.0).cost_usd is None
