@@ -53,7 +53,7 @@ class LoadMonitor:
     def rows(self) -> list[tuple[str, str]]:
         """Names and figures of this instant."""
         now, done = asyncio.get_running_loop().time(), self.counts.total()
-        elapsed_s = max(now - self.began_at, 1e-9)
+        elapsed_s = max(now - self.began_at, 1e-9) if self.gunner else 1e-9
         while self._ended and self._ended[0] < now - RECENT_S:
             self._ended.popleft()
         ok = self.counts["ok"]

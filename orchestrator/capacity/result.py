@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
@@ -36,7 +36,7 @@ def document_of(measured: Measured, expected: Estimate, write_s: float | None) -
     return {
         "kind": KIND,
         "version": version(DISTRIBUTION),
-        "created_at": datetime.now(UTC).isoformat(),
+        "ended_at": measured.ended_at.isoformat(),
         "model": target.model,
         "instances": [one.name for one in target.instances],
         "workload": _workload(workload),
@@ -92,6 +92,17 @@ def setting_row(setting: Setting) -> dict[str, JSON]:
 
 def _finite(value: float) -> JSON:
     return value if math.isfinite(value) else "inf"
+
+
+def require_writable(path: str | Path | None) -> None:
+    """Before anything is sent. Raises InputError."""
+    if path is None:
+        return
+    with _explained(Path(path)):
+        pending = Path(path).with_name(f".{Path(path).name}.pending")
+        pending.parent.mkdir(parents=True, exist_ok=True)
+        pending.touch()
+        pending.unlink()
 
 
 def write_result(path: Path, document: Mapping[str, Any]) -> None:
@@ -158,8 +169,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    try:
+    with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, write)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from providers.messages import Usage
 from providers.openai_compatible import OpenAISettings
@@ -46,6 +47,7 @@ class Measured:
     """With the words that the endpoint counts."""
     cost_usd: float | None
     """None where no price is known."""
+    ended_at: datetime
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ async def measure_order(loaded: LoadedConfig, environment: Environment, order: O
         with shown(monitor, order.display):
             trial = await run_trial(target, workload, order.setting, Watch(server, start, monitor.take))
     is_priced = price_usd(opened.model, Usage(1, 1)) is not None
-    return Measured(trial, opened, workload, purse.spent.cost_usd if is_priced else None)
+    return Measured(trial, opened, workload, purse.spent.cost_usd if is_priced else None, datetime.now(UTC))
 
 
 def _paid(opened: OpenTarget, purse: Purse, workload: Workload) -> OpenTarget:

@@ -9,6 +9,8 @@ import click
 from .bench_order import bench_options, confirm, load_target, workload_spec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..capacity.cost import Estimate
     from ..capacity.session import Measured, Order
     from ..capacity.spec import LoadSpec
@@ -46,6 +48,7 @@ def command(**options: Any) -> int:
     Exits 0 where all requests succeeded, 1 where some failed, 3 at a limit, 4 where the instance is out for good.
     """
     from ..capacity.cost import estimate, requests_of
+    from ..capacity.result import require_writable
     from ..capacity.session import Order
     from ..capacity.spec import build_setting, build_workload
     from ..capacity.target import Choice, choose_model
@@ -58,6 +61,8 @@ def command(**options: Any) -> int:
     setting = build_setting(_load_spec(options), spec.preset, loaded.config)
     workload = build_workload(spec, loaded, model)
     expected = estimate(requests_of(setting), workload, model, prices_of(loaded.config))
+    for path in (_result_path(options), options["save_requests"]):
+        require_writable(path)
     confirm(expected, is_agreed=options["yes"])
     order = Order(
         choice,
@@ -114,29 +119,47 @@ async def _until_signal(loaded: LoadedConfig, environment: Environment, order: O
 
 
 def _finish(measured: Measured, expected: Estimate, options: dict[str, Any]) -> int:
-    """Write what was asked for, print, and say how it ended."""
-    import time
-    from pathlib import Path
-
-    from ..capacity.result import document_of, write_requests, write_result
+    """Write what was asked for, print, and say how it ended. What cannot be written is printed all the same."""
+    from ..capacity.result import document_of, write_result
     from ..terminal import say, say_json
     from .bench_run_view import print_trial
 
-    began = time.perf_counter()
-    if options["save_requests"]:
-        write_requests(Path(options["save_requests"]), measured.trial)
-    write_s = time.perf_counter() - began if options["save_requests"] else None
-    document = document_of(measured, expected, write_s)
-    path = Path(options["result_filename"] or RESULT)
-    if options["save_result"] or options["result_filename"]:
-        write_result(path, document)
-    if options["as_json"]:
-        say_json(document)
-    else:
-        print_trial(measured, write_s)
-        if options["save_result"] or options["result_filename"]:
-            say(f"result: {path}")
+    write_s: float | None = None
+    path = _result_path(options)
+    try:
+        write_s = _write_requests(measured, options["save_requests"])
+        if path is not None:
+            write_result(path, document_of(measured, expected, write_s))
+    finally:
+        if options["as_json"]:
+            say_json(document_of(measured, expected, write_s))
+        else:
+            print_trial(measured, write_s)
+    if path is not None and not options["as_json"]:
+        say(f"result: {path}")
     return int(_exit_code(measured))
+
+
+def _result_path(options: dict[str, Any]) -> Path | None:
+    from pathlib import Path
+
+    if options["result_filename"] is not None:
+        return Path(options["result_filename"])
+    return Path(RESULT) if options["save_result"] else None
+
+
+def _write_requests(measured: Measured, to: str | None) -> float | None:
+    """Seconds that it took."""
+    import time
+    from pathlib import Path
+
+    from ..capacity.result import write_requests
+
+    if to is None:
+        return None
+    began = time.perf_counter()
+    write_requests(Path(to), measured.trial)
+    return time.perf_counter() - began
 
 
 def _exit_code(measured: Measured) -> ExitCode:

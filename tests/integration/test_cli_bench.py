@@ -101,6 +101,10 @@ def test_what_a_person_got_wrong_is_one_sentence(program: Program) -> None:
         ((*target, "--model", "m", "--extra-body", "[1]"), "is not a JSON object"),
         ((*target, "--model", "m", "--workload", "tasks"), "needs a file"),
         ((*target, "--model", "m", "--max-concurrency", "1", "--cost-limit", "1"), "nobody knows what m costs"),
+        (
+            (*target, "--model", "m", "--preset", "quick", "--result-filename", "/dev/null/x"),
+            "cannot write /dev/null/x",
+        ),
         (("bench", "run"), "name one sweep file"),
         (("bench", "plot", "."), "ladder.json"),
     ):
