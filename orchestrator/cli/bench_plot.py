@@ -18,8 +18,10 @@ def command(ladder: str, output_dir: str | None) -> int:
     from ..capacity.curves import read_curves, table_rows
     from ..capacity.plots import draw
     from ..capacity.result import as_csv, write_bytes
+    from ..report.writing import require_extra
     from ..terminal import say
 
+    require_extra()
     source = Path(ladder)
     curves = read_curves(source)
     to = Path(output_dir) if output_dir else source if source.is_dir() else source.parent

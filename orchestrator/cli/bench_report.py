@@ -17,8 +17,10 @@ def command(ladder: str, output: str | None) -> int:
     from ..capacity.curves import read_curves
     from ..capacity.page import render_page
     from ..capacity.result import write_bytes
+    from ..report.writing import require_extra
     from ..terminal import say
 
+    require_extra()
     source = Path(ladder)
     path = Path(output) if output else (source if source.is_dir() else source.parent) / "bench-report.html"
     write_bytes(path, render_page(read_curves(source)).encode())

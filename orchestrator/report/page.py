@@ -12,6 +12,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -23,22 +24,16 @@ from .heat_map import build_heat_map
 from .samples import SamplePack
 from .tables import not_ranked, page_tables
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _NUMERIC = re.compile(r"[\d$+−\-\[–].{0,22}")
 
 
 def render_page(facts: Facts, pack: SamplePack) -> str:
     """The whole document. What steers a display (control characters, direction marks) is a space in it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    room = Environment(
-        loader=PackageLoader("orchestrator.report", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-    style, script = (_asset(name) for name in ("page.css", "viewer.js"))
+    room = open_room("orchestrator.report")
+    style, script = (read_asset(name) for name in ("page.css", "viewer.js"))
     return room.get_template("page.html.j2").render(
         facts=facts,
         tables=page_tables(facts),
@@ -55,23 +50,37 @@ def render_page(facts: Facts, pack: SamplePack) -> str:
     )
 
 
+def open_room(package: str) -> Environment:
+    """Where the templates in a package's `assets` are filled in."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader(package, "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+
+
 def is_numeric(table: TextTable, place: int) -> bool:
     """Whether a column is set to the right."""
     return place >= table.keys and all(_NUMERIC.fullmatch(row[place]) for row in table.rows)
 
 
-def _asset(name: str) -> str:
+def read_asset(name: str) -> str:
     return (files("orchestrator.report") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _policy(style: str, script: str) -> str:
     return (
-        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
+        f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
