@@ -56,7 +56,12 @@ class WorkloadSpec:
 
     @property
     def is_synthetic(self) -> bool:
-        return self.name == SYNTHETIC or self.preset is not None or bool(self.input or self.output)
+        return self.name == SYNTHETIC or self.preset is not None or (self.name is None and self.has_lengths)
+
+    @property
+    def has_lengths(self) -> bool:
+        """It says how long synthetic prompts are, or how alike."""
+        return bool(self.input or self.output or self.range_ratio or self.prefix_ratio)
 
 
 def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Workload:
@@ -65,6 +70,8 @@ def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Work
     sending = _sending(config.generation, spec.stream)
     if spec.is_synthetic:
         return _synthetic(spec, config.run.seed, sending)
+    if spec.has_lengths:
+        raise InputError(f"--workload {spec.name} has lengths of its own: leave --random-… and --prefix-ratio out")
     if spec.name in {None, TASKS}:
         prompts = _tasks(loaded, model)
         return _listed(TASKS, prompts, config, sending)

@@ -101,7 +101,15 @@ def test_the_sweeps_own_tasks_are_a_workload(tmp_path: Path) -> None:
         choose_model(loaded.config, Choice())
 
 
-@pytest.mark.parametrize("spec", [WorkloadSpec("costumer-service"), WorkloadSpec("code", prefix_ratio=2.0)])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        WorkloadSpec("costumer-service"),
+        WorkloadSpec("code", prefix_ratio=2.0),
+        WorkloadSpec("tasks", output="9"),
+        WorkloadSpec("share.json", prefix_ratio=0.5),
+    ],
+)
 def test_a_workload_that_is_none_is_one_sentence(spec: WorkloadSpec) -> None:
     with pytest.raises(InputError, match=r"customer-service|--prefix-ratio"):
         build_workload(spec, address(), "m")
