@@ -14,10 +14,11 @@ from ..env import Environment
 from ..loading import LoadedConfig
 from ..wiring import prices_of, require_prices
 from .calibration import calibrate
+from .cost import SOME_TOKENS
 from .live import LoadMonitor, shown
 from .prompts import SyntheticPrompts
 from .server_metrics import ServerWatch, metrics_address
-from .spec import SOME_TOKENS, with_prompts
+from .spec import with_prompts
 from .target import Choice, OpenTarget, PaidSender, open_target
 from .trial import Setting, Trial, Watch, run_trial
 from .workload import Workload

@@ -34,8 +34,6 @@ SYNTHETIC = "synthetic"
 INPUT = Lengths(512, 512)
 OUTPUT = Lengths(128, 128)
 MINUTE_S = 60.0
-SOME_TOKENS = 256
-"""Of a task's prompt and answer, where nobody says how long they are: for the estimate of the cost alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +118,10 @@ def _listed(name: str, prompts: Sequence[Prompt], config: Config, sending: Sendi
 
     estimator = TokenEstimator()
     asked = [estimator.estimate(one.messages, one.tools) for one in prompts[:MOST_PROMPTS]]
-    answers = [SOME_TOKENS if one.max_tokens is None else one.max_tokens for one in prompts]
+    bounds = [one.max_tokens for one in prompts if one.max_tokens is not None]
+    mean_bound = sum(bounds) / len(bounds) if len(bounds) == len(prompts) else None
     order = shuffled(prompts, config.run.seed)
-    return Workload(name, sum(asked) / len(asked), sum(answers) / len(answers), order, sending)
+    return Workload(name, sum(asked) / len(asked), mean_bound, order, sending)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,8 @@ def test_the_cost_is_estimated_from_what_is_asked_for() -> None:
     assert found.cost_usd == pytest.approx(0.768)
     assert str(found) == "500 requests, 512,000 tokens in, at most 128,000 out, at most 0.77 USD"
     assert "price unknown" in str(estimate(1, workload, "m", lambda _model, _usage: None))
+    unbounded = estimate(1, replace(workload, max_output_tokens=None), "m", lambda _model, _usage: 2.0)
+    assert str(unbounded).endswith("perhaps 256 out, perhaps 2.00 USD, no max_tokens bounds the answers")
     assert estimate(None, workload, "m", lambda _model, _usage: 1.0).cost_usd is None
 
 
