@@ -20,7 +20,7 @@ import yaml
 from orchestrator.env import ALIASES, PREFIX
 from orchestrator.results import Run
 
-PATIENCE_S = 60
+PATIENCE_S = 240.0
 FAST = {"ttft_s": 0.01, "itl_s": 0.0}
 
 

@@ -61,7 +61,8 @@ def test_a_run_directory_holds_what_it_should(runs: Runs) -> None:
     names = {path.name for path in runs.parquet.iterdir()}
     expected = {"manifest.json", "executions.jsonl", "journal", "results", "decisions.jsonl", "summary.json"}
     assert names == expected | {"simulator-sim.jsonl"}
-    assert {path.name for path in (runs.parquet / "results").iterdir()} == {"part-000001.parquet", "unresolved.parquet"}
+    parts = {"part-000001.parquet", ".part-000001.parquet.crc32", "unresolved.parquet"}
+    assert {path.name for path in (runs.parquet / "results").iterdir()} == parts
     rows = json.loads((runs.parquet / "summary.json").read_bytes())
     assert sum(row["total"] for row in rows) == 120
 
@@ -139,5 +140,6 @@ def test_a_loose_dotenv_file_is_warned_of(program: Program, sweep: Sweep) -> Non
     (program.folder / ".env").write_text("STORAGE_FORMAT=json\n")
     (program.folder / ".env").chmod(0o644)
     done = program.run("sweep.yaml")
-    assert done.err == "warning: .env can be read by others; run: chmod 600 .env\n"
+    dotenv = program.folder / ".env"
+    assert done.err == f"warning: {dotenv} can be read by others; run: chmod 600 {dotenv}\n"
     assert (program.path(done) / "results" / "results.jsonl").exists()

@@ -26,7 +26,7 @@ async def solve(sample, model):
 
 def test_a_run_whose_own_code_hangs_or_blocks_says_where_and_ends(program: Program, sweep: Sweep, books: Books) -> None:
     (program.folder / "mine.py").write_text(OWN_CODE)
-    run = {"solver": "mine:solve", "stall_after_s": 1, "sample_timeout_s": 12, "max_user_errors": 2}
+    run = {"solver": "mine:solve", "stall_after_s": 1, "sample_timeout_s": 30, "max_user_errors": 2}
     program.write({**sweep(program.folder, tasks=6), "run": run})
     started = program.start("run", "sweep.yaml", "--no-stagger", "--display", "plain")
     program.wait_for(lambda: bool(stalls(program)))
