@@ -31,7 +31,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     """Ctrl-C, and wait until it has been heard."""
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert process.stderr.readline().startswith("stopping: what is in flight may finish for ")
+    assert any(line.startswith("stopping: what is in flight may finish for ") for line in process.stderr)  # up to it
 
 
 def unhurried(program: Program, sweep: Sweep, tasks: int, **more: Any) -> None:
