@@ -27,7 +27,9 @@ class RunStopped(OrchestratorError):
     """The run ended before every sample had a final record; `run` holds what there is and can be resumed."""
 
     def __init__(self, ending: Ending, run: Run) -> None:
-        super().__init__(f"{ending.reason}; resume {run.path}")
+        super().__init__(
+            f"{ending.reason}; go on with resume({str(run.path)!r}), and the same solver and scorer if they were yours"
+        )
         self.ending = ending
         self.run = run
 

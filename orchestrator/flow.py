@@ -106,7 +106,8 @@ def _require_same(manifest: Manifest, plan: SweepPlan) -> None:
     changed = sorted(name for name, part in plan.parts.items() if manifest.parts.get(name) != part)
     shown = "; ".join(f"{name} was {manifest.parts.get(name)}, is {plan.parts[name]}" for name in changed)
     raise InputError(
-        f"{manifest.run_id} holds results of another configuration ({shown}); start a new run for this one"
+        f"{manifest.run_id} holds results of another configuration ({shown}); "
+        "resume it as it was, with the same solver and scorer, or start a new run"
     )
 
 
@@ -274,7 +275,8 @@ class _Crew:
         if record.error_class == "user_code":
             self._user_errors -= 1
             if self._user_errors == 0:
-                self._attendance.shutdown.drain(f"your own code failed: {record.error_message}")
+                more = "run.max_user_errors says how many such samples a run goes past"
+                self._attendance.shutdown.drain(f"your own code failed: {record.error_message} ({more})")
         with self._open_samples.delivering(record.ordinal, record.task_id):
             await self._site.journal.room()
 

@@ -24,5 +24,8 @@ def load_function(name: str, purpose: str) -> Any:
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise InputError(f"{module_name} has no function {function_name} for the {purpose} {name}")
+        passed_in = (
+            f"; it was passed in from Python, so resume from there with {purpose}=" if module_name == "__main__" else ""
+        )
+        raise InputError(f"{module_name} has no function {function_name} for the {purpose} {name}{passed_in}")
     return function

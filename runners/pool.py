@@ -48,7 +48,7 @@ class Pool:
     async def run(self, plan: Plan, shutdown: Shutdown) -> None:
         """Open samples until there are none or the run drains; ends when the last one open has ended."""
         loop, slots = asyncio.get_running_loop(), Slots(self.post.workers or MOST_OPEN, shutdown.pause)
-        await shutdown.wait(self.post.start_after_s)
+        await self._wait_for_start(shutdown)
         async with asyncio.TaskGroup() as open_samples:
             while True:
                 wanted_at = loop.time()
@@ -64,6 +64,17 @@ class Pool:
                     0
                 )  # pools that start together open theirs in turns: nobody steals before the other has begun
             self._on_dry()
+
+    async def _wait_for_start(self, shutdown: Shutdown) -> None:
+        """No longer than the run goes on, or the others leave something to open."""
+        if self.post.start_after_s <= 0:
+            return
+        ends = [asyncio.ensure_future(event.wait()) for event in (shutdown.draining, self.queues.emptied)]
+        try:
+            await asyncio.wait(ends, timeout=self.post.start_after_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
 
     async def _one(self, opened: Opened, place: Place) -> None:
         try:

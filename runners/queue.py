@@ -5,6 +5,7 @@ Ranges and a bitmap, never a list of samples.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ class ModelQueues:
         self._peers = peers
         self._done = done
         self._rebalances = rebalances
+        self.emptied = asyncio.Event()
+        """Nothing is left to open: whoever waits for its start has nothing to wait for."""
 
     def take(self, name: str) -> Taken | None:
         """The next sample for instance `name`: its own, else one taken over; None when nobody has any left to give."""
@@ -93,12 +96,18 @@ class ModelQueues:
                 if ordinal is not None:
                     return Taken(ordinal, planned)
             if not self._take_over(name):
+                self._tell_empty()
                 return None
 
     def close(self) -> None:
         for name in self._own:
             for _planned, queue in self._of(name):
                 queue.close()
+        self._tell_empty()
+
+    def _tell_empty(self) -> None:
+        if not any(len(queue) for name in self._own for _planned, queue in self._of(name)):
+            self.emptied.set()
 
     def _take_over(self, name: str) -> bool:
         loads = {other: self._load(other) for other in self._own if self._may_take_from(other) or other == name}

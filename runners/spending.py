@@ -210,7 +210,8 @@ class Purse:
         shares = zip(self.bounds.shares(self.spent), self.bounds.shares(needs), strict=True)
         spent, asked = next((one, ask) for one, ask in shares if one.spent + ask.spent > one.limit)
         return (
-            f"the {spent.name} limit is reached: {spent} are spent, and the next request may take {shown(asked.spent)}"
+            f"the {spent.name} limit is reached: {spent} are spent, and the next request may take {shown(asked.spent)}; "
+            f"go on with a larger --{spent.name}-limit"
         )
 
     def _tell_near(self) -> None:

@@ -79,7 +79,10 @@ async def test_the_reason_has_the_figures() -> None:
         await desk.request(100)
     with pytest.raises(LimitReached) as caught:
         await desk.request(100)
-    sentence = "the token limit is reached: 1,200 of 1,250 tokens are spent, and the next request may take 100"
+    sentence = (
+        "the token limit is reached: 1,200 of 1,250 tokens are spent, and the next request may take 100; "
+        "go on with a larger --token-limit"
+    )
     assert str(caught.value) == sentence
     assert desk.reached == [sentence]
     with pytest.raises(LimitReached):
