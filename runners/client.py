@@ -25,12 +25,12 @@ from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 
 from .activity import Activity
-from .dispatch import Dispatcher
+from .dispatch import Dispatcher, NoUsableInstance
 from .lease import SlotLease
 from .limits.permit import Cost, Settled
 from .opened import Opened
 from .retry import RetryBudget, RetryLimits, retry_policy
-from .spending import Purse, may_be_billed
+from .spending import LimitReached, Purse, may_be_billed
 from .station import Permit
 from .suspicion import Suspicion
 from .tool_names import names_of
@@ -93,6 +93,10 @@ class Account:
     first_sent_s: float | None = None
     rate_wait_s: float = 0.0
     retry_wait_s: float = 0.0
+    """Both summed over calls, which may wait beside each other."""
+    waited_s: float = 0.0
+    """Time in which a call waited, each moment once."""
+    waited_until_s: float = 0.0
     connect_s: float = 0.0
     ttft_s: float | None = None
     generation_s: float = 0.0
@@ -109,6 +113,12 @@ class Account:
     @property
     def usage(self) -> Usage:
         return sum_usage(self.spent.values())
+
+    def waited(self, since_s: float, until_s: float) -> float:
+        """A call has waited from `since_s` until now; returns how long. What a wait before it covered already is no further waiting."""
+        self.waited_s += max(0.0, until_s - max(since_s, self.waited_until_s))
+        self.waited_until_s = until_s
+        return until_s - since_s
 
     def concerns(self, model: str) -> bool:
         """Whether what `model` says is the sample's: its own model's word, or anybody's until that has spoken."""
@@ -185,6 +195,8 @@ class SampleClient:
         self.lease = lease
         self.billable = 0
         """Requests that were or may have been billed."""
+        self.ended_by: LimitReached | NoUsableInstance | SampleOverdue | None = None
+        """Why there is no answer to be had any more: whatever a solver makes of it, it is none."""
         self._scoring: SampleClient | None = None
         self._owner = asyncio.current_task()
         self._calls: set[asyncio.Task[object]] = set()
@@ -195,6 +207,7 @@ class SampleClient:
         self._is_closed = True
         if self._scoring is not None:
             await self._scoring.close()
+            self.ended_by = self.ended_by or self._scoring.ended_by
         if self._calls:
             for task in self._calls:
                 task.cancel()
@@ -232,7 +245,11 @@ class SampleClient:
             raise LookupError(f"this run has no model {name!r}; {suggestion(name, self.exchange.dispatchers)}")
         self.account.turns += 1
         with self._noted(), self.opened.activity.call() as doing:
-            response = await self._answered(_Call(self, self._request(messages, tools, max_tokens), name, doing))
+            try:
+                response = await self._answered(_Call(self, self._request(messages, tools, max_tokens), name, doing))
+            except (LimitReached, NoUsableInstance, SampleOverdue) as error:
+                self.ended_by = error
+                raise
         self.account.credit(response, name)
         return names.response(response) if names is not None else response
 
@@ -269,7 +286,7 @@ class SampleClient:
         since = asyncio.get_running_loop().time()
         doing.wait_to_retry(since, delay_s)
         await self.lease.park(delay_s)
-        self.account.retry_wait_s += asyncio.get_running_loop().time() - since
+        self.account.retry_wait_s += self.account.waited(since, asyncio.get_running_loop().time())
 
     def _request(self, messages: Sequence[Message], tools: Sequence[Tool], max_tokens: int | None) -> ChatRequest:
         generation = self.generation
@@ -325,7 +342,8 @@ class _Call:
         purse, model = self._client.exchange.purse, self._model
         since = asyncio.get_running_loop().time()
         aside = await purse.set_aside(model, self._cost)
-        self._client.account.rate_wait_s += asyncio.get_running_loop().time() - since
+        account = self._client.account
+        account.rate_wait_s += account.waited(since, asyncio.get_running_loop().time())
         try:
             response = await self.attempt()
         except ProviderError as error:
@@ -381,7 +399,7 @@ class _Call:
         try:
             async with asked as permit:
                 self.doing.wait_for_answer(permit.station, permit.sent_at)
-                account.rate_wait_s += permit.sent_at - since
+                account.rate_wait_s += account.waited(since, permit.sent_at)
                 return await self._complete(permit, min(deadline, permit.sent_at + self._deadlines.attempt_s))
         except TimeoutError as error:
             raise SampleOverdue from error

@@ -178,6 +178,8 @@ async def run_load(gunner: Gunner, load: ClosedLoop | OpenLoop, volume: Volume, 
     """Send until volume or limit are spent or the instance is gone, and wait for every answer. Cancelled, nothing is left in flight."""
     if volume.requests is None and volume.duration_s is None:
         raise ValueError("a load needs a number of requests or a duration")
+    if volume.requests is None and isinstance(load, OpenLoop) and math.isinf(load.rate_per_s):
+        raise ValueError("an infinite rate needs a number of requests")
     loop, watch = asyncio.get_running_loop(), _ClientWatch()
     began_at = loop.time()
     with _collecting_nothing(), watch.watching():
@@ -255,8 +257,7 @@ async def _open(gunner: Gunner, load: OpenLoop, volume: Volume, clock: _Clock) -
             if gunner.gone or (volume.duration_s is not None and offset_s >= volume.duration_s):
                 return
             at = clock.began_at + offset_s
-            if at > loop.time():
-                await asyncio.sleep(at - loop.time())
+            await asyncio.sleep(max(0.0, at - loop.time()))  # also when late: answers must be heard
             group.create_task(fire(number, at))
 
 

@@ -73,8 +73,12 @@ async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLe
         verdict = await _judge(opened, method, client, books)
     finally:
         await client.close()
-        if verdict is None and not client.billable:
+        if (verdict is None or client.ended_by is not None) and not client.billable:
             exchange.on_unbilled(opened.sample.ordinal)
+    if isinstance(client.ended_by, SampleOverdue):
+        verdict = _overdue(client.account)
+    elif client.ended_by is not None:
+        raise client.ended_by
     total_s = asyncio.get_running_loop().time() - client.account.opened_s
     return _record(opened, verdict, books, method, total_s)
 
@@ -297,7 +301,7 @@ def _timed(opened: Opened, books: _Books, total_s: float) -> Columns:
         "parse_s": account.parse_s,
         "write_s": None,
         "total_s": total_s,
-        "working_s": solving_s - account.rate_wait_s - account.retry_wait_s,
+        "working_s": max(0.0, solving_s - account.waited_s),
     }
 
 

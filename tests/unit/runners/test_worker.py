@@ -491,3 +491,27 @@ async def test_calls_of_tools_are_kept_where_the_solver_gives_no_conversation() 
 
     record = await record_of(method=a_method(calls))
     assert record.messages == '[{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}]'
+
+
+async def test_what_ended_a_sample_is_no_answer_whatever_its_solver_makes_of_it() -> None:
+    async def swallows(sample: Sample, model: ModelClient) -> str:
+        try:
+            return (await model.chat(sample.task.messages)).text
+        except Exception as error:  # noqa: BLE001 - what people write
+            return f"no answer {type(error).__name__}"
+
+    dispatcher = a_dispatcher(ScriptedSender(always=revoked()), "a")
+    with pytest.raises(NoUsableInstance):
+        await work(an_opened(), a_method(swallows), an_exchange(dispatcher), BareLease())
+
+
+async def test_calls_that_wait_beside_each_other_are_not_waited_for_twice() -> None:
+    async def asks_twice(sample: Sample, model: ModelClient) -> str:
+        first, _second = await asyncio.gather(model.chat(sample.task.messages), model.chat(sample.task.messages))
+        return first.text
+
+    faults = [server_fault(retry_after_s=20.0), server_fault(retry_after_s=20.0)]
+    exchange = an_exchange(a_dispatcher(ScriptedSender(*faults), "a"))
+    record = await work(an_opened(), a_method(asks_twice), exchange, BareLease())
+    assert record.retry_wait_s == 40
+    assert 0 <= record.working_s <= record.total_s - 20
