@@ -156,6 +156,11 @@ class Purse:
         self.unanswered += usage is None and may_be_billed(error)
         self.settle(model, aside, usage)
 
+    @property
+    def reached(self) -> str:
+        """The sentence that says which limit was reached; nothing before that."""
+        return self._reached
+
     def _priced(self, model: str, usage: Usage) -> Spending:
         return Spending(usage.input_tokens + usage.output_tokens, self._price_usd(model, usage) or 0.0)
 

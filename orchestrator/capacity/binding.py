@@ -2,7 +2,9 @@
 
 A refusal with 429 is never a capacity. A quota may also hold requests back without a word: then answers stop dead until its window
 ends, and what every window lets through is constant in the quota's own unit, and only in that one. Where nothing of this shows, a
-plateau alone cannot tell a held quota from a busy processor, and the words say so.
+plateau alone cannot tell a held quota from a busy processor. A contrast can: one more rung at the plateau, of requests twice as long
+whose answers are half as long. A quota of tokens lets through as many tokens as before, a quota of requests as many requests, and a
+busy server neither, for its time goes into the answers; it also writes each of them more slowly, which no quota does.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .rules import INVALID
+from .rules import HARD, INVALID, Judgement
 from .rung import STEADIER, Flow, Rung, Unit
-from .search import Findings
+from .search import Findings, Plan, Step, find, next_step
 
 Limit = Literal["TPM", "RPM", "concurrency", "quota", "capacity", "held or saturated", "client", "errors", "none"]
 Sureness = Literal["certain", "likely", "open"]
@@ -23,6 +25,19 @@ CLOSE = 0.05
 PLATEAU = 0.93
 """Share of the best throughput that is evidence of the same ceiling; wider than what counts as the best."""
 _BY_UNIT: Mapping[Unit, Limit] = {"requests": "RPM", "tokens": "TPM", "concurrency": "concurrency", "unsaid": "quota"}
+
+
+OPEN: frozenset[Limit] = frozenset({"quota", "held or saturated"})
+"""Verdicts that leave it open what is counted, or whether anything is."""
+LEAST_CONTRAST = 1.4
+"""Times the tokens that requests of a contrast have at least, to tell anything."""
+SHORTER = 0.75
+"""Times the output that answers of a contrast have at most, where requests stay the same."""
+NEAR = 0.35
+"""Of the contrast, in logarithms: as little as this is no change."""
+SLOWER = 1.5
+"""Times as long for a token as in an empty server, and as the whole latency has grown, in logarithms by half of that: answers that
+have begun are slowed down. Less may be this client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +59,8 @@ class Binding:
 
 
 def find_binding(rungs: Sequence[Rung], found: Findings, known: Known, minute_s: float) -> Binding:
-    """What stops throughput from growing; the first evidence that speaks."""
-    pairs = list(zip(rungs, found.judged, strict=True))
+    """What stops throughput from growing; the first evidence that speaks, and the contrast where that leaves it open."""
+    pairs = [(one, its) for one, its in zip(rungs, found.judged, strict=True) if one.phase != "contrast"]
     plateau = _plateau([one for one, its in pairs if its.verdict not in INVALID and its.verdict != "FAIL-SUCCESS"])
     quota = [one for one, its in pairs if its.verdict == "FAIL-QUOTA"]
     flat = [one for one, its in pairs if its.verdict == "FAIL-GAIN"]
@@ -59,12 +74,76 @@ def find_binding(rungs: Sequence[Rung], found: Findings, known: Known, minute_s:
             or _by_server(flat)
             or _nothing_told(plateau, tpm)
         )
+        contrast = [(one, its) for one, its in zip(rungs, found.judged, strict=True) if one.phase == "contrast"]
+        if contrast and limit in OPEN:
+            limit, sureness, evidence = _by_contrast((pairs[0][0], plateau), *contrast[-1], minute_s) or (
+                limit,
+                sureness,
+                f"{evidence}; the contrast does not tell: {_silence(*contrast[-1])}",
+            )
         return Binding(limit, sureness, evidence, qpm, tpm)
     if found.stop is None and rungs and rungs[-1].gone:
         return Binding("none", "open", "it was broken off before a rule spoke")
     if found.stop is None:
         return Binding("none", "certain", "no rule has stopped it: the limit lies above what was tested")
     return _by_rule(found)
+
+
+def contrast_step(rungs: Sequence[Rung], plan: Plan, known: Known) -> Step | None:
+    """The last rung of a ladder: once, where all others leave it open what binds; at the top of the plateau, where it presses most."""
+    if not plan.contrasts or not rungs or rungs[-1].gone or any(one.phase == "contrast" for one in rungs):
+        return None
+    if next_step(rungs, plan) is not None:
+        return None
+    found = find(rungs, plan)
+    if find_binding(rungs, found, known, plan.minute_s).limit not in OPEN:
+        return None
+    sound = [one for one, its in zip(rungs, found.judged, strict=True) if its.verdict not in INVALID | HARD]
+    plateau = _plateau(sound)
+    return Step(plateau[-1].concurrency, "contrast") if plateau else None
+
+
+def _by_contrast(
+    measured: tuple[Rung, Sequence[Rung]], contrast: Rung, judged: Judgement, minute_s: float
+) -> tuple[Limit, Sureness, str] | None:
+    """What stays the same while requests grow longer, against the lowest rung and the plateau; None where that says nothing."""
+    lowest, plateau = measured
+    same = [one for one in plateau if one.concurrency == contrast.concurrency]
+    if not same or judged.verdict in INVALID or judged.verdict == "FAIL-SUCCESS":
+        return None
+    requests = _ratio(contrast.measures.qpm, _mean(one.measures.qpm for one in same))
+    tokens = _ratio(contrast.measures.tpm, _mean(one.measures.tpm for one in same))
+    longer = tokens / requests
+    if longer < LEAST_CONTRAST:
+        return None
+    shorter = _ratio(_output_tokens([contrast]), _output_tokens(same))
+    slower = _ratio(_token_s(same), _token_s([lowest]))
+    saw = (
+        f"requests of {longer:.2g} times the tokens and {shorter:.2g} times the output: {requests:.2f} × the requests and "
+        f"{tokens:.2f} × the tokens a minute; a token takes {slower:.2g} × what it takes at {lowest.concurrency} in flight"
+    )
+    grown = _ratio(_mean(one.measures.latency_s.mean or 0.0 for one in same), lowest.measures.latency_s.mean)
+    if slower >= max(SLOWER, math.sqrt(grown)):
+        return "capacity", "certain", f"{saw}: a busy server, for no quota slows an answer that has begun"
+    near, sure = math.log(longer) * NEAR, _sureness([*same, contrast], minute_s)
+    if abs(math.log(tokens)) <= near:
+        return "TPM", sure, f"{saw}: tokens are what is counted, and held back without a word"
+    if abs(math.log(requests)) <= near:
+        if shorter > SHORTER:  # answers of the same length take a busy server the same time
+            return None
+        return "RPM", sure, f"{saw}: requests are what is counted, and held back without a word"
+    return "capacity", "likely", f"{saw}: neither stays the same, so the server's own time is spent"
+
+
+def _sureness(rungs: Sequence[Rung], minute_s: float) -> Sureness:
+    """Without the beat of a window it may be a queue before a server that reads longer than it writes."""
+    return "certain" if any(one.is_held(minute_s) for one in rungs) else "likely"
+
+
+def _silence(contrast: Rung, judged: Judgement) -> str:
+    if judged.reason:
+        return judged.reason
+    return f"{contrast.measures.succeeded} answers were of other lengths than asked; --random-output-len must cut them short"
 
 
 def _by_refusals(quota: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
@@ -139,7 +218,7 @@ def _root_mean_square(values: Sequence[float]) -> float:
 
 
 def _by_server(flat: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
-    waiting = max((one.server.waiting for one in flat if one.server is not None), default=0.0)
+    waiting = max((one.server.peak_waiting or 0.0 for one in flat if one.server is not None), default=0.0)
     return ("capacity", "certain", f"the server's metrics show {waiting:g} requests waiting") if waiting else None
 
 
@@ -175,6 +254,16 @@ def _variation(groups: Sequence[Sequence[float]]) -> float:
 def _mean(values: Iterable[float]) -> float | None:
     found = list(values)
     return sum(found) / len(found) if found else None
+
+
+def _output_tokens(rungs: Sequence[Rung]) -> float | None:
+    """Of an answer."""
+    return _mean(one.measures.output_tokens / max(1, one.measures.succeeded) for one in rungs)
+
+
+def _token_s(rungs: Sequence[Rung]) -> float | None:
+    """For a token after the first; None where nothing is streamed."""
+    return _mean(one.measures.tpot_s.mean for one in rungs if one.measures.tpot_s.mean is not None)
 
 
 def _ratio(after: float | None, before: float | None) -> float:

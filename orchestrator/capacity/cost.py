@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 
 from providers.messages import Usage
-from runners.load import OpenLoop
+from runners.load import ClosedLoop, OpenLoop, Volume
 from runners.spending import PriceUsd
 
-from .trial import Setting
 from .workload import Workload
 
 CONFIRM_ABOVE_USD = 1.0
@@ -55,9 +54,8 @@ def estimate(requests: int | None, workload: Workload, model: str, price_usd: Pr
     return Estimate(requests, input_tokens, output_tokens, cost_usd, bound is not None)
 
 
-def requests_of(setting: Setting) -> int | None:
-    """How many requests a setting sends; None where that depends on the server."""
-    volume, load = setting.volume, setting.load
+def requests_of(load: ClosedLoop | OpenLoop, volume: Volume) -> int | None:
+    """How many requests a load sends; None where that depends on the server."""
     by_rate = (
         math.ceil(load.rate_per_s * volume.duration_s)
         if isinstance(load, OpenLoop) and volume.duration_s is not None and math.isfinite(load.rate_per_s)

@@ -12,7 +12,7 @@ from runners.load import ClosedLoop, Gunner, LoadRun, Shot, Target, Volume, run_
 
 from ..stats.paired import Pairs, compare_pairs, holm
 from .measures import measure
-from .probe import HeedfulSender, Spent
+from .probe import HeedfulSender
 
 Verdict = Literal["better", "worse", "no evidence"]
 SIGNIFICANT = 0.05
@@ -50,12 +50,12 @@ class Difference:
 Blocks = list[tuple[LoadRun, LoadRun]]
 
 
-async def fight(duel: Duel, first: Target, second: Target, spent: Spent, on_round: Callable[[int], None]) -> Blocks:
+async def fight(duel: Duel, first: Target, second: Target, on_round: Callable[[int], None]) -> Blocks:
     """ABAB …: the same prompts for both in every round. Ends early where an instance or the money is gone."""
     blocks: Blocks = []
     for number in range(duel.rounds):
-        a = await _block(duel, first, number, "a", spent)
-        b = await _block(duel, second, number, "b", spent)
+        a = await _block(duel, first, number, "a")
+        b = await _block(duel, second, number, "b")
         if a.gone or b.gone:
             break
         blocks.append((a, b))
@@ -63,7 +63,7 @@ async def fight(duel: Duel, first: Target, second: Target, spent: Spent, on_roun
     return blocks
 
 
-async def _block(duel: Duel, target: Target, number: int, name: str, spent: Spent) -> LoadRun:
+async def _block(duel: Duel, target: Target, number: int, name: str) -> LoadRun:
     began = number * duel.requests
     shifted = Target(
         target.instances,
@@ -72,11 +72,6 @@ async def _block(duel: Duel, target: Target, number: int, name: str, spent: Spen
         target.attempt_s,
     )
     gunner = Gunner(shifted, f"duel-{name}-{number}")
-
-    def look(shot: Shot) -> None:
-        gunner.gone = gunner.gone or spent.count(shot)
-
-    gunner.on_shot = look
     run = await run_load(gunner, ClosedLoop(duel.concurrency), Volume(requests=duel.requests))
     waits = [shot.hint.retry_after_s or 0.0 for shot in run.shots if shot.hint is not None and shot.how == "throttled"]
     await asyncio.sleep(max(waits, default=0.0))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .binding import Binding, Known, find_binding
+from .binding import Binding, Known, contrast_step, find_binding
 from .probe import Bench
 from .rung import Rung
-from .search import Findings, Plan, find, next_step
+from .search import Findings, Plan, Step, find, next_step
 
 OnRung = Callable[[Sequence[Rung]], None]
 
@@ -34,25 +34,36 @@ class Ladder:
 
     def at(self, concurrency: int) -> Rung | None:
         """The last measurement there."""
-        return next((one for one in reversed(self.rungs) if one.concurrency == concurrency), None)
+        return next((one for one in reversed(self.steps) if one.concurrency == concurrency), None)
+
+    @property
+    def steps(self) -> Sequence[Rung]:
+        """All rungs of the same requests."""
+        return [one for one in self.rungs if one.phase != "contrast"]
+
+    @property
+    def contrast(self) -> Rung | None:
+        return next((one for one in self.rungs if one.phase == "contrast"), None)
 
 
-async def climb(bench: Bench, plan: Plan, measured: Sequence[Rung], on_rung: OnRung) -> list[Rung]:
+async def climb(bench: Bench, plan: Plan, known: Known, measured: Sequence[Rung], on_rung: OnRung) -> list[Rung]:
     """Go on from what is `measured`; `on_rung` gets all rungs after each one."""
     rungs = list(measured)
-    if rungs and next_step(rungs, plan) is not None:
-        await bench.rest(rungs[-1])
-    while (step := next_step(rungs, plan)) is not None:
+    while (step := _next(rungs, plan, known)) is not None:
+        if rungs:
+            await bench.rest(rungs[-1])
         rungs.append(await bench.measure(step))
         on_rung(rungs)
-        if next_step(rungs, plan) is not None:
-            await bench.rest(rungs[-1])
     return rungs
+
+
+def _next(rungs: Sequence[Rung], plan: Plan, known: Known) -> Step | None:
+    return next_step(rungs, plan) or contrast_step(rungs, plan, known)
 
 
 def conclude(name: str, model: str, known: Known, plan: Plan, rungs: Sequence[Rung]) -> Ladder:
     found = find(rungs, plan)
-    is_complete = bool(rungs) and not rungs[-1].gone and next_step(rungs, plan) is None
+    is_complete = bool(rungs) and not rungs[-1].gone and _next(rungs, plan, known) is None
     return Ladder(name, model, plan, rungs, found, find_binding(rungs, found, known, plan.minute_s), is_complete)
 
 
@@ -64,4 +75,4 @@ def share_a_quota(alone: Sequence[Ladder], together: Ladder) -> tuple[float, flo
 
 
 def _best_qpm(ladder: Ladder) -> float:
-    return max((one.measures.qpm for one in ladder.rungs), default=0.0)
+    return max((one.measures.qpm for one in ladder.steps), default=0.0)

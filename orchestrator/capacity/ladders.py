@@ -10,72 +10,75 @@ from functools import partial
 from pathlib import Path
 
 from providers.instance import Instance
-from providers.messages import ChatRequest
-from runners.load import Target
+from runners.load import ClosedLoop
+from runners.spending import Spending
 
-from ..env import Environment
-from ..loading import LoadedConfig
 from ..state import user_state
-from ..wiring import prices_of
 from .binding import Known
-from .instances import OpenInstances, open_instances
+from .cost import requests_of
 from .ladder import Ladder, climb, conclude
-from .metrics_page import open_metrics
-from .probe import Bench, Pace, Spent
+from .ladder_result import ladder_document, read_measured, write_ladder
+from .probe import Bench, Pace
 from .recommendation import learned_limits
-from .results import ladder_document, read_measured, write_ladder
 from .rung import Rung
-from .search import Plan
+from .search import MOST_BISECTIONS, MOST_REPEATS, Plan
+from .session import Order, Session, open_session
+from .spec import in_contrast
 
 TOGETHER = "together"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked for."""
+class Ascent:
+    """How an order is climbed, and what becomes of the result."""
 
     plan: Plan
     pace: Pace
     directory: Path
-    ask: Callable[[int], ChatRequest]
     known: Known = field(default_factory=Known)
-    instances: Sequence[str] = ()
     together: bool = False
     saves: bool = False
-    cost_limit_usd: float | None = None
-    metrics_url: str | None = None
     rung_file: str | None = None
-    attempt_s: float = 300.0
-    share: bool = False
 
 
 OnLadder = Callable[[Ladder], None]
 
 
-async def run_ladders(
-    loaded: LoadedConfig, environment: Environment, order: Order, on_rung: OnLadder = lambda _ladder: None
-) -> list[Ladder]:
+async def run_ladders(order: Order, ascent: Ascent, on_rung: OnLadder = lambda _ladder: None) -> list[Ladder]:
     """Climb every ladder, from where its directory says; the last one over all together, where there are several and it is asked for."""
-    async with (
-        open_instances(loaded, environment, order.instances) as opened,
-        open_metrics(order.metrics_url) as metrics,
-    ):
-        state, identities = user_state(), opened.identities()
-        price_usd = prices_of(loaded.config)
-        model = opened.instances[0].model
-        spent = Spent(partial(price_usd, model), order.cost_limit_usd)
-        with state.locked([] if order.share else list(identities.values()), str(order.directory)):
-            ladders = []
-            for name, group in _groups(opened.instances, order.together):
-                bench = Bench(Target(group, opened.adapters, order.ask, order.attempt_s), order.pace, spent, metrics)
-                ladders.append(await _climb(name, bench, order, _place(order.directory, name, opened), on_rung))
-                if spent.cost_usd >= (order.cost_limit_usd or float("inf")):
-                    break
-                await asyncio.sleep(0 if not ladders[-1].rungs else ladders[-1].rungs[-1].wait_s)
-        if order.saves:
+    async with open_session(order, str(ascent.directory)) as session:
+        instances, ladders = session.target.instances, list[Ladder]()
+        for name, group in _groups(instances, ascent.together):
+            place = ascent.directory if len(instances) == 1 else ascent.directory / re.sub(r"[^\w.-]+", "-", name)
+            ladders.append(await _climb(name, _bench(session, group, ascent), ascent, place, on_rung))
+            if session.purse.reached:
+                break
+            await asyncio.sleep(ladders[-1].rungs[-1].wait_s)
+        if ascent.saves:
+            identities = session.target.identities
             learned = {one.name: found for one in ladders if (found := learned_limits(one)) is not None}
-            state.remember({identities[name]: found for name, found in learned.items() if name in identities})
+            user_state().remember({identities[name]: found for name, found in learned.items() if name in identities})
     return ladders
+
+
+def most_requests(plan: Plan, pace: Pace) -> int | None:
+    """Of one ladder: every rung, all that may refine it, and the contrast, which counts double; None where rungs have a duration."""
+    rungs = [requests_of(ClosedLoop(one), pace.volume(one)) for one in plan.rungs]
+    known = [one for one in rungs if one is not None]
+    if len(known) < len(rungs):
+        return None
+    return sum(known) + max(known) * (1 + 2 * plan.contrasts + (MOST_BISECTIONS + 2 * MOST_REPEATS) * plan.refines)
+
+
+def _bench(session: Session, group: Sequence[Instance], ascent: Ascent) -> Bench:
+    return Bench(
+        session.aim(group),
+        ascent.pace,
+        session.purse,
+        session.is_priced,
+        session.metrics_address,
+        None if (contrast := in_contrast(session.workload)) is None else contrast.request,
+    )
 
 
 def _groups(instances: Sequence[Instance], together: bool) -> list[tuple[str, Sequence[Instance]]]:
@@ -83,26 +86,26 @@ def _groups(instances: Sequence[Instance], together: bool) -> list[tuple[str, Se
     return [*alone, (TOGETHER, instances)] if together and len(instances) > 1 else alone
 
 
-async def _climb(name: str, bench: Bench, order: Order, place: Path, on_rung: OnLadder) -> Ladder:
+async def _climb(name: str, bench: Bench, ascent: Ascent, place: Path, on_rung: OnLadder) -> Ladder:
     measured = read_measured(place)
     while measured and measured[-1].gone:  # what was broken off is measured again
         measured = measured[:-1]
     bench.fired = sum(one.measures.attempted for one in measured)
-    bench.spent.cost_usd += sum(one.cost_usd or 0.0 for one in measured)
+    bench.purse.spent += _spent_on(measured)
 
-    conclusion = partial(conclude, name, bench.target.instances[0].model, order.known, order.plan)
+    conclusion = partial(conclude, name, bench.target.instances[0].model, ascent.known, ascent.plan)
 
     def keep(rungs: Sequence[Rung]) -> None:
         ladder = conclusion(rungs)
-        write_ladder(place, ladder_document(ladder), order.rung_file)
+        write_ladder(place, ladder_document(ladder), ascent.rung_file)
         on_rung(ladder)
 
-    return conclusion(await climb(bench, order.plan, measured, keep))
+    return conclusion(await climb(bench, ascent.plan, ascent.known, measured, keep))
 
 
-def _place(directory: Path, name: str, opened: OpenInstances) -> Path:
-    """Of one instance alone the directory itself."""
-    return directory if len(opened.instances) == 1 else directory / re.sub(r"[^\w.-]+", "-", name)
+def _spent_on(rungs: Sequence[Rung]) -> Spending:
+    tokens = sum(one.measures.input_tokens + one.measures.output_tokens for one in rungs)
+    return Spending(tokens, sum(one.cost_usd or 0.0 for one in rungs))
 
 
 def shared_quota(ladders: Sequence[Ladder]) -> Mapping[str, float] | None:

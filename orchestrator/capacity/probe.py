@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from providers.errors import Throttled
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse, Usage
-from runners.load import ClosedLoop, Gunner, LoadRun, OpenLoop, Shot, Target, Volume, run_load
+from providers.messages import ChatRequest, ChatResponse
+from runners.load import ClosedLoop, Gunner, LoadRun, OpenLoop, Target, Volume, run_load
+from runners.spending import Purse
 from runners.station import Sender
 
 from .measures import MINUTE_S, Window, measure
-from .metrics_page import MetricsPage
-from .rung import Rung, ServerLoad, count_throttles, find_bursts, find_flow, told_limits, wait_asked
+from .rung import Rung, count_throttles, find_bursts, find_flow, told_limits, wait_asked
 from .search import Step
+from .server_metrics import ServerWatch
 
 CLEAN_REQUESTS = 73
 """Without a failure they show a success rate of 95 % or more: Wilson's lower bound at 95 % is n / (n + 3.84)."""
 UNSAID_WAIT = 1 / 30
 """Share of a quota window that a refusal without a hint is waited for."""
-METRICS_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,40 +58,25 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Spent:
-    """What a test has cost so far, and where it must stop."""
-
-    price_usd: Callable[[Usage], float | None] = lambda _usage: None
-    limit_usd: float | None = None
-    cost_usd: float = 0.0
-    is_known: bool = True
-
-    def count(self, shot: Shot) -> str:
-        """Returns why no more may be sent, else nothing."""
-        if shot.usage is not None:
-            cost = self.price_usd(shot.usage)
-            self.is_known = self.is_known and cost is not None
-            self.cost_usd += cost or 0.0
-        if self.limit_usd is not None and self.cost_usd >= self.limit_usd:
-            return f"cost limit: {self.cost_usd:.4g} of {self.limit_usd:g} USD are spent"
-        return ""
-
-
-@dataclass(slots=True)
 class Bench:
     """What every rung of a test shares."""
 
     target: Target
     pace: Pace
-    spent: Spent = field(default_factory=Spent)
-    metrics: MetricsPage | None = None
+    purse: Purse = field(default_factory=Purse)
+    """That the target's senders pay from."""
+    is_priced: bool = False
+    metrics_address: str | None = None
+    contrast: Callable[[int], ChatRequest] | None = None
+    """Requests of other lengths, for the rung that tells a quota's unit."""
     fired: int = 0
     """Requests so far: every one of a test has a number of its own, so that no cache answers twice."""
 
     async def measure(self, step: Step, load: ClosedLoop | OpenLoop | None = None) -> Rung:
         """Load the target as `step` says. Cancelled, nothing is left in flight."""
-        before_usd, starved_s, began = self.spent.cost_usd, _starved_s(), time.monotonic()
-        async with self._watched() as server:
+        before, starved_s, began = self.purse.spent, _starved_s(), time.monotonic()
+        server = ServerWatch(self.metrics_address)
+        async with server.watching():
             run = await self._load(load or ClosedLoop(step.concurrency), self.pace.volume(step.concurrency), step)
         rpm, tpm = told_limits(run.shots)
         window_s = self.pace.window_s or self.pace.minute_s
@@ -105,27 +89,23 @@ class Bench:
             tpm,
             find_bursts(run, window_s),
             find_flow(run, window_s),
-            server(),
+            server.load(),
             run.gone,
             wait_asked(run),
-            self.spent.cost_usd - before_usd if self.spent.is_known else None,
+            (self.purse.spent - before).cost_usd if self.is_priced else None,
             (_starved_s() - starved_s) / max(time.monotonic() - began, 1e-9),
         )
 
     async def _load(self, load: ClosedLoop | OpenLoop, volume: Volume, step: Step) -> LoadRun:
         began = self.fired
+        ask = self.contrast if step.phase == "contrast" and self.contrast is not None else self.target.ask
         target = Target(
             self.target.instances,
             {name: HeedfulSender(sender, self.pace.minute_s) for name, sender in self.target.senders.items()},
-            lambda number: self.target.ask(began + number),
+            lambda number: ask(began + number),
             self.target.attempt_s,
         )
         gunner = Gunner(target, f"ladder-{began}-{step.phase}-{step.concurrency}")
-
-        def look(shot: Shot) -> None:
-            gunner.gone = gunner.gone or self.spent.count(shot)
-
-        gunner.on_shot = look
         run = await run_load(gunner, load, volume)
         self.fired += len(run.shots)
         return run
@@ -139,18 +119,6 @@ class Bench:
     def _window_s(self) -> float:
         return self.pace.window_s or self.pace.minute_s
 
-    @asynccontextmanager
-    async def _watched(self) -> AsyncIterator[Callable[[], ServerLoad | None]]:
-        """Look at the server's metrics once a second; the worst look counts."""
-        seen: list[ServerLoad] = []
-        watch = None if self.metrics is None else asyncio.create_task(_look(self.metrics, seen))
-        try:
-            yield lambda: max(seen, key=lambda one: (one.waiting > 0, one.kv_usage, one.waiting), default=None)
-        finally:
-            if watch is not None:
-                watch.cancel()
-                await asyncio.gather(watch, return_exceptions=True)
-
 
 def _starved_s() -> float:
     """Seconds that this thread was ready to run and did not, as Linux counts them; elsewhere nothing is known."""
@@ -158,14 +126,6 @@ def _starved_s() -> float:
         return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
-
-
-async def _look(page: MetricsPage, seen: list[ServerLoad]) -> None:
-    while True:
-        found = await page.read()
-        if found is not None:
-            seen.append(found)
-        await asyncio.sleep(METRICS_EVERY_S)
 
 
 @dataclass(slots=True)

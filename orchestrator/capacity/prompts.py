@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -46,6 +46,9 @@ class Lengths:
     @property
     def mean(self) -> float:
         return (self.least + self.most) / 2
+
+    def scaled(self, factor: float) -> Lengths:
+        return Lengths(max(1, round(factor * self.least)), max(1, round(factor * self.most)))
 
     def draw(self, draws: random.Random) -> int:
         return self.least if self.least == self.most else draws.randint(self.least, self.most)
@@ -99,6 +102,12 @@ class SyntheticPrompts:
         shared = round(words * self.prefix_ratio)
         prefix = random.Random(f"prefix/{self.seed}").choices(WORDS, k=shared)
         return Prompt([_question(" ".join(prefix + draws.choices(WORDS, k=words - shared)))], max_tokens)
+
+    def in_contrast(self) -> SyntheticPrompts:
+        """Twice the tokens, half the output: a quota of tokens, one of requests and a server's time then part company."""
+        output = self.output.scaled(0.5)
+        longer = 2 * (self.input.mean + self.output.mean) - output.mean
+        return replace(self, input=self.input.scaled(longer / self.input.mean), output=output)
 
     @property
     def expected_tokens(self) -> float:

@@ -66,7 +66,7 @@ def _checks(ladder: Ladder, at_limit: Rung) -> list[str]:
             f"Little: {measures.requests_per_s:.3g} requests/s × {latency_s:.3g} s = {little:.3g} in flight, "
             f"{at_limit.concurrency} asked for"
         )
-    unloaded_s = min(ladder.rungs, key=lambda one: one.concurrency).measures.latency_s.mean
+    unloaded_s = min(ladder.steps, key=lambda one: one.concurrency).measures.latency_s.mean
     if unloaded_s and ladder.binding.qpm_ceiling:
         spends = ladder.binding.qpm_ceiling / minute_s * unloaded_s
         checks.append(
@@ -83,7 +83,7 @@ def lines_to_paste(model: str, found: Recommendation) -> str:
 
 def learned_limits(ladder: Ladder) -> Mapping[str, JSON] | None:
     """What the adaptive limiter starts from, in the form that it exports itself; None where nothing was found."""
-    lowest = min(ladder.rungs, key=lambda one: one.concurrency, default=None)
+    lowest = min(ladder.steps, key=lambda one: one.concurrency, default=None)
     limit, binding = ladder.found.limit, ladder.binding
     if lowest is None or limit is None or ladder.found.stop is None or binding.limit in {"client", "errors"}:
         return None

@@ -81,9 +81,9 @@ def judge_alone(rung: Rung, rules: Rules) -> Judgement:
         return Judgement("FAIL-SUCCESS", f"success {success:.1%} < {rules.min_success:.0%}")
     if ttft_s is not None and ttft_s > rules.max_ttft_s:
         return Judgement("FAIL-TTFT", f"mean TTFT {ttft_s:.3g} s > {rules.max_ttft_s:g} s")
-    if rung.server is not None and rung.server.waiting > 0 and rung.server.kv_usage > rules.max_kv_usage:
-        waiting = f"{rung.server.waiting:g} requests waiting, KV cache {rung.server.kv_usage:.0%} full"
-        return Judgement("FAIL-RESOURCES", waiting)
+    if rung.server is not None and (rung.server.peak_cache_use_waiting or 0.0) > rules.max_kv_usage:
+        full = f"KV cache {rung.server.peak_cache_use_waiting:.0%} full"
+        return Judgement("FAIL-RESOURCES", f"{rung.server.peak_waiting:g} requests waiting, {full}")
     return Judgement("PASS")
 
 

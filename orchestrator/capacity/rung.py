@@ -14,8 +14,9 @@ from typing import Literal
 from runners.load import LoadRun, Shot
 
 from .measures import Measures
+from .server_metrics import ServerLoad
 
-Phase = Literal["climb", "confirm", "bisect", "again", "hold"]
+Phase = Literal["climb", "confirm", "bisect", "again", "hold", "contrast"]
 Unit = Literal["requests", "tokens", "concurrency", "unsaid"]
 
 SILENCE = 0.15
@@ -54,15 +55,6 @@ class Flow:
     def is_held_by_tokens(self) -> bool:
         """Input and output together are constant, neither the requests nor the output alone: no processor works like that."""
         return STEADIER * self.tokens < min(self.requests, self.output_tokens)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerLoad:
-    """The worst that a server's own metrics showed."""
-
-    waiting: float
-    kv_usage: float
-    """Share of the key-value cache in use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Plan:
     """Without it every rung is climbed, whatever the rules say."""
     refines: bool = True
     """Bisect, test again and hold."""
+    contrasts: bool = False
+    """Where it stays open what binds, ask it with requests of other lengths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def find(rungs: Sequence[Rung], plan: Plan) -> Findings:
     """Raises nothing: of no rung there is nothing to say."""
     judged = judge(rungs, plan.rules, plan.minute_s)
     stop = find_stop(rungs, judged)
-    valid = [(one, its) for one, its in zip(rungs, judged, strict=True) if its.verdict not in INVALID]
+    pairs = zip(rungs, judged, strict=True)
+    valid = [(one, its) for one, its in pairs if its.verdict not in INVALID and one.phase != "contrast"]
     usable = [one for one, its in valid if its.verdict not in HARD]
     optimum = find_optimum(usable)
     has_plateau = any(its.verdict in {"FAIL-GAIN", "FAIL-QUOTA"} for _one, its in valid)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from providers.errors import InputError
+
 if TYPE_CHECKING:
     import aiohttp
 
@@ -55,6 +57,8 @@ class ServerLoad:
     peak_running: float | None
     peak_waiting: float | None
     peak_cache_use: float | None
+    peak_cache_use_waiting: float | None = None
+    """While requests waited: a full cache alone is no lack."""
 
 
 def read_metrics(text: str, at: float) -> ServerReading:
@@ -89,6 +93,20 @@ def _most(found: Mapping[str, Sequence[float]], names: Sequence[str]) -> float |
     return next((max(found[name]) for name in names if name in found), None)
 
 
+def _fullest(readings: Sequence[ServerReading]) -> float | None:
+    return max((one.cache_use for one in readings if one.cache_use is not None), default=None)
+
+
+async def require_metrics(address: str) -> None:
+    """Raises InputError where nothing is published."""
+    import aiohttp
+
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session:
+        if await _read(session, address) is None:
+            names = ", ".join((*RUNNING, *WAITING, *CACHE_USE))
+            raise InputError(f"--metrics-url {address} shows none of {names}: check the address")
+
+
 def metrics_address(base_url: str) -> str:
     """Where a server with this API address publishes: at its root, not below /v1."""
     parts = urlsplit(base_url)
@@ -118,7 +136,8 @@ class ServerWatch:
             mean_running=sum(running) / len(running) if running else None,
             peak_running=max(running, default=None),
             peak_waiting=max((one.waiting for one in self.readings if one.waiting is not None), default=None),
-            peak_cache_use=max((one.cache_use for one in self.readings if one.cache_use is not None), default=None),
+            peak_cache_use=_fullest(self.readings),
+            peak_cache_use_waiting=_fullest([one for one in self.readings if one.waiting]),
         )
 
     @asynccontextmanager

@@ -31,7 +31,8 @@ from .workload import Prompt, Sending, Workload
 TASKS = "tasks"
 """The workload that is made of the sweep's own tasks."""
 SYNTHETIC = "synthetic"
-INPUT = Lengths(512, 512)
+INPUT = Lengths(256, 768)
+"""Of different lengths: that lets a quota of tokens show itself."""
 OUTPUT = Lengths(128, 128)
 MINUTE_S = 60.0
 
@@ -41,7 +42,7 @@ class WorkloadSpec:
     """What is asked of the endpoint; None takes the workload's own."""
 
     name: str | None = None
-    """A preset, `tasks`, `synthetic` or a file of conversations."""
+    """A preset, `tasks`, `synthetic` (None as well) or a file of conversations."""
     input: str | None = None
     output: str | None = None
     range_ratio: float = 0.0
@@ -54,7 +55,7 @@ class WorkloadSpec:
 
     @property
     def is_synthetic(self) -> bool:
-        return self.name == SYNTHETIC or self.preset is not None or (self.name is None and self.has_lengths)
+        return self.name in {None, SYNTHETIC} or self.preset is not None
 
     @property
     def has_lengths(self) -> bool:
@@ -70,7 +71,7 @@ def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Work
         return _synthetic(spec, config.run.seed, sending)
     if spec.has_lengths:
         raise InputError(f"--workload {spec.name} has lengths of its own: leave --random-… and --prefix-ratio out")
-    if spec.name in {None, TASKS}:
+    if spec.name == TASKS:
         prompts = _tasks(loaded, model)
         return _listed(TASKS, prompts, config, sending)
     path = Path(str(spec.name))
@@ -82,6 +83,14 @@ def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Work
 
 def with_prompts(workload: Workload, prompts: SyntheticPrompts) -> Workload:
     return replace(workload, prompt=prompts, input_tokens=prompts.expected_tokens)
+
+
+def in_contrast(workload: Workload) -> Workload | None:
+    """Requests of twice the tokens that take half the output; None where the lengths are not ours to choose."""
+    if not isinstance(workload.prompt, SyntheticPrompts):
+        return None
+    prompts = workload.prompt.in_contrast()
+    return replace(with_prompts(workload, prompts), max_output_tokens=prompts.output.mean)
 
 
 def _sending(generation: GenerationConfig, stream: bool) -> Sending:
@@ -102,7 +111,9 @@ def _synthetic(spec: WorkloadSpec, seed: int, sending: Sending) -> Workload:
 
 
 def _lengths(said: str | None, ratio: float, otherwise: Lengths) -> Lengths:
-    return read_lengths(said or f"{otherwise.least}", ratio)
+    if said is None:
+        said = f"{round(otherwise.mean)}" if ratio else f"{otherwise.least}:{otherwise.most}"
+    return read_lengths(said, ratio)
 
 
 def _tasks(loaded: LoadedConfig, model: str) -> list[Prompt]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from providers.errors import InputError, ProviderError
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
-from providers.provider import Adapter
 from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 from runners.limits.permit import Cost
@@ -26,21 +25,18 @@ ENDPOINT = "endpoint"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What of a configuration is meant; None where there is but one."""
-
-    model: str | None = None
-    instance: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class OpenTarget:
     """Instances that answer, and how they are asked."""
 
-    model: str
     instances: Sequence[Instance]
     senders: Mapping[str, Sender]
     """By the provider's name."""
+    identities: Mapping[str, str]
+    """Of the instances that outlive the test, by name."""
+
+    @property
+    def model(self) -> str:
+        return self.instances[0].model
 
 
 def load_address(
@@ -58,35 +54,39 @@ def load_address(
     return load_config(raw, environment, flags)
 
 
-def choose_model(config: Config, choice: Choice) -> str:
-    """The model that is meant. Raises InputError where the file has several and none is named."""
+def choose_model(config: Config) -> str:
+    """The one model that is loaded. Raises InputError where the file has several."""
     models = config.swept_models()
-    if choice.model is None and len(models) == 1:
-        return models[0]
-    if choice.model is None:
+    if len(models) > 1:
         raise InputError(f"the file has several models: choose one with --model ({', '.join(models)})")
-    if choice.model not in config.models:
-        raise InputError(f"no model {choice.model!r}; {suggestion(choice.model, config.models)}")
-    return choice.model
+    return models[0]
 
 
 @asynccontextmanager
-async def open_target(loaded: LoadedConfig, environment: Environment, choice: Choice) -> AsyncIterator[OpenTarget]:
-    """Open the model's providers; simulators are started. Raises InputError where a key is missing or nothing has the name."""
-    model = choose_model(loaded.config, choice)
+async def open_target(
+    loaded: LoadedConfig, environment: Environment, names: Sequence[str] = ()
+) -> AsyncIterator[OpenTarget]:
+    """Open what `names` mean, instances, deployments or models, else all of the one model; simulators are started. Raises InputError."""
+    if not names:
+        choose_model(loaded.config)
     instances_with_all_keys(loaded, environment.key)
     async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-        yield OpenTarget(model, _chosen(loaded, adapters, model, choice.instance), adapters)
+        everything = [one for its in instances_of(loaded, adapters).values() for one in its]
+        chosen = [one for name in names for one in named(name, everything)] if names else everything
+        identities = {one.name: found for one in chosen if (found := adapters[one.provider].identity(one))}
+        yield OpenTarget(list(dict.fromkeys(chosen)), adapters, identities)
 
 
-def _chosen(loaded: LoadedConfig, adapters: Mapping[str, Adapter], model: str, name: str | None) -> list[Instance]:
-    instances = instances_of(loaded, adapters)[model]
-    if name is None:
-        return instances
-    found = [one for one in instances if name in {one.name, one.deployment}]
-    if not found:
-        raise InputError(f"{model} has no instance {name!r}; {suggestion(name, [one.name for one in instances])}")
-    return found
+def named(name: str, instances: Sequence[Instance]) -> list[Instance]:
+    """The instance of that name, else all of that deployment, else all of that model. Raises InputError."""
+    for exact in (
+        [one for one in instances if one.name == name],
+        [one for one in instances if one.deployment == name],
+        [one for one in instances if one.model == name],
+    ):
+        if exact:
+            return exact
+    raise InputError(f"no instance {name!r}; {suggestion(name, [one.name for one in instances])}")
 
 
 @dataclass(slots=True)

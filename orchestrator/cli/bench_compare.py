@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .bench_options import Load, load_options, read_load
+from .bench_options import MINUTE, agree_to, load_options, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..capacity.duel import Blocks, Duel
+    from ..capacity.session import Order
 
 _COMPARE = (
     click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True),
@@ -20,7 +21,7 @@ _COMPARE = (
     ),
     click.option("--requests", type=click.IntRange(1), default=32, show_default=True, help="Of each turn."),
     click.option("--fail-if-worse", is_flag=True, help="Exit 1 where B is worse in any figure."),
-    click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
+    MINUTE,
 )
 
 
@@ -29,7 +30,7 @@ _COMPARE = (
 @click.argument("a")
 @click.argument("b")
 @load_options(*_COMPARE)
-def command(config: str, a: str, b: str, **options: Any) -> int:
+def command(a: str, b: str, **options: Any) -> int:
     """Load A and B of CONFIG in turns with the same prompts and say whether B is quicker: models, deployments or instances."""
     from dataclasses import asdict
 
@@ -37,9 +38,10 @@ def command(config: str, a: str, b: str, **options: Any) -> int:
     from ..loop import run_loop
     from ..terminal import say, say_json
 
-    load = read_load(config, options)
-    duel = Duel(options["concurrency"], options["rounds"], options["requests"], load.pace.minute_s)
-    blocks = run_loop(_fight(load, (a, b), duel, options, (lambda _n: None) if options["as_json"] else _tell(duel)))
+    order = read_order(options, (a, b))
+    duel = Duel(options["concurrency"], options["rounds"], options["requests"], options["minute"])
+    agree_to(order, 2 * duel.rounds * duel.requests, options)
+    blocks = run_loop(_fight(order, duel, (lambda _n: None) if options["as_json"] else _tell(duel)))
     found = differences(blocks) if are_enough(blocks) else []
     if options["as_json"]:
         say_json({"a": a, "b": b, "rounds": len(blocks), "differences": [asdict(one) for one in found]})
@@ -54,30 +56,18 @@ def command(config: str, a: str, b: str, **options: Any) -> int:
     return 1 if options["fail_if_worse"] and any(one.verdict == "worse" for one in found) else 0
 
 
-async def _fight(
-    load: Load, names: tuple[str, str], duel: Duel, options: dict[str, Any], on_round: Callable[[int], None]
-) -> Blocks:
-    from functools import partial
-
+async def _fight(order: Order, duel: Duel, on_round: Callable[[int], None]) -> Blocks:
     from providers.errors import InputError
-    from runners.load import Target
 
     from ..capacity.duel import fight
-    from ..capacity.instances import named, open_instances
-    from ..capacity.probe import Spent
-    from ..state import user_state
-    from ..wiring import prices_of
+    from ..capacity.session import open_session
+    from ..capacity.target import named
 
-    async with open_instances(load.loaded, load.environment, names) as opened:
-        first, second = (named(name, opened.instances) for name in names)
+    async with open_session(order, "bench compare") as session:
+        first, second = (named(name, session.target.instances) for name in order.names)
         if {one.name for one in first} & {one.name for one in second}:
-            raise InputError(f"{names[0]} and {names[1]} mean the same instance: name two different ones")
-        attempt_s = load.loaded.config.run.attempt_timeout_s
-        targets = [Target(its, opened.adapters, load.workload.request, attempt_s) for its in (first, second)]
-        spent = Spent(partial(prices_of(load.loaded.config), first[0].model), options["cost_limit"])
-        locks = [] if options["share"] else list(opened.identities().values())
-        with user_state().locked(locks, "bench compare"):
-            return await fight(duel, targets[0], targets[1], spent, on_round)
+            raise InputError(f"{' and '.join(order.names)} mean the same instance: name two different ones")
+        return await fight(duel, session.aim(first), session.aim(second), on_round)
 
 
 def _tell(duel: Duel) -> Callable[[int], None]:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .bench_options import load_options, read_load
+from .bench_options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, read_pace
 
 if TYPE_CHECKING:
     from ..capacity.expectations import Outcome
     from ..capacity.ladder import Ladder
-    from ..capacity.ladders import Order
-    from ..env import Environment
-    from ..loading import LoadedConfig
+    from ..capacity.ladders import Ascent
 
 _RULES = (
     click.option("--rungs", help="Concurrencies, rising: 1,2,4,8,16. By default 1 2 5 10 20 50 … 1000."),
@@ -31,9 +29,11 @@ _RULES = (
         "--max-lag", type=float, default=0.05, show_default=True, help="Seconds that this client may be late."
     ),
     click.option("--max-kv-usage", type=float, default=0.95, show_default=True),
-    click.option("--metrics-url", help="The server's Prometheus page (vLLM, SGLang): the resource rule looks there."),
     click.option("--tpm-limit", type=float, help="Tokens a minute that you know to be allowed."),
     click.option("--rpm-limit", type=float, help="Requests a minute that you know to be allowed."),
+    click.option(
+        "--no-contrast", is_flag=True, help="Do not tell quota from capacity by a last rung of other lengths."
+    ),
     click.option("--together", is_flag=True, help="After each instance alone all of them at once."),
 )
 _RESULT = (
@@ -47,77 +47,78 @@ _RESULT = (
     click.option(
         "--resume", type=click.Path(exists=True, file_okay=False), help="Go on with the ladder in this directory."
     ),
-    click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
 )
-_TELLS = ("resume", "as_json", "expects")
+_TELLS = ("resume", "as_json", "expects", "yes")
 """Not part of what is measured: a resume may say them anew."""
 
 
 @click.command("ladder")
 @click.argument("config", required=False, type=click.Path())
-@load_options(*_RULES, *_RESULT)
+@load_options(*ONE_ENDPOINT, *PACE, *_RULES, *_RESULT)
 def command(config: str | None, **options: Any) -> int:
     """Climb from one request at a time until a rule stops, and say how many the endpoint of CONFIG carries.
 
     Exits 0, or 1 where an expectation is not met or nothing passed, 2 for a mistake, 3 where the cost limit or the instance ended it.
     """
     from ..capacity.expectations import read_expectations
-    from ..capacity.ladders import run_ladders
-    from ..capacity.results import RUNG_FILE, name_rung, write_settings
+    from ..capacity.ladder_result import RUNG_FILE, name_rung, write_settings
+    from ..capacity.ladders import most_requests, run_ladders
+    from ..capacity.prompts import SyntheticPrompts
     from ..loop import run_loop
     from ..terminal import say
 
     expected = [one for text in options["expects"] for one in read_expectations(text)]
     name_rung(options["result_filename"] or RUNG_FILE, 1, 1)
-    directory, config, options = _begun(config, options)
-    loaded, environment, order = _read(directory, config, options)
-    write_settings(
-        directory, {"config": config} | {name: value for name, value in options.items() if name not in _TELLS}
-    )
+    directory, options = _begun(config, options)
+    order = read_order(options)
+    ascent = _read_ascent(directory, options, isinstance(order.workload.prompt, SyntheticPrompts))
+    agree_to(order, most_requests(ascent.plan, ascent.pace), options, "to each instance, if no rule stops it")
+    write_settings(directory, {name: value for name, value in options.items() if name not in _TELLS})
     if not options["as_json"]:
         say(f"results: {directory}")
     try:
-        ladders = run_loop(run_ladders(loaded, environment, order, _quiet if options["as_json"] else _tell_rung))
+        ladders = run_loop(run_ladders(order, ascent, _quiet if options["as_json"] else _tell_rung))
     except KeyboardInterrupt:
         say(f"interrupted; go on with: python -m orchestrator bench ladder --resume {directory}", err=True)
         raise
     outcomes = _check(expected, ladders)
-    _show(ladders, outcomes, order, options["as_json"])
+    _show(ladders, outcomes, directory, options["as_json"])
     return _exit_code(ladders, outcomes)
 
 
-def _begun(config: str | None, options: Mapping[str, Any]) -> tuple[Path, str, dict[str, Any]]:
-    """The directory, the configuration and the options: those of before where a ladder is resumed."""
+def _begun(config: str | None, options: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The directory, and the options with the configuration among them: those of before where a ladder is resumed."""
     from datetime import datetime
 
-    from ..capacity.results import read_settings
+    from ..capacity.ladder_result import SETTINGS_FILE, read_settings
 
     if options["resume"] is not None:
         directory = Path(options["resume"])
         before = read_settings(directory)
-        kept = {name: value for name, value in before.items() if name in options}
+        kept = {name: value for name, value in before.items() if name in options or name == "config"}
         if options["cost_limit"] is not None:
             kept["cost_limit"] = options["cost_limit"]
-        return directory, str(before.get("config") or ""), {**options, **kept}
-    if config is None:
+        return directory, {**options, **kept, "config_option": None}
+    config = config or options["config_option"]
+    if config is None and options["base_url"] is None:
         raise click.UsageError(
             "name a sweep file, e.g. python -m orchestrator bench ladder sweep.yaml; or --resume DIRECTORY"
         )
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     directory = Path(options["output_dir"] or Path("bench") / f"ladder-{stamp}")
-    if (directory / "settings.json").exists():
+    if (directory / SETTINGS_FILE).exists():
         raise click.UsageError(f"{directory} holds a ladder: go on with it (--resume {directory}) or choose another -o")
-    return directory, str(Path(config).absolute()), dict(options)
+    path = None if config is None else str(Path(config).absolute())
+    return directory, {**options, "config": path, "config_option": None}
 
 
-def _read(directory: Path, config: str, options: Mapping[str, Any]) -> tuple[LoadedConfig, Environment, Order]:
+def _read_ascent(directory: Path, options: Mapping[str, Any], has_own_lengths: bool) -> Ascent:
     from ..capacity.binding import Known
-    from ..capacity.ladders import Order
-    from ..capacity.results import RUNG_FILE
+    from ..capacity.ladder_result import RUNG_FILE
+    from ..capacity.ladders import Ascent
     from ..capacity.rules import Rules
     from ..capacity.search import RUNGS, Plan
 
-    load = read_load(config, options)
     rules = Rules(
         min_success=options["min_success"],
         max_ttft_s=options["max_ttft"],
@@ -126,24 +127,23 @@ def _read(directory: Path, config: str, options: Mapping[str, Any]) -> tuple[Loa
         max_lag_s=options["max_lag"],
         max_kv_usage=options["max_kv_usage"],
     )
-    rungs = _rungs(options["rungs"]) if options["rungs"] else RUNGS
-    plan = Plan(rungs, rules, load.pace.minute_s, not options["no_stop"], not options["no_refine"])
-    order = Order(
-        plan,
-        load.pace,
+    pace = read_pace(options)
+    return Ascent(
+        Plan(
+            _rungs(options["rungs"]) if options["rungs"] else RUNGS,
+            rules,
+            pace.minute_s,
+            stops=not options["no_stop"],
+            refines=not options["no_refine"],
+            contrasts=has_own_lengths and not options["no_contrast"],
+        ),
+        pace,
         directory,
-        load.workload.request,
         Known(options["rpm_limit"], options["tpm_limit"]),
-        options["instance"],
         options["together"],
         options["save"],
-        options["cost_limit"],
-        options["metrics_url"],
         (options["result_filename"] or RUNG_FILE) if options["save_result"] else None,
-        load.loaded.config.run.attempt_timeout_s,
-        options["share"],
     )
-    return load.loaded, load.environment, order
 
 
 def _rungs(text: str) -> list[int]:
@@ -158,7 +158,7 @@ def _rungs(text: str) -> list[int]:
 
 def _check(expected: list[Any], ladders: list[Ladder]) -> dict[str, list[Outcome]]:
     from ..capacity.expectations import check
-    from ..capacity.results import rows_of
+    from ..capacity.ladder_result import rows_of
 
     return {ladder.name: [check(one, rows_of(ladder), ladder.found.limit) for one in expected] for ladder in ladders}
 
@@ -185,11 +185,11 @@ def _tell_rung(ladder: Ladder) -> None:
     )
 
 
-def _show(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]], order: Order, as_json: bool) -> None:
+def _show(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]], directory: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from ..capacity.ladder_result import ladder_document
     from ..capacity.ladders import shared_quota
-    from ..capacity.results import ladder_document
     from ..terminal import say, say_json
     from .bench_view import show_ladder
 
@@ -201,7 +201,7 @@ def _show(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]], order: O
             del document["measured"]
             expectations = [asdict(one) for one in outcomes[ladder.name]]
             documents.append({**document, "expectations": expectations})
-        say_json({"directory": str(order.directory), "ladders": documents, "shared_quota": shared})
+        say_json({"directory": str(directory), "ladders": documents, "shared_quota": shared})
         return
     for ladder in ladders:
         show_ladder(ladder)

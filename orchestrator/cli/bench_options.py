@@ -1,16 +1,22 @@
-"""Options that load tests share: what is loaded, with which prompts, for how long, at what cost."""
+"""Options that load tests share: whom they load, with which prompts, for how long, and what that may cost."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .options import chosen_config, settings_of, show_warnings
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..capacity.cost import Estimate
     from ..capacity.probe import Pace
-    from ..capacity.workload import Workload
+    from ..capacity.session import Order
+    from ..capacity.spec import WorkloadSpec
     from ..env import Environment
     from ..loading import LoadedConfig
 
@@ -18,18 +24,50 @@ F = TypeVar("F", bound=Callable[..., Any])
 Option = Callable[[F], F]
 
 _LOAD = (
-    click.option("--model", help="A model of the file."),
-    click.option("--instance", multiple=True, help="An instance or deployment; repeat it for several."),
+    click.option("--model", help="A model of the file; without a file, the name that the API is called with."),
+    click.option("--attempt-timeout", type=float, help="Seconds for one request."),
+    click.option("--share", is_flag=True, help="Use keys that another run is using, too."),
+    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file."),
+    click.option(
+        "--workload",
+        metavar="NAME|FILE",
+        help="customer-service, content or code; synthetic, the default; tasks, the sweep's own; or a ShareGPT file.",
+    ),
     click.option(
         "--random-input-len",
-        default="256:768",
-        show_default=True,
-        help="Tokens of synthetic prompts: 512, or 256:768, which lets a quota of tokens show itself.",
+        metavar="N|MIN:MAX",
+        help="Tokens of synthetic prompts; by default 256:768, or a preset's.",
     ),
-    click.option("--random-output-len", default="128", show_default=True, help="max_tokens: 128 or 64:256."),
-    click.option("--tasks", is_flag=True, help="Send the sweep's own samples instead of synthetic prompts."),
-    click.option("--stream/--no-stream", default=True, help="Without it there is no time to first token."),
-    click.option("--seed", type=int, default=0, show_default=True),
+    click.option(
+        "--random-output-len", metavar="N|MIN:MAX", help="Most tokens of each answer; by default 128, or a preset's."
+    ),
+    click.option("--random-range-ratio", type=float, default=0.0, help="0.2 draws lengths from 0.8 to 1.2 times that."),
+    click.option("--prefix-ratio", type=float, default=0.0, help="Share of every prompt that all have in common."),
+    click.option("--extra-body", metavar="JSON", help="Goes into every request, e.g. '{\"ignore_eos\": true}'."),
+    click.option("--stream/--no-stream", default=True, help="Whole answers have no time to first token."),
+    click.option("--no-calibration", is_flag=True, help="Do not ask the endpoint first what it counts for a word."),
+    click.option("--seed", type=int, help="Of prompts and arrivals."),
+    click.option("--cost-limit", type=float, metavar="USD", help="Most that the test may cost."),
+    click.option("--yes", is_flag=True, help="Do not ask before a test that may cost more than a dollar."),
+    click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
+)
+ONE_ENDPOINT = (
+    click.option("--config", "-c", "config_option", type=click.Path(), help="The sweep file."),
+    click.option(
+        "--instance",
+        multiple=True,
+        help="An instance or deployment; repeat it for several. By default all of the model.",
+    ),
+    click.option("--base-url", metavar="URL", help="An address, up to and with its /v1, in place of a file."),
+    click.option("--api-key-env", metavar="VAR", help="With --base-url: the variable that holds the key."),
+    click.option("--metrics-url", help="The server's Prometheus page (vLLM, SGLang); by default beside its API."),
+    click.option("--no-server-metrics", is_flag=True, help="Do not look at the server's own metrics."),
+)
+"""What has no meaning where two are compared."""
+MINUTE = click.option(
+    "--minute", type=float, default=60.0, show_default=True, help="Seconds; less where a simulator's time is scaled."
+)
+PACE = (
     click.option(
         "--prompts-per-slot", type=click.IntRange(1), default=10, show_default=True, help="Times the concurrency."
     ),
@@ -40,16 +78,7 @@ _LOAD = (
     click.option(
         "--window", type=float, help="Seconds of the quota's window: rungs last three, measured over the last two."
     ),
-    click.option(
-        "--minute",
-        type=float,
-        default=60.0,
-        show_default=True,
-        help="Seconds; less where a simulator's time is scaled.",
-    ),
-    click.option("--cost-limit", type=click.FloatRange(0, min_open=True), help="US dollars; stops softly."),
-    click.option("--share", is_flag=True, help="Use keys that another run is using, too."),
-    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file."),
+    MINUTE,
 )
 
 
@@ -62,51 +91,115 @@ def load_options(*more: Option[Any]) -> Callable[[F], F]:
     return add
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    loaded: LoadedConfig
-    environment: Environment
-    workload: Workload
-    pace: Pace
+def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -> Order:
+    """`names` stand in for --instance. Raises InputError and UsageError."""
+    from ..capacity.session import Order
+    from ..capacity.spec import build_workload
+    from ..capacity.target import choose_model
+
+    loaded, environment = _load_target(options)
+    names = options["instance"] if names is None else names
+    model = choose_model(loaded.config) if not names else loaded.config.swept_models()[0]
+    return Order(
+        loaded,
+        environment,
+        build_workload(workload_spec(options), loaded, model),
+        tuple(names),
+        calibrates=not options["no_calibration"],
+        reads_server_metrics=not options.get("no_server_metrics", False),
+        metrics_url=options.get("metrics_url"),
+    )
 
 
-def read_load(config: str, options: Mapping[str, Any]) -> Load:
-    """Raises InputError and UsageError."""
+def read_pace(options: Mapping[str, Any]) -> Pace:
+    """Raises UsageError."""
     from ..capacity.probe import Pace
-    from ..env import read_environment
-    from ..loading import load_config
-    from .options import settings_of
 
     for name in ("rung_duration", "window", "minute"):
         if options[name] is not None and not 0 < options[name] < float("inf"):
             raise click.UsageError(f"--{name.replace('_', '-')} {options[name]:g}: seconds must be more than 0")
-    environment = read_environment(config)
-    chosen = {"model": (options["model"],) if options["model"] else (), "sets": options["sets"]}
-    loaded = load_config(config, environment, settings_of(chosen))
-    pace = Pace(
+    return Pace(
         options["prompts_per_slot"],
         options["min_requests"],
         options["rung_duration"],
         options["window"],
         options["minute"],
     )
-    return Load(loaded, environment, _workload(loaded, options), pace)
 
 
-def _workload(loaded: LoadedConfig, options: Mapping[str, Any]) -> Workload:
-    from ..capacity.prompts import SyntheticPrompts, read_lengths, shuffled, sweep_prompts
-    from ..capacity.workload import Sending, Workload
-    from ..sweeps import open_sweep
+def _load_target(options: Mapping[str, Any]) -> tuple[LoadedConfig, Environment]:
+    """The file's configuration, or that of an address. Raises InputError."""
+    from ..capacity.target import load_address
+    from ..env import read_environment
+    from ..loading import load_config
 
-    generation = loaded.config.generation
-    sending = Sending(options["stream"], generation.temperature, generation.seed, generation.extra_body)
-    if options["tasks"]:
-        opened = open_sweep(loaded)
-        try:
-            prompts = sweep_prompts(opened.sweep, loaded.config.swept_models()[0], generation.max_tokens)
-        finally:
-            opened.tasks.close()
-        return Workload("tasks", 0.0, generation.max_tokens, shuffled(prompts, options["seed"]), sending)
-    input_, output = read_lengths(options["random_input_len"]), read_lengths(options["random_output_len"])
-    synthetic = SyntheticPrompts(input_, output, options["seed"])
-    return Workload("synthetic", synthetic.expected_tokens, output.mean, synthetic, sending)
+    flags, base_url = settings_of(_as_settings(options)), options.get("base_url")
+    if base_url is None:
+        path = chosen_config(options["config"], options.get("config_option"))
+        environment = read_environment(path)
+        loaded = load_config(path, environment, flags)
+    else:
+        if options["config"] or options["config_option"]:
+            raise click.UsageError("give a file or --base-url, not both")
+        if options["model"] is None:
+            raise click.UsageError("--base-url needs --model: the name that the API is called with")
+        environment = read_environment()
+        loaded = load_address(base_url, options["model"], options["api_key_env"], environment, flags)
+    show_warnings([*environment.warnings, *loaded.warnings()])
+    return loaded, environment
+
+
+def _as_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are settings of the file."""
+    found = {name: options[name] for name in ("attempt_timeout", "cost_limit", "seed", "share", "sets")}
+    if options.get("base_url") is None:
+        found["model"] = options["model"]
+    if options["extra_body"] is not None:
+        found["sets"] = (*found["sets"], f"generation.extra_body={_json_object(options['extra_body'])}")
+    return found
+
+
+def _json_object(text: str) -> str:
+    import orjson
+
+    try:
+        is_object = isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        is_object = False
+    if not is_object:
+        raise click.UsageError(f"--extra-body {text} is not a JSON object, e.g. '{{\"ignore_eos\": true}}'")
+    return text
+
+
+def workload_spec(options: Mapping[str, Any]) -> WorkloadSpec:
+    from ..capacity.spec import TASKS, WorkloadSpec
+
+    if options["workload"] == TASKS and options.get("base_url") is not None:
+        raise click.UsageError("--workload tasks needs a file that names them")
+    return WorkloadSpec(
+        name=options["workload"],
+        input=options["random_input_len"],
+        output=options["random_output_len"],
+        range_ratio=options["random_range_ratio"],
+        prefix_ratio=options["prefix_ratio"],
+        stream=options["stream"],
+    )
+
+
+def agree_to(order: Order, requests: int | None, options: Mapping[str, Any], what: str = "to be sent") -> Estimate:
+    """What so many requests take at most; asks before a test that may cost much. Raises UsageError where nobody can be asked."""
+    from ..capacity.cost import CONFIRM_ABOVE_USD, estimate
+    from ..terminal import say
+    from ..wiring import prices_of
+
+    model = order.loaded.config.swept_models()[0]
+    expected = estimate(requests, order.workload, model, prices_of(order.loaded.config))
+    say(f"{what}: {expected}", err=True)
+    cost = expected.cost_usd
+    is_agreed = options["yes"] or order.loaded.config.run.cost_limit_usd is not None
+    if is_agreed or cost is None or cost <= CONFIRM_ABOVE_USD:
+        return expected
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"the test may cost {cost:,.2f} USD: agree with --yes, or bound it with --cost-limit")
+    click.confirm("Go on?", abort=True, err=True)
+    return expected

@@ -17,7 +17,7 @@ def command(ladder: str, output_dir: str | None) -> int:
 
     from ..capacity.curves import read_curves, table_rows
     from ..capacity.plots import draw
-    from ..capacity.result import as_csv, write_bytes
+    from ..capacity.writing import as_csv, write_bytes
     from ..report.writing import require_extra
     from ..terminal import say
 

@@ -6,37 +6,39 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .bench_options import Load, load_options, read_load
+from .bench_options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, read_pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..capacity.probe import Pace
     from ..capacity.rate_search import RateSearch
     from ..capacity.rung import Rung
+    from ..capacity.session import Order
 
 _QPS = (
     click.option(
         "--target", type=click.FloatRange(0, min_open=True), required=True, help="Requests a second; 0.1 is one in ten."
     ),
     click.option("--max-concurrency", type=click.IntRange(1), default=1000, show_default=True),
-    click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
 )
 
 
 @click.command("qps")
-@click.argument("config", type=click.Path())
-@load_options(*_QPS)
-def command(config: str, **options: Any) -> int:
+@click.argument("config", required=False, type=click.Path())
+@load_options(*ONE_ENDPOINT, *PACE, *_QPS)
+def command(**options: Any) -> int:
     """Find the smallest concurrency at which the endpoint of CONFIG reaches 95 % of a target rate. Exits 1 where none does."""
     from ..capacity.search import RUNGS
     from ..loop import run_loop
     from ..terminal import say_json
 
-    load = read_load(config, options)
+    order, pace = read_order(options), read_pace(options)
+    agree_to(order, None, options)
     most = options["max_concurrency"]
     rungs = [one for one in RUNGS if one < most] + [most]
     found = run_loop(
-        _search(load, options, rungs, (lambda _rung: None) if options["as_json"] else _tell(options["target"]))
+        _search(order, pace, rungs, options, (lambda _rung: None) if options["as_json"] else _tell(options["target"]))
     )
     if options["as_json"]:
         say_json(_document(found))
@@ -46,26 +48,16 @@ def command(config: str, **options: Any) -> int:
 
 
 async def _search(
-    load: Load, options: dict[str, Any], rungs: Sequence[int], on_trial: Callable[[Rung], None]
+    order: Order, pace: Pace, rungs: Sequence[int], options: dict[str, Any], on_trial: Callable[[Rung], None]
 ) -> RateSearch:
-    from functools import partial
-
-    from runners.load import Target
-
-    from ..capacity.instances import open_instances
-    from ..capacity.probe import Bench, Spent
+    from ..capacity.probe import Bench
     from ..capacity.rate_search import find_concurrency
-    from ..state import user_state
-    from ..wiring import prices_of
+    from ..capacity.session import open_session
 
-    async with open_instances(load.loaded, load.environment, options["instance"]) as opened:
-        price_usd = partial(prices_of(load.loaded.config), opened.instances[0].model)
-        attempt_s = load.loaded.config.run.attempt_timeout_s
-        target = Target(opened.instances, opened.adapters, load.workload.request, attempt_s)
-        bench = Bench(target, load.pace, Spent(price_usd, options["cost_limit"]))
-        locks = [] if options["share"] else list(opened.identities().values())
-        with user_state().locked(locks, "bench qps"):
-            return await find_concurrency(bench, options["target"], rungs, on_trial)
+    async with open_session(order, "bench qps") as session:
+        aim = session.aim(session.target.instances)
+        bench = Bench(aim, pace, session.purse, session.is_priced, session.metrics_address)
+        return await find_concurrency(bench, options["target"], rungs, on_trial)
 
 
 def _tell(target: float) -> Callable[[Rung], None]:
@@ -78,8 +70,8 @@ def _tell(target: float) -> Callable[[Rung], None]:
 
 
 def _rows(found: RateSearch) -> list[dict[str, Any]]:
+    from ..capacity.ladder_result import rung_row
     from ..capacity.rate_search import REACHED, delivered_qps
-    from ..capacity.results import rung_row
 
     rows = []
     for one in found.trials:

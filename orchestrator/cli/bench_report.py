@@ -16,7 +16,7 @@ def command(ladder: str, output: str | None) -> int:
 
     from ..capacity.curves import read_curves
     from ..capacity.page import render_page
-    from ..capacity.result import write_bytes
+    from ..capacity.writing import write_bytes
     from ..report.writing import require_extra
     from ..terminal import say
 

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .bench_order import bench_options, confirm, load_target, workload_spec
+from .bench_options import ONE_ENDPOINT, agree_to, load_options, read_order, workload_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from ..capacity.cost import Estimate
-    from ..capacity.session import Measured, Order
+    from ..capacity.session import Brake, Measured
     from ..capacity.spec import LoadSpec
     from ..ending import ExitCode
-    from ..env import Environment
-    from ..loading import LoadedConfig
 
 RESULT = "bench-run.json"
 
 
 @click.command("run")
-@bench_options
+@click.argument("config", required=False, type=click.Path())
+@load_options(*ONE_ENDPOINT)
 @click.option(
     "--preset",
     type=click.Choice(["quick", "realistic", "planning", "stability"]),
@@ -37,7 +37,7 @@ RESULT = "bench-run.json"
 @click.option("--duration", type=float, metavar="S", help="Seconds in which requests are sent.")
 @click.option("--warmup", type=float, default=0.0, metavar="S", help="Seconds at the start that are not measured.")
 @click.option("--cooldown", type=float, default=0.0, metavar="S", help="Seconds at the end that are not measured.")
-@click.option("--no-server-metrics", is_flag=True, help="Do not look at the server's own /metrics.")
+@click.option("--display", type=click.Choice(["full", "plain", "none"]))
 @click.option("--save-result", is_flag=True, help=f"Write the result as JSON: {RESULT} unless --result-filename.")
 @click.option("--result-filename", type=click.Path(dir_okay=False), help="Where to; implies --save-result.")
 @click.option("--save-requests", type=click.Path(dir_okay=False), help="A line per request: .csv or .jsonl.")
@@ -47,33 +47,18 @@ def command(**options: Any) -> int:
     With a finite --request-rate requests are sent at their times, whatever comes back; without one, the next goes when an answer is there.
     Exits 0 where all requests succeeded, 1 where some failed, 3 at a limit, 4 where the instance is out for good.
     """
-    from ..capacity.cost import estimate, requests_of
-    from ..capacity.result import require_writable
-    from ..capacity.session import Order
-    from ..capacity.spec import build_setting, build_workload
-    from ..capacity.target import Choice, choose_model
-    from ..wiring import prices_of
+    from ..capacity.cost import requests_of
+    from ..capacity.session import measure_setting
+    from ..capacity.spec import build_setting
+    from ..capacity.writing import require_writable
 
-    loaded, environment = load_target(options)
-    choice = Choice(options["model"], options["instance"])
-    model = choose_model(loaded.config, choice)
-    spec = workload_spec(options)
-    setting = build_setting(_load_spec(options), spec.preset, loaded.config)
-    workload = build_workload(spec, loaded, model)
-    expected = estimate(requests_of(setting), workload, model, prices_of(loaded.config))
+    order = read_order(options)
+    setting = build_setting(_load_spec(options), workload_spec(options).preset, order.loaded.config)
     for path in (_result_path(options), options["save_requests"]):
         require_writable(path)
-    confirm(expected, is_agreed=options["yes"])
-    order = Order(
-        choice,
-        workload,
-        setting,
-        calibrates=not options["no_calibration"],
-        reads_server_metrics=not options["no_server_metrics"],
-        display=options["display"],
-        expected=expected.requests,
-    )
-    return _finish(_measure(loaded, environment, order), expected, options)
+    expected = agree_to(order, requests_of(setting.load, setting.volume), options)
+    show = {"display": options["display"], "expected": expected.requests}
+    return _finish(_measure(lambda brake: measure_setting(order, setting, brake, **show)), expected, options)
 
 
 def _load_spec(options: dict[str, Any]) -> LoadSpec:
@@ -91,7 +76,7 @@ def _load_spec(options: dict[str, Any]) -> LoadSpec:
     )
 
 
-def _measure(loaded: LoadedConfig, environment: Environment, order: Order) -> Measured:
+def _measure(measure: Callable[[Brake], Awaitable[Measured]]) -> Measured:
     """Leaves the program where a second signal wants no result."""
     import asyncio
     import sys
@@ -103,24 +88,25 @@ def _measure(loaded: LoadedConfig, environment: Environment, order: Order) -> Me
 
     try:
         with interruptible():
-            return run_loop(_until_signal(loaded, environment, order))
+            return run_loop(_until_signal(measure))
     except asyncio.CancelledError:
         say("interrupted: there is no result", err=True)
         sys.exit(ExitCode.INTERRUPTED)
 
 
-async def _until_signal(loaded: LoadedConfig, environment: Environment, order: Order) -> Measured:
-    from ..capacity.session import Brake, measure_order
+async def _until_signal(measure: Callable[[Brake], Awaitable[Measured]]) -> Measured:
+    from ..capacity.session import Brake
     from .signals import braking
 
     brake = Brake()
     with braking(brake.pull):
-        return await measure_order(loaded, environment, order, brake)
+        return await measure(brake)
 
 
 def _finish(measured: Measured, expected: Estimate, options: dict[str, Any]) -> int:
     """Write what was asked for, print, and say how it ended. What cannot be written is printed all the same."""
-    from ..capacity.result import document_of, write_result
+    from ..capacity.run_result import document_of
+    from ..capacity.writing import write_document
     from ..terminal import say, say_json
     from .bench_run_view import print_trial
 
@@ -129,7 +115,7 @@ def _finish(measured: Measured, expected: Estimate, options: dict[str, Any]) -> 
     try:
         write_s = _write_requests(measured, options["save_requests"])
         if path is not None:
-            write_result(path, document_of(measured, expected, write_s))
+            write_document(path, document_of(measured, expected, write_s))
     finally:
         if options["as_json"]:
             say_json(document_of(measured, expected, write_s))
@@ -153,12 +139,13 @@ def _write_requests(measured: Measured, to: str | None) -> float | None:
     import time
     from pathlib import Path
 
-    from ..capacity.result import write_requests
+    from ..capacity.run_result import request_rows
+    from ..capacity.writing import write_rows
 
     if to is None:
         return None
     began = time.perf_counter()
-    write_requests(Path(to), measured.trial)
+    write_rows(Path(to), request_rows(measured.trial))
     return time.perf_counter() - began
 
 

@@ -12,13 +12,16 @@ import pytest
 from orchestrator.capacity.binding import Known
 from orchestrator.capacity.duel import Duel, differences, fight
 from orchestrator.capacity.ladder import Ladder, climb, conclude, share_a_quota
-from orchestrator.capacity.probe import Bench, Pace, Spent
+from orchestrator.capacity.ladder_result import ladder_document
+from orchestrator.capacity.probe import Bench, Pace
 from orchestrator.capacity.prompts import Lengths, SyntheticPrompts
 from orchestrator.capacity.rate_search import RateSearch, find_concurrency
 from orchestrator.capacity.recommendation import learned_limits, recommendation_of
 from orchestrator.capacity.rules import Rules
 from orchestrator.capacity.rung import Rung
 from orchestrator.capacity.search import RUNGS, Plan
+from orchestrator.capacity.spec import in_contrast
+from orchestrator.capacity.target import PaidSender
 from orchestrator.capacity.workload import Sending, Workload
 from providers.instance import Instance
 from providers.messages import Usage
@@ -27,6 +30,7 @@ from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import SimulatorSettings
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.load import Target
+from runners.spending import Bounds, Purse
 from runners.virtual_time import run_virtual
 
 UNTIMED = Rules(max_cpu_share=math.inf, max_lag_s=math.inf)
@@ -46,7 +50,7 @@ def target(*endpoints: dict[str, Any]) -> tuple[Target, InProcessSimulator]:
 def ladder(plan: Plan, pace: Pace, *endpoints: dict[str, Any], measured: Sequence[Rung] = ()) -> Ladder:
     async def run() -> Ladder:
         load, simulator = target(*endpoints)
-        rungs = await climb(Bench(load, pace), plan, measured, lambda _rungs: None)
+        rungs = await climb(Bench(load, pace), plan, Known(), measured, lambda _rungs: None)
         simulator.close()
         return conclude("m", "m", Known(), plan, rungs)
 
@@ -68,6 +72,46 @@ def test_a_quota_of_tokens_that_holds_is_named_without_a_single_refusal(quota: s
     assert found.binding.limit == "TPM"
     assert found.binding.tpm_ceiling == pytest.approx(13_500, rel=0.04)
     assert {its.verdict for its in found.found.judged[3:]} == {"FAIL-QUOTA"}
+
+
+ALIKE = Workload("w", 400, 100, SyntheticPrompts(Lengths(400, 400), Lengths(100, 100)), Sending())
+"""Requests and tokens that are held look the same."""
+CLIMB = Plan((1, 2, 4, 8, 16), replace(UNTIMED, max_ttft_s=math.inf), stops=False, refines=False, contrasts=True)
+SATURATED = {"latency": {**LATENCY, "saturates_at": 2}}
+QUEUED = {"latency": {**LATENCY, "seats": 3}}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "limit"),
+    [
+        ({**HOLDING, "quota": "fixed"}, "TPM"),
+        ({**HOLDING, "quota": "sliding"}, "TPM"),
+        ({**HOLDING, "tpm": None, "rpm": 27, "quota": "fixed"}, "RPM"),
+        ({**HOLDING, "tpm": None, "rpm": 27, "quota": "sliding"}, "RPM"),
+        (SATURATED, "capacity"),
+        (QUEUED, "capacity"),
+    ],
+)
+def test_requests_of_another_length_tell_what_requests_that_are_alike_do_not(
+    endpoint: dict[str, Any], limit: str
+) -> None:
+    async def run(plan: Plan) -> Ladder:
+        load, simulator = target(endpoint)
+        contrast = in_contrast(ALIKE)
+        assert contrast is not None
+        bench = Bench(replace(load, ask=ALIKE.request), Pace(window_s=60.0), contrast=contrast.request)
+        rungs = await climb(bench, plan, Known(), (), lambda _rungs: None)
+        simulator.close()
+        return conclude("m", "m", Known(), plan, rungs)
+
+    blind = run_virtual(run(replace(CLIMB, contrasts=False)))
+    assert blind.binding.limit in {"quota", "held or saturated"}
+    found = run_virtual(run(CLIMB))
+    assert found.binding.limit == limit
+    assert [one.phase for one in found.rungs] == ["climb"] * 5 + ["contrast"]
+    assert found.found.limit == blind.found.limit
+    assert [row["phase"] for row in ladder_document(found)["rungs"]] == ["climb"] * 5
+    assert ladder_document(found)["contrast"]["phase"] == "contrast"
 
 
 KNEE = {"latency": {"ttft_s": 0.2, "itl_s": 0.003, "noise": 0.1, "saturates_at": 16}}
@@ -133,23 +177,25 @@ def test_two_keys_of_one_account_are_noticed_together() -> None:
 
 
 def test_the_money_ends_a_ladder_softly() -> None:
-    def price(usage: Usage) -> float:
+    def price(_model: str, usage: Usage) -> float:
         return usage.output_tokens / 1e5
 
     async def run() -> Sequence[Rung]:
         load, simulator = target(KNEE)
-        bench = Bench(load, Pace(), Spent(price, 0.2))
-        rungs = await climb(bench, Plan(rules=UNTIMED), (), lambda _rungs: None)
+        purse = Purse(price, Bounds(cost_usd=0.2))
+        load = replace(load, senders={name: PaidSender(one, purse, 100) for name, one in load.senders.items()})
+        bench = Bench(load, Pace(), purse, is_priced=True)
+        rungs = await climb(bench, Plan(rules=UNTIMED), Known(), (), lambda _rungs: None)
         simulator.close()
         return rungs
 
     rungs = run_virtual(run())
-    assert "cost limit" in rungs[-1].gone
+    assert "cost limit is reached" in rungs[-1].gone
     ended = conclude("m", "m", Known(), Plan(rules=UNTIMED), rungs)
     assert not ended.is_complete
     assert (ended.found.stop, ended.binding.limit, ended.binding.sureness) == (None, "none", "open")
     spent = sum(one.cost_usd or 0.0 for one in rungs)
-    assert 0.2 <= spent <= 0.2 + 0.001 * rungs[-1].concurrency
+    assert 0.199 <= spent <= 0.2
 
 
 def rate_search(target_qps: float, endpoint: dict[str, Any]) -> RateSearch:
@@ -180,7 +226,7 @@ def test_a_difference_is_named_only_where_there_is_one(slower: float, verdict: s
             {"latency": {"ttft_s": 0.3, "noise": 0.2}}, {"latency": {"ttft_s": 0.3 * slower, "noise": 0.2}}
         )
         first, second = (replace(load, instances=[one]) for one in load.instances)
-        blocks = await fight(Duel(4, 8, 24), first, second, Spent(), lambda _round: None)
+        blocks = await fight(Duel(4, 8, 24), first, second, lambda _round: None)
         simulator.close()
         return {one.figure: one.verdict for one in differences(blocks)}
 

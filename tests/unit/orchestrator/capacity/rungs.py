@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.capacity.measures import Measures, distribution
-from orchestrator.capacity.rung import Bursts, Flow, Phase, Rung, ServerLoad, Unit
+from orchestrator.capacity.rung import Bursts, Flow, Phase, Rung, Unit
+from orchestrator.capacity.server_metrics import ServerLoad
 
 
 def a_rung(
@@ -15,12 +16,14 @@ def a_rung(
     phase: Phase = "climb",
     latency_s: float = 1.0,
     ttft_s: float | None = 0.2,
+    token_s: float | None = None,
     attempted: int = 200,
     failed: int = 0,
     throttles: Mapping[Unit, int] | None = None,
     cpu_share: float = 0.2,
     lag_s: float = 0.001,
     tokens: float = 500.0,
+    output: int = 50,
     bursts: Bursts | None = None,
     flow: Flow | None = None,
     server: ServerLoad | None = None,
@@ -46,13 +49,13 @@ def a_rung(
         achieved_concurrency=concurrency,
         peak_in_flight=concurrency,
         ttft_s=none if ttft_s is None else distribution([ttft_s] * 200),
-        tpot_s=none,
+        tpot_s=none if token_s is None else distribution([token_s] * 200),
         itl_s=none,
         latency_s=times,
         scheduled_latency_s=times,
         dispatch_delay_s=none,
         input_tokens=100 * attempted,
-        output_tokens=50 * attempted,
+        output_tokens=output * attempted,
         are_tokens_estimated=False,
         cpu_share=cpu_share,
         lag_p95_s=lag_s,

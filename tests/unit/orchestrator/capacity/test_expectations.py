@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.capacity.expectations import check, read_expectations
-from orchestrator.capacity.results import rung_row
+from orchestrator.capacity.ladder_result import rung_row
 from orchestrator.capacity.rules import Judgement
 from providers.errors import InputError
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.capacity.rules import Rules, Verdict, find_stop, gain_per_doubling, judge, judge_alone
-from orchestrator.capacity.rung import Bursts, Rung, ServerLoad
+from orchestrator.capacity.rung import Bursts, Rung
+from orchestrator.capacity.server_metrics import ServerLoad
 
 from .rungs import a_rung
 
 
 def verdicts(rungs: list[Rung], rules: Rules | None = None) -> list[Verdict]:
     return [one.verdict for one in judge(rungs, rules or Rules(), 60.0)]
+
+
+def loaded(waiting: float, cache_use: float) -> ServerLoad:
+    return ServerLoad(1, None, None, waiting, cache_use, cache_use if waiting else None)
 
 
 @pytest.mark.parametrize(
@@ -25,9 +30,9 @@ def verdicts(rungs: list[Rung], rules: Rules | None = None) -> list[Verdict]:
         (a_rung(10, 600, throttles={"requests": 20}), "FAIL-QUOTA"),
         (a_rung(10, 600, throttles={"requests": 20}, failed=0, ttft_s=3.0), "FAIL-QUOTA"),
         (a_rung(10, 600, throttles={"requests": 190}, failed=9), "FAIL-QUOTA"),
-        (a_rung(10, 600, server=ServerLoad(3, 0.97)), "FAIL-RESOURCES"),
-        (a_rung(10, 600, server=ServerLoad(0, 0.99)), "PASS"),
-        (a_rung(10, 600, server=ServerLoad(3, 0.9)), "PASS"),
+        (a_rung(10, 600, server=loaded(3, 0.97)), "FAIL-RESOURCES"),
+        (a_rung(10, 600, server=loaded(0, 0.99)), "PASS"),
+        (a_rung(10, 600, server=loaded(3, 0.9)), "PASS"),
         (a_rung(10, 600, cpu_share=0.95, failed=100), "CLIENT-LIMITED"),
         (a_rung(10, 600, lag_s=0.2), "CLIENT-LIMITED"),
         (a_rung(10, 600, lag_s=0.2, latency_s=5.0), "PASS"),
@@ -75,7 +80,7 @@ def test_a_rule_of_the_rung_alone_stops_at_once(rule: Verdict) -> None:
     bad = {
         "FAIL-SUCCESS": a_rung(2, 120, failed=100),
         "FAIL-TTFT": a_rung(2, 120, ttft_s=2.0),
-        "FAIL-RESOURCES": a_rung(2, 120, server=ServerLoad(1, 1.0)),
+        "FAIL-RESOURCES": a_rung(2, 120, server=loaded(1, 1.0)),
         "FAIL-QUOTA": a_rung(2, 120, throttles={"tokens": 50}),
     }[rule]
     rungs = [a_rung(1, 60), bad]

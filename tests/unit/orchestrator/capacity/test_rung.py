@@ -6,9 +6,8 @@ import random
 
 import pytest
 
-from orchestrator.capacity.metrics_page import read_metrics
 from orchestrator.capacity.probe import Pace
-from orchestrator.capacity.rung import ServerLoad, find_bursts, find_flow, name_throttle, told_limits, wait_asked
+from orchestrator.capacity.rung import find_bursts, find_flow, name_throttle, told_limits, wait_asked
 from providers.messages import RateLimitHint, Timing, Usage
 from runners.load import Aim, ClosedLoop, LoadRun, Shot
 
@@ -92,15 +91,3 @@ def test_a_rung_lasts_as_long_as_its_evidence_takes() -> None:
     window = Pace(window_s=60.0).window(LoadRun(ClosedLoop(1), [], 5.0, 191.0, (), 0.0))
     assert window is not None
     assert (window.begin, window.end) == (65.0, 185.0)
-
-
-def test_a_servers_metrics_are_read_whatever_its_labels() -> None:
-    page = (
-        "# HELP vllm:num_requests_waiting n\n"
-        'vllm:num_requests_waiting{engine="0",model_name="m"} 3.0\n'
-        'vllm:num_requests_waiting{engine="1",model_name="m"} 4.0\n'
-        'vllm:kv_cache_usage_perc{engine="0"} 0.97\n'
-        'vllm:kv_cache_usage_perc{engine="1"} 1e-1\n'
-    )
-    assert read_metrics(page) == ServerLoad(7.0, 0.97)
-    assert read_metrics("process_open_fds 12\n") is None

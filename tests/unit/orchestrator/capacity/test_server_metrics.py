@@ -37,7 +37,10 @@ def test_a_load_is_the_mean_and_the_worst_of_what_was_seen() -> None:
     found = watch.load()
     assert found is not None
     assert (found.looks, found.mean_running, found.peak_running, found.peak_waiting) == (2, 2.0, 3.0, 0.0)
-    assert found.peak_cache_use == 0.4
+    assert (found.peak_cache_use, found.peak_cache_use_waiting) == (0.4, None)
+    watch.readings.append(ServerReading(2.0, 3.0, 7.0, 0.3))
+    assert (full := watch.load()) is not None
+    assert (full.peak_waiting, full.peak_cache_use, full.peak_cache_use_waiting) == (7.0, 0.4, 0.3)
     assert ServerWatch(None).load() is None
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from orchestrator.capacity.cost import estimate, requests_of
 from orchestrator.capacity.prompts import SyntheticPrompts
-from orchestrator.capacity.spec import LoadSpec, WorkloadSpec, build_setting, build_workload
-from orchestrator.capacity.target import Choice, choose_model, load_address
+from orchestrator.capacity.spec import LoadSpec, WorkloadSpec, build_setting, build_workload, in_contrast
+from orchestrator.capacity.target import choose_model, load_address
 from orchestrator.capacity.trial import Setting
 from orchestrator.env import Environment
 from orchestrator.loading import LoadedConfig, load_config
@@ -85,6 +85,23 @@ def test_a_workload_is_a_preset_with_what_was_said_beside_it() -> None:
     assert (found.input_tokens, found.max_output_tokens, found.sending.stream) == (1_024, 64, True)
 
 
+def test_lengths_that_nobody_said_differ_and_a_ratio_is_of_their_mean() -> None:
+    found = build_workload(WorkloadSpec(), address(), "m").prompt
+    assert isinstance(found, SyntheticPrompts)
+    assert (found.input.least, found.input.most, found.output.mean) == (256, 768, 128)
+    narrow = build_workload(WorkloadSpec(range_ratio=0.25), address(), "m").prompt
+    assert isinstance(narrow, SyntheticPrompts)
+    assert (narrow.input.least, narrow.input.most) == (384, 640)
+
+
+def test_a_contrast_is_twice_as_long_and_answers_half_as_much() -> None:
+    plain = build_workload(WorkloadSpec(input="200:500", output="100"), address(), "m")
+    contrast = in_contrast(plain)
+    assert contrast is not None
+    assert contrast.input_tokens == pytest.approx(850, abs=1)
+    assert contrast.max_output_tokens == 50
+
+
 def test_the_sweeps_own_tasks_are_a_workload(tmp_path: Path) -> None:
     (tmp_path / "tasks.jsonl").write_text('{"question": "one?"}\n{"question": "two?"}\n')
     raw = {
@@ -94,12 +111,13 @@ def test_the_sweeps_own_tasks_are_a_workload(tmp_path: Path) -> None:
         "generation": {"max_tokens": 9},
     }
     loaded = load_config(raw, Environment({}), base=tmp_path)
-    found = build_workload(WorkloadSpec(), loaded, "m")
+    found = build_workload(WorkloadSpec("tasks"), loaded, "m")
     asked = {str(found.request(number).messages[-1]["content"]) for number in range(4)}
     assert asked == {"one?", "two?"}
     assert found.request(0).max_tokens == 9
+    assert in_contrast(found) is None
     with pytest.raises(InputError, match="several models"):
-        choose_model(loaded.config, Choice())
+        choose_model(loaded.config)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +146,12 @@ def test_the_cost_is_estimated_from_what_is_asked_for() -> None:
     assert estimate(None, workload, "m", lambda _model, _usage: 1.0).cost_usd is None
 
 
+def requests_in(asked: Setting) -> int | None:
+    return requests_of(asked.load, asked.volume)
+
+
 def test_how_many_requests_go_out_is_known_but_for_a_closed_loop_with_a_duration() -> None:
-    assert requests_of(setting(max_concurrency=4)) == 40
-    assert requests_of(setting(request_rate=0.5, duration_s=11.0)) == 6
-    assert requests_of(setting(request_rate=0.5, duration_s=11.0, num_prompts=3)) == 3
-    assert requests_of(setting(max_concurrency=4, duration_s=3.0)) is None
+    assert requests_in(setting(max_concurrency=4)) == 40
+    assert requests_in(setting(request_rate=0.5, duration_s=11.0)) == 6
+    assert requests_in(setting(request_rate=0.5, duration_s=11.0, num_prompts=3)) == 3
+    assert requests_in(setting(max_concurrency=4, duration_s=3.0)) is None

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from orchestrator.capacity.result import as_csv, request_row
+from orchestrator.capacity.run_result import request_row
 from orchestrator.capacity.server_metrics import ServerWatch
 from orchestrator.capacity.trial import Setting, Trial, expected_in_flight, judge
+from orchestrator.capacity.writing import as_csv
 from providers.messages import Timing, Usage
 from runners.load import Aim, ClosedLoop, How, LoadRun, OpenLoop, Shot, Volume
 

@@ -1,22 +1,14 @@
-"""The result of one setting as files: one JSON document, and a line per request for whoever wants to look closer."""
+"""The result of one setting: one document, and a row per request for whoever wants to look closer."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
-from io import StringIO
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import orjson
-
-from providers.errors import InputError
 from providers.messages import JSON
-from runners.durable import replace_file
 from runners.load import ClosedLoop, Shot
 
 from ..directory import DISTRIBUTION
@@ -94,41 +86,6 @@ def _finite(value: float) -> JSON:
     return value if math.isfinite(value) else "inf"
 
 
-def require_writable(path: str | Path | None) -> None:
-    """Before anything is sent. Raises InputError."""
-    if path is None:
-        return
-    with _explained(Path(path)):
-        pending = Path(path).with_name(f".{Path(path).name}.pending")
-        pending.parent.mkdir(parents=True, exist_ok=True)
-        pending.touch()
-        pending.unlink()
-
-
-def write_result(path: Path, document: Mapping[str, Any]) -> None:
-    """Raises InputError where nothing can be written there."""
-    _write(path, lambda file: file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)))
-
-
-def write_requests(path: Path, trial: Trial) -> None:
-    """A row per request: CSV where the name ends so, else JSON lines. Raises InputError."""
-    rows = request_rows(trial)
-    if path.suffix == ".csv":
-        _write(path, lambda file: file.write(as_csv(list(rows)).encode()))
-    else:
-        _write(path, lambda file: file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
-
-
-def as_csv(rows: list[dict[str, JSON]]) -> str:
-    """A table with the keys of its first row as its heads."""
-    text = StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()
-
-
 def request_rows(trial: Trial) -> Iterator[dict[str, JSON]]:
     """In the order in which they ended; instants are seconds from the start."""
     for shot in trial.run.shots:
@@ -161,22 +118,3 @@ def request_row(shot: Shot, began_at: float) -> dict[str, JSON]:
         "output_tokens": usage.output_tokens if usage else None,
         "message": shot.message,
     }
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Raises InputError where nothing can be written there."""
-    _write(path, lambda file: file.write(content))
-
-
-def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, write)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from providers.errors import InputError, StorageError
-from runners.durable import replace_file
+from providers.errors import InputError
 
 from .ladder import Ladder
 from .measures import MINUTE_S, Distribution
 from .recommendation import recommendation_of
 from .rules import Judgement
 from .rung import Rung
+from .writing import write_document
 
 FILE = "ladder.json"
 SETTINGS_FILE = "settings.json"
@@ -73,9 +73,13 @@ def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINU
 
 
 def rows_of(ladder: Ladder) -> list[dict[str, Any]]:
-    return [
-        rung_row(one, its, ladder.plan.minute_s) for one, its in zip(ladder.rungs, ladder.found.judged, strict=True)
-    ]
+    """All rungs but the contrast, whose requests are others."""
+    return _rows(ladder, is_contrast=False)
+
+
+def _rows(ladder: Ladder, *, is_contrast: bool) -> list[dict[str, Any]]:
+    pairs = zip(ladder.rungs, ladder.found.judged, strict=True)
+    return [rung_row(one, its, ladder.plan.minute_s) for one, its in pairs if (one.phase == "contrast") is is_contrast]
 
 
 def ladder_document(ladder: Ladder) -> dict[str, Any]:
@@ -95,20 +99,17 @@ def ladder_document(ladder: Ladder) -> dict[str, Any]:
         "stop_rule": None if found.stop is None else found.stop.rule,
         "stop": None if found.stop is None else asdict(found.stop),
         "rungs": rows_of(ladder),
+        "contrast": next(iter(_rows(ladder, is_contrast=True)), None),
         "measured": list(ladder.rungs),
     }
 
 
 def write_ladder(directory: Path, document: Mapping[str, Any], rung_file: str | None = RUNG_FILE) -> None:
     """The last rung's own file, then all of them. Raises StorageError, and InputError for a name that cannot be filled in."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if rung_file is not None and document["rungs"]:
-            row = document["rungs"][-1]
-            _replace(directory / name_rung(rung_file, len(document["rungs"]), row["concurrency"]), row)
-        _replace(directory / FILE, document)
-    except OSError as error:
-        raise StorageError(f"{directory} cannot be written ({error.strerror}): the rungs before are safe") from error
+    rows = [*document["rungs"], *filter(None, [document["contrast"]])]
+    if rung_file is not None and rows:
+        write_document(directory / name_rung(rung_file, len(rows), rows[-1]["concurrency"]), rows[-1])
+    write_document(directory / FILE, document)
 
 
 def name_rung(template: str, number: int, concurrency: int) -> str:
@@ -125,11 +126,7 @@ def name_rung(template: str, number: int, concurrency: int) -> str:
 
 def write_settings(directory: Path, settings: Mapping[str, Any]) -> None:
     """Raises StorageError."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / SETTINGS_FILE, settings)
-    except OSError as error:
-        raise StorageError(f"{directory} cannot be written ({error.strerror}); choose another with -o") from error
+    write_document(directory / SETTINGS_FILE, settings)
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
@@ -144,10 +141,6 @@ def read_settings(directory: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{path} is not the settings of a ladder")
     return found
-
-
-def _replace(path: Path, document: object) -> None:
-    replace_file(path, lambda file: file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2)))
 
 
 def read_measured(directory: Path) -> Sequence[Rung]:
