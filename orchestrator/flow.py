@@ -86,6 +86,7 @@ async def carry_out(
             async with _opened(opening, attendance.shutdown) as site:
                 if site is None:
                     ending = _ended_before_it_began(manifest, replay, attendance.shutdown)
+                    ending = replace(ending, spent=spent_so_far(directory))
                 else:
                     ending = await _Crew(site, manifest, attendance, events).carry_out(replay, asked)
             ending = replace(ending, rehearsed_s=rehearsed.duration_s if rehearsed else None)
@@ -164,7 +165,8 @@ async def _opened(opening: AbstractAsyncContextManager[_Site], shutdown: Shutdow
 
 def _ended_before_it_began(manifest: Manifest, replay: Replay, shutdown: Shutdown) -> Ending:
     nothing = Monitor(manifest.total, replay.done.count, {}).statistics()
-    return ending_of(manifest, count_open(replay.done, None), nothing, shutdown, [])
+    ending = ending_of(manifest, count_open(replay.done, None), nothing, shutdown, [])
+    return replace(ending, possibly_billed_twice=replay.possibly_billed_twice, damaged=replay.damaged)
 
 
 class _Crew:

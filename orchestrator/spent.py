@@ -17,7 +17,8 @@ from runners.spending import NOTHING, Spending
 
 from .directory import RunDirectory
 
-COLUMNS = ["completed_at", "input_tokens", "output_tokens", "cost_usd"]
+TOKENS = ("input_tokens", "output_tokens", "judge_input_tokens", "judge_output_tokens")
+COSTS = ("cost_usd", "judge_cost_usd")
 
 
 def spent_so_far(directory: RunDirectory) -> Spending:
@@ -25,26 +26,28 @@ def spent_so_far(directory: RunDirectory) -> Spending:
     noted = [one for one in directory.executions() if "spent_tokens" in one]
     total, since = NOTHING, datetime.min.replace(tzinfo=UTC)
     if noted:
-        total = Spending(noted[-1]["spent_tokens"], noted[-1]["spent_usd"])
+        total = Spending(max(one["spent_tokens"] for one in noted), max(one["spent_usd"] for one in noted))
         since = datetime.fromtimestamp(noted[-1]["ended_at"], UTC)
     for part in directory.results.glob("part-*.parquet"):
         total += _of_part(part, since)
     for row in _lines(directory):
         if datetime.fromisoformat(row["completed_at"]) > since:
-            total += Spending(row["input_tokens"] + row["output_tokens"], row["cost_usd"] or 0.0)
+            total += Spending(sum(row[name] for name in TOKENS), sum(row[name] or 0.0 for name in COSTS))
     return total
 
 
 def _of_part(part: Path, since: datetime) -> Spending:
-    """Four columns in small batches: memory does not grow with the part."""
+    """The columns that count, in small batches: memory does not grow with the part."""
     total = NOTHING
-    for batch in pq.ParquetFile(part).iter_batches(columns=COLUMNS):
+    for batch in pq.ParquetFile(part).iter_batches(columns=["completed_at", *TOKENS, *COSTS]):
         table = pa.table(batch)
         fresh = table.filter(
             pc.greater(table["completed_at"], pa.scalar(since, table.schema.field("completed_at").type))
         )
-        tokens, cost = pc.add(fresh["input_tokens"], fresh["output_tokens"]), fresh["cost_usd"]
-        total += Spending(pc.sum(tokens).as_py() or 0, pc.sum(cost).as_py() or 0.0)
+        total += Spending(
+            sum(pc.sum(fresh[name]).as_py() or 0 for name in TOKENS),
+            sum(pc.sum(fresh[name]).as_py() or 0.0 for name in COSTS),
+        )
     return total
 
 

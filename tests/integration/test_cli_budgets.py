@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import orchestrator as orch
+from orchestrator.api import stored_config
+from orchestrator.directory import RunDirectory
+from orchestrator.ending import INTERRUPTED, ExitCode
+from orchestrator.env import read_environment
+from orchestrator.flow import Attendance, carry_out
+from orchestrator.preparation import prepare
+from orchestrator.spent import spent_so_far
 from providers.messages import JSON
+from runners.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program
@@ -193,3 +202,19 @@ async def test_every_call_of_a_sample_counts_also_where_the_sample_is_stopped_mi
     records = sum(row["input_tokens"] + row["output_tokens"] for row in books.rows(run.path))
     assert records <= spent(path)["spent_tokens"], "samples that were stopped midway began anew"
     books.require_each_once(path, 60)
+
+
+async def test_a_resume_that_is_interrupted_while_it_opens_forgets_nothing_that_was_spent(
+    program: Program, sweep: Sweep, books: Books
+) -> None:
+    unhurried(program, sweep, 200)
+    path = program.path(program.run("sweep.yaml", "--token-limit", 1000))
+    directory, environment, shutdown = RunDirectory(path), read_environment(), Shutdown()
+    before = spent_so_far(directory)
+    prepared = prepare(stored_config(directory, environment), environment.key)
+    shutdown.request(INTERRUPTED)
+    with closing(prepared.sweep.tasks):
+        ending = await carry_out(prepared, directory, environment, Attendance(shutdown))
+    assert (ending.exit_code, ending.spent) == (ExitCode.INTERRUPTED, before)
+    assert spent(path)["spent_tokens"] == before.tokens == billed_tokens(books, path)
+    assert spent_so_far(directory) == before

@@ -115,8 +115,9 @@ def test_what_was_spent_is_the_last_noted_total_and_the_records_since(
     assert spent_so_far(directory) == NOTHING
 
     def record(ordinal: int, at: float, outcome: str = "ok") -> Record:
-        spending: dict[str, Any] = {"input_tokens": 10, "output_tokens": 5, "cost_usd": 0.25}
-        return make_record(ordinal=ordinal, outcome=outcome, completed_at=instant(at), **spending)
+        spending: dict[str, Any] = {"input_tokens": 6, "output_tokens": 3, "cost_usd": 0.125}
+        judging: dict[str, Any] = {"judge_input_tokens": 4, "judge_output_tokens": 2, "judge_cost_usd": 0.125}
+        return make_record(ordinal=ordinal, outcome=outcome, completed_at=instant(at), **spending, **judging)
 
     written(directory, form, [record(0, 100.0), record(1, 101.0, "infra_failure")])
     assert spent_so_far(directory) == Spending(30, 0.5)
@@ -124,6 +125,8 @@ def test_what_was_spent_is_the_last_noted_total_and_the_records_since(
     assert spent_so_far(directory) == Spending(70, 1.5), "a sample that was stopped midway left no record"
     written(directory, form, [record(1, 200.0), record(2, 201.0, "infra_failure")])
     assert spent_so_far(directory) == Spending(100, 2.0)
+    directory.note_execution({"ended_at": 250.0, "spent_tokens": 0, "spent_usd": 0.0})
+    assert spent_so_far(directory) == Spending(70, 1.5), "no note takes back what an earlier one says"
 
 
 # ------------------------------------------------------------------ prices and plans
