@@ -62,9 +62,12 @@ class Budgets:
         return self.purse.bounds.shares(self.purse.spent)
 
 
+def open_purse(run: RunConfig, price_usd: PriceUsd, before: Spending, listeners: Listeners | None = None) -> Purse:
+    return Purse(price_usd, Bounds(run.token_limit, run.cost_limit_usd), before, listeners)
+
+
 def open_budgets(run: RunConfig, price_usd: PriceUsd, before: Spending, voice: Voice) -> Budgets:
-    bounds = Bounds(run.token_limit, run.cost_limit_usd)
-    purse = Purse(price_usd, bounds, before, Listeners(voice.near, voice.reached))
+    purse = open_purse(run, price_usd, before, Listeners(voice.near, voice.reached))
     return Budgets(purse, RetryBudget(run.retry_budget, on_spent=voice.retries_spent))
 
 

@@ -225,8 +225,8 @@ class RunConfig(Section):
     share: bool = False
     """Use keys that another run on this machine is using."""
     drift_check: Annotated[int, Field(ge=1)] | None = None
-    """Tasks asked at every instance of a model that has several, before its samples are pooled: who answers otherwise is told of. None: no
-    such requests; 5 find most drifts."""
+    """Tasks asked at every instance of a model that has several, once in a run, before its samples are pooled: who answers otherwise is
+    told of. None: no such requests; 5 find most drifts, with a generation.temperature of 0."""
     rehearse: bool = False
     """Rehearse on a virtual clock first and show rehearsed against actual at the end."""
     notify: str | None = None

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from providers.errors import ProviderError, TimedOut
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Usage
-from runners.spending import NOTHING, PriceUsd, Spending
+from runners.spending import LimitReached
 from runners.station import Sender
 from sharding.sweep import Sweep
 
@@ -45,6 +45,8 @@ class Reply:
     fingerprint: str = ""
     latency_s: float | None = None
     usage: Usage = NO_USAGE
+    error: str = ""
+    """Why there is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Finding:
     """What differs without saying so."""
     usage: Usage = NO_USAGE
     """What asking took."""
+    unanswered: str = ""
+    """How many of the canaries it answered, and why not the others; empty where it answered all."""
 
     @property
     def sentence(self) -> str:
@@ -98,16 +102,8 @@ async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: Asked, canarie
     return found
 
 
-def cost_of(findings: Sequence[Finding], price_usd: PriceUsd) -> Spending:
-    """What asking took."""
-    return sum(
-        (Spending(f.usage.input_tokens + f.usage.output_tokens, price_usd(f.model, f.usage) or 0.0) for f in findings),
-        NOTHING,
-    )
-
-
 def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> dict[str, ChatRequest]:
-    """The model's first samples of different tasks, by request id: as deterministic as the API lets them be."""
+    """The model's first samples of different tasks, by request id: as the run would send them, for some models refuse a temperature."""
     generation, found, tasks = loaded.config.generation, dict[str, ChatRequest](), set[str]()
     for ordinal in range(len(sweep)):
         sample = sweep.sample(ordinal)
@@ -118,7 +114,7 @@ def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> 
             sample.task.messages,
             sample.task.tools,
             max_tokens=generation.max_tokens,
-            temperature=0.0,
+            temperature=generation.temperature,
             seed=generation.seed,
             extra_body=generation.extra_body,
         )
@@ -138,19 +134,20 @@ async def _ask_everywhere(
 
 
 async def _ask(instance: Instance, sender: Sender, requests: Mapping[str, ChatRequest]) -> list[Reply]:
-    """Whoever is silent once is not waited for again."""
-    loop, replies = asyncio.get_running_loop(), list[Reply]()
+    """Whoever is silent once is not waited for again; where a limit is reached, nothing more is sent."""
+    loop, replies, reason = asyncio.get_running_loop(), list[Reply](), ""
     for request_id, request in requests.items():
         since = loop.time()
         try:
             response = await sender.complete(instance, request, request_id=request_id, deadline=since + PATIENCE_S)
-        except TimedOut:
+        except (TimedOut, LimitReached) as error:
+            reason = str(error)
             break
-        except ProviderError:
-            replies.append(Reply(None))
+        except ProviderError as error:
+            replies.append(Reply(None, error=str(error)))
         else:
             replies.append(_reply(response, loop.time() - since))
-    return replies + [Reply(None)] * (len(requests) - len(replies))
+    return replies + [Reply(None, error=reason)] * (len(requests) - len(replies))
 
 
 def _reply(response: ChatResponse, latency_s: float) -> Reply:
@@ -186,9 +183,15 @@ def find_drift(model: str, replies: Mapping[str, Sequence[Reply]]) -> list[Findi
             (*_other_model(name, named), *_other_answers(name, counts)),
             (*_other_print(name, prints), *_slower(name, latencies)),
             _added(one.usage for one in replies[name]),
+            _unanswered(replies[name]),
         )
         for name in replies
     ]
+
+
+def _unanswered(replies: Sequence[Reply]) -> str:
+    silent = [reply.error for reply in replies if reply.text is None]
+    return f"answered {len(replies) - len(silent)} of {len(replies)}: {silent[-1]}" if silent else ""
 
 
 def _disagreements(replies: Sequence[Reply], usual: Sequence[str | None]) -> tuple[int, int]:

@@ -48,6 +48,8 @@ class Ending:
     damaged: int = 0
     drifts: tuple[str, ...] = ()
     """Instances that may not be the model whose samples they answered, a sentence each."""
+    is_drift_checked: bool = False
+    """This execution asked the canaries, and not in vain."""
     rehearsed_s: float | None = None
     """What a rehearsal had said that it would take."""
 
@@ -69,6 +71,7 @@ class Ending:
             "damaged_lines": self.damaged,
             "elapsed_s": self.statistics.elapsed_s,
             "drifts": list(self.drifts),
+            "drift_checked": self.is_drift_checked,
             "rehearsed_s": self.rehearsed_s,
         }
 

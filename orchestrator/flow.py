@@ -18,6 +18,7 @@ from providers.messages import JSON
 from providers.provider import Adapter
 from runners.answer import Scorer, Solver
 from runners.bitmap import Bitmap
+from runners.client import DEFAULT_OUTPUT_TOKENS
 from runners.compaction import Compactor, Replay
 from runners.decisions import DecisionLog
 from runners.dispatch import Dispatcher, NoUsableInstance
@@ -30,14 +31,15 @@ from runners.opened import Opened
 from runners.record import Record
 from runners.shutdown import Shutdown
 from runners.sinks.sink import open_sink
-from runners.spending import Spending
+from runners.spending import Purse
 from runners.standstill import StandstillWatch
 from runners.worker import work
 from sharding.planner import SweepPlan
 
-from .budgets import Voice, open_budgets, time_limited
+from .budgets import Voice, open_budgets, open_purse, time_limited
+from .capacity.target import PaidSender
 from .directory import Manifest, RunDirectory
-from .drift import Asked, Finding, ask_canaries, cost_of
+from .drift import Asked, Finding, ask_canaries
 from .ending import Ending, count_open, ending_of
 from .env import Environment
 from .events import Events, OnEvent
@@ -51,7 +53,7 @@ from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "drift"})
+ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown"})
 """Decisions that people are told of."""
 
 
@@ -82,11 +84,13 @@ async def carry_out(
         part_records = prepared.loaded.config.run.part_records
         journal = Journal(directory.journal, compactor, replay.done, segment_records=part_records)
         async with aclosing(Events(attendance.on_event, prepared.loaded.config.run.notify)) as events:
-            opening = _open(prepared, directory, environment, journal)
+            config = prepared.loaded.config
+            purse = open_purse(config.run, prices_of(config), spent_so_far(directory))
+            opening = _open(prepared, directory, environment, journal, purse)
             async with _opened(opening, attendance.shutdown) as site:
                 if site is None:
                     ending = _ended_before_it_began(manifest, replay, attendance.shutdown)
-                    ending = replace(ending, spent=spent_so_far(directory))
+                    ending = replace(ending, spent=purse.spent, unanswered=purse.unanswered)
                 else:
                     ending = await _Crew(site, manifest, attendance, events).carry_out(replay, asked)
             ending = replace(ending, rehearsed_s=rehearsed.duration_s if rehearsed else None)
@@ -123,14 +127,14 @@ class _Site:
     state: UserState
     identities: Mapping[str, str]
     """Of the instances that outlive the run, by name."""
-    spent: Spending
-    """By the executions before, and on canaries."""
+    purse: Purse
+    """What the executions before spent, and the canaries."""
     canaries: Sequence[Finding]
 
 
 @asynccontextmanager
 async def _open(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, journal: Journal
+    prepared: Prepared, directory: RunDirectory, environment: Environment, journal: Journal, purse: Purse
 ) -> AsyncIterator[_Site]:
     """Providers, journal, decision log; and the locks on every key, so that no other run throttles this one."""
     state = user_state()
@@ -140,17 +144,23 @@ async def _open(
         shares = prepared.loaded.config.run.share
         locks = nullcontext() if shares else state.locked(list(identities.values()), str(directory.path))
         with closing(DecisionLog(directory.decisions)) as decisions, locks:
-            canaries = await _canaries(prepared, adapters)
-            spent = spent_so_far(directory) + cost_of(canaries, prices_of(prepared.loaded.config))
-            yield _Site(prepared, adapters, journal, decisions, state, identities, spent, canaries)
+            is_due = journal.done.count < journal.done.size and not _was_checked(directory)
+            canaries = await _canaries(prepared, adapters, purse) if is_due else []
+            yield _Site(prepared, adapters, journal, decisions, state, identities, purse, canaries)
 
 
-async def _canaries(prepared: Prepared, adapters: Mapping[str, Adapter]) -> list[Finding]:
+def _was_checked(directory: RunDirectory) -> bool:
+    """By an earlier execution: a run pays for its canaries once."""
+    return any(one.get("drift_checked") for one in directory.executions())
+
+
+async def _canaries(prepared: Prepared, adapters: Mapping[str, Adapter], purse: Purse) -> list[Finding]:
     """Whether the instances of a model are one model; of nobody, unless it is asked for."""
-    loaded = prepared.loaded
-    asked = Asked(instances_of(loaded, adapters), adapters)
-    number = loaded.config.run.drift_check
-    return [] if number is None else await ask_canaries(loaded, prepared.sweep.sweep, asked, number)
+    loaded, number = prepared.loaded, prepared.loaded.config.run.drift_check
+    if number is None:
+        return []
+    paid = {name: PaidSender(sender, purse, DEFAULT_OUTPUT_TOKENS) for name, sender in adapters.items()}
+    return await ask_canaries(loaded, prepared.sweep.sweep, Asked(instances_of(loaded, adapters), paid), number)
 
 
 @asynccontextmanager
@@ -183,7 +193,7 @@ class _Crew:
         self._dispatchers = self._staff()
         config = site.prepared.loaded.config
         self._voice = Voice(attendance.shutdown, site.decisions, events.emit)
-        self._budgets = open_budgets(self._run, prices_of(config), site.spent, self._voice)
+        self._budgets = open_budgets(self._run, prices_of(config), site.purse.spent, self._voice)
         self._exchange = replace(
             exchange_of(config, self._dispatchers, self._budgets),
             on_first_send=site.journal.started,
@@ -209,6 +219,9 @@ class _Crew:
         for finding in self._site.canaries:
             if finding.drifts:
                 self._decide(finding.instance, "drift", {"model": finding.model, "evidence": finding.sentence})
+            if finding.unanswered:
+                said = {"model": finding.model, "evidence": finding.unanswered}
+                self._decide(finding.instance, "drift_unknown", said)
 
     def _tell_stall(self, found: Mapping[str, JSON]) -> None:
         """What every open sample waits for: on the screen, to whoever listens, and for good."""
@@ -244,9 +257,10 @@ class _Crew:
             possibly_billed_twice=replay.possibly_billed_twice,
             damaged=replay.damaged,
             spent=self._budgets.purse.spent,
-            unanswered=self._budgets.purse.unanswered,
+            unanswered=self._site.purse.unanswered + self._budgets.purse.unanswered,
             retries_refused=self._budgets.retries.refused,
             drifts=tuple(finding.sentence for finding in self._site.canaries if finding.drifts),
+            is_drift_checked=any(finding.answered for finding in self._site.canaries),
         )
 
     async def _run_stages(self, plan: SweepPlan, monitor: Monitor) -> list[NoUsableInstance]:

@@ -69,6 +69,8 @@ def _announce(event: Mapping[str, Any]) -> None:
         say(f"{event['instance']} is {event['state']}{evidence}", err=True)
     elif event["event"] == "drift":
         say(f"warning: {event['evidence']}", err=True)
+    elif event["event"] == "drift_unknown":
+        say(f"warning: the drift check knows too little of {event['instance']}, which {event['evidence']}", err=True)
     elif event["event"] == "run_stalled":
         say(f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True)
         for wait in event["waits"]:

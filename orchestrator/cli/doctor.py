@@ -70,11 +70,11 @@ def _drift(loaded: LoadedConfig, environment: Environment, canaries: int, as_jso
         rows = [
             [
                 f.instance,
-                "DRIFTED" if f.drifts else "same",
+                "DRIFTED" if f.drifts else "same" if f.answered else "unknown",
                 f.answered,
                 f.disagreements,
                 f.latency_s,
-                "; ".join(f.drifts + f.notes),
+                "; ".join((*f.drifts, *f.notes, *filter(None, [f.unanswered]))),
             ]
             for f in findings
         ]

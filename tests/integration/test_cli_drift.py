@@ -42,6 +42,34 @@ def test_a_run_warns_before_it_pools(program: Program, sweep: Sweep, books: Book
     assert execution["spent_tokens"] > sum(row["input_tokens"] + row["output_tokens"] for row in rows)
 
 
+def test_a_run_pays_for_its_canaries_once_and_within_its_limits(
+    program: Program, sweep: Sweep, books: Books, tmp_path: Path
+) -> None:
+    program.write(drifted(sweep, tmp_path))
+    done = program.run("sweep.yaml", "--drift-check", 5, "--token-limit", 240)
+    path = program.path(done)
+    assert done.code == 3
+    assert books.logged(path) > 3 * 5
+    again = program("resume", path)
+    assert again.code == 3
+    (first, second) = [json.loads(line) for line in (path / "executions.jsonl").read_bytes().splitlines()]
+    assert (first["drift_checked"], second["drift_checked"]) == (True, False)
+    billed = sum(line["tokens"] for line in books.log(path))
+    assert first["spent_tokens"] <= second["spent_tokens"] == billed <= 240
+    assert program("resume", path, "--token-limit", 100_000).code == 0
+    assert books.logged(path) == 20 + 3 * 5
+    assert len(Run.load(path).drifts()) == 1
+
+
+def test_canaries_that_no_limit_has_room_for_are_not_sent(
+    program: Program, sweep: Sweep, books: Books, tmp_path: Path
+) -> None:
+    program.write(drifted(sweep, tmp_path))
+    done = program.run("sweep.yaml", "--drift-check", 5, "--token-limit", 5)
+    assert (done.code, books.logged(program.path(done))) == (3, 0)
+    assert "knows too little of sim/m-3, which answered 0 of 5: the token limit is reached" in done.err
+
+
 def test_nobody_is_asked_where_nobody_asked_for_it(
     program: Program, sweep: Sweep, books: Books, tmp_path: Path
 ) -> None:

@@ -61,8 +61,10 @@ def test_fingerprints_and_latency_are_notes_and_no_alarm() -> None:
 
 
 def test_what_does_not_answer_has_not_drifted() -> None:
-    found = find_drift("m", {"a": replies("1"), "b": replies("1"), "c": replies(None)})
+    silent = [Reply(None, error="HTTP 400"), Reply(None, error="HTTP 401")]
+    found = find_drift("m", {"a": replies("1", "2"), "b": replies("1", "2"), "c": silent})
     assert (found[2].answered, found[2].drifts, found[2].notes) == (0, (), ())
+    assert [one.unanswered for one in found] == ["", "", "answered 0 of 2: HTTP 401"]
 
 
 def test_fishers_test_has_its_published_value() -> None:

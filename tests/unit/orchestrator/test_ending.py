@@ -81,5 +81,6 @@ def test_an_ending_is_noted_as_one_flat_row() -> None:
         "damaged_lines": 0,
         "elapsed_s": ended.statistics.elapsed_s,
         "drifts": [],
+        "drift_checked": False,
         "rehearsed_s": None,
     }
