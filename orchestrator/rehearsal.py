@@ -63,6 +63,7 @@ class Rehearsal:
     requests: int
     refused: int
     input_tokens: int
+    """With the judges' own, as are all three."""
     output_tokens: int
     cost_usd: float | None
     """None where no price is known."""
@@ -113,11 +114,12 @@ class _Books:
 
     async def enter(self, record: Record) -> None:
         self.outcomes[record.outcome] += 1
-        self.input_tokens += record.input_tokens
-        self.output_tokens += record.output_tokens
+        self.input_tokens += record.input_tokens + record.judge_input_tokens
+        self.output_tokens += record.output_tokens + record.judge_output_tokens
         self.answered[str(record.instance)] += 1
-        if record.cost_usd is not None:
-            self.cost_usd = (self.cost_usd or 0.0) + record.cost_usd
+        for cost_usd in (record.cost_usd, record.judge_cost_usd):
+            if cost_usd is not None:
+                self.cost_usd = (self.cost_usd or 0.0) + cost_usd
 
 
 async def _rehearse(prepared: Prepared, solver: Solver | None, scorer: Scorer | None) -> Rehearsal:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import orchestrator as orch
-from orchestrator.rehearsal import Rehearsal
+from orchestrator.env import Environment
+from orchestrator.loading import load_config
+from orchestrator.preparation import prepare
+from orchestrator.rehearsal import Rehearsal, rehearse_now
+from orchestrator.wiring import no_key
 
 DEPLOYMENT = {"dialect": "azure", "latency": {"ttft_s": 0.2, "itl_s": 0.0}}
 
@@ -117,3 +122,19 @@ def test_a_tool_loop_is_rehearsed_turn_by_turn(tmp_path: Path) -> None:
     assert (found.samples, found.requests) == (100, 300)
     assert abs(found.duration_s - 300 / 5 * 0.2) < 0.1
     assert unreliable.requests > 320
+
+
+def test_what_judges_take_is_in_the_totals(tmp_path: Path) -> None:
+    async def judge(sample: orch.Sample, answer: orch.Answer, model: orch.ModelClient) -> orch.Score:
+        await model.chat(sample.task.messages)
+        return orch.Score(1.0, "full")
+
+    sweep = a_sweep(tmp_path, 20, a=DEPLOYMENT)
+    sweep["prices"] = {"m": {"input_per_million": 1e6, "output_per_million": 1e6}}
+    prepared = prepare(load_config(sweep, Environment({})), no_key)
+    with closing(prepared.sweep.tasks):
+        found = rehearse_now(prepared, scorer=judge)
+
+    assert found.requests == 2 * found.samples == 40
+    assert found.input_tokens + found.output_tokens == sum(one.tokens for one in found.instances)
+    assert found.cost_usd == found.input_tokens + found.output_tokens, "at a dollar a token"
