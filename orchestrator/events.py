@@ -1,4 +1,4 @@
-"""Alerts: an instance lost, a run stalled, a budget nearly used up, a run finished.
+"""Alerts: an instance lost or ill or drifted, a run stalled, its loop blocked, a budget nearly used up, a run finished.
 
 To a callback from Python, to a command of the user's from the shell.
 """
