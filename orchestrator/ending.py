@@ -41,7 +41,7 @@ class Ending:
     spent: Spending = NOTHING
     """Over all executions."""
     unanswered: int = 0
-    """Requests that were sent and brought no word on usage: they may have been billed, and are not in `spent`."""
+    """Requests that were sent and brought no word on usage: they may have been billed. `spent` reckons them where there is a limit."""
     retries_refused: int = 0
     """Failures that were not tried again because the run's retry budget was used up."""
     possibly_billed_twice: int = 0

@@ -320,6 +320,7 @@ class _Call:
         self._avoid: frozenset[str] = frozenset()
         self._suspicion = Suspicion()
         self._attempts = 0
+        self._is_out = False
         self._first_error: ProviderError | None = None
         estimate = self._estimator.estimate(request.messages, request.tools)
         self._cost = Cost(estimate, request.max_tokens or DEFAULT_OUTPUT_TOKENS)
@@ -350,7 +351,10 @@ class _Call:
             purse.fail(model, aside, error)
             raise
         except BaseException:
-            purse.settle(model, aside, None)
+            if self._is_out:
+                purse.lose(model, aside)
+            else:
+                purse.settle(model, aside, None)
             raise
         purse.settle(model, aside, response.usage)
         return response
@@ -416,11 +420,13 @@ class _Call:
                 self._client.opened.planned, station
             )
         self._client.billable += 1
+        self._is_out = True
         try:
             response = await station.sender.complete(
                 station.instance, self._request, request_id=request_id, deadline=deadline
             )
         except ProviderError as error:
+            self._is_out = False
             self._client.billable -= not may_be_billed(error)
             permit.settle(_failed(error, permit))
             self._dispatcher.observe(permit, error)

@@ -1,8 +1,9 @@
 """What a run may spend: tokens and dollars are set aside before a request goes out and reckoned up when it ends.
 
 Setting aside takes the estimate of the input and all of `max_tokens`, so a limit is overrun by no more than the input of what is in
-flight was underestimated (and, where nobody set max_tokens, by what answers are longer than reckoned). Who does not fit in waits,
-first come, first served, for others' requests to end; when none is in flight any more, the limit is reached: nothing more is sent.
+flight was underestimated (and, where nobody set max_tokens, by what answers are longer than reckoned). What was sent and is never answered
+stays as it was reckoned. Who does not fit in waits, first come, first served, for others' requests to end; when none is in flight any
+more, the limit is reached: nothing more is sent.
 """
 
 from __future__ import annotations
@@ -153,8 +154,16 @@ class Purse:
     def fail(self, model: str, aside: Spending, error: ProviderError) -> None:
         """The same for a request that ended in an error; servers bill some of these."""
         usage = error.evidence.usage
-        self.unanswered += usage is None and may_be_billed(error)
-        self.settle(model, aside, usage)
+        if usage is None and may_be_billed(error):
+            self.lose(model, aside)
+        else:
+            self.settle(model, aside, usage)
+
+    def lose(self, model: str, aside: Spending) -> None:
+        """The same for a request that was sent and brings no word on usage: what was set aside for it counts as spent."""
+        self.unanswered += 1
+        self.spent += aside
+        self.settle(model, aside, None)
 
     @property
     def reached(self) -> str:

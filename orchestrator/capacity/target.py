@@ -109,7 +109,7 @@ class PaidSender:
             self.purse.fail(on.model, aside, error)
             raise
         except BaseException:
-            self.purse.settle(on.model, aside, None)
+            self.purse.lose(on.model, aside)
             raise
         self.purse.settle(on.model, aside, response.usage)
         self.estimator.learn(request.messages, request.tools, response.usage)

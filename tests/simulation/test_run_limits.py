@@ -133,8 +133,8 @@ def test_a_limit_on_tokens_is_used_up_and_never_overrun(mode: str, limit: int) -
         purse = Purse(bounds=Bounds(tokens=limit), listeners=listeners)
         stage.exchange = an_exchange(stage.dispatcher, purse=purse, deadlines=Deadlines(60, 3600), max_tokens=100)
         await stage.run()
-        assert park.billed == purse.spent.tokens <= limit
-        assert park.billed > limit - 110, "what is left would not have done for another request"
+        assert park.billed + 100 * park.timeouts <= purse.spent.tokens <= limit
+        assert purse.spent.tokens > limit - 110, "what is left would not have done for another request"
         assert set(stage.outcomes) == {"ok"}
         assert 0 < len(stage.records) < 2000
         assert stage.shutdown.reason.startswith(

@@ -214,6 +214,30 @@ async def test_a_cancelled_call_gives_its_permit_back_once() -> None:
     assert desk.settled == ["cancelled"]
 
 
+async def test_a_call_that_is_cancelled_after_it_was_sent_counts_as_unanswered() -> None:
+    desk = Desk(throttled(retry_after_s=3.0), takes_s=10.0)
+    purse = Purse(bounds=Bounds(tokens=10_000))
+    client = desk.open(an_exchange(desk.dispatcher, purse=purse, max_tokens=100))
+    call = asyncio.create_task(client.chat(HELLO))
+    await asyncio.sleep(15)
+    call.cancel()
+    await asyncio.wait([call])
+    assert len(desk.sender.sent) == 2
+    assert purse.unanswered == 1
+    assert purse.spent.tokens > 100
+
+
+async def test_a_call_that_is_cancelled_before_it_was_sent_costs_nothing() -> None:
+    desk = Desk()
+    dispatcher = a_dispatcher(desk.sender, "a", limiters={"a": AdaptiveLimiter(Turnstile(opens=500.0))})
+    purse = Purse(bounds=Bounds(tokens=10_000))
+    call = asyncio.create_task(desk.open(an_exchange(dispatcher, purse=purse)).chat(HELLO))
+    await asyncio.sleep(5)
+    call.cancel()
+    await asyncio.wait([call])
+    assert (purse.unanswered, purse.spent) == (0, Spending())
+
+
 async def test_a_bug_in_a_provider_passes_and_gives_the_permit_back() -> None:
     desk = Desk(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):

@@ -153,5 +153,16 @@ async def test_failures_that_the_server_bills_are_spent_and_silent_ones_are_coun
         unreachable,
     ):
         desk.purse.fail("m", await desk.purse.set_aside("m", COST), error)
-    assert desk.purse.spent.tokens == 10, "the empty answer says what it cost"
+    assert desk.purse.spent.tokens == 10 + 2 * 100, (
+        "the empty answer says what it cost, the two below keep their estimate"
+    )
     assert desk.purse.unanswered == 2, "the damaged answer and the one that did not come"
+
+
+async def test_requests_that_are_never_answered_use_up_a_limit() -> None:
+    desk = Desk(Bounds(tokens=1000))
+    for _ in range(10):
+        desk.purse.fail("m", await desk.purse.set_aside("m", COST), timed_out(stage="attempt"))
+    with pytest.raises(LimitReached):
+        await desk.purse.set_aside("m", COST)
+    assert (desk.purse.spent.tokens, desk.purse.unanswered) == (1000, 10)
