@@ -230,9 +230,10 @@ async def test_the_place_is_given_back_only_when_no_call_of_the_sample_has_a_req
 
     async def wait_beside() -> None:
         if waits == "park":
-            return await place.park(10)
-        async with place.aside():
-            await asyncio.sleep(10)
+            await place.park(10)
+        else:
+            async with place.aside():
+                await asyncio.sleep(10)
 
     calls = asyncio.gather(requests_for(place, 5), wait_beside())
     await asyncio.sleep(1)
