@@ -70,6 +70,8 @@ class Evidence:
     usage: Usage | None = None
     """Tokens that the server says it spent although there is no answer."""
     response_id: str = ""
+    resent: int = 0
+    """As in Timing."""
 
 
 class ProviderError(OrchestratorError):

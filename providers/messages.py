@@ -42,6 +42,8 @@ class Timing:
     generation_s: float
     chunk_gaps_s: Sequence[float] = ()
     parse_s: float = 0.0
+    resent: int = 0
+    """Times that the request had gone out before, on a connection that the server closed without an answer: it may have billed those."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -428,14 +428,20 @@ class _Call:
         except ProviderError as error:
             self._is_out = False
             self._client.billable -= not may_be_billed(error)
+            self._count_resent(error.evidence.resent)
             permit.settle(_failed(error, permit))
             self._dispatcher.observe(permit, error)
             raise
+        self._count_resent(response.timing.resent)
         latency_s = asyncio.get_running_loop().time() - permit.sent_at
         permit.settle(Settled("succeeded", latency_s, response.usage, response.hint))
         self._dispatcher.observe(permit, None)
         self._estimator.learn(self._request.messages, self._request.tools, response.usage)
         return response
+
+    def _count_resent(self, resent: int) -> None:
+        self._client.billable += resent
+        self._client.exchange.purse.unanswered += resent
 
     def _note(self, error: ProviderError) -> None:
         account = self._client.account

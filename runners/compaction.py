@@ -43,6 +43,8 @@ class Compactor:
         self._folder = folder
         self._sink = sink
         self._unresolved = folder / "unresolved.log"
+        self.in_flight: frozenset[int] = frozenset()
+        """What the executions before left on its way, once they are replayed: marked until a record comes."""
 
     def next_number(self) -> int:
         """Of the next segment; its part will have the same."""
@@ -55,12 +57,22 @@ class Compactor:
             in_flight: set[int] = set()
             if self._unresolved.exists():
                 found.damaged += _survey(self._unresolved, set())
-            for path in self._segments():
+            segments = self._segments()
+            for path in segments:
                 found.damaged += _survey(path, in_flight)
+            if in_flight:  # before the segments that say so are deleted: this execution may end early, too
+                self.mark(self.next_number(), in_flight)
+            for path in segments:
                 self.compact(int(path.stem))
             self._read_done(found.done)
+            self.in_flight = frozenset(in_flight)
             found.possibly_billed_twice = len(in_flight)
             return found
+
+    def mark(self, number: int, in_flight: Collection[int], **more: bool) -> None:
+        """A segment of its own says durably what is on its way."""
+        line = frame({"started": sorted(in_flight), **more})
+        replace_file(self._segment(number), lambda file: file.write(line))
 
     def _read_done(self, done: Bitmap) -> None:
         try:

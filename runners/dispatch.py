@@ -70,6 +70,8 @@ class PermitRequest:
         if self._permit is None:
             async with asyncio.timeout_at(self._deadline), self._lease.aside() if self._lease else nullcontext():
                 self._permit = await self._dispatcher.acquire(self)
+        if self._lease is not None:
+            await self._lease.begin_request()
         return self._permit
 
     async def __aexit__(
@@ -79,6 +81,8 @@ class PermitRequest:
             self._permit.abandon()
             if self._permit.is_canary:
                 self._dispatcher.rouse()
+            if self._lease is not None:
+                self._lease.end_request()
 
 
 class Dispatcher:

@@ -23,7 +23,7 @@ from types import TracebackType
 
 from .bitmap import Bitmap
 from .compaction import Compactor
-from .durable import fsync_directory, replace_file, storage_error, storing
+from .durable import fsync_directory, storage_error, storing
 from .frames import frame
 from .record import FINAL, Record
 
@@ -44,6 +44,7 @@ class _Group:
 
     lines: list[bytes] = field(default_factory=list)
     started: list[int] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
     on_durable: list[Callable[[], None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -76,6 +77,7 @@ class Journal:
         self._segment_records = segment_records
         self._close_within_s = close_within_s
         self._in_flight: set[int] = set()
+        self._in_flight_before = set(compactor.in_flight)
         self._group = _Group()
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._compactions = ThreadPoolExecutor(1, thread_name_prefix="compaction")
@@ -117,7 +119,9 @@ class Journal:
         group = self._group
         group.lines.append(frame(record))
         group.on_durable.append(on_durable)
+        group.answered.append(record.ordinal)
         self._in_flight.discard(record.ordinal)
+        self._in_flight_before.discard(record.ordinal)
         if record.outcome in FINAL:
             self.done.add(record.ordinal)
         if len(group.on_durable) >= COMMIT_RECORDS:
@@ -126,6 +130,11 @@ class Journal:
             self._commit_later()
         if len(group.on_durable) >= BACKLOG_RECORDS and not self.failed.done():
             self._room.clear()
+
+    @property
+    def _unsettled(self) -> set[int]:
+        """What may have been billed and has no record, in this execution or one before."""
+        return self._in_flight | self._in_flight_before
 
     async def room(self) -> None:
         """Wait while the disk is behind."""
@@ -202,7 +211,8 @@ class Journal:
         if self.failed.done():
             return
         sealed = self._number
-        await _off_loop(self._commits, self._begin_segment, sorted(self._in_flight))
+        unsettled = self._unsettled.union(self._group.answered)  # not durable yet: a kill would lose their records
+        await _off_loop(self._commits, self._begin_segment, sorted(unsettled))
         self._in_segment = 0
         self._compacting = asyncio.create_task(self._compact(sealed), name="journal-compaction")
 
@@ -214,6 +224,7 @@ class Journal:
         self._file = self._open_segment()
         os.close(full)
         _write_all(self._file, frame({"started": in_flight}))
+        os.fsync(self._file)
 
     async def _compact(self, number: int) -> None:
         try:
@@ -260,9 +271,8 @@ class Journal:
 
     def _leave_marks(self) -> None:
         """What was cancelled on its way may have been billed: a resume counts it."""
-        if self._in_flight:
-            path = self._folder / f"{self._number + 1:06d}.log"
-            replace_file(path, lambda file: file.write(frame({"started": sorted(self._in_flight), CLOSED: True})))
+        if self._unsettled:
+            self._compactor.mark(self._number + 1, self._unsettled, **{CLOSED: True})
 
 
 async def _finished(last: Coroutine[object, object, None]) -> None:

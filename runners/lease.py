@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Protocol
 
 PARKED_PER_WORKER = 4
@@ -31,6 +31,12 @@ class SlotLease(Protocol):
     async def park(self, delay_s: float) -> None:
         """Wait `delay_s` without the place, then take one again."""
         ...
+
+    async def begin_request(self) -> None:
+        """A request of the sample has leave to send: until `end_request` the place is in use, whatever its other calls wait for."""
+        ...
+
+    def end_request(self) -> None: ...
 
 
 class Slots:
@@ -64,15 +70,24 @@ class Slots:
 
 
 class Place:
-    """One sample's place, or its memory of one: it gives back what it holds, once, however the sample ends."""
+    """One sample's place, or its memory of one: it gives back what it holds, once, however the sample ends.
 
-    __slots__ = ("_is_held", "_retaking", "_slots", "was_sent")
+    A sample's calls share it: it is given back when one of them waits and none has a request in flight, and taken again for the first
+    that goes on.
+    """
+
+    __slots__ = ("_in_flight", "_is_held", "_is_over", "_retaking", "_slots", "_taking", "_waiting", "was_sent")
 
     def __init__(self, slots: Slots) -> None:
         self.was_sent = False
         self._slots = slots
         self._is_held = True
+        self._is_over = False
+        self._in_flight = 0
+        self._waiting = 0
+        """Calls that need no place now; each of them holds one of the parking's."""
         self._retaking = asyncio.Lock()
+        self._taking: asyncio.Task[None] | None = None
 
     def sent(self) -> None:
         if not self.was_sent:
@@ -81,6 +96,7 @@ class Place:
 
     def end(self) -> None:
         """The sample is at its end, sent or not."""
+        self._is_over = True
         self.sent()
         self.give_back()
 
@@ -89,6 +105,14 @@ class Place:
         if self._is_held:
             self._is_held = False
             self._slots.give_back()
+
+    async def begin_request(self) -> None:
+        self._in_flight += 1
+        await self._bring()
+
+    def end_request(self) -> None:
+        self._in_flight -= 1
+        self._give_back_if_unused()
 
     @asynccontextmanager
     async def aside(self) -> AsyncIterator[None]:
@@ -100,13 +124,11 @@ class Place:
             yield
             return
         async with self._slots.parking:
-            self.give_back()
             try:
-                yield
+                with self._wait():
+                    yield
             finally:
-                if not self._is_held and not self._retaking.locked():  # another call of the sample is about to take it
-                    self._is_held = True
-                    await self._slots.overdraw()
+                await self._bring()
 
     async def park(self, delay_s: float) -> None:
         """Waits with the place kept when the parking is full. Cancelled, it takes no place again: the sample is at its end."""
@@ -114,12 +136,42 @@ class Place:
             await self._slots.pause(delay_s)
             return
         async with self._slots.parking:
+            with self._wait():
+                await self._slots.pause(delay_s)
+                await self._take_again()
+
+    @contextmanager
+    def _wait(self) -> Iterator[None]:
+        self._waiting += 1
+        self._give_back_if_unused()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    def _give_back_if_unused(self) -> None:
+        if self._waiting and not self._in_flight:
             self.give_back()
-            await self._slots.pause(delay_s)
-            await self._take_again()
+
+    async def _bring(self) -> None:
+        """Have the place without waiting for it; whoever of the sample's calls waits for it shares this one."""
+        if self._is_held or self._is_over:
+            return
+        self._is_held = True
+        if self._taking is not None:
+            self._taking.cancel()
+        await self._slots.overdraw()
 
     async def _take_again(self) -> None:
         async with self._retaking:  # of several calls of one sample only one waits for the place, and it is all theirs
-            if not self._is_held:
-                await self._slots.free.acquire()
-                self._is_held = True
+            while not self._is_held:
+                self._taking = asyncio.create_task(self._take(), name="place")
+                try:
+                    await asyncio.wait([self._taking])
+                finally:
+                    self._taking.cancel()
+                    self._taking = None
+
+    async def _take(self) -> None:
+        await self._slots.free.acquire()
+        self._is_held = True

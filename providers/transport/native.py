@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -53,8 +53,8 @@ class _ClockedConnector(aiohttp.TCPConnector):
 
 
 _CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError, BrokenPipeError)
-"""Without a byte of an answer on a connection that was used before, this is a server that had closed it meanwhile: the request goes out
-once more, on another one, and nobody counts it."""
+"""Without a byte of an answer on a connection that was used before, this is most likely a server that had closed it meanwhile: the
+request goes out once more, on another one. That is no attempt, but the server may have taken the first: `resent` says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class _Call:
     """Of the body; kept only where it comes in several pieces."""
     is_fresh: bool = False
     """The connection was made for this call."""
+    resent: int = 0
 
     def received(self, response: aiohttp.ClientResponse, body: bytes = b"") -> Received:
         name, status, headers = self.route.instance.name, response.status, response.headers
@@ -119,9 +120,15 @@ class NativeTransport:
                 except _CLOSED:
                     if call.is_fresh or call.response is not None:
                         raise
-                    return await self._exchange(call)
+                    call.resent += 1
+                    response = await self._exchange(call)
+                    return replace(response, timing=replace(response.timing, resent=call.resent))
         except FOREIGN as error:
             raise _explain(error, call) from error
+        except ProviderError as error:
+            if call.resent:
+                error.evidence = replace(error.evidence, resent=call.resent)
+            raise
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -171,7 +178,7 @@ class NativeTransport:
 
 
 def _explain(error: BaseException, call: _Call) -> ProviderError:
-    evidence = call.evidence()
+    evidence = replace(call.evidence(), resent=call.resent)
     return call.clock.timed_out(evidence) if call.clock.expired else map_transport_error(error, evidence)
 
 

@@ -471,6 +471,26 @@ async def test_a_connection_is_used_again(server: ScriptedServer, transport: Tra
     assert len(server.heads) == 3
 
 
+@pytest.mark.parametrize("then", ["an answer", "a refusal", "nothing"])
+async def test_a_request_that_goes_out_again_on_another_connection_says_so(server: ScriptedServer, then: str) -> None:
+    answer, closed = json_answer(completion()), says(then_close=True)
+    last = {"an answer": answer, "a refusal": FAILURES["429"][0], "nothing": closed}[then]
+    scripts = iter([answer, closed, last])
+
+    async def next_script(writer: asyncio.StreamWriter) -> None:
+        await next(scripts)(writer)
+
+    server.script = next_script
+    transport = NativeTransport(PATIENT)
+    assert (await ask(transport, route(server))).timing.resent == 0
+    try:
+        resent = (await ask(transport, route(server))).timing.resent
+    except ProviderError as error:
+        resent = error.evidence.resent
+    assert (resent, len(server.heads)) == (1, 3)
+    await transport.aclose()
+
+
 async def test_a_prompt_of_megabytes_does_not_hold_the_loop(server: ScriptedServer) -> None:
     server.script = json_answer(completion())
     transport = NativeTransport(Timeouts())

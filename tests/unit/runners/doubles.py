@@ -231,6 +231,12 @@ class BareLease:
         self.parked.append(delay_s)
         await asyncio.sleep(delay_s)
 
+    async def begin_request(self) -> None:
+        """Nothing is given up that a request could need."""
+
+    def end_request(self) -> None:
+        """Nothing was taken for it."""
+
 
 @dataclass
 class Decisions:

@@ -434,3 +434,14 @@ async def test_every_attempt_is_set_aside_for_and_reckoned_up() -> None:
     await client.chat(HELLO)
     assert purse.spent.tokens == 10 + 15
     assert desk.sender.went_to == ["a", "b"]
+
+
+async def test_a_request_that_its_transport_sent_twice_is_no_attempt_but_may_have_been_billed() -> None:
+    answer = a_response()
+    answer = dataclasses.replace(answer, timing=dataclasses.replace(answer.timing, resent=1))
+    refusal = throttled()
+    refusal.evidence = dataclasses.replace(refusal.evidence, resent=1)
+    desk = Desk(refusal, answer, instances="a")
+    client = desk.open(an_exchange(desk.dispatcher, purse=(purse := Purse())))
+    await client.chat(HELLO)
+    assert (client.account.attempts, purse.unanswered, client.billable) == (1, 2, 3)

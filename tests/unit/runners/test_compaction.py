@@ -99,6 +99,15 @@ def test_what_was_in_flight_may_have_been_billed_twice(tmp_path: Path) -> None:
     assert replayed(tmp_path, ListSink()).possibly_billed_twice == 2
 
 
+def test_what_was_in_flight_is_counted_again_where_a_resume_ends_before_it_writes_anything(tmp_path: Path) -> None:
+    segment(tmp_path, 1, started(0, 1, 2), final(1))
+    for _ in range(3):
+        sink = ListSink()
+        assert replayed(tmp_path, sink).possibly_billed_twice == 2
+    segment(tmp_path, Compactor(tmp_path, sink).next_number(), final(0), failed(2))
+    assert replayed(tmp_path, sink).possibly_billed_twice == 0
+
+
 def test_a_sample_that_is_final_in_the_end_is_final_only(tmp_path: Path) -> None:
     sink = ListSink()
     segment(tmp_path, 1, failed(0), failed(1), failed(2))

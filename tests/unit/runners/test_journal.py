@@ -550,3 +550,28 @@ async def test_what_is_cancelled_on_its_way_counts_as_possibly_billed_twice(tmp_
         journal.append(a_record(1), lambda: None)
     assert sink.found == [0, 1]
     assert Compactor(tmp_path, sink).replay(SIZE).possibly_billed_twice == 0
+
+
+async def test_what_an_execution_before_left_on_its_way_is_marked_until_a_record_comes(tmp_path: Path) -> None:
+    (tmp_path / "000001.log").write_bytes(frame({"started": [0, 1, 2]}))
+    count, sink = Count(), ListSink()
+    async with open_journal(tmp_path, sink, segment_records=1) as journal:
+        journal.append(a_record(0), count.of(0))
+        await count.reaches(1)
+        journal.started(1)
+        journal.unbilled(1)  # this time; the request before may have been billed
+    assert Compactor(tmp_path, sink).replay(SIZE).possibly_billed_twice == 2
+
+
+async def test_what_is_answered_and_not_durable_when_a_segment_ends_is_remembered_in_the_next(tmp_path: Path) -> None:
+    gate = Gate()
+    async with open_journal(tmp_path, ListSink(before_write=gate), segment_records=1) as journal:
+        try:
+            journal.started(0)
+            journal.started(1)
+            journal.append(a_record(0), lambda: journal.append(a_record(1), lambda: None))
+            await until(lambda: len(segments(tmp_path)) > 1 and any(rows(segments(tmp_path)[1])))
+            marks = next(rows(segments(tmp_path)[1]))
+        finally:
+            gate.opened.set()
+    assert marks == {"started": [1]}

@@ -215,3 +215,100 @@ async def test_a_call_that_waits_for_a_place_and_one_that_has_leave_take_one_pla
     assert await free_places(slots) == 0
     place.end()
     assert await free_places(slots) == 1
+
+
+async def requests_for(place: Place, duration_s: float) -> None:
+    await place.begin_request()
+    await asyncio.sleep(duration_s)
+    place.end_request()
+
+
+@pytest.mark.parametrize("waits", ["aside", "park"])
+async def test_the_place_is_given_back_only_when_no_call_of_the_sample_has_a_request_in_flight(waits: str) -> None:
+    slots = Slots(1)
+    place = await begun(slots)
+
+    async def wait_beside() -> None:
+        if waits == "park":
+            await place.park(10)
+        else:
+            async with place.aside():
+                await asyncio.sleep(10)
+
+    calls = asyncio.gather(requests_for(place, 5), wait_beside())
+    await asyncio.sleep(1)
+    assert await free_places(slots) == 0
+    await asyncio.sleep(5)
+    assert await free_places(slots) == 1, "the last of them waits"
+    await calls
+    assert await free_places(slots) == 0
+    place.end()
+    assert await free_places(slots) == 1
+
+
+async def test_a_request_that_has_leave_at_once_brings_the_place_that_a_waiting_call_had_given_back() -> None:
+    slots = Slots(1)
+    place = await begun(slots)
+    parked = asyncio.create_task(place.park(10))
+    await asyncio.sleep(1)
+    await place.begin_request()
+    assert await free_places(slots) == 0
+    await parked
+    place.end_request()
+    assert await free_places(slots) == 0, "the call that was parked has it"
+    place.end()
+    assert await free_places(slots) == 1
+
+
+async def test_a_call_that_waits_for_the_place_shares_the_one_that_a_sibling_brings() -> None:
+    slots = Slots(1)
+    place = await begun(slots)
+    parked = asyncio.create_task(place.park(5))
+    await asyncio.sleep(1)
+    other = await slots.take()
+    await asyncio.sleep(6)
+    assert not parked.done()
+    await place.begin_request()
+    await parked
+    assert now() == 7, "though the other sample still has its own"
+    other.end()
+    assert await free_places(slots) == 0
+    place.end_request()
+    place.end()
+    assert await free_places(slots) == 1
+
+
+async def test_a_sample_that_ended_brings_no_place() -> None:
+    slots = Slots(1)
+    place = await begun(slots)
+    async with place.aside():
+        place.end()
+    await requests_for(place, 1)
+    assert await free_places(slots) == 1
+
+
+async def test_many_calls_of_many_samples_wait_and_send_and_leave_every_place_free() -> None:
+    slots = Slots(2)
+
+    async def call(place: Place, number: int) -> None:
+        for turn in range(4):
+            if (number + turn) % 3:
+                await place.park(0.5 + number % 2)
+            async with place.aside():
+                await asyncio.sleep(0.25 * (turn + 1))
+            await requests_for(place, 1 + number % 3)
+
+    async def sample(place: Place, number: int) -> None:
+        try:
+            async with asyncio.timeout(None if number % 4 else 6):
+                await asyncio.gather(*[call(place, number + beside) for beside in range(3)])
+        except TimeoutError:
+            pass
+        finally:
+            place.end()
+
+    async with asyncio.timeout(1000), asyncio.TaskGroup() as samples:
+        for number in range(12):
+            samples.create_task(sample(await begun(slots), number))
+    assert await free_places(slots) == 2
+    assert not slots.parking.locked()
