@@ -24,7 +24,7 @@ from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool, U
 from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 
-from .activity import Activity
+from .activity import Activity, Step
 from .dispatch import Dispatcher, NoUsableInstance
 from .lease import SlotLease
 from .limits.permit import Cost, Settled
@@ -341,6 +341,7 @@ class _Call:
         """One attempt; what it may cost is set aside first. Raises LimitReached where nothing is left."""
         purse, model = self._client.exchange.purse, self._model
         since = asyncio.get_running_loop().time()
+        self.doing.begin(Step.BUDGET, since)
         aside = await purse.set_aside(model, self._cost)
         account = self._client.account
         account.rate_wait_s += account.waited(since, asyncio.get_running_loop().time())
