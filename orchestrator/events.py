@@ -27,6 +27,7 @@ class Events:
 
     on_event: OnEvent | None = None
     notify: str | None = None
+    _has_warned: bool = False
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
@@ -46,7 +47,7 @@ class Events:
             self._loop.call_soon_threadsafe(self._start, self.notify, said)
 
     def _start(self, notify: str, said: Mapping[str, JSON]) -> None:
-        task = self._loop.create_task(_notify(notify, said), name=f"notify {said['event']}")
+        task = self._loop.create_task(self._notify(notify, said), name=f"notify {said['event']}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -57,19 +58,27 @@ class Events:
             log.exception("on_event raised on %s; it is not called again", said["event"])
             self.on_event = None
 
+    async def _notify(self, notify: str, said: Mapping[str, JSON]) -> None:
+        try:
+            await _tell_command(notify, said)
+        except (
+            OSError
+        ) as error:  # it was checked when the run began; a run does not end because an alert cannot be sent
+            if not self._has_warned:
+                log.warning("the notify command cannot be run (%s): %s may not have been told", error, said["event"])
+            self._has_warned = True
+
     async def aclose(self) -> None:
         """Wait for the commands that are still running; each has its own bound."""
         if self._running:
             await asyncio.wait(self._running)
 
 
-async def _notify(command: str, event: Mapping[str, JSON]) -> None:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *shlex.split(command), stdin=asyncio.subprocess.PIPE, start_new_session=True
-        )
-    except OSError:
-        return  # the command was checked when the run began; a run does not end because an alert cannot be sent
+async def _tell_command(command: str, event: Mapping[str, JSON]) -> None:
+    """Raises OSError where the command cannot be started."""
+    process = await asyncio.create_subprocess_exec(
+        *shlex.split(command), stdin=asyncio.subprocess.PIPE, start_new_session=True
+    )
     try:
         async with asyncio.timeout(NOTIFY_TIMEOUT_S):
             await process.communicate(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))

@@ -14,6 +14,8 @@ class Step(Enum):
     SOLVE = auto()
     """In the solver's own code, between its calls."""
     SCORE = auto()
+    BUDGET = auto()
+    """Waiting for room in what the run may spend."""
     LEAVE = auto()
     """Waiting for leave to send."""
     ANSWER = auto()
@@ -69,6 +71,7 @@ class CallActivity:
         self._doing = Activity()
 
     def __enter__(self) -> Activity:
+        self._doing.since_s = asyncio.get_running_loop().time()
         self._sample.calls.append(self._doing)
         return self._doing
 

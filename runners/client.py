@@ -24,7 +24,7 @@ from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool, U
 from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 
-from .activity import Activity
+from .activity import Activity, Step
 from .dispatch import Dispatcher, NoUsableInstance
 from .lease import SlotLease
 from .limits.permit import Cost, Settled
@@ -342,6 +342,7 @@ class _Call:
         """One attempt; what it may cost is set aside first. Raises LimitReached where nothing is left."""
         purse, model = self._client.exchange.purse, self._model
         since = asyncio.get_running_loop().time()
+        self.doing.begin(Step.BUDGET, since)
         aside = await purse.set_aside(model, self._cost)
         account = self._client.account
         account.rate_wait_s += account.waited(since, asyncio.get_running_loop().time())
@@ -360,9 +361,18 @@ class _Call:
         return response
 
     def gives_up(self, error: ProviderError) -> bool:
-        """Poison, or no retry left in the run: the error says so. Trying to reach a silent instance again is its canaries' business."""
+        """Poison, a wait beyond the sample's deadline, or no retry left in the run: the error says so.
+
+        Trying to reach a silent instance again is its canaries' business.
+        """
         if self._suspicion.is_poison(self._dispatcher.stations):
             error.add_note("not tried again: the same failure on two instances that answer others")
+            return True
+        asked_s, left_s = error.retry_after_s, self._client.deadline - asyncio.get_running_loop().time()
+        if asked_s is not None and asked_s >= left_s:
+            error.add_note(
+                f"not tried again: the server asks to wait {asked_s:,.0f} s, the sample has {left_s:,.0f} s left"
+            )
             return True
         budget = self._client.exchange.retry_budget
         if not error.was_sent and self._dispatcher.is_silent(error.evidence.instance):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -26,6 +27,8 @@ from .compaction import Compactor
 from .durable import fsync_directory, storage_error, storing
 from .frames import frame
 from .record import FINAL, Record
+
+log = logging.getLogger(__name__)
 
 COMMIT_AFTER_S = 0.25
 COMMIT_RECORDS = 256
@@ -103,6 +106,10 @@ class Journal:
         failure = None if self.failed.cancelled() else self.failed.exception()
         if failure is not None and error is None:
             raise failure
+        if failure is not None and not _tells(
+            error, failure
+        ):  # what is under way comes first, and this is not lost over it
+            log.warning("the journal could not be closed either: %s", failure)
 
     def started(self, ordinal: int) -> None:
         """Note that a request of this sample is about to be sent; committed with the next group, so it may be lost."""
@@ -273,6 +280,13 @@ class Journal:
         """What was cancelled on its way may have been billed: a resume counts it."""
         if self._unsettled:
             self._compactor.mark(self._number + 1, self._unsettled, **{CLOSED: True})
+
+
+def _tells(error: BaseException | None, failure: BaseException) -> bool:
+    """Whether `error` is the failure itself, or a group that holds it: the watch has raised it."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(lambda one: one is failure) is not None
+    return error is failure
 
 
 async def _finished(last: Coroutine[object, object, None]) -> None:

@@ -91,6 +91,8 @@ def _rest(waits: Sequence[Wait]) -> Wait:
 
 
 def _what(doing: Activity, opened: Opened, now: float) -> str:
+    if doing.step is Step.BUDGET:
+        return "waiting for the budget"
     if doing.step is Step.LEAVE:
         station = doing.request.station if doing.request else None
         if station is None:

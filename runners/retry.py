@@ -63,6 +63,8 @@ def retry_policy(
 ) -> AsyncRetrying:
     """Retry Transient and Empty within `limits`, honour Retry-After, raise the last error.
 
+    A Retry-After is waited out however long it is: whoever has a deadline gives up (`gives_up`) what asks for more than is left.
+
     `sleep` must give the slot back; `seed` is what the waits are drawn from: a run of one seed waits alike.
     """
     return AsyncRetrying(

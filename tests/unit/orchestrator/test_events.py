@@ -27,11 +27,16 @@ async def test_a_callback_and_a_command_are_told_the_same(tmp_path: Path) -> Non
     assert told == [{"event": "run_finished", "exit_code": 0}]
 
 
-async def test_a_command_that_is_gone_by_then_ends_no_run() -> None:
+async def test_a_command_that_is_gone_by_then_ends_no_run_and_is_warned_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     events = Events(notify="/nowhere/at/all")
+    events.emit("health", {})
     events.emit("run_finished", {})
     await events.aclose()
-    await asyncio.sleep(0)
+    (said,) = caplog.messages
+    assert said.startswith("the notify command cannot be run (")
+    assert "health may not have been told" in said
 
 
 @pytest.mark.parametrize("command", ["no-such-program --now", "'unclosed", ""])

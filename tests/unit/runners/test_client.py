@@ -445,3 +445,12 @@ async def test_a_request_that_its_transport_sent_twice_is_no_attempt_but_may_hav
     client = desk.open(an_exchange(desk.dispatcher, purse=(purse := Purse())))
     await client.chat(HELLO)
     assert (client.account.attempts, purse.unanswered, client.billable) == (1, 2, 3)
+
+
+async def test_a_server_that_asks_to_wait_longer_than_the_sample_has_ends_the_call_at_once() -> None:
+    desk = Desk(server_fault(retry_after_s=86_400.0))
+    with pytest.raises(ServerFault) as caught:
+        await desk.chat()
+    assert (now(), desk.lease.parked) == (1, [])
+    (note,) = caught.value.__notes__
+    assert note == "not tried again: the server asks to wait 86,400 s, the sample has 1,799 s left"

@@ -496,6 +496,17 @@ async def test_results_that_cannot_be_written_leave_the_journal_as_it_is(tmp_pat
     assert done_of(Compactor(folder, ListSink()).replay(SIZE)) == [0]
 
 
+async def test_what_the_watch_has_raised_is_not_told_twice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        async with open_journal(tmp_path, ListSink()) as journal, asyncio.TaskGroup() as tasks:
+            tasks.create_task(journal.watch())
+            journal.append(a_record(0), lambda: None)
+
+    with pytest.raises(ExceptionGroup), files_of_at_most(10):
+        await run()
+    assert caplog.messages == []
+
+
 async def test_a_part_that_cannot_be_written_stops_the_run_when_its_segment_is_full(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         await fail_to_write(tmp_path, ListSink(before_write=no_space))
@@ -511,9 +522,13 @@ async def test_a_bug_while_committing_is_loud_and_loses_no_segment(tmp_path: Pat
     assert done_of(Compactor(tmp_path, ListSink()).replay(SIZE)) == [0]
 
 
-async def test_the_error_of_the_body_comes_before_that_of_the_disk(tmp_path: Path) -> None:
+async def test_the_error_of_the_body_comes_before_that_of_the_disk_which_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(ZeroDivisionError), files_of_at_most(10):
         await fail_by_a_bug(tmp_path, ListSink())
+    (said,) = caplog.messages
+    assert said.startswith(f"the journal could not be closed either: cannot write {tmp_path}")
 
 
 async def test_the_watch_is_silent_while_all_is_well(tmp_path: Path) -> None:

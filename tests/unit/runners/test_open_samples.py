@@ -14,6 +14,7 @@ from runners.client import Exchange, ModelClient
 from runners.lease import Slots
 from runners.open_samples import MOST_LETTERS, MOST_WAITS, OpenSamples, Wait
 from runners.solvers import single_turn
+from runners.spending import Bounds, Purse
 from runners.worker import Method, work
 from sharding.plan import Sample
 from sharding.task import Task
@@ -82,6 +83,16 @@ async def test_those_that_wait_for_leave_name_the_instance_and_until_when_it_is_
 async def test_those_that_were_sent_wait_for_an_answer() -> None:
     (wait,) = await waits_of(an_exchange(a_dispatcher(ScriptedSender(takes_s=100.0), "a")))
     assert (wait.what, wait.longest_s) == ("waiting for the answer of a", 10.5)
+
+
+async def test_those_that_wait_for_the_budget_say_so_and_for_how_long() -> None:
+    """One request fits in; the others wait for what it leaves over."""
+    exchange = an_exchange(a_dispatcher(ScriptedSender(takes_s=100.0), "a"), purse=Purse(bounds=Bounds(tokens=600)))
+    waits = await waits_of(exchange, samples=3)
+    assert [(wait.what, wait.samples, wait.longest_s) for wait in waits] == [
+        ("waiting for the budget", 2, 10.5),
+        ("waiting for the answer of a", 1, 10.5),
+    ]
 
 
 async def test_those_that_failed_are_parked() -> None:
