@@ -176,7 +176,7 @@ def test_ctrl_c_in_a_later_stage_is_heard_like_in_the_first(program: Program, sw
 def test_a_run_that_is_going_on_cannot_be_resumed_by_another_process(
     program: Program, sweep: Sweep, books: Books
 ) -> None:
-    unhurried(program, sweep, 60)
+    unhurried(program, sweep, 120)
     process = start(program, "--max-workers", 2)
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 4)
@@ -184,7 +184,7 @@ def test_a_run_that_is_going_on_cannot_be_resumed_by_another_process(
     assert (other.code, other.out) == (2, "")
     assert other.err == f"error: {path} is being run by another process; wait for its end or stop it\n"
     assert program.finish(process).code == 0
-    books.require_each_once(path, 60)
+    books.require_each_once(path, 120)
     assert set(answered(books, path).values()) == {1}
 
 
