@@ -27,6 +27,8 @@ PLATEAU = 0.93
 _BY_UNIT: Mapping[Unit, Limit] = {"requests": "RPM", "tokens": "TPM", "concurrency": "concurrency", "unsaid": "quota"}
 
 
+QUOTAS: frozenset[Limit] = frozenset({"RPM", "TPM", "quota"})
+"""What is allowed in a window, and may be stored up."""
 OPEN: frozenset[Limit] = frozenset({"quota", "held or saturated"})
 """Verdicts that leave it open what is counted, or whether anything is."""
 LEAST_CONTRAST = 1.4
@@ -55,7 +57,7 @@ class Binding:
     evidence: str
     qpm_ceiling: float | None = None
     tpm_ceiling: float | None = None
-    """Of the plateau; None where none was reached."""
+    """Of the plateau, or of what was let in before refusals where that is stored credit; None where neither is known."""
 
 
 def find_binding(rungs: Sequence[Rung], found: Findings, known: Known, minute_s: float) -> Binding:
@@ -81,12 +83,35 @@ def find_binding(rungs: Sequence[Rung], found: Findings, known: Known, minute_s:
                 sureness,
                 f"{evidence}; the contrast does not tell: {_silence(*contrast[-1])}",
             )
+        if limit in QUOTAS and any(one.measures.is_burst for one in plateau):
+            qpm, tpm = _let_in(rungs, limit)  # stored credit is no ceiling
         return Binding(limit, sureness, evidence, qpm, tpm)
     if found.stop is None and rungs and rungs[-1].gone:
         return Binding("none", "open", "it was broken off before a rule spoke")
     if found.stop is None:
         return Binding("none", "certain", "no rule has stopped it: the limit lies above what was tested")
     return _by_rule(found)
+
+
+def _let_in(rungs: Sequence[Rung], limit: Limit) -> tuple[float | None, float | None]:
+    """Requests and tokens per minute, of whichever the limit may be about; the least that a refusal followed."""
+    seen = [one.let_in for one in rungs if one.let_in is not None and one.phase != "contrast"]
+    qpm = None if limit == "TPM" else min((one.requests for one in seen), default=None)
+    tpm = None if limit == "RPM" else min((one.tokens for one in seen), default=None)
+    return qpm, tpm or None
+
+
+def doubts(rungs: Sequence[Rung], found: Findings, known: Known) -> list[str]:
+    """Where a limit that a person stated is not what was seen to pass."""
+    passed = [one for one, its in zip(rungs, found.judged, strict=True) if its.verdict == "PASS"]
+    said = []
+    for unit, told, of in (("RPM", known.rpm, "qpm"), ("TPM", known.tpm, "tpm")):
+        best = max(passed, key=lambda one: float(getattr(one.measures, of)), default=None)
+        if told is None or best is None or (seen := float(getattr(best.measures, of))) <= told * (1 + CLOSE):
+            continue
+        how = "in bursts" if best.measures.is_burst else f"over {best.measures.window_s:.0f} s"
+        said.append(f"you say {told:,.0f} {unit}, seen {seen:,.0f} {how}")
+    return said
 
 
 def contrast_step(rungs: Sequence[Rung], plan: Plan, known: Known) -> Step | None:

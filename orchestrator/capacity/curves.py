@@ -12,7 +12,7 @@ import orjson
 from providers.errors import InputError
 
 LADDER = "ladder.json"
-MARKS = ("limit", "recommended", "optimum")
+MARKS = ("limit", "at_least", "recommended", "optimum")
 """Keys of a ladder's result that are concurrencies."""
 FLAT = 0.25
 """Share of the slope before the knee that the slope after it has at most (as guidellm draws it)."""
@@ -44,6 +44,10 @@ class Curves:
     verdicts: Sequence[str]
     stop: str
     """Which rule ended the climb."""
+    says: Sequence[str] = ()
+    """What binds, where throughput ends, and what to mind."""
+    paste: str = ""
+    """For the sweep file."""
 
     @property
     def efficiency(self) -> list[float]:
@@ -53,7 +57,7 @@ class Curves:
 
 def read_curves(path: Path) -> Curves:
     """`ladder.json`, or the directory that holds it. Raises InputError that names the file and the key."""
-    file = path / LADDER if path.is_dir() else path
+    file = ladder_file(path)
     try:
         document = orjson.loads(file.read_bytes())
     except OSError as error:
@@ -64,6 +68,15 @@ def read_curves(path: Path) -> Curves:
         return curves_of(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{file} is not a ladder's result: {error!r}; its rungs need concurrency and qpm") from error
+
+
+def ladder_file(path: Path) -> Path:
+    """Raises InputError for the directory of several instances' ladders."""
+    if not path.is_dir() or (path / LADDER).exists():
+        return path / LADDER if path.is_dir() else path
+    if each := sorted(str(one.parent) for one in path.glob(f"*/{LADDER}")):
+        raise InputError(f"{path} holds the ladders of several instances; name one of them: {', '.join(each)}")
+    return path / LADDER
 
 
 def curves_of(document: Mapping[str, Any]) -> Curves:
@@ -86,7 +99,26 @@ def curves_of(document: Mapping[str, Any]) -> Curves:
         rows=[_flat(row) for row in document["rungs"]],
         verdicts=[str(row.get("verdict") or "") for row in rows],
         stop=str(document.get("stop_rule") or ""),
+        says=_says(document),
+        paste=str(document.get("paste") or ""),
     )
+
+
+def say_ceiling(qpm: float | None, tpm: float | None) -> str:
+    figures = [f"{qpm:,.1f} QPM" if qpm is not None else "", f"{tpm:,.0f} TPM" if tpm is not None else ""]
+    return ", ".join(filter(None, figures)) or "unknown"
+
+
+def _says(document: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if binding := document.get("binding"):
+        lines.append(f"binding: {binding} ({document['binding_sureness']}): {document['binding_evidence']}")
+    qpm, tpm = _number(document.get("qpm_ceiling")), _number(document.get("tpm_ceiling"))
+    if binding and document.get("stop_rule"):
+        lines.append(f"ceiling: {say_ceiling(qpm, tpm)}")
+    if none := document.get("no_recommendation"):
+        lines.append(f"no recommendation: {none}")
+    return [*lines, *document.get("doubts", ())]
 
 
 def _curves(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]]) -> list[Curve]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .binding import Binding, Known, contrast_step, find_binding
+from .binding import QUOTAS, Binding, Known, Limit, contrast_step, doubts, find_binding
 from .probe import Bench
 from .rung import Rung
 from .search import Findings, Plan, Step, find, next_step
@@ -25,6 +25,31 @@ class Ladder:
     found: Findings
     binding: Binding
     is_complete: bool
+    doubts: Sequence[str] = ()
+    """What was said beforehand and was not seen."""
+
+    @property
+    def limit(self) -> int | None:
+        """As far as it is found: not where it lies above all that was tested, nor where stored credit carried it."""
+        return None if self.is_credit or self.is_open else self.found.limit
+
+    @property
+    def at_least(self) -> int | None:
+        """The highest that passed, where the limit lies above it."""
+        return self.found.limit if self.is_open and not self.is_credit else None
+
+    @property
+    def is_open(self) -> bool:
+        """Nothing of the endpoint has stopped it."""
+        return self.found.stop is None or self.binding.limit == "client"
+
+    @property
+    def is_credit(self) -> bool:
+        """A quota refuses or binds, and what passed at the limit was over before its stored credit was."""
+        at_limit = None if self.found.limit is None else self.at(self.found.limit)
+        if at_limit is None or not at_limit.measures.is_burst:
+            return False
+        return self.binding.limit in QUOTAS or any(one.let_in is not None for one in self.steps)
 
     @property
     def held(self) -> Rung | None:
@@ -64,15 +89,23 @@ def _next(rungs: Sequence[Rung], plan: Plan, known: Known) -> Step | None:
 def conclude(name: str, model: str, known: Known, plan: Plan, rungs: Sequence[Rung]) -> Ladder:
     found = find(rungs, plan)
     is_complete = bool(rungs) and not rungs[-1].gone and _next(rungs, plan, known) is None
-    return Ladder(name, model, plan, rungs, found, find_binding(rungs, found, known, plan.minute_s), is_complete)
+    binding = find_binding(rungs, found, known, plan.minute_s)
+    return Ladder(name, model, plan, rungs, found, binding, is_complete, doubts(rungs, found, known))
+
+
+_SHARED: frozenset[Limit] = QUOTAS | {"concurrency", "held or saturated"}
 
 
 def share_a_quota(alone: Sequence[Ladder], together: Ladder) -> tuple[float, float] | None:
-    """Best requests per minute of all singles added up, and of all together, where the first is more than a third larger."""
-    summed = sum(_best_qpm(one) for one in alone)
-    joint = _best_qpm(together)
-    return (summed, joint) if joint and summed > 4 / 3 * joint else None
-
-
-def _best_qpm(ladder: Ladder) -> float:
-    return max((one.measures.qpm for one in ladder.steps), default=0.0)
+    """Requests per minute of all singles added up, and of all together with as many in flight each, where the first is more than a third
+    larger and together they meet a quota or a plateau.
+    """
+    if together.binding.limit not in _SHARED:
+        return None
+    for concurrency in sorted({one.concurrency for one in alone[0].steps}, reverse=True):
+        singles = [one.at(concurrency) for one in alone]
+        joint = together.at(len(alone) * concurrency)
+        if joint is not None and None not in singles:
+            summed = sum(one.measures.qpm for one in singles if one is not None)
+            return (summed, joint.measures.qpm) if summed > 4 / 3 * joint.measures.qpm > 0 else None
+    return None

@@ -14,7 +14,7 @@ from providers.errors import InputError
 
 from .ladder import Ladder
 from .measures import MINUTE_S, Distribution
-from .recommendation import recommendation_of
+from .recommendation import lines_to_paste, recommendation_of, say_why_none
 from .rules import Judgement
 from .rung import Rung
 from .writing import write_document
@@ -87,10 +87,14 @@ def ladder_document(ladder: Ladder) -> dict[str, Any]:
     return {
         "name": ladder.name,
         "is_complete": ladder.is_complete,
-        "limit": found.limit,
-        "recommended": found.recommended,
+        "limit": ladder.limit,
+        "at_least": ladder.at_least,
+        "recommended": None if advice is None else advice.concurrency,
         "recommendation": None if advice is None else asdict(advice),
-        "optimum": found.optimum,
+        "no_recommendation": say_why_none(ladder) if advice is None else "",
+        "paste": "" if advice is None or advice.is_verified is False else lines_to_paste(ladder.model, advice),
+        "doubts": list(ladder.doubts),
+        "optimum": None if ladder.is_credit else found.optimum,
         "binding": ladder.binding.limit,
         "binding_sureness": ladder.binding.sureness,
         "binding_evidence": ladder.binding.evidence,

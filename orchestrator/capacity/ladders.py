@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -50,7 +50,8 @@ async def run_ladders(order: Order, ascent: Ascent, on_rung: OnLadder = lambda _
         instances, ladders = session.target.instances, list[Ladder]()
         for name, group in _groups(instances, ascent.together):
             place = ascent.directory if len(instances) == 1 else ascent.directory / re.sub(r"[^\w.-]+", "-", name)
-            ladders.append(await _climb(name, _bench(session, group, ascent), ascent, place, on_rung))
+            each = replace(ascent, plan=ascent.plan.times(len(group)))
+            ladders.append(await _climb(name, _bench(session, group, ascent), each, place, on_rung))
             if session.purse.reached:
                 break
             await asyncio.sleep(ladders[-1].rungs[-1].wait_s)

@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from providers.errors import InputError
 
+from .curves import ladder_file
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -169,7 +171,7 @@ def read_plan(path: Path) -> CapacityPlan:
 
 def read_rungs(path: Path) -> list[Mapping[str, Any]]:
     """The rungs of a ladder's result: `ladder.json`, or the directory that holds it."""
-    file = path / "ladder.json" if path.is_dir() else path
+    file = ladder_file(path)
     try:
         rungs = orjson.loads(file.read_bytes())["rungs"]
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:

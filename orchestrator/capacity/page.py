@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from typing import Any
 
 from ..report.figures import DARK, LIGHT
 from ..report.page import digest, open_room, read_asset
@@ -34,12 +36,18 @@ def render_page(curves: Curves) -> str:
         .render(
             curves=curves,
             heads=[title for title, _key, _form in COLUMNS],
-            rows=[[_cell(row.get(key), form) for _title, key, form in COLUMNS] for row in table_rows(curves)],
+            rows=[
+                [_cell(row.get(key), form) for _title, key, form in COLUMNS] for row in map(_marked, table_rows(curves))
+            ],
             figures=[(name, _picture(curves, name, dark=False), _picture(curves, name, dark=True)) for name in PANELS],
             style=style,
             policy=f"default-src 'none'; style-src {digest(style)}; img-src data:; base-uri 'none'; form-action 'none'",
         )
     )
+
+
+def _marked(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**row, "verdict": f"{row.get('verdict') or ''} BURST".strip()} if row.get("is_burst") else row
 
 
 def _picture(curves: Curves, name: str, *, dark: bool) -> str:

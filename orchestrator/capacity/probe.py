@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from providers.errors import Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
-from runners.load import ClosedLoop, Gunner, LoadRun, OpenLoop, Target, Volume, run_load
+from runners.load import ClosedLoop, Gunner, LoadRun, OpenLoop, Shot, Target, Volume, run_load
 from runners.spending import Purse
 from runners.station import Sender
 
 from .measures import MINUTE_S, Window, measure
-from .rung import Rung, count_throttles, find_bursts, find_flow, told_limits, wait_asked
+from .rung import Rung, count_let_in, count_throttles, find_bursts, find_flow, told_limits, wait_asked
 from .search import Step
 from .server_metrics import ServerWatch
 
@@ -72,6 +72,9 @@ class Bench:
     fired: int = 0
     """Requests so far: every one of a test has a number of its own, so that no cache answers twice."""
 
+    recent: list[Shot] = field(default_factory=list)
+    """Of the last window: what they spent is missing from the quota of the next rung."""
+
     async def measure(self, step: Step, load: ClosedLoop | OpenLoop | None = None) -> Rung:
         """Load the target as `step` says. Cancelled, nothing is left in flight."""
         before, starved_s, began = self.purse.spent, _starved_s(), time.monotonic()
@@ -79,11 +82,14 @@ class Bench:
         async with server.watching():
             run = await self._load(load or ClosedLoop(step.concurrency), self.pace.volume(step.concurrency), step)
         rpm, tpm = told_limits(run.shots)
-        window_s = self.pace.window_s or self.pace.minute_s
+        window_s, window = self._window_s, self.pace.window(run)
+        measures = measure(run, minute_s=self.pace.minute_s, window=window)
+        let_in = count_let_in(self.recent, run.shots, window_s, self.pace.minute_s)
+        self.recent = [one for one in (*self.recent, *run.shots) if one.aim.dispatched_at > run.ended_at - window_s]
         return Rung(
             step.concurrency,
             step.phase,
-            measure(run, minute_s=self.pace.minute_s, window=self.pace.window(run)),
+            measures if window is None else replace(measures, is_burst=False),  # whole windows, without their credit
             count_throttles(run.shots),
             rpm,
             tpm,
@@ -94,6 +100,7 @@ class Bench:
             wait_asked(run),
             (self.purse.spent - before).cost_usd if self.is_priced else None,
             (_starved_s() - starved_s) / max(time.monotonic() - began, 1e-9),
+            let_in,
         )
 
     async def _load(self, load: ClosedLoop | OpenLoop, volume: Volume, step: Step) -> LoadRun:

@@ -32,8 +32,10 @@ class Recommendation:
 
 
 def recommendation_of(ladder: Ladder) -> Recommendation | None:
-    """None where nothing passed."""
+    """None where nothing passed, or nothing but what stored credit may have carried."""
     found = ladder.found
+    if ladder.is_credit:
+        return None
     at_limit = None if found.limit is None else ladder.at(found.limit)
     if found.limit is None or found.recommended is None or at_limit is None:
         return None
@@ -76,6 +78,20 @@ def _checks(ladder: Ladder, at_limit: Rung) -> list[str]:
     return checks
 
 
+def say_why_none(ladder: Ladder) -> str:
+    """Where there is no recommendation."""
+    if ladder.is_credit:
+        two = f"two windows of {ladder.plan.minute_s:g} s"
+        return (
+            f"what passed was shorter than {two}, so a quota's stored credit may have carried it; "
+            f"run again with --window {ladder.plan.minute_s:g}"
+        )
+    if ladder.binding.limit == "client":
+        return "this client was the bottleneck"
+    lowest = min((one.concurrency for one in ladder.steps), default=None)
+    return "nothing was measured" if lowest is None else f"the limit lies below {lowest}: no rung passed, or none held"
+
+
 def lines_to_paste(model: str, found: Recommendation) -> str:
     """For the sweep file."""
     return f"models:\n  {model}: {{workers: {found.concurrency}, qps: {found.qps:g}}}   # beside its provider"
@@ -85,7 +101,7 @@ def learned_limits(ladder: Ladder) -> Mapping[str, JSON] | None:
     """What the adaptive limiter starts from, in the form that it exports itself; None where nothing was found."""
     lowest = min(ladder.steps, key=lambda one: one.concurrency, default=None)
     limit, binding = ladder.found.limit, ladder.binding
-    if lowest is None or limit is None or ladder.found.stop is None or binding.limit in {"client", "errors"}:
+    if lowest is None or limit is None or ladder.is_open or ladder.is_credit or binding.limit == "errors":
         return None
     measures = lowest.measures
     output = measures.output_tokens / measures.succeeded if measures.succeeded else None

@@ -58,6 +58,14 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class LetIn:
+    """Per minute, in the window before a quota's first refusal: what the quota allows, or more where it kept credit."""
+
+    requests: float
+    tokens: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rung:
     concurrency: int
     phase: Phase
@@ -77,6 +85,8 @@ class Rung:
     cost_usd: float | None = None
     starved_share: float = 0.0
     """Of the time this client was ready to work and had no core to work on."""
+    let_in: LetIn | None = None
+    """Where a quota refused."""
 
     def is_held(self, window_s: float) -> bool:
         """It looks as if a quota held requests back without a word. Means something where throughput no longer grows."""
@@ -100,6 +110,20 @@ def name_throttle(shot: Shot) -> Unit:
 
 def count_throttles(shots: Sequence[Shot]) -> dict[Unit, int]:
     return dict(Counter(name_throttle(shot) for shot in shots if shot.how == "throttled"))
+
+
+def count_let_in(earlier: Sequence[Shot], shots: Sequence[Shot], window_s: float, minute_s: float) -> LetIn | None:
+    """By this rung and `earlier` ones; None where no quota of requests or tokens refused."""
+    refused = [s.aim.dispatched_at for s in shots if s.how == "throttled" and name_throttle(s) != "concurrency"]
+    if not refused:
+        return None
+    first = min(refused)
+    inside = [
+        shot
+        for shot in (*earlier, *shots)
+        if shot.how != "throttled" and first - window_s < shot.aim.dispatched_at <= first
+    ]
+    return LetIn(len(inside) * minute_s / window_s, sum(map(_tokens, inside)) * minute_s / window_s)
 
 
 def find_bursts(run: LoadRun, window_s: float) -> Bursts | None:

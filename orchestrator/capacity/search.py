@@ -7,7 +7,7 @@ recovered), then hold the value that is recommended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .rules import HARD, INVALID, Judgement, Rules, Stop, find_stop, judge, judge_alone
 from .rung import Phase, Rung
@@ -17,6 +17,8 @@ PLATEAU = 0.97
 """Share of the best throughput that counts as the best."""
 RECOMMENDED = (0.7, 0.75, 0.8)
 """Of the limit: least, aim, most."""
+STEPS: frozenset[Phase] = frozenset({"climb", "confirm", "bisect"})
+"""Judged against the rungs below them."""
 MOST_BISECTIONS = 6
 TOLERANCE = 0.05
 MOST_REPEATS = 2
@@ -33,6 +35,10 @@ class Plan:
     """Bisect, test again and hold."""
     contrasts: bool = False
     """Where it stays open what binds, ask it with requests of other lengths."""
+
+    def times(self, instances: int) -> Plan:
+        """As many in flight for each of them."""
+        return replace(self, rungs=[instances * one for one in self.rungs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +101,13 @@ def find(rungs: Sequence[Rung], plan: Plan) -> Findings:
     optimum = find_optimum(usable)
     has_plateau = any(its.verdict in {"FAIL-GAIN", "FAIL-QUOTA"} for _one, its in valid)
     ceiling = min((one.concurrency for one, its in valid if its.verdict in HARD), default=None)
+    passed = [one.concurrency for one, its in valid if its.verdict == "PASS" and one.phase in STEPS]
     if has_plateau and optimum is not None and (ceiling is None or optimum < ceiling):
         lower = max((one.concurrency for one, _its in valid if one.concurrency < optimum), default=None)
-        limit: int | None = optimum
+        limit = max((one for one in passed if one <= optimum), default=None)
         bracket = None if lower is None else (lower, optimum)
     else:
-        below = [one.concurrency for one in usable if ceiling is None or one.concurrency < ceiling]
+        below = [c for c in passed if ceiling is None or c < ceiling]
         limit = max(below, default=None)
         bracket = None if limit is None or ceiling is None else (limit, ceiling)
     limit = _after_repeats(rungs, plan.rules, limit)

@@ -167,6 +167,10 @@ def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config
         load = OpenLoop(rate, spec.burstiness, concurrency)
     volume = _volume(spec, purpose, traffic, load)
     trim = Trim(spec.warmup_s, spec.cooldown_s)
+    if volume.duration_s is not None and volume.duration_s <= (cut_s := spec.warmup_s + spec.cooldown_s):
+        raise InputError(
+            f"--warmup and --cooldown, {cut_s:g} s, leave nothing of {volume.duration_s:g} s to measure: make --duration longer"
+        )
     return Setting(load, volume, trim, config.run.seed, config.run.attempt_timeout_s)
 
 
@@ -185,6 +189,9 @@ def _check(spec: LoadSpec) -> None:
     ):
         if value is not None and not value > 0:
             raise InputError(f"{name} {value:g} must be above 0")
+    for name, value in (("--warmup", spec.warmup_s), ("--cooldown", spec.cooldown_s)):
+        if not 0 <= value < math.inf:
+            raise InputError(f"{name} {value:g} must be 0 or more")
 
 
 def _aimed_rate(spec: LoadSpec, traffic: WorkloadPreset | None) -> float:

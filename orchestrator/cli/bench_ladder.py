@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..capacity.ladder import Ladder
     from ..capacity.ladders import Ascent
 
+_ABOVE_0 = click.FloatRange(0, min_open=True)
 _RULES = (
     click.option("--rungs", help="Concurrencies, rising: 1,2,4,8,16. By default 1 2 5 10 20 50 … 1000."),
     click.option("--no-stop", is_flag=True, help="Climb every rung, whatever the rules say."),
@@ -22,15 +23,17 @@ _RULES = (
         "--no-refine", is_flag=True, help="Neither bisect, nor test the limit again, nor hold the recommendation."
     ),
     click.option("--min-success", type=click.FloatRange(0, 1), default=0.95, show_default=True),
-    click.option("--max-ttft", type=float, default=1.0, show_default=True, help="Seconds, mean; of streamed answers."),
-    click.option("--min-gain", type=float, default=0.2, show_default=True, help="Of throughput, per doubling."),
-    click.option("--max-cpu-share", type=float, default=0.9, show_default=True, help="Of this client's core."),
     click.option(
-        "--max-lag", type=float, default=0.05, show_default=True, help="Seconds that this client may be late."
+        "--max-ttft", type=_ABOVE_0, default=1.0, show_default=True, help="Seconds, mean; of streamed answers."
     ),
-    click.option("--max-kv-usage", type=float, default=0.95, show_default=True),
-    click.option("--tpm-limit", type=float, help="Tokens a minute that you know to be allowed."),
-    click.option("--rpm-limit", type=float, help="Requests a minute that you know to be allowed."),
+    click.option("--min-gain", type=float, default=0.2, show_default=True, help="Of throughput, per doubling."),
+    click.option("--max-cpu-share", type=_ABOVE_0, default=0.9, show_default=True, help="Of this client's core."),
+    click.option(
+        "--max-lag", type=_ABOVE_0, default=0.05, show_default=True, help="Seconds that this client may be late."
+    ),
+    click.option("--max-kv-usage", type=_ABOVE_0, default=0.95, show_default=True),
+    click.option("--tpm-limit", type=_ABOVE_0, help="Tokens a minute that you know to be allowed."),
+    click.option("--rpm-limit", type=_ABOVE_0, help="Requests a minute that you know to be allowed."),
     click.option(
         "--no-contrast", is_flag=True, help="Do not tell quota from capacity by a last rung of other lengths."
     ),
@@ -48,7 +51,9 @@ _RESULT = (
         "--resume", type=click.Path(exists=True, file_okay=False), help="Go on with the ladder in this directory."
     ),
 )
-_TELLS = ("resume", "as_json", "expects", "yes")
+_TELLS = ("resume", "as_json", "yes")
+"""Of one call alone."""
+_ANEW = (*_TELLS, "expects", "cost_limit", "share")
 """Not part of what is measured: a resume may say them anew."""
 
 
@@ -67,9 +72,9 @@ def command(config: str | None, **options: Any) -> int:
     from ..loop import run_loop
     from ..terminal import say
 
+    directory, options = _begun(config, options)
     expected = [one for text in options["expects"] for one in read_expectations(text)]
     name_rung(options["result_filename"] or RUNG_FILE, 1, 1)
-    directory, options = _begun(config, options)
     order = read_order(options)
     ascent = _read_ascent(directory, options, isinstance(order.workload.prompt, SyntheticPrompts))
     agree_to(order, most_requests(ascent.plan, ascent.pace), options, "to each instance, if no rule stops it")
@@ -94,11 +99,11 @@ def _begun(config: str | None, options: Mapping[str, Any]) -> tuple[Path, dict[s
 
     if options["resume"] is not None:
         directory = Path(options["resume"])
-        before = read_settings(directory)
-        kept = {name: value for name, value in before.items() if name in options or name == "config"}
-        if options["cost_limit"] is not None:
-            kept["cost_limit"] = options["cost_limit"]
-        return directory, {**options, **kept, "config_option": None}
+        said = _said({**options, "config": config or options["config_option"]})
+        before = {name: value for name, value in read_settings(directory).items() if name in {*options, "config"}}
+        _require_same(before, said, directory)
+        kept = {name: value for name, value in before.items() if name not in said}
+        return directory, {**options, **said, **kept, "config_option": None}
     config = config or options["config_option"]
     if config is None and options["base_url"] is None:
         raise click.UsageError(
@@ -110,6 +115,27 @@ def _begun(config: str | None, options: Mapping[str, Any]) -> tuple[Path, dict[s
         raise click.UsageError(f"{directory} holds a ladder: go on with it (--resume {directory}) or choose another -o")
     path = None if config is None else str(Path(config).absolute())
     return directory, {**options, "config": path, "config_option": None}
+
+
+def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands on the command line, the configuration as it is kept."""
+    source = click.get_current_context().get_parameter_source
+    said = {name: value for name, value in options.items() if source(name) == click.core.ParameterSource.COMMANDLINE}
+    said.pop("config_option", None)
+    return said if options["config"] is None else {**said, "config": str(Path(options["config"]).absolute())}
+
+
+def _require_same(before: Mapping[str, Any], said: Mapping[str, Any], directory: Path) -> None:
+    """Rungs that were measured otherwise make no ladder."""
+    for parameter in click.get_current_context().command.params:
+        name = str(parameter.name)
+        value = list(said[name]) if isinstance(said.get(name), tuple) else said.get(name)
+        if name in said and name not in _ANEW and value != before.get(name):
+            what = "the configuration" if name == "config" else parameter.opts[0]
+            raise click.UsageError(
+                f"{what} {said[name]} is not what {directory} was begun with ({before.get(name)}): "
+                "leave it out, or begin another ladder with -o"
+            )
 
 
 def _read_ascent(directory: Path, options: Mapping[str, Any], has_own_lengths: bool) -> Ascent:
@@ -160,14 +186,18 @@ def _check(expected: list[Any], ladders: list[Ladder]) -> dict[str, list[Outcome
     from ..capacity.expectations import check
     from ..capacity.ladder_result import rows_of
 
-    return {ladder.name: [check(one, rows_of(ladder), ladder.found.limit) for one in expected] for ladder in ladders}
+    return {ladder.name: [check(one, rows_of(ladder), _limit(ladder)) for one in expected] for ladder in ladders}
 
 
 def _exit_code(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]]) -> int:
     if any(not one.rungs or one.rungs[-1].gone for one in ladders):
         return 3
     is_met = all(one.is_met for its in outcomes.values() for one in its)
-    return 0 if is_met and all(one.found.limit is not None for one in ladders) else 1
+    return 0 if is_met and all(_limit(one) is not None for one in ladders) else 1
+
+
+def _limit(ladder: Ladder) -> int | None:
+    return ladder.limit or ladder.at_least
 
 
 def _quiet(_ladder: Ladder) -> None:

@@ -133,6 +133,8 @@ def _load_target(options: Mapping[str, Any]) -> tuple[LoadedConfig, Environment]
     from ..env import read_environment
     from ..loading import load_config
 
+    if options["model"] is not None and not options["model"].strip():
+        raise click.UsageError("--model is empty: name a model, or leave it out")
     flags, base_url = settings_of(_as_settings(options)), options.get("base_url")
     if base_url is None:
         path = chosen_config(options["config"], options.get("config_option"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..capacity.curves import say_ceiling
 from ..terminal import say
 from .tables import print_table
 
@@ -37,25 +38,25 @@ def show_ladder(ladder: Ladder) -> None:
         say(f"stopped by {found.stop.rule} at {found.stop.concurrency} in flight: {found.stop.reason}")
     elif not ladder.is_complete:
         say(f"broken off: {ladder.rungs[-1].gone}" if ladder.rungs else "nothing was measured")
-    say(f"optimum: {_text(found.optimum)} in flight, the fewest within 3 % of the best throughput")
+    if not ladder.is_credit:
+        say(f"optimum: {_text(found.optimum)} in flight, the fewest within 3 % of the best throughput")
     say(f"binding: {binding.limit} ({binding.sureness}): {binding.evidence}")
-    if binding.qpm_ceiling is not None and binding.tpm_ceiling is not None:
-        say(f"ceiling: {binding.qpm_ceiling:,.1f} QPM, {binding.tpm_ceiling:,.0f} TPM")
+    if found.stop is not None and binding.limit not in {"client", "errors"}:
+        say(f"ceiling: {say_ceiling(binding.qpm_ceiling, binding.tpm_ceiling)}")
+    for doubt in ladder.doubts:
+        say(doubt)
     _show_advice(ladder)
 
 
 def _show_advice(ladder: Ladder) -> None:
-    from ..capacity.recommendation import lines_to_paste, recommendation_of
+    from ..capacity.recommendation import lines_to_paste, recommendation_of, say_why_none
 
     advice = recommendation_of(ladder)
-    by_client = ladder.binding.limit == "client"
     if advice is None:
-        say(
-            "limit: not known, this client was the bottleneck" if by_client else "limit: none, not even one rung passed"
-        )
+        say(f"no recommendation: {say_why_none(ladder)}")
         return
-    at_least = ", or more: beyond it this client was the bottleneck" if by_client else ""
-    say(f"limit: {advice.limit} concurrent requests{at_least}")
+    by_client = ": beyond it this client was the bottleneck" if ladder.binding.limit == "client" else ""
+    say(f"limit: {'at least ' if ladder.is_open else ''}{advice.limit} concurrent requests{by_client}")
     tested = {None: "not held", True: "held under test", False: "DID NOT HOLD under test"}[advice.is_verified]
     say(f"recommended: {advice.concurrency} ({advice.reason}); {tested}")
     for check in advice.checks:

@@ -9,7 +9,7 @@ from .options import chosen_config, config_argument
 
 @click.command("simulator")
 @config_argument
-@click.option("--port", type=int, default=0, help="Of the first simulator; 0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Of the first simulator; 0 takes a free one.")
 @click.option(
     "--log", type=click.Path(dir_okay=False), help="What was answered and whether it was right, one JSON line each."
 )

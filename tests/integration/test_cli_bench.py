@@ -93,6 +93,24 @@ async def test_the_table_says_what_was_asked_and_what_came(program: Program, moo
     assert "price unknown" in done.err
 
 
+def _is_key_held(program: Program) -> bool:
+    return any(one.stat().st_size for one in program.folder.glob("state/**/*.lock"))
+
+
+async def test_a_key_under_load_is_refused_to_another_load_test(program: Program, moody: str) -> None:
+    program.variables["A_KEY"] = "secret"
+    target = ("bench", "run", "--base-url", moody, "--model", "m", "--api-key-env", "A_KEY", "--max-concurrency", "4")
+    flags = ("--no-calibration", "--display", "none", "--no-server-metrics")
+    process = program.start(*target, *flags, "--duration", "600")
+    await asyncio.to_thread(program.wait_for, lambda: _is_key_held(program))
+    refused = await asyncio.to_thread(program, *target, *flags, "--num-prompts", "1")
+    assert refused.code == 2
+    assert "is in use by the run bench run" in refused.err
+    shared = await asyncio.to_thread(program, *target, *flags, "--num-prompts", "1", "--share")
+    assert "Carried" in shared.out
+    process.kill()
+
+
 def test_what_a_person_got_wrong_is_one_sentence(program: Program) -> None:
     target = ("bench", "run", "--base-url", "http://127.0.0.1:9/v1")
     for arguments, complaint in (

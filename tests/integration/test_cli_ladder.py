@@ -75,6 +75,22 @@ def test_a_ladder_that_was_killed_goes_on_where_it_was(program: Program, ladder:
     assert f"climb {len(before)} in flight" not in done.out
 
 
+def test_a_resume_takes_no_other_settings_and_keeps_what_was_expected(
+    program: Program, ladder: Callable[..., Any]
+) -> None:
+    assert ladder("--rungs", "1,2", "--no-stop", "--no-refine", "--expect", "success<0.1@c=1").code == 1
+    (program.folder / "other.yaml").write_text("{}")
+    for more, says in ((("--rungs", "1,2,4"), "--rungs 1,2,4"), (("other.yaml",), "the configuration")):
+        done = program("bench", "ladder", *more, "--resume", "found")
+        assert done.code == 2
+        assert says in done.err
+        assert "is not what found was begun with" in " ".join(done.err.split())
+    again = program("bench", "ladder", "sweep.yaml", "--rungs", "1,2", "--resume", "found")
+    assert again.code == 1
+    assert "NOT MET" in again.out
+    assert program("bench", "ladder", "--resume", "found", "--expect", "success>0.1@c=1").code == 0
+
+
 def test_an_expectation_is_the_exit_code(ladder: Callable[..., Any]) -> None:
     rungs = ("--rungs", "1,2", "--no-stop", "--no-refine")
     assert ladder(*rungs, "--expect", "mean_latency_s<nothing").code == 2
@@ -97,6 +113,17 @@ def test_an_expectation_is_the_exit_code(ladder: Callable[..., Any]) -> None:
         (("bench", "ladder", "sweep.yaml", "--metrics-url", "http://127.0.0.1:9/metrics"), "check the address"),
         (("bench", "compare", "sweep.yaml", "m-1", "m-1"), "name two different ones"),
         (("bench", "qps", "sweep.yaml", "--target", "0"), "--target"),
+        (("bench", "ladder", "sweep.yaml", "--max-ttft", "-1"), "--max-ttft"),
+        (("bench", "ladder", "sweep.yaml", "--rpm-limit", "-5"), "--rpm-limit"),
+        (("bench", "ladder", "sweep.yaml", "--model", ""), "--model is empty"),
+        (("simulator", "sweep.yaml", "--port", "99999"), "--port"),
+        (("bench", "ladder", "sweep.yaml", "--yes", "--cost-limit", "1"), "nobody knows what"),
+        (("bench", "qps", "sweep.yaml", "--target", "1", "--cost-limit", "1"), "nobody knows what"),
+        (("bench", "compare", "sweep.yaml", "m-1", "m-1", "--cost-limit", "1"), "nobody knows what"),
+        (
+            ("bench", "run", "sweep.yaml", "--max-concurrency", "1", "--duration", "3", "--warmup", "100"),
+            "leave nothing of 3 s to measure",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(program: Program, sweep: Sweep, arguments: tuple[object, ...], says: str) -> None:
@@ -123,3 +150,14 @@ def test_two_instances_are_climbed_alone_and_together(
     done = ladder("--rungs", "1,2", "--no-stop", "--no-refine", "--together", "--json")
     assert [one["name"] for one in json.loads(done.out)["ladders"]] == ["sim/m-1", "sim/m-2", "together"]
     assert (program.folder / "found" / "sim-m-2" / "ladder.json").exists()
+    assert json.loads(done.out)["shared_quota"] is None
+    for arguments in (("bench", "plot", "found"), ("capacity", _plan(program.folder), "--ladder", "found")):
+        refused = program(*arguments)
+        assert refused.code == 2
+        assert "found holds the ladders of several instances; name one of them" in refused.err
+        assert "found/sim-m-1" in refused.err
+    assert program("bench", "report", "found/sim-m-1").code == 0
+    page = (program.folder / "found" / "sim-m-1" / "bench-report.html").read_text()
+    assert "binding: none" in page
+    assert "workers: " in page
+    assert "PASS BURST" in page

@@ -145,6 +145,25 @@ def test_a_quota_before_a_knee_is_never_called_a_capacity(retry_after: str) -> N
     assert AdaptiveLimits(most=None, restored=learned).snapshot(0.0)["limits"] is not None
 
 
+@pytest.mark.parametrize("quota", ["sliding", "fixed"])
+def test_what_stored_credit_carried_is_neither_recommended_nor_a_ceiling(quota: str) -> None:
+    found = ladder(Plan(rules=UNTIMED), Pace(), {**KNEE, "rpm": 300, "quota": quota})
+    assert found.binding.limit == "RPM"
+    assert max(one.measures.qpm for one in found.rungs) > 1_000
+    assert found.binding.qpm_ceiling == pytest.approx(300, rel=0.05)
+    document = ladder_document(found)
+    assert (document["limit"], document["at_least"], document["recommended"], document["paste"]) == (None,) * 3 + ("",)
+    assert "run again with --window 60" in document["no_recommendation"]
+    assert learned_limits(found) is None
+    over_windows = ladder_document(ladder(Plan(rules=UNTIMED), MINUTES, {**KNEE, "rpm": 300, "quota": quota}))
+    assert over_windows["recommendation"] is not None
+
+
+def test_a_limit_above_all_that_was_tested_is_said_to_be_at_least_that() -> None:
+    found = ladder_document(ladder(Plan((1, 2, 4), UNTIMED), Pace(), KNEE))
+    assert (found["limit"], found["at_least"], found["binding"]) == (None, 4, "none")
+
+
 def test_a_concurrency_limit_is_named_by_its_refusals() -> None:
     found = ladder(Plan(rules=UNTIMED), Pace(), {**KNEE, "concurrency": 12})
     assert found.binding.limit == "concurrency"
@@ -174,6 +193,17 @@ def test_two_keys_of_one_account_are_noticed_together() -> None:
     assert share_a_quota(alone, joint) is not None
     apart = ladder(Plan(rules=UNTIMED), Pace(), KNEE, KNEE)
     assert share_a_quota(alone, apart) is None
+
+
+def test_instances_together_are_measured_against_as_many_in_flight_each() -> None:
+    """Four in flight over two are two each: half of what each carries with four."""
+    climbed = Plan((1, 2, 4), UNTIMED, refines=False)
+    alone = [ladder(climbed, Pace(), KNEE) for _ in range(2)]
+    assert share_a_quota(alone, ladder(climbed, Pace(), KNEE, KNEE)) is None
+    quota = {**KNEE, "rpm": 300}
+    alone = [ladder(climbed, MINUTES, quota) for _ in range(2)]
+    assert share_a_quota(alone, ladder(climbed.times(2), MINUTES, quota)) is not None
+    assert share_a_quota(alone, ladder(climbed.times(2), MINUTES, quota, quota)) is None
 
 
 def test_the_money_ends_a_ladder_softly() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from orchestrator.capacity.binding import Binding, Known, contrast_step, find_binding
+from orchestrator.capacity.binding import Binding, Known, contrast_step, doubts, find_binding
 from orchestrator.capacity.rung import Bursts, Flow, Rung
 from orchestrator.capacity.search import Plan, Step, find
 from orchestrator.capacity.server_metrics import ServerLoad
@@ -66,6 +68,14 @@ def test_a_rule_of_the_rung_alone_binds_by_itself() -> None:
     assert bound([a_rung(1, 60), a_rung(2, 120, failed=100)]).limit == "errors"
     assert bound([a_rung(1, 60, cpu_share=1.0), a_rung(2, 120, cpu_share=1.0)]).limit == "client"
     assert bound([a_rung(1, 60), a_rung(2, 120)]).limit == "none"
+
+
+def test_a_limit_that_was_stated_and_is_passed_is_doubted() -> None:
+    rungs = [a_rung(1, 60), a_rung(2, 120)]
+    assert doubts(rungs, find(rungs, PLAN), Known(rpm=100)) == ["you say 100 RPM, seen 120 over 120 s"]
+    assert doubts(rungs, find(rungs, PLAN), Known(rpm=120, tpm=60_000)) == []
+    short = [replace(one, measures=replace(one.measures, is_burst=True)) for one in rungs]
+    assert doubts(short, find(short, PLAN), Known(tpm=30_000)) == ["you say 30,000 TPM, seen 60,000 in bursts"]
 
 
 def contrasted(qpm: float, *, tokens: float = 1_000.0, token_s: float = 0.01, **more: object) -> Binding:

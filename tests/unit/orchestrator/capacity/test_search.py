@@ -100,3 +100,12 @@ def test_seventy_to_eighty_per_cent_are_recommended(limit: int) -> None:
 
 def test_of_one_request_at_a_time_one_is_recommended() -> None:
     assert (recommend(1), recommend(2), recommend(None)) == (1, 1, None)
+
+
+def test_a_limit_is_a_rung_that_passed() -> None:
+    """The most throughput may come of a rung that gained too little."""
+    rungs = [a_rung(1, 60), a_rung(2, 66), a_rung(4, 66)]
+    found = find(rungs, Plan((1, 2, 4)))
+    assert (found.optimum, found.limit) == (2, 1)
+    nothing = [a_rung(2, 60, throttles={"requests": 100}), a_rung(4, 90, throttles={"requests": 100})]
+    assert find(nothing, Plan((2, 4))).limit is None
