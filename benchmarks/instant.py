@@ -15,10 +15,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from providers.adapters.registry import AdapterType, Surroundings
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
 from providers.provider import Adapter, RouteSpec
-from providers.registry import AdapterType, Surroundings
 
 
 class InstantSettings(BaseModel):

@@ -7,20 +7,20 @@ from pathlib import Path
 
 from providers.errors import OrchestratorError
 from providers.messages import JSON
-from runners.answer import Scorer, Solver
+from runners.event_loop.run_loop import run_loop
+from runners.samples.answer import Scorer, Solver
 from runners.shutdown import Shutdown
 
-from .debug import debug_log
-from .directory import RunDirectory
-from .ending import Ending, ExitCode
-from .env import Environment, Setting, flags_of, read_environment
-from .events import OnEvent
-from .flow import Attendance, carry_out
-from .loading import ConfigSource, LoadedConfig, load_config
-from .loop import run_loop
-from .preparation import Prepared, code_name, create, prepare
-from .rehearsal import Rehearsal, rehearse
-from .results import Run
+from .config.environment import Environment, Setting, flags_of, read_environment
+from .config.loading import ConfigSource, LoadedConfig, load_config
+from .execution.debug import debug_log
+from .execution.events import OnEvent
+from .execution.execute import Attendance, carry_out
+from .execution.outcome import Ending, ExitCode
+from .execution.prepare import Prepared, code_name, create, prepare
+from .execution.rehearsal import Rehearsal, rehearse
+from .results.directory import RunDirectory
+from .results.run import Run
 
 
 class RunStopped(OrchestratorError):

@@ -22,8 +22,8 @@ from providers.errors import Empty, InstanceGone, ProviderError, Rejected, Throt
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
 
-from .spending import LimitReached
-from .station import Sender
+from .calls.budget import LimitReached
+from .dispatch.instance_state import Sender
 
 FAILURES_TO_COLLECT = 5_000
 """The tracebacks of so many failed requests are some 50 MB."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from providers.messages import JSON
 
-from .dispatch import Dispatcher
-from .record import Record
-from .spending import Share
-from .station import Station
+from .calls.budget import Share
+from .dispatch.dispatcher import Dispatcher
+from .dispatch.instance_state import Station
+from .samples.record import Record
 
 LAG_EVERY_S = 0.1
 LAG_BOUND_S = 0.05

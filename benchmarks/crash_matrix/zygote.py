@@ -25,8 +25,8 @@ import orjson
 from .launcher import launch
 
 WARM = (
-    "orchestrator.cli.run", "orchestrator.cli.resume", "orchestrator.cli.carry", "orchestrator.cli.verify",
-    "orchestrator.flow", "orchestrator.proof", "orchestrator.results", "runners.sinks.parquet", "runners.sinks.jsonl",
+    "orchestrator.cli.sweeps.run", "orchestrator.cli.sweeps.resume", "orchestrator.cli.sweeps.execution", "orchestrator.cli.stored.verify",
+    "orchestrator.execution.execute", "orchestrator.results.verify.verifier", "orchestrator.results.run", "runners.journal.sinks.parquet", "runners.journal.sinks.jsonl",
     "uvloop", "pyarrow.parquet", "genai_prices", "benchmarks.crash_matrix.provider",
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..capacity.model import CapacityGain, CapacityPlan, Check
+    from ..capacity.capacity_plan import CapacityGain, CapacityPlan, Check
 
 
 @click.command("capacity")
@@ -18,7 +18,7 @@ def command(plan: str, ladder: str | None, as_json: bool) -> int:
     """What the changes in PLAN bring: scenario split × TPM × instances, each alone, together, and weighted by call share."""
     from pathlib import Path
 
-    from ..capacity.model import check, gain_of, read_plan, read_rungs
+    from ..capacity.capacity_plan import check, gain_of, read_plan, read_rungs
 
     read = read_plan(Path(plan))
     gain = gain_of(read)
@@ -31,7 +31,7 @@ def command(plan: str, ladder: str | None, as_json: bool) -> int:
 
 
 def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[Check]) -> None:
-    from ..terminal import say
+    from ..ui.terminal import say
     from .tables import print_table
 
     print_table("Before and after", ("", "before", "after", "gain"), _before_after(plan, gain))
@@ -97,7 +97,7 @@ def _deviation(one: Check) -> str:
 def _echo_json(gain: CapacityGain, checks: list[Check]) -> None:
     from dataclasses import asdict
 
-    from ..terminal import say_json
+    from ..ui.terminal import say_json
 
     document = {
         "scenarios": [{**asdict(one), "composite": one.composite} for one in gain.scenarios],

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..env import Setting
-from ..terminal import say
+from ..config.environment import Setting
+from ..ui.terminal import say
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -18,8 +18,8 @@ from types import FrameType
 
 from runners.shutdown import Shutdown
 
-from ..ending import INTERRUPTED, ExitCode
-from ..terminal import say
+from ..execution.outcome import INTERRUPTED, ExitCode
+from ..ui.terminal import say
 
 
 @contextmanager

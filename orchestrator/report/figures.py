@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..terminal import printable
-from .decisions import Decision, lanes
-from .durations import STAGES, TITLES
-from .facts import Facts
-from .standings import Standing
+from ..ui.terminal import printable
+from .facts.decisions import Decision, lanes
+from .facts.gather import Facts
+from .facts.group_scores import Standing
+from .facts.stage_times import STAGES, TITLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .facts import Facts
-from .standings import Standing, shown
+from .facts.gather import Facts
+from .facts.group_scores import Standing, shown
 from .tables import NOTHING, percent, span
 
 STEPS = 10

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..text_table import TextTable
-from .decisions import HEALTH, Decisions
-from .durations import TITLES, StageTime
-from .facts import Facts, FailureClass, SampleLine
-from .instances import InstanceFacts
-from .running_time import RunningTime
-from .standings import Standing, shown
+from ..ui.text_table import TextTable
+from .facts.decisions import HEALTH, Decisions
+from .facts.gather import Facts, FailureClass, SampleLine
+from .facts.group_scores import Standing, shown
+from .facts.instances import InstanceFacts
+from .facts.running_time import RunningTime
+from .facts.stage_times import TITLES, StageTime
 
 NOTHING = "–"
 MOST_DECISIONS = 400

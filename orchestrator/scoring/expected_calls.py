@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
 from providers.messages import JSON
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 Order = Literal["strict", "any"]
 LEFT_OUT = ""

@@ -14,8 +14,8 @@ from typing import Literal
 import orjson
 
 from providers.messages import JSON, ToolCall
-from runners.answer import Answer, Score, Scorer, UserCodeError
-from runners.client import ModelClient
+from runners.calls.client import ModelClient
+from runners.samples.answer import Answer, Score, Scorer, UserCodeError
 from sharding.plan import Sample
 
 from .expected_calls import Expectation, ExpectedCall, expectation_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ..adapters.registry import AdapterType, Surroundings
+from ..adapters.routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
-from ..registry import AdapterType, Surroundings
-from ..routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
 from ..suggestion import suggestion
 from .endpoint import DEPLOYMENT_KEY
 from .settings import SimulatorSettings

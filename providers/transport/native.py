@@ -16,9 +16,9 @@ from yarl import URL
 from ..errors import BODY_LIMIT, Evidence, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
+from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
 from .failures import classify_failure
-from .foreign import FOREIGN, map_transport_error
 from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from .sse import StreamAssembler
 from .tls import tls_context

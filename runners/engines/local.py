@@ -9,10 +9,10 @@ from functools import partial
 
 from sharding.plan import Plan, Shard
 
-from ..bitmap import Bitmap
-from ..dispatch import Dispatcher, NoUsableInstance
-from ..pool import Deliver, Pool, Post, Work
-from ..queue import ModelQueues, ShardQueue
+from ..dispatch.dispatcher import Dispatcher, NoUsableInstance
+from ..journal.bitmap import Bitmap
+from ..samples.pool import Deliver, Pool, Post, Work
+from ..samples.shard_queue import ModelQueues, ShardQueue
 from ..shutdown import Shutdown
 
 

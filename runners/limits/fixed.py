@@ -9,7 +9,7 @@ from aiolimiter import AsyncLimiter
 
 from providers.messages import JSON
 
-from .line import Caller, CallLine
+from .fifo_queue import Caller, CallLine
 from .permit import Cost, Settled
 from .throttle_gate import ThrottleGate
 

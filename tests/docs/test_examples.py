@@ -14,15 +14,15 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orchestrator.env import Environment, Setting
-from orchestrator.loading import load_config
-from orchestrator.results import Run
-from orchestrator.summary import HIERARCHY
-from orchestrator.sweeps import open_sweep
+from orchestrator.config.environment import Environment, Setting
+from orchestrator.config.loading import load_config
+from orchestrator.execution.open_sweep import open_sweep
+from orchestrator.results.run import Run
+from orchestrator.results.summary import HIERARCHY
 from sharding.scenarios import SCENARIOS, Scenario
-from sharding.task import Task
-from sharding.tool_plan import plan_of
-from sharding.tool_results import declared_results
+from sharding.tasks.task import Task
+from sharding.tasks.tool_plan import plan_of
+from sharding.tasks.tool_results import declared_results
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -12,12 +12,12 @@ import pytest
 
 import orchestrator as orch
 from orchestrator.api import stored_config
-from orchestrator.directory import RunDirectory
-from orchestrator.ending import INTERRUPTED, ExitCode
-from orchestrator.env import read_environment
-from orchestrator.flow import Attendance, carry_out
-from orchestrator.preparation import prepare
-from orchestrator.spent import spent_so_far
+from orchestrator.config.environment import read_environment
+from orchestrator.execution.execute import Attendance, carry_out
+from orchestrator.execution.outcome import INTERRUPTED, ExitCode
+from orchestrator.execution.prepare import prepare
+from orchestrator.execution.spent import spent_so_far
+from orchestrator.results.directory import RunDirectory
 from providers.messages import JSON
 from runners.shutdown import Shutdown
 

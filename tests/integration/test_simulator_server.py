@@ -13,11 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from providers.adapters.registry import Surroundings, adapter_type
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.messages import ChatRequest, ToolCall
 from providers.provider import RouteSpec
-from providers.registry import Surroundings, adapter_type
 from providers.simulator.adapter import open_simulator
 from providers.simulator.answers import AnswerSource, SimulatedAnswer
 from providers.simulator.server import Launch, RunningServer, serve

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.drift import Asked, Finding, ask_canaries
-from orchestrator.env import Environment
-from orchestrator.loading import load_config
-from orchestrator.preparation import prepare
-from orchestrator.rehearsal import _senders
-from orchestrator.wiring import no_key
-from runners.virtual_time import run_virtual
+from orchestrator.config.environment import Environment
+from orchestrator.config.loading import load_config
+from orchestrator.diagnosis.drift import Asked, Finding, ask_canaries
+from orchestrator.execution.components import no_key
+from orchestrator.execution.prepare import prepare
+from orchestrator.execution.rehearsal import _senders
+from runners.event_loop.virtual_time import run_virtual
 
 CANARIES = 5
 DEPLOYMENTS = ("m-1", "m-2", "m-3")

@@ -9,29 +9,29 @@ from typing import Any
 
 import pytest
 
-from orchestrator.capacity.binding import Known
-from orchestrator.capacity.duel import Duel, differences, fight
-from orchestrator.capacity.ladder import Ladder, climb, conclude, share_a_quota
-from orchestrator.capacity.ladder_result import ladder_document
-from orchestrator.capacity.probe import Bench, Pace
-from orchestrator.capacity.prompts import Lengths, SyntheticPrompts
-from orchestrator.capacity.rate_search import RateSearch, find_concurrency
-from orchestrator.capacity.recommendation import learned_limits, recommendation_of
-from orchestrator.capacity.rules import Rules
-from orchestrator.capacity.rung import Rung
-from orchestrator.capacity.search import RUNGS, Plan
-from orchestrator.capacity.spec import in_contrast
-from orchestrator.capacity.target import PaidSender
-from orchestrator.capacity.workload import Sending, Workload
+from orchestrator.capacity.display.ladder_result import ladder_document
+from orchestrator.capacity.measurement.bench import Bench, Pace
+from orchestrator.capacity.measurement.prompts import Lengths, SyntheticPrompts
+from orchestrator.capacity.measurement.rung import Rung
+from orchestrator.capacity.measurement.spec import in_contrast
+from orchestrator.capacity.measurement.target import PaidSender
+from orchestrator.capacity.measurement.workload import Sending, Workload
+from orchestrator.capacity.search.ab_test import Duel, differences, fight
+from orchestrator.capacity.search.binding import Known
+from orchestrator.capacity.search.ladder import Ladder, climb, conclude, share_a_quota
+from orchestrator.capacity.search.next_step import RUNGS, Plan
+from orchestrator.capacity.search.rate_search import RateSearch, find_concurrency
+from orchestrator.capacity.search.recommendation import learned_limits, recommendation_of
+from orchestrator.capacity.search.rules import Rules
 from providers.instance import Instance
 from providers.messages import Usage
 from providers.simulator.answers import EchoAnswers
 from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import SimulatorSettings
+from runners.calls.budget import Bounds, Purse
+from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.load import Target
-from runners.spending import Bounds, Purse
-from runners.virtual_time import run_virtual
 
 UNTIMED = Rules(max_cpu_share=math.inf, max_lag_s=math.inf)
 """A virtual clock jumps: what the client's own time says means nothing here."""

@@ -10,9 +10,9 @@ import pytest
 
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Usage
-from runners.client import Deadlines
-from runners.retry import FREE_RETRIES, RetryBudget
-from runners.spending import Bounds, Listeners, Purse
+from runners.calls.budget import Bounds, Listeners, Purse
+from runners.calls.client import Deadlines
+from runners.calls.retry import FREE_RETRIES, RetryBudget
 from tests.simulation.test_whole_stages import MODES, Park, Server, Stage, carried_out
 from tests.unit.runners.doubles import a_response, an_exchange, server_fault, timed_out
 

@@ -16,23 +16,23 @@ import pytest
 
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint
-from runners.answer import Answer, Score, guard_solver
-from runners.bitmap import Bitmap
-from runners.client import Deadlines, ModelClient
-from runners.dispatch import Dispatcher, NoUsableInstance
+from runners.calls.client import Deadlines, ModelClient
+from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
+from runners.dispatch.instance_state import Station
 from runners.engines.local import LocalEngine
-from runners.lease import PARKED_PER_WORKER, SlotLease
+from runners.event_loop.virtual_time import run_virtual
+from runners.journal.bitmap import Bitmap
 from runners.limits.adaptive.state import AdaptiveLimits
+from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
-from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import Limiter
-from runners.opened import Opened
-from runners.record import Record
+from runners.samples.answer import Answer, Score, guard_solver
+from runners.samples.record import Record
+from runners.samples.solvers import single_turn
+from runners.samples.worker import Method, work
 from runners.shutdown import Shutdown
-from runners.solvers import single_turn
-from runners.station import Station
-from runners.virtual_time import run_virtual
-from runners.worker import Method, work
+from runners.workers.active_sample import Opened
+from runners.workers.slots import PARKED_PER_WORKER, SlotLease
 from sharding.plan import Sample, Shard
 from tests.unit.runners.doubles import (
     Decisions,

@@ -14,20 +14,20 @@ from collections.abc import Callable, Iterator, Mapping
 from providers.messages import JSON
 
 from ..permit import Cost, Go, Settled, WaitForEvent, WaitUntil
-from . import memory
-from .answers import Answers
+from . import persistence as memory
 from .blocked_time import BlockedTime, Blocker
-from .breaker import Breaker
-from .cap import Cap
-from .evidence import Evidence
-from .flights import Flight, Flights
-from .gate import Gate
-from .headers import Brake
-from .learning import RateLearner
-from .ledger import CEILING, REQUESTS, TOKENS, Amounts, Ledger
-from .pacer import Pacer
-from .rate_model import FLOW, RateModel
-from .throttling import Clock, Throttling
+from .concurrency.answer_statistics import Answers
+from .concurrency.circuit_breaker import Breaker
+from .concurrency.concurrency_cap import Cap
+from .concurrency.in_flight import Flight, Flights
+from .rate.episode_evidence import Evidence
+from .rate.ledger import CEILING, REQUESTS, TOKENS, Amounts, Ledger
+from .rate.pacer import Pacer
+from .rate.rate_learner import RateLearner
+from .rate.rate_model import FLOW, RateModel
+from .remaining_quota import Brake
+from .throttling.refusals import Clock, Throttling
+from .throttling.throttle_gate import Gate
 
 OnDecision = Callable[[str, Mapping[str, JSON]], None]
 FIRST_GAP_S = 0.25

@@ -20,18 +20,18 @@ from providers.provider import SYSTEM_TRUST, Route, Timeouts, Transport, Trust
 from providers.tokens import TokenEstimator
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
-from runners.answer import Answer, Score
-from runners.client import Deadlines, Exchange, Generation, ModelClient
-from runners.dispatch import Dispatcher, NoUsableInstance
+from runners.calls.client import Deadlines, Exchange, Generation, ModelClient
+from runners.calls.retry import RetryLimits
+from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
+from runners.dispatch.instance_state import Station
 from runners.limits.fixed import FixedLimiter
-from runners.opened import Opened
-from runners.record import Record
-from runners.retry import RetryLimits
-from runners.solvers import single_turn
-from runners.station import Station
-from runners.worker import Method, work
+from runners.samples.answer import Answer, Score
+from runners.samples.record import Record
+from runners.samples.solvers import single_turn
+from runners.samples.worker import Method, work
+from runners.workers.active_sample import Opened
 from sharding.plan import Cell, Sample
-from sharding.task import Task
+from sharding.tasks.task import Task
 from tests.unit.runners.doubles import BareLease
 
 from .answers import http

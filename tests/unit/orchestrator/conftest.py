@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.env import Environment, Setting
-from orchestrator.loading import LoadedConfig, load_config
-from runners.record import Record
+from orchestrator.config.environment import Environment, Setting
+from orchestrator.config.loading import LoadedConfig, load_config
+from runners.samples.record import Record
 
 Load = Callable[..., LoadedConfig]
 MakeRecord = Callable[..., Record]

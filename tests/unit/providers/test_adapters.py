@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from providers.azure import AzureSettings
+from providers.adapters.azure import AzureSettings
+from providers.adapters.gateway import GatewaySettings
+from providers.adapters.openai_compatible import OpenAISettings
+from providers.adapters.registry import Surroundings, adapter_type
+from providers.adapters.routed import RoutedAdapter, open_transport
+from providers.adapters.settings import WireSettings, check_key
 from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.gateway import GatewaySettings
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
-from providers.openai_compatible import OpenAISettings
 from providers.provider import Adapter, Route, RouteSpec
-from providers.registry import Surroundings, adapter_type
-from providers.routed import RoutedAdapter, open_transport
-from providers.settings import WireSettings, check_key
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 

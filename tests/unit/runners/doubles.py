@@ -29,18 +29,18 @@ from providers.errors import (
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
 from providers.tokens import TokenEstimator
-from runners.bitmap import Bitmap
-from runners.client import Deadlines, Exchange, Generation
-from runners.dispatch import Dispatcher
+from runners.calls.budget import Purse
+from runners.calls.client import Deadlines, Exchange, Generation
+from runners.calls.retry import RetryBudget, RetryLimits
+from runners.dispatch.dispatcher import Dispatcher
+from runners.dispatch.instance_state import Sender, Station
+from runners.journal.bitmap import Bitmap
+from runners.journal.sinks.sink import UNRESOLVED, Batch, Row
 from runners.limits.permit import Cost, Limiter, Settled
-from runners.opened import Opened
-from runners.record import Record
-from runners.retry import RetryBudget, RetryLimits
-from runners.sinks.sink import UNRESOLVED, Batch, Row
-from runners.spending import Purse
-from runners.station import Sender, Station
+from runners.samples.record import Record
+from runners.workers.active_sample import Opened
 from sharding.plan import Cell, Sample, Shard
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 COST = Cost(input_tokens=10, max_output_tokens=100)
 NOON = "2026-01-02T12:00:00.000000+00:00"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sharding.sources import SourceSpec, TaskPool, open_tasks
+from sharding.tasks.sources import SourceSpec, TaskPool, open_tasks
 
 OpenText = Callable[..., TaskPool]
 OpenRows = Callable[[Sequence[Mapping[str, object]]], TaskPool]

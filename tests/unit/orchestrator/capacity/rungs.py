@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.capacity.measures import Measures, distribution
-from orchestrator.capacity.rung import Bursts, Flow, Phase, Rung, Unit
-from orchestrator.capacity.server_metrics import ServerLoad
+from orchestrator.capacity.measurement.measures import Measures, distribution
+from orchestrator.capacity.measurement.rung import Bursts, Flow, Phase, Rung, Unit
+from orchestrator.capacity.measurement.server_metrics import ServerLoad
 
 
 def a_rung(

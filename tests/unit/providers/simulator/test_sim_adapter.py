@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from providers.adapters.registry import Surroundings
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.provider import RouteSpec
-from providers.registry import Surroundings
 from providers.simulator.adapter import open_simulator
 from providers.simulator.settings import SimulatorSettings
 

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from runners.bitmap import Bitmap
-from runners.dispatch import NoUsableInstance
+from runners.dispatch.dispatcher import NoUsableInstance
 from runners.engines.local import LocalEngine
-from runners.lease import SlotLease
-from runners.opened import Opened
-from runners.record import Record
+from runners.journal.bitmap import Bitmap
+from runners.samples.record import Record
 from runners.shutdown import Shutdown
+from runners.workers.active_sample import Opened
+from runners.workers.slots import SlotLease
 from sharding.plan import Shard
 from tests.unit.runners.doubles import GivenPlan, ScriptedSender, a_dispatcher, a_record
 

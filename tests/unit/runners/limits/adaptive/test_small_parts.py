@@ -1,9 +1,9 @@
 import pytest
 
 from runners.limits.adaptive.blocked_time import BlockedTime
-from runners.limits.adaptive.breaker import Breaker
-from runners.limits.adaptive.pacer import Pacer
-from runners.limits.adaptive.rounds import Measured, Round
+from runners.limits.adaptive.concurrency.circuit_breaker import Breaker
+from runners.limits.adaptive.concurrency.rounds import Measured, Round
+from runners.limits.adaptive.rate.pacer import Pacer
 
 
 def test_a_late_send_does_not_lose_its_place_in_the_schedule() -> None:

@@ -8,13 +8,13 @@ import pytest
 
 from benchmarks.rate_control_model.measure import run_once
 from benchmarks.rate_control_model.scenarios import SCENARIOS, Scenario
-from runners.limits.adaptive.answers import Answers
-from runners.limits.adaptive.episode import Scene, begin
-from runners.limits.adaptive.evidence import Evidence, ramp
-from runners.limits.adaptive.flights import Flight, Flights
-from runners.limits.adaptive.gate import Gate, Room, is_no_bucket
-from runners.limits.adaptive.ledger import REQUESTS, Ledger
+from runners.limits.adaptive.concurrency.answer_statistics import Answers
+from runners.limits.adaptive.concurrency.in_flight import Flight, Flights
+from runners.limits.adaptive.rate.episode_evidence import Evidence, ramp
+from runners.limits.adaptive.rate.ledger import REQUESTS, Ledger
 from runners.limits.adaptive.state import AdaptiveLimits
+from runners.limits.adaptive.throttling.episode import Scene, begin
+from runners.limits.adaptive.throttling.throttle_gate import Gate, Room, is_no_bucket
 
 COST = (1.0, 100.0, 500.0, 0.0)
 
