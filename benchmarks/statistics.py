@@ -183,11 +183,11 @@ def _table(samples: Sequence[Sample], passed: Sequence[bool]) -> pa.Table:
 @contextmanager
 def sitting(design: Design) -> Iterator[Exam]:
     loaded = load_config(design.config(SKILLS), Environment({}))
-    opened = open_sweep(loaded)
-    with closing(opened.tasks):
+    active = open_sweep(loaded)
+    with closing(active.tasks):
         settings = loaded.providers["sim"]
         assert isinstance(settings, SimulatorSettings)
-        sweep = ReadOnce(opened.sweep)
+        sweep = ReadOnce(active.sweep)
         yield Exam(sweep_answers(loaded.config, sweep, settings), sweep.samples)
 
 

@@ -37,7 +37,7 @@ class Deployment(BaseModel):
     instances: Positive | None = None
 
 
-class Scenario(BaseModel):
+class PlannedScenario(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: Annotated[float, Field(gt=0, le=1)]
@@ -55,7 +55,7 @@ class CapacityPlan(BaseModel):
     after: Deployment
     tokens_per_request: Positive | None = None
     """Input and output; what a ladder measured where it is not said."""
-    scenarios: Annotated[dict[str, Scenario], Field(min_length=1)]
+    scenarios: Annotated[dict[str, PlannedScenario], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _adds_up(self) -> CapacityPlan:
@@ -112,7 +112,7 @@ def gain_of(plan: CapacityPlan) -> CapacityGain:
     return CapacityGain(tuple(_gain(plan, name, scenario) for name, scenario in plan.scenarios.items()))
 
 
-def _gain(plan: CapacityPlan, name: str, scenario: Scenario) -> Gain:
+def _gain(plan: CapacityPlan, name: str, scenario: PlannedScenario) -> Gain:
     before_s, after_s = scenario.latency_s
     tpm = plan.after.tpm / plan.before.tpm
     qpm = (60 / before_s, 60 / after_s * tpm)
@@ -120,7 +120,7 @@ def _gain(plan: CapacityPlan, name: str, scenario: Scenario) -> Gain:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class PredictionCheck:
     """One figure, predicted and measured; None where the plan cannot say."""
 
     figure: str
@@ -132,7 +132,7 @@ class Check:
         return None if not self.predicted else self.measured / self.predicted - 1
 
 
-def check(plan: CapacityPlan, rungs: Sequence[Mapping[str, Any]]) -> list[Check]:
+def check(plan: CapacityPlan, rungs: Sequence[Mapping[str, Any]]) -> list[PredictionCheck]:
     """Theory against a ladder: the quota as TPM, its requests as QPM, and Little's law for the concurrency that spends it.
 
     The best rung is the lowest one within 3 % of the most requests per minute. Raises InputError for rungs without those figures.
@@ -146,9 +146,9 @@ def check(plan: CapacityPlan, rungs: Sequence[Mapping[str, Any]]) -> list[Check]
         tokens = plan.tokens_per_request or float(best["tpm"]) / float(best["qpm"])
         qpm, minute_s = plan.after.tpm / tokens, float(best.get("minute_s", 60.0))
         return [
-            Check("TPM", plan.after.tpm, float(best["tpm"])),
-            Check("QPM", qpm, float(best["qpm"])),
-            Check("best concurrency", qpm / minute_s * unloaded_s, float(best["concurrency"])),
+            PredictionCheck("TPM", plan.after.tpm, float(best["tpm"])),
+            PredictionCheck("QPM", qpm, float(best["qpm"])),
+            PredictionCheck("best concurrency", qpm / minute_s * unloaded_s, float(best["concurrency"])),
         ]
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise InputError(

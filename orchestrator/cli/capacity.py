@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..capacity.capacity_plan import CapacityGain, CapacityPlan, Check
+    from ..capacity.capacity_plan import CapacityGain, CapacityPlan, PredictionCheck
 
 
 @click.command("capacity")
@@ -30,7 +30,7 @@ def command(plan: str, ladder: str | None, as_json: bool) -> int:
     return 0
 
 
-def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[Check]) -> None:
+def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[PredictionCheck]) -> None:
     from ..ui.terminal import say
     from .tables import print_table
 
@@ -90,11 +90,11 @@ def _figure(value: float | None) -> str:
     return "n/a" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _deviation(one: Check) -> str:
+def _deviation(one: PredictionCheck) -> str:
     return "n/a" if one.deviation is None else f"{100 * one.deviation:+.1f} %"
 
 
-def _echo_json(gain: CapacityGain, checks: list[Check]) -> None:
+def _echo_json(gain: CapacityGain, checks: list[PredictionCheck]) -> None:
     from dataclasses import asdict
 
     from ..ui.terminal import say_json

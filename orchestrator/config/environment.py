@@ -26,7 +26,7 @@ ALIASES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class SettingOverride:
     """One value that wins over the file: a dotted path, the text of a YAML value, and where it was said."""
 
     path: str
@@ -60,13 +60,15 @@ class Environment:
     def key_or(self, name: str, otherwise: str) -> ApiKey:
         return ApiKey(name, self._variables.get(name, "").strip() or otherwise)
 
-    def settings(self) -> list[Setting]:
+    def settings(self) -> list[SettingOverride]:
         """What the environment says about the configuration, most general first; an empty variable says nothing."""
         aliased = [
-            Setting(path, self._variables[name], name) for name, path in ALIASES.items() if self._variables.get(name)
+            SettingOverride(path, self._variables[name], name)
+            for name, path in ALIASES.items()
+            if self._variables.get(name)
         ]
         prefixed = [
-            Setting(name.removeprefix(PREFIX).lower().replace("__", "."), value, name)
+            SettingOverride(name.removeprefix(PREFIX).lower().replace("__", "."), value, name)
             for name, value in sorted(self._variables.items())
             if name.startswith(PREFIX) and value
         ]
@@ -75,14 +77,14 @@ class Environment:
 
 def flags_of(
     model: Sequence[str] | str | None, limit: int | None, settings: Mapping[str, JSON] | None
-) -> list[Setting]:
+) -> list[SettingOverride]:
     """What a call from Python says about the configuration."""
     said: dict[str, object] = dict(settings or {})
     if model is not None:
         said["sweep.models"] = [model] if isinstance(model, str) else list(model)
     if limit is not None:
         said["sweep.limit"] = limit
-    return [Setting(path, value, f"settings[{path!r}]") for path, value in said.items()]
+    return [SettingOverride(path, value, f"settings[{path!r}]") for path, value in said.items()]
 
 
 def read_environment(config: object = None) -> Environment:

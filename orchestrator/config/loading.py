@@ -17,7 +17,7 @@ from providers.adapters.settings import WireSettings
 from providers.errors import InputError
 from providers.suggestion import suggestion
 
-from .environment import Environment, Setting
+from .environment import Environment, SettingOverride
 from .settings import Config
 
 
@@ -73,7 +73,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def load_config(
-    source: ConfigSource, environment: Environment, flags: Sequence[Setting] = (), *, base: Path | None = None
+    source: ConfigSource, environment: Environment, flags: Sequence[SettingOverride] = (), *, base: Path | None = None
 ) -> LoadedConfig:
     """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key."""
     raw, folder, name = _read(source)
@@ -139,7 +139,7 @@ def _yaml_place(error: Exception) -> str:
     return f"line {mark.line + 1}: {problem}" if mark else str(problem)
 
 
-def _apply(raw: dict[str, Any], setting: Setting) -> None:
+def _apply(raw: dict[str, Any], setting: SettingOverride) -> None:
     """Put one dotted setting into the nested mapping."""
     place, rest = raw, setting.path
     while True:
@@ -160,7 +160,7 @@ def _step(place: Mapping[str, Any], path: str) -> tuple[str, str]:
     return key, path[len(key) + 1 :]
 
 
-def _value(setting: Setting) -> object:
+def _value(setting: SettingOverride) -> object:
     if not isinstance(setting.value, str):
         return setting.value
     try:

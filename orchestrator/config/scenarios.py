@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.errors import InputError
-from sharding.scenarios import SOLVER, Scenario, find_scenario
+from sharding.scenarios import SOLVER, SweepScenario, find_scenario
 
 
 def scenario_name(said: str) -> str:
@@ -28,7 +28,7 @@ def spell_out(raw: object) -> object:
     return {**raw, "sweep": {**axes, **sweep}, "run": {"solver": SOLVER, **run}}
 
 
-def _asked(sweep: Mapping[str, Any]) -> Scenario | None:
+def _asked(sweep: Mapping[str, Any]) -> SweepScenario | None:
     try:
         return find_scenario(str(sweep["scenario"])) if sweep.get("scenario") is not None else None
     except InputError:

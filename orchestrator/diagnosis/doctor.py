@@ -21,14 +21,14 @@ QUESTION = ChatRequest(messages=[{"role": "user", "content": "Say: ready"}], max
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class InstanceDiagnosis:
     instance: str
     is_usable: bool
     words: str
     latency_s: float | None
 
 
-async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[Finding]:
+async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
     """Ask every instance of the swept models once, all at once; raises InputError where a variable is missing."""
     instances_with_all_keys(loaded, environment.key)
     async with open_providers(loaded, environment, lambda _provider: None) as adapters:
@@ -38,16 +38,16 @@ async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[Findi
     return [task.result() for task in asked]
 
 
-async def _ask(instance: Instance, adapter: Adapter) -> Finding:
+async def _ask(instance: Instance, adapter: Adapter) -> InstanceDiagnosis:
     loop = asyncio.get_running_loop()
     since = loop.time()
     try:
         await adapter.complete(instance, QUESTION, request_id="doctor/1/1", deadline=since + PATIENCE_S)
     except (Throttled, Empty, Rejected) as error:
-        return Finding(instance.name, True, f"answers, though: {_words(error)}", loop.time() - since)
+        return InstanceDiagnosis(instance.name, True, f"answers, though: {_words(error)}", loop.time() - since)
     except ProviderError as error:
-        return Finding(instance.name, False, _words(error), None)
-    return Finding(instance.name, True, "answers", loop.time() - since)
+        return InstanceDiagnosis(instance.name, False, _words(error), None)
+    return InstanceDiagnosis(instance.name, True, "answers", loop.time() - since)
 
 
 def _words(error: ProviderError) -> str:
@@ -55,7 +55,7 @@ def _words(error: ProviderError) -> str:
     return f"cannot be reached: {said}" if isinstance(error, ConnectionLost) else said
 
 
-def exit_code_of(findings: Sequence[Finding]) -> ExitCode:
+def exit_code_of(findings: Sequence[InstanceDiagnosis]) -> ExitCode:
     usable = sum(finding.is_usable for finding in findings)
     if usable == len(findings):
         return ExitCode.DONE

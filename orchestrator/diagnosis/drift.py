@@ -36,7 +36,7 @@ SLOWER = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class DriftReply:
     """One canary's answer; None where it failed."""
 
     text: str | None
@@ -50,7 +50,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DriftFinding:
     """One instance beside the others of its model."""
 
     instance: str
@@ -73,17 +73,19 @@ class Finding:
         return f"{self.instance} may not be the model that the other instances of {self.model} are: {'; '.join(self.drifts)}"
 
 
-async def check_drift(loaded: LoadedConfig, environment: Environment, canaries: int = CANARIES) -> list[Finding]:
+async def check_drift(loaded: LoadedConfig, environment: Environment, canaries: int = CANARIES) -> list[DriftFinding]:
     """`ask_canaries` for a configuration that no run has open. Raises InputError as a run would."""
     instances_with_all_keys(loaded, environment.key)
     opened = open_sweep(loaded)
     with closing(opened.tasks):
         async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-            return await ask_canaries(loaded, opened.sweep, Asked(instances_of(loaded, adapters), adapters), canaries)
+            return await ask_canaries(
+                loaded, opened.sweep, DriftTargets(instances_of(loaded, adapters), adapters), canaries
+            )
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DriftTargets:
     """Whom canaries are asked of."""
 
     instances: Mapping[str, Sequence[Instance]]
@@ -92,7 +94,7 @@ class Asked:
     """By provider."""
 
 
-async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: Asked, canaries: int) -> list[Finding]:
+async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: DriftTargets, canaries: int) -> list[DriftFinding]:
     """Ask the first tasks of the sweep at every instance of every model that has several."""
     found = []
     for model, instances in asked.instances.items():
@@ -125,7 +127,7 @@ def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> 
 
 async def _ask_everywhere(
     instances: Sequence[Instance], senders: Mapping[str, Sender], requests: Mapping[str, ChatRequest]
-) -> dict[str, list[Reply]]:
+) -> dict[str, list[DriftReply]]:
     """All instances at once, each its canaries one after another: this measures answers, it does not load."""
     names = frozenset(name.casefold() for one in instances for name in (one.model, one.deployment))
     async with asyncio.TaskGroup() as group:
@@ -133,9 +135,9 @@ async def _ask_everywhere(
     return {name: [_unless_asked_for(one, names) for one in task.result()] for name, task in asked.items()}
 
 
-async def _ask(instance: Instance, sender: Sender, requests: Mapping[str, ChatRequest]) -> list[Reply]:
+async def _ask(instance: Instance, sender: Sender, requests: Mapping[str, ChatRequest]) -> list[DriftReply]:
     """Whoever is silent once is not waited for again; where a limit is reached, nothing more is sent."""
-    loop, replies, reason = asyncio.get_running_loop(), list[Reply](), ""
+    loop, replies, reason = asyncio.get_running_loop(), list[DriftReply](), ""
     for request_id, request in requests.items():
         since = loop.time()
         try:
@@ -144,25 +146,25 @@ async def _ask(instance: Instance, sender: Sender, requests: Mapping[str, ChatRe
             reason = str(error)
             break
         except ProviderError as error:
-            replies.append(Reply(None, error=str(error)))
+            replies.append(DriftReply(None, error=str(error)))
         else:
             replies.append(_reply(response, loop.time() - since))
-    return replies + [Reply(None, error=reason)] * (len(requests) - len(replies))
+    return replies + [DriftReply(None, error=reason)] * (len(requests) - len(replies))
 
 
-def _reply(response: ChatResponse, latency_s: float) -> Reply:
+def _reply(response: ChatResponse, latency_s: float) -> DriftReply:
     calls = "".join(str(call) for call in response.tool_calls)
     said = " ".join(f"{response.text} {calls}".split()).casefold()
     fingerprint = response.system_fingerprint or ""
-    return Reply(said, response.response_model or None, fingerprint, latency_s, response.usage)
+    return DriftReply(said, response.response_model or None, fingerprint, latency_s, response.usage)
 
 
-def _unless_asked_for(reply: Reply, names: frozenset[str]) -> Reply:
+def _unless_asked_for(reply: DriftReply, names: frozenset[str]) -> DriftReply:
     """Many servers give back the name that they were called by: no two deployments would then be the same model."""
     return replace(reply, model="") if reply.model and reply.model.casefold() in names else reply
 
 
-def find_drift(model: str, replies: Mapping[str, Sequence[Reply]]) -> list[Finding]:
+def find_drift(model: str, replies: Mapping[str, Sequence[DriftReply]]) -> list[DriftFinding]:
     """Compare the instances of one model; pure. `replies` hold the same canaries in the same order for every instance."""
     usual = [
         _most_said([one[i].text for one in replies.values()]) for i in range(len(next(iter(replies.values()), ())))
@@ -174,7 +176,7 @@ def find_drift(model: str, replies: Mapping[str, Sequence[Reply]]) -> list[Findi
     prints = {name: _most_said([r.fingerprint for r in one if r.text is not None]) for name, one in replies.items()}
     latencies = {name: _median([r.latency_s for r in one if r.latency_s is not None]) for name, one in replies.items()}
     return [
-        Finding(
+        DriftFinding(
             name,
             model,
             counts[name][1],
@@ -189,12 +191,12 @@ def find_drift(model: str, replies: Mapping[str, Sequence[Reply]]) -> list[Findi
     ]
 
 
-def _unanswered(replies: Sequence[Reply]) -> str:
+def _unanswered(replies: Sequence[DriftReply]) -> str:
     silent = [reply.error for reply in replies if reply.text is None]
     return f"answered {len(replies) - len(silent)} of {len(replies)}: {silent[-1]}" if silent else ""
 
 
-def _disagreements(replies: Sequence[Reply], usual: Sequence[str | None]) -> tuple[int, int]:
+def _disagreements(replies: Sequence[DriftReply], usual: Sequence[str | None]) -> tuple[int, int]:
     answered = [(reply.text, most) for reply, most in zip(replies, usual, strict=True) if reply.text is not None]
     return sum(text != most for text, most in answered), len(answered)
 

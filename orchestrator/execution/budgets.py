@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from providers.messages import JSON
-from runners.calls.budget import NEAR, Bounds, Listeners, PriceUsd, Purse, Share, Spending
+from runners.calls.budget import NEAR, Budget, BudgetLimits, BudgetListeners, BudgetShare, PriceUsd, Spending
 from runners.calls.retry import RetryBudget
 from runners.dispatch.decision_log import Decide
 from runners.shutdown import Shutdown
@@ -25,14 +25,14 @@ OF_THE_RUN = "run"
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class BudgetAlerts:
     """Where decisions about budgets are said."""
 
     shutdown: Shutdown
     decide: Decide
     emit: Callable[[str, Mapping[str, JSON]], None]
 
-    def near(self, share: Share) -> None:
+    def near(self, share: BudgetShare) -> None:
         said: dict[str, JSON] = {
             "budget": share.name,
             "spent": share.spent,
@@ -55,24 +55,26 @@ class Voice:
 class Budgets:
     """Of one execution."""
 
-    purse: Purse
+    budget: Budget
     retries: RetryBudget
 
-    def shares(self) -> list[Share]:
-        return self.purse.bounds.shares(self.purse.spent)
+    def shares(self) -> list[BudgetShare]:
+        return self.budget.bounds.shares(self.budget.spent)
 
 
-def open_purse(run: RunConfig, price_usd: PriceUsd, before: Spending, listeners: Listeners | None = None) -> Purse:
-    return Purse(price_usd, Bounds(run.token_limit, run.cost_limit_usd), before, listeners)
+def open_budget(
+    run: RunConfig, price_usd: PriceUsd, before: Spending, listeners: BudgetListeners | None = None
+) -> Budget:
+    return Budget(price_usd, BudgetLimits(run.token_limit, run.cost_limit_usd), before, listeners)
 
 
-def open_budgets(run: RunConfig, price_usd: PriceUsd, before: Spending, voice: Voice) -> Budgets:
-    purse = open_purse(run, price_usd, before, Listeners(voice.near, voice.reached))
-    return Budgets(purse, RetryBudget(run.retry_budget, on_spent=voice.retries_spent))
+def open_budgets(run: RunConfig, price_usd: PriceUsd, before: Spending, budget_alerts: BudgetAlerts) -> Budgets:
+    budget = open_budget(run, price_usd, before, BudgetListeners(budget_alerts.near, budget_alerts.reached))
+    return Budgets(budget, RetryBudget(run.retry_budget, on_spent=budget_alerts.retries_spent))
 
 
 @contextmanager
-def time_limited(limit_s: float | None, voice: Voice) -> Iterator[None]:
+def time_limited(limit_s: float | None, budget_alerts: BudgetAlerts) -> Iterator[None]:
     """Say when `limit_s` is nearly over, and drain when it is; what is in flight then has the grace to end."""
     if limit_s is None:
         yield
@@ -80,8 +82,8 @@ def time_limited(limit_s: float | None, voice: Voice) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     reason = f"the time limit is reached: {told(limit_s)} since this execution began to send"
     timers = [
-        loop.call_later(NEAR * limit_s, voice.near, Share("time", NEAR * limit_s, limit_s, "s")),
-        loop.call_later(limit_s, voice.reached, reason),
+        loop.call_later(NEAR * limit_s, budget_alerts.near, BudgetShare("time", NEAR * limit_s, limit_s, "s")),
+        loop.call_later(limit_s, budget_alerts.reached, reason),
     ]
     try:
         yield

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
-from providers.adapters.registry import Surroundings, adapter_type
+from providers.adapters.registry import AdapterContext, adapter_type
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
@@ -22,12 +22,12 @@ from providers.pricing import find_price
 from providers.provider import Adapter, RouteSpec
 from providers.simulator.settings import SimulatorSettings
 from providers.tokens import TokenEstimator
-from runners.calls.budget import PriceUsd, Purse
-from runners.calls.client import Deadlines, Exchange, Generation
+from runners.calls.budget import Budget, PriceUsd
+from runners.calls.client import CallContext, Deadlines, Generation
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.decision_log import Decide
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import Sender, Station
+from runners.dispatch.instance_state import InstanceState, Sender
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
@@ -37,7 +37,7 @@ from runners.samples.solvers import SOLVERS, ToolUse, build_solver
 from runners.samples.worker import Method
 from runners.tools.formats import FORMATS
 from sharding.plan import Sample
-from sharding.profiles import Profile, Staffing, find_profile, staff
+from sharding.profiles import Profile, WorkerOptions, assign_workers, find_profile
 from sharding.tasks.tool_results import declared_results
 
 from ..config.environment import Environment, not_set
@@ -45,7 +45,7 @@ from ..config.loading import LoadedConfig
 from ..config.settings import Config, ModelConfig
 from ..config.user_code import load_function
 from ..scoring.registry import build_scorer, spelt_out
-from ..simulation.process import Assignment, key_names, simulator_process
+from ..simulation.process import SimulatorAssignment, key_names, simulator_process
 from .budgets import Budgets
 from .open_sweep import OpenSweep, needed_models
 
@@ -62,10 +62,10 @@ async def open_providers(
         adapters = {}
         for name in used_providers(loaded.config):
             settings = loaded.providers[name]
-            surroundings = Surroundings(key=environment.key)
+            adapter_context = AdapterContext(key=environment.key)
             if isinstance(settings, SimulatorSettings):
                 keys = simulator_keys(settings, environment)
-                assignment = Assignment(
+                assignment = SimulatorAssignment(
                     loaded.raw,
                     str(loaded.base),
                     name,
@@ -73,8 +73,8 @@ async def open_providers(
                     _text(simulator_log(name)),
                 )
                 url = await stack.enter_async_context(simulator_process(assignment))
-                surroundings = Surroundings(key=keys.__getitem__, simulator_url=url)
-            adapters[name] = open_adapter(loaded, name, surroundings)
+                adapter_context = AdapterContext(key=keys.__getitem__, simulator_url=url)
+            adapters[name] = open_adapter(loaded, name, adapter_context)
             stack.push_async_callback(adapters[name].aclose)
         yield adapters
 
@@ -84,8 +84,8 @@ def offline_adapters(loaded: LoadedConfig, key: Callable[[str], ApiKey]) -> dict
     found = {}
     for name in used_providers(loaded.config):
         simulated = isinstance(loaded.providers[name], SimulatorSettings)
-        surroundings = Surroundings(key=no_key if simulated else key, simulator_url="http://127.0.0.1:9")
-        found[name] = open_adapter(loaded, name, surroundings)
+        adapter_context = AdapterContext(key=no_key if simulated else key, simulator_url="http://127.0.0.1:9")
+        found[name] = open_adapter(loaded, name, adapter_context)
     return found
 
 
@@ -111,9 +111,9 @@ def no_key(name: str) -> ApiKey:
     return ApiKey(name, "not-read")
 
 
-def open_adapter(loaded: LoadedConfig, name: str, surroundings: Surroundings) -> Adapter:
+def open_adapter(loaded: LoadedConfig, name: str, adapter_context: AdapterContext) -> Adapter:
     kind = str(loaded.config.providers[name]["type"])
-    return adapter_type(kind).open(name, loaded.providers[name], surroundings)
+    return adapter_type(kind).open(name, loaded.providers[name], adapter_context)
 
 
 def used_providers(config: Config) -> list[str]:
@@ -139,7 +139,7 @@ def instances_of(loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> dict[
 
 def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter]) -> list[Instance]:
     model = config.models[name]
-    staffing = Staffing(
+    worker_options = WorkerOptions(
         rate_mode=config.run.rate_mode,
         prompt_types=len(config.sweep.prompt_types),
         max_workers=config.run.max_workers,
@@ -148,8 +148,10 @@ def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter])
     )
     return [
         replace(
-            staff(
-                instance, _profile(name, model, config.providers[route.provider]["type"], bool(route.keys)), staffing
+            assign_workers(
+                instance,
+                _profile(name, model, config.providers[route.provider]["type"], bool(route.keys)),
+                worker_options,
             ),
             limiter_group=route.limiter_group or instance.limiter_group,
         )
@@ -186,8 +188,8 @@ def dispatchers_of(
         for instance in its:
             if instance.limiter_group not in limiters:
                 limiters[instance.limiter_group] = _limiter(instance, limiting)
-        stations = [Station(one, senders[one.provider], limiters[one.limiter_group]) for one in its]
-        dispatchers[model] = Dispatcher(model, stations, limiting.decide)
+        instance_states = [InstanceState(one, senders[one.provider], limiters[one.limiter_group]) for one in its]
+        dispatchers[model] = Dispatcher(model, instance_states, limiting.decide)
     return dispatchers
 
 
@@ -204,11 +206,13 @@ UNBOUNDED_WORKERS = 1_000
 """`workers: auto` in fixed mode: the rate is the bound."""
 
 
-def exchange_of(config: Config, dispatchers: Mapping[str, Dispatcher], budgets: Budgets | None = None) -> Exchange:
+def call_context_of(
+    config: Config, dispatchers: Mapping[str, Dispatcher], budgets: Budgets | None = None
+) -> CallContext:
     """Without `budgets` nothing is bounded but the single call: a rehearsal spends nothing."""
     generation, run = config.generation, config.run
-    purse, retry_budget = (budgets.purse, budgets.retries) if budgets else (Purse(), RetryBudget(run.retry_budget))
-    return Exchange(
+    budget, retry_budget = (budgets.budget, budgets.retries) if budgets else (Budget(), RetryBudget(run.retry_budget))
+    return CallContext(
         dispatchers=dispatchers,
         estimators={model: TokenEstimator() for model in dispatchers},
         generation=Generation(
@@ -218,7 +222,7 @@ def exchange_of(config: Config, dispatchers: Mapping[str, Dispatcher], budgets: 
         deadlines=Deadlines(run.attempt_timeout_s, run.sample_timeout_s),
         retries=RetryLimits(run.max_retries),
         retry_budget=retry_budget,
-        purse=purse,
+        budget=budget,
     )
 
 

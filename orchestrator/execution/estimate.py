@@ -18,7 +18,7 @@ READ = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class SweepEstimate:
     """Of one model's samples, at one turn each."""
 
     input_tokens: int
@@ -27,7 +27,7 @@ class Estimate:
     """None where no price is known."""
 
 
-def estimate(prepared: Prepared, plan: SweepPlan) -> dict[str, Estimate]:
+def estimate(prepared: Prepared, plan: SweepPlan) -> dict[str, SweepEstimate]:
     """By model; some of its tasks are read."""
     price_usd, most = prices_of(prepared.loaded.config), prepared.loaded.config.generation.max_tokens
     found = {}
@@ -36,7 +36,7 @@ def estimate(prepared: Prepared, plan: SweepPlan) -> dict[str, Estimate]:
         parts = [part for stage in plan.stages for shard in stage if shard.instance in names for part in shard.ordinals]
         samples = sum(map(len, parts))
         usage = Usage(round(samples * _mean_input(plan, parts, samples)), samples * (most or DEFAULT_OUTPUT_TOKENS))
-        found[model] = Estimate(usage.input_tokens, usage.output_tokens, price_usd(model, usage))
+        found[model] = SweepEstimate(usage.input_tokens, usage.output_tokens, price_usd(model, usage))
     return found
 
 

@@ -16,46 +16,46 @@ from functools import partial
 from providers.errors import InputError, first_error
 from providers.messages import JSON
 from providers.provider import Adapter
-from runners.calls.budget import Purse
+from runners.calls.budget import Budget
 from runners.calls.client import DEFAULT_OUTPUT_TOKENS
 from runners.dispatch.decision_log import DecisionLog
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.engines.local import LocalEngine
-from runners.event_loop.loop_watchdog import StandstillWatch
+from runners.event_loop.loop_watchdog import LoopWatchdog
 from runners.journal.bitmap import Bitmap
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.journal import Journal
 from runners.journal.sinks.sink import open_sink
 from runners.monitor import Monitor
 from runners.samples.answer import Scorer, Solver
-from runners.samples.in_flight_samples import OpenSamples
+from runners.samples.in_flight_samples import InFlightSamples
 from runners.samples.record import Record
 from runners.samples.worker import work
 from runners.shutdown import Shutdown
-from runners.workers.active_sample import Opened
+from runners.workers.active_sample import ActiveSample
 from runners.workers.slots import SlotLease
 from sharding.planner import SweepPlan
 
-from ..capacity.measurement.target import PaidSender
+from ..capacity.measurement.target import BudgetedSender
 from ..config.environment import Environment
-from ..diagnosis.drift import Asked, Finding, ask_canaries
+from ..diagnosis.drift import DriftFinding, DriftTargets, ask_canaries
 from ..results.directory import Manifest, RunDirectory
 from ..ui.progress import shown
-from .budgets import Voice, open_budgets, open_purse, time_limited
+from .budgets import BudgetAlerts, open_budget, open_budgets, time_limited
 from .components import (
     Limiting,
+    call_context_of,
     dispatchers_of,
-    exchange_of,
     instances_of,
     method_of,
     open_providers,
     prices_of,
 )
 from .events import Events, OnEvent
-from .outcome import Ending, count_open, ending_of
+from .outcome import RunOutcome, count_pending, outcome_of
 from .prepare import Prepared
 from .rehearsal import Rehearsal, rehearse_prepared
-from .resumption import Resumption, infra_failures, make_sound
+from .resumption import ResumeOptions, infra_failures, make_sound
 from .spent import spent_so_far
 from .user_state import UserState, user_state
 
@@ -66,51 +66,49 @@ ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown"})
 
 
 @dataclass(frozen=True, slots=True)
-class Attendance:
+class RunHooks:
     """What the caller brings: code of its own, the means to stop, and what a resume is asked."""
 
     shutdown: Shutdown = field(default_factory=Shutdown)
     solver: Solver | None = None
     scorer: Scorer | None = None
     on_event: OnEvent | None = None
-    resumption: Resumption = field(default_factory=Resumption)
+    resumption: ResumeOptions = field(default_factory=ResumeOptions)
 
 
-async def carry_out(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, attendance: Attendance
-) -> Ending:
+async def execute(prepared: Prepared, directory: RunDirectory, environment: Environment, hooks: RunHooks) -> RunOutcome:
     """Run what `directory` does not hold yet. Raises InputError when it belongs to another configuration or process, or is damaged."""
     with directory.held():
         manifest = directory.read_manifest()
         _require_same(manifest, prepared.plan())
-        rehearsed = await _rehearsed(prepared, attendance)
+        rehearsed = await _rehearsed(prepared, hooks)
         started_at = time.time()
         compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
-        make_sound(directory, compactor, repairs=attendance.resumption.repairs)
+        make_sound(directory, compactor, repairs=hooks.resumption.repairs)
         replay = compactor.replay(manifest.total)
-        asked = infra_failures(compactor, replay.done) if attendance.resumption.only_infra else None
+        asked = infra_failures(compactor, replay.done) if hooks.resumption.only_infra else None
         part_records = prepared.loaded.config.run.part_records
         journal = Journal(directory.journal, compactor, replay.done, segment_records=part_records)
-        async with aclosing(Events(attendance.on_event, prepared.loaded.config.run.notify)) as events:
+        async with aclosing(Events(hooks.on_event, prepared.loaded.config.run.notify)) as events:
             config = prepared.loaded.config
-            purse = open_purse(config.run, prices_of(config), spent_so_far(directory))
-            opening = _open(prepared, directory, environment, journal, purse)
-            async with _opened(opening, attendance.shutdown) as site:
-                if site is None:
-                    ending = _ended_before_it_began(manifest, replay, attendance.shutdown)
-                    ending = replace(ending, spent=purse.spent, unanswered=purse.unanswered)
+            budget = open_budget(config.run, prices_of(config), spent_so_far(directory))
+            opening = _open(prepared, directory, environment, journal, budget)
+            async with _opened(opening, hooks.shutdown) as resources:
+                if resources is None:
+                    run_outcome = _ended_before_it_began(manifest, replay, hooks.shutdown)
+                    run_outcome = replace(run_outcome, spent=budget.spent, unanswered=budget.unanswered)
                 else:
-                    ending = await _Crew(site, manifest, attendance, events).carry_out(replay, asked)
-            ending = replace(ending, rehearsed_s=rehearsed.duration_s if rehearsed else None)
-            directory.note_execution({"started_at": started_at, "ended_at": time.time(), **ending.as_row()})
-            events.emit("run_finished", {"run": str(directory.path), **ending.as_row()})
-    return ending
+                    run_outcome = await _RunExecutor(resources, manifest, hooks, events).execute(replay, asked)
+            run_outcome = replace(run_outcome, rehearsed_s=rehearsed.duration_s if rehearsed else None)
+            directory.note_execution({"started_at": started_at, "ended_at": time.time(), **run_outcome.as_row()})
+            events.emit("run_finished", {"run": str(directory.path), **run_outcome.as_row()})
+    return run_outcome
 
 
-async def _rehearsed(prepared: Prepared, attendance: Attendance) -> Rehearsal | None:
+async def _rehearsed(prepared: Prepared, hooks: RunHooks) -> Rehearsal | None:
     if not prepared.loaded.config.run.rehearse:
         return None
-    return await rehearse_prepared(prepared, attendance.solver, attendance.scorer)
+    return await rehearse_prepared(prepared, hooks.solver, hooks.scorer)
 
 
 def _require_same(manifest: Manifest, plan: SweepPlan) -> None:
@@ -125,7 +123,7 @@ def _require_same(manifest: Manifest, plan: SweepPlan) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Site:
+class _RunResources:
     """What is open while a run goes on."""
 
     prepared: Prepared
@@ -135,15 +133,15 @@ class _Site:
     state: UserState
     identities: Mapping[str, str]
     """Of the instances that outlive the run, by name."""
-    purse: Purse
+    budget: Budget
     """What the executions before spent, and the canaries."""
-    canaries: Sequence[Finding]
+    canaries: Sequence[DriftFinding]
 
 
 @asynccontextmanager
 async def _open(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, journal: Journal, purse: Purse
-) -> AsyncIterator[_Site]:
+    prepared: Prepared, directory: RunDirectory, environment: Environment, journal: Journal, budget: Budget
+) -> AsyncIterator[_RunResources]:
     """Providers, journal, decision log; and the locks on every key, so that no other run throttles this one."""
     state = user_state()
     async with journal, open_providers(prepared.loaded, environment, directory.simulator_log) as adapters:
@@ -153,8 +151,8 @@ async def _open(
         locks = nullcontext() if shares else state.locked(list(identities.values()), str(directory.path))
         with closing(DecisionLog(directory.decisions)) as decisions, locks:
             is_due = journal.done.count < journal.done.size and not _was_checked(directory)
-            canaries = await _canaries(prepared, adapters, purse) if is_due else []
-            yield _Site(prepared, adapters, journal, decisions, state, identities, purse, canaries)
+            canaries = await _canaries(prepared, adapters, budget) if is_due else []
+            yield _RunResources(prepared, adapters, journal, decisions, state, identities, budget, canaries)
 
 
 def _was_checked(directory: RunDirectory) -> bool:
@@ -162,69 +160,71 @@ def _was_checked(directory: RunDirectory) -> bool:
     return any(one.get("drift_checked") for one in directory.executions())
 
 
-async def _canaries(prepared: Prepared, adapters: Mapping[str, Adapter], purse: Purse) -> list[Finding]:
+async def _canaries(prepared: Prepared, adapters: Mapping[str, Adapter], budget: Budget) -> list[DriftFinding]:
     """Whether the instances of a model are one model; of nobody, unless it is asked for."""
     loaded, number = prepared.loaded, prepared.loaded.config.run.drift_check
     if number is None:
         return []
-    paid = {name: PaidSender(sender, purse, DEFAULT_OUTPUT_TOKENS) for name, sender in adapters.items()}
-    return await ask_canaries(loaded, prepared.sweep.sweep, Asked(instances_of(loaded, adapters), paid), number)
+    paid = {name: BudgetedSender(sender, budget, DEFAULT_OUTPUT_TOKENS) for name, sender in adapters.items()}
+    return await ask_canaries(loaded, prepared.sweep.sweep, DriftTargets(instances_of(loaded, adapters), paid), number)
 
 
 @asynccontextmanager
-async def _opened(opening: AbstractAsyncContextManager[_Site], shutdown: Shutdown) -> AsyncIterator[_Site | None]:
+async def _opened(
+    opening: AbstractAsyncContextManager[_RunResources], shutdown: Shutdown
+) -> AsyncIterator[_RunResources | None]:
     """None where the run is told to stop while it opens: nothing is in flight yet, so nothing has a grace."""
-    site = None
+    resources = None
     async with AsyncExitStack() as stack:
         async with shutdown.bounded(has_grace=False):
-            site = await stack.enter_async_context(opening)
-        yield site
+            resources = await stack.enter_async_context(opening)
+        yield resources
 
 
-def _ended_before_it_began(manifest: Manifest, replay: Replay, shutdown: Shutdown) -> Ending:
+def _ended_before_it_began(manifest: Manifest, replay: Replay, shutdown: Shutdown) -> RunOutcome:
     nothing = Monitor(manifest.total, replay.done.count, {}).statistics()
-    ending = ending_of(manifest, count_open(replay.done, None), nothing, shutdown, [])
-    return replace(ending, possibly_billed_twice=replay.possibly_billed_twice, damaged=replay.damaged)
+    run_outcome = outcome_of(manifest, count_pending(replay.done, None), nothing, shutdown, [])
+    return replace(run_outcome, possibly_billed_twice=replay.possibly_billed_twice, damaged=replay.damaged)
 
 
-class _Crew:
+class _RunExecutor:
     """The engine at work: what it does with a sample, and where the record goes."""
 
-    def __init__(self, site: _Site, manifest: Manifest, attendance: Attendance, events: Events) -> None:
-        self._site = site
-        self._run = site.prepared.loaded.config.run
+    def __init__(self, resources: _RunResources, manifest: Manifest, hooks: RunHooks, events: Events) -> None:
+        self._resources = resources
+        self._run = resources.prepared.loaded.config.run
         self._manifest = manifest
-        self._attendance = attendance
+        self._attendance = hooks
         self._events = events
         self._user_errors = self._run.max_user_errors
-        self._open_samples = OpenSamples()
-        self._dispatchers = self._staff()
-        config = site.prepared.loaded.config
-        self._voice = Voice(attendance.shutdown, site.decisions, events.emit)
-        self._budgets = open_budgets(self._run, prices_of(config), site.purse.spent, self._voice)
+        self._open_samples = InFlightSamples()
+        self._dispatchers = self._build_dispatchers()
+        config = resources.prepared.loaded.config
+        self._voice = BudgetAlerts(hooks.shutdown, resources.decisions, events.emit)
+        self._budgets = open_budgets(self._run, prices_of(config), resources.budget.spent, self._voice)
         self._exchange = replace(
-            exchange_of(config, self._dispatchers, self._budgets),
-            on_first_send=site.journal.started,
-            on_unbilled=site.journal.unbilled,
+            call_context_of(config, self._dispatchers, self._budgets),
+            on_first_send=resources.journal.started,
+            on_unbilled=resources.journal.unbilled,
         )
         self._method = method_of(
-            site.prepared.loaded, manifest.run_id, site.prepared.sweep, attendance.solver, attendance.scorer
+            resources.prepared.loaded, manifest.run_id, resources.prepared.sweep, hooks.solver, hooks.scorer
         )
 
-    def _staff(self) -> dict[str, Dispatcher]:
+    def _build_dispatchers(self) -> dict[str, Dispatcher]:
         """Every model's stations, starting from what earlier runs have learnt about them."""
-        site = self._site
-        learned = {} if self._run.cold else site.state.learned(site.identities)
+        resources = self._resources
+        learned = {} if self._run.cold else resources.state.learned(resources.identities)
         limiting = Limiting(self._run.rate_mode, self._decide, learned)
-        return dispatchers_of(instances_of(site.prepared.loaded, site.adapters), site.adapters, limiting)
+        return dispatchers_of(instances_of(resources.prepared.loaded, resources.adapters), resources.adapters, limiting)
 
     def _decide(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
-        self._site.decisions(instance, event, evidence)
+        self._resources.decisions(instance, event, evidence)
         if event in ALERTS:
             self._events.emit(event, {"instance": instance, **evidence})
 
     def _tell_drifts(self) -> None:
-        for finding in self._site.canaries:
+        for finding in self._resources.canaries:
             if finding.drifts:
                 self._decide(finding.instance, "drift", {"model": finding.model, "evidence": finding.sentence})
             if finding.unanswered:
@@ -235,15 +235,15 @@ class _Crew:
         """What every open sample waits for: on the screen, to whoever listens, and for good."""
         waits = [wait.as_row() for wait in self._open_samples.waits()]
         said = {**found, "open_samples": len(self._open_samples), "waits": waits}
-        self._site.decisions("", "run_stalled", said)
+        self._resources.decisions("", "run_stalled", said)
         self._events.emit("run_stalled", said)
 
-    def _tell_standstill(self, found: Mapping[str, JSON]) -> None:
+    def _tell_blocked_loop(self, found: Mapping[str, JSON]) -> None:
         """In the watching thread: the loop may never move again."""
-        self._site.decisions("", "loop_blocked", found)
+        self._resources.decisions("", "loop_blocked", found)
         self._events.emit_from_thread("loop_blocked", found)
 
-    async def carry_out(self, replay: Replay, asked: Bitmap | None) -> Ending:
+    async def execute(self, replay: Replay, asked: Bitmap | None) -> RunOutcome:
         """Run every stage over what is left, or what of it is `asked` for; then remember what was learnt."""
         self._tell_drifts()
         monitor = Monitor(self._manifest.total, replay.done.count, self._dispatchers, self._budgets.shares)
@@ -251,29 +251,29 @@ class _Crew:
         with (
             monitor,
             stalls,
-            StandstillWatch(self._tell_standstill),
+            LoopWatchdog(self._tell_blocked_loop),
             shown(monitor, self._run.display),
             time_limited(self._run.time_limit_s, self._voice),
         ):
-            lost = await self._run_stages(self._site.prepared.plan(replay.done, asked), monitor)
-            await self._site.journal.flush()  # or the last group would be missing from the statistics
+            lost = await self._run_stages(self._resources.prepared.plan(replay.done, asked), monitor)
+            await self._resources.journal.flush()  # or the last group would be missing from the statistics
         self._remember()
-        still_open = count_open(self._site.journal.done, asked)
-        ending = ending_of(self._manifest, still_open, monitor.statistics(), self._attendance.shutdown, lost)
+        still_open = count_pending(self._resources.journal.done, asked)
+        run_outcome = outcome_of(self._manifest, still_open, monitor.statistics(), self._attendance.shutdown, lost)
         return replace(
-            ending,
+            run_outcome,
             possibly_billed_twice=replay.possibly_billed_twice,
             damaged=replay.damaged,
-            spent=self._budgets.purse.spent,
-            unanswered=self._site.purse.unanswered + self._budgets.purse.unanswered,
+            spent=self._budgets.budget.spent,
+            unanswered=self._resources.budget.unanswered + self._budgets.budget.unanswered,
             retries_refused=self._budgets.retries.refused,
-            drifts=tuple(finding.sentence for finding in self._site.canaries if finding.drifts),
-            is_drift_checked=any(finding.answered for finding in self._site.canaries),
+            drifts=tuple(finding.sentence for finding in self._resources.canaries if finding.drifts),
+            is_drift_checked=any(finding.answered for finding in self._resources.canaries),
         )
 
     async def _run_stages(self, plan: SweepPlan, monitor: Monitor) -> list[NoUsableInstance]:
         """Stage by stage, watched: a journal that fails ends the run at once."""
-        shutdown, journal = self._attendance.shutdown, self._site.journal
+        shutdown, journal = self._attendance.shutdown, self._resources.journal
         deliver = partial(self._deliver, monitor)
         engine = LocalEngine(self._dispatchers, self._work, deliver, shutdown, journal.done, self._run.rebalance)
         lost: list[NoUsableInstance] = []
@@ -288,13 +288,13 @@ class _Crew:
             raise first_error(group) from None  # hundreds of samples fail of one bug: one traceback says it
         return lost
 
-    async def _work(self, opened: Opened, lease: SlotLease) -> Record:
-        log.debug("%s taken up by %s", opened.sample.sample_id, opened.instance, extra={"planned": opened.planned})
-        with self._open_samples.working(opened):
-            return await work(opened, self._method, self._exchange, lease)
+    async def _work(self, active: ActiveSample, slot: SlotLease) -> Record:
+        log.debug("%s taken up by %s", active.sample.sample_id, active.instance, extra={"planned": active.planned})
+        with self._open_samples.working(active):
+            return await work(active, self._method, self._exchange, slot)
 
     async def _deliver(self, monitor: Monitor, record: Record) -> None:
-        self._site.journal.append(record, partial(monitor.count, record))
+        self._resources.journal.append(record, partial(monitor.count, record))
         _tell(record)
         if record.error_class == "user_code":
             self._user_errors -= 1
@@ -302,18 +302,18 @@ class _Crew:
                 more = "run.max_user_errors says how many such samples a run goes past"
                 self._attendance.shutdown.drain(f"your own code failed: {record.error_message} ({more})")
         with self._open_samples.delivering(record.ordinal, record.task_id):
-            await self._site.journal.room()
+            await self._resources.journal.room()
 
     def _remember(self) -> None:
         """Write down how every limiter stands, and keep what it has learnt for the next run."""
         learned = {}
         for dispatcher in self._dispatchers.values():
-            for name, station in dispatcher.stations.items():
-                self._site.decisions(name, "end", station.limiter.snapshot())
-                if name in self._site.identities and (found := station.limiter.export()):
-                    learned[self._site.identities[name]] = found
+            for name, instance_state in dispatcher.instance_states.items():
+                self._resources.decisions(name, "end", instance_state.limiter.snapshot())
+                if name in self._resources.identities and (found := instance_state.limiter.export()):
+                    learned[self._resources.identities[name]] = found
         if not self._run.share:  # what two runs found together is no limit of one
-            self._site.state.remember(learned)
+            self._resources.state.remember(learned)
 
 
 def _tell(record: Record) -> None:

@@ -31,7 +31,7 @@ INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunOutcome:
     exit_code: ExitCode
     reason: str
     total: int
@@ -77,7 +77,7 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class PendingCounts:
     """Samples without a final record."""
 
     asked: int
@@ -86,28 +86,28 @@ class Open:
     """By `--only`."""
 
 
-def count_open(done: Bitmap, asked: Bitmap | None) -> Open:
+def count_pending(done: Bitmap, asked: Bitmap | None) -> PendingCounts:
     left = done.size - done.count
     if asked is None:
-        return Open(left)
+        return PendingCounts(left)
     failed_again = sum(ordinal in asked and ordinal not in done for ordinal in range(done.size))
-    return Open(failed_again, left - failed_again)
+    return PendingCounts(failed_again, left - failed_again)
 
 
-def ending_of(
+def outcome_of(
     manifest: Manifest,
-    still_open: Open,
+    still_open: PendingCounts,
     statistics: RunStatistics,
     shutdown: Shutdown,
     lost: Sequence[NoUsableInstance],
-) -> Ending:
+) -> RunOutcome:
     code, reason = _judge(still_open, statistics, shutdown, lost)
     final = manifest.total - still_open.asked - still_open.left_out
-    return Ending(code, reason, manifest.total, final, statistics)
+    return RunOutcome(code, reason, manifest.total, final, statistics)
 
 
 def _judge(
-    still_open: Open, statistics: RunStatistics, shutdown: Shutdown, lost: Sequence[NoUsableInstance]
+    still_open: PendingCounts, statistics: RunStatistics, shutdown: Shutdown, lost: Sequence[NoUsableInstance]
 ) -> tuple[ExitCode, str]:
     if still_open.asked == 0 and still_open.left_out == 0:
         return ExitCode.DONE, "every sample has its record"

@@ -17,7 +17,7 @@ from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator, Place
 from providers.simulator.settings import EndpointSettings, SimulatorSettings
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import Sender, Station
+from runners.dispatch.instance_state import InstanceState, Sender
 from runners.engines.local import LocalEngine
 from runners.event_loop.virtual_time import run_virtual
 from runners.journal.bitmap import Bitmap
@@ -25,13 +25,13 @@ from runners.samples.answer import Scorer, Solver
 from runners.samples.record import Record
 from runners.samples.worker import work
 from runners.shutdown import Shutdown
-from runners.workers.active_sample import Opened
+from runners.workers.active_sample import ActiveSample
 from runners.workers.slots import SlotLease
 
 from ..config.environment import flags_of, read_environment
 from ..config.loading import ConfigSource, load_config
 from ..simulation.answers import sweep_answers
-from .components import Limiting, dispatchers_of, exchange_of, method_of, no_key
+from .components import Limiting, call_context_of, dispatchers_of, method_of, no_key
 from .open_sweep import needed_models
 from .prepare import Prepared, prepare
 
@@ -102,7 +102,7 @@ def rehearse_now(prepared: Prepared, solver: Solver | None = None, scorer: Score
     return run_virtual(_rehearse(prepared, solver, scorer))
 
 
-class _Books:
+class _RehearsalTotals:
     """Sums over records; keeps none of them."""
 
     def __init__(self) -> None:
@@ -123,15 +123,15 @@ class _Books:
 
 
 async def _rehearse(prepared: Prepared, solver: Solver | None, scorer: Scorer | None) -> Rehearsal:
-    loaded, books, loop = prepared.loaded, _Books(), asyncio.get_running_loop()
+    loaded, books, loop = prepared.loaded, _RehearsalTotals(), asyncio.get_running_loop()
     with ExitStack() as stack:
         senders = _senders(prepared, stack)
         dispatchers = dispatchers_of(prepared.instances, senders, Limiting(loaded.config.run.rate_mode))
-        exchange = exchange_of(loaded.config, dispatchers)
+        call_context = call_context_of(loaded.config, dispatchers)
         method = method_of(loaded, "rehearsal", prepared.sweep, solver, scorer)
 
-        async def solve(opened: Opened, lease: SlotLease) -> Record:
-            return await work(opened, method, exchange, lease)
+        async def solve(active: ActiveSample, slot: SlotLease) -> Record:
+            return await work(active, method, call_context, slot)
 
         done = Bitmap(len(prepared.sweep.sweep))
         engine = LocalEngine(dispatchers, solve, books.enter, Shutdown(), done, loaded.config.run.rebalance)
@@ -142,31 +142,33 @@ async def _rehearse(prepared: Prepared, solver: Solver | None, scorer: Scorer | 
         return _forecast(books, dispatchers, loop.time() - since)
 
 
-def _forecast(books: _Books, dispatchers: Mapping[str, Dispatcher], duration_s: float) -> Rehearsal:
-    stations = [station for dispatcher in dispatchers.values() for station in dispatcher.stations.values()]
+def _forecast(books: _RehearsalTotals, dispatchers: Mapping[str, Dispatcher], duration_s: float) -> Rehearsal:
+    instance_states = [
+        instance_state for dispatcher in dispatchers.values() for instance_state in dispatcher.instance_states.values()
+    ]
     return Rehearsal(
         duration_s=duration_s,
         samples=books.outcomes.total(),
-        requests=sum(_sends(station) for station in stations),
-        refused=sum(station.tally.throttled for station in stations),
+        requests=sum(_sends(instance_state) for instance_state in instance_states),
+        refused=sum(instance_state.counters.throttled for instance_state in instance_states),
         input_tokens=books.input_tokens,
         output_tokens=books.output_tokens,
         cost_usd=books.cost_usd,
         outcomes=dict(books.outcomes),
-        instances=[_instance_forecast(station, books.answered) for station in stations],
+        instances=[_instance_forecast(instance_state, books.answered) for instance_state in instance_states],
     )
 
 
-def _instance_forecast(station: Station, answered: Mapping[str, int]) -> InstanceForecast:
-    name = station.instance.name
+def _instance_forecast(instance_state: InstanceState, answered: Mapping[str, int]) -> InstanceForecast:
+    name = instance_state.instance.name
     return InstanceForecast(
         instance=name,
-        model=station.instance.model,
+        model=instance_state.instance.model,
         samples=answered.get(name, 0),
-        requests=_sends(station),
-        refused=station.tally.throttled,
-        tokens=station.tally.tokens,
-        bound_by=_bound_by(station.limiter.snapshot()),
+        requests=_sends(instance_state),
+        refused=instance_state.counters.throttled,
+        tokens=instance_state.counters.tokens,
+        bound_by=_bound_by(instance_state.limiter.snapshot()),
     )
 
 
@@ -180,8 +182,8 @@ def _bound_by(snapshot: Mapping[str, JSON]) -> str:
     return longest if known.get(longest, 0.0) > WAITED_SHARE * sum(known.values()) else "workers"
 
 
-def _sends(station: Station) -> int:
-    return station.tally.succeeded + station.tally.throttled + station.tally.failed
+def _sends(instance_state: InstanceState) -> int:
+    return instance_state.counters.succeeded + instance_state.counters.throttled + instance_state.counters.failed
 
 
 def _senders(prepared: Prepared, stack: ExitStack) -> dict[str, Sender]:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Resumption:
+class ResumeOptions:
     """What a resume is asked beside going on."""
 
     repairs: bool = False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..ui.terminal import printable
 from .facts.decisions import Decision, lanes
 from .facts.gather import Facts
-from .facts.group_scores import Standing
+from .facts.group_scores import GroupScore
 from .facts.stage_times import STAGES, TITLES
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 # ------------------------------------------------------------------ how good
-def _ranked(facts: Facts) -> Sequence[Standing]:
+def _ranked(facts: Facts) -> Sequence[GroupScore]:
     return (facts.by_prompt or facts.standings)[:MOST_ROWS]
 
 

@@ -28,7 +28,7 @@ from sharding.sweep import Sweep
 from sharding.tasks.task import Task
 
 from ..config.settings import Config
-from ..scoring.expected_calls import Expectation, expectation_of
+from ..scoring.expected_calls import ExpectedCalls, expectation_of
 from ..scoring.judge import judged_answer
 from ..scoring.registry import COMPARISONS
 from .plan_following import Disposition, Intention, has_succeeded, intend, next_call, plan_to_follow
@@ -196,7 +196,7 @@ def _wrong_texts(right: str) -> Iterator[str]:
     yield from (UNSURE, "?", "0", "-")
 
 
-def _expectation(task: Task) -> Expectation | None:
+def _expectation(task: Task) -> ExpectedCalls | None:
     """The calls that answer the task in one turn: where a text is the target, a plan is the way to it and not the answer."""
     if isinstance(task.target, str | int | float):
         return None

@@ -22,7 +22,7 @@ from runners.tools.names import name_on_the_wire
 from sharding.plan import Sample
 from sharding.prompts.conversation import text_of
 from sharding.prompts.flaws import damage
-from sharding.tasks.tool_plan import Step, ToolPlan, plan_of
+from sharding.tasks.tool_plan import PlanStep, ToolPlan, plan_of
 
 BROKEN_FORMAT = "broken_format"
 CORRUPTIONS = (
@@ -40,7 +40,7 @@ _RESPONSE = re.compile(r"<tool_response>\n(.*?)\n</tool_response>", re.DOTALL)
 class Intention:
     """What a model means to do with a sample."""
 
-    steps: Sequence[Step]
+    steps: Sequence[PlanStep]
     is_right: bool
     is_persistent: bool
     broken_step: int | None = None
@@ -48,7 +48,7 @@ class Intention:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PlanProgress:
     """How far a conversation is."""
 
     next_step: int
@@ -91,7 +91,7 @@ def intend(plan: ToolPlan, shown: ToolPlan, sample: Sample, disposition: Disposi
     return Intention(plan.steps, is_right, is_persistent, broken)
 
 
-def misled_steps(plan: ToolPlan, shown: ToolPlan) -> Sequence[Step]:
+def misled_steps(plan: ToolPlan, shown: ToolPlan) -> Sequence[PlanStep]:
     """The steps of whoever believes a flawed plan: those that are shown; of another goal, the step that it speaks of and no other;
     and what contradicts itself is left undone."""
     if shown.goal != plan.goal:
@@ -100,17 +100,17 @@ def misled_steps(plan: ToolPlan, shown: ToolPlan) -> Sequence[Step]:
     return [step for step in shown.steps if step.description in known]
 
 
-def standing(intention: Intention, results: Sequence[str]) -> Standing:
+def standing(intention: Intention, results: Sequence[str]) -> PlanProgress:
     """After the results so far."""
     place, has_tried = 0, False
     for content in results:
         if not is_failed(content):
             place, has_tried = place + 1, False
         elif has_tried or not intention.is_persistent:
-            return Standing(place, has_given_up=True)
+            return PlanProgress(place, has_given_up=True)
         else:
             has_tried = True
-    return Standing(place)
+    return PlanProgress(place)
 
 
 def is_failed(content: str) -> bool:

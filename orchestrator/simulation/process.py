@@ -34,7 +34,7 @@ STOP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
+class SimulatorAssignment:
     """What the process is told."""
 
     raw: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Assignment:
 
 
 @asynccontextmanager
-async def simulator_process(assignment: Assignment) -> AsyncIterator[str]:
+async def simulator_process(assignment: SimulatorAssignment) -> AsyncIterator[str]:
     """Start it, give its address, stop it. Raises InputError with its own words where it does not start."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -65,7 +65,7 @@ async def simulator_process(assignment: Assignment) -> AsyncIterator[str]:
         await _ended(process)
 
 
-async def _first_line(process: asyncio.subprocess.Process, assignment: Assignment) -> bytes:
+async def _first_line(process: asyncio.subprocess.Process, assignment: SimulatorAssignment) -> bytes:
     """What it says once it is up, or why it cannot be; whoever does not wait for that has no use for it."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -94,7 +94,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def serve_assignment(assignment: Assignment) -> None:
+async def serve_assignment(assignment: SimulatorAssignment) -> None:
     """The other side: serve until standard input ends."""
     from providers.simulator.server import serve
 
@@ -114,7 +114,7 @@ async def serve_until_interrupted(loaded: LoadedConfig, environment: Environment
         for index, name in enumerate(names):
             settings = simulator_settings(loaded, name)
             keys = {key: environment.key_or(key, otherwise=key).secret for key in key_names(settings)}
-            assignment = Assignment(loaded.raw, str(loaded.base), name, keys, log, port=0 if index else port)
+            assignment = SimulatorAssignment(loaded.raw, str(loaded.base), name, keys, log, port=0 if index else port)
             running = await stack.enter_async_context(await serve(_launch(assignment)))
             addresses = {"endpoint": running.url} if settings.deployments else {}
             addresses |= {"base_url": f"{running.url}/v1"} if settings.keys else {}
@@ -135,7 +135,7 @@ def key_names(settings: SimulatorSettings) -> list[str]:
     return [*settings.keys, "SIMULATOR_KEY"]
 
 
-def _launch(assignment: Assignment) -> Launch:
+def _launch(assignment: SimulatorAssignment) -> Launch:
     from providers.simulator.server import Launch
 
     from ..execution.open_sweep import open_sweep
@@ -165,7 +165,7 @@ def _say(answer: Mapping[str, object]) -> None:
 
 
 def main() -> None:
-    assignment = Assignment(**orjson.loads(sys.stdin.buffer.readline()))
+    assignment = SimulatorAssignment(**orjson.loads(sys.stdin.buffer.readline()))
     try:
         run_loop(serve_assignment(assignment))
     except (InputError, OSError) as error:

@@ -16,7 +16,7 @@ from providers.simulator.draws import draw_name, draw_uniform
 from runners.tools.names import name_on_the_wire
 from sharding.tasks.task import Task
 
-from ..scoring.expected_calls import LEFT_OUT, Expectation, ExpectedCall
+from ..scoring.expected_calls import LEFT_OUT, ExpectedCall, ExpectedCalls
 
 NO_CALL = "I can do that without a tool."
 UNKNOWN_TOOL, UNKNOWN_PARAMETER = "no_such_tool", "no_such_parameter"
@@ -49,7 +49,7 @@ class ToolTask:
     """A task and the calls that it expects."""
 
     task: Task
-    expected: Expectation
+    expected: ExpectedCalls
 
     def answer(self, draw: ToolDraw, corruption: str | None, *, is_right: bool) -> SimulatedAnswer:
         """The calls: spoilt as asked where there is room for it, else in any way where they are not to be right."""
@@ -73,7 +73,7 @@ class ToolTask:
         return None if spoil is None else spoil(calls, self)
 
 
-def right_calls(expected: Expectation, draw: ToolDraw) -> Calls:
+def right_calls(expected: ExpectedCalls, draw: ToolDraw) -> Calls:
     """Every expected call, each with one of the accepted values of every parameter."""
     return [PlannedCall(call.name, dict(_arguments(call, draw, place))) for place, call in enumerate(expected.calls)]
 

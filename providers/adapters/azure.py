@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ..credentials import Credential, entra_token
 from ..provider import Adapter, Route, RouteSpec
-from .registry import AdapterType, Surroundings
+from .registry import AdapterContext, AdapterType
 from .routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
 from .settings import Address, VariableName, WireSettings, check_key
 
@@ -40,15 +40,15 @@ class AzureSettings(WireSettings):
         return self
 
 
-def open_azure(name: str, settings: AzureSettings, surroundings: Surroundings) -> Adapter:
+def open_azure(name: str, settings: AzureSettings, adapter_context: AdapterContext) -> Adapter:
     """Open a resource under its name in the user's file. Raises InputError where the key is missing."""
     key_name = settings.api_key_env
-    credential: Credential = entra_token() if key_name is None else check_key(surroundings.key(key_name))
+    credential: Credential = entra_token() if key_name is None else check_key(adapter_context.key(key_name))
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         return [_route(settings, credential, name, model, deployment) for deployment in unique_deployments(model, spec)]
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections))
+    return RoutedAdapter(find_routes, open_transport(settings, adapter_context.connections))
 
 
 def _route(settings: AzureSettings, credential: Credential, provider: str, model: str, deployment: str) -> Route:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
 from ..suggestion import suggestion
-from .registry import AdapterType, Surroundings
+from .registry import AdapterContext, AdapterType
 from .routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
 from .settings import Address, VariableName, WireSettings, check_key
 
@@ -35,21 +35,21 @@ class GatewaySettings(WireSettings):
         return names
 
 
-def open_gateway(name: str, settings: GatewaySettings, surroundings: Surroundings) -> Adapter:
+def open_gateway(name: str, settings: GatewaySettings, adapter_context: AdapterContext) -> Adapter:
     """Open a gateway under its name in the user's file. A key is read when a model first uses it."""
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         deployments = unique_deployments(model, spec)
         routes: list[Route] = []
         for index, key_name in _chosen_keys(name, settings, spec).items():
-            key = check_key(surroundings.key(key_name))
+            key = check_key(adapter_context.key(key_name))
             for deployment in deployments:
                 last = model if len(deployments) == 1 else deployment
                 instance = plain_instance(name, model, deployment, f"{name}/key{index}/{last}")
                 routes.append(Route(instance, settings.base_url, key))
         return routes
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections))
+    return RoutedAdapter(find_routes, open_transport(settings, adapter_context.connections))
 
 
 def _chosen_keys(provider: str, settings: GatewaySettings, spec: RouteSpec) -> Mapping[int, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ..provider import Adapter, Route, RouteSpec
-from .registry import AdapterType, Surroundings
+from .registry import AdapterContext, AdapterType
 from .routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
 from .settings import Address, VariableName, WireSettings, check_key
 
@@ -20,10 +20,10 @@ class OpenAISettings(WireSettings):
     api_key_env: VariableName | None = None
 
 
-def open_openai(name: str, settings: OpenAISettings, surroundings: Surroundings) -> Adapter:
+def open_openai(name: str, settings: OpenAISettings, adapter_context: AdapterContext) -> Adapter:
     """Open a server under its name in the user's file. Raises InputError where the key is missing."""
     key_name = settings.api_key_env
-    credential = None if key_name is None else check_key(surroundings.key(key_name))
+    credential = None if key_name is None else check_key(adapter_context.key(key_name))
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         return [
@@ -35,7 +35,7 @@ def open_openai(name: str, settings: OpenAISettings, surroundings: Surroundings)
             for deployment in unique_deployments(model, spec)
         ]
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections))
+    return RoutedAdapter(find_routes, open_transport(settings, adapter_context.connections))
 
 
 OPENAI = AdapterType(OpenAISettings, open_openai)

@@ -31,7 +31,7 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class AdapterContext:
     """What an adapter takes from the run that it serves: nothing below the orchestrator reads the environment."""
 
     key: Callable[[str], ApiKey]
@@ -47,7 +47,7 @@ class AdapterType(Generic[Settings]):
     """A row of the registry: how a provider's part of the file is checked, and how it is opened under its name there."""
 
     settings: type[Settings]
-    open: Callable[[str, Settings, Surroundings], Adapter]
+    open: Callable[[str, Settings, AdapterContext], Adapter]
 
 
 def adapter_type(name: str) -> AdapterType[BaseModel]:

@@ -46,19 +46,19 @@ NOTHING = Spending()
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class BudgetLimits:
     """Over all executions of a run; None is no limit."""
 
     tokens: int | None = None
     cost_usd: float | None = None
 
-    def shares(self, spending: Spending) -> list[Share]:
+    def shares(self, spending: Spending) -> list[BudgetShare]:
         """`spending` against each limit there is."""
         both = (
             ("token", spending.tokens, self.tokens, "tokens"),
             ("cost", spending.cost_usd, self.cost_usd, "USD"),
         )
-        return [Share(name, amount, limit, unit) for name, amount, limit, unit in both if limit is not None]
+        return [BudgetShare(name, amount, limit, unit) for name, amount, limit, unit in both if limit is not None]
 
     def hold(self, spending: Spending) -> bool:
         if self.tokens is not None and spending.tokens > self.tokens:
@@ -67,7 +67,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class BudgetShare:
     """How much of a limit is spent."""
 
     name: str
@@ -93,42 +93,42 @@ def _ignore(_: object) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Listeners:
+class BudgetListeners:
     """Who is told, once each: that a limit is near, and the sentence that says which one was reached."""
 
-    on_near: Callable[[Share], None] = _ignore
+    on_near: Callable[[BudgetShare], None] = _ignore
     on_reached: Callable[[str], None] = _ignore
 
 
 @dataclass(slots=True, eq=False)
-class _InLine:
+class _PendingReservation:
     """A request that waits for room."""
 
     needs: Spending
     admitted: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Purse:
+class Budget:
     """Of a run: what it has spent and set aside, against its bounds."""
 
     def __init__(
         self,
         price_usd: PriceUsd = lambda _model, _usage: None,
-        bounds: Bounds | None = None,
+        bounds: BudgetLimits | None = None,
         before: Spending = NOTHING,
-        listeners: Listeners | None = None,
+        listeners: BudgetListeners | None = None,
     ) -> None:
         self.spent = before
         """By the executions before and by this one."""
         self.unanswered = 0
         """Requests of this execution that were sent and ended without a word on usage: they may have been billed."""
-        self.bounds = bounds or Bounds()
-        self._listeners = listeners or Listeners()
+        self.bounds = bounds or BudgetLimits()
+        self._listeners = listeners or BudgetListeners()
         self._price_usd = price_usd
-        self._is_bounded = self.bounds != Bounds()
+        self._is_bounded = self.bounds != BudgetLimits()
         self._set_aside = NOTHING
         self._in_flight = 0
-        self._line: deque[_InLine] = deque()
+        self._line: deque[_PendingReservation] = deque()
         self._told: set[str] = set()
         self._reached = ""
 
@@ -186,7 +186,7 @@ class Purse:
         self._admit()
 
     async def _wait(self, needs: Spending) -> None:
-        waiter = _InLine(needs)
+        waiter = _PendingReservation(needs)
         self._line.append(waiter)
         self._admit()
         try:

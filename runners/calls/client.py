@@ -26,13 +26,13 @@ from providers.tokens import TokenEstimator
 
 from ..dispatch.dispatcher import Dispatcher, NoUsableInstance
 from ..dispatch.instance_state import Permit
-from ..dispatch.poison import Suspicion
+from ..dispatch.poison import PoisonDetector
 from ..limits.permit import Cost, Settled
 from ..tools.names import names_of
-from ..workers.active_sample import Opened
-from ..workers.activity import Activity, Step
+from ..workers.active_sample import ActiveSample
+from ..workers.activity import Activity, ActivityStep
 from ..workers.slots import SlotLease
-from .budget import LimitReached, Purse, may_be_billed
+from .budget import Budget, LimitReached, may_be_billed
 from .retry import RetryBudget, RetryLimits, retry_policy
 
 DEFAULT_OUTPUT_TOKENS = 512
@@ -80,7 +80,7 @@ class ModelClient(Protocol):
 
 
 @dataclass(slots=True)
-class Account:
+class SampleUsage:
     """What a sample has cost so far: filled by its client, read by its worker."""
 
     model: str
@@ -162,7 +162,7 @@ def sum_usage(usages: Iterable[Usage]) -> Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class CallContext:
     """What all clients of a run share: where calls go and the bounds that they keep."""
 
     dispatchers: Mapping[str, Dispatcher]
@@ -173,7 +173,7 @@ class Exchange:
     deadlines: Deadlines = field(default_factory=Deadlines)
     retries: RetryLimits = field(default_factory=RetryLimits)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
-    purse: Purse = field(default_factory=Purse)
+    budget: Budget = field(default_factory=Budget)
     on_first_send: Callable[[int], None] = lambda _ordinal: None
     """Told once per sample, before its first request goes out."""
     on_unbilled: Callable[[int], None] = lambda _ordinal: None
@@ -183,16 +183,16 @@ class Exchange:
 class SampleClient:
     """The ModelClient of one sample."""
 
-    def __init__(self, exchange: Exchange, opened: Opened, lease: SlotLease) -> None:
-        self.account = Account(opened.sample.cell.model, asyncio.get_running_loop().time())
-        self.deadline = self.account.opened_s + exchange.deadlines.sample_s
-        self.exchange = exchange
-        self.opened = opened
-        self.opened.activity.since_s = self.account.opened_s
-        self.sample = opened.sample
-        self.generation = exchange.generation
+    def __init__(self, call_context: CallContext, active: ActiveSample, slot: SlotLease) -> None:
+        self.sample_usage = SampleUsage(active.sample.cell.model, asyncio.get_running_loop().time())
+        self.deadline = self.sample_usage.opened_s + call_context.deadlines.sample_s
+        self.call_context = call_context
+        self.active = active
+        self.active.activity.since_s = self.sample_usage.opened_s
+        self.sample = active.sample
+        self.generation = call_context.generation
         self.turn_prefix = ""
-        self.lease = lease
+        self.slot = slot
         self.billable = 0
         """Requests that were or may have been billed."""
         self.ended_by: LimitReached | NoUsableInstance | SampleOverdue | None = None
@@ -213,15 +213,15 @@ class SampleClient:
                 task.cancel()
             await asyncio.wait(self._calls, timeout=CLOSE_S)
 
-    def for_scoring(self, account: Account) -> SampleClient:
+    def for_scoring(self, sample_usage: SampleUsage) -> SampleClient:
         """A second client, for the scorer, that fills `account`: what a judge says and costs is not the answer. Same place and deadline.
 
-        It generates as `Exchange.judging` says: what is said for the models that are tested is not said for their judge.
+        It generates as `CallContext.judging` says: what is said for the models that are tested is not said for their judge.
         """
-        scoring = SampleClient(self.exchange, self.opened, self.lease)
-        account.opened_s, account.first_sent_s = scoring.account.opened_s, self.account.first_sent_s
-        scoring.account, scoring.deadline, scoring.turn_prefix = account, self.deadline, JUDGE_TURN
-        scoring.generation = self.exchange.judging
+        scoring = SampleClient(self.call_context, self.active, self.slot)
+        sample_usage.opened_s, sample_usage.first_sent_s = scoring.sample_usage.opened_s, self.sample_usage.first_sent_s
+        scoring.sample_usage, scoring.deadline, scoring.turn_prefix = sample_usage, self.deadline, JUDGE_TURN
+        scoring.generation = self.call_context.judging
         self._scoring = scoring
         return scoring
 
@@ -241,16 +241,18 @@ class SampleClient:
         if names is not None:
             messages, tools = names.messages(messages), names.tools(tools)
         name = model or self.sample.cell.model
-        if name not in self.exchange.dispatchers:
-            raise LookupError(f"this run has no model {name!r}; {suggestion(name, self.exchange.dispatchers)}")
-        self.account.turns += 1
-        with self._noted(), self.opened.activity.call() as doing:
+        if name not in self.call_context.dispatchers:
+            raise LookupError(f"this run has no model {name!r}; {suggestion(name, self.call_context.dispatchers)}")
+        self.sample_usage.turns += 1
+        with self._noted(), self.active.activity.call() as doing:
             try:
-                response = await self._answered(_Call(self, self._request(messages, tools, max_tokens), name, doing))
+                response = await self._answered(
+                    _ChatCall(self, self._request(messages, tools, max_tokens), name, doing)
+                )
             except (LimitReached, NoUsableInstance, SampleOverdue) as error:
                 self.ended_by = error
                 raise
-        self.account.credit(response, name)
+        self.sample_usage.credit(response, name)
         return names.response(response) if names is not None else response
 
     @contextmanager
@@ -270,23 +272,23 @@ class SampleClient:
 
     def first_send(self) -> None:
         """The sample's first request is about to go out."""
-        self.exchange.on_first_send(self.sample.ordinal)
-        self.lease.sent()
+        self.call_context.on_first_send(self.sample.ordinal)
+        self.slot.sent()
 
-    async def _answered(self, call: _Call) -> ChatResponse:
+    async def _answered(self, call: _ChatCall) -> ChatResponse:
         """Only a first attempt that failed needs the retry policy, which gets its error: a call that succeeds never builds one."""
         try:
             return await call.pay()
         except ProviderError:
             park = partial(self._park, call.doing)
-            policy = retry_policy(self.exchange.retries, park, call.name, call.gives_up)
+            policy = retry_policy(self.call_context.retries, park, call.name, call.gives_up)
             return await policy(call.replay_then_pay)
 
     async def _park(self, doing: Activity, delay_s: float) -> None:
         since = asyncio.get_running_loop().time()
         doing.wait_to_retry(since, delay_s)
-        await self.lease.park(delay_s)
-        self.account.retry_wait_s += self.account.waited(since, asyncio.get_running_loop().time())
+        await self.slot.park(delay_s)
+        self.sample_usage.retry_wait_s += self.sample_usage.waited(since, asyncio.get_running_loop().time())
 
     def _request(self, messages: Sequence[Message], tools: Sequence[Tool], max_tokens: int | None) -> ChatRequest:
         generation = self.generation
@@ -301,24 +303,24 @@ class SampleClient:
         )
 
 
-class _Call:
+class _ChatCall:
     """One turn: a request that is sent until it is answered, rejected or out of attempts."""
 
     def __init__(self, client: SampleClient, request: ChatRequest, model: str, doing: Activity) -> None:
-        exchange = client.exchange
-        exchange.retry_budget.calls += 1
+        call_context = client.call_context
+        call_context.retry_budget.calls += 1
         self.doing = doing
         self._client = client
-        self._turn = f"{client.turn_prefix}{client.account.turns}"
-        self._has_answer = client.account.turns > 1 or bool(client.turn_prefix)
+        self._turn = f"{client.turn_prefix}{client.sample_usage.turns}"
+        self._has_answer = client.sample_usage.turns > 1 or bool(client.turn_prefix)
         self._request = request
-        self._deadlines = exchange.deadlines
+        self._deadlines = call_context.deadlines
         self._model = model
-        self._dispatcher = exchange.dispatchers[model]
-        self._estimator = exchange.estimators[model]
-        self._prefer = client.opened.instance
+        self._dispatcher = call_context.dispatchers[model]
+        self._estimator = call_context.estimators[model]
+        self._prefer = client.active.instance
         self._avoid: frozenset[str] = frozenset()
-        self._suspicion = Suspicion()
+        self._suspicion = PoisonDetector()
         self._attempts = 0
         self._is_out = False
         self._first_error: ProviderError | None = None
@@ -340,24 +342,24 @@ class _Call:
 
     async def pay(self) -> ChatResponse:
         """One attempt; what it may cost is set aside first. Raises LimitReached where nothing is left."""
-        purse, model = self._client.exchange.purse, self._model
+        budget, model = self._client.call_context.budget, self._model
         since = asyncio.get_running_loop().time()
-        self.doing.begin(Step.BUDGET, since)
-        aside = await purse.set_aside(model, self._cost)
-        account = self._client.account
-        account.rate_wait_s += account.waited(since, asyncio.get_running_loop().time())
+        self.doing.begin(ActivityStep.BUDGET, since)
+        aside = await budget.set_aside(model, self._cost)
+        sample_usage = self._client.sample_usage
+        sample_usage.rate_wait_s += sample_usage.waited(since, asyncio.get_running_loop().time())
         try:
             response = await self.attempt()
         except ProviderError as error:
-            purse.fail(model, aside, error)
+            budget.fail(model, aside, error)
             raise
         except BaseException:
             if self._is_out:
-                purse.lose(model, aside)
+                budget.lose(model, aside)
             else:
-                purse.settle(model, aside, None)
+                budget.settle(model, aside, None)
             raise
-        purse.settle(model, aside, response.usage)
+        budget.settle(model, aside, response.usage)
         return response
 
     def gives_up(self, error: ProviderError) -> bool:
@@ -365,7 +367,7 @@ class _Call:
 
         Trying to reach a silent instance again is its canaries' business.
         """
-        if self._suspicion.is_poison(self._dispatcher.stations):
+        if self._suspicion.is_poison(self._dispatcher.instance_states):
             error.add_note("not tried again: the same failure on two instances that answer others")
             return True
         asked_s, left_s = error.retry_after_s, self._client.deadline - asyncio.get_running_loop().time()
@@ -374,7 +376,7 @@ class _Call:
                 f"not tried again: the server asks to wait {asked_s:,.0f} s, the sample has {left_s:,.0f} s left"
             )
             return True
-        budget = self._client.exchange.retry_budget
+        budget = self._client.call_context.retry_budget
         if not error.was_sent and self._dispatcher.is_silent(error.evidence.instance):
             return False
         if budget.take():
@@ -385,7 +387,7 @@ class _Call:
     async def attempt(self) -> ChatResponse:
         """One attempt: throttling and lost instances are waited out or moved away from, and count as none."""
         self._attempts += 1
-        self._client.account.attempts += 1
+        self._client.sample_usage.attempts += 1
         while True:
             try:
                 return await self._send()
@@ -399,7 +401,7 @@ class _Call:
 
     async def _send(self) -> ChatResponse:
         loop = asyncio.get_running_loop()
-        account, deadline = self._client.account, self._client.deadline
+        sample_usage, deadline = self._client.sample_usage, self._client.deadline
         since = loop.time()
         asked = self._dispatcher.permit(
             self._cost,
@@ -407,33 +409,33 @@ class _Call:
             avoid=self._avoid,
             deadline=deadline,
             is_begun=self._has_answer,
-            lease=self._client.lease,
+            slot=self._client.slot,
         )
         self.doing.wait_for_leave(asked, since)
         try:
             async with asked as permit:
-                self.doing.wait_for_answer(permit.station, permit.sent_at)
-                account.rate_wait_s += account.waited(since, permit.sent_at)
+                self.doing.wait_for_answer(permit.instance_state, permit.sent_at)
+                sample_usage.rate_wait_s += sample_usage.waited(since, permit.sent_at)
                 return await self._complete(permit, min(deadline, permit.sent_at + self._deadlines.attempt_s))
         except TimeoutError as error:
             raise SampleOverdue from error
 
     async def _complete(self, permit: Permit, deadline: float) -> ChatResponse:
-        account, station = self._client.account, permit.station
-        if account.first_sent_s is None:
-            account.first_sent_s = permit.sent_at
+        sample_usage, instance_state = self._client.sample_usage, permit.instance_state
+        if sample_usage.first_sent_s is None:
+            sample_usage.first_sent_s = permit.sent_at
             self._client.first_send()
         request_id = f"{self._client.sample.sample_id}/{self._turn}/{self._attempts}"
-        if account.concerns(self._model):
-            account.instance, account.request_id = station.instance, request_id
-            account.moved_reason = account.moved_reason or self._dispatcher.why_moved(
-                self._client.opened.planned, station
+        if sample_usage.concerns(self._model):
+            sample_usage.instance, sample_usage.request_id = instance_state.instance, request_id
+            sample_usage.moved_reason = sample_usage.moved_reason or self._dispatcher.why_moved(
+                self._client.active.planned, instance_state
             )
         self._client.billable += 1
         self._is_out = True
         try:
-            response = await station.sender.complete(
-                station.instance, self._request, request_id=request_id, deadline=deadline
+            response = await instance_state.sender.complete(
+                instance_state.instance, self._request, request_id=request_id, deadline=deadline
             )
         except ProviderError as error:
             self._is_out = False
@@ -451,20 +453,20 @@ class _Call:
 
     def _count_resent(self, resent: int) -> None:
         self._client.billable += resent
-        self._client.exchange.purse.unanswered += resent
+        self._client.call_context.budget.unanswered += resent
 
     def _note(self, error: ProviderError) -> None:
-        account = self._client.account
-        account.debit(error, self._model)
-        account.throttles += isinstance(error, Throttled)
+        sample_usage = self._client.sample_usage
+        sample_usage.debit(error, self._model)
+        sample_usage.throttles += isinstance(error, Throttled)
         is_suspected = self._suspicion.note(error, asyncio.get_running_loop().time())
         if isinstance(error, Empty | ConnectionLost | InstanceGone):
             self._avoid = frozenset({error.evidence.instance})
         elif is_suspected:
             self._avoid = frozenset(self._suspicion.times)
         moves = is_suspected or isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled)
-        if moves and account.concerns(self._model):
-            account.moved_reason = error.error_class
+        if moves and sample_usage.concerns(self._model):
+            sample_usage.moved_reason = error.error_class
 
 
 def _failed(error: ProviderError, permit: Permit) -> Settled:

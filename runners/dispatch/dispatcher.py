@@ -16,7 +16,7 @@ from providers.errors import InstanceGone, OrchestratorError, ProviderError, Tra
 from ..limits.permit import Cost
 from ..workers.slots import SlotLease
 from .decision_log import Decide
-from .instance_state import Permit, Station, Waiter
+from .instance_state import InstanceState, Permit, PermitWaiter
 
 OUTAGE_S = 1800.0
 """An outage of all instances that is waited out; a longer one stops the run, which can be resumed."""
@@ -31,7 +31,7 @@ class NoUsableInstance(OrchestratorError):
 class PermitRequest:
     """`async with dispatcher.permit(...)`: waits on entering, gives back on leaving."""
 
-    __slots__ = ("_deadline", "_dispatcher", "_lease", "_permit", "avoid", "cost", "is_begun", "prefer", "waiter")
+    __slots__ = ("_deadline", "_dispatcher", "_permit", "_slot", "avoid", "cost", "is_begun", "prefer", "waiter")
 
     def __init__(
         self,
@@ -42,36 +42,39 @@ class PermitRequest:
         avoid: frozenset[str],
         deadline: float,
         is_begun: bool,
-        lease: SlotLease | None,
+        slot: SlotLease | None,
     ) -> None:
         self.cost = cost
         self.prefer = prefer
         self.avoid = avoid
         self.is_begun = is_begun
-        self.waiter: Waiter | None = None
+        self.waiter: PermitWaiter | None = None
         """As whom it waits; None while no station may be waited at."""
         self._dispatcher = dispatcher
         self._deadline = deadline
-        self._lease = lease
+        self._slot = slot
         self._permit: Permit | None = None
 
     @property
-    def station(self) -> Station | None:
+    def instance_state(self) -> InstanceState | None:
         """Where it waits now."""
-        return self.waiter.station if self.waiter else None
+        return self.waiter.instance_state if self.waiter else None
 
     @property
     def was_sent(self) -> bool:
-        return self._lease is not None and self._lease.was_sent
+        return self._slot is not None and self._slot.was_sent
 
     async def __aenter__(self) -> Permit:
         self._dispatcher.require_open(is_begun=self.is_begun)
         self._permit = self._dispatcher.acquire_at_once(self)
         if self._permit is None:
-            async with asyncio.timeout_at(self._deadline), self._lease.aside() if self._lease else nullcontext():
+            async with (
+                asyncio.timeout_at(self._deadline),
+                self._slot.release_while_waiting() if self._slot else nullcontext(),
+            ):
                 self._permit = await self._dispatcher.acquire(self)
-        if self._lease is not None:
-            await self._lease.begin_request()
+        if self._slot is not None:
+            await self._slot.begin_request()
         return self._permit
 
     async def __aexit__(
@@ -79,18 +82,20 @@ class PermitRequest:
     ) -> None:
         if self._permit is not None:
             self._permit.abandon()
-            if self._permit.is_canary:
+            if self._permit.is_probe:
                 self._dispatcher.rouse()
-            if self._lease is not None:
-                self._lease.end_request()
+            if self._slot is not None:
+                self._slot.end_request()
 
 
 class Dispatcher:
     """Of one model. Waiting is first come, first served at each station, but samples that were sent before go ahead of new ones."""
 
-    def __init__(self, model: str, stations: Sequence[Station], decide: Decide) -> None:
+    def __init__(self, model: str, instance_states: Sequence[InstanceState], decide: Decide) -> None:
         self.model = model
-        self.stations: Mapping[str, Station] = {station.instance.name: station for station in stations}
+        self.instance_states: Mapping[str, InstanceState] = {
+            instance_state.instance.name: instance_state for instance_state in instance_states
+        }
         self._decide = decide
         self._changed = asyncio.Event()
         self._is_draining = False
@@ -103,19 +108,19 @@ class Dispatcher:
         avoid: frozenset[str],
         deadline: float,
         is_begun: bool = False,
-        lease: SlotLease | None = None,
+        slot: SlotLease | None = None,
     ) -> PermitRequest:
         """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left.
 
         `is_begun` says that the sample has an answer already, which a drain would waste. A sample that was sent before gives the place of
         its `lease` back while it waits.
         """
-        return PermitRequest(self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, lease=lease)
+        return PermitRequest(self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, slot=slot)
 
     def acquire_at_once(self, request: PermitRequest) -> Permit | None:
         """From the preferred station, where it may send now and nobody waits: the usual case, without the price of waiting."""
-        own = self.stations.get(request.prefer)
-        if own is None or request.prefer in request.avoid or own.line or not own.vitals.is_healthy:
+        own = self.instance_states.get(request.prefer)
+        if own is None or request.prefer in request.avoid or own.line or not own.health_tracker.is_healthy:
             return None
         ticket = own.limiter.try_acquire(request.cost)
         return None if ticket is None else Permit(own, ticket)
@@ -123,41 +128,41 @@ class Dispatcher:
     async def acquire(self, request: PermitRequest) -> Permit:
         while True:
             request.waiter = None
-            station = await self._reachable(request)
-            request.waiter = waiter = Waiter(
-                station, request.avoid, is_begun=request.is_begun, was_sent=request.was_sent
+            instance_state = await self._reachable(request)
+            request.waiter = waiter = PermitWaiter(
+                instance_state, request.avoid, is_begun=request.is_begun, was_sent=request.was_sent
             )
             permit = await self._wait_in_line(waiter, request.cost)
             if permit is not None:
                 return permit
 
-    async def _wait_in_line(self, waiter: Waiter, cost: Cost) -> Permit | None:
+    async def _wait_in_line(self, waiter: PermitWaiter, cost: Cost) -> Permit | None:
         """At the waiter's station, and at those that it is moved to; None when it has to choose anew."""
         while True:
-            station = waiter.station
-            station.line.join(waiter, ahead=waiter.was_sent)
+            instance_state = waiter.instance_state
+            instance_state.line.join(waiter, ahead=waiter.was_sent)
             ticket = None
             try:
-                ticket = await station.limiter.acquire(
-                    cost, partial(self._still_waits, waiter, station), ahead=waiter.was_sent
+                ticket = await instance_state.limiter.acquire(
+                    cost, partial(self._still_waits, waiter, instance_state), ahead=waiter.was_sent
                 )
             finally:
-                station.line.leave(waiter)
-                if ticket is None and waiter.is_canary and waiter.station is station:
-                    station.vitals.recall_canary()
+                instance_state.line.leave(waiter)
+                if ticket is None and waiter.is_probe and waiter.instance_state is instance_state:
+                    instance_state.health_tracker.recall_probe()
                     self.rouse()
             if ticket is not None:
-                self._relieve(station)
-                return Permit(station, ticket, is_canary=waiter.is_canary)
-            if waiter.station is station:
+                self._relieve(instance_state)
+                return Permit(instance_state, ticket, is_probe=waiter.is_probe)
+            if waiter.instance_state is instance_state:
                 return None
 
     # ------------------------------------------------------------------ draining
     def drain(self) -> None:
         """The run ends: who waits here and has no answer yet has nothing to lose, and is sent back at once."""
         self._is_draining = True
-        for station in self.stations.values():
-            station.limiter.wake()
+        for instance_state in self.instance_states.values():
+            instance_state.limiter.wake()
         self.rouse()
 
     def require_open(self, *, is_begun: bool) -> None:
@@ -165,33 +170,33 @@ class Dispatcher:
         if self._is_draining and not is_begun:
             raise asyncio.CancelledError
 
-    def _still_waits(self, waiter: Waiter, at: Station) -> bool:
-        if waiter.station is not at or (self._is_draining and not waiter.is_begun):
+    def _still_waits(self, waiter: PermitWaiter, at: InstanceState) -> bool:
+        if waiter.instance_state is not at or (self._is_draining and not waiter.is_begun):
             return False
-        return at.vitals.is_healthy or (waiter.is_canary and at.is_usable())
+        return at.health_tracker.is_healthy or (waiter.is_probe and at.is_usable())
 
     # ------------------------------------------------------------------ health
     def observe(self, permit: Permit, error: ProviderError | None) -> None:
         """Learn from how a request ended; None where it was answered."""
-        station, now = permit.station, asyncio.get_running_loop().time()
+        instance_state, now = permit.instance_state, asyncio.get_running_loop().time()
         if isinstance(error, InstanceGone):
-            self.give_up(station, error)
+            self.give_up(instance_state, error)
         elif isinstance(error, Transient):
-            if station.vitals.failed(error, now, is_canary=permit.is_canary):
-                self._say(station)
-        elif station.vitals.answered():
-            self._say(station)
+            if instance_state.health_tracker.failed(error, now, is_probe=permit.is_probe):
+                self._say(instance_state)
+        elif instance_state.health_tracker.answered():
+            self._say(instance_state)
 
-    def give_up(self, station: Station, error: InstanceGone) -> None:
+    def give_up(self, instance_state: InstanceState, error: InstanceGone) -> None:
         """Take an instance out for good; who waits for it chooses another. Saying so twice is harmless."""
-        if station.vitals.lose(error):
-            self._say(station)
+        if instance_state.health_tracker.lose(error):
+            self._say(instance_state)
 
-    def _say(self, station: Station) -> None:
-        health = station.health
+    def _say(self, instance_state: InstanceState) -> None:
+        health = instance_state.health
         event = "health" if health.is_usable else "instance_lost"
-        self._decide(station.instance.name, event, {"state": health.state, "evidence": health.evidence})
-        station.limiter.wake()
+        self._decide(instance_state.instance.name, event, {"state": health.state, "evidence": health.evidence})
+        instance_state.limiter.wake()
         self.rouse()
 
     def rouse(self) -> None:
@@ -200,90 +205,106 @@ class Dispatcher:
         self._changed = asyncio.Event()
 
     # ------------------------------------------------------------------ choice
-    async def _reachable(self, request: PermitRequest) -> Station:
+    async def _reachable(self, request: PermitRequest) -> InstanceState:
         """The station to wait at; while all that are left are silent, wait for the next canary's turn."""
         while True:
             self.require_open(is_begun=request.is_begun)
             now = asyncio.get_running_loop().time()
-            station = self._choose(request.prefer, request.avoid, now)
-            if station is not None:
-                return station
+            instance_state = self._choose(request.prefer, request.avoid, now)
+            if instance_state is not None:
+                return instance_state
             due = [
-                one.vitals.opens_at for one in self.stations.values() if one.is_usable() and one.vitals.opens_at > now
+                one.health_tracker.opens_at
+                for one in self.instance_states.values()
+                if one.is_usable() and one.health_tracker.opens_at > now
             ]
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(min(due, default=None)):  # the others' canaries are out: they rouse us
                     await self._changed.wait()
 
-    def _choose(self, prefer: str, avoid: frozenset[str], now: float) -> Station | None:
+    def _choose(self, prefer: str, avoid: frozenset[str], now: float) -> InstanceState | None:
         """The preferred station unless it is out or avoided; else the one with the shortest line; the avoided only if alone."""
-        own = self.stations.get(prefer)
-        if own is not None and prefer not in avoid and own.vitals.is_healthy:
+        own = self.instance_states.get(prefer)
+        if own is not None and prefer not in avoid and own.health_tracker.is_healthy:
             return own if own.is_dry else self._idle(avoid) or own
         self._require_hope(now)
-        sending = [station for station in self.stations.values() if station.vitals.may_send(now)]
+        sending = [
+            instance_state
+            for instance_state in self.instance_states.values()
+            if instance_state.health_tracker.may_send(now)
+        ]
         if not sending:
             return None
-        wanted = [station for station in sending if station.instance.name not in avoid] or sending
+        wanted = [instance_state for instance_state in sending if instance_state.instance.name not in avoid] or sending
         return min(
             wanted,
-            key=lambda station: (station is not own, max(now, station.limiter.opens_at()), len(station.line)),
+            key=lambda instance_state: (
+                instance_state is not own,
+                max(now, instance_state.limiter.opens_at()),
+                len(instance_state.line),
+            ),
         )
 
-    def _idle(self, avoid: frozenset[str]) -> Station | None:
+    def _idle(self, avoid: frozenset[str]) -> InstanceState | None:
         """A station that has run dry and where nobody waits: it takes over whoever would have to wait elsewhere."""
         return next(
-            (one for name, one in self.stations.items() if one.takes_over() and name not in avoid and not one.line),
+            (
+                one
+                for name, one in self.instance_states.items()
+                if one.takes_over() and name not in avoid and not one.line
+            ),
             None,
         )
 
     def _require_hope(self, now: float) -> None:
         """Raises NoUsableInstance once all are gone for good or have been silent for longer than an outage is waited out."""
-        if not any(_may_come_back(station, now) for station in self.stations.values()):
-            lines = [f"{name}: {one.health.state} ({one.health.evidence})" for name, one in self.stations.items()]
+        if not any(_may_come_back(instance_state, now) for instance_state in self.instance_states.values()):
+            lines = [
+                f"{name}: {one.health.state} ({one.health.evidence})" for name, one in self.instance_states.items()
+            ]
             raise NoUsableInstance(f"no usable instance left for {self.model}: " + "; ".join(lines))
 
     # ------------------------------------------------------------------ rebalancing
     def refill(self) -> None:
         """A new stage begins: everybody has work of its own again."""
-        for station in self.stations.values():
-            station.is_dry = False
+        for instance_state in self.instance_states.values():
+            instance_state.is_dry = False
 
     def run_dry(self, name: str) -> None:
         """Instance `name` has nothing left to open: from now on it takes over those who wait at others."""
-        self.stations[name].is_dry = True
-        self._relieve(self.stations[name])
+        self.instance_states[name].is_dry = True
+        self._relieve(self.instance_states[name])
 
-    def _relieve(self, station: Station) -> None:
+    def _relieve(self, instance_state: InstanceState) -> None:
         """Let the head of the longest line come over to a dry station where nobody waits."""
-        if station.line or not station.takes_over():
+        if instance_state.line or not instance_state.takes_over():
             return
-        longest = max(self.stations.values(), key=lambda one: len(one.line))
+        longest = max(self.instance_states.values(), key=lambda one: len(one.line))
         head = longest.line.head
-        if head is not None and station.instance.name not in head.avoid:
-            head.go_to(station)
+        if head is not None and instance_state.instance.name not in head.avoid:
+            head.go_to(instance_state)
             longest.limiter.wake()
 
-    def why_moved(self, planned: str, to: Station) -> str | None:
+    def why_moved(self, planned: str, to: InstanceState) -> str | None:
         """Why `to` sends what was planned for another station of this model; None where it was not."""
-        own = self.stations.get(planned)
+        own = self.instance_states.get(planned)
         if own is None or own is to:
             return None
         return own.health.error_class or "rebalanced"
 
     def is_silent(self, name: str) -> bool:
-        return not self.stations[name].vitals.is_healthy
+        return not self.instance_states[name].health_tracker.is_healthy
 
     def rate_per_s(self, name: str) -> float:
         """Requests that instance `name` has had answered per second; 0 while it is not healthy."""
-        station, now = self.stations[name], asyncio.get_running_loop().time()
-        if not station.vitals.is_healthy or station.tally.first_sent_at is None:
+        instance_state, now = self.instance_states[name], asyncio.get_running_loop().time()
+        if not instance_state.health_tracker.is_healthy or instance_state.counters.first_sent_at is None:
             return 0.0
-        return station.tally.succeeded / max(now - station.tally.first_sent_at, 1e-3)
+        return instance_state.counters.succeeded / max(now - instance_state.counters.first_sent_at, 1e-3)
 
 
-def _may_come_back(station: Station, now: float) -> bool:
-    vitals = station.vitals
-    is_silent_for_s = 0.0 if vitals.silent_since is None else now - vitals.silent_since
-    patience_s = OUTAGE_S if vitals.has_answered else NEVER_THERE_S
-    return station.is_usable() and (vitals.is_healthy or is_silent_for_s < patience_s)
+def _may_come_back(instance_state: InstanceState, now: float) -> bool:
+    health_tracker = instance_state.health_tracker
+    is_silent_for_s = 0.0 if health_tracker.silent_since is None else now - health_tracker.silent_since
+    patience_s = OUTAGE_S if health_tracker.has_answered else NEVER_THERE_S
+    return instance_state.is_usable() and (health_tracker.is_healthy or is_silent_for_s < patience_s)

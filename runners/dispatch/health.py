@@ -57,7 +57,7 @@ class InstanceHealth:
         return InstanceHealth(WHY_GONE.get(type(error), Health.REVOKED), f"{error}{until}", error.error_class)
 
 
-class Vitals:
+class HealthTracker:
     """The state machine of one instance. Pure: every method takes `now` in loop seconds; those that return a bool say "it changed"."""
 
     def __init__(self) -> None:
@@ -79,10 +79,10 @@ class Vitals:
         """Anything while healthy; one canary when it is due."""
         return self.is_healthy or (self.health.is_usable and not self._canary_is_out and now >= self.opens_at)
 
-    def send_canary(self) -> None:
+    def send_probe(self) -> None:
         self._canary_is_out = True
 
-    def recall_canary(self) -> None:
+    def recall_probe(self) -> None:
         """It was cancelled before anything could be learned from it."""
         self._canary_is_out = False
 
@@ -97,11 +97,11 @@ class Vitals:
         self.health = InstanceHealth()
         return True
 
-    def failed(self, error: Transient, now: float, *, is_canary: bool) -> bool:
+    def failed(self, error: Transient, now: float, *, is_probe: bool) -> bool:
         """No answer. What was sent before the first canary teaches nothing more."""
         if self.silent_since is None:
             self.silent_since = now
-        if is_canary:
+        if is_probe:
             return self._canary_failed(error, now)
         self._failures += 1
         if not self.is_healthy or self._failures < SUSPECT_AFTER:

@@ -12,7 +12,7 @@ from math import prod
 
 from providers.errors import ProviderError, TimedOut, Transient
 
-from .instance_state import Station, Tally
+from .instance_state import InstanceState, RequestCounters
 
 MOVES_AFTER = 2
 """Failures alike in a row: the next attempt goes to an instance that has not failed so."""
@@ -23,7 +23,7 @@ Failure = tuple[object, ...]
 """What makes two failures the same: their class, the stage of a timeout, the HTTP status."""
 
 
-class Suspicion:
+class PoisonDetector:
     """Of one call: its last failure, and how often and where it has come in a row."""
 
     def __init__(self) -> None:
@@ -43,17 +43,17 @@ class Suspicion:
         self.times[error.evidence.instance] += 1
         return self.times.total() >= MOVES_AFTER
 
-    def is_poison(self, stations: Mapping[str, Station]) -> bool:
+    def is_poison(self, instance_states: Mapping[str, InstanceState]) -> bool:
         """Whether the last failure came on two instances that have answered others since."""
         if len(self.times) < 2:
             return False
-        tallies = {name: stations[name].tally for name in self.times}
-        if any(tally.answered_at is None or tally.answered_at <= self._since for tally in tallies.values()):
+        tallies = {name: instance_states[name].counters for name in self.times}
+        if any(counters.answered_at is None or counters.answered_at <= self._since for counters in tallies.values()):
             return False
         return prod(_share_failing(tallies[name], own) ** own for name, own in self.times.items()) < BY_CHANCE
 
 
-def _share_failing(tally: Tally, own: int) -> float:
+def _share_failing(counters: RequestCounters, own: int) -> float:
     """How often an instance fails for others; one of each is assumed, so that little evidence is no proof."""
-    others = tally.failed - own
-    return (others + 1) / (others + tally.succeeded + 2)
+    others = counters.failed - own
+    return (others + 1) / (others + counters.succeeded + 2)

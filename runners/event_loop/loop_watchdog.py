@@ -16,7 +16,7 @@ from providers.messages import JSON
 STANDSTILL_S = 5.0
 
 
-class StandstillWatch:
+class LoopWatchdog:
     """`with StandstillWatch(tell)`: calls `tell` from a thread of its own, once for every time that the loop stands still."""
 
     def __init__(self, tell: Callable[[Mapping[str, JSON]], None], after_s: float = STANDSTILL_S) -> None:
@@ -25,7 +25,7 @@ class StandstillWatch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="standstill watch", daemon=True)
 
-    def __enter__(self) -> StandstillWatch:
+    def __enter__(self) -> LoopWatchdog:
         self._loop = asyncio.get_running_loop()
         self._watched = threading.get_ident()
         self._beat()

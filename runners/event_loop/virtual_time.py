@@ -17,7 +17,7 @@ TICK_S = 1e-9
 """Every turn of the loop takes a moment, as in life: a timer that rounds to "now" cannot come again for ever without time passing."""
 
 
-class Stalled(RuntimeError):
+class LoopStalled(RuntimeError):
     """Every task waits for something that nobody will do."""
 
 
@@ -29,7 +29,7 @@ class _JumpingSelector(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready and timeout is None:
-            raise Stalled("every task waits and no timer is set")
+            raise LoopStalled("every task waits and no timer is set")
         self.now_s += TICK_S if ready or not timeout else max(timeout, TICK_S)
         return ready
 

@@ -12,7 +12,7 @@ import orjson
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JournalLine:
     number: int
     end: int
     """Byte offset behind the line."""
@@ -37,14 +37,14 @@ def _encodable(value: object) -> object:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def read_lines(path: Path) -> Iterator[JournalLine]:
     """Every line of a journal file, the damaged ones too."""
     end = 0
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             end += len(raw)
             is_torn = not raw.endswith(b"\n")
-            yield Line(number, end, None if is_torn else _checked(raw), is_torn)
+            yield JournalLine(number, end, None if is_torn else _checked(raw), is_torn)
 
 
 def _checked(raw: bytes) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from providers.messages import JSON
 
-from .fifo_queue import Caller, CallLine
+from .fifo_queue import LimiterQueue, QueueWaiter
 from .permit import AdaptiveState, Cost, Go, Settled, WaitUntil
 
 
@@ -16,11 +16,11 @@ class AdaptiveLimiter:
 
     def __init__(self, state: AdaptiveState) -> None:
         self._state = state
-        self._line = CallLine()
+        self._line = LimiterQueue()
 
     async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
         loop = asyncio.get_running_loop()
-        caller = Caller(wanted)
+        caller = QueueWaiter(wanted)
         self._line.join(caller, ahead=ahead)
         try:
             while wanted():

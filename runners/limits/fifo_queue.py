@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Line(Generic[T]):
+class FifoQueue(Generic[T]):
     def __init__(self) -> None:
         self._ahead: dict[T, None] = {}
         self._behind: dict[T, None] = {}
@@ -34,7 +34,7 @@ class Line(Generic[T]):
         return len(self._ahead) + len(self._behind)
 
 
-class Caller:
+class QueueWaiter:
     """One who waits in a limiter's line until it is called."""
 
     __slots__ = ("_called", "wanted")
@@ -54,7 +54,7 @@ class Caller:
                 await self._called.wait()
 
 
-class CallLine(Line[Caller]):
+class LimiterQueue(FifoQueue[QueueWaiter]):
     """Of those who wait for one limiter: only the head has a say."""
 
     def call_head(self) -> None:

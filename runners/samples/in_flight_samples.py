@@ -11,9 +11,9 @@ from itertools import islice
 
 from providers.messages import JSON
 
-from ..dispatch.instance_state import Station
-from ..workers.active_sample import Opened
-from ..workers.activity import Activity, Step
+from ..dispatch.instance_state import InstanceState
+from ..workers.active_sample import ActiveSample
+from ..workers.activity import Activity, ActivityStep
 
 MOST_WAITS = 8
 MOST_TASKS = 3
@@ -40,23 +40,23 @@ class Wait:
         return {**asdict(self), "tasks": list(self.tasks)}
 
 
-class OpenSamples:
+class InFlightSamples:
     """Those that a pool has opened and that have no record yet, and those whose record waits for the disk."""
 
     def __init__(self) -> None:
-        self._open: dict[int, Opened] = {}
+        self._open: dict[int, ActiveSample] = {}
         self._delivering: dict[int, tuple[str, float]] = {}
 
     def __len__(self) -> int:
         return len(self._open) + len(self._delivering)
 
     @contextmanager
-    def working(self, opened: Opened) -> Iterator[None]:
-        self._open[opened.sample.ordinal] = opened
+    def working(self, active: ActiveSample) -> Iterator[None]:
+        self._open[active.sample.ordinal] = active
         try:
             yield
         finally:
-            del self._open[opened.sample.ordinal]
+            del self._open[active.sample.ordinal]
 
     @contextmanager
     def delivering(self, ordinal: int, task_id: str) -> Iterator[None]:
@@ -70,9 +70,9 @@ class OpenSamples:
         """Grouped by what is waited for, the largest group first; bounded in number and length."""
         now = asyncio.get_running_loop().time()
         groups: dict[str, list[tuple[float, str]]] = {}
-        for opened in self._open.values():
-            doing = opened.activity.current
-            groups.setdefault(_what(doing, opened, now), []).append((doing.since_s, opened.sample.task.task_id))
+        for active in self._open.values():
+            doing = active.activity.current
+            groups.setdefault(_what(doing, active, now), []).append((doing.since_s, active.sample.task.task_id))
         for task_id, since_s in self._delivering.values():
             groups.setdefault("waiting for the disk to take their record", []).append((since_s, task_id))
         found = sorted((_wait(what, its, now) for what, its in groups.items()), key=lambda wait: -wait.samples)
@@ -90,25 +90,25 @@ def _rest(waits: Sequence[Wait]) -> Wait:
     return replace(longest, what="waiting for other things", samples=sum(wait.samples for wait in waits))
 
 
-def _what(doing: Activity, opened: Opened, now: float) -> str:
-    if doing.step is Step.BUDGET:
+def _what(doing: Activity, active: ActiveSample, now: float) -> str:
+    if doing.step is ActivityStep.BUDGET:
         return "waiting for the budget"
-    if doing.step is Step.LEAVE:
-        station = doing.request.station if doing.request else None
-        if station is None:
-            return f"waiting for an instance of {opened.sample.cell.model} that is due a request"
-        return f"waiting for leave to send to {station.instance.name}{_state(station, now)}"
-    if doing.step is Step.ANSWER and doing.station is not None:
-        return f"waiting for the answer of {doing.station.instance.name}{_state(doing.station, now)}"
-    if doing.step is Step.RETRY:
+    if doing.step is ActivityStep.LEAVE:
+        instance_state = doing.request.instance_state if doing.request else None
+        if instance_state is None:
+            return f"waiting for an instance of {active.sample.cell.model} that is due a request"
+        return f"waiting for leave to send to {instance_state.instance.name}{_state(instance_state, now)}"
+    if doing.step is ActivityStep.ANSWER and doing.instance_state is not None:
+        return f"waiting for the answer of {doing.instance_state.instance.name}{_state(doing.instance_state, now)}"
+    if doing.step is ActivityStep.RETRY:
         return "parked until they are retried" if now < doing.until_s else "waiting for a worker's place to retry"
-    return "in the scorer" if doing.step is Step.SCORE else "in the solver's own code"
+    return "in the scorer" if doing.step is ActivityStep.SCORE else "in the solver's own code"
 
 
-def _state(station: Station, now: float) -> str:
-    if not station.vitals.is_healthy:
-        return f" ({station.health.state.value})"
-    wait_s = station.limiter.opens_at() - now
+def _state(instance_state: InstanceState, now: float) -> str:
+    if not instance_state.health_tracker.is_healthy:
+        return f" ({instance_state.health.state.value})"
+    wait_s = instance_state.limiter.opens_at() - now
     return f" (throttled until {clock_time(time.time() + wait_s)})" if wait_s > 0 else ""
 
 

@@ -12,20 +12,20 @@ from sharding.plan import Plan
 from ..calls.budget import LimitReached
 from ..dispatch.dispatcher import NoUsableInstance
 from ..shutdown import Shutdown
-from ..workers.active_sample import Opened
-from ..workers.slots import Place, SlotLease, Slots
+from ..workers.active_sample import ActiveSample
+from ..workers.slots import SlotLease, WorkerSlot, WorkerSlots
 from .record import Record
 from .shard_queue import ModelQueues
 
 MOST_OPEN = 1_000
 """Samples open at once where the worker count is unbounded: what is in flight is the limiter's business then."""
 
-Work = Callable[[Opened, SlotLease], Awaitable[Record]]
+Work = Callable[[ActiveSample, SlotLease], Awaitable[Record]]
 Deliver = Callable[[Record], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class PoolSpec:
     """Where a pool stands: its shard's instance, stage and start."""
 
     instance: str
@@ -36,9 +36,9 @@ class Post:
 
 class Pool:
     def __init__(
-        self, post: Post, queues: ModelQueues, work: Work, deliver: Deliver, on_dry: Callable[[], None]
+        self, pool_spec: PoolSpec, queues: ModelQueues, work: Work, deliver: Deliver, on_dry: Callable[[], None]
     ) -> None:
-        self.post = post
+        self.pool_spec = pool_spec
         self.queues = queues
         self.lost: NoUsableInstance | None = None
         self._work = work
@@ -47,19 +47,21 @@ class Pool:
 
     async def run(self, plan: Plan, shutdown: Shutdown) -> None:
         """Open samples until there are none or the run drains; ends when the last one open has ended."""
-        loop, slots = asyncio.get_running_loop(), Slots(self.post.workers or MOST_OPEN, shutdown.pause)
+        loop, slots = asyncio.get_running_loop(), WorkerSlots(self.pool_spec.workers or MOST_OPEN, shutdown.pause)
         await self._wait_for_start(shutdown)
-        async with asyncio.TaskGroup() as open_samples:
+        async with asyncio.TaskGroup() as in_flight_samples:
             while True:
                 wanted_at = loop.time()
                 place = await slots.take()
-                taken = None if shutdown.draining.is_set() else self.queues.take(self.post.instance)
+                taken = None if shutdown.draining.is_set() else self.queues.take(self.pool_spec.instance)
                 if taken is None:
                     place.end()
                     break
                 sample, queue_s = plan.sample(taken.ordinal), loop.time() - wanted_at
-                opened = Opened(sample, taken.planned, self.post.instance, self.post.stage, time.time(), queue_s)
-                open_samples.create_task(self._one(opened, place), name=f"task {sample.task.task_id}")
+                active = ActiveSample(
+                    sample, taken.planned, self.pool_spec.instance, self.pool_spec.stage, time.time(), queue_s
+                )
+                in_flight_samples.create_task(self._one(active, place), name=f"task {sample.task.task_id}")
                 await asyncio.sleep(
                     0
                 )  # pools that start together open theirs in turns: nobody steals before the other has begun
@@ -67,18 +69,18 @@ class Pool:
 
     async def _wait_for_start(self, shutdown: Shutdown) -> None:
         """No longer than the run goes on, or the others leave something to open."""
-        if self.post.start_after_s <= 0:
+        if self.pool_spec.start_after_s <= 0:
             return
         ends = [asyncio.ensure_future(event.wait()) for event in (shutdown.draining, self.queues.emptied)]
         try:
-            await asyncio.wait(ends, timeout=self.post.start_after_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, timeout=self.pool_spec.start_after_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for end in ends:
                 end.cancel()
 
-    async def _one(self, opened: Opened, place: Place) -> None:
+    async def _one(self, active: ActiveSample, place: WorkerSlot) -> None:
         try:
-            record = await self._work(opened, place)
+            record = await self._work(active, place)
             await self._deliver(record)
         except NoUsableInstance as error:
             self.lost = error

@@ -55,7 +55,7 @@ class ShardQueue:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenOrdinal:
     ordinal: int
     planned: str
     """The instance that the plan gave it to."""
@@ -88,13 +88,13 @@ class ModelQueues:
         self.emptied = asyncio.Event()
         """Nothing is left to open: whoever waits for its start has nothing to wait for."""
 
-    def take(self, name: str) -> Taken | None:
+    def take(self, name: str) -> TakenOrdinal | None:
         """The next sample for instance `name`: its own, else one taken over; None when nobody has any left to give."""
         while True:
             for planned, queue in self._of(name):
                 ordinal = queue.take()
                 if ordinal is not None:
-                    return Taken(ordinal, planned)
+                    return TakenOrdinal(ordinal, planned)
             if not self._take_over(name):
                 self._tell_empty()
                 return None

@@ -16,10 +16,10 @@ from sharding.plan import Sample
 from sharding.tasks.task import Task
 from sharding.tasks.tool_plan import expected_tools
 
-from ..calls.client import Account, Exchange, SampleClient, SampleOverdue
+from ..calls.client import CallContext, SampleClient, SampleOverdue, SampleUsage
 from ..tools.simulated_tools import named
-from ..workers.active_sample import Opened
-from ..workers.activity import Step
+from ..workers.active_sample import ActiveSample
+from ..workers.activity import ActivityStep
 from ..workers.slots import SlotLease
 from .answer import REFUSAL, Answer, Score, Scorer, Solver, Ungraded, UserCodeError
 from .record import Record, instant
@@ -49,11 +49,11 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Books:
+class _AnswerAndJudgeUsage:
     """What the answer took, and what its grading took."""
 
-    answer: Account
-    judge: Account
+    answer: SampleUsage
+    judge: SampleUsage
 
 
 FAILED = Score(0.0, "failed")
@@ -64,32 +64,32 @@ TIMER_S = 0.01
 """How far from its moment a timer may fire: some loops count in milliseconds."""
 
 
-async def work(opened: Opened, method: Method, exchange: Exchange, lease: SlotLease) -> Record:
+async def work(active: ActiveSample, method: Method, call_context: CallContext, slot: SlotLease) -> Record:
     """Raises NoUsableInstance or LimitReached when the sample must stay pending; anything else that is not a record is a bug."""
-    client = SampleClient(exchange, opened, lease)
-    books = _Books(client.account, Account(""))
+    client = SampleClient(call_context, active, slot)
+    books = _AnswerAndJudgeUsage(client.sample_usage, SampleUsage(""))
     verdict = None
     try:
-        verdict = await _judge(opened, method, client, books)
+        verdict = await _judge(active, method, client, books)
     finally:
         await client.close()
         if (verdict is None or client.ended_by is not None) and not client.billable:
-            exchange.on_unbilled(opened.sample.ordinal)
+            call_context.on_unbilled(active.sample.ordinal)
     if isinstance(client.ended_by, SampleOverdue):
-        verdict = _overdue(client.account)
+        verdict = _overdue(client.sample_usage)
     elif client.ended_by is not None:
         raise client.ended_by
-    total_s = asyncio.get_running_loop().time() - client.account.opened_s
-    return _record(opened, verdict, books, method, total_s)
+    total_s = asyncio.get_running_loop().time() - client.sample_usage.opened_s
+    return _record(active, verdict, books, method, total_s)
 
 
-async def _judge(opened: Opened, method: Method, client: SampleClient, books: _Books) -> Verdict:
-    sample = opened.sample
+async def _judge(active: ActiveSample, method: Method, client: SampleClient, books: _AnswerAndJudgeUsage) -> Verdict:
+    sample = active.sample
     try:
         async with asyncio.timeout_at(client.deadline):
             returned = await method.solver(sample, client)
             answer = returned if isinstance(returned, Answer) else Answer(text=returned)
-            opened.activity.begin(Step.SCORE, asyncio.get_running_loop().time())
+            active.activity.begin(ActivityStep.SCORE, asyncio.get_running_loop().time())
             return await _scored(sample, answer, method, client.for_scoring(books.judge))
     except UserCodeError as error:
         return Verdict("not_run", "user_code", str(error))
@@ -98,9 +98,9 @@ async def _judge(opened: Opened, method: Method, client: SampleClient, books: _B
     except ProviderError as error:
         return Verdict("infra_failure", _infra_class(error), _told(error), failure=error)
     except SampleOverdue:
-        return _overdue(client.account)
+        return _overdue(client.sample_usage)
     except TimeoutError:
-        return _overdue(client.account) if _was_asking(opened, client) else _never_returned(opened, client)
+        return _overdue(client.sample_usage) if _was_asking(active, client) else _never_returned(active, client)
 
 
 async def _scored(sample: Sample, answer: Answer, method: Method, judge: SampleClient) -> Verdict:
@@ -118,18 +118,18 @@ def _infra_class(error: ProviderError) -> str:
     return f"timeout_{error.stage}" if isinstance(error, TimedOut) else error.error_class
 
 
-def _was_asking(opened: Opened, client: SampleClient) -> bool:
+def _was_asking(active: ActiveSample, client: SampleClient) -> bool:
     """Whether the deadline cut a call off, and not code that did something else."""
-    cut_off_s = opened.activity.cut_off_s
+    cut_off_s = active.activity.cut_off_s
     return cut_off_s is not None and cut_off_s > client.deadline - TIMER_S
 
 
-def _never_returned(opened: Opened, client: SampleClient) -> Verdict:
-    who = "scorer" if opened.activity.step is Step.SCORE else "solver"
-    limit_s = client.exchange.deadlines.sample_s
-    idle_s = asyncio.get_running_loop().time() - opened.activity.since_s
+def _never_returned(active: ActiveSample, client: SampleClient) -> Verdict:
+    who = "scorer" if active.activity.step is ActivityStep.SCORE else "solver"
+    limit_s = client.call_context.deadlines.sample_s
+    idle_s = asyncio.get_running_loop().time() - active.activity.since_s
     message = (
-        f"the {who} had not returned on task {opened.sample.task.task_id} when its {limit_s:g} s (run.sample_timeout_s) were over; "
+        f"the {who} had not returned on task {active.sample.task.task_id} when its {limit_s:g} s (run.sample_timeout_s) were over; "
         f"it waited in its own code for {idle_s:.0f} s, for no model"
     )
     return Verdict("not_run", "user_code", message)
@@ -140,28 +140,30 @@ def _told(error: ProviderError) -> str:
     return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
-def _overdue(account: Account) -> Verdict:
-    last = account.error
-    if last is None or account.response is not None:  # what failed before an answer did not make the sample late
+def _overdue(sample_usage: SampleUsage) -> Verdict:
+    last = sample_usage.error
+    if last is None or sample_usage.response is not None:  # what failed before an answer did not make the sample late
         return Verdict("infra_failure", "timeout_sample", "the sample's deadline came before its answer")
     message = f"the sample's deadline came; the last attempt had failed: {last}"
     return Verdict("infra_failure", _infra_class(last), message, failure=last)
 
 
-def _record(opened: Opened, verdict: Verdict, books: _Books, method: Method, total_s: float) -> Record:
+def _record(
+    active: ActiveSample, verdict: Verdict, books: _AnswerAndJudgeUsage, method: Method, total_s: float
+) -> Record:
     """A group of columns from each who knows them; `Record` refuses a column that is missing or said twice."""
-    account = books.answer
+    sample_usage = books.answer
     return Record(
         run_id=method.run_id,
-        **_asked(opened),
-        **_sent(opened.planned, account),
-        **_judged(verdict, account.response),
-        **_answered(verdict, account.response),
-        **_called(opened.sample.task, verdict.answer),
-        **_spent(account),
-        cost_usd=_cost_usd(opened.sample.cell.model, account, method),
+        **_asked(active),
+        **_sent(active.planned, sample_usage),
+        **_judged(verdict, sample_usage.response),
+        **_answered(verdict, sample_usage.response),
+        **_called(active.sample.task, verdict.answer),
+        **_spent(sample_usage),
+        cost_usd=_cost_usd(active.sample.cell.model, sample_usage, method),
         **_spent_on_judging(books.judge, method),
-        **_timed(opened, books, total_s),
+        **_timed(active, books, total_s),
         cache_hit=False,
     )
 
@@ -169,8 +171,8 @@ def _record(opened: Opened, verdict: Verdict, books: _Books, method: Method, tot
 Columns = dict[str, Any]
 
 
-def _asked(opened: Opened) -> Columns:
-    sample, task, cell = opened.sample, opened.sample.task, opened.sample.cell
+def _asked(active: ActiveSample) -> Columns:
+    sample, task, cell = active.sample, active.sample.task, active.sample.cell
     return {
         "ordinal": sample.ordinal,
         "cell_id": f"{cell.model}|{cell.prompt_type}|{cell.tool_success_rate:g}|{task.difficulty}|{task.task_type}",
@@ -183,22 +185,22 @@ def _asked(opened: Opened) -> Columns:
         "difficulty": task.difficulty,
         "task_type": task.task_type,
         "family": task.family,
-        "stage": opened.stage,
+        "stage": active.stage,
         "input": _last_user_text(task.messages),
         "target": _as_text(task.target),
         "seed": sample.seed,
     }
 
 
-def _sent(planned: str, account: Account) -> Columns:
-    instance = account.instance
+def _sent(planned: str, sample_usage: SampleUsage) -> Columns:
+    instance = sample_usage.instance
     return {
         "provider": instance.provider if instance else None,
         "deployment": instance.deployment if instance else None,
         "instance": instance.name if instance else None,
         "planned_instance": planned,
-        "moved_reason": account.moved_reason if instance and instance.name != planned else None,
-        "request_id": account.request_id,
+        "moved_reason": sample_usage.moved_reason if instance and instance.name != planned else None,
+        "request_id": sample_usage.request_id,
     }
 
 
@@ -252,12 +254,12 @@ def _trace(call: ToolCall) -> Mapping[str, JSON]:
     return {"turn": call.get("turn", 1), "name": name, "arguments": arguments, **ending}
 
 
-def _spent(account: Account) -> Columns:
-    usage = account.usage
+def _spent(sample_usage: SampleUsage) -> Columns:
+    usage = sample_usage.usage
     return {
-        "turns": account.turns,
-        "attempts": account.attempts,
-        "throttles": account.throttles,
+        "turns": sample_usage.turns,
+        "attempts": sample_usage.attempts,
+        "throttles": sample_usage.throttles,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "cached_tokens": usage.cached_tokens,
@@ -266,15 +268,15 @@ def _spent(account: Account) -> Columns:
     }
 
 
-def _cost_usd(model: str, account: Account, method: Method) -> float | None:
+def _cost_usd(model: str, sample_usage: SampleUsage, method: Method) -> float | None:
     """The sample's tokens, each at the price of the model that spent them; None where one has no price."""
-    spent = account.spent or {model: Usage(0, 0)}
+    spent = sample_usage.spent or {model: Usage(0, 0)}
     costs = [method.price_usd(name, usage) for name, usage in spent.items()]
     known = [cost for cost in costs if cost is not None]
     return sum(known) if len(known) == len(costs) else None
 
 
-def _spent_on_judging(judge: Account, method: Method) -> Columns:
+def _spent_on_judging(judge: SampleUsage, method: Method) -> Columns:
     usage = judge.usage
     return {
         "judge_input_tokens": usage.input_tokens,
@@ -283,25 +285,25 @@ def _spent_on_judging(judge: Account, method: Method) -> Columns:
     }
 
 
-def _timed(opened: Opened, books: _Books, total_s: float) -> Columns:
-    account = books.answer
-    first_sent_s = account.first_sent_s
-    was_graded = books.judge.opened_s > account.opened_s
-    solving_s = books.judge.opened_s - account.opened_s if was_graded else total_s
+def _timed(active: ActiveSample, books: _AnswerAndJudgeUsage, total_s: float) -> Columns:
+    sample_usage = books.answer
+    first_sent_s = sample_usage.first_sent_s
+    was_graded = books.judge.opened_s > sample_usage.opened_s
+    solving_s = books.judge.opened_s - sample_usage.opened_s if was_graded else total_s
     return {
-        "queued_at": instant(opened.at_s - opened.queue_s),
-        "started_at": None if first_sent_s is None else instant(opened.at_s + first_sent_s - account.opened_s),
-        "completed_at": instant(opened.at_s + total_s),
-        "queue_s": opened.queue_s,
-        "rate_wait_s": account.rate_wait_s,
-        "retry_wait_s": account.retry_wait_s,
-        "connect_s": account.connect_s,
-        "ttft_s": account.ttft_s,
-        "generation_s": account.generation_s,
-        "parse_s": account.parse_s,
+        "queued_at": instant(active.at_s - active.queue_s),
+        "started_at": None if first_sent_s is None else instant(active.at_s + first_sent_s - sample_usage.opened_s),
+        "completed_at": instant(active.at_s + total_s),
+        "queue_s": active.queue_s,
+        "rate_wait_s": sample_usage.rate_wait_s,
+        "retry_wait_s": sample_usage.retry_wait_s,
+        "connect_s": sample_usage.connect_s,
+        "ttft_s": sample_usage.ttft_s,
+        "generation_s": sample_usage.generation_s,
+        "parse_s": sample_usage.parse_s,
         "write_s": None,
         "total_s": total_s,
-        "working_s": max(0.0, solving_s - account.waited_s),
+        "working_s": max(0.0, solving_s - sample_usage.waited_s),
     }
 
 

@@ -10,7 +10,7 @@ from .activity import Activity
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ActiveSample:
     sample: Sample
     planned: str
     """The instance of its shard."""

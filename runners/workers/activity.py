@@ -7,10 +7,10 @@ from enum import Enum, auto
 from types import TracebackType
 
 from ..dispatch.dispatcher import PermitRequest
-from ..dispatch.instance_state import Station
+from ..dispatch.instance_state import InstanceState
 
 
-class Step(Enum):
+class ActivityStep(Enum):
     SOLVE = auto()
     """In the solver's own code, between its calls."""
     SCORE = auto()
@@ -27,19 +27,19 @@ class Step(Enum):
 class Activity:
     """Of a sample, and of each of its calls that are under way. Times are loop time."""
 
-    __slots__ = ("calls", "cut_off_s", "request", "since_s", "station", "step", "until_s")
+    __slots__ = ("calls", "cut_off_s", "instance_state", "request", "since_s", "step", "until_s")
 
     def __init__(self) -> None:
-        self.step = Step.SOLVE
+        self.step = ActivityStep.SOLVE
         self.since_s = 0.0
         self.until_s = 0.0
         self.request: PermitRequest | None = None
-        self.station: Station | None = None
+        self.instance_state: InstanceState | None = None
         self.calls: list[Activity] = []
         self.cut_off_s: float | None = None
         """When a call was last cancelled on its way."""
 
-    def begin(self, step: Step, now: float) -> None:
+    def begin(self, step: ActivityStep, now: float) -> None:
         self.step, self.since_s = step, now
 
     def call(self) -> CallActivity:
@@ -47,13 +47,13 @@ class Activity:
         return CallActivity(self)
 
     def wait_for_leave(self, request: PermitRequest, now: float) -> None:
-        self.step, self.since_s, self.request = Step.LEAVE, now, request
+        self.step, self.since_s, self.request = ActivityStep.LEAVE, now, request
 
-    def wait_for_answer(self, station: Station, now: float) -> None:
-        self.step, self.since_s, self.station = Step.ANSWER, now, station
+    def wait_for_answer(self, instance_state: InstanceState, now: float) -> None:
+        self.step, self.since_s, self.instance_state = ActivityStep.ANSWER, now, instance_state
 
     def wait_to_retry(self, now: float, delay_s: float) -> None:
-        self.step, self.since_s, self.until_s = Step.RETRY, now, now + delay_s
+        self.step, self.since_s, self.until_s = ActivityStep.RETRY, now, now + delay_s
 
     @property
     def current(self) -> Activity:

@@ -24,7 +24,7 @@ class SlotLease(Protocol):
         """The sample's first request is on its way: another may be opened behind it."""
         ...
 
-    def aside(self) -> AbstractAsyncContextManager[None]:
+    def release_while_waiting(self) -> AbstractAsyncContextManager[None]:
         """Within, a sample that was sent before waits for leave to send without the place."""
         ...
 
@@ -39,7 +39,7 @@ class SlotLease(Protocol):
     def end_request(self) -> None: ...
 
 
-class Slots:
+class WorkerSlots:
     """The places of one pool."""
 
     def __init__(self, workers: int, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -50,10 +50,10 @@ class Slots:
         self.parking = asyncio.Semaphore(PARKED_PER_WORKER * workers)
         self._overdrawn = 0
 
-    async def take(self) -> Place:
+    async def take(self) -> WorkerSlot:
         await self.unsent.acquire()
         await self.free.acquire()
-        return Place(self)
+        return WorkerSlot(self)
 
     async def overdraw(self) -> None:
         """Take a place without waiting for one: where none is free, the next that is given back is this one's."""
@@ -69,7 +69,7 @@ class Slots:
             self.free.release()
 
 
-class Place:
+class WorkerSlot:
     """One sample's place, or its memory of one: it gives back what it holds, once, however the sample ends.
 
     A sample's calls share it: it is given back when one of them waits and none has a request in flight, and taken again for the first
@@ -78,7 +78,7 @@ class Place:
 
     __slots__ = ("_in_flight", "_is_held", "_is_over", "_retaking", "_slots", "_taking", "_waiting", "was_sent")
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: WorkerSlots) -> None:
         self.was_sent = False
         self._slots = slots
         self._is_held = True
@@ -115,7 +115,7 @@ class Place:
         self._give_back_if_unused()
 
     @asynccontextmanager
-    async def aside(self) -> AsyncIterator[None]:
+    async def release_while_waiting(self) -> AsyncIterator[None]:
         """With leave to send nobody waits for a place: the limiter bounds what is in flight, and the pool opens nothing until it is paid.
 
         Samples that were never sent keep theirs: that bounds what is opened.

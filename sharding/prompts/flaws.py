@@ -16,13 +16,13 @@ from providers.messages import JSON
 from providers.simulator.draws import draw_uniform
 
 from ..tasks.task import Task
-from ..tasks.tool_plan import Step, ToolPlan, tool_name
+from ..tasks.tool_plan import PlanStep, ToolPlan, tool_name
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Flawed:
+class FlawedPlan:
     """A plan, what else the task offers, and the draws that belong to the task."""
 
     plan: ToolPlan
@@ -32,17 +32,17 @@ class Flawed:
     def choose(self, options: Sequence[T], purpose: str) -> T:
         return options[int(draw_uniform(0, purpose, self.seed) * len(options))]
 
-    def with_step(self, place: int, step: Step) -> ToolPlan:
+    def with_step(self, place: int, step: PlanStep) -> ToolPlan:
         steps = self.plan.steps
         return replace(self.plan, steps=(*steps[:place], step, *steps[place + 1 :]))
 
 
 def damage(plan: ToolPlan, flaw: str, task: Task) -> ToolPlan:
     """`plan` with one flaw, a key of FLAWS. Raises InputError where the plan has nothing that it could befall."""
-    return FLAWS[flaw](Flawed(plan, [tool_name(tool) for tool in task.tools], task.task_id))
+    return FLAWS[flaw](FlawedPlan(plan, [tool_name(tool) for tool in task.tools], task.task_id))
 
 
-def _disorder(flawed: Flawed) -> ToolPlan:
+def _disorder(flawed: FlawedPlan) -> ToolPlan:
     """Two steps change places."""
     steps = list(flawed.plan.steps)
     pairs = [(a, b) for a, b in combinations(range(len(steps)), 2) if steps[a] != steps[b]]
@@ -53,7 +53,7 @@ def _disorder(flawed: Flawed) -> ToolPlan:
     return replace(flawed.plan, steps=tuple(steps))
 
 
-def _misuse(flawed: Flawed) -> ToolPlan:
+def _misuse(flawed: FlawedPlan) -> ToolPlan:
     """A step takes another of the task's tools, with the arguments of the right one."""
     known = [*flawed.tools, *(step.tool for step in flawed.plan.steps)]
     place = flawed.choose(range(len(flawed.plan.steps)), "misuse")
@@ -64,7 +64,7 @@ def _misuse(flawed: Flawed) -> ToolPlan:
     return flawed.with_step(place, replace(step, tool=flawed.choose(others, "misused")))
 
 
-def _wrong_parameter(flawed: Flawed) -> ToolPlan:
+def _wrong_parameter(flawed: FlawedPlan) -> ToolPlan:
     """One argument of one step has another value."""
     places = [(place, name) for place, step in enumerate(flawed.plan.steps) for name in step.arguments]
     if not places:
@@ -74,7 +74,7 @@ def _wrong_parameter(flawed: Flawed) -> ToolPlan:
     return flawed.with_step(place, replace(step, arguments={**step.arguments, name: damaged(step.arguments[name])}))
 
 
-def _missing(flawed: Flawed) -> ToolPlan:
+def _missing(flawed: FlawedPlan) -> ToolPlan:
     """A step is left out."""
     steps = flawed.plan.steps
     if len(steps) == 1:
@@ -83,7 +83,7 @@ def _missing(flawed: Flawed) -> ToolPlan:
     return replace(flawed.plan, steps=(*steps[:place], *steps[place + 1 :]))
 
 
-def _redundant(flawed: Flawed) -> ToolPlan:
+def _redundant(flawed: FlawedPlan) -> ToolPlan:
     """A step is done once more, later."""
     steps = flawed.plan.steps
     place = flawed.choose(range(len(steps)), "redundant")
@@ -91,7 +91,7 @@ def _redundant(flawed: Flawed) -> ToolPlan:
     return replace(flawed.plan, steps=(*steps[:after], steps[place], *steps[after:]))
 
 
-def _contradiction(flawed: Flawed) -> ToolPlan:
+def _contradiction(flawed: FlawedPlan) -> ToolPlan:
     """A step says of itself what cannot be: that it rests on a later one, needs an earlier one undone, or does not happen."""
     steps = flawed.plan.steps
     place = flawed.choose(range(len(steps)), "contradicted")
@@ -107,7 +107,7 @@ def _contradiction(flawed: Flawed) -> ToolPlan:
     return flawed.with_step(place, replace(step, description=f"{step.description} {contradiction}".strip()))
 
 
-def _drift(flawed: Flawed) -> ToolPlan:
+def _drift(flawed: FlawedPlan) -> ToolPlan:
     """The goal becomes another one: a part of the plan as an end in itself."""
     goals = [
         form.format(step=step.in_words, tool=step.tool)
@@ -121,7 +121,7 @@ def _drift(flawed: Flawed) -> ToolPlan:
     return replace(flawed.plan, goal=flawed.choose(goals, "drift"))
 
 
-FLAWS: Mapping[str, Callable[[Flawed], ToolPlan]] = {
+FLAWS: Mapping[str, Callable[[FlawedPlan], ToolPlan]] = {
     "sequence_disorder": _disorder,
     "tool_misuse": _misuse,
     "parameter_error": _wrong_parameter,

@@ -15,7 +15,7 @@ from .task import Task, TaskSet
 BUCKETS = 256
 
 
-class Kinds:
+class TaskKinds:
     """(task_type, difficulty) of every row, as a code into the few pairs that occur."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 from providers.errors import InputError
 
 from .columns import Columns, Row
-from .duplicate_ids import Kinds, TaskIds
+from .duplicate_ids import TaskIds, TaskKinds
 from .task import Task
 
 
@@ -52,7 +52,7 @@ class StoredTasks:
         self._stem = identity.path.stem
         self._store = store
         self._columns = columns
-        self._kinds = Kinds()
+        self._kinds = TaskKinds()
         self.kind = self._kinds.__getitem__
         for row in store.scan():
             task = self._checked_task(row)

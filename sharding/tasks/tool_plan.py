@@ -22,7 +22,7 @@ HOW_TO_PLAN = "write it as metadata.plan = [{tool, arguments, description}], or 
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlanStep:
     tool: str
     arguments: Mapping[str, JSON]
     description: str = ""
@@ -40,7 +40,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class ToolPlan:
     goal: str
-    steps: Sequence[Step]
+    steps: Sequence[PlanStep]
 
     def __str__(self) -> str:
         """The steps, numbered."""
@@ -59,16 +59,16 @@ def plan_of(task: Task) -> ToolPlan | None:
     return ToolPlan(goal if isinstance(goal, str) and goal else _asked(task.messages), steps)
 
 
-def _steps(listed: JSON, name: str, arguments_of: _Reading) -> list[Step]:
+def _steps(listed: JSON, name: str, arguments_of: _Reading) -> list[PlanStep]:
     """All of them, or none where one is no step."""
-    found: list[Step] = []
+    found: list[PlanStep] = []
     for one in listed if isinstance(listed, list | tuple) else ():
         tool = one.get(name) if isinstance(one, Mapping) else None
         arguments = one.get("arguments", {}) if isinstance(one, Mapping) else None
         if not isinstance(tool, str) or not tool or not isinstance(arguments, Mapping):
             return []
         assert isinstance(one, Mapping)
-        found.append(Step(tool, arguments_of(arguments), str(one.get("description") or "")))
+        found.append(PlanStep(tool, arguments_of(arguments), str(one.get("description") or "")))
     return found
 
 

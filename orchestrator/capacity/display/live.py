@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from runners.load import Gunner, Shot
+from runners.load import LoadGenerator, RequestResult
 
 from ...ui.progress import show
 from ..measurement.measures import percentile
@@ -29,38 +29,38 @@ class LoadMonitor:
 
     server: ServerWatch
     expected: int | None
-    gunner: Gunner | None = None
+    load_generator: LoadGenerator | None = None
     began_at: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     _ended: deque[float] = field(default_factory=deque)
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     _first_tokens: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
-    def start(self, gunner: Gunner) -> None:
-        self.gunner, self.began_at = gunner, asyncio.get_running_loop().time()
+    def start(self, load_generator: LoadGenerator) -> None:
+        self.load_generator, self.began_at = load_generator, asyncio.get_running_loop().time()
 
-    def take(self, shot: Shot) -> None:
+    def take(self, result: RequestResult) -> None:
         """One request has ended."""
-        self.counts[shot.how] += 1
-        if shot.how != "ok":
+        self.counts[result.how] += 1
+        if result.how != "ok":
             return
-        self._ended.append(shot.ended_at)
-        if shot.latency_s is not None:
-            self._latencies.append(shot.latency_s)
-        if shot.timing is not None and shot.timing.ttft_s is not None:
-            self._first_tokens.append(shot.timing.ttft_s)
+        self._ended.append(result.ended_at)
+        if result.latency_s is not None:
+            self._latencies.append(result.latency_s)
+        if result.timing is not None and result.timing.ttft_s is not None:
+            self._first_tokens.append(result.timing.ttft_s)
 
     def rows(self) -> list[tuple[str, str]]:
         """Names and figures of this instant."""
         now, done = asyncio.get_running_loop().time(), self.counts.total()
-        elapsed_s = max(now - self.began_at, 1e-9) if self.gunner else 1e-9
+        elapsed_s = max(now - self.began_at, 1e-9) if self.load_generator else 1e-9
         while self._ended and self._ended[0] < now - RECENT_S:
             self._ended.popleft()
         ok = self.counts["ok"]
         found = [
             ("elapsed", f"{elapsed_s:.0f} s"),
             ("done", f"{done}" if self.expected is None else f"{done}/{self.expected}"),
-            ("in flight", str(self.gunner.in_flight if self.gunner else 0)),
+            ("in flight", str(self.load_generator.in_flight if self.load_generator else 0)),
             ("requests/s", f"{len(self._ended) / min(elapsed_s, RECENT_S):.1f}"),
             ("success", f"{100 * ok / done:.1f} %" if done else "n/a"),
             ("mean", _mean(self._latencies)),

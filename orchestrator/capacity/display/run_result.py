@@ -9,19 +9,19 @@ from importlib.metadata import version
 from typing import Any
 
 from providers.messages import JSON
-from runners.load import ClosedLoop, Shot
+from runners.load import ClosedLoop, RequestResult
 
 from ...results.directory import DISTRIBUTION
-from ..measurement.load_estimate import Estimate
+from ..measurement.load_estimate import LoadEstimate
 from ..measurement.prompts import SyntheticPrompts
-from ..measurement.session import Measured
-from ..measurement.trial import Setting, Trial, rest_s
+from ..measurement.session import MeasuredSetting
+from ..measurement.trial import LoadSetting, Trial, rest_s
 from ..measurement.workload import Workload
 
 KIND = "bench run"
 
 
-def document_of(measured: Measured, expected: Estimate, write_s: float | None) -> dict[str, Any]:
+def document_of(measured: MeasuredSetting, expected: LoadEstimate, write_s: float | None) -> dict[str, Any]:
     """All that was asked and measured; seconds, and None where a figure is not available."""
     trial, target, workload = measured.trial, measured.target, measured.workload
     measures = trial.measures
@@ -65,7 +65,7 @@ def _workload(workload: Workload) -> dict[str, Any]:
     return asked | ({"synthetic": asdict(prompts)} if isinstance(prompts, SyntheticPrompts) else {})
 
 
-def setting_row(setting: Setting) -> dict[str, JSON]:
+def setting_row(setting: LoadSetting) -> dict[str, JSON]:
     """What was asked for; an infinite rate or burstiness is the word `inf`."""
     load = setting.load
     is_closed = isinstance(load, ClosedLoop)
@@ -88,33 +88,33 @@ def _finite(value: float) -> JSON:
 
 def request_rows(trial: Trial) -> Iterator[dict[str, JSON]]:
     """In the order in which they ended; instants are seconds from the start."""
-    for shot in trial.run.shots:
-        yield request_row(shot, trial.run.began_at)
+    for result in trial.run.results:
+        yield request_row(result, trial.run.began_at)
 
 
-def request_row(shot: Shot, began_at: float) -> dict[str, JSON]:
-    aim, timing, usage = shot.aim, shot.timing, shot.usage
-    delay_s = aim.dispatched_at - aim.scheduled_at
+def request_row(result: RequestResult, began_at: float) -> dict[str, JSON]:
+    scheduled, timing, usage = result.scheduled, result.timing, result.usage
+    delay_s = scheduled.dispatched_at - scheduled.scheduled_at
     return {
-        "number": aim.number,
-        "instance": aim.instance,
-        "how": shot.how,
-        "status": shot.status,
-        "error_class": shot.error_class,
-        "finish_reason": shot.finish_reason,
-        "scheduled_s": aim.scheduled_at - began_at,
-        "dispatched_s": aim.dispatched_at - began_at,
-        "ended_s": shot.ended_at - began_at,
-        "waited_for": aim.waited_for,
-        "queue_s": delay_s if aim.waited_for == "place" else 0.0,
-        "rate_wait_s": delay_s if aim.waited_for == "arrival" else 0.0,
+        "number": scheduled.number,
+        "instance": scheduled.instance,
+        "how": result.how,
+        "status": result.status,
+        "error_class": result.error_class,
+        "finish_reason": result.finish_reason,
+        "scheduled_s": scheduled.scheduled_at - began_at,
+        "dispatched_s": scheduled.dispatched_at - began_at,
+        "ended_s": result.ended_at - began_at,
+        "waited_for": scheduled.waited_for,
+        "queue_s": delay_s if scheduled.waited_for == "place" else 0.0,
+        "rate_wait_s": delay_s if scheduled.waited_for == "arrival" else 0.0,
         "connect_s": timing.connect_s if timing else None,
         "ttft_s": timing.ttft_s if timing else None,
         "generation_s": timing.generation_s if timing else None,
-        "parse_s": rest_s(shot) if timing else None,
-        "latency_s": shot.latency_s,
-        "scheduled_latency_s": shot.scheduled_latency_s,
+        "parse_s": rest_s(result) if timing else None,
+        "latency_s": result.latency_s,
+        "scheduled_latency_s": result.scheduled_latency_s,
         "input_tokens": usage.input_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
-        "message": shot.message,
+        "message": result.message,
     }

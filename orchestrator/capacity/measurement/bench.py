@@ -11,18 +11,18 @@ from pathlib import Path
 from providers.errors import Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
-from runners.calls.budget import Purse
+from runners.calls.budget import Budget
 from runners.dispatch.instance_state import Sender
-from runners.load import ClosedLoop, Gunner, LoadRun, OpenLoop, Shot, Target, Volume, run_load
+from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, RequestResult, Target, Volume, run_load
 
-from ..search.next_step import Step
-from .measures import MINUTE_S, Window, measure
+from ..search.next_step import LadderStep
+from .measures import MINUTE_S, SteadyWindow, measure
 from .rung import (
     Rung,
     count_let_in,
     count_throttles,
     find_bursts,
-    find_flow,
+    find_quota_variation,
     told_limits,
     wait_asked,
 )
@@ -35,7 +35,7 @@ UNSAID_WAIT = 1 / 30
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RungDuration:
     """How long a rung lasts, and in which minutes it is counted."""
 
     prompts_per_slot: int = 10
@@ -54,7 +54,7 @@ class Pace:
             return Volume(duration_s=self.duration_s)
         return Volume(requests=max(self.min_requests, self.prompts_per_slot * concurrency))
 
-    def window(self, run: LoadRun) -> Window | None:
+    def window(self, run: LoadRun) -> SteadyWindow | None:
         """Whole quota windows, without the first one's credit."""
         if self.window_s is None:
             return None
@@ -62,7 +62,7 @@ class Pace:
         if windows < 2:
             return None
         begin = run.began_at + self.window_s
-        return Window(begin, run.began_at + windows * self.window_s)
+        return SteadyWindow(begin, run.began_at + windows * self.window_s)
 
 
 @dataclass(slots=True)
@@ -70,8 +70,8 @@ class Bench:
     """What every rung of a test shares."""
 
     target: Target
-    pace: Pace
-    purse: Purse = field(default_factory=Purse)
+    rung_duration: RungDuration
+    budget: Budget = field(default_factory=Budget)
     """That the target's senders pay from."""
     is_priced: bool = False
     metrics_address: str | None = None
@@ -80,49 +80,56 @@ class Bench:
     fired: int = 0
     """Requests so far: every one of a test has a number of its own, so that no cache answers twice."""
 
-    recent: list[Shot] = field(default_factory=list)
+    recent: list[RequestResult] = field(default_factory=list)
     """Of the last window: what they spent is missing from the quota of the next rung."""
 
-    async def measure(self, step: Step, load: ClosedLoop | OpenLoop | None = None) -> Rung:
+    async def measure(self, step: LadderStep, load: ClosedLoop | OpenLoop | None = None) -> Rung:
         """Load the target as `step` says. Cancelled, nothing is left in flight."""
-        before, starved_s, began = self.purse.spent, _starved_s(), time.monotonic()
+        before, starved_s, began = self.budget.spent, _starved_s(), time.monotonic()
         server = ServerWatch(self.metrics_address)
         async with server.watching():
-            run = await self._load(load or ClosedLoop(step.concurrency), self.pace.volume(step.concurrency), step)
-        rpm, tpm = told_limits(run.shots)
-        window_s, window = self._window_s, self.pace.window(run)
-        measures = measure(run, minute_s=self.pace.minute_s, window=window)
-        let_in = count_let_in(self.recent, run.shots, window_s, self.pace.minute_s)
-        self.recent = [one for one in (*self.recent, *run.shots) if one.aim.dispatched_at > run.ended_at - window_s]
+            run = await self._load(
+                load or ClosedLoop(step.concurrency), self.rung_duration.volume(step.concurrency), step
+            )
+        rpm, tpm = told_limits(run.results)
+        window_s, window = self._window_s, self.rung_duration.window(run)
+        measures = measure(run, minute_s=self.rung_duration.minute_s, window=window)
+        let_in = count_let_in(self.recent, run.results, window_s, self.rung_duration.minute_s)
+        self.recent = [
+            one for one in (*self.recent, *run.results) if one.scheduled.dispatched_at > run.ended_at - window_s
+        ]
         return Rung(
             step.concurrency,
             step.phase,
             measures if window is None else replace(measures, is_burst=False),  # whole windows, without their credit
-            count_throttles(run.shots),
+            count_throttles(run.results),
             rpm,
             tpm,
             find_bursts(run, window_s),
-            find_flow(run, window_s),
+            find_quota_variation(run, window_s),
             server.load(),
             run.gone,
             wait_asked(run),
-            (self.purse.spent - before).cost_usd if self.is_priced else None,
+            (self.budget.spent - before).cost_usd if self.is_priced else None,
             (_starved_s() - starved_s) / max(time.monotonic() - began, 1e-9),
             let_in,
         )
 
-    async def _load(self, load: ClosedLoop | OpenLoop, volume: Volume, step: Step) -> LoadRun:
+    async def _load(self, load: ClosedLoop | OpenLoop, volume: Volume, step: LadderStep) -> LoadRun:
         began = self.fired
         ask = self.contrast if step.phase == "contrast" and self.contrast is not None else self.target.ask
         target = Target(
             self.target.instances,
-            {name: HeedfulSender(sender, self.pace.minute_s) for name, sender in self.target.senders.items()},
+            {
+                name: RetryAfterSender(sender, self.rung_duration.minute_s)
+                for name, sender in self.target.senders.items()
+            },
             lambda number: ask(began + number),
             self.target.attempt_s,
         )
-        gunner = Gunner(target, f"ladder-{began}-{step.phase}-{step.concurrency}")
-        run = await run_load(gunner, load, volume)
-        self.fired += len(run.shots)
+        load_generator = LoadGenerator(target, f"ladder-{began}-{step.phase}-{step.concurrency}")
+        run = await run_load(load_generator, load, volume)
+        self.fired += len(run.results)
         return run
 
     async def rest(self, rung: Rung) -> None:
@@ -132,7 +139,7 @@ class Bench:
 
     @property
     def _window_s(self) -> float:
-        return self.pace.window_s or self.pace.minute_s
+        return self.rung_duration.window_s or self.rung_duration.minute_s
 
 
 def _starved_s() -> float:
@@ -144,7 +151,7 @@ def _starved_s() -> float:
 
 
 @dataclass(slots=True)
-class HeedfulSender:
+class RetryAfterSender:
     """Sends nothing to an instance before the time that its last refusal named: a test does not hammer on a closed door."""
 
     sender: Sender
@@ -158,7 +165,7 @@ class HeedfulSender:
         try:
             return await self.sender.complete(on, request, request_id=request_id, deadline=deadline)
         except Throttled as error:
-            told_s = error.retry_after_s
-            wait_s = self.minute_s * UNSAID_WAIT if told_s is None else told_s
+            retry_after_s = error.retry_after_s
+            wait_s = self.minute_s * UNSAID_WAIT if retry_after_s is None else retry_after_s
             self.opens_at[on.name] = max(self.opens_at.get(on.name, 0.0), loop.time() + wait_s)
             raise

@@ -18,7 +18,7 @@ SOME_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class LoadEstimate:
     """None where nobody can say: how many requests a closed loop makes in its time, or what a server of one's own costs."""
 
     requests: int | None
@@ -43,15 +43,15 @@ class Estimate:
         return ", ".join(parts)
 
 
-def estimate(requests: int | None, workload: Workload, model: str, price_usd: PriceUsd) -> Estimate:
+def estimate(requests: int | None, workload: Workload, model: str, price_usd: PriceUsd) -> LoadEstimate:
     """What so many requests take."""
     if requests is None:
-        return Estimate(None, None, None, None)
+        return LoadEstimate(None, None, None, None)
     input_tokens = round(requests * workload.input_tokens)
     bound = workload.max_output_tokens
     output_tokens = round(requests * (SOME_TOKENS if bound is None else bound))
     cost_usd = price_usd(model, Usage(input_tokens, output_tokens))
-    return Estimate(requests, input_tokens, output_tokens, cost_usd, bound is not None)
+    return LoadEstimate(requests, input_tokens, output_tokens, cost_usd, bound is not None)
 
 
 def requests_of(load: ClosedLoop | OpenLoop, volume: Volume) -> int | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from runners.load import LoadRun, Shot
+from runners.load import LoadRun, RequestResult
 
 SAMPLE_FLOORS: Mapping[int, int] = {90: 64, 95: 130, 99: 662}
 """Fewest samples with which a percentile means anything (MLPerf inference rules, early stopping at a confidence of 0.99)."""
@@ -50,7 +50,7 @@ def percentile(ordered: Sequence[float], q: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SteadyWindow:
     """The part of a run that is measured; loop seconds."""
 
     begin: float
@@ -119,71 +119,81 @@ class Trim:
 
 
 def measure(
-    run: LoadRun, *, trim: Trim | None = None, minute_s: float = MINUTE_S, window: Window | None = None
+    run: LoadRun, *, trim: Trim | None = None, minute_s: float = MINUTE_S, window: SteadyWindow | None = None
 ) -> Measures:
     """`minute_s` is the length of the endpoint's quota window, 60 s but on a simulator with its time scaled.
 
     Throughput is that of `window`, the steady window where none is given: a held quota is only seen over whole windows of its own.
     """
-    shots = _kept(run, trim or Trim())
-    good = [shot for shot in shots if shot.how == "ok"]
+    results = _kept(run, trim or Trim())
+    good = [result for result in results if result.how == "ok"]
     window = window or steady_window(run, trim or Trim())
-    inside = [shot for shot in good if window.holds(shot.ended_at)]
-    latencies = [shot.latency_s for shot in good if shot.latency_s is not None]
+    inside = [result for result in good if window.holds(result.ended_at)]
+    latencies = [result.latency_s for result in good if result.latency_s is not None]
     wall_s = max(run.ended_at - run.began_at, 1e-9)
     return Measures(
-        attempted=len(shots),
+        attempted=len(results),
         succeeded=len(good),
-        throttled=sum(shot.how == "throttled" for shot in shots),
-        failures=dict(Counter(s.error_class or s.how for s in shots if s.how not in {"ok", "throttled"})),
-        finish_reasons=dict(Counter(shot.finish_reason or "none" for shot in good)),
+        throttled=sum(result.how == "throttled" for result in results),
+        failures=dict(Counter(s.error_class or s.how for s in results if s.how not in {"ok", "throttled"})),
+        finish_reasons=dict(Counter(result.finish_reason or "none" for result in good)),
         window_s=window.length_s,
         requests_per_s=len(inside) / window.length_s,
-        output_tokens_per_s=sum(shot.usage.output_tokens for shot in inside if shot.usage) / window.length_s,
+        output_tokens_per_s=sum(result.usage.output_tokens for result in inside if result.usage) / window.length_s,
         qpm=len(inside) / window.length_s * minute_s,
         tpm=sum(map(_tokens, inside)) / window.length_s * minute_s,
         peak_qpm=_busiest(inside, window, minute_s, lambda _shot: 1),
         peak_tpm=_busiest(inside, window, minute_s, _tokens),
         is_burst=run.ended_at - run.began_at < 2 * minute_s,
-        achieved_concurrency=sum(shot.ended_at - shot.aim.dispatched_at for shot in run.shots) / wall_s,
-        peak_in_flight=max((level for _at, level in in_flight_over_time(run.shots)), default=0),
+        achieved_concurrency=sum(result.ended_at - result.scheduled.dispatched_at for result in run.results) / wall_s,
+        peak_in_flight=max((level for _at, level in in_flight_over_time(run.results)), default=0),
         ttft_s=distribution([s.timing.ttft_s for s in good if s.timing and s.timing.ttft_s is not None]),
-        tpot_s=distribution([tpot for shot in good if (tpot := _tpot_s(shot)) is not None]),
-        itl_s=distribution([gap for shot in good if shot.timing for gap in shot.timing.chunk_gaps_s]),
+        tpot_s=distribution([tpot for result in good if (tpot := _tpot_s(result)) is not None]),
+        itl_s=distribution([gap for result in good if result.timing for gap in result.timing.chunk_gaps_s]),
         latency_s=distribution(latencies),
         scheduled_latency_s=distribution([late for s in good if (late := s.scheduled_latency_s) is not None]),
-        dispatch_delay_s=distribution([shot.aim.dispatched_at - shot.aim.scheduled_at for shot in shots]),
-        input_tokens=sum(shot.usage.input_tokens for shot in good if shot.usage),
-        output_tokens=sum(shot.usage.output_tokens for shot in good if shot.usage),
-        are_tokens_estimated=any(shot.usage.estimated for shot in good if shot.usage),
+        dispatch_delay_s=distribution(
+            [result.scheduled.dispatched_at - result.scheduled.scheduled_at for result in results]
+        ),
+        input_tokens=sum(result.usage.input_tokens for result in good if result.usage),
+        output_tokens=sum(result.usage.output_tokens for result in good if result.usage),
+        are_tokens_estimated=any(result.usage.estimated for result in good if result.usage),
         cpu_share=run.cpu_share,
         lag_p95_s=percentile(sorted(run.lags_s), 95) if run.lags_s else 0.0,
     )
 
 
-def steady_window(run: LoadRun, trim: Trim) -> Window:
+def steady_window(run: LoadRun, trim: Trim) -> SteadyWindow:
     """From the first dispatch, or the end of the warm-up, to the last dispatch: the drain at the end has fewer in flight than was asked."""
     begin = run.began_at + trim.warmup_s
-    last = max((shot.aim.dispatched_at for shot in run.shots), default=run.ended_at)
+    last = max((result.scheduled.dispatched_at for result in run.results), default=run.ended_at)
     end = min(last, run.ended_at - trim.cooldown_s)
-    return Window(begin, end) if end - begin > (run.ended_at - run.began_at) / 10 else Window(begin, run.ended_at)
+    return (
+        SteadyWindow(begin, end)
+        if end - begin > (run.ended_at - run.began_at) / 10
+        else SteadyWindow(begin, run.ended_at)
+    )
 
 
-def in_flight_over_time(shots: Sequence[Shot]) -> list[tuple[float, int]]:
+def in_flight_over_time(results: Sequence[RequestResult]) -> list[tuple[float, int]]:
     """Instants at which the number in flight changed, and the number from then on."""
-    steps = sorted([(shot.aim.dispatched_at, 1) for shot in shots] + [(shot.ended_at, -1) for shot in shots])
+    steps = sorted(
+        [(result.scheduled.dispatched_at, 1) for result in results] + [(result.ended_at, -1) for result in results]
+    )
     levels = accumulate(step for _at, step in steps)
     return [(at, level) for (at, _step), level in zip(steps, levels, strict=True)]
 
 
-def _kept(run: LoadRun, trim: Trim) -> list[Shot]:
+def _kept(run: LoadRun, trim: Trim) -> list[RequestResult]:
     first, last = run.began_at + trim.warmup_s, run.ended_at - trim.cooldown_s
-    return [shot for shot in run.shots if shot.aim.dispatched_at >= first and shot.ended_at <= last]
+    return [result for result in run.results if result.scheduled.dispatched_at >= first and result.ended_at <= last]
 
 
-def _busiest(good: Sequence[Shot], window: Window, minute_s: float, weight: Callable[[Shot], int]) -> float:
+def _busiest(
+    good: Sequence[RequestResult], window: SteadyWindow, minute_s: float, weight: Callable[[RequestResult], int]
+) -> float:
     """Per minute of the endpoint: the fullest sliding window of that length; where the run is shorter, its mean."""
-    ended = sorted((shot.ended_at, weight(shot)) for shot in good)
+    ended = sorted((result.ended_at, weight(result)) for result in good)
     if window.length_s <= minute_s:
         return sum(amount for _at, amount in ended) / window.length_s * minute_s
     instants = [at for at, _amount in ended]
@@ -193,11 +203,11 @@ def _busiest(good: Sequence[Shot], window: Window, minute_s: float, weight: Call
     )
 
 
-def _tokens(shot: Shot) -> int:
-    return shot.usage.input_tokens + shot.usage.output_tokens if shot.usage else 0
+def _tokens(result: RequestResult) -> int:
+    return result.usage.input_tokens + result.usage.output_tokens if result.usage else 0
 
 
-def _tpot_s(shot: Shot) -> float | None:
-    if shot.timing is None or shot.timing.ttft_s is None or shot.usage is None or shot.usage.output_tokens < 2:
+def _tpot_s(result: RequestResult) -> float | None:
+    if result.timing is None or result.timing.ttft_s is None or result.usage is None or result.usage.output_tokens < 2:
         return None
-    return shot.timing.generation_s / (shot.usage.output_tokens - 1)
+    return result.timing.generation_s / (result.usage.output_tokens - 1)

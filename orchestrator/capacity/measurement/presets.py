@@ -46,11 +46,11 @@ class PurposePreset:
     climbs: bool = False
     """It takes a ladder of settings, not one."""
 
-    def concurrency(self, aim: int) -> int:
-        return max(1, math.ceil(self.concurrency_factor * aim))
+    def concurrency(self, scheduled: int) -> int:
+        return max(1, math.ceil(self.concurrency_factor * scheduled))
 
-    def rate_per_s(self, aim: float) -> float:
-        return math.inf if self.rate_factor is None else self.rate_factor * aim
+    def rate_per_s(self, scheduled: float) -> float:
+        return math.inf if self.rate_factor is None else self.rate_factor * scheduled
 
 
 PURPOSES: Mapping[str, PurposePreset] = {

@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 from statistics import fmean, median, pstdev
 from typing import Literal
 
-from runners.load import LoadRun, Shot
+from runners.load import LoadRun, RequestResult
 
 from .measures import Measures
 from .server_metrics import ServerLoad
@@ -44,7 +44,7 @@ class Bursts:
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class QuotaVariation:
     """How much what was let in varies from one quota window to the next, by what is counted: standard deviation over mean."""
 
     requests: float
@@ -58,7 +58,7 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class LetIn:
+class AcceptedRate:
     """Per minute, in the window before a quota's first refusal: what the quota allows, or more where it kept credit."""
 
     requests: float
@@ -76,7 +76,7 @@ class Rung:
     told_tpm: float | None = None
     """Limits that headers named, per minute."""
     bursts: Bursts | None = None
-    flow: Flow | None = None
+    flow: QuotaVariation | None = None
     server: ServerLoad | None = None
     gone: str = ""
     """Why it was broken off."""
@@ -85,7 +85,7 @@ class Rung:
     cost_usd: float | None = None
     starved_share: float = 0.0
     """Of the time this client was ready to work and had no core to work on."""
-    let_in: LetIn | None = None
+    let_in: AcceptedRate | None = None
     """Where a quota refused."""
 
     def is_held(self, window_s: float) -> bool:
@@ -94,9 +94,9 @@ class Rung:
         return follows or (self.flow is not None and self.flow.is_held_by_tokens)
 
 
-def name_throttle(shot: Shot) -> Unit:
+def name_throttle(result: RequestResult) -> Unit:
     """Which limit a refusal was about: its headers where one is used up, else its words."""
-    hint, words = shot.hint, shot.message.lower()
+    hint, words = result.hint, result.message.lower()
     if hint is not None and (hint.remaining_requests == 0) != (hint.remaining_tokens == 0):
         return "requests" if hint.remaining_requests == 0 else "tokens"
     if "concurren" in words or "parallel" in words:
@@ -108,28 +108,30 @@ def name_throttle(shot: Shot) -> Unit:
     return "unsaid"
 
 
-def count_throttles(shots: Sequence[Shot]) -> dict[Unit, int]:
-    return dict(Counter(name_throttle(shot) for shot in shots if shot.how == "throttled"))
+def count_throttles(results: Sequence[RequestResult]) -> dict[Unit, int]:
+    return dict(Counter(name_throttle(result) for result in results if result.how == "throttled"))
 
 
-def count_let_in(earlier: Sequence[Shot], shots: Sequence[Shot], window_s: float, minute_s: float) -> LetIn | None:
+def count_let_in(
+    earlier: Sequence[RequestResult], results: Sequence[RequestResult], window_s: float, minute_s: float
+) -> AcceptedRate | None:
     """By this rung and `earlier` ones; None where no quota of requests or tokens refused."""
-    refused = [s.aim.dispatched_at for s in shots if s.how == "throttled" and name_throttle(s) != "concurrency"]
+    refused = [s.scheduled.dispatched_at for s in results if s.how == "throttled" and name_throttle(s) != "concurrency"]
     if not refused:
         return None
     first = min(refused)
     inside = [
-        shot
-        for shot in (*earlier, *shots)
-        if shot.how != "throttled" and first - window_s < shot.aim.dispatched_at <= first
+        result
+        for result in (*earlier, *results)
+        if result.how != "throttled" and first - window_s < result.scheduled.dispatched_at <= first
     ]
-    return LetIn(len(inside) * minute_s / window_s, sum(map(_tokens, inside)) * minute_s / window_s)
+    return AcceptedRate(len(inside) * minute_s / window_s, sum(map(_tokens, inside)) * minute_s / window_s)
 
 
 def find_bursts(run: LoadRun, window_s: float) -> Bursts | None:
     """Split the completions at every silence; None where there are not three bursts. The last may be cut off and is left out."""
-    good = sorted((shot for shot in run.shots if shot.how == "ok"), key=lambda shot: shot.ended_at)
-    least_s = min((shot.latency_s for shot in good if shot.latency_s is not None), default=0.0)
+    good = sorted((result for result in run.results if result.how == "ok"), key=lambda result: result.ended_at)
+    least_s = min((result.latency_s for result in good if result.latency_s is not None), default=0.0)
     silence_s = max(SILENCE * window_s, 1.5 * least_s)
     starts = [
         index for index, (one, two) in enumerate(pairwise(good), start=1) if two.ended_at - one.ended_at >= silence_s
@@ -142,44 +144,44 @@ def find_bursts(run: LoadRun, window_s: float) -> Bursts | None:
     return Bursts(period_s, [len(burst) for burst in whole], [sum(map(_tokens, burst)) for burst in whole])
 
 
-def find_flow(run: LoadRun, window_s: float) -> Flow | None:
+def find_quota_variation(run: LoadRun, window_s: float) -> QuotaVariation | None:
     """Over every window that ends with a request let in, between the first window and the last send; None of fewer than three windows.
 
     Let in is when the first token came: a request that is held has not begun.
     """
     if run.ended_at - run.began_at < 3 * window_s:
         return None
-    good = sorted((shot for shot in run.shots if shot.how == "ok" and shot.usage is not None), key=_let_in_at)
-    instants = [_let_in_at(shot) for shot in good]
-    last = max((shot.aim.dispatched_at for shot in run.shots), default=run.ended_at)
+    good = sorted((result for result in run.results if result.how == "ok" and result.usage is not None), key=_let_in_at)
+    instants = [_let_in_at(result) for result in good]
+    last = max((result.scheduled.dispatched_at for result in run.results), default=run.ended_at)
     windows = [
         (bisect_right(instants, at - WHOLE * window_s), bisect_right(instants, at))
         for at in instants
         if run.began_at + window_s < at <= last
     ]
 
-    def varies(amount: Callable[[Shot], int]) -> float:
+    def varies(amount: Callable[[RequestResult], int]) -> float:
         total = [0, *accumulate(map(amount, good))]
         return _variation([total[end] - total[begin] for begin, end in windows])
 
-    output = varies(lambda shot: shot.usage.output_tokens if shot.usage else 0)
-    return Flow(varies(lambda _shot: 1), varies(_tokens), output)
+    output = varies(lambda result: result.usage.output_tokens if result.usage else 0)
+    return QuotaVariation(varies(lambda _shot: 1), varies(_tokens), output)
 
 
-def _let_in_at(shot: Shot) -> float:
-    timing = shot.timing
+def _let_in_at(result: RequestResult) -> float:
+    timing = result.timing
     if timing is None or timing.ttft_s is None:
-        return shot.ended_at
-    return shot.aim.dispatched_at + timing.connect_s + timing.ttft_s
+        return result.ended_at
+    return result.scheduled.dispatched_at + timing.connect_s + timing.ttft_s
 
 
 def _variation(values: Sequence[int]) -> float:
     return pstdev(values) / fmean(values) if values and sum(values) else 0.0
 
 
-def told_limits(shots: Sequence[Shot]) -> tuple[float | None, float | None]:
+def told_limits(results: Sequence[RequestResult]) -> tuple[float | None, float | None]:
     """Requests and tokens per minute, as headers last named them."""
-    hints = [shot.hint for shot in shots if shot.hint is not None]
+    hints = [result.hint for result in results if result.hint is not None]
     requests = [hint.limit_requests for hint in hints if hint.limit_requests]
     tokens = [hint.limit_tokens for hint in hints if hint.limit_tokens]
     return (requests[-1] if requests else None), (tokens[-1] if tokens else None)
@@ -188,12 +190,14 @@ def told_limits(shots: Sequence[Shot]) -> tuple[float | None, float | None]:
 def wait_asked(run: LoadRun) -> float:
     """Seconds from the end of the run until no refusal asks to wait any longer."""
     asked = [
-        shot.ended_at + shot.hint.retry_after_s - run.ended_at
-        for shot in run.shots
-        if shot.hint is not None and shot.hint.retry_after_s is not None and math.isfinite(shot.hint.retry_after_s)
+        result.ended_at + result.hint.retry_after_s - run.ended_at
+        for result in run.results
+        if result.hint is not None
+        and result.hint.retry_after_s is not None
+        and math.isfinite(result.hint.retry_after_s)
     ]
     return max(0.0, *asked) if asked else 0.0
 
 
-def _tokens(shot: Shot) -> int:
-    return shot.usage.input_tokens + shot.usage.output_tokens if shot.usage else 0
+def _tokens(result: RequestResult) -> int:
+    return result.usage.input_tokens + result.usage.output_tokens if result.usage else 0

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from providers.adapters.openai_compatible import OpenAISettings
 from providers.instance import Instance
 from providers.messages import Usage
-from runners.calls.budget import Bounds, LimitReached, Purse
-from runners.load import Gunner, Target
+from runners.calls.budget import Budget, BudgetLimits, LimitReached
+from runners.load import LoadGenerator, Target
 
 from ...config.environment import Environment
 from ...config.loading import LoadedConfig
@@ -23,13 +23,13 @@ from .load_estimate import SOME_TOKENS
 from .prompts import SyntheticPrompts
 from .server_metrics import ServerWatch, metrics_address, require_metrics
 from .spec import with_prompts
-from .target import OpenTarget, PaidSender, open_target
-from .trial import Setting, Trial, Watch, run_trial
+from .target import BudgetedSender, OpenTarget, open_target
+from .trial import LoadObserver, LoadSetting, Trial, run_trial
 from .workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class LoadOrder:
     """Whom to load, and with what."""
 
     loaded: LoadedConfig
@@ -49,41 +49,41 @@ class Session:
 
     target: OpenTarget
     workload: Workload
-    purse: Purse
+    budget: Budget
     is_priced: bool
     metrics_address: str | None
     attempt_s: float
 
-    def aim(self, instances: Sequence[Instance]) -> Target:
+    def scheduled(self, instances: Sequence[Instance]) -> Target:
         return Target(instances, self.target.senders, self.workload.request, self.attempt_s)
 
 
 @asynccontextmanager
-async def open_session(order: Order, owner: str) -> AsyncIterator[Session]:
+async def open_session(order: LoadOrder, owner: str) -> AsyncIterator[Session]:
     """Raises InputError where something is missing or wrong; nothing has been sent then."""
     config = order.loaded.config
     require_prices(config)
     if order.metrics_url is not None:
         await require_metrics(order.metrics_url)
     price_usd = prices_of(config)
-    purse = Purse(price_usd, Bounds(config.run.token_limit, config.run.cost_limit_usd))
+    budget = Budget(price_usd, BudgetLimits(config.run.token_limit, config.run.cost_limit_usd))
     async with open_target(order.loaded, order.environment, order.names) as opened:
         with user_state().locked([] if config.run.share else list(opened.identities.values()), owner):
-            target = _paid(opened, purse, order.workload)
+            target = _paid(opened, budget, order.workload)
             workload = await _calibrated(order, target)
             is_priced = price_usd(opened.model, Usage(1, 1)) is not None
             yield Session(
-                target, workload, purse, is_priced, _metrics_address(order, opened), config.run.attempt_timeout_s
+                target, workload, budget, is_priced, _metrics_address(order, opened), config.run.attempt_timeout_s
             )
 
 
-def _paid(opened: OpenTarget, purse: Purse, workload: Workload) -> OpenTarget:
+def _paid(opened: OpenTarget, budget: Budget, workload: Workload) -> OpenTarget:
     """The same, paid from `purse`."""
     most = round(workload.max_output_tokens or SOME_TOKENS)
-    return replace(opened, senders={name: PaidSender(one, purse, most) for name, one in opened.senders.items()})
+    return replace(opened, senders={name: BudgetedSender(one, budget, most) for name, one in opened.senders.items()})
 
 
-async def _calibrated(order: Order, target: OpenTarget) -> Workload:
+async def _calibrated(order: LoadOrder, target: OpenTarget) -> Workload:
     prompts = order.workload.prompt
     if not order.calibrates or not isinstance(prompts, SyntheticPrompts):
         return order.workload
@@ -95,7 +95,7 @@ async def _calibrated(order: Order, target: OpenTarget) -> Workload:
     return with_prompts(order.workload, found)
 
 
-def _metrics_address(order: Order, target: OpenTarget) -> str | None:
+def _metrics_address(order: LoadOrder, target: OpenTarget) -> str | None:
     """Of a server of one's own; hosted ones publish nothing."""
     settings = order.loaded.providers[target.instances[0].provider]
     if not order.reads_server_metrics or order.metrics_url is not None:
@@ -104,7 +104,7 @@ def _metrics_address(order: Order, target: OpenTarget) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredSetting:
     """What came of one setting."""
 
     trial: Trial
@@ -117,35 +117,42 @@ class Measured:
 
 
 @dataclass(slots=True)
-class Brake:
+class EarlyStop:
     """Ends a load early: nothing more is sent, what is in flight is waited for."""
 
     reason: str = ""
-    gunner: Gunner | None = None
+    load_generator: LoadGenerator | None = None
 
-    def take(self, gunner: Gunner) -> None:
-        self.gunner = gunner
-        gunner.gone = self.reason
+    def take(self, load_generator: LoadGenerator) -> None:
+        self.load_generator = load_generator
+        load_generator.gone = self.reason
 
     def pull(self, reason: str) -> None:
         self.reason = reason
-        if self.gunner is not None:
-            self.gunner.gone = reason
+        if self.load_generator is not None:
+            self.load_generator.gone = reason
 
 
 async def measure_setting(
-    order: Order, setting: Setting, brake: Brake, *, display: str | None = None, expected: int | None = None
-) -> Measured:
+    order: LoadOrder,
+    setting: LoadSetting,
+    early_stop: EarlyStop,
+    *,
+    display: str | None = None,
+    expected: int | None = None,
+) -> MeasuredSetting:
     """`expected` requests, where their number is known. Raises InputError; nothing has been sent then."""
     async with open_session(order, "bench run") as session:
         server = ServerWatch(session.metrics_address)
         monitor = LoadMonitor(server, expected)
 
-        def start(gunner: Gunner) -> None:
-            brake.take(gunner)
-            monitor.start(gunner)
+        def start(load_generator: LoadGenerator) -> None:
+            early_stop.take(load_generator)
+            monitor.start(load_generator)
 
         with shown(monitor, display):
-            trial = await run_trial(session.target, session.workload, setting, Watch(server, start, monitor.take))
-    cost_usd = session.purse.spent.cost_usd if session.is_priced else None
-    return Measured(trial, session.target, session.workload, cost_usd, datetime.now(UTC))
+            trial = await run_trial(
+                session.target, session.workload, setting, LoadObserver(server, start, monitor.take)
+            )
+    cost_usd = session.budget.spent.cost_usd if session.is_priced else None
+    return MeasuredSetting(trial, session.target, session.workload, cost_usd, datetime.now(UTC))

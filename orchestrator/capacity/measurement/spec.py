@@ -25,7 +25,7 @@ from .prompts import (
     shuffled,
     sweep_prompts,
 )
-from .trial import Setting
+from .trial import LoadSetting
 from .workload import Prompt, Sending, Workload
 
 TASKS = "tasks"
@@ -152,12 +152,12 @@ class LoadSpec:
 PLAIN = PurposePreset("as it was said")
 
 
-def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config) -> Setting:
+def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config) -> LoadSetting:
     """The one setting that is asked for. Raises InputError where it is none, or several."""
     purpose = _purpose(spec.purpose)
     _check(spec)
-    aim = spec.max_concurrency or (traffic and traffic.max_concurrency) or purpose.max_concurrency
-    concurrency = purpose.concurrency(aim) if aim else None
+    scheduled = spec.max_concurrency or (traffic and traffic.max_concurrency) or purpose.max_concurrency
+    concurrency = purpose.concurrency(scheduled) if scheduled else None
     rate = purpose.rate_per_s(_aimed_rate(spec, traffic))
     if concurrency is None and spec.request_rate is None and math.isinf(rate):
         raise InputError("say how hard: --max-concurrency, --request-rate, a --preset or a --workload that has both")
@@ -171,7 +171,7 @@ def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config
         raise InputError(
             f"--warmup and --cooldown, {cut_s:g} s, leave nothing of {volume.duration_s:g} s to measure: make --duration longer"
         )
-    return Setting(load, volume, trim, config.run.seed, config.run.attempt_timeout_s)
+    return LoadSetting(load, volume, trim, config.run.seed, config.run.attempt_timeout_s)
 
 
 def _purpose(name: str | None) -> PurposePreset:

@@ -11,11 +11,11 @@ from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
 from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
-from runners.calls.budget import Purse
+from runners.calls.budget import Budget
 from runners.dispatch.instance_state import Sender
 from runners.limits.permit import Cost
 
-from ...config.environment import Environment, Setting
+from ...config.environment import Environment, SettingOverride
 from ...config.loading import LoadedConfig, load_config
 from ...config.settings import Config
 from ...execution.components import instances_of, instances_with_all_keys, open_providers
@@ -40,7 +40,7 @@ class OpenTarget:
 
 
 def load_address(
-    base_url: str, model: str, api_key_env: str | None, environment: Environment, flags: Sequence[Setting] = ()
+    base_url: str, model: str, api_key_env: str | None, environment: Environment, flags: Sequence[SettingOverride] = ()
 ) -> LoadedConfig:
     """The configuration of one address without a file. Raises InputError."""
     provider: dict[str, str] = {"type": "openai", "base_url": base_url}
@@ -90,11 +90,11 @@ def named(name: str, instances: Sequence[Instance]) -> list[Instance]:
 
 
 @dataclass(slots=True)
-class PaidSender:
+class BudgetedSender:
     """Sends through `sender` as long as the purse has room. Raises LimitReached, and what `sender` raises."""
 
     sender: Sender
-    purse: Purse
+    budget: Budget
     output_tokens: int
     """Reckoned with where a request sets no bound."""
     estimator: TokenEstimator = field(default_factory=TokenEstimator)
@@ -102,15 +102,15 @@ class PaidSender:
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         input_tokens = self.estimator.estimate(request.messages, request.tools)
         cost = Cost(input_tokens, self.output_tokens if request.max_tokens is None else request.max_tokens)
-        aside = await self.purse.set_aside(on.model, cost)
+        aside = await self.budget.set_aside(on.model, cost)
         try:
             response = await self.sender.complete(on, request, request_id=request_id, deadline=deadline)
         except ProviderError as error:
-            self.purse.fail(on.model, aside, error)
+            self.budget.fail(on.model, aside, error)
             raise
         except BaseException:
-            self.purse.lose(on.model, aside)
+            self.budget.lose(on.model, aside)
             raise
-        self.purse.settle(on.model, aside, response.usage)
+        self.budget.settle(on.model, aside, response.usage)
         self.estimator.learn(request.messages, request.tools, response.usage)
         return response

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runners.load import ClosedLoop, Gunner, LoadRun, OpenLoop, Shot, Target, Volume, run_load
+from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, RequestResult, Target, Volume, run_load
 
 from .measures import (
     Distribution,
     Measures,
+    SteadyWindow,
     Trim,
-    Window,
     distribution,
     in_flight_over_time,
     measure,
@@ -31,7 +31,7 @@ BUSY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class LoadSetting:
     """How hard and how long."""
 
     load: ClosedLoop | OpenLoop
@@ -52,7 +52,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Slots:
+class SlotUse:
     """How the places were used over the steady window."""
 
     mean_in_flight: float
@@ -84,17 +84,17 @@ class Breakdown:
 class Trial:
     """One setting, measured."""
 
-    setting: Setting
+    setting: LoadSetting
     run: LoadRun
     measures: Measures
-    slots: Slots
+    slots: SlotUse
     breakdown: Breakdown
     server: ServerWatch
 
     @property
     def dispatched_per_s(self) -> float | None:
         """Arrivals that were sent, per second between the first and the last of them."""
-        at = sorted(shot.aim.dispatched_at for shot in self.run.shots)
+        at = sorted(result.scheduled.dispatched_at for result in self.run.results)
         return (len(at) - 1) / (at[-1] - at[0]) if len(at) > 1 and at[-1] > at[0] else None
 
     @property
@@ -113,53 +113,55 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Watch:
+class LoadObserver:
     """Who looks on while a load runs."""
 
     server: ServerWatch = field(default_factory=lambda: ServerWatch(None))
-    on_start: Callable[[Gunner], None] = lambda _gunner: None
-    on_shot: Callable[[Shot], None] = lambda _shot: None
+    on_start: Callable[[LoadGenerator], None] = lambda _gunner: None
+    on_result: Callable[[RequestResult], None] = lambda _shot: None
 
 
-async def run_trial(target: OpenTarget, workload: Workload, setting: Setting, watch: Watch | None = None) -> Trial:
+async def run_trial(
+    target: OpenTarget, workload: Workload, setting: LoadSetting, watch: LoadObserver | None = None
+) -> Trial:
     """Send the load and measure it. Cancelled, nothing is left in flight."""
-    watch = watch or Watch()
+    watch = watch or LoadObserver()
     aimed = Target(target.instances, target.senders, workload.request, setting.attempt_s)
-    gunner = Gunner(aimed, setting.label, watch.on_shot)
-    watch.on_start(gunner)
+    load_generator = LoadGenerator(aimed, setting.label, watch.on_result)
+    watch.on_start(load_generator)
     async with watch.server.watching():
-        run = await run_load(gunner, setting.load, setting.volume, seed=setting.seed)
+        run = await run_load(load_generator, setting.load, setting.volume, seed=setting.seed)
     return judge(setting, run, watch.server)
 
 
-def judge(setting: Setting, run: LoadRun, server: ServerWatch) -> Trial:
+def judge(setting: LoadSetting, run: LoadRun, server: ServerWatch) -> Trial:
     """Measure a load that has run."""
     measures = measure(run, trim=setting.trim)
-    return Trial(setting, run, measures, _slots(setting, run, measures), _breakdown(run.shots), server)
+    return Trial(setting, run, measures, _slots(setting, run, measures), _breakdown(run.results), server)
 
 
-def _slots(setting: Setting, run: LoadRun, measures: Measures) -> Slots:
+def _slots(setting: LoadSetting, run: LoadRun, measures: Measures) -> SlotUse:
     levels = _time_at_levels(run, steady_window(run, setting.trim))
     total_s = sum(levels.values()) or 1.0
-    return Slots(
+    return SlotUse(
         mean_in_flight=sum(level * held_s for level, held_s in levels.items()) / total_s,
         expected_in_flight=expected_in_flight(setting, measures.latency_s.mean),
         at_level={level: held_s / total_s for level, held_s in sorted(levels.items())},
-        waits_ended_by=dict(Counter(shot.aim.waited_for for shot in run.shots)),
+        waits_ended_by=dict(Counter(result.scheduled.waited_for for result in run.results)),
     )
 
 
-def expected_in_flight(setting: Setting, mean_latency_s: float | None) -> float | None:
+def expected_in_flight(setting: LoadSetting, mean_latency_s: float | None) -> float | None:
     """min(limit, rate × latency): what the concurrency should come to (Little)."""
     by_rate = setting.rate_per_s * mean_latency_s if mean_latency_s is not None else math.inf
     found = min(setting.max_concurrency or math.inf, by_rate)
     return found if math.isfinite(found) else None
 
 
-def _time_at_levels(run: LoadRun, window: Window) -> dict[int, float]:
+def _time_at_levels(run: LoadRun, window: SteadyWindow) -> dict[int, float]:
     found: dict[int, float] = {}
     since, level = window.begin, 0
-    for at, after in [*in_flight_over_time(run.shots), (window.end, 0)]:
+    for at, after in [*in_flight_over_time(run.results), (window.end, 0)]:
         upto = min(max(at, window.begin), window.end)
         if upto > since:
             found[level] = found.get(level, 0.0) + upto - since
@@ -167,21 +169,21 @@ def _time_at_levels(run: LoadRun, window: Window) -> dict[int, float]:
     return found
 
 
-def _breakdown(shots: Sequence[Shot]) -> Breakdown:
-    timed = [(shot, shot.timing) for shot in shots if shot.timing is not None]
-    delays = [(shot, shot.aim.dispatched_at - shot.aim.scheduled_at) for shot, _timing in timed]
+def _breakdown(results: Sequence[RequestResult]) -> Breakdown:
+    timed = [(result, result.timing) for result in results if result.timing is not None]
+    delays = [(result, result.scheduled.dispatched_at - result.scheduled.scheduled_at) for result, _timing in timed]
     return Breakdown(
-        queue=distribution([late if shot.aim.waited_for == "place" else 0.0 for shot, late in delays]),
-        rate_wait=distribution([late if shot.aim.waited_for == "arrival" else 0.0 for shot, late in delays]),
+        queue=distribution([late if result.scheduled.waited_for == "place" else 0.0 for result, late in delays]),
+        rate_wait=distribution([late if result.scheduled.waited_for == "arrival" else 0.0 for result, late in delays]),
         connect=distribution([timing.connect_s for _shot, timing in timed]),
         first_token=distribution([timing.ttft_s for _shot, timing in timed if timing.ttft_s is not None]),
         generation=distribution([timing.generation_s for _shot, timing in timed]),
-        parsing=distribution([rest_s(shot) for shot, _timing in timed]),
+        parsing=distribution([rest_s(result) for result, _timing in timed]),
     )
 
 
-def rest_s(shot: Shot) -> float:
+def rest_s(result: RequestResult) -> float:
     """From the last content to the end of the call."""
-    if shot.timing is None or shot.latency_s is None:
+    if result.timing is None or result.latency_s is None:
         return 0.0
-    return max(0.0, shot.ended_at - shot.aim.dispatched_at - shot.timing.connect_s - shot.latency_s)
+    return max(0.0, result.ended_at - result.scheduled.dispatched_at - result.timing.connect_s - result.latency_s)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runners.load import ClosedLoop, Gunner, LoadRun, Shot, Target, Volume, run_load
+from runners.load import ClosedLoop, LoadGenerator, LoadRun, RequestResult, Target, Volume, run_load
 
 from ...results.stats.paired import Pairs, compare_pairs, holm
-from ..measurement.bench import HeedfulSender
+from ..measurement.bench import RetryAfterSender
 from ..measurement.measures import measure
 
 Verdict = Literal["better", "worse", "no evidence"]
@@ -21,7 +21,7 @@ FEWEST_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Duel:
+class AbTest:
     """How it is fought."""
 
     concurrency: int
@@ -50,12 +50,12 @@ class Difference:
 Blocks = list[tuple[LoadRun, LoadRun]]
 
 
-async def fight(duel: Duel, first: Target, second: Target, on_round: Callable[[int], None]) -> Blocks:
+async def run_ab_test(ab_test: AbTest, first: Target, second: Target, on_round: Callable[[int], None]) -> Blocks:
     """ABAB …: the same prompts for both in every round. Ends early where an instance or the money is gone."""
     blocks: Blocks = []
-    for number in range(duel.rounds):
-        a = await _block(duel, first, number, "a")
-        b = await _block(duel, second, number, "b")
+    for number in range(ab_test.rounds):
+        a = await _block(ab_test, first, number, "a")
+        b = await _block(ab_test, second, number, "b")
         if a.gone or b.gone:
             break
         blocks.append((a, b))
@@ -63,17 +63,21 @@ async def fight(duel: Duel, first: Target, second: Target, on_round: Callable[[i
     return blocks
 
 
-async def _block(duel: Duel, target: Target, number: int, name: str) -> LoadRun:
-    began = number * duel.requests
+async def _block(ab_test: AbTest, target: Target, number: int, name: str) -> LoadRun:
+    began = number * ab_test.requests
     shifted = Target(
         target.instances,
-        {provider: HeedfulSender(sender, duel.minute_s) for provider, sender in target.senders.items()},
+        {provider: RetryAfterSender(sender, ab_test.minute_s) for provider, sender in target.senders.items()},
         lambda request: target.ask(began + request),
         target.attempt_s,
     )
-    gunner = Gunner(shifted, f"duel-{name}-{number}")
-    run = await run_load(gunner, ClosedLoop(duel.concurrency), Volume(requests=duel.requests))
-    waits = [shot.hint.retry_after_s or 0.0 for shot in run.shots if shot.hint is not None and shot.how == "throttled"]
+    load_generator = LoadGenerator(shifted, f"duel-{name}-{number}")
+    run = await run_load(load_generator, ClosedLoop(ab_test.concurrency), Volume(requests=ab_test.requests))
+    waits = [
+        result.hint.retry_after_s or 0.0
+        for result in run.results
+        if result.hint is not None and result.how == "throttled"
+    ]
     await asyncio.sleep(max(waits, default=0.0))
     return run
 
@@ -104,23 +108,23 @@ Figure = tuple[str, int, Pairs]
 
 
 def _latency(blocks: Blocks) -> Figure | None:
-    return _per_request("latency_s", -1, blocks, lambda shot: shot.latency_s)
+    return _per_request("latency_s", -1, blocks, lambda result: result.latency_s)
 
 
 def _ttft(blocks: Blocks) -> Figure | None:
-    return _per_request("ttft_s", -1, blocks, lambda shot: shot.timing.ttft_s if shot.timing else None)
+    return _per_request("ttft_s", -1, blocks, lambda result: result.timing.ttft_s if result.timing else None)
 
 
 def _success(blocks: Blocks) -> Figure | None:
-    return _per_request("success_rate", 1, blocks, lambda shot: float(shot.how == "ok"))
+    return _per_request("success_rate", 1, blocks, lambda result: float(result.how == "ok"))
 
 
-def _per_request(name: str, sign: int, blocks: Blocks, value: Callable[[Shot], float | None]) -> Figure | None:
+def _per_request(name: str, sign: int, blocks: Blocks, value: Callable[[RequestResult], float | None]) -> Figure | None:
     first, second, rounds = list[float](), list[float](), list[str]()
     for number, (a, b) in enumerate(blocks):
-        others = {shot.aim.number: value(shot) for shot in b.shots}
-        for shot in a.shots:
-            mine, other = value(shot), others.get(shot.aim.number)
+        others = {result.scheduled.number: value(result) for result in b.results}
+        for result in a.results:
+            mine, other = value(result), others.get(result.scheduled.number)
             if mine is not None and other is not None:
                 first.append(mine)
                 second.append(other)

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..measurement.rung import STEADIER, Flow, Rung, Unit
-from .next_step import Findings, Plan, Step, find, next_step
+from ..measurement.rung import STEADIER, QuotaVariation, Rung, Unit
+from .next_step import LadderFindings, LadderPlan, LadderStep, find, next_step
 from .rules import HARD, INVALID, Judgement
 
 Limit = Literal["TPM", "RPM", "concurrency", "quota", "capacity", "held or saturated", "client", "errors", "none"]
@@ -43,7 +43,7 @@ have begun are slowed down. Less may be this client."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StatedLimits:
     """Limits per minute that a person states."""
 
     rpm: float | None = None
@@ -60,7 +60,7 @@ class Binding:
     """Of the plateau, or of what was let in before refusals where that is stored credit; None where neither is known."""
 
 
-def find_binding(rungs: Sequence[Rung], found: Findings, known: Known, minute_s: float) -> Binding:
+def find_binding(rungs: Sequence[Rung], found: LadderFindings, known: StatedLimits, minute_s: float) -> Binding:
     """What stops throughput from growing; the first evidence that speaks, and the contrast where that leaves it open."""
     pairs = [(one, its) for one, its in zip(rungs, found.judged, strict=True) if one.phase != "contrast"]
     plateau = _plateau([one for one, its in pairs if its.verdict not in INVALID and its.verdict != "FAIL-SUCCESS"])
@@ -101,7 +101,7 @@ def _let_in(rungs: Sequence[Rung], limit: Limit) -> tuple[float | None, float | 
     return qpm, tpm or None
 
 
-def doubts(rungs: Sequence[Rung], found: Findings, known: Known) -> list[str]:
+def doubts(rungs: Sequence[Rung], found: LadderFindings, known: StatedLimits) -> list[str]:
     """Where a limit that a person stated is not what was seen to pass."""
     passed = [one for one, its in zip(rungs, found.judged, strict=True) if its.verdict == "PASS"]
     said = []
@@ -114,7 +114,7 @@ def doubts(rungs: Sequence[Rung], found: Findings, known: Known) -> list[str]:
     return said
 
 
-def contrast_step(rungs: Sequence[Rung], plan: Plan, known: Known) -> Step | None:
+def contrast_step(rungs: Sequence[Rung], plan: LadderPlan, known: StatedLimits) -> LadderStep | None:
     """The last rung of a ladder: once, where all others leave it open what binds; at the top of the plateau, where it presses most."""
     if not plan.contrasts or not rungs or rungs[-1].gone or any(one.phase == "contrast" for one in rungs):
         return None
@@ -125,7 +125,7 @@ def contrast_step(rungs: Sequence[Rung], plan: Plan, known: Known) -> Step | Non
         return None
     sound = [one for one, its in zip(rungs, found.judged, strict=True) if its.verdict not in INVALID | HARD]
     plateau = _plateau(sound)
-    return Step(plateau[-1].concurrency, "contrast") if plateau else None
+    return LadderStep(plateau[-1].concurrency, "contrast") if plateau else None
 
 
 def _by_contrast(
@@ -184,7 +184,9 @@ def _by_refusals(quota: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
     return _BY_UNIT[unit], "certain", f"{counts[unit]} of {total} refusals with 429 name {unit}"
 
 
-def _by_told_limits(plateau: Sequence[Rung], known: Known, minute_s: float) -> tuple[Limit, Sureness, str] | None:
+def _by_told_limits(
+    plateau: Sequence[Rung], known: StatedLimits, minute_s: float
+) -> tuple[Limit, Sureness, str] | None:
     """Throughput that ends where a limit was announced: by a person, or by the answers' headers."""
     last = plateau[-1]
     rpm = _mean(one.measures.qpm for one in plateau) or 0.0
@@ -223,7 +225,9 @@ def _by_flow(plateau: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
     flows = [one.flow for one in plateau if one.flow is not None]
     if not flows:
         return None
-    pooled = Flow(*(_root_mean_square(values) for values in zip(*(_parts(one) for one in flows), strict=True)))
+    pooled = QuotaVariation(
+        *(_root_mean_square(values) for values in zip(*(_parts(one) for one in flows), strict=True))
+    )
     if not pooled.is_held_by_tokens:
         return None
     return (
@@ -234,7 +238,7 @@ def _by_flow(plateau: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
     )
 
 
-def _parts(flow: Flow) -> tuple[float, float, float]:
+def _parts(flow: QuotaVariation) -> tuple[float, float, float]:
     return flow.requests, flow.tokens, flow.output_tokens
 
 
@@ -258,7 +262,7 @@ def _nothing_told(plateau: Sequence[Rung], tpm: float | None) -> tuple[Limit, Su
     return "held or saturated", "open", evidence
 
 
-def _by_rule(found: Findings) -> Binding:
+def _by_rule(found: LadderFindings) -> Binding:
     stop = found.stop
     assert stop is not None
     limits: Mapping[str, Limit] = {"FAIL-SUCCESS": "errors", "CLIENT-LIMITED": "client"}

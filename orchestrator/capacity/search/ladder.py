@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ..measurement.bench import Bench
 from ..measurement.rung import Rung
-from .binding import QUOTAS, Binding, Known, Limit, contrast_step, doubts, find_binding
-from .next_step import Findings, Plan, Step, find, next_step
+from .binding import QUOTAS, Binding, Limit, StatedLimits, contrast_step, doubts, find_binding
+from .next_step import LadderFindings, LadderPlan, LadderStep, find, next_step
 
 OnRung = Callable[[Sequence[Rung]], None]
 
@@ -20,9 +20,9 @@ class Ladder:
     name: str
     """Of the instance; `together` of several."""
     model: str
-    plan: Plan
+    plan: LadderPlan
     rungs: Sequence[Rung]
-    found: Findings
+    found: LadderFindings
     binding: Binding
     is_complete: bool
     doubts: Sequence[str] = ()
@@ -71,7 +71,9 @@ class Ladder:
         return next((one for one in self.rungs if one.phase == "contrast"), None)
 
 
-async def climb(bench: Bench, plan: Plan, known: Known, measured: Sequence[Rung], on_rung: OnRung) -> list[Rung]:
+async def climb(
+    bench: Bench, plan: LadderPlan, known: StatedLimits, measured: Sequence[Rung], on_rung: OnRung
+) -> list[Rung]:
     """Go on from what is `measured`; `on_rung` gets all rungs after each one."""
     rungs = list(measured)
     while (step := _next(rungs, plan, known)) is not None:
@@ -82,11 +84,11 @@ async def climb(bench: Bench, plan: Plan, known: Known, measured: Sequence[Rung]
     return rungs
 
 
-def _next(rungs: Sequence[Rung], plan: Plan, known: Known) -> Step | None:
+def _next(rungs: Sequence[Rung], plan: LadderPlan, known: StatedLimits) -> LadderStep | None:
     return next_step(rungs, plan) or contrast_step(rungs, plan, known)
 
 
-def conclude(name: str, model: str, known: Known, plan: Plan, rungs: Sequence[Rung]) -> Ladder:
+def conclude(name: str, model: str, known: StatedLimits, plan: LadderPlan, rungs: Sequence[Rung]) -> Ladder:
     found = find(rungs, plan)
     is_complete = bool(rungs) and not rungs[-1].gone and _next(rungs, plan, known) is None
     binding = find_binding(rungs, found, known, plan.minute_s)

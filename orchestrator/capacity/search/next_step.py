@@ -25,7 +25,7 @@ MOST_REPEATS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LadderPlan:
     rungs: Sequence[int] = RUNGS
     rules: Rules = field(default_factory=Rules)
     minute_s: float = 60.0
@@ -36,19 +36,19 @@ class Plan:
     contrasts: bool = False
     """Where it stays open what binds, ask it with requests of other lengths."""
 
-    def times(self, instances: int) -> Plan:
+    def times(self, instances: int) -> LadderPlan:
         """As many in flight for each of them."""
         return replace(self, rungs=[instances * one for one in self.rungs])
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LadderStep:
     concurrency: int
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class LadderFindings:
     """What the rungs so far say."""
 
     judged: Sequence[Judgement]
@@ -62,36 +62,36 @@ class Findings:
     recommended: int | None
 
 
-def next_step(rungs: Sequence[Rung], plan: Plan) -> Step | None:
+def next_step(rungs: Sequence[Rung], plan: LadderPlan) -> LadderStep | None:
     """None at the end, or where the instance is out."""
     if rungs and rungs[-1].gone:
         return None
     found = find(rungs, plan)
     climbed = [one for one in rungs if one.phase == "climb"]
     if len(climbed) < len(plan.rungs) and (found.stop is None or not plan.stops):
-        return Step(plan.rungs[len(climbed)], "climb")
+        return LadderStep(plan.rungs[len(climbed)], "climb")
     if found.stop is None and found.judged[-1].verdict != "PASS" and rungs[-1].phase == "climb":
-        return Step(rungs[-1].concurrency, "confirm")
+        return LadderStep(rungs[-1].concurrency, "confirm")
     return _refine(rungs, found) if plan.refines and found.limit is not None else None
 
 
-def _refine(rungs: Sequence[Rung], found: Findings) -> Step | None:
+def _refine(rungs: Sequence[Rung], found: LadderFindings) -> LadderStep | None:
     bisected = sum(one.phase == "bisect" for one in rungs)
     if found.bracket is not None and bisected < MOST_BISECTIONS:
         low, high = found.bracket
         if high - low > max(1, round(TOLERANCE * high)):
-            return Step((low + high) // 2, "bisect")
+            return LadderStep((low + high) // 2, "bisect")
     again = [one for one in rungs if one.phase == "again"]
     assert found.limit is not None
     if found.stop is not None and len(again) < MOST_REPEATS and found.limit not in {one.concurrency for one in again}:
-        return Step(found.limit, "again")
+        return LadderStep(found.limit, "again")
     held = [one.concurrency for one in rungs if one.phase == "hold"]
     if found.recommended is not None and len(held) < MOST_REPEATS and found.recommended not in held:
-        return Step(found.recommended, "hold")
+        return LadderStep(found.recommended, "hold")
     return None
 
 
-def find(rungs: Sequence[Rung], plan: Plan) -> Findings:
+def find(rungs: Sequence[Rung], plan: LadderPlan) -> LadderFindings:
     """Raises nothing: of no rung there is nothing to say."""
     judged = judge(rungs, plan.rules, plan.minute_s)
     stop = find_stop(rungs, judged)
@@ -111,7 +111,7 @@ def find(rungs: Sequence[Rung], plan: Plan) -> Findings:
         limit = max(below, default=None)
         bracket = None if limit is None or ceiling is None else (limit, ceiling)
     limit = _after_repeats(rungs, plan.rules, limit)
-    return Findings(judged, stop, limit, optimum, bracket, recommend(limit))
+    return LadderFindings(judged, stop, limit, optimum, bracket, recommend(limit))
 
 
 def find_optimum(rungs: Sequence[Rung]) -> int | None:
@@ -145,9 +145,9 @@ def recommend(limit: int | None) -> int | None:
     """The whole number within 70 to 80 % that is nearest to 75 %; of few, the next one below 80 %, and one at least."""
     if limit is None:
         return None
-    least, aim, most = (share * limit for share in RECOMMENDED)
-    near = [number for number in (int(aim), int(aim) + 1) if least <= number <= most]
-    return min(near, key=lambda number: abs(number - aim)) if near else max(1, int(most))
+    least, scheduled, most = (share * limit for share in RECOMMENDED)
+    near = [number for number in (int(scheduled), int(scheduled) + 1) if least <= number <= most]
+    return min(near, key=lambda number: abs(number - scheduled)) if near else max(1, int(most))
 
 
 def _after_repeats(rungs: Sequence[Rung], rules: Rules, limit: int | None) -> int | None:

@@ -11,7 +11,7 @@ from runners.load import OpenLoop
 from ..measurement.bench import Bench
 from ..measurement.measures import Measures
 from ..measurement.rung import Rung
-from .next_step import TOLERANCE, Step
+from .next_step import TOLERANCE, LadderStep
 
 REACHED = 0.95
 """Share of the target rate that counts as the rate."""
@@ -35,19 +35,21 @@ async def find_concurrency(
     bench: Bench, target_qps: float, rungs: Sequence[int], on_trial: Callable[[Rung], None]
 ) -> RateSearch:
     """Search upwards from half of what Little's law asks for, then bisect."""
-    pace = bench.pace
-    bench.pace = replace(pace, duration_s=None, prompts_per_slot=1, min_requests=FIRST_LOOK)
-    alone = await bench.measure(Step(1, "climb"))
+    rung_duration = bench.rung_duration
+    bench.rung_duration = replace(rung_duration, duration_s=None, prompts_per_slot=1, min_requests=FIRST_LOOK)
+    alone = await bench.measure(LadderStep(1, "climb"))
     latency_s = alone.measures.latency_s.mean or 0.0
     least = max(1, math.ceil(REACHED * target_qps * latency_s / 2))
     trials: list[Rung] = []
     while not alone.gone and (concurrency := next_trial(outcomes(trials, target_qps), least, rungs)) is not None:
         slowest_s = max([latency_s, *(one.measures.latency_s.mean or 0.0 for one in trials)])
-        lasts_s = max(pace.duration_s or 0.0, pace.min_requests / target_qps, LATENCIES * slowest_s)
-        bench.pace = replace(pace, duration_s=lasts_s)
+        lasts_s = max(rung_duration.duration_s or 0.0, rung_duration.min_requests / target_qps, LATENCIES * slowest_s)
+        bench.rung_duration = replace(rung_duration, duration_s=lasts_s)
         await bench.rest(trials[-1] if trials else alone)
         trials.append(
-            await bench.measure(Step(concurrency, "climb"), OpenLoop(target_qps, math.inf, max_concurrency=concurrency))
+            await bench.measure(
+                LadderStep(concurrency, "climb"), OpenLoop(target_qps, math.inf, max_concurrency=concurrency)
+            )
         )
         on_trial(trials[-1])
         if trials[-1].gone or _is_in_vain(trials, target_qps):

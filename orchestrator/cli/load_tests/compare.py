@@ -11,8 +11,8 @@ from .options import MINUTE, agree_to, load_options, read_order
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...capacity.measurement.session import Order
-    from ...capacity.search.ab_test import Blocks, Duel
+    from ...capacity.measurement.session import LoadOrder
+    from ...capacity.search.ab_test import AbTest, Blocks
 
 _COMPARE = (
     click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True),
@@ -36,13 +36,13 @@ def command(a: str, b: str, **options: Any) -> int:
 
     from runners.event_loop.run_loop import run_loop
 
-    from ...capacity.search.ab_test import Duel, are_enough, differences
+    from ...capacity.search.ab_test import AbTest, are_enough, differences
     from ...ui.terminal import say, say_json
 
     order = read_order(options, (a, b))
-    duel = Duel(options["concurrency"], options["rounds"], options["requests"], options["minute"])
-    agree_to(order, 2 * duel.rounds * duel.requests, options)
-    blocks = run_loop(_fight(order, duel, (lambda _n: None) if options["as_json"] else _tell(duel)))
+    ab_test = AbTest(options["concurrency"], options["rounds"], options["requests"], options["minute"])
+    agree_to(order, 2 * ab_test.rounds * ab_test.requests, options)
+    blocks = run_loop(_fight(order, ab_test, (lambda _n: None) if options["as_json"] else _tell(ab_test)))
     found = differences(blocks) if are_enough(blocks) else []
     if options["as_json"]:
         say_json({"a": a, "b": b, "rounds": len(blocks), "differences": [asdict(one) for one in found]})
@@ -50,31 +50,31 @@ def command(a: str, b: str, **options: Any) -> int:
         _show(a, b, found)
     else:
         say(
-            f"no comparison: {len(blocks)} of {duel.rounds} rounds were fought before an instance or the money was gone"
+            f"no comparison: {len(blocks)} of {ab_test.rounds} rounds were fought before an instance or the money was gone"
         )
     if not found:
         return 3
     return 1 if options["fail_if_worse"] and any(one.verdict == "worse" for one in found) else 0
 
 
-async def _fight(order: Order, duel: Duel, on_round: Callable[[int], None]) -> Blocks:
+async def _fight(order: LoadOrder, ab_test: AbTest, on_round: Callable[[int], None]) -> Blocks:
     from providers.errors import InputError
 
     from ...capacity.measurement.session import open_session
     from ...capacity.measurement.target import named
-    from ...capacity.search.ab_test import fight
+    from ...capacity.search.ab_test import run_ab_test
 
     async with open_session(order, "bench compare") as session:
         first, second = (named(name, session.target.instances) for name in order.names)
         if {one.name for one in first} & {one.name for one in second}:
             raise InputError(f"{' and '.join(order.names)} mean the same instance: name two different ones")
-        return await fight(duel, session.aim(first), session.aim(second), on_round)
+        return await run_ab_test(ab_test, session.scheduled(first), session.scheduled(second), on_round)
 
 
-def _tell(duel: Duel) -> Callable[[int], None]:
+def _tell(ab_test: AbTest) -> Callable[[int], None]:
     from ...ui.terminal import say
 
-    return lambda number: say(f"round {number} of {duel.rounds}")
+    return lambda number: say(f"round {number} of {ab_test.rounds}")
 
 
 def _show(a: str, b: str, found: list[Any]) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, read_pace
+from .options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, read_rung_duration
 
 if TYPE_CHECKING:
     from ...capacity.search.expectations import Outcome
     from ...capacity.search.ladder import Ladder
-    from ...capacity.search.ladders import Ascent
+    from ...capacity.search.ladders import LadderOptions
 
 _ABOVE_0 = click.FloatRange(0, min_open=True)
 _RULES = (
@@ -77,13 +77,18 @@ def command(config: str | None, **options: Any) -> int:
     expected = [one for text in options["expects"] for one in read_expectations(text)]
     name_rung(options["result_filename"] or RUNG_FILE, 1, 1)
     order = read_order(options)
-    ascent = _read_ascent(directory, options, isinstance(order.workload.prompt, SyntheticPrompts))
-    agree_to(order, most_requests(ascent.plan, ascent.pace), options, "to each instance, if no rule stops it")
+    ladder_options = _read_ascent(directory, options, isinstance(order.workload.prompt, SyntheticPrompts))
+    agree_to(
+        order,
+        most_requests(ladder_options.plan, ladder_options.rung_duration),
+        options,
+        "to each instance, if no rule stops it",
+    )
     write_settings(directory, {name: value for name, value in options.items() if name not in _TELLS})
     if not options["as_json"]:
         say(f"results: {directory}")
     try:
-        ladders = run_loop(run_ladders(order, ascent, _quiet if options["as_json"] else _tell_rung))
+        ladders = run_loop(run_ladders(order, ladder_options, _quiet if options["as_json"] else _tell_rung))
     except KeyboardInterrupt:
         say(f"interrupted; go on with: python -m orchestrator bench ladder --resume {directory}", err=True)
         raise
@@ -139,11 +144,11 @@ def _require_same(before: Mapping[str, Any], said: Mapping[str, Any], directory:
             )
 
 
-def _read_ascent(directory: Path, options: Mapping[str, Any], has_own_lengths: bool) -> Ascent:
+def _read_ascent(directory: Path, options: Mapping[str, Any], has_own_lengths: bool) -> LadderOptions:
     from ...capacity.display.ladder_result import RUNG_FILE
-    from ...capacity.search.binding import Known
-    from ...capacity.search.ladders import Ascent
-    from ...capacity.search.next_step import RUNGS, Plan
+    from ...capacity.search.binding import StatedLimits
+    from ...capacity.search.ladders import LadderOptions
+    from ...capacity.search.next_step import RUNGS, LadderPlan
     from ...capacity.search.rules import Rules
 
     rules = Rules(
@@ -154,19 +159,19 @@ def _read_ascent(directory: Path, options: Mapping[str, Any], has_own_lengths: b
         max_lag_s=options["max_lag"],
         max_kv_usage=options["max_kv_usage"],
     )
-    pace = read_pace(options)
-    return Ascent(
-        Plan(
+    rung_duration = read_rung_duration(options)
+    return LadderOptions(
+        LadderPlan(
             _rungs(options["rungs"]) if options["rungs"] else RUNGS,
             rules,
-            pace.minute_s,
+            rung_duration.minute_s,
             stops=not options["no_stop"],
             refines=not options["no_refine"],
             contrasts=has_own_lengths and not options["no_contrast"],
         ),
-        pace,
+        rung_duration,
         directory,
-        Known(options["rpm_limit"], options["tpm_limit"]),
+        StatedLimits(options["rpm_limit"], options["tpm_limit"]),
         options["together"],
         options["save"],
         (options["result_filename"] or RUNG_FILE) if options["save_result"] else None,

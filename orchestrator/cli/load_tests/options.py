@@ -13,9 +13,9 @@ from ..options import chosen_config, settings_of, show_warnings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...capacity.measurement.bench import Pace
-    from ...capacity.measurement.load_estimate import Estimate
-    from ...capacity.measurement.session import Order
+    from ...capacity.measurement.bench import RungDuration
+    from ...capacity.measurement.load_estimate import LoadEstimate
+    from ...capacity.measurement.session import LoadOrder
     from ...capacity.measurement.spec import WorkloadSpec
     from ...config.environment import Environment
     from ...config.loading import LoadedConfig
@@ -91,16 +91,16 @@ def load_options(*more: Option[Any]) -> Callable[[F], F]:
     return add
 
 
-def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -> Order:
+def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -> LoadOrder:
     """`names` stand in for --instance. Raises InputError and UsageError."""
-    from ...capacity.measurement.session import Order
+    from ...capacity.measurement.session import LoadOrder
     from ...capacity.measurement.spec import build_workload
     from ...capacity.measurement.target import choose_model
 
     loaded, environment = _load_target(options)
     names = options["instance"] if names is None else names
     model = choose_model(loaded.config) if not names else loaded.config.swept_models()[0]
-    return Order(
+    return LoadOrder(
         loaded,
         environment,
         build_workload(workload_spec(options), loaded, model),
@@ -111,14 +111,14 @@ def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -
     )
 
 
-def read_pace(options: Mapping[str, Any]) -> Pace:
+def read_rung_duration(options: Mapping[str, Any]) -> RungDuration:
     """Raises UsageError."""
-    from ...capacity.measurement.bench import Pace
+    from ...capacity.measurement.bench import RungDuration
 
     for name in ("rung_duration", "window", "minute"):
         if options[name] is not None and not 0 < options[name] < float("inf"):
             raise click.UsageError(f"--{name.replace('_', '-')} {options[name]:g}: seconds must be more than 0")
-    return Pace(
+    return RungDuration(
         options["prompts_per_slot"],
         options["min_requests"],
         options["rung_duration"],
@@ -188,7 +188,9 @@ def workload_spec(options: Mapping[str, Any]) -> WorkloadSpec:
     )
 
 
-def agree_to(order: Order, requests: int | None, options: Mapping[str, Any], what: str = "to be sent") -> Estimate:
+def agree_to(
+    order: LoadOrder, requests: int | None, options: Mapping[str, Any], what: str = "to be sent"
+) -> LoadEstimate:
     """What so many requests take at most; asks before a test that may cost much. Raises UsageError where nobody can be asked."""
     from ...capacity.measurement.load_estimate import CONFIRM_ABOVE_USD, estimate
     from ...execution.components import prices_of

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, read_pace
+from .options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, read_rung_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ...capacity.measurement.bench import Pace
+    from ...capacity.measurement.bench import RungDuration
     from ...capacity.measurement.rung import Rung
-    from ...capacity.measurement.session import Order
+    from ...capacity.measurement.session import LoadOrder
     from ...capacity.search.rate_search import RateSearch
 
 _QPS = (
@@ -34,12 +34,18 @@ def command(**options: Any) -> int:
     from ...capacity.search.next_step import RUNGS
     from ...ui.terminal import say_json
 
-    order, pace = read_order(options), read_pace(options)
+    order, rung_duration = read_order(options), read_rung_duration(options)
     agree_to(order, None, options)
     most = options["max_concurrency"]
     rungs = [one for one in RUNGS if one < most] + [most]
     found = run_loop(
-        _search(order, pace, rungs, options, (lambda _rung: None) if options["as_json"] else _tell(options["target"]))
+        _search(
+            order,
+            rung_duration,
+            rungs,
+            options,
+            (lambda _rung: None) if options["as_json"] else _tell(options["target"]),
+        )
     )
     if options["as_json"]:
         say_json(_document(found))
@@ -49,15 +55,19 @@ def command(**options: Any) -> int:
 
 
 async def _search(
-    order: Order, pace: Pace, rungs: Sequence[int], options: dict[str, Any], on_trial: Callable[[Rung], None]
+    order: LoadOrder,
+    rung_duration: RungDuration,
+    rungs: Sequence[int],
+    options: dict[str, Any],
+    on_trial: Callable[[Rung], None],
 ) -> RateSearch:
     from ...capacity.measurement.bench import Bench
     from ...capacity.measurement.session import open_session
     from ...capacity.search.rate_search import find_concurrency
 
     async with open_session(order, "bench qps") as session:
-        aim = session.aim(session.target.instances)
-        bench = Bench(aim, pace, session.purse, session.is_priced, session.metrics_address)
+        scheduled = session.scheduled(session.target.instances)
+        bench = Bench(scheduled, rung_duration, session.budget, session.is_priced, session.metrics_address)
         return await find_concurrency(bench, options["target"], rungs, on_trial)
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from ...capacity.measurement.load_estimate import Estimate
-    from ...capacity.measurement.session import Brake, Measured
+    from ...capacity.measurement.load_estimate import LoadEstimate
+    from ...capacity.measurement.session import EarlyStop, MeasuredSetting
     from ...capacity.measurement.spec import LoadSpec
     from ...execution.outcome import ExitCode
 
@@ -58,7 +58,7 @@ def command(**options: Any) -> int:
         require_writable(path)
     expected = agree_to(order, requests_of(setting.load, setting.volume), options)
     show = {"display": options["display"], "expected": expected.requests}
-    return _finish(_measure(lambda brake: measure_setting(order, setting, brake, **show)), expected, options)
+    return _finish(_measure(lambda early_stop: measure_setting(order, setting, early_stop, **show)), expected, options)
 
 
 def _load_spec(options: dict[str, Any]) -> LoadSpec:
@@ -76,7 +76,7 @@ def _load_spec(options: dict[str, Any]) -> LoadSpec:
     )
 
 
-def _measure(measure: Callable[[Brake], Awaitable[Measured]]) -> Measured:
+def _measure(measure: Callable[[EarlyStop], Awaitable[MeasuredSetting]]) -> MeasuredSetting:
     """Leaves the program where a second signal wants no result."""
     import asyncio
     import sys
@@ -95,16 +95,16 @@ def _measure(measure: Callable[[Brake], Awaitable[Measured]]) -> Measured:
         sys.exit(ExitCode.INTERRUPTED)
 
 
-async def _until_signal(measure: Callable[[Brake], Awaitable[Measured]]) -> Measured:
-    from ...capacity.measurement.session import Brake
-    from ..signals import braking
+async def _until_signal(measure: Callable[[EarlyStop], Awaitable[MeasuredSetting]]) -> MeasuredSetting:
+    from ...capacity.measurement.session import EarlyStop
+    from ..signals import stopping_early
 
-    brake = Brake()
-    with braking(brake.pull):
-        return await measure(brake)
+    early_stop = EarlyStop()
+    with stopping_early(early_stop.pull):
+        return await measure(early_stop)
 
 
-def _finish(measured: Measured, expected: Estimate, options: dict[str, Any]) -> int:
+def _finish(measured: MeasuredSetting, expected: LoadEstimate, options: dict[str, Any]) -> int:
     """Write what was asked for, print, and say how it ended. What cannot be written is printed all the same."""
     from ...capacity.display.files import write_document
     from ...capacity.display.run_result import document_of
@@ -135,7 +135,7 @@ def _result_path(options: dict[str, Any]) -> Path | None:
     return Path(RESULT) if options["save_result"] else None
 
 
-def _write_requests(measured: Measured, to: str | None) -> float | None:
+def _write_requests(measured: MeasuredSetting, to: str | None) -> float | None:
     """Seconds that it took."""
     import time
     from pathlib import Path
@@ -150,13 +150,13 @@ def _write_requests(measured: Measured, to: str | None) -> float | None:
     return time.perf_counter() - began
 
 
-def _exit_code(measured: Measured) -> ExitCode:
+def _exit_code(measured: MeasuredSetting) -> ExitCode:
     from ...execution.outcome import INTERRUPTED, ExitCode
 
     trial = measured.trial
     if trial.run.gone == INTERRUPTED:
         return ExitCode.INTERRUPTED
-    if any(shot.how == "gone" for shot in trial.run.shots):
+    if any(result.how == "gone" for result in trial.run.results):
         return ExitCode.NO_INSTANCE
     if trial.run.gone:
         return ExitCode.STOPPED

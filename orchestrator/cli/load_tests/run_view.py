@@ -9,7 +9,7 @@ from ...ui.terminal import say
 from ..tables import print_table
 
 if TYPE_CHECKING:
-    from ...capacity.measurement.session import Measured
+    from ...capacity.measurement.session import MeasuredSetting
     from ...capacity.measurement.trial import Trial
 
 TIMES = (
@@ -30,7 +30,7 @@ PHASES = (
 HEADS = ("", "n", "mean", "p50", "p90", "p95", "p99", "max", "definition")
 
 
-def print_trial(measured: Measured, write_s: float | None) -> None:
+def print_trial(measured: MeasuredSetting, write_s: float | None) -> None:
     """Tables of what was carried, how long it took, and where the time went; then what to mind."""
     trial = measured.trial
     print_table("Carried", ("", "", "definition"), _carried(measured))
@@ -39,13 +39,13 @@ def print_trial(measured: Measured, write_s: float | None) -> None:
     say()
     print_table("Where the time went, seconds", HEADS, _rows(trial.breakdown, PHASES))
     if write_s is not None:
-        say(f"writing: {1e6 * write_s / max(1, len(trial.run.shots)):.0f} µs a request, after the load")
+        say(f"writing: {1e6 * write_s / max(1, len(trial.run.results)):.0f} µs a request, after the load")
     say()
     print_table("Slots", ("", "", "definition"), _slots(trial))
     _print_notes(measured)
 
 
-def _carried(measured: Measured) -> list[tuple[str, str, str]]:
+def _carried(measured: MeasuredSetting) -> list[tuple[str, str, str]]:
     trial, found = measured.trial, measured.trial.measures
     rows = [
         ("attempted", f"{found.attempted:,}", "requests that ended; all are in the denominator"),
@@ -70,13 +70,13 @@ def _carried(measured: Measured) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _tokens_note(measured: Measured) -> str:
+def _tokens_note(measured: MeasuredSetting) -> str:
     return (
         "estimated: the server counts none" if measured.trial.measures.are_tokens_estimated else "as the server counts"
     )
 
 
-def _tokens_per_request(measured: Measured) -> str:
+def _tokens_per_request(measured: MeasuredSetting) -> str:
     found, workload = measured.trial.measures, measured.workload
     if not found.succeeded:
         return "n/a"
@@ -133,7 +133,7 @@ def _slots(trial: Trial) -> list[tuple[str, str, str]]:
     ]
 
 
-def _print_notes(measured: Measured) -> None:
+def _print_notes(measured: MeasuredSetting) -> None:
     trial = measured.trial
     if (seen := trial.server.load()) is not None:
         figures = (

@@ -14,10 +14,10 @@ from runners.shutdown import Shutdown
 
 from ...config.environment import Environment
 from ...execution.debug import debug_log
-from ...execution.execute import Attendance, carry_out
-from ...execution.outcome import Ending, ExitCode
+from ...execution.execute import RunHooks, execute
+from ...execution.outcome import ExitCode, RunOutcome
 from ...execution.prepare import Prepared
-from ...execution.resumption import Resumption
+from ...execution.resumption import ResumeOptions
 from ...results.directory import RunDirectory
 from ...results.run import Run
 from ...ui.terminal import say, tame_the_log
@@ -29,17 +29,17 @@ REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_t
 
 
 def carry(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: Resumption | None = None
+    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: ResumeOptions | None = None
 ) -> int:
     """Run to the end, print the summary; returns the exit code."""
-    resumption = resumption or Resumption()
+    resumption = resumption or ResumeOptions()
     to_go_on = _to_go_on(directory, resumption)
     tame_the_log()
     show_warnings([*environment.warnings, *prepared.loaded.warnings()])
     try:
         with debug_log(prepared, directory):
-            ending = run_loop(_until_signal(prepared, directory, environment, resumption))
-        _close(ending, directory, to_go_on)
+            run_outcome = run_loop(_until_signal(prepared, directory, environment, resumption))
+        _close(run_outcome, directory, to_go_on)
     except StorageError as error:
         say(f"error: {error}", err=True)
         say(to_go_on)
@@ -50,16 +50,16 @@ def carry(
         return int(ExitCode.INTERRUPTED)
     finally:
         prepared.sweep.tasks.close()
-    return int(ending.exit_code)
+    return int(run_outcome.exit_code)
 
 
 async def _until_signal(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: Resumption
-) -> Ending:
+    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: ResumeOptions
+) -> RunOutcome:
     grace_s = prepared.loaded.config.run.grace_s
-    attendance = Attendance(Shutdown(grace_s), on_event=_announce, resumption=resumption)
-    with stopping(attendance.shutdown, grace_s, _to_go_on(directory, resumption)):
-        return await carry_out(prepared, directory, environment, attendance)
+    hooks = RunHooks(Shutdown(grace_s), on_event=_announce, resumption=resumption)
+    with stopping(hooks.shutdown, grace_s, _to_go_on(directory, resumption)):
+        return await execute(prepared, directory, environment, hooks)
 
 
 def _announce(event: Mapping[str, Any]) -> None:
@@ -84,49 +84,49 @@ def _announce(event: Mapping[str, Any]) -> None:
         say(f"the {event['budget']} limit is near: {event['evidence']}", err=True)
 
 
-def _to_go_on(directory: RunDirectory, resumption: Resumption) -> str:
+def _to_go_on(directory: RunDirectory, resumption: ResumeOptions) -> str:
     words = [str(directory.path), *(("-c", resumption.config) if resumption.config else ())]
     return f"to go on: python -m orchestrator resume {shlex.join(words)}"
 
 
-def _close(ending: Ending, directory: RunDirectory, to_go_on: str) -> None:
+def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> None:
     found = Run.load(directory.path)
     rows = found.summary()
     directory.write_summary(rows)
     print_summary(rows)
     for obstacle in found.obstacles() if len({row["model"] for row in rows}) > 1 else ():
         say(str(obstacle))
-    say(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
-    for line in (*found.drifts(), *_of_instances(ending), *_of_spending(ending)):
+    say(f"{run_outcome.final} of {run_outcome.total} samples have a final record: {run_outcome.reason}")
+    for line in (*found.drifts(), *_of_instances(run_outcome), *_of_spending(run_outcome)):
         say(line)
-    if ending.damaged:
-        say(f"{ending.damaged} journal lines were damaged; their samples were run again")
-    if ending.exit_code is not ExitCode.DONE:
+    if run_outcome.damaged:
+        say(f"{run_outcome.damaged} journal lines were damaged; their samples were run again")
+    if run_outcome.exit_code is not ExitCode.DONE:
         say(to_go_on)
     say(f"run directory: {directory.path}")
 
 
-def _of_instances(ending: Ending) -> Iterator[str]:
+def _of_instances(run_outcome: RunOutcome) -> Iterator[str]:
     """Which were lost, and how the time compares with the rehearsed one."""
-    for instance in ending.statistics.instances:
+    for instance in run_outcome.statistics.instances:
         if instance.evidence:
             yield f"{instance.instance} was lost ({instance.state}): {instance.evidence}"
-    if ending.rehearsed_s is not None:
-        took_s = ending.statistics.elapsed_s
-        deviation = 100 * (took_s / ending.rehearsed_s - 1)
-        yield f"rehearsed {ending.rehearsed_s:.1f} s, took {took_s:.1f} s ({deviation:+.1f} %)"
+    if run_outcome.rehearsed_s is not None:
+        took_s = run_outcome.statistics.elapsed_s
+        deviation = 100 * (took_s / run_outcome.rehearsed_s - 1)
+        yield f"rehearsed {run_outcome.rehearsed_s:.1f} s, took {took_s:.1f} s ({deviation:+.1f} %)"
 
 
-def _of_spending(ending: Ending) -> Iterator[str]:
+def _of_spending(run_outcome: RunOutcome) -> Iterator[str]:
     """What was spent of its limits, and what may have been paid for nothing."""
-    for share in ending.statistics.shares:
+    for share in run_outcome.statistics.shares:
         yield f"spent: {share} ({share.spent / share.limit:.1%})"
-    if ending.exit_code is ExitCode.STOPPED and not ending.statistics.shares:
-        cost = f", {shown(ending.spent.cost_usd)} USD" if ending.spent.cost_usd else ""
-        yield f"spent over all executions: {ending.spent.tokens:,} tokens{cost}"
-    if ending.retries_refused:
-        yield f"the run's retry budget was used up: {ending.retries_refused} failures were not tried again"
-    if ending.unanswered:
-        yield f"possibly billed without a record: {ending.unanswered} requests were sent and brought no word on usage"
-    if ending.possibly_billed_twice:
-        yield f"possibly billed twice: {ending.possibly_billed_twice} requests were in flight when the run before ended"
+    if run_outcome.exit_code is ExitCode.STOPPED and not run_outcome.statistics.shares:
+        cost = f", {shown(run_outcome.spent.cost_usd)} USD" if run_outcome.spent.cost_usd else ""
+        yield f"spent over all executions: {run_outcome.spent.tokens:,} tokens{cost}"
+    if run_outcome.retries_refused:
+        yield f"the run's retry budget was used up: {run_outcome.retries_refused} failures were not tried again"
+    if run_outcome.unanswered:
+        yield f"possibly billed without a record: {run_outcome.unanswered} requests were sent and brought no word on usage"
+    if run_outcome.possibly_billed_twice:
+        yield f"possibly billed twice: {run_outcome.possibly_billed_twice} requests were in flight when the run before ended"

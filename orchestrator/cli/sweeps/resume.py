@@ -33,12 +33,12 @@ def command(run_directory: str, config: str | None, only: str | None, repair: bo
     from ...config.environment import read_environment
     from ...config.loading import load_config
     from ...execution.prepare import prepare
-    from ...execution.resumption import Resumption
+    from ...execution.resumption import ResumeOptions
     from ...results.directory import RunDirectory
     from ..signals import interruptible
     from .execution import carry
 
-    resumption = Resumption(repairs=repair, only_infra=only == "infra", config=config)
+    resumption = ResumeOptions(repairs=repair, only_infra=only == "infra", config=config)
     with interruptible():
         directory, flags = RunDirectory(Path(run_directory)), settings_of(options)
         environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")

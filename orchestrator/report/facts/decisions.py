@@ -29,7 +29,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class GateTimes:
     """What the instances' last words add up to, over all executions."""
 
     sent: Mapping[str, int]
@@ -45,7 +45,7 @@ class Decisions:
     kept: tuple[Decision, ...]
     states: Mapping[str, str]
     """The last that was said of an instance's health, with the evidence."""
-    ledger: Ledger
+    ledger: GateTimes
 
 
 def read_decisions(path: Path) -> Decisions:
@@ -65,7 +65,7 @@ def read_decisions(path: Path) -> Decisions:
         if len(kept) < MOST_KEPT or line["event"] in HEALTH:
             kept.append(_decision(line))
     return Decisions(
-        total, tuple(kept), states, Ledger(sent, refused, {name: one for name, one in gates.items() if one})
+        total, tuple(kept), states, GateTimes(sent, refused, {name: one for name, one in gates.items() if one})
     )
 
 

@@ -23,7 +23,7 @@ from ...results.run import Run
 from ...results.summary import HIERARCHY
 from ...ui.text_table import TextTable
 from .decisions import Decisions, read_decisions
-from .group_scores import Standing, find_standings
+from .group_scores import GroupScore, find_group_scores
 from .instances import InstanceFacts, find_instances
 from .running_time import RunningTime, Throughput, find_running_time, measure_throughput
 from .stage_times import RECORDED, ModelTime, StageTime, find_model_times, find_stage_times
@@ -59,7 +59,7 @@ COLUMNS = [
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparisonFacts:
     axis: str
     table: TextTable
     contrasts: tuple[Mapping[str, JSON], ...]
@@ -101,12 +101,12 @@ class Facts:
     configuration: Mapping[str, JSON]
     axes: tuple[str, ...]
     """Of the hierarchy, those with more than one level."""
-    standings: tuple[Standing, ...]
+    standings: tuple[GroupScore, ...]
     """By model: the best first, or by name where there are obstacles to a ranking."""
     obstacles: tuple[str, ...]
-    by_prompt: tuple[Standing, ...]
-    cells: tuple[Standing, ...]
-    comparisons: tuple[Comparison, ...]
+    by_prompt: tuple[GroupScore, ...]
+    cells: tuple[GroupScore, ...]
+    comparisons: tuple[ComparisonFacts, ...]
     failures: tuple[FailureClass, ...]
     instances: tuple[InstanceFacts, ...]
     running_time: RunningTime
@@ -134,7 +134,7 @@ def gather_facts(run: Run, records: pa.Table) -> Facts:
     decisions = read_decisions(directory.decisions)
     time = find_running_time(records, [one.at for one in decisions.kept])
     axes = tuple(axis for axis in HIERARCHY if pc.count_distinct(records[axis]).as_py() > 1)
-    standings = find_standings(run, ["model"])
+    standings = find_group_scores(run, ["model"])
     obstacles = tuple(map(str, run.obstacles("model")))
     return Facts(
         run_id=run.manifest.run_id,
@@ -146,8 +146,8 @@ def gather_facts(run: Run, records: pa.Table) -> Facts:
         axes=axes,
         standings=standings if obstacles else tuple(sorted(standings, key=_by_rate, reverse=True)),
         obstacles=obstacles,
-        by_prompt=find_standings(run, ["model", "prompt_type"]) if "prompt_type" in axes else (),
-        cells=find_standings(run, HIERARCHY),
+        by_prompt=find_group_scores(run, ["model", "prompt_type"]) if "prompt_type" in axes else (),
+        cells=find_group_scores(run, HIERARCHY),
         comparisons=tuple(_compare(records, axis) for axis in COMPARED if axis in axes),
         failures=_find_failures(records),
         instances=find_instances(records, decisions),
@@ -161,11 +161,11 @@ def gather_facts(run: Run, records: pa.Table) -> Facts:
     )
 
 
-def _by_rate(standing: Standing) -> float:
+def _by_rate(standing: GroupScore) -> float:
     return -1.0 if standing.success_rate is None else standing.success_rate
 
 
-def _compare(records: pa.Table, axis: str) -> Comparison:
+def _compare(records: pa.Table, axis: str) -> ComparisonFacts:
     """Against the plain prompt, the highest tool success rate, or the first model by name."""
     levels = pc.unique(records[axis]).to_pylist()
     baseline = PLAIN_PROMPT if PLAIN_PROMPT in levels else None
@@ -174,7 +174,7 @@ def _compare(records: pa.Table, axis: str) -> Comparison:
     found = compare_levels(records, Question(axis, baseline))
     title = f"{axis.replace('_', ' ').capitalize()}, against {found[0].baseline.name}"
     table = replace(contrast_table(axis, found), title=title)
-    return Comparison(axis, table, tuple(contrast_row(one) for one in found))
+    return ComparisonFacts(axis, table, tuple(contrast_row(one) for one in found))
 
 
 def _find_failures(records: pa.Table) -> tuple[FailureClass, ...]:

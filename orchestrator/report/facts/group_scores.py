@@ -12,7 +12,7 @@ from ...results.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GroupScore:
     """One group of samples. Rates are over what the models answered or failed: full + partial + failed."""
 
     group: Mapping[str, JSON]
@@ -48,7 +48,7 @@ COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
 MEANS = ("mean_time_s", "mean_turns", "mean_tool_calls", "tool_coverage", "tool_success")
 
 
-def find_standings(run: Run, by: Sequence[str]) -> tuple[Standing, ...]:
+def find_group_scores(run: Run, by: Sequence[str]) -> tuple[GroupScore, ...]:
     """One for each group, in the order of the summary."""
     return tuple(_standing(row, by) for row in run.summary(by))
 
@@ -57,8 +57,8 @@ def shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _standing(row: Mapping[str, Any], by: Sequence[str]) -> Standing:
-    return Standing(
+def _standing(row: Mapping[str, Any], by: Sequence[str]) -> GroupScore:
+    return GroupScore(
         group={name: row[name] for name in by},
         total=row["total"],
         scored=row["successful"] + row["partial"] + row["failed"],

@@ -20,7 +20,7 @@ from ...ui.text_table import TextTable
 from ..run import Run
 from .contrast import AXES, COLUMN, RUN, Contrast, Question, compare_levels
 from .document import contrast_row, contrast_table
-from .external_results import read_foreign
+from .external_results import read_external_results
 from .stages import MEASURED, GapRow, StageFigures, figures_of, gaps_to
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def compare_stages(paths: Sequence[Path], competitor: Path | None) -> StageCompa
 
 
 def _figures(name: str, path: Path) -> list[StageFigures]:
-    return [figures_of(name, Run.load(path).to_arrow(MEASURED))] if path.is_dir() else read_foreign(path)
+    return [figures_of(name, Run.load(path).to_arrow(MEASURED))] if path.is_dir() else read_external_results(path)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -37,7 +37,7 @@ Verdict = Literal["better", "worse", "no evidence", "not comparable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class AxisLevel:
     """One level of the axis: all of its samples, and what the scored ones say."""
 
     name: str
@@ -63,8 +63,8 @@ class Contrast:
 
     stratum: Mapping[str, str]
     measure: Measure
-    baseline: Level
-    level: Level
+    baseline: AxisLevel
+    level: AxisLevel
     paired: PairedDifference | None
     detectable: float
     """The smallest difference that this many pairs show with a power of 0.8; nan where none can be."""
@@ -160,7 +160,7 @@ def _contrast(stratum: Mapping[str, str], part: pa.Table, baseline: str, name: s
     return Contrast(stratum, question.measure, base, level, paired, detectable, math.nan, "no evidence", "")
 
 
-def _level(name: str, part: pa.Table) -> Level:
+def _level(name: str, part: pa.Table) -> AxisLevel:
     scored = part.filter(pc.is_valid(part["value"]))
     estimate = None
     if scored.num_rows:
@@ -168,7 +168,7 @@ def _level(name: str, part: pa.Table) -> Level:
         is_binary = not pc.any(pc.and_(pc.greater(scored["value"], 0), pc.less(scored["value"], 1))).as_py()
         (moments,) = moments_of(sums.rename_columns([GROUP, CLUSTER, "s", "k"])).values()
         estimate = estimate_from(moments, is_binary=is_binary)
-    return Level(name, part.num_rows, part.num_rows - scored.num_rows, estimate)
+    return AxisLevel(name, part.num_rows, part.num_rows - scored.num_rows, estimate)
 
 
 def _paired(first: pa.Table, second: pa.Table) -> PairedDifference | None:

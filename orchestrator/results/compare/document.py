@@ -9,7 +9,7 @@ from providers.messages import JSON
 
 from ...ui.text_table import TextTable
 from ..stats.paired import PairedDifference
-from .contrast import Contrast, Level
+from .contrast import AxisLevel, Contrast
 from .stages import FIGURES, GapRow, StageFigures, as_row, changes
 
 
@@ -42,7 +42,7 @@ def _difference_cells(paired: PairedDifference) -> tuple[str, str]:
     return f"{100 * paired.difference:+.1f}", f"[{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
-def _level_cell(level: Level) -> str:
+def _level_cell(level: AxisLevel) -> str:
     if level.estimate is None:
         return "n/a"
     interval = level.estimate.interval
@@ -72,7 +72,7 @@ def contrast_row(one: Contrast) -> dict[str, JSON]:
     }
 
 
-def _level_row(level: Level) -> dict[str, JSON]:
+def _level_row(level: AxisLevel) -> dict[str, JSON]:
     estimate = level.estimate
     return {
         "name": level.name,

@@ -16,7 +16,7 @@ GUIDELLM = "benchmarks"
 EVALSCOPE = "Req Throughput (req/s)"
 
 
-def read_foreign(path: Path) -> list[StageFigures]:
+def read_external_results(path: Path) -> list[StageFigures]:
     """One stage for every benchmark in the file. Raises InputError where it is of neither tool."""
     try:
         document = orjson.loads(path.read_bytes())

@@ -47,7 +47,7 @@ def grid_of(manifest: Manifest) -> Grid:
     return Grid(cells, axes.epochs, places, config.run.seed)
 
 
-class Belonging:
+class RowIdentity:
     """Remembers eight bytes a task: the same task must stand at the same place in every cell and epoch, and nowhere else."""
 
     def __init__(self, run_id: str, grid: Grid) -> None:

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from runners.journal.bitmap import Bitmap
-from runners.journal.frames import Line, read_lines
+from runners.journal.frames import JournalLine, read_lines
 from runners.journal.journal import CLOSED
 from runners.journal.sinks.sink import UNRESOLVED, Batch, sink_over
 from runners.samples.record import FINAL
 from sharding.planner import fingerprint
 
 from ..directory import Manifest, RunDirectory
-from .row_identity import COLUMNS, Belonging, grid_of
+from .row_identity import COLUMNS, RowIdentity, grid_of
 from .verification import Damage, Kind, Pending, Verification
 
 SHOWN = 5
@@ -48,7 +48,7 @@ class _Segment:
 
 def prove(directory: RunDirectory, manifest: Manifest) -> Verification:
     """Raises InputError where the manifest contradicts itself."""
-    proof = _Proof(manifest)
+    proof = _Verifier(manifest)
     if fingerprint(manifest.parts) != manifest.fingerprint:
         proof.report(Damage("manifest", "manifest.json", "", "its fingerprint is not that of its parts"))
     segments = list(proof.read_segments(directory.journal))
@@ -61,11 +61,11 @@ def prove(directory: RunDirectory, manifest: Manifest) -> Verification:
     return proof.close()
 
 
-class _Proof:
+class _Verifier:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._grid = grid_of(manifest)
-        self._belonging = Belonging(manifest.run_id, self._grid)
+        self._belonging = RowIdentity(manifest.run_id, self._grid)
         self._final = Bitmap(manifest.total)
         self._waiting = bytearray(manifest.total)
         self._unresolved = Bitmap(manifest.total)
@@ -103,7 +103,7 @@ class _Proof:
             elif line.value is not None:
                 yield line.value
 
-    def _report_line(self, kind: Kind, path: Path, line: Line, what: str) -> None:
+    def _report_line(self, kind: Kind, path: Path, line: JournalLine, what: str) -> None:
         self.report(Damage(kind, f"journal/{path.name}", f"line {line.number}", what))
 
     def _difference(self, value: Mapping[str, Any]) -> str | None:
@@ -138,9 +138,9 @@ class _Proof:
         if batch.fault is not None:
             yield kind, batch.fault
             return
-        stranger = next(filter(None, map(self._belonging.difference, batch.rows)), None)
-        if stranger is not None:
-            yield "foreign", stranger
+        outlier = next(filter(None, map(self._belonging.difference, batch.rows)), None)
+        if outlier is not None:
+            yield "foreign", outlier
             return
         if any((row[1] in FINAL) != is_final for row in batch.rows):
             yield kind, "holds records that are not final" if is_final else "holds final records"

@@ -22,14 +22,14 @@ STRETCH_LINES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class _PartLines:
     """Lines of the results file: where they end, and the checksum of their bytes."""
 
     end: int
     crc32: int
 
 
-_Parts = dict[int, list[_Stretch]]
+_Parts = dict[int, list[_PartLines]]
 
 
 class JsonlSink:
@@ -87,7 +87,7 @@ class JsonlSink:
                     yield _batch((self._unresolved.name, UNRESOLVED), at * STRETCH_LINES, lines, columns)
 
     def _examine_parts(
-        self, parts: Sequence[tuple[int, Sequence[_Stretch]]], columns: Sequence[str]
+        self, parts: Sequence[tuple[int, Sequence[_PartLines]]], columns: Sequence[str]
     ) -> Iterator[Batch]:
         try:
             file = self._path.open("rb")
@@ -124,7 +124,7 @@ class JsonlSink:
     def _parts(self) -> _Parts:
         try:
             found = orjson.loads(self._index.read_bytes())
-            return {int(number): [_Stretch(*one) for one in part] for number, part in found.items()}
+            return {int(number): [_PartLines(*one) for one in part] for number, part in found.items()}
         except FileNotFoundError:
             if self._path.exists() and self._path.stat().st_size:
                 message = f"{self._path} has lost its index {self._index.name}; copy the whole folder, hidden files too"
@@ -136,7 +136,7 @@ class JsonlSink:
             raise StorageError(f"{self._index} is damaged ({error}); restore it from a copy of the folder") from error
 
 
-def _read_stretches(file: BinaryIO, stretches: Iterable[_Stretch]) -> Iterator[list[bytes] | None]:
+def _read_stretches(file: BinaryIO, stretches: Iterable[_PartLines]) -> Iterator[list[bytes] | None]:
     """From where the file stands: the lines of each, or None where they are not those that were written."""
     for stretch in stretches:
         data = file.read(max(0, stretch.end - file.tell()))
@@ -159,7 +159,7 @@ def _end(parts: _Parts) -> int:
     return max((stretches[-1].end for stretches in parts.values() if stretches), default=0)
 
 
-def _write_rows(file: BinaryIO, rows: Iterable[Row]) -> list[_Stretch]:
+def _write_rows(file: BinaryIO, rows: Iterable[Row]) -> list[_PartLines]:
     pending, written = iter(rows), []
     for first in pending:
         crc32 = 0
@@ -167,5 +167,5 @@ def _write_rows(file: BinaryIO, rows: Iterable[Row]) -> list[_Stretch]:
             line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
             crc32 = zlib.crc32(line, crc32)
             file.write(line)
-        written.append(_Stretch(file.tell(), crc32))
+        written.append(_PartLines(file.tell(), crc32))
     return written

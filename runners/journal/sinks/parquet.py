@@ -105,20 +105,20 @@ class ParquetSink:
         path = self._part(number)
 
         def write(file: BinaryIO) -> None:
-            summed = _Summed(file)
+            summed = _ChecksummedFile(file)
             self._write(summed, tables)
             replace_file(_checksum(path), lambda file: file.write(b"%08x\n" % summed.crc32))
 
         replace_file(path, write)
 
-    def _write(self, file: BinaryIO | _Summed, tables: Iterable[pa.Table]) -> None:
+    def _write(self, file: BinaryIO | _ChecksummedFile, tables: Iterable[pa.Table]) -> None:
         """Each table becomes a row group."""
         with pq.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True) as writer:
             for table in tables:
                 writer.write_table(table)
 
 
-class _Summed:
+class _ChecksummedFile:
     """A file that is written from its start, and the checksum of what was."""
 
     def __init__(self, file: BinaryIO) -> None:

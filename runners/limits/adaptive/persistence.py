@@ -7,15 +7,15 @@ from collections.abc import Mapping
 
 from providers.messages import JSON
 
-from .concurrency.answer_statistics import Answers
-from .concurrency.concurrency_cap import FIRST_CAP, Cap
+from .concurrency.answer_statistics import AnswerStatistics
+from .concurrency.concurrency_cap import FIRST_CAP, ConcurrencyCap
 from .rate.ledger import UNITS, WINDOWS_S
 from .rate.rate_model import FLOW, RateModel
 
 VERSION = 1
 
 
-def export(cap: Cap, rates: RateModel, answers: Answers) -> Mapping[str, JSON]:
+def export(cap: ConcurrencyCap, rates: RateModel, answers: AnswerStatistics) -> Mapping[str, JSON]:
     limits = None if rates.limits is None else [x if math.isfinite(x) else None for x in _known(rates)]
     return {
         "version": VERSION,
@@ -35,7 +35,7 @@ def _known(rates: RateModel) -> list[float]:
     return [limit if usual else limit / rates.window_s for limit in rates.limits or ()]
 
 
-def restore(stored: Mapping[str, JSON], cap: Cap, rates: RateModel, answers: Answers) -> None:
+def restore(stored: Mapping[str, JSON], cap: ConcurrencyCap, rates: RateModel, answers: AnswerStatistics) -> None:
     """Anything that does not look like an export is left out: a cold start is never wrong."""
     if stored.get("version") != VERSION:
         return

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from providers.messages import RateLimitHint
 
-from .concurrency.in_flight import Flight
+from .concurrency.in_flight import InFlightRequest
 from .rate.ledger import CEILING, REQUESTS, Amounts
 
 TRUSTED_REFILL = 0.95
@@ -27,30 +27,30 @@ PAIRS = ((0, REQUESTS), (1, CEILING))
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class QuotaReading:
     at: float
     """When the request was sent that was told."""
     left: tuple[float | None, float | None]
     spent: tuple[float, float]
 
 
-class Brake:
+class RemainingQuotaGate:
     def __init__(self) -> None:
         self._spent = [0.0, 0.0]
-        self._look: Look | None = None
-        self._base: Look | None = None
+        self._look: QuotaReading | None = None
+        self._base: QuotaReading | None = None
         self._refill = [0.0, 0.0]
         self._top = [0.0, 0.0]
         self._blind = [0, 0]
         self._sent_at = -1e9
 
-    def send(self, flight: Flight) -> None:
+    def send(self, flight: InFlightRequest) -> None:
         self._sent_at = flight.sent_at
         self._spent[0] += 1
         self._spent[1] += flight.amounts[CEILING]
         flight.spent = (self._spent[0], self._spent[1])
 
-    def refuse(self, flight: Flight) -> None:
+    def refuse(self, flight: InFlightRequest) -> None:
         """A refused request spent nothing."""
         self._spent[0] -= 1
         self._spent[1] -= flight.amounts[CEILING]
@@ -65,7 +65,7 @@ class Brake:
             return now
         return max(now + 0.02, min(now + wait_s, latest))
 
-    def _wait_s(self, look: Look, kind: int, amount: float, now: float) -> float:
+    def _wait_s(self, look: QuotaReading, kind: int, amount: float, now: float) -> float:
         left, refill = look.left[kind], self._refill[kind]
         if left is None or self._blind[kind] >= BLIND_ANSWERS:
             return 0.0
@@ -74,12 +74,12 @@ class Brake:
             return 0.0
         return min(LONGEST_WAIT_S, short / refill) if refill > 0 else UNKNOWN_WAIT_S
 
-    def learn(self, flight: Flight, hint: RateLimitHint) -> None:
+    def learn(self, flight: InFlightRequest, hint: RateLimitHint) -> None:
         """From the header of an accepted request."""
         left = (_usable(hint.remaining_requests), _usable(hint.remaining_tokens))
         if left == (None, None) or (self._look is not None and flight.sent_at < self._look.at):
             return
-        self._look = look = Look(flight.sent_at, left, flight.spent)
+        self._look = look = QuotaReading(flight.sent_at, left, flight.spent)
         for kind in (0, 1):
             self._blind[kind] = self._blind[kind] + 1 if not left[kind] and not self._refill[kind] else 0
         if self._base is None:
@@ -88,7 +88,7 @@ class Brake:
             self._learn_refill(self._base, look, flight.amounts)
             self._base = look
 
-    def _learn_refill(self, base: Look, look: Look, amounts: Amounts) -> None:
+    def _learn_refill(self, base: QuotaReading, look: QuotaReading, amounts: Amounts) -> None:
         for kind, unit in PAIRS:
             before, after = base.left[kind], look.left[kind]
             if before is None or after is None:

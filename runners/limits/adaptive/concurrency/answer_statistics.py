@@ -17,7 +17,7 @@ UNKNOWN_SHARE = 0.5
 
 
 @dataclass(slots=True)
-class Answers:
+class AnswerStatistics:
     count: int = 0
     latency_s: float | None = None
     output_tokens: float | None = None

@@ -6,7 +6,7 @@ IN_A_ROW = 5
 LONGEST_S = 60.0
 
 
-class Breaker:
+class CircuitBreaker:
     def __init__(self) -> None:
         self.opens_at = 0.0
         self.failures = 0

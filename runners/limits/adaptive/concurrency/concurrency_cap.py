@@ -12,8 +12,8 @@ from typing import Literal
 
 from providers.messages import JSON
 
-from .rounds import Measured, Round
-from .slot_probe import AlikeRefusals, SeatProbe
+from .rounds import Round, RoundMeasurement
+from .slot_probe import AlikeRefusals, SlotProbe
 
 Mode = Literal["start", "knee", "conc", "rate"]
 Decide = Callable[[str, Mapping[str, JSON]], None]
@@ -42,7 +42,7 @@ SAME_CAP = 0.2
 """A cap that would move by a smaller share stays."""
 
 
-class Cap:
+class ConcurrencyCap:
     """`most` bounds it from above; it is never below one."""
 
     def __init__(self, most: float, decide: Decide) -> None:
@@ -53,10 +53,10 @@ class Cap:
         """Sends per second while starting or just cut; None where only the rate model paces."""
         self.cut_at = -math.inf
         """Refusals of what was sent before belong to the cut already made."""
-        self.probe = SeatProbe()
+        self.probe = SlotProbe()
         self._most = most
         self._round = Round()
-        self._before: Measured | None = None
+        self._before: RoundMeasurement | None = None
         self._knee_rounds = self._rounds_left = KNEE_ROUNDS
         self._alike = AlikeRefusals()
         self._is_window = False
@@ -108,7 +108,7 @@ class Cap:
             self._found_knee(rho)
             return
         self.best_rho = min(self.best_rho, rho)
-        self._before = Measured(self.size, rho)
+        self._before = RoundMeasurement(self.size, rho)
         self._resize(2 * self.size, rho)
 
     # ------------------------------------------------------------------ at the knee
@@ -138,10 +138,10 @@ class Cap:
             self._try(max(self.size + 1, UP * self.size), rho)
 
     def _try(self, size: float, rho: float) -> None:
-        self._before = Measured(self.size, rho)
+        self._before = RoundMeasurement(self.size, rho)
         self._resize(size, rho)
 
-    def _judge_trial(self, before: Measured, rho: float) -> None:
+    def _judge_trial(self, before: RoundMeasurement, rho: float) -> None:
         mattered = before.elasticity(self.size, rho) >= KNEE_ELASTICITY
         if self.size < before.cap and mattered:  # throughput did depend on it: the baseline has moved
             self.best_rho = max(self.best_rho, rho)

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from ..rate.ledger import TOKENS, Amounts, Entry
+from ..rate.ledger import TOKENS, Amounts, LedgerEntry
 
 FIRST_DELAY_S = 0.5
 """What a refusal is reckoned to take before one was seen: silence is taken as an accept after three times that."""
 PEAK_MEMORY_S = 60.0
 
 
-class Flight:
+class InFlightRequest:
     __slots__ = ("amounts", "beside", "entry", "is_over", "number", "sent_at", "spent")
 
-    def __init__(self, number: int, amounts: Amounts, entry: Entry, beside: int, now: float) -> None:
+    def __init__(self, number: int, amounts: Amounts, entry: LedgerEntry, beside: int, now: float) -> None:
         self.number = number
         self.amounts = amounts
         self.entry = entry
@@ -52,7 +52,7 @@ class RefusalDelay:
         return max(1.5 * self.mean_s, self.mean_s + 4 * self._deviation_s) + 0.02
 
 
-class Peak:
+class RecentMaximum:
     """The highest value of the last minute, as a falling sequence."""
 
     def __init__(self) -> None:
@@ -72,12 +72,12 @@ class Peak:
         return steps[0][1] if steps else -1
 
 
-class Flights:
+class InFlightRequests:
     def __init__(self) -> None:
         self.delay = RefusalDelay()
-        self.accepted_beside = Peak()
-        self._open: dict[int, Flight] = {}
-        self._unsure: deque[Flight] = deque()
+        self.accepted_beside = RecentMaximum()
+        self._open: dict[int, InFlightRequest] = {}
+        self._unsure: deque[InFlightRequest] = deque()
         """Not yet known to be accepted, in the order of sending."""
         self._numbers = 0
 
@@ -89,15 +89,15 @@ class Flights:
         """Ever."""
         return self._numbers
 
-    def send(self, amounts: Amounts, entry: Entry, now: float) -> Flight:
+    def send(self, amounts: Amounts, entry: LedgerEntry, now: float) -> InFlightRequest:
         self.confirm(now)
-        flight = Flight(self._numbers, amounts, entry, len(self._open), now)
+        flight = InFlightRequest(self._numbers, amounts, entry, len(self._open), now)
         self._open[flight.number] = flight
         self._unsure.append(flight)
         self._numbers += 1
         return flight
 
-    def end(self, number: int) -> Flight:
+    def end(self, number: int) -> InFlightRequest:
         """Raises KeyError for a ticket that was settled before: a bug of the caller."""
         flight = self._open.pop(number)
         flight.is_over = True
@@ -113,14 +113,14 @@ class Flights:
         while unsure and (unsure[0].sent_at < horizon or unsure[0].is_over):
             self.accepted_beside.add(unsure.popleft().beside, now)
 
-    def refuse(self, flight: Flight) -> None:
+    def refuse(self, flight: InFlightRequest) -> None:
         """It never was at the server: those sent after it had one less beside them."""
         for later in self.sent_after(flight):
             later.beside -= 1
         if flight in self._unsure:
             self._unsure.remove(flight)
 
-    def sent_after(self, flight: Flight) -> Iterator[Flight]:
+    def sent_after(self, flight: InFlightRequest) -> Iterator[InFlightRequest]:
         for later in reversed(self._unsure):
             if later.number <= flight.number:
                 return

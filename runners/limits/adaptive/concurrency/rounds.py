@@ -42,7 +42,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class RoundMeasurement:
     """A cap and the rho that it was seen with."""
 
     cap: float

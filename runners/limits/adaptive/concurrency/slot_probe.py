@@ -16,7 +16,7 @@ ALIKE = 3
 SAME = 0.03
 
 
-class SeatProbe:
+class SlotProbe:
     def __init__(self) -> None:
         self.base: int | None = None
         """What was accepted, while more is being tried."""

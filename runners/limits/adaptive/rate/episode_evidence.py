@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..concurrency.answer_statistics import Answers
+from ..concurrency.answer_statistics import AnswerStatistics
 from ..throttling.episode import Episode
-from .ledger import WINDOWS_S, Ledger
+from .ledger import WINDOWS_S, SendLedger
 
 MINUTE = 2
 KEPT_OF_MEAN = 0.4
@@ -14,28 +14,28 @@ KEPT_OF_MEAN = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EpisodeEvidence:
     """What else is known when an episode ends."""
 
-    ledger: Ledger
-    answers: Answers
-    believes: bool
+    ledger: SendLedger
+    answers: AnswerStatistics
+    trusts_hint: bool
     """Retry-After was not found to overstate."""
     running_s: float
     now: float
 
 
-def ramp(episode: Episode, seen: Evidence) -> list[float]:
+def ramp(episode: Episode, seen: EpisodeEvidence) -> list[float]:
     """While the rate still rises, the last seconds before the refusal say more than the mean: per second, in each unit."""
     counted, counted_s = episode.counts[MINUTE], min(WINDOWS_S[MINUTE], episode.running_s)
     if episode.told_window:  # its refill comes all at once, at the end of the wait
-        told_s = max(0.0, episode.told_until - episode.at)
-        return [max(episode.cost[unit], counted[unit]) / (counted_s + told_s) for unit in range(4)]
+        retry_after_s = max(0.0, episode.told_until - episode.at)
+        return [max(episode.cost[unit], counted[unit]) / (counted_s + retry_after_s) for unit in range(4)]
     rates = late(episode, seen, min(max(2.0, seen.answers.latency_s or 2.0), episode.running_s))
     return [max(rate, KEPT_OF_MEAN * count / counted_s) for rate, count in zip(rates, counted, strict=True)]
 
 
-def late(episode: Episode, seen: Evidence, seconds: float) -> list[float]:
+def late(episode: Episode, seen: EpisodeEvidence, seconds: float) -> list[float]:
     """Accepted per second in the last `seconds` before the refusal, one request at least."""
     late = seen.ledger.between(episode.at - seconds, episode.at)
     return [max(episode.cost[unit], late[unit]) / seconds for unit in range(4)]

@@ -24,7 +24,7 @@ Amounts = tuple[float, float, float, float]
 NOTHING: Amounts = (0.0, 0.0, 0.0, 0.0)
 
 
-class Entry:
+class LedgerEntry:
     """What was sent or answered within one grain; forgotten by its last moment, which errs on the careful side."""
 
     __slots__ = ("amounts", "at", "since")
@@ -35,14 +35,14 @@ class Entry:
         self.amounts = list(amounts)
 
 
-class _Window:
+class _LedgerWindow:
     """The entries younger than `seconds`, and what has left them: `counted` is everything ever added less what has left."""
 
     __slots__ = ("entries", "left", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.entries: deque[Entry] = deque()
+        self.entries: deque[LedgerEntry] = deque()
         self.left = [0.0, 0.0, 0.0, 0.0]
 
     def forget(self, now: float) -> None:
@@ -54,23 +54,23 @@ class _Window:
             left[2] += gone[2]
             left[3] += gone[3]
 
-    def holds(self, entry: Entry) -> bool:
+    def holds(self, entry: LedgerEntry) -> bool:
         return bool(self.entries) and self.entries[0].at <= entry.at
 
 
-class Ledger:
+class SendLedger:
     """Pure: every method takes `now` in seconds, which must not go back."""
 
     def __init__(self) -> None:
         self.total = [0.0, 0.0, 0.0, 0.0]
         """Everything ever accepted."""
         self.windows_s = list(WINDOWS_S)
-        self._windows = [_Window(seconds + SLACK_S) for seconds in WINDOWS_S]
-        self._kept = _Window(KEPT_S)
+        self._windows = [_LedgerWindow(seconds + SLACK_S) for seconds in WINDOWS_S]
+        self._kept = _LedgerWindow(KEPT_S)
         self._all = (*self._windows, self._kept)
-        self._last: Entry | None = None
+        self._last: LedgerEntry | None = None
 
-    def add(self, amounts: Amounts, now: float) -> Entry:
+    def add(self, amounts: Amounts, now: float) -> LedgerEntry:
         total, last = self.total, self._last
         requests, tokens, ceiling, answered = amounts
         total[0] += requests
@@ -80,18 +80,18 @@ class Ledger:
         if last is not None and now - last.since < GRAIN_S:
             self._merge(last, amounts, now)
             return last
-        entry = self._last = Entry(amounts, now)
+        entry = self._last = LedgerEntry(amounts, now)
         for window in self._all:
             window.forget(now)
             window.entries.append(entry)
         return entry
 
-    def _merge(self, entry: Entry, amounts: Amounts, now: float) -> None:
+    def _merge(self, entry: LedgerEntry, amounts: Amounts, now: float) -> None:
         entry.at = now
         for unit in range(4):
             entry.amounts[unit] += amounts[unit]
 
-    def correct(self, entry: Entry, by: Amounts) -> None:
+    def correct(self, entry: LedgerEntry, by: Amounts) -> None:
         """Change what an entry says, wherever it is by now."""
         gone = [window for window in self._all if not window.holds(entry)]
         for unit, amount in enumerate(by):
@@ -111,7 +111,7 @@ class Ledger:
     def resize(self, window: int, seconds: float) -> None:
         """The server turned out to count over another time, a minute at most."""
         self.windows_s[window] = seconds
-        resized = self._windows[window] = _Window(seconds + SLACK_S)
+        resized = self._windows[window] = _LedgerWindow(seconds + SLACK_S)
         resized.entries.extend(self._kept.entries)
         resized.left = list(self._kept.left)
         self._all = (*self._windows, self._kept)

@@ -14,11 +14,11 @@ from providers.messages import JSON
 
 from ..throttling.episode import Episode
 from . import unit_inference as blame
-from .episode_evidence import Evidence, late, lowered, ramp
+from .episode_evidence import EpisodeEvidence, late, lowered, ramp
 from .ledger import ANSWERED, REQUESTS, TOKENS
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
-from .refill import Flow, Stretch
-from .windows import Windows
+from .refill import RefillEstimator, RefillInterval
+from .windows import WindowCandidates
 
 LONGEST_SCALE_S = 600.0
 REFUSED_BUDGET = 0.004
@@ -54,8 +54,8 @@ class RateLearner:
         self._model = model
         self._decide = decide
         self._samples: list[list[float]] = []
-        self._flow = Flow()
-        self._windows = Windows()
+        self._flow = RefillEstimator()
+        self._windows = WindowCandidates()
         self._stores = False
         """The bucket was seen to keep what was not used."""
         self._strangers = 0
@@ -70,7 +70,7 @@ class RateLearner:
         self._flow.forget()
         self._windows.forget()
 
-    def learn(self, episode: Episode, seen: Evidence) -> None:
+    def learn(self, episode: Episode, seen: EpisodeEvidence) -> None:
         """An episode is over: something was let in again."""
         model, before = self._model, self._model.describe()
         if episode.has_new_window:
@@ -89,15 +89,15 @@ class RateLearner:
         self._spare(episode, seen)
         self._decide("rate", {"old": before, "new": model.describe(), "scale_s": round(model.scale_s, 1)})
 
-    def _spare(self, episode: Episode, seen: Evidence) -> None:
+    def _spare(self, episode: Episode, seen: EpisodeEvidence) -> None:
         """What costs time is asked for rarely: a long episode, and a Retry-After that holds."""
         model = self._model
         if len(self._samples) > 1:
             model.scale_s = max(model.scale_s, min(LONGEST_SCALE_S, COSTLY * (seen.now - episode.at - 1)))
-        if episode.told_s > 1 and seen.believes and len(self._samples) > 1:
-            model.scale_s = max(model.scale_s, min(TOLD_SCALE_S, COSTLY * episode.told_s))
+        if episode.retry_after_s > 1 and seen.trusts_hint and len(self._samples) > 1:
+            model.scale_s = max(model.scale_s, min(TOLD_SCALE_S, COSTLY * episode.retry_after_s))
 
-    def _first(self, episode: Episode, seen: Evidence) -> None:
+    def _first(self, episode: Episode, seen: EpisodeEvidence) -> None:
         model = self._model
         model.level = episode.level
         model.scale_s = model.shortest_scale_s
@@ -111,7 +111,7 @@ class RateLearner:
             if episode.told_window:
                 model.scale_s = GUESS_SCALE_S
 
-    def _start_over(self, sample: list[float], weight: float, seen: Evidence) -> None:
+    def _start_over(self, sample: list[float], weight: float, seen: EpisodeEvidence) -> None:
         self._samples = [sample]
         self._set(blame.first_limits(sample, weight * sample[REQUESTS], seen.answers.spread()))
 
@@ -120,9 +120,9 @@ class RateLearner:
         self._model.limits = [limit if limit > 0 else math.inf for limit in limits]
 
     # ------------------------------------------------------------------ a flow
-    def _again_as_flow(self, episode: Episode, seen: Evidence) -> None:
+    def _again_as_flow(self, episode: Episode, seen: EpisodeEvidence) -> None:
         known = self._model.limits
-        stretch = self._flow.measure(episode) or Stretch(ramp(episode, seen), 0.0)
+        stretch = self._flow.measure(episode) or RefillInterval(ramp(episode, seen), 0.0)
         if stretch.stands_alone:
             self._take(self._less_loss(stretch.rates, episode, seen), episode, seen)
         else:
@@ -132,7 +132,7 @@ class RateLearner:
             self._model.scale_s = FIRST_SCALE_S
         self._keep_what_is_served(seen)
 
-    def _less_loss(self, rates: list[float], episode: Episode, seen: Evidence) -> list[float]:
+    def _less_loss(self, rates: list[float], episode: Episode, seen: EpisodeEvidence) -> list[float]:
         """A small bucket overflows while less is sent than it lets through, so the mean is too low: the last seconds are nearer.
 
         A large one stores it, and the mean is exact: that it does shows when the last seconds turn out too high. Unless they are
@@ -142,14 +142,14 @@ class RateLearner:
         more = max(1.0, LATE_SHARE * late(episode, seen, seconds)[REQUESTS] / rates[REQUESTS])
         return rates if self._stores and more < SURPLUS else [more * rate for rate in rates]
 
-    def _keep_what_is_served(self, seen: Evidence) -> None:
+    def _keep_what_is_served(self, seen: EpisodeEvidence) -> None:
         served = seen.ledger.between(seen.now - 30, seen.now)[REQUESTS] / min(30.0, max(1.0, seen.running_s))
         short = KEPT_OF_SERVED * served / self._model.rate
         if short > 1 and self._model.limits is not None:
             self._model.limits = [limit * short for limit in self._model.limits]
 
     # ------------------------------------------------------------------ a window
-    def _again_as_window(self, episode: Episode, seen: Evidence) -> None:
+    def _again_as_window(self, episode: Episode, seen: EpisodeEvidence) -> None:
         level = self._model.level
         sample = list(episode.counts[level])
         if episode.refused_trials >= 2 and max(self._shares(sample)) < LOWERED:
@@ -159,7 +159,7 @@ class RateLearner:
         if self._strangers >= MOST_STRANGERS:
             self._fall_back_to_flow(episode, seen)
 
-    def _fall_back_to_flow(self, episode: Episode, seen: Evidence) -> None:
+    def _fall_back_to_flow(self, episode: Episode, seen: EpisodeEvidence) -> None:
         """No window of this length explains the refusals: pace evenly, which is right under any."""
         served = seen.ledger.between(seen.now - 60, seen.now)
         seconds = min(60.0, max(1.0, seen.running_s))
@@ -180,7 +180,7 @@ class RateLearner:
         self._model.scale_s = max(self._model.scale_s, self._model.shortest_scale_s)
 
     # ------------------------------------------------------------------ samples
-    def _take(self, sample: list[float], episode: Episode, seen: Evidence) -> None:
+    def _take(self, sample: list[float], episode: Episode, seen: EpisodeEvidence) -> None:
         shares = self._shares(sample)
         dropped = max(shares) < SHORTFALL
         if dropped or min(shares) > SURPLUS or not self._explained(sample, episode):
@@ -193,14 +193,14 @@ class RateLearner:
             self._decide("drop", {"reached": [round(share, 3) for share in shares]})
         self._rescale(seen, again_soon=dropped or (self._model.level == FLOW and min(shares) > RISING))
 
-    def _add(self, sample: list[float], episode: Episode, seen: Evidence) -> None:
+    def _add(self, sample: list[float], episode: Episode, seen: EpisodeEvidence) -> None:
         if not self._samples:
             self._start_over(sample, 1.0 if self._model.level else FLOW_SAMPLE_S, seen)
             return
         self._samples = [*self._samples, sample][-blame.KEPT :]
-        self._set(self._agreed(episode, episode.told_s if seen.believes else 0.0))
+        self._set(self._agreed(episode, episode.retry_after_s if seen.trusts_hint else 0.0))
 
-    def _rescale(self, seen: Evidence, *, again_soon: bool) -> None:
+    def _rescale(self, seen: EpisodeEvidence, *, again_soon: bool) -> None:
         """Twice as rare each time the limit is met where it was, and rare enough for the budget of refusals."""
         model = self._model
         goodput = max(0.05, seen.answers.count / max(1.0, seen.running_s))
@@ -215,7 +215,7 @@ class RateLearner:
         more = bool(known) and all(sample[unit] >= min(old[unit] for old in known) for unit in range(3))
         return more or blame.agree([*known, sample][-blame.KEPT :], episode.cost)
 
-    def _agreed(self, episode: Episode, told_s: float) -> list[float]:
+    def _agreed(self, episode: Episode, retry_after_s: float) -> list[float]:
         limits = []
         for unit, binds in enumerate(blame.binding(self._samples)):
             values = [sample[unit] for sample in self._samples]
@@ -225,7 +225,7 @@ class RateLearner:
                 limits.append(blame.flow_limit(values))
             else:
                 cost = 0.0 if unit == REQUESTS else episode.cost[TOKENS if unit == ANSWERED else unit]
-                limits.append(blame.window_limit(values, unit, cost, told_s))
+                limits.append(blame.window_limit(values, unit, cost, retry_after_s))
         return limits
 
     def _shares(self, sample: list[float]) -> list[float]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from providers.messages import JSON
 
-from .ledger import ANSWERED, REQUESTS, TOKENS, UNITS, WINDOWS_S, Amounts, Ledger
+from .ledger import ANSWERED, REQUESTS, TOKENS, UNITS, WINDOWS_S, Amounts, SendLedger
 
 FLOW, TEN_SECONDS, MINUTE = range(3)
 """Levels; those above FLOW are indices into WINDOWS_S."""
@@ -83,7 +83,7 @@ class RateModel:
             most = max(most, amounts[TOKENS] / limits[ANSWERED])
         return most * self.window_s / pace
 
-    def opens_at(self, amounts: Amounts, ledger: Ledger, now: float) -> float:
+    def opens_at(self, amounts: Amounts, ledger: SendLedger, now: float) -> float:
         """When the window has room for `amounts`; now where it has, or where not even an empty one would."""
         if self.level == FLOW or self.limits is None:
             return now

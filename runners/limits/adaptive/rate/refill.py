@@ -19,7 +19,7 @@ SHORTEST_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Empty:
+class EmptyBucket:
     """A moment at which the bucket was empty."""
 
     at: float
@@ -28,7 +28,7 @@ class Empty:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class RefillInterval:
     """Rates per second in each unit, from so many requests."""
 
     rates: list[float]
@@ -39,9 +39,9 @@ class Stretch:
         return self.requests >= ALONE
 
 
-class Flow:
+class RefillEstimator:
     def __init__(self) -> None:
-        self._empty: deque[Empty] = deque(maxlen=REMEMBERED)
+        self._empty: deque[EmptyBucket] = deque(maxlen=REMEMBERED)
 
     def forget(self) -> None:
         self._empty.clear()
@@ -49,9 +49,9 @@ class Flow:
     def since_empty_s(self, now: float) -> float:
         return now - self._empty[-1].at if self._empty else float("inf")
 
-    def measure(self, episode: Episode) -> Stretch | None:
+    def measure(self, episode: Episode) -> RefillInterval | None:
         """The refill up to this refusal; None for the first one, which ends a burst of unknown size."""
-        found: Stretch | None = None
+        found: RefillInterval | None = None
         low, high = 0.0, float("inf")
         for empty in reversed(self._empty):
             seconds = _between_s(empty, episode)
@@ -59,19 +59,19 @@ class Flow:
             if max(low, (requests - 1) / seconds) > min(high, (requests + 1) / seconds):
                 break
             low, high = max(low, (requests - 1) / seconds), min(high, (requests + 1) / seconds)
-            found = Stretch(_rates(empty, episode, seconds, requests), requests)
+            found = RefillInterval(_rates(empty, episode, seconds, requests), requests)
             if found.stands_alone:
                 break
-        self._empty.append(Empty(episode.at, tuple(episode.accepted), episode.capped_s))
+        self._empty.append(EmptyBucket(episode.at, tuple(episode.accepted), episode.capped_s))
         return found
 
 
-def _between_s(empty: Empty, episode: Episode) -> float:
+def _between_s(empty: EmptyBucket, episode: Episode) -> float:
     """Without the time under the concurrency cap, in which the rate was not put to the test."""
     return max(SHORTEST_S, episode.at - empty.at - (episode.capped_s - empty.capped_s))
 
 
-def _rates(empty: Empty, episode: Episode, seconds: float, requests: float) -> list[float]:
+def _rates(empty: EmptyBucket, episode: Episode, seconds: float, requests: float) -> list[float]:
     """Of few requests the upper end: too high shows at once, too low only when the limit is next put to the test."""
     more = 1.0 if requests < ALONE else 0.0
     return [(episode.accepted[unit] - empty.accepted[unit] + more * episode.cost[unit]) / seconds for unit in range(4)]

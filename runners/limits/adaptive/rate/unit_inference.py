@@ -63,7 +63,7 @@ def agree(samples: Sequence[Sequence[float]], cost: Sequence[float]) -> bool:
     return False
 
 
-def window_limit(values: Sequence[float], unit: int, cost: float, told_s: float) -> float:
+def window_limit(values: Sequence[float], unit: int, cost: float, retry_after_s: float) -> float:
     """A refusal at count v says v <= limit < v + cost, so several leave the stretch from the highest v to the lowest v + cost.
 
     Whole requests leave none: the middle one is taken. What is counted afterwards was already above the limit when it refused.
@@ -71,8 +71,8 @@ def window_limit(values: Sequence[float], unit: int, cost: float, told_s: float)
     """
     if unit == ANSWERED:
         return max(0.5 * min(values), min(values) - 0.5 * cost)
-    careful = 0.95 ** (len(values) - 1) if told_s > 10 else 1.0
-    if unit == REQUESTS and told_s <= 10:
+    careful = 0.95 ** (len(values) - 1) if retry_after_s > 10 else 1.0
+    if unit == REQUESTS and retry_after_s <= 10:
         return sorted(values)[(len(values) - 1) // 2]
     return min(max(values), min(values) + cost) * careful
 

@@ -25,7 +25,7 @@ NEW = 12.0
 """Requests accepted between the first and the last: one moment seen thrice says nothing."""
 
 
-class Windows:
+class WindowCandidates:
     def __init__(self) -> None:
         self._counts: deque[Sequence[Sequence[float]]] = deque(maxlen=KEPT)
         self._accepted: deque[float] = deque(maxlen=KEPT)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..concurrency.in_flight import Flight
-from ..rate.ledger import REQUESTS, WINDOWS_S, Amounts, Ledger
+from ..concurrency.in_flight import InFlightRequest
+from ..rate.ledger import REQUESTS, WINDOWS_S, Amounts, SendLedger
 
 REFILLS = 5.0
 """A bucket that took so many times longer to refill than the sends before it came apart would have emptied long ago."""
@@ -32,7 +32,7 @@ class Episode:
     """Until then the limit may be a flow that refills slowly; after that a window is likelier."""
     running_s: float = 60.0
     """Since the first request, at `at`."""
-    told_s: float = 0.0
+    retry_after_s: float = 0.0
     told_until: float = 0.0
     told_window: bool = False
     """Retry-After was too long for a bucket."""
@@ -49,13 +49,13 @@ class Episode:
     windows_s: Sequence[float] = WINDOWS_S
     has_new_window: bool = False
 
-    def resize(self, window: int, seconds: float, ledger: Ledger) -> None:
+    def resize(self, window: int, seconds: float, ledger: SendLedger) -> None:
         """Count over another time what led to it."""
         self.windows_s = [*self.windows_s[:window], seconds, *self.windows_s[window + 1 :]]
         self.counts[window] = ledger.between(self.at - seconds, self.at)
         self.has_new_window = True
 
-    def correct(self, flight: Flight, by: Amounts) -> None:
+    def correct(self, flight: InFlightRequest, by: Amounts) -> None:
         """Something sent before it began turned out to cost another amount."""
         if flight.sent_at >= self.at:
             return
@@ -68,17 +68,17 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class EpisodeContext:
     """What an episode begins in."""
 
-    ledger: Ledger
+    ledger: SendLedger
     level: int
     capped_s: float
     running_s: float
     now: float
 
 
-def begin(flight: Flight, scene: Scene) -> Episode:
+def begin(flight: InFlightRequest, scene: EpisodeContext) -> Episode:
     """What the server had accepted when it said no: everything before the refused request, which is out of the ledger by now."""
     ledger, at = scene.ledger, flight.sent_at
     counts = [ledger.between(at - window, at) for window in ledger.windows_s]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from providers.messages import JSON
 
-from ..rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, Ledger
+from ..rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
 from .episode import Episode
 
 SAME_TOLD = 2
@@ -42,10 +42,10 @@ MOVED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class WindowRoom:
     """When a window should have room again."""
 
-    ledger: Ledger
+    ledger: SendLedger
     level: int
     """Of the rate model."""
     in_flight_tokens: float
@@ -68,13 +68,13 @@ class Room:
         return max(now + SHORTEST_GUESS_S, frees_at or now)
 
 
-class Gate:
+class AdaptiveThrottleGate:
     def __init__(self) -> None:
         self.opens_at = 0.0
         self.holds_until = 0.0
         """One request is out on trial: the others wait until a refusal would have come back."""
         self.episode: Episode | None = None
-        self.believes = True
+        self.trusts_hint = True
         """Retry-After was not yet found to overstate."""
         self.trial_at = 0.0
         self._early_allowed = True
@@ -113,16 +113,16 @@ class Gate:
         if episode is None:
             raise AssertionError("reopened without an episode")
         if episode.is_early:
-            self.believes = False
+            self.trusts_hint = False
         return episode
 
-    def shut(self, episode: Episode, told_s: float | None, room: Room, now: float) -> None:
+    def shut(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
         """The first refusal of an episode."""
         self.episode = episode
-        self._raise_level(episode, told_s, room, now)
-        self._set(episode, told_s, room, now)
+        self._raise_level(episode, retry_after_s, room, now)
+        self._set(episode, retry_after_s, room, now)
 
-    def refuse_trial(self, told_s: float | None, room: Room, now: float) -> None:
+    def refuse_trial(self, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
         episode = self.episode
         if episode is None:
             raise AssertionError("a trial without an episode")
@@ -131,29 +131,29 @@ class Gate:
         episode.latest = room.ledger.counts(max(1, episode.level), now)
         episode.known_at = now
         episode.tries = 0
-        self._judge_early(episode, told_s, now)
-        if told_s is None and episode.level < len(WINDOWS_S) - 1 and self._is_no_flow(episode, now):
+        self._judge_early(episode, retry_after_s, now)
+        if retry_after_s is None and episode.level < len(WINDOWS_S) - 1 and self._is_no_flow(episode, now):
             episode.level += 1
             episode.refused_here = 0
-        self._set(episode, told_s, room, now)
+        self._set(episode, retry_after_s, room, now)
 
     def _is_no_flow(self, episode: Episode, now: float) -> bool:
         return episode.level > 0 or now + FLOW_STEP * (now - episode.at) > episode.flow_until
 
-    def _judge_early(self, episode: Episode, told_s: float | None, now: float) -> None:
+    def _judge_early(self, episode: Episode, retry_after_s: float | None, now: float) -> None:
         """A true Retry-After ends when the first one did; one that has moved on is a constant."""
         if not episode.is_early:
             return
         episode.is_early = False
-        if told_s is not None and now + told_s > episode.told_until + MOVED_S:
-            self.believes = False
+        if retry_after_s is not None and now + retry_after_s > episode.told_until + MOVED_S:
+            self.trusts_hint = False
         else:
             self._early_allowed = False
 
-    def extend(self, told_s: float | None, now: float) -> None:
+    def extend(self, retry_after_s: float | None, now: float) -> None:
         """Another refusal of the same burst."""
-        if told_s is not None and self.believes and self.episode is not None and not self.episode.is_early:
-            self.opens_at = max(self.opens_at, now + told_s)
+        if retry_after_s is not None and self.trusts_hint and self.episode is not None and not self.episode.is_early:
+            self.opens_at = max(self.opens_at, now + retry_after_s)
 
     def describe(self, now: float) -> Mapping[str, JSON]:
         """The evidence of a refusal."""
@@ -171,46 +171,46 @@ class Gate:
             "wait_s": round(self.opens_at - now, 3),
         }
 
-    def _raise_level(self, episode: Episode, told_s: float | None, room: Room, now: float) -> None:
+    def _raise_level(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
         """A Retry-After that is long for the rate betrays a window."""
-        if told_s is None:
+        if retry_after_s is None:
             return
-        episode.told_s = told_s
-        episode.told_until = now + told_s
-        episode.told_window = told_s > SHORT_S and is_no_bucket(episode, told_s)
+        episode.retry_after_s = retry_after_s
+        episode.told_until = now + retry_after_s
+        episode.told_window = retry_after_s > SHORT_S and is_no_bucket(episode, retry_after_s)
         if episode.told_window:
-            self._resize_window(episode, told_s, room)
-            episode.level = max(episode.level, _window_told(episode, told_s, room, now))
+            self._resize_window(episode, retry_after_s, room)
+            episode.level = max(episode.level, _window_told(episode, retry_after_s, room, now))
 
-    def _resize_window(self, episode: Episode, told_s: float, room: Room) -> None:
+    def _resize_window(self, episode: Episode, retry_after_s: float, room: WindowRoom) -> None:
         """A gateway that names one time after every refusal names its window's length: once, and if it is none that is known."""
-        self._told = [*self._told, told_s][-SAME_TOLD:]
+        self._told = [*self._told, retry_after_s][-SAME_TOLD:]
         is_constant = len(self._told) == SAME_TOLD and max(self._told) - min(self._told) < SAME_S
-        known = any(abs(told_s - seconds) < SAME_S for seconds in room.ledger.windows_s)
+        known = any(abs(retry_after_s - seconds) < SAME_S for seconds in room.ledger.windows_s)
         if (
             is_constant
             and not known
             and not self._has_resized
-            and SHORTEST_WINDOW_S <= told_s < room.ledger.windows_s[2]
+            and SHORTEST_WINDOW_S <= retry_after_s < room.ledger.windows_s[2]
         ):
             self._has_resized = True
-            room.ledger.resize(1, told_s)
-            episode.resize(1, told_s, room.ledger)
+            room.ledger.resize(1, retry_after_s)
+            episode.resize(1, retry_after_s, room.ledger)
 
-    def _set(self, episode: Episode, told_s: float | None, room: Room, now: float) -> None:
+    def _set(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
         self.holds_until = 0.0
-        if told_s is None:
+        if retry_after_s is None:
             opens_at = guess(episode, room, now)
         else:
-            opens_at = now + max(SHORTEST_S, told_s)
-            if told_s > LONG_S:
+            opens_at = now + max(SHORTEST_S, retry_after_s)
+            if retry_after_s > LONG_S:
                 opens_at = self._shortened(episode, opens_at, room, now)
         self.opens_at = max(self.opens_at, opens_at)
 
-    def _shortened(self, episode: Episode, told_until: float, room: Room, now: float) -> float:
+    def _shortened(self, episode: Episode, told_until: float, room: WindowRoom, now: float) -> float:
         """A long Retry-After is tried once before its end; one that was found false, a few times."""
         early = room.at(2, now)
-        if not self.believes:
+        if not self.trusts_hint:
             return min(told_until, early if not episode.refused_trials else now + (told_until - now) * _step(episode))
         if self._early_allowed and not episode.refused_trials and early < told_until - WORTH_S:
             episode.is_early = True
@@ -218,22 +218,25 @@ class Gate:
         return told_until
 
 
-def is_no_bucket(episode: Episode, told_s: float) -> bool:
+def is_no_bucket(episode: Episode, retry_after_s: float) -> bool:
     """A bucket that needs so long for one request would have had to keep more than a minute's refill to let in what it did."""
     requests = min(
         episode.counts[2][unit] / episode.cost[unit] for unit in (REQUESTS, CEILING) if episode.cost[unit] > 0
     )
-    return told_s * requests > MOST_KEPT_S + min(episode.windows_s[2], episode.running_s)
+    return retry_after_s * requests > MOST_KEPT_S + min(episode.windows_s[2], episode.running_s)
 
 
-def _window_told(episode: Episode, told_s: float, room: Room, now: float) -> int:
+def _window_told(episode: Episode, retry_after_s: float, room: WindowRoom, now: float) -> int:
     """The window that has room when the refusal says, or is as long as it says; none where its length is another one."""
     for window in (1, 2):
-        if abs(told_s - room.ledger.windows_s[window]) < SAME_S:
+        if abs(retry_after_s - room.ledger.windows_s[window]) < SAME_S:
             return window
         for unit in (REQUESTS, TOKENS, CEILING):
             frees_at = room.ledger.frees_at(window, unit, episode.cost[unit], now)
-            if frees_at is not None and episode.at + told_s - ROUNDED_S < frees_at < now + told_s + SAME_S:
+            if (
+                frees_at is not None
+                and episode.at + retry_after_s - ROUNDED_S < frees_at < now + retry_after_s + SAME_S
+            ):
                 return window
     return 0
 
@@ -243,7 +246,7 @@ def _step(episode: Episode) -> float:
     return min(1.0, 2.0 ** (episode.refused_trials - 4))
 
 
-def guess(episode: Episode, room: Room, now: float) -> float:
+def guess(episode: Episode, room: WindowRoom, now: float) -> float:
     """As a flow: soon, then three times as late. As a window: when the ledger says that it has room, later and later."""
     if episode.level == 0:
         return now + max(SHORTEST_GUESS_S, FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0)

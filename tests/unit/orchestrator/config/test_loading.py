@@ -10,7 +10,7 @@ import pytest
 import trustme
 import yaml
 
-from orchestrator.config.environment import Environment, Setting, read_environment
+from orchestrator.config.environment import Environment, SettingOverride, read_environment
 from orchestrator.config.loading import LoadedConfig, load_config
 from providers.adapters.azure import AzureSettings
 from providers.adapters.openai_compatible import OpenAISettings
@@ -43,7 +43,7 @@ def test_the_file_gives_way_to_dotenv_to_the_environment_to_the_flags(
     dotenv, name = tmp_path / ".env", "ORCHESTRATOR_RUN__MAX_RETRIES"
     monkeypatch.delenv(name, raising=False)
 
-    def max_retries(*flags: Setting) -> int:
+    def max_retries(*flags: SettingOverride) -> int:
         return load_config(sweep_file, read_environment(dotenv), flags).config.run.max_retries
 
     assert max_retries() == 1
@@ -51,7 +51,7 @@ def test_the_file_gives_way_to_dotenv_to_the_environment_to_the_flags(
     assert max_retries() == 2
     monkeypatch.setenv(name, "3")
     assert max_retries() == 3
-    assert max_retries(Setting("run.max_retries", "4", "--max-retries")) == 4
+    assert max_retries(SettingOverride("run.max_retries", "4", "--max-retries")) == 4
 
 
 def test_what_was_merged_is_kept_without_defaults(load: Load) -> None:

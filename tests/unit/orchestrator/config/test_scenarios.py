@@ -12,7 +12,7 @@ from orchestrator.execution.open_sweep import open_sweep
 from providers.errors import InputError
 from sharding.prompts.flaws import FLAWS
 from sharding.prompts.templates import load_prompt_types
-from sharding.scenarios import SCENARIOS, Scenario
+from sharding.scenarios import SCENARIOS, SweepScenario
 
 Load = Callable[..., LoadedConfig]
 
@@ -23,7 +23,7 @@ def axes(loaded: LoadedConfig) -> list[Any]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
-def test_a_scenario_is_known_by_name_and_by_number(load: Load, scenario: Scenario) -> None:
+def test_a_scenario_is_known_by_name_and_by_number(load: Load, scenario: SweepScenario) -> None:
     by_name = load({"sweep": {"scenario": scenario.name}})
     by_number = load({"sweep": {"scenario": float(scenario.number)}})
     difficulties = scenario.difficulties and tuple(scenario.difficulties)

@@ -6,11 +6,13 @@ import random
 
 import pytest
 
-from orchestrator.diagnosis.drift import Reply, find_drift, fisher_more
+from orchestrator.diagnosis.drift import DriftReply, find_drift, fisher_more
 
 
-def replies(*texts: str | None, model: str = "m-1", fingerprint: str = "fp", latency_s: float = 1.0) -> list[Reply]:
-    return [Reply(text, model, fingerprint, latency_s) if text is not None else Reply(None) for text in texts]
+def replies(
+    *texts: str | None, model: str = "m-1", fingerprint: str = "fp", latency_s: float = 1.0
+) -> list[DriftReply]:
+    return [DriftReply(text, model, fingerprint, latency_s) if text is not None else DriftReply(None) for text in texts]
 
 
 def test_an_instance_that_names_another_model_is_found() -> None:
@@ -61,7 +63,7 @@ def test_fingerprints_and_latency_are_notes_and_no_alarm() -> None:
 
 
 def test_what_does_not_answer_has_not_drifted() -> None:
-    silent = [Reply(None, error="HTTP 400"), Reply(None, error="HTTP 401")]
+    silent = [DriftReply(None, error="HTTP 400"), DriftReply(None, error="HTTP 401")]
     found = find_drift("m", {"a": replies("1", "2"), "b": replies("1", "2"), "c": silent})
     assert (found[2].answered, found[2].drifts, found[2].notes) == (0, (), ())
     assert [one.unanswered for one in found] == ["", "", "answered 0 of 2: HTTP 401"]

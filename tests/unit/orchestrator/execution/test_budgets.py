@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.config.loading import LoadedConfig
 from orchestrator.config.settings import RunConfig
-from orchestrator.execution.budgets import Voice, open_budgets, time_limited
+from orchestrator.execution.budgets import BudgetAlerts, open_budgets, time_limited
 from orchestrator.execution.components import no_key
 from orchestrator.execution.estimate import estimate
 from orchestrator.execution.prepare import prepare
@@ -39,7 +39,7 @@ class Audience:
         self.decided: list[tuple[str, str]] = []
         self.emitted: list[tuple[str, JSON]] = []
         self.shutdown = Shutdown()
-        self.voice = Voice(self.shutdown, self._decide, self._emit)
+        self.budget_alerts = BudgetAlerts(self.shutdown, self._decide, self._emit)
 
     def _decide(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
         self.decided.append((instance, event))
@@ -52,12 +52,12 @@ class Audience:
 async def test_a_limit_is_announced_when_near_and_drains_the_run_when_reached() -> None:
     audience = Audience()
     run = RunConfig(token_limit=1000)
-    budgets = open_budgets(run, lambda _model, _usage: None, Spending(850), audience.voice)
-    aside = await budgets.purse.set_aside("m", Cost(50, 50))
-    budgets.purse.settle("m", aside, Usage(50, 40))
+    budgets = open_budgets(run, lambda _model, _usage: None, Spending(850), audience.budget_alerts)
+    aside = await budgets.budget.set_aside("m", Cost(50, 50))
+    budgets.budget.settle("m", aside, Usage(50, 40))
     assert audience.emitted == [("budget_near", "940 of 1,000 tokens")]
     with pytest.raises(LimitReached):
-        await budgets.purse.set_aside("m", Cost(50, 50))
+        await budgets.budget.set_aside("m", Cost(50, 50))
     assert audience.shutdown.reason.startswith("the token limit is reached: 940 of 1,000 tokens are spent")
     assert audience.decided == [("run", "budget_near"), ("run", "budget_reached")]
 
@@ -65,7 +65,7 @@ async def test_a_limit_is_announced_when_near_and_drains_the_run_when_reached() 
 @pytest.mark.looptime
 async def test_a_time_limit_is_announced_when_near_and_drains_the_run_when_it_is_over() -> None:
     audience, loop = Audience(), asyncio.get_running_loop()
-    with time_limited(3600.0, audience.voice):
+    with time_limited(3600.0, audience.budget_alerts):
         await asyncio.sleep(3239)
         assert audience.emitted == []
         await audience.shutdown.wait(10_000)
@@ -77,7 +77,7 @@ async def test_a_time_limit_is_announced_when_near_and_drains_the_run_when_it_is
 @pytest.mark.looptime
 async def test_a_run_that_ends_in_time_hears_nothing_of_its_limit() -> None:
     audience = Audience()
-    with time_limited(100.0, audience.voice):
+    with time_limited(100.0, audience.budget_alerts):
         await asyncio.sleep(50)
     await asyncio.sleep(100)
     assert (audience.decided, audience.shutdown.draining.is_set()) == ([], False)
@@ -85,7 +85,7 @@ async def test_a_run_that_ends_in_time_hears_nothing_of_its_limit() -> None:
 
 def test_a_spent_retry_budget_is_a_decision(load: Load) -> None:
     audience = Audience()
-    retries = open_budgets(RunConfig(retry_budget=0), lambda _m, _u: None, NOTHING, audience.voice).retries
+    retries = open_budgets(RunConfig(retry_budget=0), lambda _m, _u: None, NOTHING, audience.budget_alerts).retries
     while retries.take():
         pass
     retries.take()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.execution.outcome import INTERRUPTED, Ending, ExitCode, count_open, ending_of
+from orchestrator.execution.outcome import INTERRUPTED, ExitCode, RunOutcome, count_pending, outcome_of
 from orchestrator.results.directory import Manifest
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.journal.bitmap import Bitmap
@@ -22,39 +22,39 @@ def bits(*ordinals: int) -> Bitmap:
     return bitmap
 
 
-def ending(
+def run_outcome(
     done: int, *, reason: str = "", lost: list[NoUsableInstance] | None = None, asked: Bitmap | None = None
-) -> Ending:
-    still_open = count_open(bits(*range(done)), asked)
+) -> RunOutcome:
+    still_open = count_pending(bits(*range(done)), asked)
     shutdown = Shutdown()
     if reason:
         shutdown.reason = reason
         shutdown.draining.set()
-    return ending_of(MANIFEST, still_open, Monitor(4, 0, {}).statistics(), shutdown, lost or [])
+    return outcome_of(MANIFEST, still_open, Monitor(4, 0, {}).statistics(), shutdown, lost or [])
 
 
 @pytest.mark.parametrize(
     ("found", "code", "says"),
     [
-        (ending(4), 0, "every sample has its record"),
-        (ending(4, reason=INTERRUPTED), 0, "every sample has its record"),
-        (ending(4, lost=LOST), 0, "every sample has its record"),
-        (ending(3), 1, "done; 1 samples have no final outcome"),
-        (ending(3, reason="the cost limit is reached"), 3, "the cost limit is reached"),
-        (ending(3, reason="your own code failed: x"), 3, "your own code failed: x"),
-        (ending(3, lost=LOST), 4, "no usable instance left for m: sim/m: revoked (401)"),
-        (ending(0, reason=INTERRUPTED, lost=LOST), 4, "no usable instance left"),
-        (ending(3, reason=INTERRUPTED), 130, "interrupted"),
+        (run_outcome(4), 0, "every sample has its record"),
+        (run_outcome(4, reason=INTERRUPTED), 0, "every sample has its record"),
+        (run_outcome(4, lost=LOST), 0, "every sample has its record"),
+        (run_outcome(3), 1, "done; 1 samples have no final outcome"),
+        (run_outcome(3, reason="the cost limit is reached"), 3, "the cost limit is reached"),
+        (run_outcome(3, reason="your own code failed: x"), 3, "your own code failed: x"),
+        (run_outcome(3, lost=LOST), 4, "no usable instance left for m: sim/m: revoked (401)"),
+        (run_outcome(0, reason=INTERRUPTED, lost=LOST), 4, "no usable instance left"),
+        (run_outcome(3, reason=INTERRUPTED), 130, "interrupted"),
         (
-            ending(2, asked=bits(0, 1)),
+            run_outcome(2, asked=bits(0, 1)),
             3,
             "every infrastructure failure has its record now; 2 others are pending: resume",
         ),
-        (ending(2, asked=bits(1, 2)), 1, "done; 1 samples have no final outcome (); 1 others are pending: resume"),
-        (ending(4, asked=bits(1, 2)), 0, "every sample has its record"),
+        (run_outcome(2, asked=bits(1, 2)), 1, "done; 1 samples have no final outcome (); 1 others are pending: resume"),
+        (run_outcome(4, asked=bits(1, 2)), 0, "every sample has its record"),
     ],
 )
-def test_the_exit_code_says_why_a_run_ended(found: Ending, code: int, says: str) -> None:
+def test_the_exit_code_says_why_a_run_ended(found: RunOutcome, code: int, says: str) -> None:
     assert int(found.exit_code) == code
     assert found.reason.startswith(says)
     assert found.is_complete is (code == 0)
@@ -67,7 +67,7 @@ def test_the_codes_are_those_that_scripts_rely_on() -> None:
 
 
 def test_an_ending_is_noted_as_one_flat_row() -> None:
-    ended = ending(3)
+    ended = run_outcome(3)
     assert ended.as_row() == {
         "exit_code": 1,
         "reason": ended.reason,

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.results.compare.contrast import Question, compare_levels
 from orchestrator.results.compare.document import contrast_row, contrast_table, gap_table, stage_table
-from orchestrator.results.compare.external_results import read_foreign
+from orchestrator.results.compare.external_results import read_external_results
 from orchestrator.results.compare.stages import StageFigures, changes, gaps_to
 from providers.errors import InputError
 
@@ -152,7 +152,7 @@ def test_other_tools_result_files_are_read(tmp_path: Path) -> None:
         "output_token_count": {"successful": {"total_sum": 9800}},
     }
     guidellm.write_bytes(orjson.dumps({"benchmarks": [{"duration": 50.0, "metrics": metrics}]}))
-    assert read_foreign(guidellm) == [StageFigures("benchmarks", 0.98, 1.5, 196.0, 50.0)]
+    assert read_external_results(guidellm) == [StageFigures("benchmarks", 0.98, 1.5, 196.0, 50.0)]
     evalscope = tmp_path / "benchmark_summary.json"
     evalscope.write_bytes(
         orjson.dumps(
@@ -166,7 +166,7 @@ def test_other_tools_result_files_are_read(tmp_path: Path) -> None:
             }
         )
     )
-    assert read_foreign(evalscope) == [StageFigures("benchmark_summary", 0.99, 1.25, 200.0, 50.0)]
+    assert read_external_results(evalscope) == [StageFigures("benchmark_summary", 0.99, 1.25, 200.0, 50.0)]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"benchmarks": [{}]}'])
@@ -174,4 +174,4 @@ def test_a_file_of_no_known_tool_is_one_sentence(tmp_path: Path, text: str) -> N
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(InputError, match=r"x\.json"):
-        read_foreign(path)
+        read_external_results(path)

@@ -25,7 +25,7 @@ N = 2_000
 
 
 @contextmanager
-def opened(load: Load, tmp_path: Path, seed: int = 0, **settings: Any) -> Iterator[SweepAnswers]:
+def active(load: Load, tmp_path: Path, seed: int = 0, **settings: Any) -> Iterator[SweepAnswers]:
     path = tmp_path / "many.jsonl"
     path.write_text("".join(f'{{"id": "q{n}", "input": "{n}?", "target": {n}}}\n' for n in range(N)))
     found = open_sweep(load({"tasks": [{"path": str(path)}]}))
@@ -43,20 +43,20 @@ def truths(answers: SweepAnswers, turn: int = 1) -> list[bool]:
 def test_the_share_of_right_answers_is_near_the_skill_whatever_the_spread(
     load: Load, tmp_path: Path, skill: float, spread: float
 ) -> None:
-    with opened(load, tmp_path, skill=skill, spread=spread) as answers:
+    with active(load, tmp_path, skill=skill, spread=spread) as answers:
         share = sum(truths(answers)) / N
     assert share == pytest.approx(skill, abs=4 * (skill * (1 - skill) / N) ** 0.5)
 
 
 @pytest.mark.parametrize(("skill", "share"), [(0, 0), (1, 1)])
 def test_perfect_and_hopeless_models_are_exactly_that(load: Load, tmp_path: Path, skill: float, share: int) -> None:
-    with opened(load, tmp_path, skill=skill, spread=2.0) as answers:
+    with active(load, tmp_path, skill=skill, spread=2.0) as answers:
         assert set(truths(answers)) == {bool(share)}
 
 
 def test_with_spread_some_tasks_are_hard_for_every_turn(load: Load, tmp_path: Path) -> None:
     """Two turns agree more often than two independent throws would."""
-    with opened(load, tmp_path, skill=0.5, spread=3.0) as answers:
+    with active(load, tmp_path, skill=0.5, spread=3.0) as answers:
         agree = sum(a == b for a, b in zip(truths(answers, 1), truths(answers, 2), strict=True)) / N
     assert agree > 0.6
 
@@ -67,7 +67,7 @@ def test_prompt_types_and_difficulties_add_to_the_chance_of_being_right(
 ) -> None:
     shares = []
     for gain in ({"baseline": -1.0}, {}, {"baseline": 0.5, "default": 0.5}, {"cot": 9.0}):
-        with opened(load, tmp_path, skill=0.6, spread=spread, gain=gain) as answers:
+        with active(load, tmp_path, skill=0.6, spread=spread, gain=gain) as answers:
             shares.append(sum(truths(answers)) / N)
     worse, usual, better, unasked = shares
     assert worse + 0.1 < usual < better - 0.1
@@ -76,12 +76,12 @@ def test_prompt_types_and_difficulties_add_to_the_chance_of_being_right(
 
 @pytest.mark.parametrize("skill", [0, 1])
 def test_no_gain_makes_a_perfect_model_err_or_a_hopeless_one_right(load: Load, tmp_path: Path, skill: float) -> None:
-    with opened(load, tmp_path, skill=skill, gain={"baseline": 3.0 - 6.0 * skill}) as answers:
+    with active(load, tmp_path, skill=skill, gain={"baseline": 3.0 - 6.0 * skill}) as answers:
         assert set(truths(answers)) == {bool(skill)}
 
 
 def test_skill_may_be_told_by_model_or_by_deployment(load: Load, tmp_path: Path) -> None:
-    with opened(load, tmp_path, skill={"m": 1.0, "m-2": 0.0}) as answers:
+    with active(load, tmp_path, skill={"m": 1.0, "m-2": 0.0}) as answers:
         one = f"{answers.sweep.sample(0).sample_id}/1/1"
         assert answers.answer(one, ANY, "m").right is True
         assert answers.answer(one, ANY, "another").right is True
@@ -89,24 +89,24 @@ def test_skill_may_be_told_by_model_or_by_deployment(load: Load, tmp_path: Path)
 
 
 def test_an_answer_is_a_function_of_seed_sample_and_turn_alone(load: Load, tmp_path: Path) -> None:
-    with opened(load, tmp_path, skill=0.5, output_tokens=20) as answers:
+    with active(load, tmp_path, skill=0.5, output_tokens=20) as answers:
         ids = [answers.sweep.sample(n).sample_id for n in range(200)]
         first = [answers.answer(f"{one}/1/1", ANY, "m") for one in ids]
         again = [answers.answer(f"{one}/1/3", ANY, "another") for one in reversed(ids)]
         assert first == again[::-1]
         assert first != [answers.answer(f"{one}/2/1", ANY, "m") for one in ids]
-    with opened(load, tmp_path, seed=1, skill=0.5, output_tokens=20) as other:
+    with active(load, tmp_path, seed=1, skill=0.5, output_tokens=20) as other:
         assert first != [other.answer(f"{one}/1/1", ANY, "m") for one in ids]
 
 
 def test_a_request_of_no_sample_is_answered_without_a_truth(load: Load, tmp_path: Path) -> None:
-    with opened(load, tmp_path) as answers:
+    with active(load, tmp_path) as answers:
         assert answers.answer("doctor/1/1", ANY, "m").right is None
         assert answers.answer("no-slashes", ANY, "m").right is None
 
 
 def test_answers_are_as_long_as_asked_on_average(load: Load, tmp_path: Path) -> None:
-    with opened(load, tmp_path, output_tokens=50) as answers:
+    with active(load, tmp_path, output_tokens=50) as answers:
         lengths = [len(answers.answer(f"{answers.sweep.sample(n).sample_id}/1/1", ANY, "m").text) for n in range(500)]
     assert sum(lengths) / len(lengths) == pytest.approx(4 * 50, rel=0.1)
     assert min(lengths) < 150 < 250 < max(lengths)
@@ -175,14 +175,14 @@ def test_a_right_text_is_always_accepted(scorer: str, target: JSON) -> None:
 
 
 def test_a_template_stands_around_right_and_wrong_answers(load: Load, tmp_path: Path) -> None:
-    with opened(load, tmp_path, skill=0.5, template="Answer: {target}!") as answers:
+    with active(load, tmp_path, skill=0.5, template="Answer: {target}!") as answers:
         ids = [answers.sweep.sample(n).sample_id for n in range(50)]
         texts = {answers.answer(f"{one}/1/1", ANY, "m").text for one in ids}
     assert all(text.startswith("Answer: ") and text.endswith("!") for text in texts)
 
 
 def test_a_share_of_answers_is_refused_and_the_log_may_say_so(load: Load, tmp_path: Path) -> None:
-    with opened(load, tmp_path, corruptions={"refusal": 0.3}) as answers:
+    with active(load, tmp_path, corruptions={"refusal": 0.3}) as answers:
         found = [answers.answer(f"{answers.sweep.sample(n).sample_id}/1/1", ANY, "m") for n in range(N)]
     refused = [one for one in found if one.corruption == "refusal"]
     assert len(refused) / N == pytest.approx(0.3, abs=0.05)

@@ -15,7 +15,7 @@ from orchestrator.simulation.plan_following import (
     CORRUPTIONS,
     Disposition,
     Intention,
-    Standing,
+    PlanProgress,
     intend,
     is_failed,
     misled_steps,
@@ -72,17 +72,17 @@ def test_a_task_without_plan_or_a_request_without_tools_is_answered_otherwise() 
 @pytest.mark.parametrize(
     ("intention", "results", "expected"),
     [
-        (RIGHT, [], Standing(0)),
-        (RIGHT, ["ok", "ok"], Standing(2)),
-        (RIGHT, ["ok", "{}"], Standing(1)),
-        (RIGHT, ["ok", "{}", "ok"], Standing(2)),
-        (RIGHT, ["ok", "{}", "ok", "{}"], Standing(2)),
-        (RIGHT, ["ok", "{}", "{}"], Standing(1, has_given_up=True)),
-        (HASTY, ["ok", "{}"], Standing(1, has_given_up=True)),
+        (RIGHT, [], PlanProgress(0)),
+        (RIGHT, ["ok", "ok"], PlanProgress(2)),
+        (RIGHT, ["ok", "{}"], PlanProgress(1)),
+        (RIGHT, ["ok", "{}", "ok"], PlanProgress(2)),
+        (RIGHT, ["ok", "{}", "ok", "{}"], PlanProgress(2)),
+        (RIGHT, ["ok", "{}", "{}"], PlanProgress(1, has_given_up=True)),
+        (HASTY, ["ok", "{}"], PlanProgress(1, has_given_up=True)),
     ],
 )
 def test_a_failed_call_is_made_once_more_or_given_up(
-    intention: Intention, results: list[str], expected: Standing
+    intention: Intention, results: list[str], expected: PlanProgress
 ) -> None:
     assert standing(intention, results) == expected
 

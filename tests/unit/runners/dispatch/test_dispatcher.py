@@ -10,7 +10,7 @@ import pytest
 from providers.messages import Usage
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.dispatch.health import FIRST_CANARY_S, Health, InstanceHealth
-from runners.dispatch.instance_state import Permit, Station
+from runners.dispatch.instance_state import InstanceState, Permit
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import Limiter, Settled
@@ -42,9 +42,9 @@ def now() -> float:
 async def chosen(
     dispatcher: Dispatcher, *, prefer: str = "a", avoid: frozenset[str] = NOBODY, is_begun: bool = False
 ) -> str:
-    lease = BareLease()
-    lease.was_sent = is_begun
-    request = dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun, lease=lease)
+    slot = BareLease()
+    slot.was_sent = is_begun
+    request = dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun, slot=slot)
     async with request as permit:
         return permit.instance.name
 
@@ -69,7 +69,7 @@ async def test_a_sample_goes_to_its_own_instance() -> None:
 async def test_an_avoided_instance_is_used_only_if_it_is_alone() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
     assert await chosen(dispatcher, avoid=frozenset("a")) == "b"
-    dispatcher.give_up(dispatcher.stations["b"], revoked("b"))
+    dispatcher.give_up(dispatcher.instance_states["b"], revoked("b"))
     assert await chosen(dispatcher, avoid=frozenset("a")) == "a"
 
 
@@ -123,14 +123,14 @@ async def test_an_instance_that_runs_dry_takes_over_who_waits_longest() -> None:
 async def test_an_instance_that_stays_silent_is_left_but_for_one_canary_at_a_time() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
     await fail(dispatcher, 5)
-    assert dispatcher.stations["a"].health.state is Health.SUSPECT
+    assert dispatcher.instance_states["a"].health.state is Health.SUSPECT
     assert await chosen(dispatcher) == "b"
     await asyncio.sleep(FIRST_CANARY_S)
     async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as canary:
         assert canary.instance.name == "a"
         assert await chosen(dispatcher) == "b"
         dispatcher.observe(canary, None)
-    assert dispatcher.stations["a"].health == InstanceHealth()
+    assert dispatcher.instance_states["a"].health == InstanceHealth()
 
 
 async def test_a_cancelled_canary_lets_another_go() -> None:
@@ -153,7 +153,7 @@ async def test_canaries_that_fail_come_ever_more_rarely_until_the_instance_count
     await fail(dispatcher, 5)
     for _ in range(3):
         await fail(dispatcher, 1)
-    assert dispatcher.stations["a"].health.state is Health.DOWN
+    assert dispatcher.instance_states["a"].health.state is Health.DOWN
     assert now() == FIRST_CANARY_S * (1 + 2 + 4)
 
 
@@ -172,20 +172,20 @@ async def test_who_waits_for_an_instance_that_goes_moves_at_once() -> None:
     dispatcher = with_limiters(a=lost, b=other)
     waiting = asyncio.create_task(chosen(dispatcher))
     await asyncio.sleep(10)
-    dispatcher.give_up(dispatcher.stations["a"], revoked())
+    dispatcher.give_up(dispatcher.instance_states["a"], revoked())
     assert await waiting == "b"
     assert now() == 600
 
 
 async def test_a_lost_instance_is_never_chosen_again_and_said_to_be_lost_once() -> None:
     decisions = Decisions()
-    stations = [Station(an_instance(name), ScriptedSender(), FreeLimiter()) for name in "ab"]
-    dispatcher = Dispatcher("m", stations, decisions)
-    dispatcher.give_up(stations[0], revoked())
-    dispatcher.give_up(stations[0], out_of_quota())
+    instance_states = [InstanceState(an_instance(name), ScriptedSender(), FreeLimiter()) for name in "ab"]
+    dispatcher = Dispatcher("m", instance_states, decisions)
+    dispatcher.give_up(instance_states[0], revoked())
+    dispatcher.give_up(instance_states[0], out_of_quota())
     assert [await chosen(dispatcher) for _ in range(3)] == ["b", "b", "b"]
     assert decisions.made == [("a", "instance_lost")]
-    assert "401" in stations[0].health.evidence
+    assert "401" in instance_states[0].health.evidence
 
 
 async def test_when_all_are_lost_everybody_who_waits_is_told_why() -> None:
@@ -193,8 +193,8 @@ async def test_when_all_are_lost_everybody_who_waits_is_told_why() -> None:
     async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as held:
         waiting = [asyncio.create_task(chosen(dispatcher)) for _ in range(3)]
         await asyncio.sleep(1)
-        dispatcher.give_up(dispatcher.stations["b"], missing("b"))
-        dispatcher.give_up(held.station, revoked())
+        dispatcher.give_up(dispatcher.instance_states["b"], missing("b"))
+        dispatcher.give_up(held.instance_state, revoked())
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(result, NoUsableInstance) for result in results)
     assert "a: revoked (401: key revoked); b: deployment missing" in str(results[0])
@@ -206,7 +206,7 @@ async def test_a_shared_limiter_that_turns_one_away_still_serves_the_other() -> 
     async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000):
         waiting = asyncio.create_task(chosen(dispatcher, prefer="a"))
         await asyncio.sleep(1)
-        dispatcher.give_up(dispatcher.stations["a"], revoked())
+        dispatcher.give_up(dispatcher.instance_states["a"], revoked())
     assert await waiting == "b"
 
 
@@ -216,7 +216,7 @@ async def test_waiting_for_leave_ends_at_the_deadline() -> None:
         async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=25):
             pass
     assert now() == 25
-    assert dispatcher.stations["a"].tally.in_flight == 0
+    assert dispatcher.instance_states["a"].counters.in_flight == 0
 
 
 async def test_a_permit_that_is_settled_twice_is_given_back_once() -> None:
@@ -227,8 +227,8 @@ async def test_a_permit_that_is_settled_twice_is_given_back_once() -> None:
         permit.settle(Settled("failed", 1.0))
         permit.abandon()
     assert limiter.settled == ["succeeded"]
-    tally = dispatcher.stations["a"].tally
-    assert (tally.in_flight, tally.succeeded, tally.failed, tally.tokens) == (0, 1, 0, 7)
+    counters = dispatcher.instance_states["a"].counters
+    assert (counters.in_flight, counters.succeeded, counters.failed, counters.tokens) == (0, 1, 0, 7)
 
 
 async def test_leaving_without_a_word_counts_as_cancelled() -> None:
@@ -238,7 +238,7 @@ async def test_leaving_without_a_word_counts_as_cancelled() -> None:
         async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=10):
             raise ZeroDivisionError
     assert limiter.settled == ["cancelled"]
-    assert dispatcher.stations["a"].tally.in_flight == 0
+    assert dispatcher.instance_states["a"].counters.in_flight == 0
 
 
 @pytest.mark.parametrize("cancel_at", [0.0, 1.0, 5.0, 6.0, 11.0])
@@ -258,13 +258,13 @@ async def test_a_permit_is_given_back_exactly_once_however_its_holder_is_cancell
     await asyncio.wait(holders)
     assert state.in_flight == set()
     assert len(state.settled) == len(set(state.settled))
-    assert dispatcher.stations["a"].tally.in_flight == 0
+    assert dispatcher.instance_states["a"].counters.in_flight == 0
     assert await chosen(dispatcher) == "a"
 
 
 async def test_says_why_a_request_goes_elsewhere() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
-    own, other = dispatcher.stations["a"], dispatcher.stations["b"]
+    own, other = dispatcher.instance_states["a"], dispatcher.instance_states["b"]
     assert dispatcher.why_moved("a", own) is None
     assert dispatcher.why_moved("of another model", other) is None
     assert dispatcher.why_moved("a", other) == "rebalanced"
@@ -318,9 +318,9 @@ async def test_a_sample_that_was_sent_is_the_first_to_send_and_the_first_to_move
     went: list[tuple[str, str]] = []
 
     async def one(name: str) -> None:
-        lease = BareLease()
-        lease.was_sent = name.isupper()
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000, lease=lease) as permit:
+        slot = BareLease()
+        slot.was_sent = name.isupper()
+        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000, slot=slot) as permit:
             went.append((name, permit.instance.name))
             await asyncio.sleep(1 if permit.instance.name == "a" else 600)
 

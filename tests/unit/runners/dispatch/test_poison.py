@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from providers.errors import ProviderError, Unreachable
-from runners.dispatch.instance_state import Station
-from runners.dispatch.poison import Suspicion
+from runners.dispatch.instance_state import InstanceState
+from runners.dispatch.poison import PoisonDetector
 from runners.limits.permit import Settled
 from tests.unit.runners.doubles import (
     FreeLimiter,
@@ -24,22 +24,24 @@ class Scene:
     """Two instances and the failures of one request on them; `answers` and `failures` are others'."""
 
     def __init__(self, answers: int = 1000, failures: int = 0) -> None:
-        self.stations = {name: Station(an_instance(name), ScriptedSender(), FreeLimiter()) for name in "ab"}
-        self.suspicion = Suspicion()
+        self.instance_states = {
+            name: InstanceState(an_instance(name), ScriptedSender(), FreeLimiter()) for name in "ab"
+        }
+        self.poison_detector = PoisonDetector()
         for name in "ab":
             self.answer(name, at=-1.0, times=answers)
-            self.stations[name].tally.failed += failures
+            self.instance_states[name].counters.failed += failures
 
     def answer(self, name: str, at: float, times: int = 1) -> None:
         for _ in range(times):
-            self.stations[name].tally.settle(Settled("succeeded", 1.0), at)
+            self.instance_states[name].counters.settle(Settled("succeeded", 1.0), at)
 
     def fail(self, error: ProviderError, at: float = 0.0) -> bool:
-        self.stations[error.evidence.instance].tally.settle(Settled("failed", 1.0), at)
-        return self.suspicion.note(error, at)
+        self.instance_states[error.evidence.instance].counters.settle(Settled("failed", 1.0), at)
+        return self.poison_detector.note(error, at)
 
     def is_poison(self) -> bool:
-        return self.suspicion.is_poison(self.stations)
+        return self.poison_detector.is_poison(self.instance_states)
 
     def meanwhile_both_answer(self) -> None:
         for name in "ab":
@@ -87,7 +89,7 @@ def test_two_different_failures_prove_nothing() -> None:
 def test_what_was_never_sent_or_was_answered_is_not_suspected(error: ProviderError) -> None:
     scene = Scene()
     assert not any(scene.fail(error) for _ in range(5))
-    assert not scene.suspicion.times
+    assert not scene.poison_detector.times
 
 
 @pytest.mark.parametrize(

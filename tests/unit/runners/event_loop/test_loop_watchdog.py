@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 
 from providers.messages import JSON
-from runners.event_loop.loop_watchdog import StandstillWatch
+from runners.event_loop.loop_watchdog import LoopWatchdog
 
 
 async def test_code_that_blocks_the_loop_is_named_while_it_blocks() -> None:
@@ -21,7 +21,7 @@ async def test_code_that_blocks_the_loop_is_named_while_it_blocks() -> None:
     async def block() -> bool:
         return heard.wait(timeout=60)  # holds the loop as time.sleep does, but no longer than it takes to be seen
 
-    with StandstillWatch(tell, after_s=0.05):
+    with LoopWatchdog(tell, after_s=0.05):
         assert await asyncio.create_task(block(), name="task gsm-731")
     (found,) = told
     assert found["by"] == "task gsm-731"
@@ -30,6 +30,6 @@ async def test_code_that_blocks_the_loop_is_named_while_it_blocks() -> None:
 
 async def test_a_loop_that_moves_is_left_alone() -> None:
     told: list[Mapping[str, JSON]] = []
-    with StandstillWatch(told.append, after_s=30.0):
+    with LoopWatchdog(told.append, after_s=30.0):
         await asyncio.sleep(0)
     assert told == []

@@ -336,11 +336,11 @@ class Gate:
 
     def __init__(self) -> None:
         self.reached = threading.Event()
-        self.opened = threading.Event()
+        self.active = threading.Event()
 
     def __call__(self, number: int) -> None:
         self.reached.set()
-        assert self.opened.wait(SOON_S)
+        assert self.active.wait(SOON_S)
 
 
 async def test_commits_go_on_while_a_part_is_written(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ async def test_commits_go_on_while_a_part_is_written(tmp_path: Path) -> None:
                 await count.reaches(ordinal + 1)
             assert sink.parts == {}
         finally:
-            gate.opened.set()
+            gate.active.set()
     assert {number: len(part) for number, part in sink.parts.items()} == {1: 3, 2: 2}
 
 
@@ -371,7 +371,7 @@ async def a_busy_journal(folder: Path, gate: Gate, count: Count) -> AsyncIterato
             await count.reaches(2)
             yield journal
         finally:
-            gate.opened.set()
+            gate.active.set()
 
 
 async def test_a_group_whose_time_comes_while_the_disk_is_busy_is_not_forgotten(tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ async def test_a_group_whose_time_comes_while_the_disk_is_busy_is_not_forgotten(
         journal.append(a_record(2), count.of(2))
         await until(lambda: journal._timer is None)
         assert count.durable == [0, 1]
-        gate.opened.set()
+        gate.active.set()
         await count.reaches(3)
 
 
@@ -394,7 +394,7 @@ async def test_workers_wait_while_the_disk_is_far_behind(tmp_path: Path) -> None
         waiting = asyncio.create_task(journal.room())
         await asyncio.sleep(0.01)
         assert not waiting.done()
-        gate.opened.set()
+        gate.active.set()
         await asyncio.wait_for(waiting, SOON_S)
 
 
@@ -416,7 +416,7 @@ async def test_a_disk_that_does_not_answer_does_not_keep_a_run_from_ending(
             async with open_journal(tmp_path, ListSink(before_write=gate), close_within_s=0.1) as journal:
                 journal.append(a_record(0), lambda: None)
     finally:
-        gate.opened.set()
+        gate.active.set()
 
 
 async def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
@@ -587,5 +587,5 @@ async def test_what_is_answered_and_not_durable_when_a_segment_ends_is_remembere
             await until(lambda: len(segments(tmp_path)) > 1 and any(rows(segments(tmp_path)[1])))
             marks = next(rows(segments(tmp_path)[1]))
         finally:
-            gate.opened.set()
+            gate.active.set()
     assert marks == {"started": [1]}

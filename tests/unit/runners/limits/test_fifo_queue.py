@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from runners.limits.fifo_queue import Line
+from runners.limits.fifo_queue import FifoQueue
 
 
 def test_who_goes_ahead_stands_before_all_who_do_not_and_each_in_the_order_of_arrival() -> None:
-    line: Line[str] = Line()
+    line: FifoQueue[str] = FifoQueue()
     for who in "abAcB":
         line.join(who, ahead=who.isupper())
     assert ("".join(line), len(line), line.head) == ("ABabc", 5, "A")
@@ -18,7 +18,7 @@ def test_who_goes_ahead_stands_before_all_who_do_not_and_each_in_the_order_of_ar
 
 
 def test_nobody_leaves_a_line_twice() -> None:
-    line: Line[str] = Line()
+    line: FifoQueue[str] = FifoQueue()
     line.join("a", ahead=False)
     line.leave("a")
     with pytest.raises(KeyError):

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from runners.calls.budget import Bounds, Purse
-from runners.calls.client import Exchange, ModelClient
+from runners.calls.budget import Budget, BudgetLimits
+from runners.calls.client import CallContext, ModelClient
 from runners.samples.answer import Answer, Score, Scorer, Solver
-from runners.samples.in_flight_samples import MOST_LETTERS, MOST_WAITS, OpenSamples, Wait
+from runners.samples.in_flight_samples import MOST_LETTERS, MOST_WAITS, InFlightSamples, Wait
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
-from runners.workers.slots import Slots
+from runners.workers.slots import WorkerSlots
 from sharding.plan import Sample
 from sharding.tasks.task import Task
 from tests.unit.runners.doubles import (
@@ -47,28 +47,33 @@ async def hang_scoring(*anything: object) -> Score:
 
 
 async def waits_of(
-    exchange: Exchange, *, samples: int = 1, after_s: float = 10.5, solver: Solver = single_turn, scorer: Scorer = right
+    call_context: CallContext,
+    *,
+    samples: int = 1,
+    after_s: float = 10.5,
+    solver: Solver = single_turn,
+    scorer: Scorer = right,
 ) -> Sequence[Wait]:
     """What is said of `samples` after a while; then they are cancelled, and nobody is open any more."""
-    open_samples, method = OpenSamples(), Method("run", solver, lambda _: scorer, lambda *_: None)
-    slots = Slots(samples)
+    in_flight_samples, method = InFlightSamples(), Method("run", solver, lambda _: scorer, lambda *_: None)
+    slots = WorkerSlots(samples)
 
     async def one(ordinal: int) -> None:
-        opened = an_opened(a_sample(ordinal))
-        with open_samples.working(opened):
-            await work(opened, method, exchange, await slots.take())
+        active = an_opened(a_sample(ordinal))
+        with in_flight_samples.working(active):
+            await work(active, method, call_context, await slots.take())
 
     tasks = [asyncio.create_task(one(ordinal)) for ordinal in range(samples)]
     await asyncio.sleep(after_s)
-    waits = open_samples.waits()
+    waits = in_flight_samples.waits()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert len(open_samples) == 0
+    assert len(in_flight_samples) == 0
     return waits
 
 
-def refused_until(opens: float, sender: ScriptedSender | None = None) -> Exchange:
+def refused_until(opens: float, sender: ScriptedSender | None = None) -> CallContext:
     return an_exchange(a_dispatcher(sender or ScriptedSender(), "a", limiters={"a": FreeLimiter(opens)}))
 
 
@@ -86,8 +91,10 @@ async def test_those_that_were_sent_wait_for_an_answer() -> None:
 
 async def test_those_that_wait_for_the_budget_say_so_and_for_how_long() -> None:
     """One request fits in; the others wait for what it leaves over."""
-    exchange = an_exchange(a_dispatcher(ScriptedSender(takes_s=100.0), "a"), purse=Purse(bounds=Bounds(tokens=600)))
-    waits = await waits_of(exchange, samples=3)
+    call_context = an_exchange(
+        a_dispatcher(ScriptedSender(takes_s=100.0), "a"), budget=Budget(bounds=BudgetLimits(tokens=600))
+    )
+    waits = await waits_of(call_context, samples=3)
     assert [(wait.what, wait.samples, wait.longest_s) for wait in waits] == [
         ("waiting for the budget", 2, 10.5),
         ("waiting for the answer of a", 1, 10.5),
@@ -111,8 +118,8 @@ async def test_a_model_whose_instances_are_all_silent_is_named() -> None:
     [(hang, right, "in the solver's own code"), (single_turn, hang_scoring, "in the scorer")],
 )
 async def test_own_code_is_told_from_waiting_for_a_model(solver: Solver, scorer: Scorer, what: str) -> None:
-    exchange = an_exchange(a_dispatcher(ScriptedSender(), "a"))
-    (wait,) = await waits_of(exchange, solver=solver, scorer=scorer)
+    call_context = an_exchange(a_dispatcher(ScriptedSender(), "a"))
+    (wait,) = await waits_of(call_context, solver=solver, scorer=scorer)
     assert wait == Wait(what, 1, 10.5, ("t0",))
 
 
@@ -125,33 +132,33 @@ async def test_a_solver_is_in_its_own_code_again_after_a_call_and_of_several_cal
             group.create_task(model.chat(sample.task.messages))
         return await hang()
 
-    def exchange() -> Exchange:
+    def call_context() -> CallContext:
         return an_exchange(a_dispatcher(ScriptedSender(takes_s=4.0), "a"))
 
-    (asking,) = await waits_of(exchange(), solver=two_at_once, after_s=7.5)
+    (asking,) = await waits_of(call_context(), solver=two_at_once, after_s=7.5)
     assert (asking.what, asking.longest_s) == ("waiting for the answer of a", 3.5)
-    (own,) = await waits_of(exchange(), solver=two_at_once, after_s=20.0)
+    (own,) = await waits_of(call_context(), solver=two_at_once, after_s=20.0)
     assert (own.what, own.longest_s) == ("in the solver's own code", 9.0)
 
 
 async def test_those_whose_record_the_disk_has_not_taken_are_counted() -> None:
-    open_samples = OpenSamples()
-    with open_samples.delivering(3, "t3"):
+    in_flight_samples = InFlightSamples()
+    with in_flight_samples.delivering(3, "t3"):
         await asyncio.sleep(2.0)
-        assert open_samples.waits() == [Wait("waiting for the disk to take their record", 1, 2.0, ("t3",))]
+        assert in_flight_samples.waits() == [Wait("waiting for the disk to take their record", 1, 2.0, ("t3",))]
 
 
 async def test_a_report_is_bounded_however_many_samples_and_however_long_their_names() -> None:
-    open_samples = OpenSamples()
+    in_flight_samples = InFlightSamples()
     with ExitStack() as stack:
         for number in range(400):
             task = Task(f"{number}" * 5_000, ({"role": "user", "content": "?"},))
-            opened = an_opened(replace(a_sample(number), task=task))
-            stack.enter_context(open_samples.working(opened))
+            active = an_opened(replace(a_sample(number), task=task))
+            stack.enter_context(in_flight_samples.working(active))
             if number % 2:
                 name = f"instance-{number}"
-                opened.activity.wait_for_answer(a_dispatcher(ScriptedSender(), name).stations[name], 0.0)
-        waits = open_samples.waits()
+                active.activity.wait_for_answer(a_dispatcher(ScriptedSender(), name).instance_states[name], 0.0)
+        waits = in_flight_samples.waits()
     assert len(waits) == MOST_WAITS
     assert sum(wait.samples for wait in waits) == 400
     assert all(len(wait.sentence()) < 4 * MOST_LETTERS + 100 for wait in waits)

@@ -29,7 +29,7 @@ from runners.samples.answer import (
 from runners.samples.record import Record
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
-from runners.workers.active_sample import Opened
+from runners.workers.active_sample import ActiveSample
 from sharding.plan import Sample
 from tests.unit.runners.doubles import (
     BareLease,
@@ -79,9 +79,11 @@ async def record_of(
 ) -> Record:
     sender = ScriptedSender(*steps, always=always, takes_s=1.0)
     limiters = {name: FreeLimiter(opens) for name in instances}
-    exchange = an_exchange(a_dispatcher(sender, *instances, limiters=limiters), deadlines=Deadlines(sample_s=sample_s))
-    opened = Opened(a_sample(4, epoch=2), "a", "a", 1, OPENED_AT, 2.0)
-    return await work(opened, method or a_method(), exchange, BareLease())
+    call_context = an_exchange(
+        a_dispatcher(sender, *instances, limiters=limiters), deadlines=Deadlines(sample_s=sample_s)
+    )
+    active = ActiveSample(a_sample(4, epoch=2), "a", "a", 1, OPENED_AT, 2.0)
+    return await work(active, method or a_method(), call_context, BareLease())
 
 
 async def test_an_answer_is_scored_and_written_down() -> None:
@@ -142,8 +144,8 @@ async def test_throttled_beyond_the_deadline_is_an_infrastructure_failure() -> N
         return throttled()
 
     dispatcher = a_dispatcher(ScriptedSender(always=refuse), "a", limiters={"a": limiter})
-    exchange = an_exchange(dispatcher, deadlines=Deadlines(sample_s=100))
-    record = await work(Opened(a_sample(), "a", "a", 0, OPENED_AT, 0.0), a_method(), exchange, BareLease())
+    call_context = an_exchange(dispatcher, deadlines=Deadlines(sample_s=100))
+    record = await work(ActiveSample(a_sample(), "a", "a", 0, OPENED_AT, 0.0), a_method(), call_context, BareLease())
     assert (record.outcome, record.error_class, record.status) == ("infra_failure", "throttled", 429)
     assert (record.attempts, record.throttles, record.score) == (1, 4, None)
     assert now() == 100
@@ -177,9 +179,9 @@ async def test_a_sample_that_is_stopped_is_unbilled_where_all_of_its_requests_we
         return error
 
     dispatcher = a_dispatcher(ScriptedSender(always=refuse, takes_s=1.0), "a", limiters={"a": limiter})
-    exchange = replace(an_exchange(dispatcher), on_unbilled=found.append)
+    call_context = replace(an_exchange(dispatcher), on_unbilled=found.append)
     working = asyncio.create_task(
-        work(Opened(a_sample(4), "a", "a", 0, OPENED_AT, 0.0), a_method(), exchange, BareLease())
+        work(ActiveSample(a_sample(4), "a", "a", 0, OPENED_AT, 0.0), a_method(), call_context, BareLease())
     )
     await asyncio.sleep(stopped_after_s)
     working.cancel()
@@ -381,8 +383,8 @@ async def record_with_calls(*calls: ToolCall, error_class: str | None = None) ->
 
     sample = a_sample()
     planned = replace(sample, task=replace(sample.task, metadata={"plan": [{"tool": "a"}, {"tool": "b"}]}))
-    exchange = an_exchange(a_dispatcher(ScriptedSender(), "a"))
-    return await work(an_opened(planned), a_method(solver), exchange, BareLease())
+    call_context = an_exchange(a_dispatcher(ScriptedSender(), "a"))
+    return await work(an_opened(planned), a_method(solver), call_context, BareLease())
 
 
 async def test_calls_their_failures_and_their_rejections_are_counted() -> None:
@@ -413,12 +415,12 @@ async def test_every_models_tokens_have_their_own_price() -> None:
         return reply.text
 
     prices = {"m": 1.0, "judge": 100.0}
-    exchange = an_exchange(a_dispatcher(ScriptedSender(), "a"), a_dispatcher(ScriptedSender(), "j", model="judge"))
+    call_context = an_exchange(a_dispatcher(ScriptedSender(), "a"), a_dispatcher(ScriptedSender(), "j", model="judge"))
     method = Method("run", judged, lambda _: exact, lambda model, usage: prices[model] * usage.output_tokens)
-    record = await work(an_opened(), method, exchange, BareLease())
+    record = await work(an_opened(), method, call_context, BareLease())
     assert (record.cost_usd, record.output_tokens, record.instance) == (5 + 500, 10, "a")
     unpriced = Method("run", judged, lambda _: exact, lambda model, _: None if model == "judge" else 1.0)
-    assert (await work(an_opened(), unpriced, exchange, BareLease())).cost_usd is None
+    assert (await work(an_opened(), unpriced, call_context, BareLease())).cost_usd is None
 
 
 async def test_calls_that_a_solver_leaves_behind_end_with_its_sample() -> None:
@@ -431,9 +433,9 @@ async def test_calls_that_a_solver_leaves_behind_end_with_its_sample() -> None:
         raise ValueError("mine")
 
     sender = ScriptedSender(takes_s=50)
-    exchange = an_exchange(a_dispatcher(sender, "a"))
+    call_context = an_exchange(a_dispatcher(sender, "a"))
     method = a_method(guard_solver(hasty, "your solver"))
-    record = await work(an_opened(), method, exchange, BareLease())
+    record = await work(an_opened(), method, call_context, BareLease())
     assert (record.outcome, record.error_class) == ("not_run", "user_code")
     assert (now(), len(asyncio.all_tasks())) == (0.0, 1)
 
@@ -519,7 +521,7 @@ async def test_calls_that_wait_beside_each_other_are_not_waited_for_twice() -> N
         return first.text
 
     faults = [server_fault(retry_after_s=20.0), server_fault(retry_after_s=20.0)]
-    exchange = an_exchange(a_dispatcher(ScriptedSender(*faults), "a"))
-    record = await work(an_opened(), a_method(asks_twice), exchange, BareLease())
+    call_context = an_exchange(a_dispatcher(ScriptedSender(*faults), "a"))
+    record = await work(an_opened(), a_method(asks_twice), call_context, BareLease())
     assert record.retry_wait_s == 40
     assert 0 <= record.working_s <= record.total_s - 20

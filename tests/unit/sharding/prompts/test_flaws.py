@@ -12,7 +12,7 @@ from providers.messages import JSON
 from sharding.prompts.flaws import FLAWS, damage, damaged
 from sharding.prompts.templates import PromptTemplate, load_prompt_types
 from sharding.tasks.task import Task
-from sharding.tasks.tool_plan import Step, ToolPlan, plan_of
+from sharding.tasks.tool_plan import PlanStep, ToolPlan, plan_of
 
 STEPS: list[JSON] = [
     {"tool": "find", "arguments": {"what": "room", "day": "2026-03-01"}, "description": "Find a room."},
@@ -32,7 +32,7 @@ def right_plan(task: Task) -> ToolPlan:
     return plan
 
 
-def steps_of(flaw: str, number: int) -> tuple[list[Step], list[Step]]:
+def steps_of(flaw: str, number: int) -> tuple[list[PlanStep], list[PlanStep]]:
     task = a_task(number)
     spoilt = damage(right_plan(task), flaw, task)
     assert spoilt.goal == "A room is booked."

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from sharding.tasks.duplicate_ids import Kinds, TaskIds
+from sharding.tasks.duplicate_ids import TaskIds, TaskKinds
 from sharding.tasks.sources import TaskPool
 from sharding.tasks.task import Task
 
 
 def test_kinds_are_kept_by_row() -> None:
-    kinds = Kinds()
+    kinds = TaskKinds()
     pairs = [("a", "easy"), ("b", "easy"), ("a", "easy"), ("a", "hard")]
     for number, (task_type, difficulty) in enumerate(pairs):
         kinds.add(Task(str(number), (), task_type=task_type, difficulty=difficulty))

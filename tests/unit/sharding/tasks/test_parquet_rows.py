@@ -20,9 +20,9 @@ def write(path: Path, columns: dict[str, list[object]], rows_per_group: int = 4)
     return path
 
 
-def test_rows_are_read_in_any_order_across_row_groups(tmp_path: Path, opened: Opened) -> None:
+def test_rows_are_read_in_any_order_across_row_groups(tmp_path: Path, active: Opened) -> None:
     inputs: list[object] = [f"question {number}" for number in range(30)]
-    pool = opened(SourceSpec(write(tmp_path / "a.parquet", {"question": inputs, "answer": list(range(30))})))
+    pool = active(SourceSpec(write(tmp_path / "a.parquet", {"question": inputs, "answer": list(range(30))})))
     rows = [29, 0, 13, 12, 4, 3, 28, 0]
     assert [pool[row].messages[0]["content"] for row in rows] == [f"question {row}" for row in rows]
     assert [pool[row].target for row in rows] == rows
@@ -37,28 +37,28 @@ def test_few_row_groups_stay_decoded(tmp_path: Path) -> None:
     store.close()
 
 
-def test_nulls_inside_messages_are_dropped(tmp_path: Path, opened: Opened) -> None:
+def test_nulls_inside_messages_are_dropped(tmp_path: Path, active: Opened) -> None:
     messages: list[object] = [
         [{"role": "user", "content": "hi"}],
         [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "there", "name": "bot"}],
     ]
-    pool = opened(SourceSpec(write(tmp_path / "a.parquet", {"messages": messages})))
+    pool = active(SourceSpec(write(tmp_path / "a.parquet", {"messages": messages})))
     assert [list(pool[row].messages) for row in range(2)] == messages
 
 
-def test_a_bad_row_is_named_by_its_number_with_every_column_of_the_file(tmp_path: Path, opened: Opened) -> None:
+def test_a_bad_row_is_named_by_its_number_with_every_column_of_the_file(tmp_path: Path, active: Opened) -> None:
     path = write(tmp_path / "a.parquet", {"text": ["hi"], "answer": ["a"]})
     with pytest.raises(InputError, match=r"a\.parquet, row 1: has no input .*\(its columns: text, answer\)"):
-        opened(SourceSpec(path))
+        active(SourceSpec(path))
 
 
-def test_a_mapped_column_must_be_in_the_schema(tmp_path: Path, opened: Opened) -> None:
+def test_a_mapped_column_must_be_in_the_schema(tmp_path: Path, active: Opened) -> None:
     path = write(tmp_path / "a.parquet", {"question": ["hi"]})
     with pytest.raises(InputError, match=r'the file has no column "questoin"; did you mean "question"\?'):
-        opened(SourceSpec(path, {"input": "questoin"}))
+        active(SourceSpec(path, {"input": "questoin"}))
 
 
-def test_a_target_that_is_a_date_is_refused(tmp_path: Path, opened: Opened) -> None:
+def test_a_target_that_is_a_date_is_refused(tmp_path: Path, active: Opened) -> None:
     path = write(tmp_path / "a.parquet", {"input": ["hi"], "target": [datetime.date(2025, 1, 1)]})
     with pytest.raises(InputError, match="row 1: target is a date, which JSON cannot hold"):
-        opened(SourceSpec(path))
+        active(SourceSpec(path))

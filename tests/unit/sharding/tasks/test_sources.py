@@ -24,18 +24,18 @@ def every_task(pool: TaskPool) -> list[Task]:
     return [pool[row] for row in range(len(pool))]
 
 
-def test_several_files_are_one_pool_with_consecutive_rows(tmp_path: Path, opened: Opened) -> None:
+def test_several_files_are_one_pool_with_consecutive_rows(tmp_path: Path, active: Opened) -> None:
     first = SourceSpec(write_rows(tmp_path / "a.jsonl", 3, "a"), scorer="numeric")
     second = SourceSpec(write_rows(tmp_path / "b.jsonl", 2, "b"))
-    pool = opened(first, second)
+    pool = active(first, second)
     assert [task.task_id for task in every_task(pool)] == ["a0", "a1", "a2", "b0", "b1"]
     assert [pool.scorer(row) for row in range(5)] == ["numeric"] * 3 + [None] * 2
     assert list(pool.kinds()) == [pool.kind(row) for row in range(5)]
     assert pool.origin(4) == f"{tmp_path}/b.jsonl, line 2"
 
 
-def test_a_row_that_is_not_there_is_an_index_error(tmp_path: Path, opened: Opened) -> None:
-    pool = opened(SourceSpec(write_rows(tmp_path / "a.jsonl", 3, "a")))
+def test_a_row_that_is_not_there_is_an_index_error(tmp_path: Path, active: Opened) -> None:
+    pool = active(SourceSpec(write_rows(tmp_path / "a.jsonl", 3, "a")))
     for row in (3, -1):
         with pytest.raises(IndexError):
             pool[row]
@@ -119,24 +119,24 @@ def test_an_unknown_field_is_refused_with_the_nearest_name(tmp_path: Path) -> No
         open_tasks([SourceSpec(path, {"inptu": "question"})])
 
 
-def test_the_fingerprint_covers_bytes_fields_and_scorer_but_not_the_folder(tmp_path: Path, opened: Opened) -> None:
+def test_the_fingerprint_covers_bytes_fields_and_scorer_but_not_the_folder(tmp_path: Path, active: Opened) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     path = write_rows(tmp_path / "a.jsonl", 2, "a")
-    print_of = opened(SourceSpec(path)).fingerprint
-    assert opened(SourceSpec(write_rows(elsewhere / "a.jsonl", 2, "a"))).fingerprint == print_of
+    print_of = active(SourceSpec(path)).fingerprint
+    assert active(SourceSpec(write_rows(elsewhere / "a.jsonl", 2, "a"))).fingerprint == print_of
     others = {
-        opened(SourceSpec(write_rows(tmp_path / "b.jsonl", 2, "a"))).fingerprint,
-        opened(SourceSpec(path, {"input": "input"})).fingerprint,
-        opened(SourceSpec(path, scorer="exact")).fingerprint,
-        opened(SourceSpec(write_rows(path, 3, "a"))).fingerprint,
+        active(SourceSpec(write_rows(tmp_path / "b.jsonl", 2, "a"))).fingerprint,
+        active(SourceSpec(path, {"input": "input"})).fingerprint,
+        active(SourceSpec(path, scorer="exact")).fingerprint,
+        active(SourceSpec(write_rows(path, 3, "a"))).fingerprint,
     }
     assert len(others | {print_of}) == 5
 
 
-def test_a_file_that_changes_while_it_is_read_is_reported(tmp_path: Path, opened: Opened) -> None:
+def test_a_file_that_changes_while_it_is_read_is_reported(tmp_path: Path, active: Opened) -> None:
     path = write_rows(tmp_path / "a.jsonl", 3, "a")
-    pool = opened(SourceSpec(path))
+    pool = active(SourceSpec(path))
     path.write_text("x" * path.stat().st_size)
     with pytest.raises(InputError, match="changed while it was in use"):
         pool[1]
@@ -149,8 +149,8 @@ def test_closing_twice_is_fine(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not GSM8K.exists(), reason=f"the GSM8K test split is not at {GSM8K}")
-def test_gsm8k_is_read_as_it_was_published(opened: Opened) -> None:
-    pool = opened(SourceSpec(GSM8K, {"input": "question", "target": "answer"}, scorer="numeric"))
+def test_gsm8k_is_read_as_it_was_published(active: Opened) -> None:
+    pool = active(SourceSpec(GSM8K, {"input": "question", "target": "answer"}, scorer="numeric"))
     assert len(pool) == 1319
     first, last = pool[0], pool[1318]
     assert first.task_id == "gsm8k_test-1"

@@ -46,9 +46,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("data.txt")
 
 
-def test_a_reader_yields_tasks_or_dicts(data: Path, opened: Opened) -> None:
+def test_a_reader_yields_tasks_or_dicts(data: Path, active: Opened) -> None:
     before = list(sys.path)
-    pool = opened(SourceSpec(data, reader="their_readers:lines", scorer="exact"))
+    pool = active(SourceSpec(data, reader="their_readers:lines", scorer="exact"))
     assert [pool[row].task_id for row in range(len(pool))] == ["first", "data-2"]
     assert list(pool.kinds()) == [("default", "default"), ("default", "easy")]
     assert pool.kind(1) == ("default", "easy")
@@ -68,13 +68,13 @@ def test_a_reader_yields_tasks_or_dicts(data: Path, opened: Opened) -> None:
         ("their_readers:nothing", "data.txt, item 1: the reader their_readers:nothing failed (TypeError"),
     ],
 )
-def test_a_reader_that_fails_is_named(data: Path, opened: Opened, reader: str, reason: str) -> None:
+def test_a_reader_that_fails_is_named(data: Path, active: Opened, reader: str, reason: str) -> None:
     with pytest.raises(InputError) as caught:
-        opened(SourceSpec(data, reader=reader))
+        active(SourceSpec(data, reader=reader))
     assert str(caught.value).startswith(reason)
 
 
-def test_a_reader_may_read_a_folder(tmp_path: Path, data: Path, opened: Opened) -> None:
+def test_a_reader_may_read_a_folder(tmp_path: Path, data: Path, active: Opened) -> None:
     (tmp_path / "their_folder.py").write_text(
         "def read(path):\n    return [{'input': p.read_text()} for p in sorted(path.iterdir())]\n"
     )
@@ -83,7 +83,7 @@ def test_a_reader_may_read_a_folder(tmp_path: Path, data: Path, opened: Opened) 
     (folder / "a").write_text("A")
     (folder / "b").write_text("B")
     spec = SourceSpec(folder, reader="their_folder:read")
-    first = opened(spec)
+    first = active(spec)
     (folder / "b").write_text("C")
     assert len(first) == 2
-    assert opened(spec).fingerprint != first.fingerprint
+    assert active(spec).fingerprint != first.fingerprint

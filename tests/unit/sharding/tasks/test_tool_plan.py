@@ -8,7 +8,7 @@ import pytest
 
 from providers.messages import JSON
 from sharding.tasks.task import Task
-from sharding.tasks.tool_plan import Step, expected_tools, plan_of, tool_name
+from sharding.tasks.tool_plan import PlanStep, expected_tools, plan_of, tool_name
 
 ASKED: tuple[Mapping[str, JSON]] = ({"role": "user", "content": [{"type": "text", "text": "Weather?"}]},)
 
@@ -33,7 +33,7 @@ def test_a_plan_follows_from_the_accepted_calls_of_the_target() -> None:
     calls: list[JSON] = [{"name": "look", "arguments": {"city": ["Paris", "paris"], "unit": ["", "C"], "days": [0]}}]
     plan = plan_of(Task("t", ASKED, target={"calls": calls, "order": "any"}))
     assert plan is not None
-    assert plan.steps == [Step("look", {"city": "Paris", "days": 0})]
+    assert plan.steps == [PlanStep("look", {"city": "Paris", "days": 0})]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from orchestrator.capacity.display.live import LoadMonitor
 from orchestrator.capacity.measurement.server_metrics import ServerReading, ServerWatch
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
-from runners.load import ClosedLoop, Gunner, Target, Volume, run_load
+from runners.load import ClosedLoop, LoadGenerator, Target, Volume, run_load
 
 pytestmark = pytest.mark.looptime
 
@@ -30,10 +30,10 @@ async def test_while_it_runs_the_figures_are_those_of_the_last_seconds() -> None
     box = Instance("box/m", "m", "m", "box", "box/m", None, None)
     monitor = LoadMonitor(ServerWatch(None, [ServerReading(0.0, 4.0, 1.0, 0.25)]), None)
     target = Target([box], {"box": OneSecond()}, lambda _n: ChatRequest(messages=[]))
-    gunner = Gunner(target, "t", monitor.take)
-    monitor.start(gunner)
+    load_generator = LoadGenerator(target, "t", monitor.take)
+    monitor.start(load_generator)
     async with asyncio.TaskGroup() as group:
-        group.create_task(run_load(gunner, ClosedLoop(4), Volume(duration_s=30.0)))
+        group.create_task(run_load(load_generator, ClosedLoop(4), Volume(duration_s=30.0)))
         await asyncio.sleep(20.5)
         rows = dict(monitor.rows())
     assert (rows["elapsed"], rows["done"], rows["in flight"]) == ("20 s", "80", "4")

@@ -6,12 +6,12 @@ import pytest
 
 from orchestrator.capacity.measurement.calibration import calibrate
 from orchestrator.capacity.measurement.prompts import Lengths, SyntheticPrompts
-from orchestrator.capacity.measurement.target import PaidSender
+from orchestrator.capacity.measurement.target import BudgetedSender
 from providers.errors import Empty, Evidence, ServerFault
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
-from runners.calls.budget import Bounds, Purse
-from runners.load import ClosedLoop, Gunner, Target, Volume, run_load
+from runners.calls.budget import Budget, BudgetLimits
+from runners.load import ClosedLoop, LoadGenerator, Target, Volume, run_load
 
 pytestmark = pytest.mark.looptime
 BOX = Instance("box/m", "m", "m", "box", "box/m", None, None)
@@ -51,17 +51,19 @@ async def test_prompts_stay_as_they_were_where_nothing_is_counted(how: str) -> N
 
 async def test_a_load_stops_at_what_it_may_cost() -> None:
     counter = Counter()
-    purse = Purse(lambda _model, usage: usage.output_tokens / 100, Bounds(cost_usd=1.05))
-    target = Target([BOX], {"box": PaidSender(counter, purse, 10)}, lambda n: ChatRequest(PROMPTS(n).messages))
-    run = await run_load(Gunner(target, "t"), ClosedLoop(3), Volume(requests=100))
-    assert (counter.asked, len(run.shots)) == (10, 10)
-    assert purse.spent.cost_usd == pytest.approx(1.0)
+    budget = Budget(lambda _model, usage: usage.output_tokens / 100, BudgetLimits(cost_usd=1.05))
+    target = Target([BOX], {"box": BudgetedSender(counter, budget, 10)}, lambda n: ChatRequest(PROMPTS(n).messages))
+    run = await run_load(LoadGenerator(target, "t"), ClosedLoop(3), Volume(requests=100))
+    assert (counter.asked, len(run.results)) == (10, 10)
+    assert budget.spent.cost_usd == pytest.approx(1.0)
     assert "the cost limit is reached" in run.gone
 
 
 async def test_what_failed_is_paid_for_where_the_server_counted_it() -> None:
-    purse = Purse(lambda _model, usage: usage.output_tokens / 100, Bounds(cost_usd=10))
-    target = Target([BOX], {"box": PaidSender(Counter("empty"), purse, 10)}, lambda n: ChatRequest(PROMPTS(n).messages))
-    run = await run_load(Gunner(target, "t"), ClosedLoop(1), Volume(requests=5))
-    assert [shot.how for shot in run.shots] == ["empty"] * 5
-    assert purse.spent.cost_usd == pytest.approx(0.5)
+    budget = Budget(lambda _model, usage: usage.output_tokens / 100, BudgetLimits(cost_usd=10))
+    target = Target(
+        [BOX], {"box": BudgetedSender(Counter("empty"), budget, 10)}, lambda n: ChatRequest(PROMPTS(n).messages)
+    )
+    run = await run_load(LoadGenerator(target, "t"), ClosedLoop(1), Volume(requests=5))
+    assert [result.how for result in run.results] == ["empty"] * 5
+    assert budget.spent.cost_usd == pytest.approx(0.5)

@@ -6,21 +6,25 @@ import pytest
 
 from orchestrator.capacity.measurement.measures import Trim, distribution, in_flight_over_time, measure, percentile
 from providers.messages import Timing, Usage
-from runners.load import Aim, ClosedLoop, How, LoadRun, Shot
+from runners.load import ClosedLoop, How, LoadRun, RequestResult, ScheduledRequest
 
 
-def shot(number: int, sent: float, took: float, how: How = "ok", tokens: int = 11) -> Shot:
-    aim = Aim(number, "a", sent, sent, "place")
+def result(number: int, sent: float, took: float, how: How = "ok", tokens: int = 11) -> RequestResult:
+    scheduled = ScheduledRequest(number, "a", sent, sent, "place")
     if how != "ok":
-        return Shot(aim, sent + took, how, error_class={"throttled": "throttled"}.get(how, "server_error"))
+        return RequestResult(
+            scheduled, sent + took, how, error_class={"throttled": "throttled"}.get(how, "server_error")
+        )
     timing = Timing(0.0, took / 4, 3 * took / 4, (took / 4,) * 3)
-    return Shot(aim, sent + took, "ok", status=200, finish_reason="stop", timing=timing, usage=Usage(20, tokens))
+    return RequestResult(
+        scheduled, sent + took, "ok", status=200, finish_reason="stop", timing=timing, usage=Usage(20, tokens)
+    )
 
 
 def lockstep(concurrency: int, waves: int, took: float = 1.0) -> LoadRun:
     """Every answer takes the same: the run is waves of `concurrency`."""
-    shots = [shot(wave * concurrency + n, wave * took, took) for wave in range(waves) for n in range(concurrency)]
-    return LoadRun(ClosedLoop(concurrency), shots, 0.0, waves * took, (0.001,) * 20, 0.2)
+    results = [result(wave * concurrency + n, wave * took, took) for wave in range(waves) for n in range(concurrency)]
+    return LoadRun(ClosedLoop(concurrency), results, 0.0, waves * took, (0.001,) * 20, 0.2)
 
 
 def test_throughput_is_concurrency_over_latency() -> None:
@@ -43,13 +47,13 @@ def test_times_are_as_the_field_defines_them() -> None:
 
 
 def test_one_token_has_no_time_per_further_token() -> None:
-    run = LoadRun(ClosedLoop(1), [shot(0, 0, 1, tokens=1)], 0.0, 1.0, (), 0.0)
+    run = LoadRun(ClosedLoop(1), [result(0, 0, 1, tokens=1)], 0.0, 1.0, (), 0.0)
     assert measure(run).tpot_s.n == 0
 
 
 def test_success_is_over_everything_that_was_attempted_and_throttled_stands_apart() -> None:
-    shots = [shot(0, 0, 1), shot(1, 1, 1, "throttled"), shot(2, 2, 1, "failed"), shot(3, 3, 1, "empty")]
-    found = measure(LoadRun(ClosedLoop(1), shots, 0.0, 4.0, (), 0.0))
+    results = [result(0, 0, 1), result(1, 1, 1, "throttled"), result(2, 2, 1, "failed"), result(3, 3, 1, "empty")]
+    found = measure(LoadRun(ClosedLoop(1), results, 0.0, 4.0, (), 0.0))
     assert (found.success_rate, found.throttled_rate) == (0.25, 0.25)
     assert dict(found.failures) == {"server_error": 2}
 
@@ -63,8 +67,8 @@ def test_a_percentile_needs_its_samples() -> None:
 
 
 def test_the_drain_and_the_warm_up_are_not_measured() -> None:
-    shots = [shot(n, float(n), 1.0) for n in range(10)] + [shot(10, 10.0, 90.0)]
-    run = LoadRun(ClosedLoop(1), shots, 0.0, 100.0, (), 0.0)
+    results = [result(n, float(n), 1.0) for n in range(10)] + [result(10, 10.0, 90.0)]
+    run = LoadRun(ClosedLoop(1), results, 0.0, 100.0, (), 0.0)
     assert measure(run).requests_per_s == pytest.approx(0.1, rel=0.2)
     trimmed = measure(lockstep(2, 20), trim=Trim(warmup_s=5.0))
     assert trimmed.attempted == 30
@@ -72,8 +76,8 @@ def test_the_drain_and_the_warm_up_are_not_measured() -> None:
 
 
 def test_the_fullest_minute_is_found_wherever_it_lies() -> None:
-    shots = [shot(n, 100 + n, 0.5) for n in range(60)] + [shot(60 + n, 10.0 * n, 0.5) for n in range(30)]
-    run = LoadRun(ClosedLoop(1), sorted(shots, key=lambda s: s.ended_at), 0.0, 300.0, (), 0.0)
+    results = [result(n, 100 + n, 0.5) for n in range(60)] + [result(60 + n, 10.0 * n, 0.5) for n in range(30)]
+    run = LoadRun(ClosedLoop(1), sorted(results, key=lambda s: s.ended_at), 0.0, 300.0, (), 0.0)
     assert measure(run).peak_qpm == pytest.approx(66, abs=1)
     assert not measure(run).is_burst
 
@@ -84,4 +88,4 @@ def test_a_run_shorter_than_two_windows_is_a_burst() -> None:
 
 
 def test_the_number_in_flight_is_known_at_every_instant() -> None:
-    assert in_flight_over_time([shot(0, 0, 2), shot(1, 1, 2)]) == [(0, 1), (1, 2), (2, 1), (3, 0)]
+    assert in_flight_over_time([result(0, 0, 2), result(1, 1, 2)]) == [(0, 1), (1, 2), (2, 1), (3, 0)]

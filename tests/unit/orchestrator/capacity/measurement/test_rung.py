@@ -6,18 +6,32 @@ import random
 
 import pytest
 
-from orchestrator.capacity.measurement.bench import Pace
-from orchestrator.capacity.measurement.rung import find_bursts, find_flow, name_throttle, told_limits, wait_asked
+from orchestrator.capacity.measurement.bench import RungDuration
+from orchestrator.capacity.measurement.rung import (
+    find_bursts,
+    find_quota_variation,
+    name_throttle,
+    told_limits,
+    wait_asked,
+)
 from providers.messages import RateLimitHint, Timing, Usage
-from runners.load import Aim, ClosedLoop, LoadRun, Shot
+from runners.load import ClosedLoop, LoadRun, RequestResult, ScheduledRequest
 
 
-def refused(message: str = "", hint: RateLimitHint | None = None, at: float = 0.0) -> Shot:
-    return Shot(Aim(0, "a", at, at, "place"), at, "throttled", "throttled", message, 429, hint=hint)
+def refused(message: str = "", hint: RateLimitHint | None = None, at: float = 0.0) -> RequestResult:
+    return RequestResult(
+        ScheduledRequest(0, "a", at, at, "place"), at, "throttled", "throttled", message, 429, hint=hint
+    )
 
 
-def answered(at: float, tokens: int = 100) -> Shot:
-    return Shot(Aim(0, "a", at - 1, at - 1, "place"), at, "ok", timing=Timing(0.0, 0.5, 0.5), usage=Usage(tokens, 20))
+def answered(at: float, tokens: int = 100) -> RequestResult:
+    return RequestResult(
+        ScheduledRequest(0, "a", at - 1, at - 1, "place"),
+        at,
+        "ok",
+        timing=Timing(0.0, 0.5, 0.5),
+        usage=Usage(tokens, 20),
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,8 +56,8 @@ def test_a_header_that_says_zero_wins_over_words() -> None:
 
 
 def test_bursts_are_found_by_the_silence_between_them() -> None:
-    shots = [answered(60 * window + n, tokens=100 + n) for window in range(4) for n in range(1, 20)]
-    bursts = find_bursts(LoadRun(ClosedLoop(4), shots, 0.0, 240.0, (), 0.0), 60.0)
+    results = [answered(60 * window + n, tokens=100 + n) for window in range(4) for n in range(1, 20)]
+    bursts = find_bursts(LoadRun(ClosedLoop(4), results, 0.0, 240.0, (), 0.0), 60.0)
     assert bursts is not None
     assert bursts.period_s == pytest.approx(60.0)
     assert list(bursts.requests) == [19, 19, 19]
@@ -59,7 +73,7 @@ def test_a_steady_server_has_no_bursts() -> None:
 def test_a_window_of_tokens_is_constant_in_tokens_alone() -> None:
     """A server that lets in whatever fits into 60 s, against one that takes a second for each request."""
     draws = random.Random(1)
-    held, now, spent = list[Shot](), 0.0, list[tuple[float, int]]()
+    held, now, spent = list[RequestResult](), 0.0, list[tuple[float, int]]()
     for _ in range(400):
         tokens = draws.randint(200, 800)
         while sum(amount for then, amount in spent if then > now - 60) + tokens + 20 > 13_500:
@@ -68,26 +82,26 @@ def test_a_window_of_tokens_is_constant_in_tokens_alone() -> None:
         spent.append((now, tokens + 20))
         held.append(answered(now + 1, tokens))
     held = [one for one in held if one.ended_at < now]  # the last window was not filled
-    flow = find_flow(LoadRun(ClosedLoop(4), held, 0.0, now, (), 0.0), 60.0)
+    flow = find_quota_variation(LoadRun(ClosedLoop(4), held, 0.0, now, (), 0.0), 60.0)
     assert flow is not None
     assert flow.is_held_by_tokens
     busy = [answered(float(n), draws.randint(200, 800)) for n in range(1, 400)]
-    flow = find_flow(LoadRun(ClosedLoop(4), busy, 0.0, 400.0, (), 0.0), 60.0)
+    flow = find_quota_variation(LoadRun(ClosedLoop(4), busy, 0.0, 400.0, (), 0.0), 60.0)
     assert flow is not None
     assert not flow.is_held_by_tokens
 
 
 def test_limits_and_waits_are_read_off_the_headers() -> None:
-    shots = [refused(hint=RateLimitHint(retry_after_s=7.0, limit_requests=300.0), at=8.0), refused(at=9.0)]
-    assert told_limits(shots) == (300.0, None)
-    assert wait_asked(LoadRun(ClosedLoop(1), shots, 0.0, 10.0, (), 0.0)) == pytest.approx(5.0)
+    results = [refused(hint=RateLimitHint(retry_after_s=7.0, limit_requests=300.0), at=8.0), refused(at=9.0)]
+    assert told_limits(results) == (300.0, None)
+    assert wait_asked(LoadRun(ClosedLoop(1), results, 0.0, 10.0, (), 0.0)) == pytest.approx(5.0)
 
 
 def test_a_rung_lasts_as_long_as_its_evidence_takes() -> None:
-    assert Pace().volume(2).requests == 73
-    assert Pace().volume(50).requests == 500
-    assert Pace(window_s=60.0).volume(50).duration_s == 180.0
-    assert Pace(duration_s=300.0, window_s=60.0).volume(1).duration_s == 360.0
-    window = Pace(window_s=60.0).window(LoadRun(ClosedLoop(1), [], 5.0, 191.0, (), 0.0))
+    assert RungDuration().volume(2).requests == 73
+    assert RungDuration().volume(50).requests == 500
+    assert RungDuration(window_s=60.0).volume(50).duration_s == 180.0
+    assert RungDuration(duration_s=300.0, window_s=60.0).volume(1).duration_s == 360.0
+    window = RungDuration(window_s=60.0).window(LoadRun(ClosedLoop(1), [], 5.0, 191.0, (), 0.0))
     assert window is not None
     assert (window.begin, window.end) == (65.0, 185.0)

@@ -13,7 +13,7 @@ from orchestrator.capacity.measurement.load_estimate import estimate, requests_o
 from orchestrator.capacity.measurement.prompts import SyntheticPrompts
 from orchestrator.capacity.measurement.spec import LoadSpec, WorkloadSpec, build_setting, build_workload, in_contrast
 from orchestrator.capacity.measurement.target import choose_model, load_address
-from orchestrator.capacity.measurement.trial import Setting
+from orchestrator.capacity.measurement.trial import LoadSetting
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import LoadedConfig, load_config
 from providers.errors import InputError
@@ -24,7 +24,7 @@ def address() -> LoadedConfig:
     return load_address("http://127.0.0.1:9/v1", "m", None, Environment({}))
 
 
-def setting(workload: str | None = None, **said: Any) -> Setting:
+def setting(workload: str | None = None, **said: Any) -> LoadSetting:
     spec = LoadSpec(**said)
     return build_setting(spec, WorkloadSpec(workload).preset, address().config)
 
@@ -146,7 +146,7 @@ def test_the_cost_is_estimated_from_what_is_asked_for() -> None:
     assert estimate(None, workload, "m", lambda _model, _usage: 1.0).cost_usd is None
 
 
-def requests_in(asked: Setting) -> int | None:
+def requests_in(asked: LoadSetting) -> int | None:
     return requests_of(asked.load, asked.volume)
 
 

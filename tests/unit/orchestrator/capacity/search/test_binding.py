@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.capacity.measurement.rung import Bursts, Flow, Rung
+from orchestrator.capacity.measurement.rung import Bursts, QuotaVariation, Rung
 from orchestrator.capacity.measurement.server_metrics import ServerLoad
-from orchestrator.capacity.search.binding import Binding, Known, contrast_step, doubts, find_binding
-from orchestrator.capacity.search.next_step import Plan, Step, find
+from orchestrator.capacity.search.binding import Binding, StatedLimits, contrast_step, doubts, find_binding
+from orchestrator.capacity.search.next_step import LadderPlan, LadderStep, find
 from tests.unit.orchestrator.capacity.rungs import a_rung
 
-PLAN = Plan((1, 2, 5, 10))
+PLAN = LadderPlan((1, 2, 5, 10))
 
 
-def bound(rungs: list[Rung], known: Known | None = None) -> Binding:
-    return find_binding(rungs, find(rungs, PLAN), known or Known(), 60.0)
+def bound(rungs: list[Rung], known: StatedLimits | None = None) -> Binding:
+    return find_binding(rungs, find(rungs, PLAN), known or StatedLimits(), 60.0)
 
 
 def flat(**more: object) -> list[Rung]:
@@ -36,8 +36,8 @@ def test_refusals_name_their_limit(unit: str, limit: str) -> None:
 def test_a_plateau_at_a_limit_that_is_told_is_that_limit() -> None:
     assert bound(flat(told=(None, 152_000.0))).limit == "TPM"
     assert bound(flat(told=(302.0, None))).limit == "RPM"
-    assert bound(flat(), Known(tpm=148_000)).limit == "TPM"
-    assert bound(flat(), Known(tpm=300_000)).limit == "held or saturated"
+    assert bound(flat(), StatedLimits(tpm=148_000)).limit == "TPM"
+    assert bound(flat(), StatedLimits(tpm=300_000)).limit == "held or saturated"
 
 
 def test_the_unit_that_is_constant_from_window_to_window_is_the_quotas() -> None:
@@ -50,8 +50,8 @@ def test_the_unit_that_is_constant_from_window_to_window_is_the_quotas() -> None
 
 
 def test_a_window_that_slides_shows_in_its_constant_sum() -> None:
-    assert bound(flat(flow=Flow(0.05, 0.012, 0.05))).limit == "TPM"
-    output_bound = Flow(0.05, 0.05, 0.004)
+    assert bound(flat(flow=QuotaVariation(0.05, 0.012, 0.05))).limit == "TPM"
+    output_bound = QuotaVariation(0.05, 0.05, 0.004)
     assert bound(flat(flow=output_bound)).limit == "held or saturated"  # a busy processor: its output is constant
 
 
@@ -71,10 +71,10 @@ def test_a_rule_of_the_rung_alone_binds_by_itself() -> None:
 
 def test_a_limit_that_was_stated_and_is_passed_is_doubted() -> None:
     rungs = [a_rung(1, 60), a_rung(2, 120)]
-    assert doubts(rungs, find(rungs, PLAN), Known(rpm=100)) == ["you say 100 RPM, seen 120 over 120 s"]
-    assert doubts(rungs, find(rungs, PLAN), Known(rpm=120, tpm=60_000)) == []
+    assert doubts(rungs, find(rungs, PLAN), StatedLimits(rpm=100)) == ["you say 100 RPM, seen 120 over 120 s"]
+    assert doubts(rungs, find(rungs, PLAN), StatedLimits(rpm=120, tpm=60_000)) == []
     short = [replace(one, measures=replace(one.measures, is_burst=True)) for one in rungs]
-    assert doubts(short, find(short, PLAN), Known(tpm=30_000)) == ["you say 30,000 TPM, seen 60,000 in bursts"]
+    assert doubts(short, find(short, PLAN), StatedLimits(tpm=30_000)) == ["you say 30,000 TPM, seen 60,000 in bursts"]
 
 
 def contrasted(qpm: float, *, tokens: float = 1_000.0, token_s: float = 0.01, **more: object) -> Binding:
@@ -119,12 +119,12 @@ def test_a_contrast_that_says_nothing_leaves_it_open() -> None:
 
 
 def test_a_contrast_is_asked_for_once_and_only_where_it_is_open_what_binds() -> None:
-    plan = Plan((1, 2, 5, 10, 20), stops=False, refines=False, contrasts=True)
-    assert contrast_step(flat(), plan, Known()) == Step(20, "contrast")
-    assert contrast_step(flat()[:4], plan, Known()) is None
-    assert contrast_step(flat(throttles={"requests": 40}), plan, Known()) is None
-    assert contrast_step(flat(), plan, Known(tpm=148_000)) is None
-    assert contrast_step([*flat(), a_rung(20, 150, phase="contrast")], plan, Known()) is None
-    assert contrast_step([*flat(), a_rung(50, 0, gone="a: 401")], plan, Known()) is None
+    plan = LadderPlan((1, 2, 5, 10, 20), stops=False, refines=False, contrasts=True)
+    assert contrast_step(flat(), plan, StatedLimits()) == LadderStep(20, "contrast")
+    assert contrast_step(flat()[:4], plan, StatedLimits()) is None
+    assert contrast_step(flat(throttles={"requests": 40}), plan, StatedLimits()) is None
+    assert contrast_step(flat(), plan, StatedLimits(tpm=148_000)) is None
+    assert contrast_step([*flat(), a_rung(20, 150, phase="contrast")], plan, StatedLimits()) is None
+    assert contrast_step([*flat(), a_rung(50, 0, gone="a: 401")], plan, StatedLimits()) is None
     alike = Bursts(60.0, [25, 25, 25, 25], [13_575, 13_575, 13_575, 13_575])
-    assert contrast_step(flat(bursts=alike), plan, Known()) == Step(20, "contrast")
+    assert contrast_step(flat(bursts=alike), plan, StatedLimits()) == LadderStep(20, "contrast")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pytest
 
 from providers.messages import JSON
-from runners.limits.adaptive.concurrency.concurrency_cap import Cap
+from runners.limits.adaptive.concurrency.concurrency_cap import ConcurrencyCap
 
 LATENCY_S = 2.0
 
@@ -13,11 +13,13 @@ def ignore(event: str, evidence: Mapping[str, JSON]) -> None:
     pass
 
 
-def cap_of(most: float = math.inf) -> Cap:
-    return Cap(most, ignore)
+def cap_of(most: float = math.inf) -> ConcurrencyCap:
+    return ConcurrencyCap(most, ignore)
 
 
-def run_round(cap: Cap, latency_s: float, *, bound: bool = True, now: float = 10.0, rate: float = math.inf) -> None:
+def run_round(
+    cap: ConcurrencyCap, latency_s: float, *, bound: bool = True, now: float = 10.0, rate: float = math.inf
+) -> None:
     """A full round of answers of 80 tokens, each after `latency_s`."""
     cap.begin_round(0, now)
     while not cap.round_is_over():

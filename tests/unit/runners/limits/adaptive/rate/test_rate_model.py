@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from runners.limits.adaptive.rate.ledger import SLACK_S, Ledger
+from runners.limits.adaptive.rate.ledger import SLACK_S, SendLedger
 from runners.limits.adaptive.rate.rate_model import FLOW, MINUTE, TEN_SECONDS, RateModel
 
 ONE = (1.0, 100.0, 600.0, 0.0)
@@ -38,7 +38,7 @@ def test_what_is_asked_for_of_a_window_is_the_rate_of_the_unit_that_takes_longes
 
 
 def test_a_full_window_opens_when_its_oldest_entry_leaves() -> None:
-    model, ledger = known(TEN_SECONDS, [2.0, math.inf, math.inf, math.inf]), Ledger()
+    model, ledger = known(TEN_SECONDS, [2.0, math.inf, math.inf, math.inf]), SendLedger()
     ledger.add(ONE, 1.0)
     assert model.opens_at(ONE, ledger, 2.0) == 2.0
     ledger.add(ONE, 2.0)
@@ -46,11 +46,11 @@ def test_a_full_window_opens_when_its_oldest_entry_leaves() -> None:
 
 
 def test_a_request_larger_than_the_window_is_not_held_for_ever() -> None:
-    assert known(MINUTE, [10.0, 50.0, math.inf, math.inf]).opens_at(ONE, Ledger(), 5.0) == 5.0
+    assert known(MINUTE, [10.0, 50.0, math.inf, math.inf]).opens_at(ONE, SendLedger(), 5.0) == 5.0
 
 
 def test_answers_in_flight_do_not_hold_back_under_a_limit_that_counts_answers() -> None:
-    model, ledger = known(MINUTE, [math.inf, math.inf, math.inf, 100.0]), Ledger()
+    model, ledger = known(MINUTE, [math.inf, math.inf, math.inf, 100.0]), SendLedger()
     for at in (0.0, 1.0, 2.0):
         ledger.add(ONE, at)
     assert model.opens_at(ONE, ledger, 3.0) == 3.0
@@ -59,7 +59,7 @@ def test_answers_in_flight_do_not_hold_back_under_a_limit_that_counts_answers() 
 
 
 def test_whole_requests_are_not_lost_to_the_dip() -> None:
-    model, ledger = known(TEN_SECONDS, [60.0, math.inf, math.inf, math.inf]), Ledger()
+    model, ledger = known(TEN_SECONDS, [60.0, math.inf, math.inf, math.inf]), SendLedger()
     for step in range(59):
         ledger.add(ONE, 0.1 * step)
     assert model.factor(0.0) < 1

@@ -1,6 +1,6 @@
 import pytest
 
-from runners.limits.adaptive.rate.refill import Flow
+from runners.limits.adaptive.rate.refill import RefillEstimator
 from runners.limits.adaptive.throttling.episode import Episode
 
 
@@ -10,11 +10,11 @@ def refusal(at: float, requests: float, capped_s: float = 0.0) -> Episode:
 
 
 def test_the_first_refusal_ends_a_burst_of_unknown_size_and_says_nothing() -> None:
-    assert Flow().measure(refusal(10.0, 300)) is None
+    assert RefillEstimator().measure(refusal(10.0, 300)) is None
 
 
 def test_many_accepts_between_two_empty_moments_are_the_refill() -> None:
-    flow = Flow()
+    flow = RefillEstimator()
     flow.measure(refusal(10.0, 300))
     stretch = flow.measure(refusal(20.0, 350))
     assert stretch is not None
@@ -23,7 +23,7 @@ def test_many_accepts_between_two_empty_moments_are_the_refill() -> None:
 
 
 def test_few_accepts_are_put_together_with_the_stretch_before_and_rounded_up() -> None:
-    flow = Flow()
+    flow = RefillEstimator()
     for at, requests in ((0.0, 0.0), (2.0, 10.0)):
         flow.measure(refusal(at, requests))
     stretch = flow.measure(refusal(4.0, 20.0))
@@ -33,7 +33,7 @@ def test_few_accepts_are_put_together_with_the_stretch_before_and_rounded_up() -
 
 
 def test_a_changed_refill_is_not_mixed_with_the_past() -> None:
-    flow = Flow()
+    flow = RefillEstimator()
     for at, requests in ((0.0, 0.0), (10.0, 50.0), (12.0, 53.0)):
         flow.measure(refusal(at, requests))
     stretch = flow.measure(refusal(14.0, 56.0))
@@ -42,7 +42,7 @@ def test_a_changed_refill_is_not_mixed_with_the_past() -> None:
 
 
 def test_time_under_the_cap_does_not_count() -> None:
-    flow = Flow()
+    flow = RefillEstimator()
     flow.measure(refusal(0.0, 0.0))
     stretch = flow.measure(refusal(20.0, 50.0, capped_s=10.0))
     assert stretch is not None

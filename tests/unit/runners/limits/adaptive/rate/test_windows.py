@@ -1,4 +1,4 @@
-from runners.limits.adaptive.rate.windows import Windows
+from runners.limits.adaptive.rate.windows import WindowCandidates
 from runners.limits.adaptive.throttling.episode import Episode
 
 
@@ -7,8 +7,8 @@ def refusal(ten: float, minute: float, accepted: float) -> Episode:
     return Episode(0.0, 0.0, counts, [accepted] * 4, 0.0, (1.0, 1.0, 1.0, 0.0), 0, 0.0)
 
 
-def after(*refusals: tuple[float, float, float]) -> Windows:
-    windows = Windows()
+def after(*refusals: tuple[float, float, float]) -> WindowCandidates:
+    windows = WindowCandidates()
     for ten, minute, accepted in refusals:
         windows.add(refusal(ten, minute, accepted))
     return windows
