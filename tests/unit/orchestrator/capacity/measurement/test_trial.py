@@ -18,10 +18,10 @@ FOREVER = OpenLoop(10.0, math.inf)
 
 
 def result(
-    number: int, scheduled: float, late: float = 0.0, waited_for: str = "arrival", how: How = "ok"
+    number: int, scheduled_at: float, late: float = 0.0, waited_for: str = "arrival", how: How = "ok"
 ) -> RequestResult:
     """Sent `late` after its time; 0.1 s to connect, 0.4 s to the first token, 0.5 s of answer, 0.2 s to read the rest."""
-    scheduled = ScheduledRequest(number, "a", scheduled, scheduled + late, waited_for)  # type: ignore[arg-type]
+    scheduled = ScheduledRequest(number, "a", scheduled_at, scheduled_at + late, waited_for)  # type: ignore[arg-type]
     if how != "ok":
         return RequestResult(scheduled, scheduled.dispatched_at + 1.2, how, error_class=how)
     timing = Timing(0.1, 0.4, 0.5)
