@@ -1,6 +1,6 @@
 """Compare two runs record by record: is what was asked, answered and scored the same?
 
-`python -m benchmarks.same_records RUN_A RUN_B [--show N]`, from the folder of the repository. RUN is a run directory, or a folder that holds
+`python -m benchmarks.same_records RUN_A RUN_B [--show N]`, from the folder of the repository. RUN is a run directory or a folder that holds
 exactly one. Records are matched by sample_id. Content columns are those that two undisturbed runs of one seed share; times, waits, ids and
 who answered are left out (`SCHEDULED`). A column that only one side has is listed and is no difference.
 The exit status is 1 where records differ, are missing or occur twice.
