@@ -26,7 +26,7 @@ _WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ValueDifference:
     """One value that is not the same; `column` is "record" where a whole record is missing or occurs twice."""
 
     sample_id: str
@@ -36,22 +36,22 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RecordComparison:
     records_a: int
     records_b: int
     columns: Sequence[str]
     """Content columns that both sides have."""
     only_a: Sequence[str]
     only_b: Sequence[str]
-    differences: Sequence[Difference]
+    differences: Sequence[ValueDifference]
 
 
-def compare_runs(a: Path, b: Path) -> Comparison:
+def compare_runs(a: Path, b: Path) -> RecordComparison:
     """Compare all records of two run directories, final and unresolved."""
     return compare_records(_read_rows(a), _read_rows(b))
 
 
-def compare_records(a: list[Row], b: list[Row]) -> Comparison:
+def compare_records(a: list[Row], b: list[Row]) -> RecordComparison:
     """Match rows by sample_id and compare them on the content columns that both sides have."""
     columns_a, columns_b = _content_columns(a), _content_columns(b)
     shared = sorted(columns_a & columns_b)
@@ -59,10 +59,12 @@ def compare_records(a: list[Row], b: list[Row]) -> Comparison:
     differences = [*_miscounted(a, b)]
     for sample_id in sorted(rows_a.keys() & rows_b.keys()):
         differences += _differing(sample_id, rows_a[sample_id], rows_b[sample_id], shared)
-    return Comparison(len(a), len(b), shared, sorted(columns_a - columns_b), sorted(columns_b - columns_a), differences)
+    return RecordComparison(
+        len(a), len(b), shared, sorted(columns_a - columns_b), sorted(columns_b - columns_a), differences
+    )
 
 
-def describe(comparison: Comparison, shown: int = SHOWN) -> str:
+def describe(comparison: RecordComparison, shown: int = SHOWN) -> str:
     """Write the counts, the columns of one side only, and the first differences."""
     differences = comparison.differences
     lines = [
@@ -97,20 +99,20 @@ def _content_columns(rows: list[Row]) -> set[str]:
     return {name for row in rows for name in row} - SCHEDULED
 
 
-def _miscounted(a: list[Row], b: list[Row]) -> list[Difference]:
+def _miscounted(a: list[Row], b: list[Row]) -> list[ValueDifference]:
     """List the samples that have not exactly one record on both sides."""
     counts_a, counts_b = (Counter(row["sample_id"] for row in rows) for rows in (a, b))
     samples = sorted(counts_a.keys() | counts_b.keys())
     pairs = ((sample_id, counts_a[sample_id], counts_b[sample_id]) for sample_id in samples)
-    return [Difference(sample_id, "record", na, nb) for sample_id, na, nb in pairs if (na, nb) != (1, 1)]
+    return [ValueDifference(sample_id, "record", na, nb) for sample_id, na, nb in pairs if (na, nb) != (1, 1)]
 
 
 def _differing(
     sample_id: str, a: Mapping[str, object], b: Mapping[str, object], columns: Sequence[str]
-) -> list[Difference]:
+) -> list[ValueDifference]:
     """List the columns in which two records of one sample differ."""
     pairs = ((column, a.get(column), b.get(column)) for column in columns)
-    return [Difference(sample_id, column, va, vb) for column, va, vb in pairs if va != vb]
+    return [ValueDifference(sample_id, column, va, vb) for column, va, vb in pairs if va != vb]
 
 
 def _cut(value: object) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.structure_figures.figure import WHOLE, Figure
+from benchmarks.structure_figures.figure import WHOLE, TreeFigure
 from benchmarks.structure_figures.imports import circle_figures
 from benchmarks.structure_figures.names import any_figures, docstring_figures, duplicate_figure, export_figures
 from benchmarks.structure_figures.sizes import folder_figures, size_figures
@@ -25,7 +25,7 @@ from benchmarks.structure_figures.walk import ENDS, STARTS, walk_figures
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def source_figures(root: Path) -> list[Figure]:
+def source_figures(root: Path) -> list[TreeFigure]:
     """Measure the source below `root`, package by package and as a whole."""
     modules = read_modules(root)
     figures = [duplicate_figure(modules), *export_figures(modules)]
@@ -35,12 +35,12 @@ def source_figures(root: Path) -> list[Figure]:
     return [*figures, *_counted(WHOLE, modules)]
 
 
-def rows(figures: Sequence[Figure]) -> list[dict[str, str | float]]:
+def rows(figures: Sequence[TreeFigure]) -> list[dict[str, str | float]]:
     """Flatten the figures: one row each, without what they counted."""
     return [{"figure": figure.name, "package": figure.package, "value": figure.value} for figure in figures]
 
 
-def table(figures: Sequence[Figure]) -> str:
+def table(figures: Sequence[TreeFigure]) -> str:
     """Lay the figures out, one column for each package and one for all."""
     columns = (*PACKAGES, WHOLE)
     values = {(figure.name, figure.package): f"{figure.value:,g}" for figure in figures}
@@ -53,13 +53,13 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join(lines)
 
 
-def listing(figures: Sequence[Figure], text: str) -> str:
+def listing(figures: Sequence[TreeFigure], text: str) -> str:
     """Write what was counted by each figure whose name contains `text`."""
     chosen = [figure for figure in figures if text in figure.name and figure.items]
     return "\n".join(line for figure in chosen for line in (f"\n{figure.package}: {figure.name}", *figure.items))
 
 
-def _counted(package: str, modules: Sequence[Module]) -> Iterator[Figure]:
+def _counted(package: str, modules: Sequence[Module]) -> Iterator[TreeFigure]:
     """Measure what adds up over packages."""
     yield from docstring_figures(package, modules)
     yield from verb_figures(package, modules)

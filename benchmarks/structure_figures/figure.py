@@ -10,7 +10,7 @@ WHOLE = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class TreeFigure:
     name: str
     package: str
     value: float
@@ -18,6 +18,6 @@ class Figure:
     """What was counted, in words for people; may be empty."""
 
 
-def count(name: str, package: str, items: Sequence[str]) -> Figure:
+def count(name: str, package: str, items: Sequence[str]) -> TreeFigure:
     """Count the items and keep them."""
-    return Figure(name, package, len(items), items)
+    return TreeFigure(name, package, len(items), items)

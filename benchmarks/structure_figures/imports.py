@@ -1,39 +1,54 @@
 """Import circles inside a package, between its modules and between its folders.
 
-An import counts where it runs when the module is imported; one under TYPE_CHECKING counts apart, one inside a function never does. A circle
-is a strongly connected component: modules that all reach one another.
+Three scopes: imports that run when the module is imported; those under TYPE_CHECKING too; those inside functions too. A circle is a
+strongly connected component: modules that all reach one another. "Folders" are subpackages and the modules that lie beside them.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
 from graphlib import CycleError, TopologicalSorter
 
-from benchmarks.structure_figures.figure import Figure, count
+from benchmarks.structure_figures.figure import TreeFigure, count
 from benchmarks.structure_figures.source import Module
 
 Graph = Mapping[str, set[str]]
 
 
-def circle_figures(package: str, modules: Sequence[Module]) -> Iterator[Figure]:
+class ImportScope(IntEnum):
+    """Which imports count; each scope includes those before it."""
+
+    ON_IMPORT = 0
+    TYPES = 1
+    FUNCTIONS = 2
+
+
+_SUFFIXES = {
+    ImportScope.ON_IMPORT: "",
+    ImportScope.TYPES: ", TYPE_CHECKING too",
+    ImportScope.FUNCTIONS: ", in functions too",
+}
+
+
+def circle_figures(package: str, modules: Sequence[Module]) -> Iterator[TreeFigure]:
     """Count the circles of one package."""
-    for suffix, with_types in (("", False), (", TYPE_CHECKING too", True)):
-        graph = import_graph(modules, with_types=with_types)
+    for scope, suffix in _SUFFIXES.items():
+        graph = import_graph(modules, scope)
         yield count(f"import circles of modules{suffix}", package, _described(circles(graph)))
-        for what, with_loose in (("subpackages", False), ("subpackages and the modules beside them", True)):
-            yield count(
-                f"import circles of {what}{suffix}", package, _described(_folder_circles(graph, modules, with_loose))
-            )
+        siblings, levels = (_folder_circles(graph, modules, with_loose) for with_loose in (False, True))
+        yield count(f"import circles of subpackages{suffix}", package, _described(siblings))
+        yield count(f"import circles of folders{suffix}", package, _described(levels))
 
 
-def import_graph(modules: Sequence[Module], *, with_types: bool) -> Graph:
+def import_graph(modules: Sequence[Module], scope: ImportScope = ImportScope.ON_IMPORT) -> Graph:
     """Map each module to those of `modules` that it imports; `from . import name` is the module of that name if there is one."""
     names = {module.name for module in modules}
     return {
         module.name: {
             resolved
-            for name in _imported(module, with_types=with_types)
+            for name in _imported(module, scope)
             if (resolved := _resolve(name, names)) is not None and resolved != module.name
         }
         for module in modules
@@ -61,7 +76,7 @@ def resolve_relative(module: Module, node: ast.ImportFrom) -> str:
 
 
 def _folder_circles(graph: Graph, modules: Sequence[Module], with_loose: bool) -> list[list[str]]:
-    """Find circles between the direct subfolders of each folder, each with all that it holds."""
+    """Find circles between the direct subfolders of each folder, each with all that it holds; `with_loose` adds the modules beside them."""
     folders = {module.folder for module in modules}
     rolled = [_roll_up(graph, modules, folder, with_loose) for folder in sorted(folders)]
     return [circle for graph_of_folder in rolled for circle in circles(graph_of_folder)]
@@ -83,9 +98,9 @@ def _child(module: Module, folder: str) -> str:
     return f"{folder}.{rest.partition('.')[0]}" if rest else folder
 
 
-def _imported(module: Module, *, with_types: bool) -> Iterator[str]:
+def _imported(module: Module, scope: ImportScope) -> Iterator[str]:
     """Iterate over the dotted names that are imported; for `from a import b` that is a.b."""
-    for node in _statements(module.tree, with_types=with_types):
+    for node in _statements(module.tree, scope):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -93,18 +108,18 @@ def _imported(module: Module, *, with_types: bool) -> Iterator[str]:
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
-def _statements(parent: ast.AST, *, with_types: bool) -> Iterator[ast.AST]:
-    """Iterate over the statements that run on import; class bodies do, function bodies don't."""
+def _statements(parent: ast.AST, scope: ImportScope) -> Iterator[ast.AST]:
+    """Iterate over the statements whose imports are in the scope."""
     for node in ast.iter_child_nodes(parent):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and scope < ImportScope.FUNCTIONS:
             continue
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for statement in [*(node.body if with_types else ()), *node.orelse]:
+            for statement in [*(node.body if scope >= ImportScope.TYPES else ()), *node.orelse]:
                 yield statement
-                yield from _statements(statement, with_types=with_types)
+                yield from _statements(statement, scope)
             continue
         yield node
-        yield from _statements(node, with_types=with_types)
+        yield from _statements(node, scope)
 
 
 def _resolve(name: str, names: set[str]) -> str | None:

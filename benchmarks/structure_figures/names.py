@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from benchmarks.structure_figures.figure import WHOLE, Figure, count
+from benchmarks.structure_figures.figure import WHOLE, TreeFigure, count
 from benchmarks.structure_figures.imports import resolve_relative
 from benchmarks.structure_figures.source import Definition, Function, Module, decorators, definitions, functions
 
@@ -14,7 +14,7 @@ EXPORTING = "orchestrator"
 _REPEATED = {"overload", "setter", "deleter"}
 
 
-def duplicate_figure(modules: Sequence[Module]) -> Figure:
+def duplicate_figure(modules: Sequence[Module]) -> TreeFigure:
     """Count the class names that more than one place defines; a leading underscore makes no other name."""
     places: dict[str, list[str]] = defaultdict(list)
     for module in modules:
@@ -25,7 +25,7 @@ def duplicate_figure(modules: Sequence[Module]) -> Figure:
     return count("class names defined more than once", WHOLE, twice)
 
 
-def docstring_figures(package: str, modules: Sequence[Module]) -> Iterator[Figure]:
+def docstring_figures(package: str, modules: Sequence[Module]) -> Iterator[TreeFigure]:
     """Count the public names without a docstring of their own, by kind; dunder methods aren't public names."""
     silent = [module.name for module in modules if module.is_public and ast.get_docstring(module.tree) is None]
     yield count("public modules without docstring", package, silent)
@@ -36,7 +36,7 @@ def docstring_figures(package: str, modules: Sequence[Module]) -> Iterator[Figur
         yield count(f"public {kind} without docstring", package, items)
 
 
-def any_figures(package: str, modules: Sequence[Module]) -> Iterator[Figure]:
+def any_figures(package: str, modules: Sequence[Module]) -> Iterator[TreeFigure]:
     """Count public functions and public fields whose annotation says `Any`."""
     public = [(place, node) for module in modules for place, node in functions(module) if place.is_public]
     yield count("public functions with Any", package, [place.place for place, node in public if _says_any(node)])
@@ -45,7 +45,7 @@ def any_figures(package: str, modules: Sequence[Module]) -> Iterator[Figure]:
     yield count("public fields with Any", package, fields)
 
 
-def export_figures(modules: Sequence[Module]) -> Iterator[Figure]:
+def export_figures(modules: Sequence[Module]) -> Iterator[TreeFigure]:
     """Count what `orchestrator` exports, and what of it has no docstring where it is defined."""
     by_name = {module.name: module for module in modules}
     names = _exported(by_name[EXPORTING]) if EXPORTING in by_name else []
@@ -99,13 +99,14 @@ def _is_documented(module: Module, name: str, by_name: dict[str, Module]) -> boo
             return ast.get_docstring(node) is not None
         if name in _assigned(node):
             return place + 1 < len(body) and _is_text(body[place + 1])
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.ImportFrom):
-            origin = by_name.get(resolve_relative(module, node))
-            for alias in node.names:
-                if (alias.asname or alias.name) == name and origin is not None and origin is not module:
-                    return _is_documented(origin, alias.name, by_name)
-    return False
+    sources = [
+        (by_name.get(resolve_relative(module, imported)), alias.name)
+        for imported in ast.walk(module.tree)
+        if isinstance(imported, ast.ImportFrom)
+        for alias in imported.names
+        if (alias.asname or alias.name) == name
+    ]
+    return any(_is_documented(origin, other, by_name) for origin, other in sources if origin and origin is not module)
 
 
 def _assigned(node: ast.stmt) -> set[str]:

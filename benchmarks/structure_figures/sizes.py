@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.structure_figures.figure import Figure, count
+from benchmarks.structure_figures.figure import TreeFigure, count
 from benchmarks.structure_figures.source import Function, Module, functions
 
 MOST_ENTRIES = 14
@@ -16,30 +16,30 @@ MOST_PARAMETERS = 5
 _Block = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
 
 
-def folder_figures(root: Path, package: str) -> Iterator[Figure]:
+def folder_figures(root: Path, package: str) -> Iterator[TreeFigure]:
     """Count the entries of each folder, modules and other files and folders alike, `__init__.py` too."""
     folders = [root / package, *(path for path in sorted((root / package).rglob("*")) if path.is_dir())]
     sizes = {str(folder.relative_to(root)): _entries(folder) for folder in folders if _is_shown(folder)}
-    yield Figure("entries in the largest folder", package, max(sizes.values(), default=0))
+    yield TreeFigure("entries in the largest folder", package, max(sizes.values(), default=0))
     crowded = [f"{name}: {size}" for name, size in sizes.items() if size > MOST_ENTRIES]
     yield count(f"folders over {MOST_ENTRIES} entries", package, crowded)
 
 
-def size_figures(package: str, modules: Sequence[Module]) -> Iterator[Figure]:
+def size_figures(package: str, modules: Sequence[Module]) -> Iterator[TreeFigure]:
     """Measure the files and functions of one package."""
-    yield Figure("files", package, len(modules))
-    yield Figure("lines", package, sum(module.lines for module in modules))
+    yield TreeFigure("files", package, len(modules))
+    yield TreeFigure("lines", package, sum(module.lines for module in modules))
     long = [f"{module.name}: {module.lines}" for module in modules if module.lines > MOST_FILE_LINES]
     yield count(f"files over {MOST_FILE_LINES} lines", package, long)
     measured = [(place.place, node) for module in modules for place, node in functions(module)]
-    yield Figure("functions", package, len(measured))
+    yield TreeFigure("functions", package, len(measured))
     lengths = [(place, _lines(node)) for place, node in measured]
     yield count(f"functions over {MOST_FUNCTION_LINES} lines", package, _over(lengths, MOST_FUNCTION_LINES))
     parameters = [(place, _parameters(node)) for place, node in measured]
     yield count(f"functions over {MOST_PARAMETERS} parameters", package, _over(parameters, MOST_PARAMETERS))
     depths = [(place, nesting(node)) for place, node in measured]
     deepest = max((depth for _, depth in depths), default=0)
-    yield Figure("deepest nesting", package, deepest, _over(depths, deepest - 1))
+    yield TreeFigure("deepest nesting", package, deepest, _over(depths, deepest - 1))
 
 
 def nesting(node: ast.AST) -> int:

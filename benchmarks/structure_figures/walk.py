@@ -1,7 +1,8 @@
 """One sample, run through `orchestrator.run_sync` against the simulator and watched by a profile hook: through how many files it passes.
 
 What is counted are functions of the source packages that are called, in the order of their first call; what runs while a module is imported
-is left out. A climb is a call from a function into one of a higher package; code of others in between is looked through.
+is left out. A climb is a pair of functions of which the lower package's calls the higher package's; code of others in between is looked
+through. "Next function" goes by the order of first calls, whoever calls.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import CodeType, FrameType
 
-from benchmarks.structure_figures.figure import Figure, count
+from benchmarks.structure_figures.figure import WHOLE, TreeFigure, count
 from benchmarks.structure_figures.source import PACKAGES
 
 STARTS = ("SweepPlan.sample", "Plan.sample", "Sweep.sample", "sample")
@@ -31,18 +32,18 @@ _FUNCTION = 0x2
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ObservedCall:
     callee: CodeType
     caller: CodeType | None
     """The nearest function of the source packages on the stack."""
 
 
 @dataclass(slots=True)
-class Watch:
+class ProfileHook:
     """The profile hook; each thread has its own depth of imports."""
 
     root: Path
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ObservedCall] = field(default_factory=list)
     _known: dict[str, bool] = field(default_factory=dict)
     _local: threading.local = field(default_factory=threading.local)
 
@@ -56,7 +57,7 @@ class Watch:
             and self._is_ours(code)
             and not getattr(self._local, "imports", 0)
         ):
-            self.calls.append(Call(code, self._caller(frame.f_back)))
+            self.calls.append(ObservedCall(code, self._caller(frame.f_back)))
 
     def _caller(self, frame: FrameType | None) -> CodeType | None:
         """Look through code of others."""
@@ -72,20 +73,17 @@ class Watch:
         return self._known[name]
 
 
-def walk_figures(root: Path, starts: Sequence[str] = STARTS, ends: Sequence[str] = ENDS) -> Iterator[Figure]:
+def walk_figures(root: Path, starts: Sequence[str] = STARTS, ends: Sequence[str] = ENDS) -> Iterator[TreeFigure]:
     """Run one sample and count. `root` must be importable first. Raises LookupError where an end point was never called."""
     calls = watch_sample(root)
     yield from _span_figures("one sample, whole run", calls, root)
     start, end = end_points(calls, starts, ends)
-    span = calls[start : end + 1]
-    names = f"{span[0].callee.co_qualname} to {span[-1].callee.co_qualname}"
-    yield Figure("one sample, read to sent: functions", "all", len({call.callee for call in span}), [names])
-    yield from _span_figures("one sample, read to sent", span, root, with_changes=True)
+    yield from _span_figures("one sample, read to sent", calls[start : end + 1], root)
 
 
-def watch_sample(root: Path) -> list[Call]:
+def watch_sample(root: Path) -> list[ObservedCall]:
     """Run one sample in this process, its provider in another, and return the calls."""
-    watch = Watch(root)
+    watch = ProfileHook(root)
     with TemporaryDirectory(prefix="structure-") as folder, _state_in(folder):
         orchestrator = importlib.import_module("orchestrator")
         config = _config(Path(folder))
@@ -95,11 +93,11 @@ def watch_sample(root: Path) -> list[Call]:
             orchestrator.run_sync(config)
         finally:
             sys.setprofile(None)
-            threading.setprofile(None)  # type: ignore[arg-type]  # documented; typeshed asks for a function
+            threading.setprofile(None)
     return watch.calls
 
 
-def end_points(calls: Sequence[Call], starts: Sequence[str], ends: Sequence[str]) -> tuple[int, int]:
+def end_points(calls: Sequence[ObservedCall], starts: Sequence[str], ends: Sequence[str]) -> tuple[int, int]:
     """Return the places of the first send and of the last reading before it."""
     end = next(iter(_places(calls, ends)), None)
     start = _places(calls[:end], starts) if end is not None else []
@@ -108,7 +106,7 @@ def end_points(calls: Sequence[Call], starts: Sequence[str], ends: Sequence[str]
     return start[-1], end
 
 
-def _places(calls: Sequence[Call], names: Sequence[str]) -> list[int]:
+def _places(calls: Sequence[ObservedCall], names: Sequence[str]) -> list[int]:
     """Find the calls of the first name that was called at all."""
     for name in names:
         whole = "." in name
@@ -120,23 +118,25 @@ def _places(calls: Sequence[Call], names: Sequence[str]) -> list[int]:
     return []
 
 
-def _span_figures(name: str, calls: Sequence[Call], root: Path, *, with_changes: bool = False) -> Iterator[Figure]:
-    """Count the files of a span, and if asked the changes from file to file and the climbs."""
-    order = [code.co_filename for code in dict.fromkeys(call.callee for call in calls)]
-    files = [str(Path(path).relative_to(root)) for path in dict.fromkeys(order)]
-    yield count(f"{name}: files", "all", files)
-    if with_changes:
-        yield Figure(f"{name}: file changes", "all", sum(a != b for a, b in pairwise(order)))
-        yield count(f"{name}: climbs", "all", _climbs(calls, root))
+def _span_figures(name: str, calls: Sequence[ObservedCall], root: Path) -> Iterator[TreeFigure]:
+    """Count the functions of a span, their files, the changes from file to file and the climbs."""
+    order = list(dict.fromkeys(call.callee for call in calls))
+    files = [str(Path(code.co_filename).relative_to(root)) for code in order]
+    floors = [PACKAGES.index(_package(code, root)) for code in order]
+    yield count(f"{name}: functions", WHOLE, [code.co_qualname for code in order])
+    yield count(f"{name}: files", WHOLE, list(dict.fromkeys(files)))
+    yield TreeFigure(f"{name}: file changes", WHOLE, sum(a != b for a, b in pairwise(files)))
+    yield count(f"{name}: climbs", WHOLE, _climbs(calls, root))
+    yield TreeFigure(f"{name}: next function is in a higher package", WHOLE, sum(a < b for a, b in pairwise(floors)))
 
 
-def _climbs(calls: Sequence[Call], root: Path) -> list[str]:
+def _climbs(calls: Sequence[ObservedCall], root: Path) -> list[str]:
     """Describe each pair of functions whose call goes up."""
-    pairs = dict.fromkeys((call.caller, call.callee) for call in calls if call.caller is not None)
+    pairs = {(call.caller, call.callee): None for call in calls if call.caller is not None}
     return [
         f"{_package(caller, root)} {caller.co_qualname} calls {_package(callee, root)} {callee.co_qualname}"
         for caller, callee in pairs
-        if caller is not None and PACKAGES.index(_package(caller, root)) < PACKAGES.index(_package(callee, root))
+        if PACKAGES.index(_package(caller, root)) < PACKAGES.index(_package(callee, root))
     ]
 
 

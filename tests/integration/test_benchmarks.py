@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,12 @@ def test_a_benchmark_starts_as_a_module_and_as_a_script(program: Path) -> None:
     assert not (sys.stdlib_module_names & {program.stem} - {"__main__"}), (
         "run as a script it hides the standard library's"
     )
+
+
+def test_the_structure_figures_follow_a_sample_from_its_task_to_the_wire(tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    command = [sys.executable, "benchmarks/structure.py", "--json", str(written)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    figures = {(row["figure"], row["package"]): row["value"] for row in json.loads(written.read_text())}
+    whole, part = (figures[f"one sample, {span}: files", "all"] for span in ("whole run", "read to sent"))
+    assert 4 <= part < whole <= figures["files", "all"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.same_records import SCHEDULED, Difference, compare_records, describe, find_run
+from benchmarks.same_records import SCHEDULED, ValueDifference, compare_records, describe, find_run
 
 Row = dict[str, Any]
 
@@ -26,7 +26,7 @@ def test_what_scheduling_decides_is_no_difference() -> None:
 
 def test_another_value_in_a_content_column_is_a_difference() -> None:
     comparison = compare_records([row("1", score=1.0), row("2", score=0.0)], [row("2", score=0.5), row("1", score=1.0)])
-    assert comparison.differences == [Difference("2", "score", 0.0, 0.5)]
+    assert comparison.differences == [ValueDifference("2", "score", 0.0, 0.5)]
     assert "2  score: 0.0 | 0.5" in describe(comparison)
 
 
