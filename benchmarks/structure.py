@@ -54,8 +54,10 @@ def table(figures: Sequence[TreeFigure]) -> str:
 
 
 def listing(figures: Sequence[TreeFigure], text: str) -> str:
-    """Write what was counted by each figure whose name contains `text`."""
-    chosen = [figure for figure in figures if text in figure.name and figure.items]
+    """Write what was counted by each figure whose name contains `text`; not once more for all packages."""
+    by_package = {figure.name for figure in figures if figure.package != WHOLE}
+    named = [figure for figure in figures if text in figure.name and figure.items]
+    chosen = [figure for figure in named if figure.package != WHOLE or figure.name not in by_package]
     return "\n".join(line for figure in chosen for line in (f"\n{figure.package}: {figure.name}", *figure.items))
 
 

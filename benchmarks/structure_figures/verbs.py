@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
-from benchmarks.structure_figures.figure import TreeFigure, count
+from benchmarks.structure_figures.figure import TreeFigure
 from benchmarks.structure_figures.source import Definition, Module, decorators, functions
 
 
@@ -76,7 +76,6 @@ def verb_figures(package: str, modules: Sequence[Module]) -> Iterator[TreeFigure
         ]
         failing = [f"{place.place}: {text.splitlines()[0]}" for place, text in texts if not begins_with_verb(text)]
         yield TreeFigure(name, package, _percent(len(texts) - len(failing), len(texts)), failing)
-    yield count("function docstrings beginning with no verb", package, _failing(described))
 
 
 def begins_with_verb(text: str) -> bool:
@@ -105,12 +104,6 @@ def _docstrings(module: Module) -> Iterator[tuple[Definition, str]]:
         text = ast.get_docstring(node)
         if text:
             yield place, text
-
-
-def _failing(described: Sequence[tuple[Definition, str]]) -> list[str]:
-    """Name the functions, properties not, whose docstring begins with something else."""
-    texts = [(place, text) for place, text in described if not decorators(place.node) & _PROPERTIES]
-    return [f"{place.place}: {text.splitlines()[0]}" for place, text in texts if not begins_with_verb(text)]
 
 
 def _percent(part: int, whole: int) -> float:
