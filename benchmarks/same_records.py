@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.crash_matrix.books import EXCLUDED, Row, content, final_rows, unresolved_rows
+from benchmarks.crash_matrix.stored_records import EXCLUDED, Row, content, final_rows, unresolved_rows
 
 SCHEDULED = EXCLUDED | {"response_model"}
 """Columns that depend on order and time. The simulator's `response_model` is the deployment that answered."""
