@@ -6,19 +6,23 @@ checked; one that is wrong ends the process with an error.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 import uvloop
 
-from .cores import CLIENT_CORE, pin
-from .lean_server import ANSWER_TEXT, TARGET, TOTAL_TOKENS
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.cores import CLIENT_CORE, pin
+from benchmarks.lean_server import ANSWER_TEXT, TARGET, TOTAL_TOKENS
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -195,9 +199,12 @@ def measure(client: Callable[[Job], Check], job: Job) -> Spent:
 
 
 def main() -> None:
-    name, job = sys.argv[1], Job(**orjson.loads(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=sorted(CLIENTS), metavar="NAME", help=", ".join(CLIENTS))
+    parser.add_argument("job", type=lambda text: Job(**orjson.loads(text)), metavar="JOB", help="as JSON")
+    options = parser.parse_args()
     pin(CLIENT_CORE)
-    spent = measure(CLIENTS[name], job)
+    spent = measure(CLIENTS[options.name], options.job)
     sys.stdout.buffer.write(orjson.dumps(spent))
 
 

@@ -25,8 +25,10 @@ from typing import Any
 import orjson
 import yaml
 
-from .cores import describe_machine
-from .crash_matrix.stored_records import Row, final_rows, unresolved_rows
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.cores import describe_machine
+from benchmarks.crash_matrix.stored_records import Row, final_rows, unresolved_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES_PER_MINUTE = 2_150

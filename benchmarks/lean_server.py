@@ -8,12 +8,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 from typing import cast
 
 import orjson
 import uvloop
 
-from .cores import SERVER_CORE, pin
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.cores import SERVER_CORE, pin
 
 ANSWER_TEXT = (
     "The sky looks blue because air scatters short wavelengths of sunlight more than long ones. " * 3 + "So: blue."

@@ -21,7 +21,9 @@ from pathlib import Path
 import orjson
 import yaml
 
-from .cores import describe_machine
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.cores import describe_machine
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS = 10_000

@@ -21,9 +21,11 @@ from statistics import median
 import orjson
 import psutil
 
-from .clients import FLOOR, Job, Spent, task_line
-from .cores import describe_machine
-from .startup import Startup, measure_startup
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.clients import FLOOR, Job, Spent, task_line
+from benchmarks.cores import describe_machine
+from benchmarks.startup import Startup, measure_startup
 
 ROOT = Path(__file__).resolve().parent.parent
 DELAY_S = 0.25

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import orjson
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.cores import describe_machine
 from orchestrator.results.directory import Manifest, RunDirectory
 from runners.journal.sinks.sink import open_sink
 from runners.samples.record import Record, instant
-
-from .cores import describe_machine
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS, PROMPT_TYPES = ("model-a", "model-b"), ("baseline", "cot")

@@ -14,7 +14,9 @@ from tempfile import TemporaryDirectory
 
 import orjson
 
-from .matrix import run_matrix, table
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.crash_matrix.matrix import run_matrix, table
 
 
 def main() -> None:

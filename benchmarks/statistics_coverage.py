@@ -1,6 +1,6 @@
 """Are the intervals and the paired test right as often as they say? GSM8K, answered by simulated models whose skill is known.
 
-`python -m benchmarks.statistics [--data FILE] [--seeds N] [--replicates N] [--json FILE]`, from the folder of the repository.
+`python -m benchmarks.statistics_coverage [--data FILE] [--seeds N] [--replicates N] [--json FILE]`, from the folder of the repository.
 
 Tasks differ in difficulty (spread 1.0) and all models share it, so that their answers are correlated; a model's skill is its mean over a
 normal population of tasks, and so it is the truth that an interval has to cover. Answers come from the simulator's answer source and are
@@ -29,7 +29,10 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import orchestrator as orch
+from benchmarks.cores import describe_machine
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import load_config
 from orchestrator.execution.open_sweep import open_sweep
@@ -43,8 +46,6 @@ from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from sharding.plan import Sample
 from sharding.sample_index import SampleIndex
 from sharding.sweep import Sweep
-
-from .cores import describe_machine
 
 ROOT = Path(__file__).resolve().parent.parent
 GSM8K = ROOT.parent / "shared" / "data" / "gsm8k_test.jsonl"
