@@ -25,10 +25,20 @@ import orjson
 from .launcher import launch
 
 WARM = (
-    "orchestrator.cli.sweeps.run", "orchestrator.cli.sweeps.resume", "orchestrator.cli.sweeps.execution", "orchestrator.cli.stored.verify",
-    "orchestrator.execution.execute", "orchestrator.results.verify.verifier", "orchestrator.results.run", "runners.journal.sinks.parquet", "runners.journal.sinks.jsonl",
-    "uvloop", "pyarrow.parquet", "genai_prices", "benchmarks.crash_matrix.provider",
-)  # fmt: skip
+    "orchestrator.cli.sweeps.run",
+    "orchestrator.cli.sweeps.resume",
+    "orchestrator.cli.sweeps.execution",
+    "orchestrator.cli.stored.verify",
+    "orchestrator.execution.execute",
+    "orchestrator.results.verify.verifier",
+    "orchestrator.results.run",
+    "runners.journal.sinks.parquet",
+    "runners.journal.sinks.jsonl",
+    "uvloop",
+    "pyarrow.parquet",
+    "genai_prices",
+    "benchmarks.crash_matrix.provider",
+)
 
 
 @dataclass(frozen=True, slots=True)
