@@ -18,7 +18,7 @@ from providers.messages import ChatRequest, ChatResponse
 from providers.provider import RouteSpec
 from providers.registry import ENTRY_POINT_GROUP, AdapterType, Surroundings
 from providers.routed import plain_instance, unique_deployments
-from providers.simulator.answers import SimulatedAnswer
+from providers.simulator.answers.source import SimulatedAnswer
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import EndpointSettings, FaultSettings, LatencySettings, SimulatorSettings

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import InputError
-from .dialects import limit_headers, retry_headers
-from .gate import Gate
-from .quota import Refused
-from .service import Service
+from .limits.gate import QuotaGate
+from .limits.quota import QuotaRefusal
+from .limits.service import Service
+from .protocol.dialects import limit_headers, retry_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .dialects import Dialect, ErrorAnswer
+    from .protocol.dialects import Dialect, ErrorAnswer
     from .settings import EndpointSettings, FaultSettings, SimulatorSettings
 
 DEPLOYMENT_KEY = "SIMULATOR_KEY"
@@ -61,14 +61,14 @@ class Endpoint:
     settings: EndpointSettings
     faults: FaultSettings
     lifetime: Lifetime
-    gate: Gate = field(repr=False)
+    gate: QuotaGate = field(repr=False)
     service: Service = field(repr=False)
 
     @property
     def model(self) -> str:
         return self.settings.model or self.name
 
-    async def admit(self, tokens: int) -> Closed | Refused | None:
+    async def admit(self, tokens: int) -> Closed | QuotaRefusal | None:
         """Let a request in, or say why not. Each None is followed by one `gate.leave`."""
         loop = asyncio.get_running_loop()
         barred = self.lifetime.closed(loop.time()) or await self.gate.enter(tokens)
@@ -81,9 +81,9 @@ class Endpoint:
         self.lifetime.admitted += 1
         return None
 
-    def refusal(self, barred: Denial | Refused, dialect: Dialect) -> tuple[ErrorAnswer, dict[str, str]]:
+    def refusal(self, barred: Denial | QuotaRefusal, dialect: Dialect) -> tuple[ErrorAnswer, dict[str, str]]:
         """How `dialect` says it: the error, and the headers beside it."""
-        if isinstance(barred, Refused):
+        if isinstance(barred, QuotaRefusal):
             headers = {**self.limits(), **retry_headers(barred, self.settings)}
             return dialect.throttled(barred, self.name), headers
         return dialect.denied(barred, self.name), {}
@@ -93,7 +93,7 @@ class Endpoint:
         return limit_headers(self.gate.quota.levels(asyncio.get_running_loop().time()), self.settings)
 
 
-class Directory:
+class EndpointRegistry:
     """Finds the endpoint that a secret and a model name mean."""
 
     def __init__(self, settings: SimulatorSettings, secrets: Mapping[str, str]) -> None:
@@ -142,7 +142,7 @@ class Directory:
             settings=settings,
             faults=settings.faults or self._settings.faults,
             lifetime=self._lifetimes[(key, name if key == DEPLOYMENT_KEY else key)],
-            gate=Gate(settings),
+            gate=QuotaGate(settings),
             service=Service(settings.latency),
         )
 

@@ -14,28 +14,28 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
-from .bodies import Script, whole_body, write_script
-from .latency import draw_noise
+from .limits.latency import draw_noise
+from .protocol.bodies import Script, whole_body, write_script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .completion import Call, Reply
-    from .dialects import Dialect, ErrorAnswer
+    from .answers.completion import SimulatedCall, SimulatedReply
     from .endpoint import Endpoint
-    from .service import Work
+    from .limits.service import Work
+    from .protocol.dialects import Dialect, ErrorAnswer
 
 JSON_TYPE = "application/json"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class SimulatedExchange:
     """A request that was let in and the reply that it is going to get."""
 
     http: web.Request
-    call: Call
-    reply: Reply
+    call: SimulatedCall
+    reply: SimulatedReply
     endpoint: Endpoint
     dialect: Dialect
     headers: Mapping[str, str]

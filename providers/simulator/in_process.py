@@ -17,12 +17,12 @@ from ..messages import ChatRequest, ChatResponse, Timing
 from ..transport.failures import classify_failure
 from ..transport.received import Received, parse_json
 from ..transport.wire import read_completion
-from .answers import AnswerSource
-from .bodies import whole_body
-from .completion import Call, Reply, count_input_tokens, decide_reply
-from .dialects import AZURE, OPENAI, Dialect, ErrorAnswer
-from .endpoint import DEPLOYMENT_KEY, Directory, Endpoint
-from .latency import draw_noise
+from .answers.completion import SimulatedCall, SimulatedReply, count_input_tokens, decide_reply
+from .answers.source import AnswerSource
+from .endpoint import DEPLOYMENT_KEY, Endpoint, EndpointRegistry
+from .limits.latency import draw_noise
+from .protocol.bodies import whole_body
+from .protocol.dialects import AZURE, OPENAI, Dialect, ErrorAnswer
 from .settings import SimulatorSettings
 
 ROUND_TRIP_S = 0.002
@@ -33,9 +33,9 @@ Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _InProcessRequest:
     instance: Instance
-    call: Call
+    call: SimulatedCall
     endpoint: Endpoint
     dialect: Dialect
 
@@ -56,58 +56,60 @@ class InProcessSimulator:
     def __init__(self, settings: SimulatorSettings, answers: AnswerSource, places: Mapping[str, Place]) -> None:
         self._settings = settings
         self._answers = answers
-        self._directory = Directory(settings, {key: key for key in (*settings.keys, DEPLOYMENT_KEY)})
+        self._registry = EndpointRegistry(settings, {key: key for key in (*settings.keys, DEPLOYMENT_KEY)})
         self._places = places
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        call = Call(request_id, on.deployment, request, wants_usage=True, input_tokens=count_input_tokens(request))
-        endpoint = self._directory.find(*self._places[on.name])
+        call = SimulatedCall(
+            request_id, on.deployment, request, wants_usage=True, input_tokens=count_input_tokens(request)
+        )
+        endpoint = self._registry.find(*self._places[on.name])
         if isinstance(endpoint, str):
             denied = OPENAI.denied(endpoint, on.deployment)
             raise classify_failure(Received(on.name, request_id, request, denied.status, {}, orjson.dumps(denied.body)))
-        asked = _Asked(on, call, endpoint, AZURE if endpoint.settings.dialect == "azure" else OPENAI)
+        incoming = _InProcessRequest(on, call, endpoint, AZURE if endpoint.settings.dialect == "azure" else OPENAI)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._pass_gate(asked)
+                return await self._pass_gate(incoming)
         except TimeoutError as error:
             evidence = Evidence(on.name, request_id)
             raise TimedOut(f"{on.name}: no answer in time", evidence, stage="attempt") from error
 
     def close(self) -> None:
-        self._directory.close()
+        self._registry.close()
 
-    async def _pass_gate(self, asked: _Asked) -> ChatResponse:
-        endpoint, used_tokens = asked.endpoint, 0
-        barred = await endpoint.admit(asked.call.estimated_tokens)
+    async def _pass_gate(self, incoming: _InProcessRequest) -> ChatResponse:
+        endpoint, used_tokens = incoming.endpoint, 0
+        barred = await endpoint.admit(incoming.call.estimated_tokens)
         if barred is not None:
             await asyncio.sleep(ROUND_TRIP_S)
-            raise asked.lost() if barred == "dead" else asked.failure(*endpoint.refusal(barred, asked.dialect))
+            raise incoming.lost() if barred == "dead" else incoming.failure(*endpoint.refusal(barred, incoming.dialect))
         try:
-            reply = decide_reply(asked.call, endpoint, self._answers, self._settings.seed)
-            response = await self._answer(asked, reply)
+            reply = decide_reply(incoming.call, endpoint, self._answers, self._settings.seed)
+            response = await self._answer(incoming, reply)
             used_tokens = reply.input_tokens + reply.output_tokens
         finally:
             endpoint.gate.leave(used_tokens)
         return response
 
-    async def _answer(self, asked: _Asked, reply: Reply) -> ChatResponse:
+    async def _answer(self, incoming: _InProcessRequest, reply: SimulatedReply) -> ChatResponse:
         loop = asyncio.get_running_loop()
-        headers, since, endpoint = asked.endpoint.limits(), loop.time(), asked.endpoint
+        headers, since, endpoint = incoming.endpoint.limits(), loop.time(), incoming.endpoint
         latency = endpoint.settings.latency
-        factor = draw_noise(self._settings.seed, asked.call.request_id, latency.noise)
+        factor = draw_noise(self._settings.seed, incoming.call.request_id, latency.noise)
         if reply.fault == "stall":
             await asyncio.sleep(endpoint.faults.stall_s)
         fails_early = reply.fault in {"error_500", "reset"}
         first_s = latency.ttft_s * factor
         await _spend(endpoint, first_s if fails_early else first_s + latency.itl_s * factor * reply.output_tokens)
         if reply.fault in {"reset", "early_end"}:
-            raise asked.lost()
+            raise incoming.lost()
         if reply.fault == "error_500":
-            raise asked.failure(asked.dialect.server_error(), headers)
-        if reply.fault == "content_filter" and asked.dialect.filters_by_status:
-            raise asked.failure(asked.dialect.filtered(), headers)
-        received = asked.received(200, whole_body(reply, asked.dialect), headers)
-        ttft_s = first_s if asked.call.request.stream else None
+            raise incoming.failure(incoming.dialect.server_error(), headers)
+        if reply.fault == "content_filter" and incoming.dialect.filters_by_status:
+            raise incoming.failure(incoming.dialect.filtered(), headers)
+        received = incoming.received(200, whole_body(reply, incoming.dialect), headers)
+        ttft_s = first_s if incoming.call.request.stream else None
         return read_completion(parse_json(received), received, Timing(0.0, ttft_s, loop.time() - since))
 
 

@@ -19,7 +19,7 @@ FLUSH_AFTER_S = 0.2
 
 
 @dataclass(slots=True)
-class Entry:
+class AnswerLogEntry:
     """One answered request; filled in while it is answered."""
 
     request_id: str
@@ -51,7 +51,7 @@ class AnswerLog:
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: AnswerLogEntry) -> None:
         if self._file is None:
             return
         self._lines.append(_line(entry))
@@ -88,7 +88,7 @@ def _opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, file)
 
 
-def _line(entry: Entry) -> bytes:
+def _line(entry: AnswerLogEntry) -> bytes:
     row: dict[str, object] = {
         "request_id": entry.request_id,
         "sample_id": entry.sample_id,

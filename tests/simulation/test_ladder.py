@@ -25,7 +25,7 @@ from orchestrator.capacity.target import PaidSender
 from orchestrator.capacity.workload import Sending, Workload
 from providers.instance import Instance
 from providers.messages import Usage
-from providers.simulator.answers import EchoAnswers
+from providers.simulator.answers.source import EchoAnswers
 from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import SimulatorSettings
 from runners.limits.adaptive.state import AdaptiveLimits

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from providers.simulator.latency import Job, ProcessorSharing, draw_noise
+from providers.simulator.limits.latency import Job, ProcessorSharing, draw_noise
 from providers.simulator.settings import LatencySettings
 
 

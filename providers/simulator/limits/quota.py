@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .settings import EndpointSettings
+    from ..settings import EndpointSettings
 
 Unit = Literal["requests", "tokens", "concurrency"]
 
@@ -150,7 +150,7 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class QuotaRefusal:
     unit: Unit
     """What binds; where both do, what binds longer."""
     ready_at: float | None
@@ -160,7 +160,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class QuotaLevel:
     """Of one unit, for headers."""
 
     limit_per_minute: float
@@ -178,13 +178,13 @@ class Quota:
         self._tokens = None if settings.tpm is None else build(settings.tpm, settings)
         self.inside = 0
 
-    def admit(self, tokens: int, now: float) -> Admitted | Refused:
+    def admit(self, tokens: int, now: float) -> Admitted | QuotaRefusal:
         """Let one request in, or say what binds. `tokens` is its estimate: prompt + max_tokens."""
         if self._settings.concurrency is not None and self.inside >= self._settings.concurrency:
-            return Refused("concurrency", None, None)
+            return QuotaRefusal("concurrency", None, None)
         unit, ready_at = self._binding(tokens, now)
         if ready_at > now:
-            return Refused(unit, ready_at, self._told(ready_at - now))
+            return QuotaRefusal(unit, ready_at, self._told(ready_at - now))
         self.inside += 1
         if self._requests is not None:
             self._requests.count(1, now)
@@ -198,7 +198,7 @@ class Quota:
         if self._tokens is not None and self._settings.tokens == "actual" and tokens:
             self._tokens.count(tokens, now)
 
-    def levels(self, now: float) -> tuple[Level | None, Level | None]:
+    def levels(self, now: float) -> tuple[QuotaLevel | None, QuotaLevel | None]:
         """Of requests and of tokens; None where there is no limit."""
         return _level(self._requests, self._settings.rpm, now), _level(self._tokens, self._settings.tpm, now)
 
@@ -216,10 +216,10 @@ class Quota:
         return wait_s if self._settings.retry_after == "exact" else self._settings.window_s
 
 
-def _level(meter: Meter | None, per_minute: float | None, now: float) -> Level | None:
+def _level(meter: Meter | None, per_minute: float | None, now: float) -> QuotaLevel | None:
     if meter is None or per_minute is None:
         return None
-    return Level(per_minute, meter.remaining(now), meter.full_at(now) - now)
+    return QuotaLevel(per_minute, meter.remaining(now), meter.full_at(now) - now)
 
 
 def _sliding(per_minute: float, settings: EndpointSettings) -> Meter:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from .completion import CHARACTERS_PER_TOKEN
+from ..answers.completion import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
-    from .completion import Reply
+    from ..answers.completion import SimulatedReply
     from .dialects import Dialect
 
 FINGERPRINT = "fp_simulator"
@@ -20,7 +20,7 @@ _PROMPT_FILTER = [{"prompt_index": 0, "content_filter_results": _NO_FILTER}]
 _DONE = b"data: [DONE]\n\n"
 
 
-def whole_body(reply: Reply, dialect: Dialect) -> bytes:
+def whole_body(reply: SimulatedReply, dialect: Dialect) -> bytes:
     """The body of an answer that is not streamed; truncated where the fault says so."""
     if reply.fault == "error_in_200":
         return orjson.dumps(dialect.server_error().body)
@@ -50,7 +50,7 @@ class Script:
     """Index of the event before which the stream stalls."""
 
 
-def write_script(reply: Reply, dialect: Dialect, *, wants_usage: bool) -> Script:
+def write_script(reply: SimulatedReply, dialect: Dialect, *, wants_usage: bool) -> Script:
     """The events of a streamed answer, one for each token of text."""
     frame = _Frame(reply)
     opening = frame.delta({"role": "assistant", "content": "", "refusal": None})
@@ -64,7 +64,7 @@ def write_script(reply: Reply, dialect: Dialect, *, wants_usage: bool) -> Script
     return script if reply.fault is None else _spoil(script, reply, dialect)
 
 
-def _spoil(script: Script, reply: Reply, dialect: Dialect) -> Script:
+def _spoil(script: Script, reply: SimulatedReply, dialect: Dialect) -> Script:
     middle = (len(script.events) + 1) // 2
     first_half = script.events[:middle]
     if reply.fault == "stall":
@@ -83,7 +83,7 @@ def _spoil(script: Script, reply: Reply, dialect: Dialect) -> Script:
 class _Frame:
     """The part that all events of one stream have in common, serialised once."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: SimulatedReply) -> None:
         self._envelope = _envelope(reply, "chat.completion.chunk")
         self._head = b"data: " + orjson.dumps(self._envelope)[:-1]
         self._text_head = self._head + b',"choices":[{"index":0,"delta":{"content":'
@@ -99,7 +99,7 @@ class _Frame:
         step = CHARACTERS_PER_TOKEN
         return [head + orjson.dumps(text[at : at + step]) + tail for at in range(0, len(text), step)]
 
-    def tool_events(self, reply: Reply) -> list[bytes]:
+    def tool_events(self, reply: SimulatedReply) -> list[bytes]:
         """For each call its id and name, then its arguments in two pieces."""
         events = []
         for index, call in enumerate(reply.tool_calls):
@@ -118,7 +118,7 @@ class _Frame:
         return events
 
 
-def _envelope(reply: Reply, kind: str) -> dict[str, object]:
+def _envelope(reply: SimulatedReply, kind: str) -> dict[str, object]:
     return {
         "id": reply.response_id,
         "object": kind,
@@ -128,7 +128,7 @@ def _envelope(reply: Reply, kind: str) -> dict[str, object]:
     }
 
 
-def _usage(reply: Reply) -> dict[str, object]:
+def _usage(reply: SimulatedReply) -> dict[str, object]:
     return {
         "prompt_tokens": reply.input_tokens,
         "completion_tokens": reply.output_tokens,

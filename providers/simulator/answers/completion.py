@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..messages import ChatRequest, Message, ToolCall
-from .draws import draw_name
+from ...messages import ChatRequest, Message, ToolCall
+from ...seeded_draws import draw_name
 from .faults import Fault, draw_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .answers import AnswerSource
-    from .endpoint import Endpoint
+    from ..endpoint import Endpoint
+    from .source import AnswerSource
 
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
@@ -27,7 +27,7 @@ UNSTATED_MAX_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SimulatedCall:
     """One request, as it came."""
 
     request_id: str
@@ -45,7 +45,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SimulatedReply:
     """One answer, decided before it is given."""
 
     response_id: str
@@ -60,7 +60,7 @@ class Reply:
     corruption: str | None = None
 
 
-def read_call(body: bytes, request_id: str, deployment: str | None) -> Call:
+def read_call(body: bytes, request_id: str, deployment: str | None) -> SimulatedCall:
     """Parse a chat request; `deployment` comes from the URL and wins over the body's model. Raises ValueError saying what is wrong."""
     data: dict[str, Any] = orjson.loads(body)
     if not isinstance(data, dict):
@@ -79,7 +79,7 @@ def read_call(body: bytes, request_id: str, deployment: str | None) -> Call:
         messages, tools, max_tokens, data.get("temperature"), data.get("seed"), bool(data.get("stream", False))
     )
     wants_usage = bool((data.get("stream_options") or {}).get("include_usage"))
-    return Call(request_id, name, request, wants_usage, count_input_tokens(request))
+    return SimulatedCall(request_id, name, request, wants_usage, count_input_tokens(request))
 
 
 def count_input_tokens(request: ChatRequest) -> int:
@@ -89,7 +89,7 @@ def count_input_tokens(request: ChatRequest) -> int:
     return characters // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(request.messages)
 
 
-def decide_reply(call: Call, endpoint: Endpoint, answers: AnswerSource, seed: int) -> Reply:
+def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource, seed: int) -> SimulatedReply:
     """Everything about the answer but its time; a function of (seed, request) alone."""
     fault = draw_fault(seed, call.request_id, endpoint.faults)
     text, tool_calls, finish_reason, output_tokens = "", (), "stop", 0  # type: str, Sequence[ToolCall], str, int
@@ -104,7 +104,7 @@ def decide_reply(call: Call, endpoint: Endpoint, answers: AnswerSource, seed: in
         if fault in (None, "stall"):
             right, corruption = answer.right, answer.corruption
         text, finish_reason, output_tokens = _fit(answer.text, tool_calls, call.request.max_tokens)
-    return Reply(
+    return SimulatedReply(
         response_id="chatcmpl-" + draw_name(seed, "response", f"{endpoint.key}/{endpoint.name}/{call.request_id}"),
         model=endpoint.model,
         text=text,

@@ -13,12 +13,12 @@ from collections import deque
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from .draws import draw_uniform
+from ...seeded_draws import draw_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .settings import LatencySettings
+    from ..settings import LatencySettings
 
 _NORMAL = NormalDist()
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from .endpoint import Denial
-    from .quota import Level, Refused, Unit
-    from .settings import EndpointSettings
+    from ..endpoint import Denial
+    from ..limits.quota import QuotaLevel, QuotaRefusal, Unit
+    from ..settings import EndpointSettings
 
-Levels = tuple["Level | None", "Level | None"]
+Levels = tuple["QuotaLevel | None", "QuotaLevel | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Dialect(Protocol):
 
     def denied(self, denial: Denial, name: str) -> ErrorAnswer: ...
     def bad_request(self, reason: str) -> ErrorAnswer: ...
-    def throttled(self, refused: Refused, name: str) -> ErrorAnswer: ...
+    def throttled(self, refused: QuotaRefusal, name: str) -> ErrorAnswer: ...
     def server_error(self) -> ErrorAnswer: ...
     def filtered(self) -> ErrorAnswer: ...
 
@@ -50,7 +50,7 @@ class OpenAIDialect:
     def bad_request(self, reason: str) -> ErrorAnswer:
         return _openai(400, reason, "invalid_request_error", None)
 
-    def throttled(self, refused: Refused, name: str) -> ErrorAnswer:
+    def throttled(self, refused: QuotaRefusal, name: str) -> ErrorAnswer:
         what = {
             "requests": "requests per min (RPM)",
             "tokens": "tokens per min (TPM)",
@@ -95,7 +95,7 @@ class AzureDialect:
     def bad_request(self, reason: str) -> ErrorAnswer:
         return _azure(400, "BadRequest", reason)
 
-    def throttled(self, refused: Refused, name: str) -> ErrorAnswer:  # noqa: ARG002
+    def throttled(self, refused: QuotaRefusal, name: str) -> ErrorAnswer:  # noqa: ARG002
         words: dict[Unit, str] = {"requests": "call rate", "tokens": "token rate", "concurrency": "concurrent request"}
         again = (
             "" if refused.retry_after_s is None else f" Please retry after {math.ceil(refused.retry_after_s)} seconds."
@@ -141,7 +141,7 @@ def limit_headers(levels: Levels, settings: EndpointSettings) -> dict[str, str]:
     return headers
 
 
-def retry_headers(refused: Refused, settings: EndpointSettings) -> dict[str, str]:
+def retry_headers(refused: QuotaRefusal, settings: EndpointSettings) -> dict[str, str]:
     """retry-after in whole seconds, and beside it the milliseconds where the wait is exact."""
     if refused.retry_after_s is None:
         return {}

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from .draws import draw_name, draw_uniform
+from ...seeded_draws import draw_name, draw_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..messages import ChatRequest, ToolCall
+    from ...messages import ChatRequest, ToolCall
 
 
 FILLER_TOKENS = 32
