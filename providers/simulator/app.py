@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from .answers.completion import SimulatedCall, SimulatedReply, decide_reply, read_call
-from .endpoint import Closed, Endpoint, EndpointRegistry
+from .endpoint import Closed, Endpoint, EndpointRegistry, denial
 from .exchange import SimulatedExchange, cut_connection, error_response
 from .log import AnswerLog, AnswerLogEntry
 from .protocol.dialects import AZURE, OPENAI, RESOURCE_NOT_FOUND, Dialect, ErrorAnswer
+from .protocol.refused_requests import find_request_error
 
 if TYPE_CHECKING:
     from .answers.source import AnswerSource
     from .limits.quota import QuotaRefusal
+    from .settings import SimulatorSettings
 
 REQUEST_ID_HEADERS = ("x-request-id", "x-client-request-id", "x-ms-client-request-id")
 LARGEST_BODY = 64 * 1024**2
@@ -43,12 +45,19 @@ class SimulatorApp:
     """The simulated provider behind its URLs."""
 
     def __init__(
-        self, registry: EndpointRegistry, answers: AnswerSource, log: AnswerLog, *, seed: int, logs_text: bool
+        self,
+        registry: EndpointRegistry,
+        answers: AnswerSource,
+        log: AnswerLog,
+        settings: SimulatorSettings,
+        *,
+        logs_text: bool,
     ) -> None:
         self._registry = registry
         self._answers = answers
         self._log = log
-        self._seed = seed
+        self._settings = settings
+        self._seed = settings.seed
         self._logs_text = logs_text
         self._anonymous = 0
 
@@ -88,7 +97,8 @@ class SimulatorApp:
             return self._decline(incoming.log_entry(deployment or ""), incoming.dialect.bad_request(str(error)))
         endpoint = self._registry.find(incoming.key, call.name)
         if isinstance(endpoint, str):
-            return self._decline(incoming.log_entry(call.name), incoming.dialect.denied(endpoint, call.name))
+            denied = denial(self._settings, endpoint, call.name, incoming.dialect)
+            return self._decline(incoming.log_entry(call.name), denied)
         return await self._pass_gate(incoming, call, endpoint)
 
     async def _pass_gate(self, incoming: _Incoming, call: SimulatedCall, endpoint: Endpoint) -> web.StreamResponse:
@@ -99,6 +109,9 @@ class SimulatorApp:
             if barred is not None:
                 return self._turn_away(incoming, endpoint, barred)
             entered = True
+            error = find_request_error(call, endpoint.settings, incoming.dialect)
+            if error is not None:
+                return self._decline(entry, error, endpoint.limits())
             reply = decide_reply(call, endpoint, self._answers, self._seed)
             headers = {**endpoint.limits(), "x-request-id": call.request_id}
             exchange = SimulatedExchange(incoming.http, call, reply, endpoint, incoming.dialect, headers)
@@ -121,7 +134,7 @@ class SimulatorApp:
         if barred == "dead":
             self._log.write(entry)
             return cut_connection(incoming.http)
-        return self._decline(entry, *endpoint.refusal(barred, incoming.dialect))
+        return self._decline(entry, *endpoint.refusal(barred, incoming.dialect, incoming.request_id))
 
     def _decline(
         self, entry: AnswerLogEntry, error: ErrorAnswer, headers: dict[str, str] | None = None
@@ -145,7 +158,7 @@ class SimulatorApp:
     async def _models(self, http: web.Request) -> web.Response:
         incoming = self._receive(http, OPENAI if http.path.startswith("/v1") else AZURE)
         if incoming.key is None:
-            return error_response(incoming.dialect.denied("unauthorized", ""), {})
+            return error_response(denial(self._settings, "unauthorized", "", incoming.dialect), {})
         entries = [
             {"id": name, "object": "model", "created": 0, "owned_by": "simulator"}
             for name in self._registry.models(incoming.key)

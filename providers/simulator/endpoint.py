@@ -10,7 +10,15 @@ from ..errors import InputError
 from .limits.gate import QuotaGate
 from .limits.quota import QuotaRefusal
 from .limits.service import Service
-from .protocol.dialects import limit_headers, retry_headers
+from .protocol.limit_headers import QuotaState, limit_headers, retry_headers
+from .protocol.vendor_errors import (
+    WRONG_KEYS,
+    credit_used_up,
+    throttled_by_gateway,
+    throttled_by_google,
+    throttled_by_shared_quota,
+    throttled_without_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +30,7 @@ DEPLOYMENT_KEY = "SIMULATOR_KEY"
 """Name of the one secret that opens all deployments."""
 
 Denial = Literal["unauthorized", "not_found"]
-Closed = Literal["dead", "unauthorized"]
+Closed = Literal["dead", "unauthorized", "out_of_credit"]
 
 
 @dataclass(slots=True)
@@ -31,6 +39,7 @@ class Lifetime:
 
     unauthorized_after: int | None
     refuses_connections_after: int | None
+    credit_after: int | None
     outages: Sequence[tuple[float, float]]
     """From, until: seconds since its first request."""
     admitted: int = 0
@@ -47,6 +56,8 @@ class Lifetime:
             return "dead"
         if self.unauthorized_after is not None and self.admitted >= self.unauthorized_after:
             return "unauthorized"
+        if self.credit_after is not None and self.admitted >= self.credit_after:
+            return "out_of_credit"
         return None
 
 
@@ -60,6 +71,7 @@ class Endpoint:
     """Name of the key that opens it."""
     settings: EndpointSettings
     faults: FaultSettings
+    provider: SimulatorSettings = field(repr=False)
     lifetime: Lifetime
     gate: QuotaGate = field(repr=False)
     service: Service = field(repr=False)
@@ -81,16 +93,39 @@ class Endpoint:
         self.lifetime.admitted += 1
         return None
 
-    def refusal(self, barred: Denial | QuotaRefusal, dialect: Dialect) -> tuple[ErrorAnswer, dict[str, str]]:
-        """How `dialect` says it: the error, and the headers beside it."""
+    def refusal(
+        self, barred: Closed | QuotaRefusal, dialect: Dialect, request_id: str
+    ) -> tuple[ErrorAnswer, dict[str, str]]:
+        """How this endpoint says it, in `dialect` where its settings name no vendor: the error, and the headers beside it."""
         if isinstance(barred, QuotaRefusal):
             headers = {**self.limits(), **retry_headers(barred, self.settings)}
-            return dialect.throttled(barred, self.name), headers
-        return dialect.denied(barred, self.name), {}
+            return self._throttled(barred, dialect, request_id), headers
+        if barred == "out_of_credit" and self.settings.credit is not None:
+            return credit_used_up(self.settings.credit.status), {}
+        return denial(self.provider, "unauthorized", self.name, dialect), {}
+
+    def _throttled(self, refusal: QuotaRefusal, dialect: Dialect, request_id: str) -> ErrorAnswer:
+        if self.settings.throttle_style == 400:
+            return throttled_by_gateway(refusal, self.provider.seed, request_id)
+        if self.settings.quota_group is not None:
+            return throttled_by_shared_quota(refusal, self.settings)
+        if self.settings.wait_in == "retry_info":
+            return throttled_by_google(refusal)
+        if self.settings.wait_in == "zero_ms":
+            return throttled_without_words(self.name)
+        return dialect.throttled(refusal, self.name)
 
     def limits(self) -> dict[str, str]:
         """The headers that say how the quota stands now."""
-        return limit_headers(self.gate.quota.levels(asyncio.get_running_loop().time()), self.settings)
+        quota, now = self.gate.quota, asyncio.get_running_loop().time()
+        return limit_headers(QuotaState(quota.levels(now), quota.day_level(now), self.settings.window_s), self.settings)
+
+
+def denial(provider: SimulatorSettings, reason: Denial, name: str, dialect: Dialect) -> ErrorAnswer:
+    """What a caller hears who may not be here, or who asks for what is not here."""
+    if reason == "unauthorized" and provider.wrong_key != 401:
+        return WRONG_KEYS[provider.wrong_key]
+    return dialect.denied(reason, name)
 
 
 class EndpointRegistry:
@@ -101,11 +136,11 @@ class EndpointRegistry:
         self._key_names = _names_by_secret(settings, secrets)
         lifetimes = {DEPLOYMENT_KEY: settings.deployments, **{key: {key: settings.keys[key]} for key in settings.keys}}
         self._lifetimes = {
-            (key, name): Lifetime(each.unauthorized_after, each.refuses_connections_after, each.outages)
-            for key, endpoints in lifetimes.items()
-            for name, each in endpoints.items()
+            (key, name): _lifetime(each) for key, endpoints in lifetimes.items() for name, each in endpoints.items()
         }
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        self._shared_gates: dict[str, QuotaGate] = {}
+        """By quota group."""
 
     def key_name(self, secret: str | None) -> str | None:
         """The name of the key with this secret; None where nobody knows it."""
@@ -141,10 +176,22 @@ class EndpointRegistry:
             key=key,
             settings=settings,
             faults=settings.faults or self._settings.faults,
+            provider=self._settings,
             lifetime=self._lifetimes[(key, name if key == DEPLOYMENT_KEY else key)],
-            gate=QuotaGate(settings),
+            gate=self._gate(settings),
             service=Service(settings.latency),
         )
+
+    def _gate(self, settings: EndpointSettings) -> QuotaGate:
+        group = settings.quota_group
+        if group is None:
+            return QuotaGate(settings)
+        return self._shared_gates.setdefault(group, QuotaGate(settings))
+
+
+def _lifetime(settings: EndpointSettings) -> Lifetime:
+    credit_after = None if settings.credit is None else settings.credit.after
+    return Lifetime(settings.unauthorized_after, settings.refuses_connections_after, credit_after, settings.outages)
 
 
 def _names_by_secret(settings: SimulatorSettings, secrets: Mapping[str, str]) -> dict[str, str]:

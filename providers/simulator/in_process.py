@@ -7,27 +7,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from ..errors import ConnectionLost, Evidence, ProviderError, TimedOut
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse, Timing
+from ..provider import Route
 from ..transport.failures import classify_failure
 from ..transport.received import Received, parse_json
-from ..transport.wire import read_completion
+from ..transport.sse import StreamAssembler
+from ..transport.wire import build_payload, read_completion
 from .answers.completion import SimulatedCall, SimulatedReply, count_input_tokens, decide_reply
 from .answers.source import AnswerSource
-from .endpoint import DEPLOYMENT_KEY, Endpoint, EndpointRegistry
-from .limits.latency import draw_noise
+from .endpoint import DEPLOYMENT_KEY, Closed, Endpoint, EndpointRegistry, denial
+from .limits.latency import draw_extra_s, draw_noise
+from .limits.quota import QuotaRefusal
 from .protocol.bodies import whole_body
 from .protocol.dialects import AZURE, OPENAI, Dialect, ErrorAnswer
+from .protocol.refused_requests import find_request_error
+from .protocol.settings import QuirkSettings
+from .protocol.streams import write_script
 from .settings import SimulatorSettings
 
 ROUND_TRIP_S = 0.002
 """What a refusal takes on loopback."""
 
+
+DEFAULT_QUIRKS = QuirkSettings()
 
 Place = tuple[str, str]
 
@@ -45,6 +53,21 @@ class _InProcessRequest:
     def failure(self, error: ErrorAnswer, headers: Mapping[str, str]) -> ProviderError:
         return classify_failure(self.received(error.status, orjson.dumps(error.body), headers))
 
+    def refusal(self, barred: Closed | QuotaRefusal) -> tuple[ErrorAnswer, dict[str, str]]:
+        return self.endpoint.refusal(barred, self.dialect, self.call.request_id)
+
+    def read(self, reply: SimulatedReply, headers: Mapping[str, str], timing: Timing) -> ChatResponse:
+        """Read the answer as a transport would. Events are written only where they say what a whole body does not."""
+        settings = self.endpoint.settings
+        is_plain = settings.reasoning is None and settings.quirks == DEFAULT_QUIRKS
+        if is_plain or not self.call.request.stream:
+            received = self.received(200, whole_body(reply, self.dialect, settings), headers)
+            return read_completion(parse_json(received), received, timing)
+        script = write_script(reply, self.dialect, settings, wants_usage=True)
+        assembler = StreamAssembler(self.received(200, b"", headers), sent_at=0.0)
+        assembler.feed(script.whole(), now=timing.generation_s)
+        return replace(assembler.finish(connect_s=0.0), timing=timing)
+
     def lost(self) -> ConnectionLost:
         evidence = Evidence(self.instance.name, self.call.request_id)
         return ConnectionLost(f"{self.instance.name}: the connection broke", evidence)
@@ -60,13 +83,15 @@ class InProcessSimulator:
         self._places = places
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        call = SimulatedCall(
-            request_id, on.deployment, request, wants_usage=True, input_tokens=count_input_tokens(request)
-        )
         endpoint = self._registry.find(*self._places[on.name])
         if isinstance(endpoint, str):
-            denied = OPENAI.denied(endpoint, on.deployment)
+            denied = denial(self._settings, endpoint, on.deployment, OPENAI)
             raise classify_failure(Received(on.name, request_id, request, denied.status, {}, orjson.dumps(denied.body)))
+        fields = build_payload(Route(on, "", None), request)
+        input_tokens = count_input_tokens(request)
+        call = SimulatedCall(
+            request_id, on.deployment, request, wants_usage=True, input_tokens=input_tokens, fields=fields
+        )
         incoming = _InProcessRequest(on, call, endpoint, AZURE if endpoint.settings.dialect == "azure" else OPENAI)
         try:
             async with asyncio.timeout_at(deadline):
@@ -83,8 +108,12 @@ class InProcessSimulator:
         barred = await endpoint.admit(incoming.call.estimated_tokens)
         if barred is not None:
             await asyncio.sleep(ROUND_TRIP_S)
-            raise incoming.lost() if barred == "dead" else incoming.failure(*endpoint.refusal(barred, incoming.dialect))
+            raise incoming.lost() if barred == "dead" else incoming.failure(*incoming.refusal(barred))
         try:
+            error = find_request_error(incoming.call, endpoint.settings, incoming.dialect)
+            if error is not None:
+                await asyncio.sleep(ROUND_TRIP_S)
+                raise incoming.failure(error, endpoint.limits())
             reply = decide_reply(incoming.call, endpoint, self._answers, self._settings.seed)
             response = await self._answer(incoming, reply)
             used_tokens = reply.input_tokens + reply.output_tokens
@@ -100,7 +129,8 @@ class InProcessSimulator:
         if reply.fault == "stall":
             await asyncio.sleep(endpoint.faults.stall_s)
         fails_early = reply.fault in {"error_500", "reset"}
-        first_s = latency.ttft_s * factor
+        extra_s = 0.0 if fails_early else draw_extra_s(self._settings.seed, incoming.call.request_id, latency)
+        first_s = (latency.ttft_s + extra_s) * factor
         await _spend(endpoint, first_s if fails_early else first_s + latency.itl_s * factor * reply.output_tokens)
         if reply.fault in {"reset", "early_end"}:
             raise incoming.lost()
@@ -108,9 +138,8 @@ class InProcessSimulator:
             raise incoming.failure(incoming.dialect.server_error(), headers)
         if reply.fault == "content_filter" and incoming.dialect.filters_by_status:
             raise incoming.failure(incoming.dialect.filtered(), headers)
-        received = incoming.received(200, whole_body(reply, incoming.dialect), headers)
         ttft_s = first_s if incoming.call.request.stream else None
-        return read_completion(parse_json(received), received, Timing(0.0, ttft_s, loop.time() - since))
+        return incoming.read(reply, headers, Timing(0.0, ttft_s, loop.time() - since))
 
 
 async def _spend(endpoint: Endpoint, service_s: float) -> None:

@@ -84,7 +84,7 @@ async def serve(launch: Launch) -> RunningServer:
     registry = EndpointRegistry(settings, launch.secrets)
     answers = launch.answers or EchoAnswers(settings.answers.output_tokens, settings.seed)
     log = AnswerLog(launch.log_path)
-    app = SimulatorApp(registry, answers, log, seed=settings.seed, logs_text=launch.logs_text)
+    app = SimulatorApp(registry, answers, log, settings, logs_text=launch.logs_text)
     site = web.Application(client_max_size=LARGEST_BODY)
     site.add_routes(app.routes())
     runner = web.AppRunner(

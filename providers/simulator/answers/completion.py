@@ -5,7 +5,7 @@ Token counts are characters / 4, everywhere: in the estimate that quotas charge,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,9 +13,10 @@ import orjson
 from ...messages import ChatRequest, Message, ToolCall
 from ...seeded_draws import draw_name
 from .faults import Fault, draw_fault
+from .reasoning import draw_reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..endpoint import Endpoint
     from .source import AnswerSource
@@ -36,6 +37,8 @@ class SimulatedCall:
     request: ChatRequest
     wants_usage: bool
     input_tokens: int
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """The body as it came."""
 
     @property
     def estimated_tokens(self) -> int:
@@ -58,6 +61,17 @@ class SimulatedReply:
     right: bool | None
     fault: Fault | None
     corruption: str | None = None
+    reasoning: str = ""
+    """What was thought before the text; its tokens are among `output_tokens`."""
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return tokens_of(self.reasoning)
+
+    @property
+    def is_cut_in_reasoning(self) -> bool:
+        """max_tokens was used up before the reasoning was over."""
+        return self.finish_reason == "length" and not self.text
 
 
 def read_call(body: bytes, request_id: str, deployment: str | None) -> SimulatedCall:
@@ -79,7 +93,7 @@ def read_call(body: bytes, request_id: str, deployment: str | None) -> Simulated
         messages, tools, max_tokens, data.get("temperature"), data.get("seed"), bool(data.get("stream", False))
     )
     wants_usage = bool((data.get("stream_options") or {}).get("include_usage"))
-    return SimulatedCall(request_id, name, request, wants_usage, count_input_tokens(request))
+    return SimulatedCall(request_id, name, request, wants_usage, count_input_tokens(request), data)
 
 
 def count_input_tokens(request: ChatRequest) -> int:
@@ -93,9 +107,10 @@ def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource,
     """Everything about the answer but its time; a function of (seed, request) alone."""
     fault = draw_fault(seed, call.request_id, endpoint.faults)
     text, tool_calls, finish_reason, output_tokens = "", (), "stop", 0  # type: str, Sequence[ToolCall], str, int
-    right, corruption = None, None  # type: bool | None, str | None
+    right, corruption, reasoning = None, None, ""  # type: bool | None, str | None, str
     if fault == "length":
         finish_reason, output_tokens = "length", call.request.max_tokens or UNSTATED_MAX_TOKENS
+        reasoning = _cut(draw_reasoning(endpoint.settings, seed, call.request_id), output_tokens)
     elif fault == "content_filter":
         finish_reason = "content_filter"
     elif fault not in ("empty", "error_500", "reset"):
@@ -103,7 +118,10 @@ def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource,
         tool_calls = answer.tool_calls
         if fault in (None, "stall"):
             right, corruption = answer.right, answer.corruption
-        text, finish_reason, output_tokens = _fit(answer.text, tool_calls, call.request.max_tokens)
+        reasoning = draw_reasoning(endpoint.settings, seed, call.request_id)
+        reasoning, text, tool_calls, finish_reason, output_tokens = _fit(
+            reasoning, answer.text, tool_calls, call.request.max_tokens
+        )
     return SimulatedReply(
         response_id="chatcmpl-" + draw_name(seed, "response", f"{endpoint.key}/{endpoint.name}/{call.request_id}"),
         model=endpoint.model,
@@ -115,18 +133,32 @@ def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource,
         right=right,
         fault=fault,
         corruption=corruption,
+        reasoning=reasoning,
     )
 
 
-def _fit(text: str, tool_calls: Sequence[ToolCall], max_tokens: int | None) -> tuple[str, str, int]:
-    """Text, finish reason and output tokens once max_tokens has its way."""
+def tokens_of(text: str) -> int:
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def _fit(
+    reasoning: str, text: str, tool_calls: Sequence[ToolCall], max_tokens: int | None
+) -> tuple[str, str, Sequence[ToolCall], str, int]:
+    """Reasoning, text, calls, finish reason and output tokens once max_tokens has its way, which the reasoning uses up first."""
+    thought = tokens_of(reasoning)
+    if max_tokens is not None and thought and thought >= max_tokens:
+        return _cut(reasoning, max_tokens), "", (), "length", max_tokens
     calls_tokens = -(-len(orjson.dumps(tool_calls)) // CHARACTERS_PER_TOKEN) if tool_calls else 0
-    tokens = max(1, -(-len(text) // CHARACTERS_PER_TOKEN) + calls_tokens)
+    tokens = thought + max(1, tokens_of(text) + calls_tokens)
     if tool_calls:
-        return text, "tool_calls", tokens
+        return reasoning, text, tool_calls, "tool_calls", tokens
     if max_tokens is not None and tokens > max_tokens:
-        return text[: max_tokens * CHARACTERS_PER_TOKEN], "length", max_tokens
-    return text, "stop", tokens
+        return reasoning, _cut(text, max_tokens - thought), (), "length", max_tokens
+    return reasoning, text, (), "stop", tokens
+
+
+def _cut(text: str, tokens: int) -> str:
+    return text[: tokens * CHARACTERS_PER_TOKEN]
 
 
 def _characters(message: Message) -> int:

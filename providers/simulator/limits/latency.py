@@ -30,6 +30,11 @@ def draw_noise(seed: int, request_id: str, sigma: float) -> float:
     return math.exp(sigma * _NORMAL.inv_cdf(draw_uniform(seed, "latency", request_id)))
 
 
+def draw_extra_s(seed: int, request_id: str, settings: LatencySettings) -> float:
+    """What a long answer takes more than others; 0 for the others."""
+    return settings.long_s if settings.long and draw_uniform(seed, "long", request_id) < settings.long else 0.0
+
+
 class Job:
     """One answer in the making: `reached` of its milestones lie behind it."""
 

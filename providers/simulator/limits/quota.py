@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..settings import EndpointSettings
 
+DAY_S = 86_400.0
 Unit = Literal["requests", "tokens", "concurrency"]
 
 
@@ -163,7 +164,8 @@ class QuotaRefusal:
 class QuotaLevel:
     """Of one unit, for headers."""
 
-    limit_per_minute: float
+    limit: float
+    """Per minute; of a day's quota, per day."""
     remaining: float
     reset_s: float
 
@@ -176,6 +178,7 @@ class Quota:
         build = METERS[settings.quota]
         self._requests = None if settings.rpm is None else build(settings.rpm, settings)
         self._tokens = None if settings.tpm is None else build(settings.tpm, settings)
+        self._day = None if settings.rpd is None else TokenBucket(settings.rpd / DAY_S, max(1.0, settings.rpd))
         self.inside = 0
 
     def admit(self, tokens: int, now: float) -> Admitted | QuotaRefusal:
@@ -186,8 +189,9 @@ class Quota:
         if ready_at > now:
             return QuotaRefusal(unit, ready_at, self._told(ready_at - now))
         self.inside += 1
-        if self._requests is not None:
-            self._requests.count(1, now)
+        for meter in (self._requests, self._day):
+            if meter is not None:
+                meter.count(1, now)
         if self._tokens is not None and self._settings.tokens == "estimate":
             self._tokens.count(tokens, now)
         return Admitted(now)
@@ -202,8 +206,12 @@ class Quota:
         """Of requests and of tokens; None where there is no limit."""
         return _level(self._requests, self._settings.rpm, now), _level(self._tokens, self._settings.tpm, now)
 
+    def day_level(self, now: float) -> QuotaLevel | None:
+        """Of the requests of a day. None where there is no such limit."""
+        return _level(self._day, self._settings.rpd, now)
+
     def _binding(self, tokens: int, now: float) -> tuple[Unit, float]:
-        requests_at = now if self._requests is None else self._requests.ready_at(1, now)
+        requests_at = max((meter.ready_at(1, now) for meter in (self._requests, self._day) if meter), default=now)
         if self._tokens is None:
             return "requests", requests_at
         amount = tokens if self._settings.tokens == "estimate" else 1  # counted afterwards: any room will do

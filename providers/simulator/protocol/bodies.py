@@ -1,136 +1,108 @@
-"""Answers as bytes: a whole JSON body, or the events of a stream, with the faults that spoil them."""
+"""Whole answers as bytes: one JSON body, with the faults and peculiarities that spoil it."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
 
-from ..answers.completion import CHARACTERS_PER_TOKEN
+from .usage import build_usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...messages import ToolCall
     from ..answers.completion import SimulatedReply
+    from ..settings import EndpointSettings
     from .dialects import Dialect
+    from .settings import QuirkSettings
 
 FINGERPRINT = "fp_simulator"
-_NO_FILTER = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": False, "severity": "safe"}}
-_PROMPT_FILTER = [{"prompt_index": 0, "content_filter_results": _NO_FILTER}]
-_DONE = b"data: [DONE]\n\n"
+NO_FILTER = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": False, "severity": "safe"}}
+PROMPT_FILTER = [{"prompt_index": 0, "content_filter_results": NO_FILTER}]
+BLANK_LINES = b"\n         \n\n         \n"
+"""What OpenRouter sends while it waits for the model's provider."""
+_NO_LOGPROBS = b'"logprobs":null'
+_NAN_LOGPROBS = b'"logprobs":{"content":[{"token":"a","logprob":NaN,"bytes":null,"top_logprobs":[]}]}'
 
 
-def whole_body(reply: SimulatedReply, dialect: Dialect) -> bytes:
+def whole_body(reply: SimulatedReply, dialect: Dialect, settings: EndpointSettings) -> bytes:
     """The body of an answer that is not streamed; truncated where the fault says so."""
     if reply.fault == "error_in_200":
         return orjson.dumps(dialect.server_error().body)
-    message: dict[str, object] = {"role": "assistant", "content": reply.text or (None if reply.tool_calls else "")}
-    if reply.tool_calls:
-        message["tool_calls"] = reply.tool_calls
+    message = _message(reply, settings)
     choice: dict[str, object] = {"index": 0, "message": message, "finish_reason": reply.finish_reason, "logprobs": None}
-    body = _envelope(reply, "chat.completion")
+    body = envelope(reply, "chat.completion")
     body["choices"] = [choice]
-    body["usage"] = _usage(reply)
+    if settings.quirks.usage != "absent":
+        body["usage"] = build_usage(reply, settings)
     if dialect.tells_filter_results:
-        choice["content_filter_results"] = _NO_FILTER
-        body["prompt_filter_results"] = _PROMPT_FILTER
+        choice["content_filter_results"] = NO_FILTER
+        body["prompt_filter_results"] = PROMPT_FILTER
     data = orjson.dumps(body)
+    if settings.quirks.nan_logprobs:
+        data = with_nan_logprobs(data)
+    if settings.quirks.whitespace_first:
+        data = BLANK_LINES + data
     return data[: len(data) * 2 // 3] if reply.fault == "malformed" else data
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A stream, written before it is played: `events[i]` is due at milestone i, `closing` at the last one."""
-
-    opening: bytes
-    """At once: the role, no content."""
-    events: list[bytes]
-    closing: bytes
-    silent_before: int | None
-    """Index of the event before which the stream stalls."""
-
-
-def write_script(reply: SimulatedReply, dialect: Dialect, *, wants_usage: bool) -> Script:
-    """The events of a streamed answer, one for each token of text."""
-    frame = _Frame(reply)
-    opening = frame.delta({"role": "assistant", "content": "", "refusal": None})
-    if dialect.tells_filter_results:
-        opening = frame.event({"choices": [], "prompt_filter_results": _PROMPT_FILTER}) + opening
-    events = [*frame.text_events(reply.text), *frame.tool_events(reply)]
-    closing = frame.delta({}, reply.finish_reason)
-    if wants_usage:
-        closing += frame.event({"choices": [], "usage": _usage(reply)})
-    script = Script(opening, events, closing + _DONE, None)
-    return script if reply.fault is None else _spoil(script, reply, dialect)
+def _message(reply: SimulatedReply, settings: EndpointSettings) -> dict[str, object]:
+    content: object = reply.text or (None if reply.tool_calls else "")
+    message: dict[str, object] = {"role": "assistant", "content": content}
+    if reply.reasoning and settings.reasoning == "field":
+        message["reasoning_content"] = reply.reasoning
+    elif reply.reasoning and settings.reasoning == "think":
+        message["content"] = thinking_text(reply)
+    elif reply.reasoning and settings.reasoning == "list":
+        thinking = {**thinking_part(reply.reasoning), "closed": not reply.is_cut_in_reasoning}
+        message["content"] = [thinking, *([text_part(reply.text)] if reply.text else [])]
+    if reply.tool_calls:
+        message["tool_calls"] = shape_calls(reply.tool_calls, settings.quirks)
+    return message
 
 
-def _spoil(script: Script, reply: SimulatedReply, dialect: Dialect) -> Script:
-    middle = (len(script.events) + 1) // 2
-    first_half = script.events[:middle]
-    if reply.fault == "stall":
-        return Script(script.opening, script.events, script.closing, middle)
-    if reply.fault == "early_end":
-        return Script(script.opening, first_half, b"", None)
-    if reply.fault == "error_in_200":
-        error = b"data: " + orjson.dumps(dialect.server_error().body) + b"\n\n"
-        return Script(script.opening, first_half, error, None)
-    if reply.fault == "malformed":
-        broken = first_half.pop() if first_half else script.opening
-        return Script(script.opening, first_half, broken[: len(broken) // 2] + b"\n\n" + script.closing, None)
-    return script
+def thinking_text(reply: SimulatedReply) -> str:
+    """The content of a server that leaves the reasoning in it; the block stays open where max_tokens cut it off."""
+    opening = f"<think>\n{reply.reasoning}"
+    return opening if reply.is_cut_in_reasoning else f"{opening}\n</think>\n\n{reply.text}"
 
 
-class _Frame:
-    """The part that all events of one stream have in common, serialised once."""
-
-    def __init__(self, reply: SimulatedReply) -> None:
-        self._envelope = _envelope(reply, "chat.completion.chunk")
-        self._head = b"data: " + orjson.dumps(self._envelope)[:-1]
-        self._text_head = self._head + b',"choices":[{"index":0,"delta":{"content":'
-
-    def event(self, fields: dict[str, object]) -> bytes:
-        return b"data: " + orjson.dumps({**self._envelope, **fields}) + b"\n\n"
-
-    def delta(self, delta: dict[str, object], finish_reason: str | None = None) -> bytes:
-        return self.event({"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]})
-
-    def text_events(self, text: str) -> list[bytes]:
-        head, tail = self._text_head, b'},"logprobs":null,"finish_reason":null}]}\n\n'
-        step = CHARACTERS_PER_TOKEN
-        return [head + orjson.dumps(text[at : at + step]) + tail for at in range(0, len(text), step)]
-
-    def tool_events(self, reply: SimulatedReply) -> list[bytes]:
-        """For each call its id and name, then its arguments in two pieces."""
-        events = []
-        for index, call in enumerate(reply.tool_calls):
-            function = call.get("function")
-            function = function if isinstance(function, dict) else {}
-            arguments = str(function.get("arguments", ""))
-            middle = len(arguments) // 2
-            named = {"index": index, "id": call.get("id"), "type": "function"}
-            opening = {**named, "function": {"name": function.get("name"), "arguments": ""}}
-            events.append(self.delta({"tool_calls": [opening]}))
-            events += [
-                self.delta({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-                for piece in (arguments[:middle], arguments[middle:])
-                if piece
-            ]
-        return events
+def thinking_part(text: str) -> dict[str, object]:
+    return {"type": "thinking", "thinking": [text_part(text)]}
 
 
-def _envelope(reply: SimulatedReply, kind: str) -> dict[str, object]:
+def text_part(text: str) -> dict[str, object]:
+    return {"type": "text", "text": text}
+
+
+def shape_calls(calls: Sequence[ToolCall], quirks: QuirkSettings) -> Sequence[ToolCall]:
+    """Whole tool calls as the endpoint writes them."""
+    if not (quirks.missing_ids or quirks.null_arguments):
+        return calls
+    return [_shaped(call, quirks) for call in calls]
+
+
+def _shaped(call: ToolCall, quirks: QuirkSettings) -> ToolCall:
+    shaped = {key: value for key, value in call.items() if not (key == "id" and quirks.missing_ids)}
+    function = call.get("function")
+    if quirks.null_arguments and isinstance(function, dict) and function.get("arguments") in ("", "{}"):
+        shaped["function"] = {**function, "arguments": None}
+    return shaped
+
+
+def with_nan_logprobs(data: bytes) -> bytes:
+    """JSON with log-probabilities that no JSON library would have written; inside a text the quotes are escaped and nothing is found."""
+    return data.replace(_NO_LOGPROBS, _NAN_LOGPROBS)
+
+
+def envelope(reply: SimulatedReply, kind: str) -> dict[str, object]:
+    """What a whole answer and each chunk of a stream begin with."""
     return {
         "id": reply.response_id,
         "object": kind,
         "created": int(time.time()),
         "model": reply.model,
         "system_fingerprint": FINGERPRINT,
-    }
-
-
-def _usage(reply: SimulatedReply) -> dict[str, object]:
-    return {
-        "prompt_tokens": reply.input_tokens,
-        "completion_tokens": reply.output_tokens,
-        "total_tokens": reply.input_tokens + reply.output_tokens,
     }

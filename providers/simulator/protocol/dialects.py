@@ -1,4 +1,4 @@
-"""How Azure and OpenAI say things: bodies of errors, headers of limits. What the client's adapters have to understand, word for word.
+"""How Azure and OpenAI say errors. What the client's adapters have to understand, word for word.
 
 A dialect follows from the URL that was called, as with the real services.
 """
@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ..endpoint import Denial
-    from ..limits.quota import QuotaLevel, QuotaRefusal, Unit
-    from ..settings import EndpointSettings
-
-Levels = tuple["QuotaLevel | None", "QuotaLevel | None"]
+    from ..limits.quota import QuotaRefusal, Unit
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
+    """An error as it is sent; Google's bodies are lists."""
+
     status: int
-    body: dict[str, object]
+    body: dict[str, object] | list[dict[str, object]]
 
 
 class Dialect(Protocol):
@@ -126,37 +125,6 @@ OPENAI = OpenAIDialect()
 AZURE = AzureDialect()
 RESOURCE_NOT_FOUND = ErrorAnswer(404, {"error": {"code": "404", "message": "Resource not found"}})
 """What Azure says to a classic URL without api-version."""
-
-
-def limit_headers(levels: Levels, settings: EndpointSettings) -> dict[str, str]:
-    """x-ratelimit-*: limits per minute, what is left of the window, and the time until it is full again (never sleep on that)."""
-    if not settings.rate_limit_headers:
-        return {}
-    headers: dict[str, str] = {}
-    for unit, level in zip(("requests", "tokens"), levels, strict=True):
-        if level is not None:
-            headers[f"x-ratelimit-limit-{unit}"] = f"{level.limit_per_minute:.15g}"
-            headers[f"x-ratelimit-remaining-{unit}"] = str(math.floor(level.remaining))
-            headers[f"x-ratelimit-reset-{unit}"] = _span(level.reset_s)
-    return headers
-
-
-def retry_headers(refused: QuotaRefusal, settings: EndpointSettings) -> dict[str, str]:
-    """retry-after in whole seconds, and beside it the milliseconds where the wait is exact."""
-    if refused.retry_after_s is None:
-        return {}
-    headers = {"retry-after": str(math.ceil(refused.retry_after_s))}
-    if settings.retry_after == "exact":
-        headers["retry-after-ms"] = str(math.ceil(refused.retry_after_s * 1000))
-    return headers
-
-
-def _span(seconds: float) -> str:
-    """As OpenAI writes it: 17ms, 1.5s, 6m0s."""
-    if seconds < 1:
-        return f"{math.ceil(seconds * 1000)}ms"
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}m{rest:.3g}s" if minutes else f"{rest:.4g}s"
 
 
 def _openai(status: int, message: str, kind: str, code: str | None) -> ErrorAnswer:

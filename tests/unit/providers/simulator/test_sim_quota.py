@@ -130,8 +130,8 @@ def test_levels_are_per_minute_and_what_is_left_is_of_the_window() -> None:
     requests, tokens = limited.levels(4.0)
     assert requests is not None
     assert tokens is not None
-    assert (requests.limit_per_minute, requests.remaining, requests.reset_s) == (600, 99, 6.0)
-    assert (tokens.limit_per_minute, tokens.remaining, tokens.reset_s) == (6000, 750, 6.0)
+    assert (requests.limit, requests.remaining, requests.reset_s) == (600, 99, 6.0)
+    assert (tokens.limit, tokens.remaining, tokens.reset_s) == (6000, 750, 6.0)
     assert quota().levels(0.0) == (None, None)
 
 
