@@ -141,3 +141,11 @@ def test_a_bucket_holds_its_burst_and_never_less_than_one_request() -> None:
     tight = quota(rpm=6, quota="bucket", burst_s=1)
     assert isinstance(tight.admit(1, 0.0), Admitted)
     assert refusal(tight.admit(1, 0.0)).ready_at == 10.0
+
+
+def test_a_days_requests_bind_when_they_are_used_up_and_come_back_one_by_one() -> None:
+    limited = quota(rpd=2)
+    assert [isinstance(limited.admit(1, 0.0), Admitted) for _ in range(2)] == [True, True]
+    assert refusal(limited.admit(1, 0.0)) == QuotaRefusal("requests", 43_200.0, 43_200.0)
+    assert isinstance(limited.admit(1, 43_200.0), Admitted)
+    assert quota().day_level(0.0) is None
