@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..endpoint import Endpoint
-    from .source import AnswerSource
+    from .source import AnswerSource, SimulatedAnswer
 
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
@@ -103,37 +103,45 @@ def count_input_tokens(request: ChatRequest) -> int:
     return characters // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(request.messages)
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What an answer consists of, and how it ends."""
+
+    text: str = ""
+    tool_calls: Sequence[ToolCall] = ()
+    finish_reason: str = "stop"
+    output_tokens: int = 0
+    reasoning: str = ""
+
+
 def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource, seed: int) -> SimulatedReply:
     """Everything about the answer but its time; a function of (seed, request) alone."""
     fault = draw_fault(seed, call.request_id, endpoint.faults)
-    text, tool_calls, finish_reason, output_tokens = "", (), "stop", 0  # type: str, Sequence[ToolCall], str, int
-    right, corruption, reasoning = None, None, ""  # type: bool | None, str | None, str
-    if fault == "length":
-        finish_reason, output_tokens = "length", call.request.max_tokens or UNSTATED_MAX_TOKENS
-        reasoning = _cut(draw_reasoning(endpoint.settings, seed, call.request_id), output_tokens)
+    right, corruption, max_tokens = None, None, call.request.max_tokens  # type: bool | None, str | None, int | None
+    reasoning = draw_reasoning(endpoint.settings, seed, call.request_id)
+    if fault in ("empty", "error_500", "reset"):
+        content = _Content()
     elif fault == "content_filter":
-        finish_reason = "content_filter"
-    elif fault not in ("empty", "error_500", "reset"):
+        content = _Content(finish_reason="content_filter")
+    elif fault == "length":
+        content = _cut_short(reasoning, max_tokens or UNSTATED_MAX_TOKENS)
+    else:
         answer = answers.answer(call.request_id, call.request, call.name)
-        tool_calls = answer.tool_calls
         if fault in (None, "stall"):
             right, corruption = answer.right, answer.corruption
-        reasoning = draw_reasoning(endpoint.settings, seed, call.request_id)
-        reasoning, text, tool_calls, finish_reason, output_tokens = _fit(
-            reasoning, answer.text, tool_calls, call.request.max_tokens
-        )
+        content = _fit(reasoning, answer, max_tokens)
     return SimulatedReply(
         response_id="chatcmpl-" + draw_name(seed, "response", f"{endpoint.key}/{endpoint.name}/{call.request_id}"),
         model=endpoint.model,
-        text=text,
-        tool_calls=tool_calls,
-        finish_reason=finish_reason,
+        text=content.text,
+        tool_calls=content.tool_calls,
+        finish_reason=content.finish_reason,
         input_tokens=call.input_tokens,
-        output_tokens=output_tokens,
+        output_tokens=content.output_tokens,
         right=right,
         fault=fault,
         corruption=corruption,
-        reasoning=reasoning,
+        reasoning=content.reasoning,
     )
 
 
@@ -141,20 +149,23 @@ def tokens_of(text: str) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
-def _fit(
-    reasoning: str, text: str, tool_calls: Sequence[ToolCall], max_tokens: int | None
-) -> tuple[str, str, Sequence[ToolCall], str, int]:
-    """Reasoning, text, calls, finish reason and output tokens once max_tokens has its way, which the reasoning uses up first."""
+def _fit(reasoning: str, answer: SimulatedAnswer, max_tokens: int | None) -> _Content:
+    """The answer once max_tokens has its way; the reasoning comes first and uses it up first."""
     thought = tokens_of(reasoning)
-    if max_tokens is not None and thought and thought >= max_tokens:
-        return _cut(reasoning, max_tokens), "", (), "length", max_tokens
-    calls_tokens = -(-len(orjson.dumps(tool_calls)) // CHARACTERS_PER_TOKEN) if tool_calls else 0
-    tokens = thought + max(1, tokens_of(text) + calls_tokens)
-    if tool_calls:
-        return reasoning, text, tool_calls, "tool_calls", tokens
+    if max_tokens is not None and 0 < max_tokens <= thought:
+        return _cut_short(reasoning, max_tokens)
+    calls_tokens = -(-len(orjson.dumps(answer.tool_calls)) // CHARACTERS_PER_TOKEN) if answer.tool_calls else 0
+    tokens = thought + max(1, tokens_of(answer.text) + calls_tokens)
+    if answer.tool_calls:
+        return _Content(answer.text, answer.tool_calls, "tool_calls", tokens, reasoning)
     if max_tokens is not None and tokens > max_tokens:
-        return reasoning, _cut(text, max_tokens - thought), (), "length", max_tokens
-    return reasoning, text, (), "stop", tokens
+        return _Content(_cut(answer.text, max_tokens - thought), (), "length", max_tokens, reasoning)
+    return _Content(answer.text, (), "stop", tokens, reasoning)
+
+
+def _cut_short(reasoning: str, tokens: int) -> _Content:
+    """An answer that ends before its text begins."""
+    return _Content(finish_reason="length", output_tokens=tokens, reasoning=_cut(reasoning, tokens))
 
 
 def _cut(text: str, tokens: int) -> str:
