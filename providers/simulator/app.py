@@ -38,6 +38,7 @@ class _Incoming:
     key: str | None
 
     def log_entry(self, deployment: str) -> AnswerLogEntry:
+        """Begin the line of the log for this request."""
         return AnswerLogEntry(self.request_id, deployment, self.key)
 
 
@@ -62,6 +63,7 @@ class SimulatorApp:
         self._anonymous = 0
 
     def routes(self) -> list[web.RouteDef]:
+        """List the URLs of the provider."""
         return [
             web.post("/v1/chat/completions", self._chat_openai),
             web.post("/openai/deployments/{deployment}/chat/completions", self._chat_azure),
@@ -83,8 +85,8 @@ class SimulatorApp:
         return await self._chat(incoming, deployment)
 
     def _receive(self, http: web.Request, dialect: Dialect) -> _Incoming:
-        found = (http.headers.get(name) for name in REQUEST_ID_HEADERS)
-        request_id = next((each for each in found if each), None)
+        sent_ids = (http.headers.get(name) for name in REQUEST_ID_HEADERS)
+        request_id = next((sent_id for sent_id in sent_ids if sent_id), None)
         if request_id is None:
             self._anonymous += 1
             request_id = f"anonymous-{self._anonymous}/1/1"
@@ -171,7 +173,7 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 def _secret(http: web.Request) -> str | None:
-    """From `api-key` or `Authorization: Bearer`, whichever is there."""
+    """Read the secret from `api-key` or `Authorization: Bearer`, whichever is there."""
     key = http.headers.get("api-key")
     if key:
         return key

@@ -47,7 +47,7 @@ class Lifetime:
     """Of its first request."""
 
     def closed(self, now: float) -> Closed | None:
-        """Why nobody is let in, now or any more; None while it lives."""
+        """Say why nobody is let in, now or any more; None while it lives."""
         if self.begun_at is None:
             self.begun_at = now
         if any(since_s <= now - self.begun_at < until_s for since_s, until_s in self.outages):
@@ -78,6 +78,7 @@ class Endpoint:
 
     @property
     def model(self) -> str:
+        """Return the name under which the model answers."""
         return self.settings.model or self.name
 
     async def admit(self, tokens: int) -> Closed | QuotaRefusal | None:
@@ -96,7 +97,7 @@ class Endpoint:
     def refusal(
         self, barred: Closed | QuotaRefusal, dialect: Dialect, request_id: str
     ) -> tuple[ErrorAnswer, dict[str, str]]:
-        """How this endpoint says it, in `dialect` where its settings name no vendor: the error, and the headers beside it."""
+        """Build the error and the headers beside it, in `dialect` where the settings name no vendor."""
         if isinstance(barred, QuotaRefusal):
             headers = {**self.limits(), **retry_headers(barred, self.settings)}
             return self._throttled(barred, dialect, request_id), headers
@@ -116,13 +117,13 @@ class Endpoint:
         return dialect.throttled(refusal, self.name)
 
     def limits(self) -> dict[str, str]:
-        """The headers that say how the quota stands now."""
+        """Build the headers that say how the quota stands now."""
         quota, now = self.gate.quota, asyncio.get_running_loop().time()
         return limit_headers(QuotaState(quota.levels(now), quota.day_level(now), self.settings.window_s), self.settings)
 
 
 def denial(provider: SimulatorSettings, reason: Denial, name: str, dialect: Dialect) -> ErrorAnswer:
-    """What a caller hears who may not be here, or who asks for what is not here."""
+    """Build the answer to an unknown key, or to a name that does not exist."""
     if reason == "unauthorized" and provider.wrong_key != 401:
         return WRONG_KEYS[provider.wrong_key]
     return dialect.denied(reason, name)
@@ -143,23 +144,24 @@ class EndpointRegistry:
         """By quota group."""
 
     def key_name(self, secret: str | None) -> str | None:
-        """The name of the key with this secret; None where nobody knows it."""
+        """Return the name of the key with this secret; None where nobody knows it."""
         return None if secret is None else self._key_names.get(secret)
 
     def find(self, key: str | None, name: str) -> Endpoint | Denial:
-        """The endpoint called `name`, a deployment or a model, for the key of that name."""
+        """Find the endpoint called `name`, a deployment or a model, for the key of that name."""
         if key is None:
             return "unauthorized"
-        found = self._endpoints.get((key, name))
-        if found is None and (settings := self._settings_of(key, name)) is not None:
-            found = self._endpoints[(key, name)] = self._build(key, name, settings)
-        return found or "not_found"
+        endpoint = self._endpoints.get((key, name))
+        if endpoint is None and (settings := self._settings_of(key, name)) is not None:
+            endpoint = self._endpoints[(key, name)] = self._build(key, name, settings)
+        return endpoint or "not_found"
 
     def models(self, key: str) -> list[str]:
-        """What a listing shows to this key."""
+        """List the models that this key sees."""
         return list(self._settings.deployments) if key == DEPLOYMENT_KEY else list(self._settings.models or ())
 
     def close(self) -> None:
+        """Stop the timers of all endpoints."""
         for endpoint in self._endpoints.values():
             endpoint.gate.close()
             endpoint.service.close()

@@ -93,7 +93,7 @@ class SimulatedExchange:
         return response
 
     def _milestones(self, events: int, first_s: float, factor: float) -> list[float]:
-        """When each event is due, and the end: the first after first_s, the end when a whole answer would have come."""
+        """Compute when each event is due, and the end: the first after first_s, the end when a whole answer would have come."""
         end_s = first_s + self.endpoint.settings.latency.itl_s * self.reply.output_tokens
         step = (end_s - first_s) / events if events else 0.0
         return [*((first_s + step * index) * factor for index in range(events)), end_s * factor]
@@ -115,6 +115,7 @@ class SimulatedExchange:
 
 
 def error_response(error: ErrorAnswer, headers: Mapping[str, str]) -> web.Response:
+    """Send an error as JSON."""
     return web.Response(status=error.status, body=orjson.dumps(error.body), headers=headers, content_type=JSON_TYPE)
 
 
@@ -130,7 +131,7 @@ def cut_connection(http: web.Request) -> web.Response:
 
 
 def _promise_too_much(body: bytes, headers: Mapping[str, str]) -> web.Response:
-    """A content-length that the body does not keep; then the connection is closed."""
+    """Promise a content-length that the body does not keep, then close the connection."""
     response = web.Response(body=body[: len(body) // 2], headers=headers, content_type=JSON_TYPE)
     response.headers["Content-Length"] = str(len(body))
     response.force_close()

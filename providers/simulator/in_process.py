@@ -48,12 +48,15 @@ class _InProcessRequest:
     dialect: Dialect
 
     def received(self, status: int, body: bytes, headers: Mapping[str, str]) -> Received:
+        """Build what a transport would have received."""
         return Received(self.instance.name, self.call.request_id, self.call.request, status, headers, body)
 
     def failure(self, error: ErrorAnswer, headers: Mapping[str, str]) -> ProviderError:
+        """Classify an error as a transport would."""
         return classify_failure(self.received(error.status, orjson.dumps(error.body), headers))
 
     def refusal(self, barred: Closed | QuotaRefusal) -> tuple[ErrorAnswer, dict[str, str]]:
+        """Build the error and the headers of a request that is not let in."""
         return self.endpoint.refusal(barred, self.dialect, self.call.request_id)
 
     def read(self, reply: SimulatedReply, headers: Mapping[str, str], timing: Timing) -> ChatResponse:
@@ -69,6 +72,7 @@ class _InProcessRequest:
         return replace(assembler.finish(connect_s=0.0), timing=timing)
 
     def lost(self) -> ConnectionLost:
+        """Build the error of a connection that broke."""
         evidence = Evidence(self.instance.name, self.call.request_id)
         return ConnectionLost(f"{self.instance.name}: the connection broke", evidence)
 
@@ -83,6 +87,7 @@ class InProcessSimulator:
         self._places = places
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        """Answer one request. Raises ProviderError and nothing else."""
         endpoint = self._registry.find(*self._places[on.name])
         if isinstance(endpoint, str):
             denied = denial(self._settings, endpoint, on.deployment, OPENAI)
@@ -101,6 +106,7 @@ class InProcessSimulator:
             raise TimedOut(f"{on.name}: no answer in time", evidence, stage="attempt") from error
 
     def close(self) -> None:
+        """Stop the timers of all endpoints."""
         self._registry.close()
 
     async def _pass_gate(self, incoming: _InProcessRequest) -> ChatResponse:

@@ -38,6 +38,7 @@ class AnswerLogEntry:
 
     @property
     def sample_id(self) -> str:
+        """Return the id of the sample, which the id of the request begins with."""
         return self.request_id.rsplit("/", 2)[0]
 
 
@@ -52,6 +53,7 @@ class AnswerLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, entry: AnswerLogEntry) -> None:
+        """Gather a line, to be written soon."""
         if self._file is None:
             return
         self._lines.append(_line(entry))
@@ -59,6 +61,7 @@ class AnswerLog:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.flush)
 
     def flush(self) -> None:
+        """Write what is gathered."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -73,6 +76,7 @@ class AnswerLog:
                 self._file = None
 
     def close(self) -> None:
+        """Write the rest and close the file."""
         self.flush()
         if self._file is not None:
             self._file.close()
@@ -80,7 +84,7 @@ class AnswerLog:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """A line that a crash cut off is ended."""
+    """Open the file, and end a line that a crash cut off."""
     file = path.open("a+b", buffering=0)
     size = file.seek(0, os.SEEK_END)
     if size and os.pread(file.fileno(), 1, size - 1) != b"\n":

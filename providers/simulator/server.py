@@ -53,11 +53,12 @@ class RunningServer:
 
     @property
     def port(self) -> int:
+        """Return the port that the server listens on."""
         return int(self._runner.addresses[0][1])
 
     @property
     def url(self) -> str:
-        """Without a trailing slash; what `Surroundings.simulator_url` wants."""
+        """Build the address, without a trailing slash: what `Surroundings.simulator_url` wants."""
         host = str(self._runner.addresses[0][0])
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 

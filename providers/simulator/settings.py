@@ -235,6 +235,7 @@ class AnswerSettings(_Frozen):
         return self
 
     def skill_of(self, name: str) -> float:
+        """Return the share of right answers of a model or deployment."""
         return self.skill.get(name, 1.0) if isinstance(self.skill, dict) else self.skill
 
 

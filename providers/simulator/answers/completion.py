@@ -42,7 +42,7 @@ class SimulatedCall:
 
     @property
     def estimated_tokens(self) -> int:
-        """What Azure charges when a request comes: prompt + max_tokens."""
+        """Estimate as Azure does when a request comes: prompt + max_tokens."""
         limit = self.request.max_tokens
         return self.input_tokens + (UNSTATED_MAX_TOKENS if limit is None else limit)
 
@@ -66,11 +66,12 @@ class SimulatedReply:
 
     @property
     def reasoning_tokens(self) -> int:
+        """Count the tokens of the reasoning."""
         return tokens_of(self.reasoning)
 
     @property
     def is_cut_in_reasoning(self) -> bool:
-        """max_tokens was used up before the reasoning was over."""
+        """Say whether max_tokens was used up before the reasoning was over."""
         return self.finish_reason == "length" and not self.text
 
 
@@ -97,6 +98,7 @@ def read_call(body: bytes, request_id: str, deployment: str | None) -> Simulated
 
 
 def count_input_tokens(request: ChatRequest) -> int:
+    """Count the tokens of messages and tools."""
     characters = sum(_characters(message) for message in request.messages)
     if request.tools:
         characters += len(orjson.dumps(request.tools))
@@ -115,7 +117,7 @@ class _Content:
 
 
 def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource, seed: int) -> SimulatedReply:
-    """Everything about the answer but its time; a function of (seed, request) alone."""
+    """Decide everything about the answer but its time: a function of (seed, request) alone."""
     fault = draw_fault(seed, call.request_id, endpoint.faults)
     right, corruption, max_tokens = None, None, call.request.max_tokens  # type: bool | None, str | None, int | None
     reasoning = draw_reasoning(endpoint.settings, seed, call.request_id)
@@ -146,11 +148,12 @@ def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource,
 
 
 def tokens_of(text: str) -> int:
+    """Count the tokens of a text, rounded up."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 def _fit(reasoning: str, answer: SimulatedAnswer, max_tokens: int | None) -> _Content:
-    """The answer once max_tokens has its way; the reasoning comes first and uses it up first."""
+    """Cut the answer to max_tokens; the reasoning comes first and uses it up first."""
     thought = tokens_of(reasoning)
     if max_tokens is not None and 0 < max_tokens <= thought:
         return _cut_short(reasoning, max_tokens)
@@ -164,7 +167,7 @@ def _fit(reasoning: str, answer: SimulatedAnswer, max_tokens: int | None) -> _Co
 
 
 def _cut_short(reasoning: str, tokens: int) -> _Content:
-    """An answer that ends before its text begins."""
+    """Build an answer that ends before its text begins."""
     return _Content(finish_reason="length", output_tokens=tokens, reasoning=_cut(reasoning, tokens))
 
 

@@ -21,7 +21,7 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 
 def draw_fault(seed: int, request_id: str, settings: FaultSettings) -> Fault | None:
-    """The fault of this request, or None."""
+    """Draw the fault of this request, or None."""
     left = draw_uniform(seed, "fault", request_id)
     for fault in FAULTS:
         left -= getattr(settings, fault)

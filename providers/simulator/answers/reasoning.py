@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def draw_reasoning(settings: EndpointSettings, seed: int, request_id: str) -> str:
-    """Filler between half and one and a half times `reasoning_tokens` long; empty where the endpoint shows no reasoning."""
+    """Draw filler between half and one and a half times `reasoning_tokens` long; empty where the endpoint shows no reasoning."""
     if settings.reasoning is None:
         return ""
     share = 0.5 + draw_uniform(seed, "reasoning_length", request_id)

@@ -30,7 +30,7 @@ class QuotaGate:
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, tokens: int) -> QuotaRefusal | None:
-        """Returns the refusal, or None once the request is in."""
+        """Let the request in and return None, or return the refusal."""
         loop = asyncio.get_running_loop()
         if not self._holds:
             outcome = self.quota.admit(tokens, loop.time())
@@ -45,11 +45,12 @@ class QuotaGate:
             raise
 
     def leave(self, tokens: int) -> None:
-        """The request is done, having used `tokens`."""
+        """Take note that the request is done, having used `tokens`."""
         self.quota.finish(tokens, asyncio.get_running_loop().time())
         self._let_in()
 
     def close(self) -> None:
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 

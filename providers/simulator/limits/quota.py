@@ -25,17 +25,19 @@ class Meter(Protocol):
     """One limit over one unit."""
 
     def ready_at(self, amount: int, now: float) -> float:
-        """Earliest time, now or later, at which `amount` fits; infinity where it never will."""
+        """Compute the earliest time, now or later, at which `amount` fits; infinity where it never will."""
         ...
 
     def count(self, amount: int, now: float) -> None:
         """Count `amount`, whether it fits or not (what is counted afterwards may overrun)."""
         ...
 
-    def remaining(self, now: float) -> float: ...
+    def remaining(self, now: float) -> float:
+        """Compute what is left, 0 or more."""
+        ...
 
     def full_at(self, now: float) -> float:
-        """When everything counted so far is forgotten: what x-ratelimit-reset-* tells."""
+        """Compute when everything counted so far is forgotten: what x-ratelimit-reset-* tells."""
         ...
 
 
@@ -197,17 +199,17 @@ class Quota:
         return Admitted(now)
 
     def finish(self, tokens: int, now: float) -> None:
-        """One that was let in is done; `tokens` is what it used in truth."""
+        """Take note that a request is done; `tokens` is what it used in truth."""
         self.inside -= 1
         if self._tokens is not None and self._settings.tokens == "actual" and tokens:
             self._tokens.count(tokens, now)
 
     def levels(self, now: float) -> tuple[QuotaLevel | None, QuotaLevel | None]:
-        """Of requests and of tokens; None where there is no limit."""
+        """Read the levels of requests and of tokens; None where there is no limit."""
         return _level(self._requests, self._settings.rpm, now), _level(self._tokens, self._settings.tpm, now)
 
     def day_level(self, now: float) -> QuotaLevel | None:
-        """Of the requests of a day. None where there is no such limit."""
+        """Read the level of the requests of a day; None where there is no such limit."""
         return _level(self._day, self._settings.rpd, now)
 
     def _binding(self, tokens: int, now: float) -> tuple[Unit, float]:

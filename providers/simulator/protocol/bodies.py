@@ -28,7 +28,7 @@ _NAN_LOGPROBS = b'"logprobs":{"content":[{"token":"a","logprob":NaN,"bytes":null
 
 
 def whole_body(reply: SimulatedReply, dialect: Dialect, settings: EndpointSettings) -> bytes:
-    """The body of an answer that is not streamed; truncated where the fault says so."""
+    """Write the body of an answer that is not streamed; truncated where the fault says so."""
     if reply.fault == "error_in_200":
         return orjson.dumps(dialect.server_error().body)
     message = _message(reply, settings)
@@ -64,21 +64,23 @@ def _message(reply: SimulatedReply, settings: EndpointSettings) -> dict[str, obj
 
 
 def thinking_text(reply: SimulatedReply) -> str:
-    """The content of a server that leaves the reasoning in it; the block stays open where max_tokens cut it off."""
+    """Write the content of a server that leaves the reasoning in it; the block stays open where max_tokens cut it off."""
     opening = f"<think>\n{reply.reasoning}"
     return opening if reply.is_cut_in_reasoning else f"{opening}\n</think>\n\n{reply.text}"
 
 
 def thinking_part(text: str) -> dict[str, object]:
+    """Build Mistral's part for reasoning."""
     return {"type": "thinking", "thinking": [text_part(text)]}
 
 
 def text_part(text: str) -> dict[str, object]:
+    """Build Mistral's part for text."""
     return {"type": "text", "text": text}
 
 
 def shape_calls(calls: Sequence[ToolCall], quirks: QuirkSettings) -> Sequence[ToolCall]:
-    """Whole tool calls as the endpoint writes them."""
+    """Write whole tool calls as the endpoint does."""
     if not (quirks.missing_ids or quirks.null_arguments):
         return calls
     return [_shaped(call, quirks) for call in calls]
@@ -93,12 +95,12 @@ def _shaped(call: ToolCall, quirks: QuirkSettings) -> ToolCall:
 
 
 def with_nan_logprobs(data: bytes) -> bytes:
-    """JSON with log-probabilities that no JSON library would have written; inside a text the quotes are escaped and nothing is found."""
+    """Replace the log-probabilities by some that are no JSON; inside a text the quotes are escaped, so nothing is replaced there."""
     return data.replace(_NO_LOGPROBS, _NAN_LOGPROBS)
 
 
 def envelope(reply: SimulatedReply, kind: str) -> dict[str, object]:
-    """What a whole answer and each chunk of a stream begin with."""
+    """Build what a whole answer and each chunk of a stream begin with."""
     return {
         "id": reply.response_id,
         "object": kind,

@@ -29,21 +29,22 @@ class QuotaState:
     window_s: float
 
     def named(self) -> list[tuple[str, QuotaLevel]]:
-        """The levels that there are, by unit."""
+        """List the levels that there are, by unit."""
         units = zip(("requests", "tokens"), self.levels, strict=True)
         return [(unit, level) for unit, level in units if level is not None]
 
     def of_window(self, per_minute: float) -> int:
+        """Convert a limit per minute to one per window."""
         return math.floor(per_minute * self.window_s / 60)
 
 
 def limit_headers(state: QuotaState, settings: EndpointSettings) -> dict[str, str]:
-    """How the quota stands, as the endpoint's family says it."""
+    """Say how the quota stands, in the endpoint's family of headers."""
     return FAMILIES[settings.header_family](state) if settings.rate_limit_headers else {}
 
 
 def retry_headers(refusal: QuotaRefusal, settings: EndpointSettings) -> dict[str, str]:
-    """retry-after in whole seconds, and beside it the milliseconds where the wait is exact."""
+    """Say the wait: retry-after in whole seconds, and beside it the milliseconds where the wait is exact."""
     is_silent = settings.throttle_style == 400 or settings.wait_in in ("words", "retry_info")
     if refusal.retry_after_s is None or is_silent:
         return {}
@@ -56,8 +57,8 @@ def retry_headers(refusal: QuotaRefusal, settings: EndpointSettings) -> dict[str
 
 
 def _openai(state: QuotaState) -> dict[str, str]:
-    """Limits per minute, what is left of the window, and the time until it is full again (never sleep on that); requests of the day
-    stand under the names of the minute's."""
+    """Say limits per minute, what is left of the window, and the time until it is full again (never sleep on that); requests of the
+    day stand under the names of the minute's."""
     headers: dict[str, str] = {}
     for unit, of_window in zip(("requests", "tokens"), state.levels, strict=True):
         level = state.day if unit == "requests" and state.day is not None else of_window
@@ -87,7 +88,7 @@ def _mistral(state: QuotaState) -> dict[str, str]:
 
 
 def _huggingface(state: QuotaState) -> dict[str, str]:
-    """Cerebras' too: the window stands in the name, the reset in seconds."""
+    """Say the window in the name and the reset in seconds, as Cerebras does too."""
     headers: dict[str, str] = {}
     for unit, level in state.named():
         headers[f"x-ratelimit-limit-{unit}-minute"] = f"{level.limit:.15g}"
@@ -97,7 +98,7 @@ def _huggingface(state: QuotaState) -> dict[str, str]:
 
 
 def _together(state: QuotaState) -> dict[str, str]:
-    """Neither the unit nor the window is named."""
+    """Name neither the unit nor the window."""
     names = {"requests": "x-ratelimit", "tokens": "x-tokenlimit"}
     headers: dict[str, str] = {}
     for unit, level in state.named():
@@ -108,7 +109,7 @@ def _together(state: QuotaState) -> dict[str, str]:
 
 
 def _rfc(state: QuotaState) -> dict[str, str]:
-    """The IETF's draft, as structured fields and, for requests, in the three fields of its older versions."""
+    """Follow the IETF's draft, in structured fields and, for requests, in the three fields of its older versions."""
     policies, levels = [], []
     headers: dict[str, str] = {}
     for unit, level in state.named():
@@ -122,7 +123,7 @@ def _rfc(state: QuotaState) -> dict[str, str]:
 
 
 def _span(seconds: float) -> str:
-    """As OpenAI writes it: 17ms, 1.5s, 6m0s."""
+    """Write a duration as OpenAI does: 17ms, 1.5s, 6m0s."""
     if seconds < 1:
         return f"{math.ceil(seconds * 1000)}ms"
     minutes, rest = divmod(seconds, 60)

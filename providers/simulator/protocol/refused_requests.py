@@ -36,7 +36,7 @@ _EXTRA_ON_FOUNDRY: Mapping[str, Sequence[str]] = {
 
 
 def find_request_error(call: SimulatedCall, settings: EndpointSettings, dialect: Dialect) -> ErrorAnswer | None:
-    """The first reason for which the endpoint does not take this request; None where it takes it."""
+    """Find the first reason for which the endpoint does not take this request; None where it takes it."""
     for field in settings.refuses:
         error = _refused(field, call, dialect)
         if error is not None:

@@ -47,10 +47,11 @@ class Script:
     """Index of the event before which the stream stalls."""
 
     def whole(self) -> bytes:
+        """Join the stream."""
         return b"".join((self.opening, *self.events, self.closing))
 
     def rewritten(self, rewrite: Callable[[bytes], bytes]) -> Script:
-        """The same stream, with each of its parts rewritten."""
+        """Rewrite each part of the stream."""
         return replace(
             self,
             opening=rewrite(self.opening),
@@ -60,7 +61,7 @@ class Script:
 
 
 def write_script(reply: SimulatedReply, dialect: Dialect, settings: EndpointSettings, *, wants_usage: bool) -> Script:
-    """The events of a streamed answer, one for each token of text."""
+    """Write the events of a streamed answer, one for each token of text."""
     frame = _Frame(reply)
     opening = frame.delta({"role": "assistant", "content": "", "refusal": None})
     if dialect.tells_filter_results:
@@ -86,12 +87,12 @@ def _content_events(frame: _Frame, reply: SimulatedReply, settings: EndpointSett
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """One token each."""
+    """Cut the text into tokens."""
     return (text[at : at + CHARACTERS_PER_TOKEN] for at in range(0, len(text), CHARACTERS_PER_TOKEN))
 
 
 def _closing(frame: _Frame, reply: SimulatedReply, settings: EndpointSettings, *, wants_usage: bool) -> bytes:
-    """The finish reason, and the usage in its place."""
+    """Write the finish reason, and the usage in its place."""
     place, usage = settings.quirks.usage, build_usage(reply, settings)
     if place in ("finish_chunk", "every_chunk"):
         return frame.delta({}, reply.finish_reason, {"usage": usage})
@@ -120,7 +121,7 @@ def _spoil(script: Script, reply: SimulatedReply, dialect: Dialect) -> Script:
 
 
 def _with_quirks(script: Script, reply: SimulatedReply, quirks: QuirkSettings) -> Script:
-    """The same stream as its vendor sends it; the number of events stays, and with it their times."""
+    """Rewrite the stream as its vendor sends it; the number of events stays, and with it their times."""
     if quirks.usage == "every_chunk":
         tail = b',"usage":' + orjson.dumps(build_usage_so_far(reply)) + b"}\n\n"
         script = replace(script, events=[event.removesuffix(b"}\n\n") + tail for event in script.events])
@@ -147,22 +148,24 @@ class _Frame:
         self._text_head = self._head + b',"choices":[{"index":0,"delta":{"content":'
 
     def event(self, fields: dict[str, object]) -> bytes:
+        """Write an event."""
         return b"data: " + orjson.dumps({**self._envelope, **fields}) + b"\n\n"
 
     def delta(
         self, delta: dict[str, object], finish_reason: str | None = None, beside: dict[str, object] | None = None
     ) -> bytes:
-        """A chunk with one choice, and fields `beside` the choices."""
+        """Write a chunk with one choice, and fields `beside` the choices."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return self.event({"choices": [choice], **(beside or {})})
 
     def text_events(self, text: str) -> list[bytes]:
+        """Write an event for each token."""
         head, tail = self._text_head, b'},"logprobs":null,"finish_reason":null}]}\n\n'
         step = CHARACTERS_PER_TOKEN
         return [head + orjson.dumps(text[at : at + step]) + tail for at in range(0, len(text), step)]
 
     def tool_events(self, reply: SimulatedReply, quirks: QuirkSettings) -> list[bytes]:
-        """For each call its id and name, then its arguments in two pieces; with `index_reuse` each call whole."""
+        """Write for each call its id and name, then its arguments in two pieces; with `index_reuse` each call whole."""
         if quirks.index_reuse:
             whole = shape_calls(reply.tool_calls, quirks)
             return [self.delta({"tool_calls": [{"index": 0, **call}]}) for call in whole]

@@ -25,7 +25,7 @@ PLATFORM_SHARE = 0.1
 
 
 def throttled_by_gateway(refusal: QuotaRefusal, seed: int, request_id: str) -> ErrorAnswer:
-    """The gateway's 400 around a provider's refusal, which stands as JSON inside a string; a share is the gateway's own refusal."""
+    """Build a gateway's 400 around a provider's refusal, which stands as JSON inside a string; a share is the gateway's own refusal."""
     trace_id = draw_name(seed, "trace", request_id)
     if refusal.unit == "concurrency":
         return _gateway("PL-002", "平台限流", f"平台限流, traceId: {trace_id}")
@@ -40,7 +40,7 @@ def throttled_by_gateway(refusal: QuotaRefusal, seed: int, request_id: str) -> E
 
 
 def throttled_by_shared_quota(refusal: QuotaRefusal, settings: EndpointSettings) -> ErrorAnswer:
-    """Azure AI Foundry's refusal by a quota per user and model: says the limit, its window and the wait."""
+    """Build Azure AI Foundry's refusal by a quota per user and model: it says the limit, its window and the wait."""
     if refusal.unit == "concurrency":
         what = "Concurrent request limit exceeded for UserByModelConcurrentRequests."
     else:
@@ -53,14 +53,14 @@ def throttled_by_shared_quota(refusal: QuotaRefusal, settings: EndpointSettings)
 
 
 def throttled_without_words(name: str) -> ErrorAnswer:
-    """Azure AI Foundry's refusal that leaves the wait to the headers."""
+    """Build Azure AI Foundry's refusal that leaves the wait to the headers."""
     return _foundry(
         429, "RateLimitReached", f"Your requests to {name} for {name} in westeurope have exceeded rate limit."
     )
 
 
 def throttled_by_google(refusal: QuotaRefusal) -> ErrorAnswer:
-    """Google's refusal: the wait stands in RetryInfo and nowhere else."""
+    """Build Google's refusal: the wait stands in RetryInfo and nowhere else."""
     message = "You exceeded your current quota, please check your plan and billing details."
     details: list[object] = []
     if refusal.retry_after_s is not None:
@@ -71,7 +71,7 @@ def throttled_by_google(refusal: QuotaRefusal) -> ErrorAnswer:
 
 
 def credit_used_up(status: int) -> ErrorAnswer:
-    """What is said once nobody pays any more."""
+    """Build the answer to an account without credit."""
     kind, code, message = _CREDIT[status]
     return ErrorAnswer(status, {"error": {"message": message, "type": kind, "param": None, "code": code}})
 
