@@ -126,6 +126,13 @@ async def test_a_stream_with_peculiarities_is_read_from_its_events(build: Build)
     assert (response.usage, response.timing) == (plain.usage, plain.timing)
 
 
+async def test_what_is_broken_in_a_stream_with_peculiarities_is_an_event(build: Build) -> None:
+    simulator = build(quirks={"keepalive": True}, faults={"malformed": 1.0})
+    with pytest.raises(ProviderError) as error:
+        await ask(simulator, stream=True)
+    assert error.value.evidence.body.startswith(": OPENROUTER PROCESSING\n\ndata: {")
+
+
 async def test_two_simulators_of_one_seed_think_and_refuse_alike(build: Build) -> None:
     first, second = (build(reasoning="think", rpm=1, throttle_style=400) for _ in range(2))
     assert (await ask(first)).text == (await ask(second)).text
