@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -93,3 +94,14 @@ async def test_an_odd_stream_comes_as_it_was_written() -> None:
     assert last["choices"][0]["finish_reason"] == "tool_calls"
     assert last["usage"]["total_tokens"] > 0
     assert '"arguments":null' in got.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_long_answer_does_not_come_soon(tmp_path: Path, *, stream: bool) -> None:
+    log = tmp_path / "log.jsonl"
+    latency = {"ttft_s": 0.0, "itl_s": 0.0, "long": 1.0, "long_s": 600.0}
+    async with simulated({"latency": latency}, log=log) as caller:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await caller.post(OPENAI, model="m", stream=stream)
+    assert [line["status"] for line in logged(log)] == [499]
