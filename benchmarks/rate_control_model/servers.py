@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from providers.messages import RateLimitHint, Usage
-from providers.simulator.latency import Job, ProcessorSharing
-from providers.simulator.quota import Meter
+from providers.simulator.limits.latency import Job, ProcessorSharing
+from providers.simulator.limits.quota import Meter
 from providers.simulator.settings import LatencySettings
 from runners.limits.permit import Settled
 

@@ -12,7 +12,7 @@ from providers.instance import Instance
 from providers.messages import JSON
 from providers.provider import RouteSpec
 from providers.simulator.adapter import instances_with_keys
-from providers.simulator.answers import AnswerSource, EchoAnswers
+from providers.simulator.answers.source import AnswerSource, EchoAnswers
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator, Place
 from providers.simulator.settings import EndpointSettings, SimulatorSettings

@@ -17,8 +17,8 @@ from statistics import NormalDist
 import orjson
 
 from providers.messages import JSON, ChatRequest
-from providers.simulator.answers import EchoAnswers, SimulatedAnswer
-from providers.simulator.draws import draw_uniform
+from providers.seeded_draws import draw_uniform
+from providers.simulator.answers.source import EchoAnswers, SimulatedAnswer
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from runners.calls.client import JUDGE_TURN
 from runners.samples.answer import REFUSAL

@@ -29,6 +29,7 @@ def open_simulator(name: str, settings: SimulatorSettings, adapter_context: Adap
     url = adapter_context.simulator_url.rstrip("/")
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
+        """List the routes of a model that the route's specification allows."""
         routes = []
         for instance, key_name in instances_with_keys(name, settings, model, spec):
             key = adapter_context.key(key_name)
@@ -43,7 +44,7 @@ def open_simulator(name: str, settings: SimulatorSettings, adapter_context: Adap
 def instances_with_keys(
     provider: str, settings: SimulatorSettings, model: str, spec: RouteSpec
 ) -> Sequence[tuple[Instance, str]]:
-    """Instances, each with the name of its key."""
+    """List the instances of a model, each with the name of its key."""
     by_key = bool(spec.keys) or not settings.deployments or (not spec.deployments and model not in settings.deployments)
     deployments = unique_deployments(model, spec)
     if by_key:

@@ -19,7 +19,7 @@ from providers.errors import InputError
 from providers.messages import ChatRequest, ToolCall
 from providers.provider import RouteSpec
 from providers.simulator.adapter import open_simulator
-from providers.simulator.answers import AnswerSource, SimulatedAnswer
+from providers.simulator.answers.source import AnswerSource, SimulatedAnswer
 from providers.simulator.server import Launch, RunningServer, serve
 from providers.simulator.settings import SimulatorSettings
 

@@ -25,7 +25,7 @@ from orchestrator.capacity.search.recommendation import learned_limits, recommen
 from orchestrator.capacity.search.rules import Rules
 from providers.instance import Instance
 from providers.messages import Usage
-from providers.simulator.answers import EchoAnswers
+from providers.simulator.answers.source import EchoAnswers
 from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import SimulatorSettings
 from runners.calls.budget import Budget, BudgetLimits

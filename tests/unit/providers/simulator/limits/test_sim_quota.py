@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from providers.simulator.quota import Admitted, FixedWindow, Quota, Refused, SlidingWindow, TokenBucket
+from providers.simulator.limits.quota import Admitted, FixedWindow, Quota, QuotaRefusal, SlidingWindow, TokenBucket
 from providers.simulator.settings import EndpointSettings
 
 
@@ -13,8 +13,8 @@ def quota(**settings: Any) -> Quota:
     return Quota(EndpointSettings(**settings))
 
 
-def refusal(outcome: Admitted | Refused) -> Refused:
-    assert isinstance(outcome, Refused)
+def refusal(outcome: Admitted | QuotaRefusal) -> QuotaRefusal:
+    assert isinstance(outcome, QuotaRefusal)
     return outcome
 
 
@@ -67,7 +67,7 @@ def test_the_limit_of_a_window_is_its_share_of_a_minute() -> None:
     limited = quota(rpm=600, window_s=10)
     outcomes = [limited.admit(1, 0.0) for _ in range(101)]
     assert sum(isinstance(outcome, Admitted) for outcome in outcomes) == 100
-    assert refusal(outcomes[-1]) == Refused("requests", 10.0, 10.0)
+    assert refusal(outcomes[-1]) == QuotaRefusal("requests", 10.0, 10.0)
 
 
 def test_a_refused_request_is_not_counted() -> None:
@@ -83,7 +83,7 @@ def test_the_unit_that_binds_longer_is_named() -> None:
     limited.admit(90, 0.0)
     limited.admit(5, 1.0)
     assert refusal(limited.admit(50, 2.0)).unit == "requests"  # both would wait until 60
-    assert refusal(limited.admit(96, 2.0)) == Refused("tokens", 61.0, 59.0)
+    assert refusal(limited.admit(96, 2.0)) == QuotaRefusal("tokens", 61.0, 59.0)
 
 
 def test_estimated_tokens_are_charged_on_arrival_and_not_again() -> None:
@@ -99,7 +99,7 @@ def test_actual_tokens_are_charged_when_the_answer_is_done_and_may_overrun() -> 
     assert all(isinstance(limited.admit(10_000, 0.0), Admitted) for _ in range(3))
     limited.finish(70, 5.0)
     limited.finish(70, 6.0)
-    assert refusal(limited.admit(1, 7.0)) == Refused("tokens", 65.0, 58.0)
+    assert refusal(limited.admit(1, 7.0)) == QuotaRefusal("tokens", 65.0, 58.0)
     limited.finish(0, 8.0)
     assert isinstance(limited.admit(1, 65.0), Admitted)
 
@@ -108,7 +108,7 @@ def test_concurrency_counts_those_inside_and_names_no_time() -> None:
     limited = quota(concurrency=2)
     limited.admit(1, 0.0)
     limited.admit(1, 0.0)
-    assert limited.admit(1, 0.0) == Refused("concurrency", None, None)
+    assert limited.admit(1, 0.0) == QuotaRefusal("concurrency", None, None)
     limited.finish(1, 3.0)
     assert isinstance(limited.admit(1, 3.0), Admitted)
 
@@ -117,11 +117,11 @@ def test_concurrency_counts_those_inside_and_names_no_time() -> None:
 def test_the_server_says_the_truth_the_window_or_nothing(told: str, seconds: float | None) -> None:
     limited = quota(rpm=1, retry_after=told)
     limited.admit(1, 0.0)
-    assert refusal(limited.admit(1, 15.0)) == Refused("requests", 60.0, seconds)
+    assert refusal(limited.admit(1, 15.0)) == QuotaRefusal("requests", 60.0, seconds)
 
 
 def test_a_request_that_will_never_fit_is_not_told_to_come_back() -> None:
-    assert quota(tpm=100).admit(101, 0.0) == Refused("tokens", math.inf, None)
+    assert quota(tpm=100).admit(101, 0.0) == QuotaRefusal("tokens", math.inf, None)
 
 
 def test_levels_are_per_minute_and_what_is_left_is_of_the_window() -> None:
@@ -130,8 +130,8 @@ def test_levels_are_per_minute_and_what_is_left_is_of_the_window() -> None:
     requests, tokens = limited.levels(4.0)
     assert requests is not None
     assert tokens is not None
-    assert (requests.limit_per_minute, requests.remaining, requests.reset_s) == (600, 99, 6.0)
-    assert (tokens.limit_per_minute, tokens.remaining, tokens.reset_s) == (6000, 750, 6.0)
+    assert (requests.limit, requests.remaining, requests.reset_s) == (600, 99, 6.0)
+    assert (tokens.limit, tokens.remaining, tokens.reset_s) == (6000, 750, 6.0)
     assert quota().levels(0.0) == (None, None)
 
 
@@ -141,3 +141,11 @@ def test_a_bucket_holds_its_burst_and_never_less_than_one_request() -> None:
     tight = quota(rpm=6, quota="bucket", burst_s=1)
     assert isinstance(tight.admit(1, 0.0), Admitted)
     assert refusal(tight.admit(1, 0.0)).ready_at == 10.0
+
+
+def test_a_days_requests_bind_when_they_are_used_up_and_come_back_one_by_one() -> None:
+    limited = quota(rpd=2)
+    assert [isinstance(limited.admit(1, 0.0), Admitted) for _ in range(2)] == [True, True]
+    assert refusal(limited.admit(1, 0.0)) == QuotaRefusal("requests", 43_200.0, 43_200.0)
+    assert isinstance(limited.admit(1, 43_200.0), Admitted)
+    assert quota().day_level(0.0) is None

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from providers.simulator.gate import Gate
-from providers.simulator.service import Service
+from providers.simulator.limits.gate import QuotaGate
+from providers.simulator.limits.service import Service
 from providers.simulator.settings import EndpointSettings, LatencySettings
 
 pytestmark = pytest.mark.looptime
 
 
-def gate(**settings: Any) -> Gate:
-    return Gate(EndpointSettings(**settings))
+def gate(**settings: Any) -> QuotaGate:
+    return QuotaGate(EndpointSettings(**settings))
 
 
-async def enter_at(door: Gate, tokens: int, times: list[float]) -> None:
+async def enter_at(door: QuotaGate, tokens: int, times: list[float]) -> None:
     assert await door.enter(tokens) is None
     times.append(round(asyncio.get_running_loop().time(), 3))
 

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from providers.simulator.draws import draw_name, draw_uniform
-from providers.simulator.faults import FAULTS, draw_fault
+from providers.seeded_draws import draw_name, draw_uniform
+from providers.simulator.answers.faults import FAULTS, draw_fault
 from providers.simulator.settings import FaultSettings
 
 

@@ -5,20 +5,21 @@ Token counts are characters / 4, everywhere: in the estimate that quotas charge,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..messages import ChatRequest, Message, ToolCall
-from .draws import draw_name
+from ...messages import ChatRequest, Message, ToolCall
+from ...seeded_draws import draw_name
 from .faults import Fault, draw_fault
+from .reasoning import draw_reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from .answers import AnswerSource
-    from .endpoint import Endpoint
+    from ..endpoint import Endpoint
+    from .source import AnswerSource, SimulatedAnswer
 
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
@@ -27,7 +28,7 @@ UNSTATED_MAX_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SimulatedCall:
     """One request, as it came."""
 
     request_id: str
@@ -36,16 +37,18 @@ class Call:
     request: ChatRequest
     wants_usage: bool
     input_tokens: int
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """The body as it came."""
 
     @property
     def estimated_tokens(self) -> int:
-        """What Azure charges when a request comes: prompt + max_tokens."""
+        """Estimate as Azure does when a request comes: prompt + max_tokens."""
         limit = self.request.max_tokens
         return self.input_tokens + (UNSTATED_MAX_TOKENS if limit is None else limit)
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SimulatedReply:
     """One answer, decided before it is given."""
 
     response_id: str
@@ -58,9 +61,21 @@ class Reply:
     right: bool | None
     fault: Fault | None
     corruption: str | None = None
+    reasoning: str = ""
+    """What was thought before the text; its tokens are among `output_tokens`."""
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Count the tokens of the reasoning."""
+        return tokens_of(self.reasoning)
+
+    @property
+    def is_cut_in_reasoning(self) -> bool:
+        """Say whether max_tokens was used up before the reasoning was over."""
+        return self.finish_reason == "length" and not self.text
 
 
-def read_call(body: bytes, request_id: str, deployment: str | None) -> Call:
+def read_call(body: bytes, request_id: str, deployment: str | None) -> SimulatedCall:
     """Parse a chat request; `deployment` comes from the URL and wins over the body's model. Raises ValueError saying what is wrong."""
     data: dict[str, Any] = orjson.loads(body)
     if not isinstance(data, dict):
@@ -79,54 +94,85 @@ def read_call(body: bytes, request_id: str, deployment: str | None) -> Call:
         messages, tools, max_tokens, data.get("temperature"), data.get("seed"), bool(data.get("stream", False))
     )
     wants_usage = bool((data.get("stream_options") or {}).get("include_usage"))
-    return Call(request_id, name, request, wants_usage, count_input_tokens(request))
+    return SimulatedCall(request_id, name, request, wants_usage, count_input_tokens(request), data)
 
 
 def count_input_tokens(request: ChatRequest) -> int:
+    """Count the tokens of messages and tools."""
     characters = sum(_characters(message) for message in request.messages)
     if request.tools:
         characters += len(orjson.dumps(request.tools))
     return characters // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(request.messages)
 
 
-def decide_reply(call: Call, endpoint: Endpoint, answers: AnswerSource, seed: int) -> Reply:
-    """Everything about the answer but its time; a function of (seed, request) alone."""
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What an answer consists of, and how it ends."""
+
+    text: str = ""
+    tool_calls: Sequence[ToolCall] = ()
+    finish_reason: str = "stop"
+    output_tokens: int = 0
+    reasoning: str = ""
+
+
+def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource, seed: int) -> SimulatedReply:
+    """Decide everything about the answer but its time: a function of (seed, request) alone."""
     fault = draw_fault(seed, call.request_id, endpoint.faults)
-    text, tool_calls, finish_reason, output_tokens = "", (), "stop", 0  # type: str, Sequence[ToolCall], str, int
-    right, corruption = None, None  # type: bool | None, str | None
-    if fault == "length":
-        finish_reason, output_tokens = "length", call.request.max_tokens or UNSTATED_MAX_TOKENS
+    right, corruption, max_tokens = None, None, call.request.max_tokens  # type: bool | None, str | None, int | None
+    reasoning = draw_reasoning(endpoint.settings, seed, call.request_id)
+    if fault in ("empty", "error_500", "reset"):
+        content = _Content()
     elif fault == "content_filter":
-        finish_reason = "content_filter"
-    elif fault not in ("empty", "error_500", "reset"):
+        content = _Content(finish_reason="content_filter")
+    elif fault == "length":
+        content = _cut_short(reasoning, max_tokens or UNSTATED_MAX_TOKENS)
+    else:
         answer = answers.answer(call.request_id, call.request, call.name)
-        tool_calls = answer.tool_calls
         if fault in (None, "stall"):
             right, corruption = answer.right, answer.corruption
-        text, finish_reason, output_tokens = _fit(answer.text, tool_calls, call.request.max_tokens)
-    return Reply(
+        content = _fit(reasoning, answer, max_tokens)
+    return SimulatedReply(
         response_id="chatcmpl-" + draw_name(seed, "response", f"{endpoint.key}/{endpoint.name}/{call.request_id}"),
         model=endpoint.model,
-        text=text,
-        tool_calls=tool_calls,
-        finish_reason=finish_reason,
+        text=content.text,
+        tool_calls=content.tool_calls,
+        finish_reason=content.finish_reason,
         input_tokens=call.input_tokens,
-        output_tokens=output_tokens,
+        output_tokens=content.output_tokens,
         right=right,
         fault=fault,
         corruption=corruption,
+        reasoning=content.reasoning,
     )
 
 
-def _fit(text: str, tool_calls: Sequence[ToolCall], max_tokens: int | None) -> tuple[str, str, int]:
-    """Text, finish reason and output tokens once max_tokens has its way."""
-    calls_tokens = -(-len(orjson.dumps(tool_calls)) // CHARACTERS_PER_TOKEN) if tool_calls else 0
-    tokens = max(1, -(-len(text) // CHARACTERS_PER_TOKEN) + calls_tokens)
-    if tool_calls:
-        return text, "tool_calls", tokens
+def tokens_of(text: str) -> int:
+    """Count the tokens of a text, rounded up."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def _fit(reasoning: str, answer: SimulatedAnswer, max_tokens: int | None) -> _Content:
+    """Cut the answer to max_tokens; the reasoning comes first and uses it up first."""
+    thought = tokens_of(reasoning)
+    if max_tokens is not None and 0 < max_tokens <= thought:
+        return _cut_short(reasoning, max_tokens)
+    calls_tokens = -(-len(orjson.dumps(answer.tool_calls)) // CHARACTERS_PER_TOKEN) if answer.tool_calls else 0
+    tokens = thought + max(1, tokens_of(answer.text) + calls_tokens)
+    if answer.tool_calls:
+        return _Content(answer.text, answer.tool_calls, "tool_calls", tokens, reasoning)
     if max_tokens is not None and tokens > max_tokens:
-        return text[: max_tokens * CHARACTERS_PER_TOKEN], "length", max_tokens
-    return text, "stop", tokens
+        return _Content(_cut(answer.text, max_tokens - thought), (), "length", max_tokens, reasoning)
+    return _Content(answer.text, (), "stop", tokens, reasoning)
+
+
+def _cut_short(reasoning: str, tokens: int) -> _Content:
+    """Build an answer that ends before its text begins."""
+    return _Content(finish_reason="length", output_tokens=tokens, reasoning=_cut(reasoning, tokens))
+
+
+def _cut(text: str, tokens: int) -> str:
+    return text[: tokens * CHARACTERS_PER_TOKEN]
 
 
 def _characters(message: Message) -> int:

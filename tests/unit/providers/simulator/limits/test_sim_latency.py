@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from providers.simulator.latency import Job, ProcessorSharing, draw_noise
+from providers.simulator.limits.latency import Job, ProcessorSharing, draw_extra_s, draw_noise
 from providers.simulator.settings import LatencySettings
 
 
@@ -98,3 +98,12 @@ def test_noise_is_the_requests_own_and_has_median_one() -> None:
     assert statistics.median(factors) == pytest.approx(1.0, abs=0.03)
     assert statistics.stdev(math.log(factor) for factor in factors) == pytest.approx(0.3, abs=0.02)
     assert draw_noise(7, "any", 0.0) == 1.0
+
+
+def test_a_share_of_answers_takes_longer_and_belongs_to_the_request() -> None:
+    settings = LatencySettings(long=0.25, long_s=150)
+    extras = [draw_extra_s(0, f"s{number}/1/1", settings) for number in range(400)]
+    assert set(extras) == {0.0, 150.0}
+    assert 60 <= extras.count(150.0) <= 140
+    assert extras == [draw_extra_s(0, f"s{number}/1/1", settings) for number in range(400)]
+    assert draw_extra_s(0, "s/1/1", LatencySettings()) == 0.0

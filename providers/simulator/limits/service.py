@@ -11,7 +11,7 @@ from .latency import Job, ProcessorSharing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .settings import LatencySettings
+    from ..settings import LatencySettings
 
 
 class Work(Protocol):
@@ -22,7 +22,7 @@ class Work(Protocol):
         ...
 
     def leave(self) -> None:
-        """Nobody waits for it any more; after the last milestone this does nothing."""
+        """Give the work up; after the last milestone this does nothing."""
         ...
 
 
@@ -40,6 +40,7 @@ class Service:
         return _Alone(milestones_s)
 
     def close(self) -> None:
+        """Stop the timer."""
         if self._shared is not None:
             self._shared.close()
 
@@ -73,6 +74,7 @@ class SharedService:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, milestones_s: Sequence[float]) -> Work:
+        """Start work beside what is in service."""
         job = Job(milestones_s)
         self._wake(self._law.arrive(job, asyncio.get_running_loop().time()))
         return _Sharing(self, job)
@@ -86,10 +88,12 @@ class SharedService:
             self._waiters.pop(job, None)
 
     def leave(self, job: Job) -> None:
+        """Take a job out; one that is done has left."""
         if not job.is_done:
             self._wake(self._law.leave(job, asyncio.get_running_loop().time()))
 
     def close(self) -> None:
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 

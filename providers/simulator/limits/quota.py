@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .settings import EndpointSettings
+    from ..settings import EndpointSettings
 
+DAY_S = 86_400.0
 Unit = Literal["requests", "tokens", "concurrency"]
 
 
@@ -24,17 +25,19 @@ class Meter(Protocol):
     """One limit over one unit."""
 
     def ready_at(self, amount: int, now: float) -> float:
-        """Earliest time, now or later, at which `amount` fits; infinity where it never will."""
+        """Compute the earliest time, now or later, at which `amount` fits; infinity where it never will."""
         ...
 
     def count(self, amount: int, now: float) -> None:
         """Count `amount`, whether it fits or not (what is counted afterwards may overrun)."""
         ...
 
-    def remaining(self, now: float) -> float: ...
+    def remaining(self, now: float) -> float:
+        """Compute what is left, 0 or more."""
+        ...
 
     def full_at(self, now: float) -> float:
-        """When everything counted so far is forgotten: what x-ratelimit-reset-* tells."""
+        """Compute when everything counted so far is forgotten: what x-ratelimit-reset-* tells."""
         ...
 
 
@@ -150,7 +153,7 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class QuotaRefusal:
     unit: Unit
     """What binds; where both do, what binds longer."""
     ready_at: float | None
@@ -160,10 +163,11 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class QuotaLevel:
     """Of one unit, for headers."""
 
-    limit_per_minute: float
+    limit: float
+    """Per minute; of a day's quota, per day."""
     remaining: float
     reset_s: float
 
@@ -176,34 +180,40 @@ class Quota:
         build = METERS[settings.quota]
         self._requests = None if settings.rpm is None else build(settings.rpm, settings)
         self._tokens = None if settings.tpm is None else build(settings.tpm, settings)
+        self._day = None if settings.rpd is None else TokenBucket(settings.rpd / DAY_S, max(1.0, settings.rpd))
         self.inside = 0
 
-    def admit(self, tokens: int, now: float) -> Admitted | Refused:
+    def admit(self, tokens: int, now: float) -> Admitted | QuotaRefusal:
         """Let one request in, or say what binds. `tokens` is its estimate: prompt + max_tokens."""
         if self._settings.concurrency is not None and self.inside >= self._settings.concurrency:
-            return Refused("concurrency", None, None)
+            return QuotaRefusal("concurrency", None, None)
         unit, ready_at = self._binding(tokens, now)
         if ready_at > now:
-            return Refused(unit, ready_at, self._told(ready_at - now))
+            return QuotaRefusal(unit, ready_at, self._told(ready_at - now))
         self.inside += 1
-        if self._requests is not None:
-            self._requests.count(1, now)
+        for meter in (self._requests, self._day):
+            if meter is not None:
+                meter.count(1, now)
         if self._tokens is not None and self._settings.tokens == "estimate":
             self._tokens.count(tokens, now)
         return Admitted(now)
 
     def finish(self, tokens: int, now: float) -> None:
-        """One that was let in is done; `tokens` is what it used in truth."""
+        """Take note that a request is done; `tokens` is what it used in truth."""
         self.inside -= 1
         if self._tokens is not None and self._settings.tokens == "actual" and tokens:
             self._tokens.count(tokens, now)
 
-    def levels(self, now: float) -> tuple[Level | None, Level | None]:
-        """Of requests and of tokens; None where there is no limit."""
+    def levels(self, now: float) -> tuple[QuotaLevel | None, QuotaLevel | None]:
+        """Read the levels of requests and of tokens; None where there is no limit."""
         return _level(self._requests, self._settings.rpm, now), _level(self._tokens, self._settings.tpm, now)
 
+    def day_level(self, now: float) -> QuotaLevel | None:
+        """Read the level of the requests of a day; None where there is no such limit."""
+        return _level(self._day, self._settings.rpd, now)
+
     def _binding(self, tokens: int, now: float) -> tuple[Unit, float]:
-        requests_at = now if self._requests is None else self._requests.ready_at(1, now)
+        requests_at = max((meter.ready_at(1, now) for meter in (self._requests, self._day) if meter), default=now)
         if self._tokens is None:
             return "requests", requests_at
         amount = tokens if self._settings.tokens == "estimate" else 1  # counted afterwards: any room will do
@@ -216,10 +226,10 @@ class Quota:
         return wait_s if self._settings.retry_after == "exact" else self._settings.window_s
 
 
-def _level(meter: Meter | None, per_minute: float | None, now: float) -> Level | None:
+def _level(meter: Meter | None, per_minute: float | None, now: float) -> QuotaLevel | None:
     if meter is None or per_minute is None:
         return None
-    return Level(per_minute, meter.remaining(now), meter.full_at(now) - now)
+    return QuotaLevel(per_minute, meter.remaining(now), meter.full_at(now) - now)
 
 
 def _sliding(per_minute: float, settings: EndpointSettings) -> Meter:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from .draws import draw_uniform
+from ...seeded_draws import draw_uniform
 
 if TYPE_CHECKING:
-    from .settings import FaultSettings
+    from ..settings import FaultSettings
 
 Fault = Literal[
     "error_500", "empty", "stall", "reset", "malformed", "content_filter", "length", "error_in_200", "early_end"
@@ -21,7 +21,7 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 
 def draw_fault(seed: int, request_id: str, settings: FaultSettings) -> Fault | None:
-    """The fault of this request, or None."""
+    """Draw the fault of this request, or None."""
     left = draw_uniform(seed, "fault", request_id)
     for fault in FAULTS:
         left -= getattr(settings, fault)

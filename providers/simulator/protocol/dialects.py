@@ -1,4 +1,4 @@
-"""How Azure and OpenAI say things: bodies of errors, headers of limits. What the client's adapters have to understand, word for word.
+"""How Azure and OpenAI say errors. What the client's adapters have to understand, word for word.
 
 A dialect follows from the URL that was called, as with the real services.
 """
@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from .endpoint import Denial
-    from .quota import Level, Refused, Unit
-    from .settings import EndpointSettings
-
-Levels = tuple["Level | None", "Level | None"]
+    from ..endpoint import Denial
+    from ..limits.quota import QuotaRefusal, Unit
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
+    """An error as it is sent; Google's bodies are lists."""
+
     status: int
-    body: dict[str, object]
+    body: dict[str, object] | list[dict[str, object]]
 
 
 class Dialect(Protocol):
@@ -29,11 +28,25 @@ class Dialect(Protocol):
     tells_filter_results: bool
     """Answers carry prompt_filter_results, streams in a first chunk without choices."""
 
-    def denied(self, denial: Denial, name: str) -> ErrorAnswer: ...
-    def bad_request(self, reason: str) -> ErrorAnswer: ...
-    def throttled(self, refused: Refused, name: str) -> ErrorAnswer: ...
-    def server_error(self) -> ErrorAnswer: ...
-    def filtered(self) -> ErrorAnswer: ...
+    def denied(self, denial: Denial, name: str) -> ErrorAnswer:
+        """Refuse an unknown key or name."""
+        ...
+
+    def bad_request(self, reason: str) -> ErrorAnswer:
+        """Refuse a body that cannot be read."""
+        ...
+
+    def throttled(self, refused: QuotaRefusal, name: str) -> ErrorAnswer:
+        """Refuse for a limit."""
+        ...
+
+    def server_error(self) -> ErrorAnswer:
+        """Fail as a server does."""
+        ...
+
+    def filtered(self) -> ErrorAnswer:
+        """Refuse a prompt for its content."""
+        ...
 
 
 class OpenAIDialect:
@@ -50,7 +63,7 @@ class OpenAIDialect:
     def bad_request(self, reason: str) -> ErrorAnswer:
         return _openai(400, reason, "invalid_request_error", None)
 
-    def throttled(self, refused: Refused, name: str) -> ErrorAnswer:
+    def throttled(self, refused: QuotaRefusal, name: str) -> ErrorAnswer:
         what = {
             "requests": "requests per min (RPM)",
             "tokens": "tokens per min (TPM)",
@@ -95,7 +108,7 @@ class AzureDialect:
     def bad_request(self, reason: str) -> ErrorAnswer:
         return _azure(400, "BadRequest", reason)
 
-    def throttled(self, refused: Refused, name: str) -> ErrorAnswer:  # noqa: ARG002
+    def throttled(self, refused: QuotaRefusal, name: str) -> ErrorAnswer:  # noqa: ARG002
         words: dict[Unit, str] = {"requests": "call rate", "tokens": "token rate", "concurrency": "concurrent request"}
         again = (
             "" if refused.retry_after_s is None else f" Please retry after {math.ceil(refused.retry_after_s)} seconds."
@@ -126,37 +139,6 @@ OPENAI = OpenAIDialect()
 AZURE = AzureDialect()
 RESOURCE_NOT_FOUND = ErrorAnswer(404, {"error": {"code": "404", "message": "Resource not found"}})
 """What Azure says to a classic URL without api-version."""
-
-
-def limit_headers(levels: Levels, settings: EndpointSettings) -> dict[str, str]:
-    """x-ratelimit-*: limits per minute, what is left of the window, and the time until it is full again (never sleep on that)."""
-    if not settings.rate_limit_headers:
-        return {}
-    headers: dict[str, str] = {}
-    for unit, level in zip(("requests", "tokens"), levels, strict=True):
-        if level is not None:
-            headers[f"x-ratelimit-limit-{unit}"] = f"{level.limit_per_minute:.15g}"
-            headers[f"x-ratelimit-remaining-{unit}"] = str(math.floor(level.remaining))
-            headers[f"x-ratelimit-reset-{unit}"] = _span(level.reset_s)
-    return headers
-
-
-def retry_headers(refused: Refused, settings: EndpointSettings) -> dict[str, str]:
-    """retry-after in whole seconds, and beside it the milliseconds where the wait is exact."""
-    if refused.retry_after_s is None:
-        return {}
-    headers = {"retry-after": str(math.ceil(refused.retry_after_s))}
-    if settings.retry_after == "exact":
-        headers["retry-after-ms"] = str(math.ceil(refused.retry_after_s * 1000))
-    return headers
-
-
-def _span(seconds: float) -> str:
-    """As OpenAI writes it: 17ms, 1.5s, 6m0s."""
-    if seconds < 1:
-        return f"{math.ceil(seconds * 1000)}ms"
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}m{rest:.3g}s" if minutes else f"{rest:.4g}s"
 
 
 def _openai(status: int, message: str, kind: str, code: str | None) -> ErrorAnswer:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from .draws import draw_name, draw_uniform
+from ...seeded_draws import draw_name, draw_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..messages import ChatRequest, ToolCall
+    from ...messages import ChatRequest, ToolCall
 
 
 FILLER_TOKENS = 32
@@ -33,7 +33,9 @@ class SimulatedAnswer:
 class AnswerSource(Protocol):
     """A pure function of the request and its id ("sample_id/turn/attempt"): two runs of one seed get the same answers, in any order."""
 
-    def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer: ...
+    def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
+        """Answer a request."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class EchoAnswers:
     seed: int = 0
 
     def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:  # noqa: ARG002 - filler heeds nobody
+        """Answer with filler."""
         tokens = max(
             1, round((self.output_tokens or FILLER_TOKENS) * (0.5 + draw_uniform(self.seed, "length", request_id)))
         )

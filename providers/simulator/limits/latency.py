@@ -13,21 +13,26 @@ from collections import deque
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from .draws import draw_uniform
+from ...seeded_draws import draw_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .settings import LatencySettings
+    from ..settings import LatencySettings
 
 _NORMAL = NormalDist()
 
 
 def draw_noise(seed: int, request_id: str, sigma: float) -> float:
-    """The request's own log-normal factor, with median 1."""
+    """Draw the request's own log-normal factor, with median 1."""
     if sigma == 0:
         return 1.0
     return math.exp(sigma * _NORMAL.inv_cdf(draw_uniform(seed, "latency", request_id)))
+
+
+def draw_extra_s(seed: int, request_id: str, settings: LatencySettings) -> float:
+    """Draw the seconds that a long answer takes more than others; 0 for the others."""
+    return settings.long_s if settings.long and draw_uniform(seed, "long", request_id) < settings.long else 0.0
 
 
 class Job:
@@ -45,6 +50,7 @@ class Job:
 
     @property
     def is_done(self) -> bool:
+        """Say whether the last milestone is passed."""
         return self.reached == len(self.milestones_s)
 
 
@@ -98,7 +104,7 @@ class ProcessorSharing:
         return passed
 
     def next_event(self) -> float | None:
-        """When the next milestone is passed if nobody comes or goes; None where nobody is in service."""
+        """Compute when the next milestone is passed if nobody comes or goes; None where nobody is in service."""
         while self._heap and self._heap[0][2].is_gone:
             heapq.heappop(self._heap)
         if not self._heap:

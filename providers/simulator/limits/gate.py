@@ -8,19 +8,19 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .quota import Admitted, Quota, Refused
+from .quota import Admitted, Quota, QuotaRefusal
 
 if TYPE_CHECKING:
-    from .settings import EndpointSettings
+    from ..settings import EndpointSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
     tokens: int
-    outcome: asyncio.Future[Refused | None]
+    outcome: asyncio.Future[QuotaRefusal | None]
 
 
-class Gate:
+class QuotaGate:
     """Those held come in first come, first served. Each `enter` that returned None is followed by one `leave`."""
 
     def __init__(self, settings: EndpointSettings) -> None:
@@ -29,12 +29,12 @@ class Gate:
         self._held: deque[_Held] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def enter(self, tokens: int) -> Refused | None:
-        """Returns the refusal, or None once the request is in."""
+    async def enter(self, tokens: int) -> QuotaRefusal | None:
+        """Let the request in and return None, or return the refusal."""
         loop = asyncio.get_running_loop()
         if not self._holds:
             outcome = self.quota.admit(tokens, loop.time())
-            return outcome if isinstance(outcome, Refused) else None
+            return outcome if isinstance(outcome, QuotaRefusal) else None
         held = _Held(tokens, loop.create_future())
         self._held.append(held)
         self._let_in()
@@ -45,11 +45,12 @@ class Gate:
             raise
 
     def leave(self, tokens: int) -> None:
-        """The request is done, having used `tokens`."""
+        """Take note that the request is done, having used `tokens`."""
         self.quota.finish(tokens, asyncio.get_running_loop().time())
         self._let_in()
 
     def close(self) -> None:
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -60,7 +61,7 @@ class Gate:
                 self._held.popleft()
                 continue
             outcome = self.quota.admit(self._held[0].tokens, now)
-            if isinstance(outcome, Refused) and outcome.ready_at != math.inf:
+            if isinstance(outcome, QuotaRefusal) and outcome.ready_at != math.inf:
                 self._wait_until(outcome.ready_at)
                 return
             future = self._held.popleft().outcome

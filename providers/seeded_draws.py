@@ -6,13 +6,13 @@ from hashlib import blake2b
 
 
 def draw_uniform(seed: int, purpose: str, request_id: str) -> float:
-    """A number in (0, 1), the same in every process and on every machine."""
+    """Draw a number in (0, 1), the same in every process and on every machine."""
     bits = int.from_bytes(_digest(seed, purpose, request_id)) >> 12  # 52 bits and a half: exact, never 0 or 1
     return (bits + 0.5) / 2**52
 
 
 def draw_name(seed: int, purpose: str, request_id: str) -> str:
-    """Sixteen hexadecimal digits."""
+    """Draw sixteen hexadecimal digits."""
     return _digest(seed, purpose, request_id).hex()
 
 
