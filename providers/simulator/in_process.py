@@ -15,8 +15,9 @@ from ..errors import ConnectionLost, Evidence, ProviderError, TimedOut
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..transport.failures import classify_failure
-from ..transport.received import Received, parse_json
-from ..transport.wire import read_completion
+from ..transport.received import Received
+from ..wire.body import parse_json
+from ..wire.chat import read_completion
 from .answers import AnswerSource
 from .bodies import whole_body
 from .completion import Call, Reply, count_input_tokens, decide_reply

@@ -6,7 +6,7 @@ import pytest
 from providers.errors import ContentFiltered, Malformed, OutOfQuota, Throttled
 from providers.messages import ChatRequest, ChatResponse
 from providers.transport.received import Oversized, Received
-from providers.transport.sse import MAX_EVENT_BYTES, EventSplitter, StreamAssembler
+from providers.wire.stream import MAX_EVENT_BYTES, EventSplitter, StreamAssembler
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
 

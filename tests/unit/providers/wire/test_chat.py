@@ -24,7 +24,7 @@ from providers.messages import ChatRequest, ChatResponse, Timing, Usage
 from providers.provider import Route
 from providers.transport.failures import classify_failure
 from providers.transport.received import Received
-from providers.transport.wire import build_payload, is_event_stream, read_completion
+from providers.wire.chat import build_payload, is_event_stream, read_completion
 
 REQUEST = ChatRequest([{"role": "user", "content": "x" * 400}])
 TIMING = Timing(0.0, None, 1.0)
@@ -125,7 +125,7 @@ def test_an_empty_answer_of_any_other_reason_is_empty() -> None:
     [
         None, [], "text", {}, {"choices": None}, {"choices": {}}, {"choices": [None]}, {"choices": ["a"]},
         {"choices": [{}]}, {"choices": [{"message": "text"}]}, answer({"content": 7}), answer({"content": [7]}),
-        answer({"content": {"text": "a"}}), answer({"content": "a"}, finish_reason=7), answer({"tool_calls": "f()"}),
+        answer({"content": "a"}, finish_reason=7), answer({"tool_calls": "f()"}),
         answer({"tool_calls": ["f()"]}), answer({"tool_calls": [{"id": "1"}]}), {"error": {"message": "boom"}},
         {"error": "boom"},
     ],
