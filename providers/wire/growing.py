@@ -9,6 +9,10 @@ _PART_TEXTS: Final = frozenset({"text", "thinking", "summary"})
 _INNER_TEXTS: Final = frozenset({"text"})
 
 
+class UnknownShape(ValueError):
+    """A piece has no shape that is known; the assembler reports it as Malformed."""
+
+
 class GrowingObject:
     """Some of its fields grow with every piece; of any other the last value counts, and an empty one overwrites nothing."""
 

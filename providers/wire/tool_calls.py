@@ -10,7 +10,7 @@ import orjson
 
 from ..messages import ToolCall
 from ..transport.received import Received
-from .growing import GrowingObject
+from .growing import GrowingObject, UnknownShape
 
 _KINDS: Final = ("function", "custom")
 _FUNCTION_TEXTS: Final = frozenset({"arguments", "input"})
@@ -47,10 +47,9 @@ def _with_text_arguments(call: dict[str, object]) -> ToolCall:
 class GrowingCalls:
     """The tool calls of one stream, told apart by their index, and by their id where servers use an index twice or give none."""
 
-    __slots__ = ("_by_id", "_calls", "_open", "_received")
+    __slots__ = ("_by_id", "_calls", "_open")
 
-    def __init__(self, received: Received) -> None:
-        self._received = received
+    def __init__(self) -> None:
         self._calls: list[tuple[int, GrowingCall]] = []
         """With the index, in the order in which they began."""
         self._open: dict[int, GrowingCall] = {}
@@ -59,12 +58,12 @@ class GrowingCalls:
         """By index, as far as there is one, and id."""
 
     def add(self, pieces: object) -> None:
-        """Take the tool calls of one chunk. Raises Malformed where they have no shape that is known."""
+        """Take the tool calls of one chunk. Raises UnknownShape."""
         if not isinstance(pieces, list):
-            raise self._received.malformed("a chunk's tool calls are not a list")
+            raise UnknownShape("a chunk's tool calls are not a list")
         for piece in pieces:
             if not isinstance(piece, dict):
-                raise self._received.malformed("a tool call is not an object")
+                raise UnknownShape("a tool call is not an object")
             index = piece.get("index") if isinstance(piece.get("index"), int) else None
             call_id = piece.get("id") if isinstance(piece.get("id"), str) else None
             call = self._find_without_index(piece, call_id) if index is None else self._find(index, piece, call_id)

@@ -17,7 +17,8 @@ from providers.transport.failures import classify_failure
 from providers.transport.received import MAX_ANSWER_BYTES, Oversized, Received
 from providers.wire.body import parse_json
 from providers.wire.chat import read_completion
-from providers.wire.stream import EventSplitter, StreamAssembler
+from providers.wire.events import EventSplitter
+from providers.wire.stream import StreamAssembler
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
 RECEIVED = Received("east/m", "s/0/1", REQUEST, 200, {})

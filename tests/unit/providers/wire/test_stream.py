@@ -6,7 +6,8 @@ import pytest
 from providers.errors import ContentFiltered, Malformed, OutOfQuota, Throttled
 from providers.messages import ChatRequest, ChatResponse
 from providers.transport.received import Oversized, Received
-from providers.wire.stream import MAX_EVENT_BYTES, EventSplitter, StreamAssembler
+from providers.wire.events import MAX_EVENT_BYTES, EventSplitter
+from providers.wire.stream import StreamAssembler
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
 
