@@ -92,5 +92,7 @@ def _as_error(data: bytes) -> bytes:
     try:
         said = read_json(data)
     except orjson.JSONDecodeError:
-        return orjson.dumps({"error": data.decode("utf-8", "replace") or "the server does not say more"})
-    return data if isinstance(said, dict) and said.get("error") else b'{"error":[%b]}' % data
+        said, data = True, orjson.dumps(data.decode("utf-8", "replace") or "the server does not say more")
+    if isinstance(said, dict) and said.get("error"):
+        return data
+    return b'{"error":%b}' % (data if said else b'"the server does not say more"')

@@ -31,7 +31,8 @@ class GrowingMessage:
         content = delta.get("content")
         if content and isinstance(content, str):
             self._content.append(content)
-            if len(delta) <= 2:  # with its role: most chunks end here
+            fields = len(delta)
+            if fields == 1 or (fields == 2 and "role" in delta):  # most chunks end here
                 return True
         return self._add_rarer_parts(delta, content)
 

@@ -110,8 +110,9 @@ class GrowingCall:
         self._kinds: dict[str, GrowingObject] = {}
 
     def add(self, piece: Mapping[str, object]) -> None:
-        """Take a piece; arguments that come as an object are written as text."""
-        self.fields.add({name: value for name, value in piece.items() if name not in _KINDS and name != "index"})
+        """Take a piece; the first id stays."""
+        known = ("index", "id", *_KINDS) if self.fields.get("id") else ("index", *_KINDS)
+        self.fields.add({name: value for name, value in piece.items() if name not in known})
         for kind in _KINDS:
             if isinstance(said := piece.get(kind), dict):
                 self._kinds.setdefault(kind, GrowingObject(_FUNCTION_TEXTS)).add(said)
