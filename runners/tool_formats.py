@@ -100,13 +100,13 @@ class TextFormat:
 
 
 def _as_it_came(reply: ChatResponse) -> Message:
-    """The reply with every field that the server may want back; its calls apart, which are sent in the form of `calls`."""
+    """Copy the reply with every field that the server may want back; its calls apart, which are sent in the form of `calls`."""
     turn = reply.assistant or {"role": "assistant", "content": reply.text or None}
     return {name: value for name, value in turn.items() if name != "tool_calls"}
 
 
 def _with_valid_arguments(call: ToolCall) -> ToolCall:
-    """Servers read the arguments of earlier calls as JSON: what is none of it goes back as no arguments, and the result says so."""
+    """Make the arguments the JSON of an object, as servers want them: what is none goes back as no arguments, and the result says so."""
     function = call.get("function")
     if not isinstance(function, Mapping):
         return call

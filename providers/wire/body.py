@@ -35,7 +35,7 @@ def _parse_leniently(received: Received, error: orjson.JSONDecodeError) -> objec
 
 
 def _join_events(received: Received) -> object:
-    """Some servers label a stream as JSON, or stream though nobody asked. The last event may lack its blank line: nothing is missing."""
+    """Join a stream that is labelled as JSON, or that nobody asked for. Its last event may lack the blank line: nothing is missing."""
     assembler = StreamAssembler(received, 0.0)
     assembler.feed(received.body.lstrip() + b"\n\n", 0.0)
     return assembler.completion()

@@ -102,7 +102,7 @@ def broken_off(choice: Mapping[str, object], received: Received) -> ProviderErro
 
 
 def choose_choice(choices: Sequence[object]) -> object:
-    """The answer of index 0, in whatever order they come; the first where none says that it is."""
+    """Choose the answer of index 0, in whatever order they come; the first where none says that it is."""
     return next((each for each in choices if isinstance(each, dict) and each.get("index") == 0), choices[0])
 
 

@@ -53,7 +53,7 @@ class EventSplitter:
         return events
 
     def _with_newlines(self, chunk: bytes) -> bytes:
-        """Lines may end in CR LF, LF or CR."""
+        """Make every line end a newline: servers use CR LF, LF or CR."""
         if self._after_return:
             chunk = chunk.removeprefix(b"\n")
         self._after_return = chunk.endswith(b"\r") or (self._after_return and not chunk)
@@ -88,7 +88,7 @@ class EventSplitter:
 
 
 def _as_error(data: bytes) -> bytes:
-    """The data of an error event as an error object."""
+    """Write the data of an error event as an error object."""
     try:
         said = read_json(data)
     except orjson.JSONDecodeError:

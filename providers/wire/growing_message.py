@@ -53,7 +53,7 @@ class GrowingMessage:
         return has_token
 
     def _add_field(self, name: str, value: object) -> bool:
-        """Whether the field carries a token."""
+        """Take any other field; return whether it carries a token."""
         if isinstance(value, list):
             if name == "content":
                 self._hold_content()
@@ -66,7 +66,7 @@ class GrowingMessage:
         return False
 
     def _hold_content(self) -> None:
-        """What came as plain text before a list of parts is a part."""
+        """Make a part of the plain text that came before a list of parts."""
         if self._content:
             self._parts.setdefault("content", GrowingParts()).add([{"type": "text", "text": "".join(self._content)}])
             self._content = []

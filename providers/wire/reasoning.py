@@ -13,7 +13,7 @@ _TEXTS: Final = ("text", "thinking", "summary", "reasoning")
 """Where a part keeps its words."""
 _DEEPEST: Final = 4
 
-_OPEN = re.compile(r"\s*<think>")
+_OPEN = re.compile(r"\s*+<think>")
 _CLOSE: Final = "</think>"
 
 
@@ -25,7 +25,7 @@ def read_reasoning(message: Mapping[str, object]) -> str:
 
 
 def is_thinking(part: object) -> bool:
-    """Whether a part of the content is not meant for the reader."""
+    """Tell whether a part of the content is not meant for the reader."""
     return isinstance(part, dict) and part.get("type") in _PART_TYPES
 
 
@@ -50,7 +50,7 @@ def split_thinking(text: str, *, may_lack_start: bool = True) -> tuple[str, str]
 
 
 def _text_of(value: object, levels: int = _DEEPEST) -> str:
-    """The words of a text, a part, or a list of parts."""
+    """Join the words of a text, a part, or a list of parts."""
     if isinstance(value, str):
         return value
     if not levels:

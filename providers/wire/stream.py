@@ -126,21 +126,21 @@ class StreamAssembler:
         self._names = {name: chunk.get(name) for name in ("id", "model", "system_fingerprint")}
 
     def _choose(self, choices: object) -> Mapping[str, object] | None:
-        """The first answer, wherever it stands; None where the chunk is of a second one, asked for with n."""
+        """Choose the first answer, wherever it stands; None where the chunk is of a second one, asked for with n."""
         choice = choose_choice(choices) if isinstance(choices, list) else None
         if not isinstance(choice, dict):
             raise self._broken("a chunk's choices have no shape that is known")
         return None if choice.get("index") else choice
 
     def _take_rarer_chunk(self, chunk: Mapping[str, object], choices: object) -> None:
-        """A chunk without an answer: usage alone, a filter's report, an error in the form of OpenAI or of FastChat and vLLM."""
+        """Take a chunk without an answer: usage alone, a filter's report, an error in the form of OpenAI or of FastChat and vLLM."""
         if chunk.get("error") or chunk.get("object") == "error":
             self._take_error(chunk, choices)
         self._usage = merge_usage(self._usage, chunk.get("usage"))
         self._take_vendor_usage(chunk)
 
     def _take_error(self, chunk: Mapping[str, object], choices: object) -> None:
-        """An error. Only after the tokens were used up it changes nothing: then the answer is cut off anyway."""
+        """Raise the error of a chunk, unless the tokens were used up before: then the answer is cut off anyway."""
         choice = choices[0] if isinstance(choices, list) and choices else None
         if isinstance(choice, dict) and choice.get("finish_reason") == "length":
             self._finish_reason = "length"

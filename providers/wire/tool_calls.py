@@ -36,7 +36,7 @@ def _is_tool_call(call: object) -> bool:
 
 
 def _with_text_arguments(call: dict[str, object]) -> ToolCall:
-    """Some servers send the arguments as an object, and null for none."""
+    """Write the arguments as text: some servers send an object, and null for none."""
     function = call.get("function")
     if isinstance(function, dict) and not isinstance(arguments := function.get("arguments"), str):
         text = "" if arguments is None else orjson.dumps(arguments).decode()
@@ -85,7 +85,7 @@ class GrowingCalls:
         return self._by_id.get((index, call_id)) or (self._begin(index) if _has_name(piece) else call)
 
     def _find_without_index(self, piece: Mapping[str, object], call_id: str | None) -> GrowingCall:
-        """Most servers that give no index send whole calls."""
+        """Find the call that a piece without an index belongs to: most servers that give none send whole calls."""
         last = self._calls[-1][1] if self._calls else None
         if last is None or (last.has_name() and _has_name(piece)):
             return self._begin(len(self._calls))
@@ -118,7 +118,7 @@ class GrowingCall:
                 self._kinds.setdefault(kind, GrowingObject(_FUNCTION_TEXTS)).add(said)
 
     def has_name(self) -> bool:
-        """Whether its name has come."""
+        """Tell whether its name has come."""
         return any(said.get("name") for said in self._kinds.values())
 
     def joined(self) -> dict[str, object]:

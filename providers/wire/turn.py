@@ -35,7 +35,7 @@ class Turn:
 
 
 def is_plain(message: Mapping[str, object]) -> bool:
-    """Whether the message holds a text and nothing else, which is the usual case."""
+    """Tell whether the message holds a text and nothing else, which is the usual case."""
     content = message.get("content")
     if type(content) is not str or not content or THINK_TAG in content:
         return False
@@ -65,7 +65,7 @@ def read_turn(message: Mapping[str, object], received: Received) -> Turn:
 
 
 def _read_content(content: object, received: Received) -> JSON:
-    """The content as it goes back. Cloudflare writes structured output as an object: its JSON is the text."""
+    """Read the content as it goes back. Cloudflare writes structured output as an object: its JSON is the text."""
     if isinstance(content, dict) and content:
         try:
             return json.dumps(content, ensure_ascii=False)
@@ -77,7 +77,7 @@ def _read_content(content: object, received: Received) -> JSON:
 
 
 def _text_of(content: JSON, received: Received) -> str:
-    """The text of a content; what is thinking in it is not."""
+    """Join the text of a content; what is thinking in it is left out."""
     if isinstance(content, list):
         return "".join(_part_text(part, received) for part in content if not is_thinking(part))
     return content if isinstance(content, str) else ""
@@ -93,14 +93,14 @@ def _part_text(part: object, received: Received) -> str:
 
 
 def _is_refusal(message: Mapping[str, object]) -> bool:
-    """A refusal in its own field, or in a part of the content."""
+    """Tell whether there is a refusal, in its own field or in a part of the content."""
     content = message.get("content")
     parts = content if isinstance(content, list) else []
     return bool(message.get("refusal")) or any(isinstance(part, dict) and part.get("refusal") for part in parts)
 
 
 def _without_key(turn: Mapping[str, object], received: Received) -> Message:
-    """The turn as it may be stored and sent: without the key, and with no nesting that cannot be written again."""
+    """Mask the key in the turn. Raises Malformed where it is nested too deeply to be written again."""
     try:
         written = orjson.dumps(turn).decode()
     except TypeError as error:

@@ -135,8 +135,8 @@ async def test_arguments_go_back_as_the_text_of_an_object_and_stay_as_they_came_
     made: Mapping[str, JSON] = {"id": "c1", "function": {"name": "look", "arguments": arguments}}
     model = Model(calling(made), a_response())
     answer = await tool_loop(a_sample(), model)
-    (back,) = model.asked[1][0][1]["tool_calls"]  # type: ignore[misc]
-    assert back == {"type": "function", "id": "c1", "function": {"name": "look", "arguments": sent}}
+    back = {"type": "function", "id": "c1", "function": {"name": "look", "arguments": sent}}
+    assert model.asked[1][0][1]["tool_calls"] == [back]
     assert answer.tool_calls[0]["function"] == {"name": "look", "arguments": arguments}
 
 

@@ -147,7 +147,8 @@ def test_an_error_without_an_error_field_has_its_words() -> None:
 
 # ------------------------------------------------------------------ reasoning, and the turn that goes back
 def test_plain_text_is_remembered_as_it_came() -> None:
-    message = {"role": "assistant", "content": "y", "refusal": None, "annotations": [], "tool_calls": None}
+    silent: dict[str, object] = {"refusal": None, "annotations": [], "tool_calls": None}
+    message = {"role": "assistant", "content": "y", **silent}
     response = read(answer(message))
     assert (response.reasoning, response.assistant) == ("", {"role": "assistant", "content": "y"})
 
