@@ -67,7 +67,7 @@ def complete_usage(said: Usage | None, request: ChatRequest, words: str) -> Usag
 
 
 def _with_uncounted_reasoning(input_tokens: int, output_tokens: int, cached: int, total: int | None) -> int:
-    """Count the reasoning that xAI and Gemini leave out of `completion_tokens`: only the total has it. A cache beyond the prompt is no output."""
+    """Count the reasoning that xAI and Gemini leave out: only the total has it. A cache beyond the prompt is no output."""
     outside = cached if cached > input_tokens else 0
     return max(output_tokens, (total or 0) - input_tokens - outside)
 
