@@ -87,9 +87,9 @@ async def server() -> AsyncIterator[ReplayServer]:
 
 @pytest.fixture(params=TRANSPORTS)
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    opened = TRANSPORTS[request.param](PATIENT)
-    yield opened
-    await opened.aclose()
+    active = TRANSPORTS[request.param](PATIENT)
+    yield active
+    await active.aclose()
 
 
 @pytest.mark.parametrize("recording", READABLE, ids=lambda each: each.name)
