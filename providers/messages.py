@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 Message = Mapping[str, JSON]
@@ -72,3 +72,7 @@ class ChatResponse:
     system_fingerprint: str | None
     refused: bool = False
     """The server says that the text is the model's refusal."""
+    reasoning: str = ""
+    """What the model thought before the text, which is without it."""
+    assistant: Message = field(default_factory=dict)
+    """The turn as it came, with every field that the server may want back."""

@@ -16,9 +16,10 @@ from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import Route
 from ..transport.failures import classify_failure
-from ..transport.received import Received, parse_json
-from ..transport.sse import StreamAssembler
-from ..transport.wire import build_payload, read_completion
+from ..transport.received import Received
+from ..wire.body import parse_json
+from ..wire.chat import build_payload, read_completion
+from ..wire.stream import StreamAssembler
 from .answers.completion import SimulatedCall, SimulatedReply, count_input_tokens, decide_reply
 from .answers.source import AnswerSource
 from .endpoint import DEPLOYMENT_KEY, Closed, Endpoint, EndpointRegistry, denial

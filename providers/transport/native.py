@@ -16,13 +16,14 @@ from yarl import URL
 from ..errors import BODY_LIMIT, Evidence, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
+from ..wire.body import parse_json
+from ..wire.chat import build_payload, is_event_stream, read_completion
+from ..wire.stream import StreamAssembler
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
 from .failures import classify_failure
-from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
-from .sse import StreamAssembler
+from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
 from .tls import tls_context
-from .wire import build_payload, is_event_stream, read_completion
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -108,6 +109,8 @@ class NativeTransport:
         self._trust = trust
         self._session: aiohttp.ClientSession | None = None
         self._addresses: dict[str, _Address] = {}
+        self._finishing: set[str] = set()
+        """Instances whose streams name a finish reason."""
 
     async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and read its whole answer. Raises ProviderError and nothing else."""
@@ -156,7 +159,7 @@ class NativeTransport:
         if not 200 <= response.status < 300:
             raise classify_failure(call.received(response, await _read_start(response, clock)))
         if is_event_stream(response.headers.get("Content-Type", ""), call.request):
-            return await _read_stream(response, call)
+            return await _read_stream(response, call, self._finishing)
         received = call.received(response, await _read_whole(response, call))
         ended_at = clock.now()
         answer = parse_json(received)
@@ -210,9 +213,9 @@ async def _read_start(response: aiohttp.ClientResponse, clock: CallClock) -> byt
     return body
 
 
-async def _read_stream(response: aiohttp.ClientResponse, call: _NativeCall) -> ChatResponse:
+async def _read_stream(response: aiohttp.ClientResponse, call: _NativeCall, finishing: set[str]) -> ChatResponse:
     clock = call.clock
-    assembler = StreamAssembler(call.received(response), clock.sent_at)
+    assembler = StreamAssembler(call.received(response), clock.sent_at, finishing)
     content, now = response.content, clock.now
     while chunk := await (_read_tail(content, clock) if assembler.has_finished else content.readany()):
         at = now()

@@ -95,14 +95,3 @@ def as_body(value: object) -> bytes:
         return orjson.dumps(value, default=str)
     except TypeError:  # orjson reads deeper nestings than it writes
         return b"(nested too deeply to be shown)"
-
-
-def parse_json(received: Received) -> object:
-    """Parse the body; raises Malformed where it is no JSON."""
-    try:
-        return orjson.loads(received.body)
-    except orjson.JSONDecodeError as error:
-        if received.is_page():
-            what = "a web page came instead of an answer: is this the API's address (/v1 at its end?), or a proxy in between?"
-            raise received.malformed(what) from error
-        raise received.malformed(f"the answer is not JSON ({error.msg})") from error

@@ -18,13 +18,14 @@ from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
+from ..wire.body import parse_json
+from ..wire.chat import build_standard_payload, is_event_stream, read_completion
+from ..wire.stream import StreamAssembler
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
 from .failures import classify_failure
-from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
-from .sse import StreamAssembler
+from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
 from .tls import tls_context
-from .wire import build_standard_payload, is_event_stream, read_completion
 
 if TYPE_CHECKING:
     import httpx2
@@ -44,6 +45,8 @@ class SdkTransport:
         self._trust = trust
         self._http: httpx2.AsyncClient | None = None
         self._clients: dict[str, AsyncOpenAI] = {}
+        self._finishing: set[str] = set()
+        """Instances whose streams name a finish reason."""
 
     async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and read its whole answer. Raises ProviderError and nothing else."""
@@ -53,7 +56,7 @@ class SdkTransport:
         except SignInFailed as error:
             raise map_transport_error(error, Evidence(route.instance.name, request_id)) from error
         unread = Received(route.instance.name, request_id, request, 0, {}, secret=secret)
-        call = _SdkCall(unread, CallClock(self._timeouts, deadline))
+        call = _SdkCall(unread, CallClock(self._timeouts, deadline), self._finishing)
         _CALL.set(call)
         try:
             async with call.clock.timer:
@@ -124,6 +127,7 @@ class _SdkCall:
 
     received: Received
     clock: CallClock
+    finishing: set[str]
 
     def heard(self, piece: bytes) -> None:
         if len(self.received.body) < BODY_LIMIT:
@@ -197,7 +201,7 @@ async def _read_body(response: httpx2.Response, call: _SdkCall) -> bytes:
 
 async def _read_stream(response: httpx2.Response, call: _SdkCall) -> ChatResponse:
     clock = call.clock
-    assembler = StreamAssembler(call.received, clock.sent_at)
+    assembler = StreamAssembler(call.received, clock.sent_at, call.finishing)
     pieces = response.aiter_bytes()
     while piece := await (_read_tail(pieces, clock) if assembler.has_finished else anext(pieces, b"")):
         now = clock.now()

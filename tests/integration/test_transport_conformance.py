@@ -154,6 +154,10 @@ ANSWERS: dict[str, tuple[object, list[bytes]]] = {
          chunk(tool_calls=[{"index": 0, "function": {"arguments": '"größe"}'}}]), chunk("tool_calls"), USAGE_CHUNK],
     ),
     "cut text": (choice("length", content="4"), [chunk(content="4"), chunk("length"), USAGE_CHUNK]),
+    "reasoning": (choice(content="42", reasoning_content="hm"),
+                  [chunk(reasoning_content="h"), chunk(reasoning_content="m"), chunk(content="42"), chunk("stop"), USAGE_CHUNK]),
+    "thinking": (choice(content="<think>hm</think>42"),
+                 [chunk(content="<th"), chunk(content="ink>hm</think>"), chunk(content="42"), chunk("stop"), USAGE_CHUNK]),
     "refusal": (choice(content=None, refusal="I cannot"), [chunk(refusal="I can"), chunk(refusal="not"), chunk("stop"),
                                                            USAGE_CHUNK]),
 }  # fmt: skip
@@ -233,6 +237,8 @@ FAILURES: dict[str, tuple[Script, type[ProviderError]]] = {
     "reasoning alone": (json_answer(choice(content=None, reasoning_content="hm")), Empty),
     "content filter": (json_answer(choice("content_filter", content="4")), ContentFiltered),
     "length without text": (json_answer(choice("length", content="")), Truncated),
+    "thinking that is cut off": (json_answer(choice("length", content="<think>The answer is 42")), Truncated),
+    "an answer that was broken off": (json_answer(choice("error", content="The answer might be")), Malformed),
     "an error in a 200": (says(http(error("upstream exploded"))), Malformed),
     "a rate limit in a 200": (says(http(error("slow down", "rate_limit_exceeded"))), Throttled),
     "no choices": (json_answer(completion(choices=[])), Malformed),
@@ -281,6 +287,8 @@ STREAM_FAILURES: dict[str, tuple[Script, type[ProviderError]]] = {
     "no event at all": (streams(done=False), Malformed),
     "an error object": (streams(chunk(content="4"), event({"error": {"message": "boom"}})), Malformed),
     "a rate limit": (streams(event({"error": {"message": "slow", "code": "rate_limit_exceeded"}})), Throttled),
+    "an error event": (streams(chunk(content="4"), b"event: error\ndata: boom\n\n"), Malformed),
+    "usage alone": (streams(USAGE_CHUNK), Malformed),
     "no JSON": (streams(b"data: {nonsense\n\n"), Malformed),
     "invalid UTF-8": (streams(b'data: {"a": "\xff\xfe"}\n\n'), Malformed),
     "no text": (streams(chunk(role="assistant", content=""), chunk("stop"), USAGE_CHUNK), Empty),
@@ -296,6 +304,26 @@ async def test_a_failed_stream_has_its_class(server: ScriptedServer, transport: 
     with pytest.raises(expected) as caught:
         await ask(transport, route(server), stream=True)
     assert type(caught.value) is expected
+
+
+async def test_a_stream_without_a_finish_reason_is_whole_until_the_server_has_named_one(
+    server: ScriptedServer, transport: Transport
+) -> None:
+    server.script = streams(chunk(content="4"))
+    assert (await ask(transport, route(server), stream=True)).text == "4"
+    server.script = streams(chunk(content="42"), chunk("stop"))
+    await ask(transport, route(server), stream=True)
+    server.script = streams(chunk(content="4"))
+    with pytest.raises(Malformed, match="ended early"):
+        await ask(transport, route(server), stream=True)
+    other = Instance("west/m", "m", "m-deployed", "west", "west/m")
+    assert (await ask(transport, route(server, instance=other), stream=True)).text == "4"
+
+
+async def test_a_stream_that_is_labelled_as_json_is_read(server: ScriptedServer, transport: Transport) -> None:
+    server.script = says(http(chunk(content="42") + chunk("stop") + b"data: [DONE]\n\n"))
+    assert (await ask(transport, route(server), stream=True)).text == "42"
+    assert (await ask(transport, route(server))).text == "42"
 
 
 async def test_an_empty_answer_keeps_its_usage_and_its_body(server: ScriptedServer, transport: Transport) -> None:

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from providers.errors import ProviderError
 from providers.messages import ChatRequest, ChatResponse, Timing
 from providers.transport.failures import classify_failure
-from providers.transport.received import MAX_ANSWER_BYTES, Oversized, Received, parse_json
-from providers.transport.sse import EventSplitter, StreamAssembler
-from providers.transport.wire import read_completion
+from providers.transport.received import MAX_ANSWER_BYTES, Oversized, Received
+from providers.wire.body import parse_json
+from providers.wire.chat import read_completion
+from providers.wire.events import EventSplitter
+from providers.wire.stream import StreamAssembler
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
 RECEIVED = Received("east/m", "s/0/1", REQUEST, 200, {})
@@ -31,7 +33,28 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-deltas = st.dictionaries(st.sampled_from(["content", "role", "refusal", "tool_calls", "function_call"]), json_values)
+parts = st.lists(
+    st.dictionaries(st.sampled_from(["type", "index", "id", "text", "thinking", "signature"]), json_values, max_size=4),
+    max_size=3,
+)
+calls = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"index": json_values, "id": st.sampled_from(["", "a", "b"]) | json_values,
+                      "function": st.fixed_dictionaries({}, optional={"name": json_values, "arguments": json_values})},
+    ),
+    max_size=3,
+)  # fmt: skip
+fields = [
+    "content",
+    "role",
+    "refusal",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "thinking_blocks",
+    "extra_content",
+]
+deltas = st.dictionaries(st.sampled_from([*fields, "tool_calls", "function_call"]), json_values | parts | calls)
 choices = st.fixed_dictionaries(
     {}, optional={"delta": deltas | json_values, "finish_reason": json_values, "index": json_values}
 )
@@ -140,6 +163,15 @@ def test_tool_calls_nested_without_an_end_are_no_answer(levels: int) -> None:
             assert levels > 200
         else:
             orjson.dumps(response.tool_calls)
+
+
+@pytest.mark.parametrize("levels", [100, 300, 900])
+@pytest.mark.parametrize("field", ["content", "reasoning_details", "extra_content", "tool_calls"])
+def test_fields_nested_without_an_end_are_no_crash(field: str, levels: int) -> None:
+    part = b'{"type":"thinking","thinking":[' * (levels // 2) + b"]}" * (levels // 2)
+    delta = b'{"delta":{"' + field.encode() + b'":[' + part + b'],"role":"assistant"},"finish_reason":"stop"}'
+    with pytest.raises(ProviderError):
+        collect([b'data: {"choices":[' + delta + b"]}\n\n"])
 
 
 def test_an_event_of_empty_lines_without_an_end_is_given_up_on() -> None:

@@ -17,6 +17,7 @@ from providers.errors import (
     ServerFault,
     Throttled,
     TimedOut,
+    Truncated,
 )
 from providers.headers import MAX_BELIEVABLE_WAIT_S
 from providers.instance import Instance
@@ -24,7 +25,7 @@ from providers.messages import ChatRequest, ChatResponse, Timing, Usage
 from providers.provider import Route
 from providers.transport.failures import classify_failure
 from providers.transport.received import Received
-from providers.transport.wire import build_payload, is_event_stream, read_completion
+from providers.wire.chat import build_payload, is_event_stream, read_completion
 
 REQUEST = ChatRequest([{"role": "user", "content": "x" * 400}])
 TIMING = Timing(0.0, None, 1.0)
@@ -91,6 +92,134 @@ def test_missing_usage_is_estimated_from_the_text() -> None:
     assert usage == Usage(104, 10, estimated=True)
 
 
+def test_missing_usage_is_estimated_from_reasoning_and_calls_as_well() -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    usage = read(answer({"content": None, "reasoning": "y" * 40, "tool_calls": [call]})).usage
+    assert usage.output_tokens > 20
+    assert usage.estimated
+
+
+def test_usage_of_zeros_is_estimated() -> None:
+    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    assert read(answer({"content": "y" * 40}, usage=usage)).usage == Usage(104, 10, estimated=True)
+
+
+@pytest.mark.parametrize("where", ["choice", "x_groq"])
+def test_usage_in_another_place_is_read(where: str) -> None:
+    body = answer({"content": "y"})
+    usage = {"prompt_tokens": 9, "completion_tokens": 5}
+    if where == "choice":
+        body["choices"][0]["usage"] = usage  # type: ignore[index]
+    else:
+        body["x_groq"] = {"usage": usage}
+    assert read(body).usage == Usage(9, 5)
+
+
+def test_the_answer_of_index_zero_counts_wherever_it_stands() -> None:
+    second = {"index": 1, "message": {"content": "b"}, "finish_reason": "stop"}
+    first = {"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}
+    assert read({"choices": [second, first]}).text == "a"
+    assert read({"choices": [second]}).text == "b"
+
+
+def test_a_content_that_is_an_object_is_its_json() -> None:
+    response = read(answer({"content": {"größe": [1, None]}}))
+    assert (response.text, response.assistant["content"]) == ('{"größe": [1, null]}', '{"größe": [1, null]}')
+
+
+@pytest.mark.parametrize("reason", ["error", "abort", "network_error"])
+def test_an_answer_that_the_server_broke_off_is_none(reason: str) -> None:
+    with pytest.raises(Malformed, match=reason):
+        read(answer({"content": "The answer might be"}, finish_reason=reason))
+
+
+def test_a_broken_answer_says_why_in_the_servers_words() -> None:
+    body = answer({"content": "The"}, finish_reason="error")
+    body["choices"][0]["error"] = {"code": 502, "message": "Provider disconnected"}  # type: ignore[index]
+    with pytest.raises(Malformed, match="Provider disconnected"):
+        read(body)
+
+
+def test_an_error_without_an_error_field_has_its_words() -> None:
+    with pytest.raises(Malformed, match="out of memory"):
+        read({"object": "error", "message": "CUDA out of memory", "code": 500})
+
+
+# ------------------------------------------------------------------ reasoning, and the turn that goes back
+def test_plain_text_is_remembered_as_it_came() -> None:
+    silent: dict[str, object] = {"refusal": None, "annotations": [], "tool_calls": None}
+    message = {"role": "assistant", "content": "y", **silent}
+    response = read(answer(message))
+    assert (response.reasoning, response.assistant) == ("", {"role": "assistant", "content": "y"})
+
+
+def test_reasoning_in_a_field_goes_back_under_its_name() -> None:
+    details = [{"type": "reasoning.text", "text": "hm", "signature": "s"}]
+    message = {"role": "assistant", "content": "y", "reasoning": "hm", "reasoning_details": details, "refusal": None}
+    response = read(answer(message))
+    kept = {"role": "assistant", "content": "y", "reasoning": "hm", "reasoning_details": details}
+    assert (response.text, response.reasoning, response.assistant) == ("y", "hm", kept)
+
+
+def test_what_only_reports_does_not_go_back() -> None:
+    message = {
+        "content": "y",
+        "annotations": [{"url": "x"}],
+        "content_filter_results": {"hate": {}},
+        "citations": ["x"],
+    }
+    assert read(answer(message)).assistant == {"role": "assistant", "content": "y"}
+
+
+def test_thinking_in_the_text_is_no_answer_and_goes_back_as_it_came() -> None:
+    response = read(answer({"role": "assistant", "content": "<think>\nhm\n</think>\n\n42"}))
+    assert (response.text, response.reasoning) == ("42", "\nhm\n")
+    assert response.assistant["content"] == "<think>\nhm\n</think>\n\n42"
+
+
+def test_blank_thinking_is_no_reasoning() -> None:
+    assert read(answer({"content": "<think>\n\n</think>\n42"})).reasoning == ""
+
+
+def test_thinking_that_is_cut_off_is_no_answer() -> None:
+    with pytest.raises(Truncated, match="thinking"):
+        read(answer({"content": "<think>The answer is 42, or"}, finish_reason="length"))
+    with pytest.raises(Empty):
+        read(answer({"content": "<think>The answer is 42, or"}, finish_reason="stop"))
+
+
+def test_thinking_parts_are_reasoning_and_go_back() -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "42"}]
+    response = read(answer({"content": parts}))
+    assert (response.text, response.reasoning, response.assistant["content"]) == ("42", "hm", parts)
+
+
+@pytest.mark.parametrize(("arguments", "text"), [(None, ""), ({"x": [1]}, '{"x":[1]}'), ("{", "{"), ([], "[]")])
+def test_arguments_are_text(arguments: object, text: str) -> None:
+    call = {"id": "a", "function": {"name": "f", "arguments": arguments}, "extra_content": {"signature": "s"}}
+    response = read(answer({"content": None, "tool_calls": [call]}))
+    expected = [{**call, "function": {"name": "f", "arguments": text}}]
+    assert response.tool_calls == expected
+    assert response.assistant == {"role": "assistant", "content": None, "tool_calls": expected}
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content", "extra_content"])
+def test_a_key_in_an_answer_is_masked_in_the_turn(field: str) -> None:
+    secret = "sk-" + "s3cret" * 20
+    body = answer({"content": "y", "reasoning": "hm"} | {field: f"the key is {secret}."})
+    response = read_completion(body, received(body=body, secret=secret), TIMING)
+    assert secret not in response.text + response.reasoning + repr(response.assistant)
+    assert "***" in repr(response.assistant)
+
+
+def test_a_field_that_is_nested_too_deeply_to_be_sent_is_malformed() -> None:
+    deep: object = 1
+    for _ in range(300):
+        deep = [deep]
+    with pytest.raises(Malformed):
+        read_completion(answer({"content": "y", "reasoning_details": deep}), received(), TIMING)
+
+
 @pytest.mark.parametrize("usage", [None, 7, {}, {"prompt_tokens": -1, "completion_tokens": 2}, {"prompt_tokens": "7"}])
 def test_usage_that_makes_no_sense_is_estimated(usage: object) -> None:
     assert read(answer({"content": "y"}, usage=usage)).usage.estimated
@@ -125,7 +254,7 @@ def test_an_empty_answer_of_any_other_reason_is_empty() -> None:
     [
         None, [], "text", {}, {"choices": None}, {"choices": {}}, {"choices": [None]}, {"choices": ["a"]},
         {"choices": [{}]}, {"choices": [{"message": "text"}]}, answer({"content": 7}), answer({"content": [7]}),
-        answer({"content": {"text": "a"}}), answer({"content": "a"}, finish_reason=7), answer({"tool_calls": "f()"}),
+        answer({"content": "a"}, finish_reason=7), answer({"tool_calls": "f()"}),
         answer({"tool_calls": ["f()"]}), answer({"tool_calls": [{"id": "1"}]}), {"error": {"message": "boom"}},
         {"error": "boom"},
     ],
