@@ -55,6 +55,19 @@ class Episode:
         self.counts[window] = ledger.between(self.at - seconds, self.at)
         self.has_new_window = True
 
+    def absorb(self, other: Episode) -> None:
+        """Both met the same limit: what led to it was accepted from both."""
+        self.level = max(self.level, other.level)
+        self.known_at = max(self.known_at, other.known_at)
+        self.running_s = max(self.running_s, other.running_s)
+        if other.told_until > self.told_until:
+            self.told_until, self.told_s = other.told_until, other.told_s
+        self.told_window = self.told_window or other.told_window
+        self.accepted = [sum(pair) for pair in zip(self.accepted, other.accepted, strict=True)]
+        self.counts = [
+            [sum(pair) for pair in zip(*both, strict=True)] for both in zip(self.counts, other.counts, strict=True)
+        ]
+
     def correct(self, flight: Flight, by: Amounts) -> None:
         """Something sent before it began turned out to cost another amount."""
         if flight.sent_at >= self.at:

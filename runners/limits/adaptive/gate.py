@@ -116,6 +116,15 @@ class Gate:
             self.believes = False
         return episode
 
+    def absorb(self, other: Gate) -> None:
+        """Wait for the later of two moments; two episodes of one limit are one."""
+        self.opens_at = max(self.opens_at, other.opens_at)
+        self.holds_until = max(self.holds_until, other.holds_until)
+        if self.episode is None:
+            self.episode = other.episode
+        elif other.episode is not None:
+            self.episode.absorb(other.episode)
+
     def shut(self, episode: Episode, told_s: float | None, room: Room, now: float) -> None:
         """The first refusal of an episode."""
         self.episode = episode

@@ -99,6 +99,11 @@ class RateModel:
         self.level, self.limits = level, limits
         self.scale_s = self.shortest_scale_s
 
+    def absorb(self, other: RateModel) -> None:
+        """Add what the other one allows, where both count over the same time."""
+        if self.limits is not None and other.limits is not None and self.window_s == other.window_s:
+            self.limits = [sum(pair) for pair in zip(self.limits, other.limits, strict=True)]
+
     def forget(self) -> None:
         """It was no rate."""
         self.level, self.limits, self.is_sure, self.counts_answers = FLOW, None, False, False
