@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-Unit = Literal["requests", "tokens"]
+from .stated import UNSTATED, QuotaUnit, StatedQuota
+
 AcceptedBetween = Callable[[float, float], Sequence[float]]
 """What was accepted after one time and until another, a minute ago at most: requests first, then tokens in the ways that servers count."""
 
@@ -42,21 +42,6 @@ KEPT = 6
 
 
 @dataclass(frozen=True, slots=True)
-class StatedQuota:
-    """What a refusal says in words about the quota behind it; None where it says nothing."""
-
-    limit: float | None = None
-    window_s: float | None = None
-    unit: Unit | None = None
-    name: str | None = None
-    """The server's own word: "UserByModelByMinuteTokens"."""
-
-    @property
-    def counts_by_model(self) -> bool:
-        return self.name is not None and "bymodel" in self.name.lower().replace("_", "").replace("-", "")
-
-
-@dataclass(frozen=True, slots=True)
 class QuotaRefusal:
     """One refusal of one limiter, with what had been accepted from it before."""
 
@@ -64,9 +49,8 @@ class QuotaRefusal:
     sent_at: float
     now: float
     wait_s: float | None
-    in_flight: int
     accepted: AcceptedBetween
-    stated: StatedQuota = StatedQuota()
+    stated: StatedQuota = UNSTATED
 
     @property
     def ends_at(self) -> float:
@@ -91,7 +75,7 @@ class Part:
     is_group: bool = False
     """It stands for limiters that were found to share before."""
 
-    def of(self, unit: Unit | None) -> list[int]:
+    def of(self, unit: QuotaUnit | None) -> list[int]:
         """The places that may be what the server counts."""
         places = range(len(self.counts))
         if unit is None:
@@ -107,7 +91,7 @@ class SharedQuota:
     episodes: int
     parts: tuple[float, ...]
     """Accepted from each at the last refusal, in the unit that explains it best."""
-    unit: Unit
+    unit: QuotaUnit
     limit: float
     """As stated, or the sum of the parts."""
     window_s: float
@@ -115,7 +99,7 @@ class SharedQuota:
 
 
 @dataclass(slots=True)
-class Episode:
+class JointEpisode:
     """From the first refusal until the moment at which the waits end."""
 
     onset: float
@@ -130,7 +114,7 @@ class SharedQuotaDetector:
 
     def __init__(self, *, trusts_words: bool = True) -> None:
         self._trusts_words = trusts_words
-        self._episodes: list[Episode] = []
+        self._episodes: list[JointEpisode] = []
         """The last ones, oldest first; only the latest may still be open."""
         self._sources: dict[str, AcceptedBetween] = {}
 
@@ -156,12 +140,12 @@ class SharedQuotaDetector:
             self._sources.pop(name, None)
 
     # ------------------------------------------------------------------ episodes
-    def _episode_of(self, refusal: QuotaRefusal) -> Episode:
+    def _episode_of(self, refusal: QuotaRefusal) -> JointEpisode:
         for episode in reversed(self._episodes):
             if abs(refusal.ends_at - episode.ends_at) <= refusal.end_tolerance_s:
                 return episode
         self._forget_who_was_accepted(refusal.now)
-        opened = Episode(refusal.sent_at, refusal.ends_at, refusal.window_s)
+        opened = JointEpisode(refusal.sent_at, refusal.ends_at, refusal.window_s)
         self._episodes = [*self._episodes, opened][-KEPT:]
         return opened
 
@@ -177,7 +161,7 @@ class SharedQuotaDetector:
                     episode.parts.pop(name, None)
 
     # ------------------------------------------------------------------ judgement
-    def _judge(self, latest: Episode) -> SharedQuota | None:
+    def _judge(self, latest: JointEpisode) -> SharedQuota | None:
         names = tuple(latest.parts)
         if len(names) < 2:
             return None
@@ -185,7 +169,7 @@ class SharedQuotaDetector:
         joint = [replace(episode, parts={name: episode.parts[name] for name in names}) for episode in joint]
         return self._judge_stated(names, joint) or _judge_unstated(names, joint)
 
-    def _judge_stated(self, names: tuple[str, ...], joint: list[Episode]) -> SharedQuota | None:
+    def _judge_stated(self, names: tuple[str, ...], joint: list[JointEpisode]) -> SharedQuota | None:
         first, *others = joint[-1].parts.values()
         stated = first.stated
         if stated.limit is None or any(part.stated != stated for part in others):
@@ -200,7 +184,7 @@ class SharedQuotaDetector:
         return _found(names, joint, places[-1], stated)
 
 
-def _is_together(refusal: QuotaRefusal, episode: Episode) -> bool:
+def _is_together(refusal: QuotaRefusal, episode: JointEpisode) -> bool:
     """Hardly anything was accepted from it since another one was refused."""
     if not episode.parts:
         return True
@@ -235,7 +219,7 @@ def _shared_place(parts: Sequence[Part], limit: float) -> int | None:
     return min(fitting, key=lambda place: abs(sums[place] - limit), default=None)
 
 
-def _judge_unstated(names: tuple[str, ...], joint: list[Episode]) -> SharedQuota | None:
+def _judge_unstated(names: tuple[str, ...], joint: list[JointEpisode]) -> SharedQuota | None:
     """The sum is the same each time, though the parts vary in every unit."""
     seen = joint[-EPISODES_UNSTATED:]
     if len(seen) < EPISODES_UNSTATED:
@@ -249,11 +233,11 @@ def _judge_unstated(names: tuple[str, ...], joint: list[Episode]) -> SharedQuota
     return _found(names, joint, place, None) if spreads[place] <= SAME_SUM else None
 
 
-def _places(seen: Sequence[Episode]) -> range:
+def _places(seen: Sequence[JointEpisode]) -> range:
     return range(min(len(part.counts) for episode in seen for part in episode.parts.values()))
 
 
-def _has_varied(seen: Sequence[Episode], name: str, place: int) -> bool:
+def _has_varied(seen: Sequence[JointEpisode], name: str, place: int) -> bool:
     return _spread([episode.parts[name].counts[place] for episode in seen]) >= VARIED
 
 
@@ -262,7 +246,7 @@ def _spread(values: Sequence[float]) -> float:
     return 1 - min(values) / max(values) if max(values) > 0 else 0.0
 
 
-def _found(names: tuple[str, ...], joint: list[Episode], place: int, stated: StatedQuota | None) -> SharedQuota:
+def _found(names: tuple[str, ...], joint: list[JointEpisode], place: int, stated: StatedQuota | None) -> SharedQuota:
     latest = joint[-1]
     parts = tuple(latest.parts[name].counts[place] for name in names)
     limit = stated.limit if stated is not None else None

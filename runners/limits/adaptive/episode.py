@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..stated import UNSTATED, StatedQuota
 from .flights import Flight
 from .ledger import REQUESTS, WINDOWS_S, Amounts, Ledger
 
@@ -48,6 +49,7 @@ class Episode:
 
     windows_s: Sequence[float] = WINDOWS_S
     has_new_window: bool = False
+    stated: StatedQuota = UNSTATED
 
     def resize(self, window: int, seconds: float, ledger: Ledger) -> None:
         """Count over another time what led to it."""

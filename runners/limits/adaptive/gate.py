@@ -15,6 +15,7 @@ from providers.messages import JSON
 
 from .episode import Episode
 from .ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, Ledger
+from .words import agreeing_unit
 
 SAME_TOLD = 2
 """Episodes that name the same time make it a window's length ..."""
@@ -181,7 +182,9 @@ class Gate:
         }
 
     def _raise_level(self, episode: Episode, told_s: float | None, room: Room, now: float) -> None:
-        """A Retry-After that is long for the rate betrays a window."""
+        """A Retry-After that is long for the rate betrays a window; words name it."""
+        if self._is_stated_window(episode, told_s or 0.0, room):
+            episode.level = max(episode.level, self._stated_window(episode, room))
         if told_s is None:
             return
         episode.told_s = told_s
@@ -190,6 +193,27 @@ class Gate:
         if episode.told_window:
             self._resize_window(episode, told_s, room)
             episode.level = max(episode.level, _window_told(episode, told_s, room, now))
+
+    def _is_stated_window(self, episode: Episode, told_s: float, room: Room) -> bool:
+        """The stated limit was counted within it, or its wait is too long for any shorter one."""
+        seconds = episode.stated.window_s
+        if seconds is None or not SHORTEST_WINDOW_S <= seconds <= room.ledger.windows_s[-1]:
+            return False
+        counts = room.ledger.between(episode.at - seconds, episode.at)
+        return agreeing_unit(episode.stated, [counts]) is not None or WINDOWS_S[1] < told_s <= seconds + ROUNDED_S
+
+    def _stated_window(self, episode: Episode, room: Room) -> int:
+        """The level that counts over the stated time; the one of the shorter window is given its length where none does."""
+        seconds = episode.stated.window_s or 0.0
+        for window in (1, 2):
+            if abs(seconds - room.ledger.windows_s[window]) < SAME_S:
+                return window
+        if self._has_resized:
+            return 0
+        self._has_resized = True
+        room.ledger.resize(1, seconds)
+        episode.resize(1, seconds, room.ledger)
+        return 1
 
     def _resize_window(self, episode: Episode, told_s: float, room: Room) -> None:
         """A gateway that names one time after every refusal names its window's length: once, and if it is none that is known."""

@@ -145,8 +145,7 @@ class AdaptiveLimits:
             self._succeed(flight, settled, now)
         elif settled.how == "throttled":
             self._throttled += 1
-            told_s = settled.hint.retry_after_s if settled.hint else None
-            self._throttling.refuse(flight, settled.latency_s, told_s, self._clock(now))
+            self._throttling.refuse(flight, settled.latency_s, settled.hint, self._clock(now))
         elif settled.how == "failed":
             self._fail(now)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from providers.messages import JSON
+from providers.messages import JSON, RateLimitHint
 
+from ..stated import UNSTATED, StatedQuota, stated_quota
 from .answers import Answers
 from .cap import Cap
 from .episode import Episode, Scene, begin
@@ -45,7 +46,11 @@ class Throttling:
     suspect: Episode | None = None
     """The refusal behind the last concurrency cut: if the next ones say that it was a rate, it is where the episode began."""
 
-    def refuse(self, flight: Flight, delay_s: float, told_s: float | None, clock: Clock) -> None:
+    stated: StatedQuota = UNSTATED
+    """By the last refusal."""
+
+    def refuse(self, flight: Flight, delay_s: float, hint: RateLimitHint | None, clock: Clock) -> None:
+        told_s, self.stated = hint.retry_after_s if hint else None, stated_quota(hint)
         self.flights.delay.learn(delay_s)
         self._take_back(flight)
         episode = self.gate.episode
@@ -95,6 +100,7 @@ class Throttling:
             episode = self.suspect
             episode.known_at = clock.now
         self.suspect = None
+        episode.stated = self.stated
         self.gate.shut(episode, told_s, self._room(), clock.now)
         evidence = {"beside": flight.beside, "retry_after_s": told_s}
         self.decide("throttle", {**self.gate.describe(clock.now), **evidence})
