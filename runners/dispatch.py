@@ -11,11 +11,12 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from types import TracebackType
 
-from providers.errors import InstanceGone, OrchestratorError, ProviderError, Transient
+from providers.errors import InstanceGone, OrchestratorError, ProviderError, Throttled, Transient
 
 from .decisions import Decide
 from .lease import SlotLease
-from .limits.permit import Cost
+from .limits.permit import Cost, Limiter
+from .quota_watch import QuotaWatch
 from .station import Permit, Station, Waiter
 
 OUTAGE_S = 1800.0
@@ -92,6 +93,7 @@ class Dispatcher:
         self.model = model
         self.stations: Mapping[str, Station] = {station.instance.name: station for station in stations}
         self._decide = decide
+        self._quotas = QuotaWatch(stations, decide)
         self._changed = asyncio.Event()
         self._is_draining = False
 
@@ -139,7 +141,7 @@ class Dispatcher:
             ticket = None
             try:
                 ticket = await station.limiter.acquire(
-                    cost, partial(self._still_waits, waiter, station), ahead=waiter.was_sent
+                    cost, partial(self._still_waits, waiter, station, station.limiter), ahead=waiter.was_sent
                 )
             finally:
                 station.line.leave(waiter)
@@ -165,8 +167,8 @@ class Dispatcher:
         if self._is_draining and not is_begun:
             raise asyncio.CancelledError
 
-    def _still_waits(self, waiter: Waiter, at: Station) -> bool:
-        if waiter.station is not at or (self._is_draining and not waiter.is_begun):
+    def _still_waits(self, waiter: Waiter, at: Station, limiter: Limiter) -> bool:
+        if waiter.station is not at or at.limiter is not limiter or (self._is_draining and not waiter.is_begun):
             return False
         return at.vitals.is_healthy or (waiter.is_canary and at.is_usable())
 
@@ -181,6 +183,8 @@ class Dispatcher:
                 self._say(station)
         elif station.vitals.answered():
             self._say(station)
+        if isinstance(error, Throttled):
+            self._quotas.refused(permit, error.evidence.hint, now)
 
     def give_up(self, station: Station, error: InstanceGone) -> None:
         """Take an instance out for good; who waits for it chooses another. Saying so twice is harmless."""

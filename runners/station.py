@@ -112,12 +112,14 @@ class Waiter:
 class Permit:
     """Leave to send one request through one station. Leaving the block without `settle` counts as cancelled."""
 
-    __slots__ = ("_settled", "_ticket", "is_canary", "sent_at", "station")
+    __slots__ = ("_settled", "_ticket", "is_canary", "limiter", "sent_at", "station")
 
     def __init__(self, station: Station, ticket: int, *, is_canary: bool = False) -> None:
         self.station = station
         self.is_canary = is_canary
         self.sent_at = asyncio.get_running_loop().time()
+        self.limiter = station.limiter
+        """That gave the ticket and gets it back, whichever limits the station by then."""
         self._ticket = ticket
         self._settled = False
         station.tally.sent(self.sent_at)
@@ -130,7 +132,7 @@ class Permit:
         if not self._settled:
             self._settled = True
             self.station.tally.settle(settled, self.sent_at + settled.latency_s)
-            self.station.limiter.settle(self._ticket, settled)
+            self.limiter.settle(self._ticket, settled)
 
     def abandon(self) -> None:
         if self._settled:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from providers.messages import RateLimitHint
-from providers.simulator.quota import FixedWindow, Meter, SlidingWindow
+from providers.simulator.quota import FixedWindow, Meter, SlidingWindow, TokenBucket
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Settled
 from runners.limits.quota_sharing import Merger, QuotaSharing
 
 from .loop import Controller, Loop
-from .requests import Request
+from .requests import Request, chat, even
 from .scenarios import fixed_window
-from .servers import Metered, Open, Refusal, Server, Tells, Traits, one_quota
+from .servers import Metered, Open, Refusal, Rule, Server, Tells, Traits, one_quota
 from .timeline import Timeline
 
 TOKENS_PER_MINUTE = 400_000
@@ -115,3 +115,105 @@ def minute(phase_s: float = 0.0, tokens: int = TOKENS_PER_MINUTE) -> FixedWindow
 
 def sliding(tokens: int = TOKENS_PER_MINUTE) -> SlidingWindow:
     return SlidingWindow(tokens, 60.0)
+
+
+# ------------------------------------------------------------------ what only looks like one quota
+@dataclass(frozen=True, slots=True)
+class Lookalike:
+    """Deployments that share nothing: drawn at random, so that chance has its chance."""
+
+    name: str
+    rules: Callable[[random.Random, int], Sequence[Rule]]
+
+
+def _tokens(meter: Meter, words: RateLimitHint, *, afterwards: bool = False, ceiling: bool = False) -> Metered:
+    tells = Tells(retry_after=True, whole_seconds=True, words=words)
+    counts = (lambda request: request.ceiling) if ceiling else (lambda request: request.used)
+    return Metered(None, meter, counts=counts, afterwards=afterwards, tells=tells)
+
+
+def _limits(draw: random.Random, count: int, *, alike: bool) -> list[int]:
+    one = draw.randrange(20_000, 120_000)
+    return [one if alike else draw.randrange(20_000, 120_000) for _ in range(count)]
+
+
+def _aligned(*, alike: bool, worded: bool) -> Callable[[random.Random, int], Sequence[Rule]]:
+    """Fixed windows that begin at the same minute, all of them used up."""
+
+    def rules(draw: random.Random, count: int) -> Sequence[Rule]:
+        phase_s, by_ceiling, later = draw.uniform(0, 60), draw.random() < 0.3, draw.random() < 0.3
+        return [
+            _tokens(
+                minute(phase_s, limit),
+                replace(AZURE_WORDS, stated_limit=limit) if worded else SILENT,
+                afterwards=later,
+                ceiling=by_ceiling,
+            )
+            for limit in _limits(draw, count, alike=alike)
+        ]
+
+    return rules
+
+
+def _gliding(draw: random.Random, count: int) -> Sequence[Rule]:
+    """Sliding windows and buckets, in words."""
+    return [
+        _tokens(
+            SlidingWindow(limit, 60.0) if draw.random() < 0.5 else TokenBucket(limit / 60, limit),
+            replace(AZURE_WORDS, stated_limit=limit),
+            ceiling=draw.random() < 0.5,
+        )
+        for limit in _limits(draw, count, alike=draw.random() < 0.5)
+    ]
+
+
+def _finer(draw: random.Random, count: int) -> Sequence[Rule]:
+    """Stated by the minute, counted by ten seconds that begin together."""
+    limit, phase_s = draw.randrange(6, 20), draw.uniform(0, 10)
+    words = RateLimitHint(stated_limit=6.0 * limit, stated_window_s=60.0, stated_unit="requests")
+    tells = Tells(retry_after=True, whole_seconds=True, words=words)
+    return [Metered(fixed_window(limit, 10.0, phase_s), tells=tells) for _ in range(count)]
+
+
+def _constant_wait(draw: random.Random, count: int) -> Sequence[Rule]:
+    """Windows of requests that begin at the same minute; every refusal names a minute."""
+    phase_s = draw.uniform(0, 60)
+    limits = [draw.randrange(40, 200) for _ in range(count)]
+    return [Metered(fixed_window(limit, 60.0, phase_s), tells=Tells(always_s=60.0)) for limit in limits]
+
+
+def _random(draw: random.Random, count: int) -> Sequence[Rule]:
+    share, wait_s = draw.choice([0.01, 0.03, 0.08]), draw.choice([1.0, 3.0, 10.0, 30.0, 60.0])
+    return [RandomRefusals(share, wait_s, draw) for _ in range(count)]
+
+
+def _outage(draw: random.Random, count: int) -> Sequence[Rule]:
+    every_s, wait_s = draw.uniform(60, 200), draw.choice([5.0, 10.0, 30.0, 60.0])
+    return [Outages(every_s, draw.uniform(5, 40), wait_s)] * count
+
+
+LOOKALIKES = [
+    Lookalike("aligned windows, alike", _aligned(alike=True, worded=False)),
+    Lookalike("aligned windows", _aligned(alike=False, worded=False)),
+    Lookalike("aligned windows in words, alike", _aligned(alike=True, worded=True)),
+    Lookalike("aligned windows in words", _aligned(alike=False, worded=True)),
+    Lookalike("sliding windows and buckets in words", _gliding),
+    Lookalike("a minute stated, ten seconds counted", _finer),
+    Lookalike("one wait whatever is true", _constant_wait),
+    Lookalike("random refusals", _random),
+    Lookalike("outages", _outage),
+]
+
+
+def run_lookalike(lookalike: Lookalike, index: int, n: int = 600) -> QuotaRun:
+    """Two to four deployments, heavy-tailed or even requests, answers in about 0.5 to 20 s."""
+    draw = random.Random(f"{lookalike.name} {index}")
+    count, latency_s = draw.randrange(2, 5), draw.choice([0.5, 2.0, 5.0, 20.0])
+    requests = (chat if draw.random() < 0.5 else even)(n, draw)
+    most = [draw.choice([None, 3, 10, 50]) for _ in range(count)] if draw.random() < 0.7 else [None] * count
+    traits = Traits(latency=lambda request: latency_s * request.factor)
+
+    def build(timeline: Timeline, draw: random.Random) -> Sequence[Server]:
+        return [Server(timeline, draw, rule, traits) for rule in lookalike.rules(draw, count)]
+
+    return run_quota(build, requests, index, most)

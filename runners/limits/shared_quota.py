@@ -106,7 +106,6 @@ class JointEpisode:
     ends_at: float
     window_s: float
     parts: dict[str, Part] = field(default_factory=dict)
-    sources: dict[str, AcceptedBetween] = field(default_factory=dict)
 
 
 class SharedQuotaDetector:

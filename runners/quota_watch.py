@@ -1,0 +1,101 @@
+"""Watches the refusals of one model for a quota that stands behind several of its instances, and lets these share one limiter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from providers.messages import JSON, RateLimitHint
+
+from .decisions import Decide
+from .limits.gated import AdaptiveLimiter
+from .limits.quota_sharing import Merger, QuotaSharing
+from .limits.shared_quota import SharedQuota
+from .station import Permit, Station
+
+EVENT = "quota_shared"
+
+
+class QuotaWatch:
+    """Of one model. A fixed rate is what a person asks for: only adaptive limiters are watched and shared."""
+
+    def __init__(self, stations: Sequence[Station], decide: Decide) -> None:
+        self._stations = stations
+        self._decide = decide
+        self._endpoints = {provider: _sharing(its) for provider, its in _by_provider(stations).items()}
+
+    def refused(self, permit: Permit, hint: RateLimitHint | None, now: float) -> None:
+        """Learn from a refusal that its limiter has settled."""
+        limiter = permit.limiter
+        if isinstance(limiter, AdaptiveLimiter):
+            merger = self._endpoints[permit.instance.provider].refused(limiter, permit.sent_at, now, hint)
+            if merger is not None:
+                self._share(merger)
+
+    def _share(self, merger: Merger[AdaptiveLimiter]) -> None:
+        for station in self._stations:
+            if station.limiter in merger.absorbed:
+                station.limiter = merger.limits
+        for limiter in merger.absorbed:
+            limiter.wake()
+        names = [station.instance.name for station in self._stations if station.limiter is merger.limits]
+        self._decide(names[0], EVENT, described(merger.found, names))
+
+
+def _by_provider(stations: Sequence[Station]) -> dict[str, list[Station]]:
+    def provider(station: Station) -> str:
+        return station.instance.provider
+
+    return {name: list(its) for name, its in groupby(sorted(stations, key=provider), key=provider)}
+
+
+def _sharing(stations: Sequence[Station]) -> QuotaSharing[AdaptiveLimiter]:
+    """Keys of one deployment may belong to several accounts: then a quota that counts by user and model says too little."""
+    limiters = {
+        station.instance.limiter_group: station.limiter
+        for station in stations
+        if isinstance(station.limiter, AdaptiveLimiter)
+    }
+    deployments = {station.instance.deployment for station in stations}
+    return QuotaSharing(limiters, trusts_words=len(deployments) == len(stations))
+
+
+# ------------------------------------------------------------------ in words
+def described(found: SharedQuota, names: Sequence[str]) -> dict[str, JSON]:
+    """The decision's evidence, for the log and for people."""
+    return {
+        "instances": list(names),
+        "limit": round(found.limit),
+        "unit": found.unit,
+        "window_s": found.window_s,
+        "is_stated": found.is_stated,
+        "episodes": found.episodes,
+        "parts": [round(part) for part in found.parts],
+        "evidence": sentence(found, names),
+    }
+
+
+def sentence(found: SharedQuota, names: Sequence[str]) -> str:
+    """What was seen, and what it means for the time that the run takes."""
+    parts = " + ".join(f"{part:,.0f}" for part in found.parts)
+    limit = f"the stated limit is {found.limit:,.0f}" if found.is_stated else f"together {found.limit:,.0f} each time"
+    times = "once" if found.episodes == 1 else f"{found.episodes} times"
+    return (
+        f"{_listed(names)} share one quota: they were refused together {times}, with waits that end at the same moment, "
+        f"after {parts} {found.unit} in {found.window_s:g} s ({limit}); {consequence(len(names))}"
+    )
+
+
+def consequence(count: int) -> str:
+    """What it means for a person who counted on several quotas."""
+    number = NUMBERS.get(count, str(count))
+    share = FRACTIONS.get(count, f"1/{count}")
+    return f"{number} deployments are not {number} quotas: {share} of the time cannot be had, and they share one limiter"
+
+
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
+FRACTIONS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth"}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
