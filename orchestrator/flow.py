@@ -49,11 +49,12 @@ from .rehearsal import Rehearsal, rehearse_prepared
 from .resumption import Resumption, infra_failures, make_sound
 from .spent import spent_so_far
 from .state import UserState, user_state
+from .shared_quotas import learned_of
 from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_of, open_providers, prices_of
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown"})
+ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown", "quota_shared"})
 """Decisions that people are told of."""
 
 
@@ -298,14 +299,11 @@ class _Crew:
 
     def _remember(self) -> None:
         """Write down how every limiter stands, and keep what it has learnt for the next run."""
-        learned = {}
         for dispatcher in self._dispatchers.values():
             for name, station in dispatcher.stations.items():
                 self._site.decisions(name, "end", station.limiter.snapshot())
-                if name in self._site.identities and (found := station.limiter.export()):
-                    learned[self._site.identities[name]] = found
         if not self._run.share:  # what two runs found together is no limit of one
-            self._site.state.remember(learned)
+            self._site.state.remember(learned_of(self._dispatchers, self._site.identities))
 
 
 def _tell(record: Record) -> None:

@@ -51,11 +51,10 @@ def _by_provider(stations: Sequence[Station]) -> dict[str, list[Station]]:
 
 def _sharing(stations: Sequence[Station]) -> QuotaSharing[AdaptiveLimiter]:
     """Keys of one deployment may belong to several accounts: then a quota that counts by user and model says too little."""
-    limiters = {
-        station.instance.limiter_group: station.limiter
-        for station in stations
-        if isinstance(station.limiter, AdaptiveLimiter)
-    }
+    limiters: dict[str, AdaptiveLimiter] = {}
+    for station in stations:
+        if isinstance(station.limiter, AdaptiveLimiter) and station.limiter not in limiters.values():
+            limiters[station.instance.name] = station.limiter
     deployments = {station.instance.deployment for station in stations}
     return QuotaSharing(limiters, trusts_words=len(deployments) == len(stations))
 
@@ -81,7 +80,7 @@ def sentence(found: SharedQuota, names: Sequence[str]) -> str:
     limit = f"the stated limit is {found.limit:,.0f}" if found.is_stated else f"together {found.limit:,.0f} each time"
     times = "once" if found.episodes == 1 else f"{found.episodes} times"
     return (
-        f"{_listed(names)} share one quota: they were refused together {times}, with waits that end at the same moment, "
+        f"{listed(names)} share one quota: they were refused together {times}, with waits that end at the same moment, "
         f"after {parts} {found.unit} in {found.window_s:g} s ({limit}); {consequence(len(names))}"
     )
 
@@ -97,5 +96,6 @@ NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 FRACTIONS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth"}
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Spell out two names or more."""
     return f"{', '.join(names[:-1])} and {names[-1]}"
