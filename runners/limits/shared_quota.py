@@ -208,13 +208,18 @@ def _sums(parts: Sequence[Part]) -> tuple[float, ...]:
 
 
 def _shared_place(parts: Sequence[Part], limit: float) -> int | None:
-    """Where the sum is the limit and no part is; None where some part may have met a limit of its own."""
+    """Where the sum is the limit and every part is far below; None where all may have met limits of their own, counted otherwise."""
     places = parts[0].of(parts[0].stated.unit)
-    alone = [part for part in parts if not part.is_group]
-    if any(OWN_SHARE * limit <= part.counts[place] <= OWN_EXCESS * limit for part in alone for place in places):
+    alone = [part.counts for part in parts if not part.is_group]
+    if any(all(OWN_SHARE * limit < counts[place] <= OWN_EXCESS * limit for counts in alone) for place in places):
         return None
     sums = _sums(parts)
-    fitting = [place for place in places if SUM_SHARE * limit <= sums[place] <= SUM_EXCESS * limit]
+    fitting = [
+        place
+        for place in places
+        if SUM_SHARE * limit <= sums[place] <= SUM_EXCESS * limit
+        and all(counts[place] <= OWN_SHARE * limit for counts in alone)
+    ]
     return min(fitting, key=lambda place: abs(sums[place] - limit), default=None)
 
 
