@@ -47,9 +47,9 @@ from .preparation import Prepared
 from .progress import shown
 from .rehearsal import Rehearsal, rehearse_prepared
 from .resumption import Resumption, infra_failures, make_sound
+from .shared_quotas import learned_of
 from .spent import spent_so_far
 from .state import UserState, user_state
-from .shared_quotas import learned_of
 from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_of, open_providers, prices_of
 
 log = logging.getLogger(__name__)

@@ -89,7 +89,9 @@ def consequence(count: int) -> str:
     """What it means for a person who counted on several quotas."""
     number = NUMBERS.get(count, str(count))
     share = FRACTIONS.get(count, f"1/{count}")
-    return f"{number} deployments are not {number} quotas: {share} of the time cannot be had, and they share one limiter"
+    return (
+        f"{number} deployments are not {number} quotas: {share} of the time cannot be had, and they share one limiter"
+    )
 
 
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}

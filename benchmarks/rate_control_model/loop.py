@@ -57,9 +57,7 @@ class Instance:
             self._alarm = at
             self._loop.timeline.at(at, self.pull, at)
 
-    def _reply_to(
-        self, request: Request, tries: int, ticket: int, controller: Controller
-    ) -> Callable[[Settled], None]:
+    def _reply_to(self, request: Request, tries: int, ticket: int, controller: Controller) -> Callable[[Settled], None]:
         """Tickets are settled where they were taken, whoever controls the instance by then."""
 
         def reply(settled: Settled) -> None:

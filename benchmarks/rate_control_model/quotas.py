@@ -15,7 +15,7 @@ from runners.limits.quota_sharing import Merger, QuotaSharing
 from .loop import Controller, Loop
 from .requests import Request, chat, even
 from .scenarios import fixed_window
-from .servers import Metered, Open, Refusal, Rule, Server, Tells, Traits, one_quota
+from .servers import SILENT, Metered, Open, Refusal, Rule, Server, Tells, Traits, one_quota
 from .timeline import Timeline
 
 TOKENS_PER_MINUTE = 400_000
@@ -26,7 +26,6 @@ AZURE_WORDS = RateLimitHint(
     stated_quota="UserByModelByMinuteTokens",
 )
 LIMIT_IN_WORDS = replace(AZURE_WORDS, stated_quota=None)
-SILENT = RateLimitHint()
 TRAITS = Traits(latency=lambda request: 5.0 * request.factor)
 
 
@@ -104,9 +103,7 @@ def shared(meter: Callable[[], Meter], words: RateLimitHint = SILENT, deployment
 
 def apart(meters: Callable[[random.Random], Sequence[Meter]], words: RateLimitHint = SILENT) -> Build:
     """Deployments with a quota of their own each."""
-    return lambda timeline, draw: [
-        Server(timeline, draw, by_tokens(meter, words), TRAITS) for meter in meters(draw)
-    ]
+    return lambda timeline, draw: [Server(timeline, draw, by_tokens(meter, words), TRAITS) for meter in meters(draw)]
 
 
 def minute(phase_s: float = 0.0, tokens: int = TOKENS_PER_MINUTE) -> FixedWindow:

@@ -24,6 +24,8 @@ from .timeline import Timeline
 Reply = Callable[[Settled], None]
 SPEED = 50.0
 """Output tokens per second."""
+SILENT = RateLimitHint()
+"""Says nothing."""
 BASE_S = 0.4
 
 
@@ -38,12 +40,12 @@ def hint(retry_after_s: float | None, requests: float | None = None, tokens: flo
 @dataclass(frozen=True, slots=True)
 class Refusal:
     retry_after_s: float | None = None
-    words: RateLimitHint = RateLimitHint()
+    words: RateLimitHint = SILENT
     """What else it says."""
 
     def hint(self) -> RateLimitHint | None:
         said = replace(self.words, retry_after_s=self.retry_after_s)
-        return None if said == RateLimitHint() else said
+        return None if said == SILENT else said
 
 
 class Rule(Protocol):
@@ -89,7 +91,7 @@ class Tells:
     """Remaining tokens are told in the server's own arithmetic."""
     whole_seconds: bool = False
     """Retry-After is rounded up."""
-    words: RateLimitHint = RateLimitHint()
+    words: RateLimitHint = SILENT
     """What every refusal says of its quota."""
 
 

@@ -55,6 +55,9 @@ class AdaptiveLimiter:
         self._state.absorb(other._state, now)
         self._line.call_head()
 
+    def tilt(self, share: float, until: float, now: float) -> None:
+        self._state.tilt(share, until, now)
+
     def settle(self, ticket: int, settled: Settled) -> None:
         self._state.settle(ticket, settled, asyncio.get_running_loop().time())
         self._line.call_head()

@@ -66,6 +66,10 @@ class AdaptiveState(Protocol):
         """Stand for `other`, too: both had met one limit."""
         ...
 
+    def tilt(self, share: float, until: float, now: float) -> None:
+        """Ask for this share of what is known until then, to find out whose limit it is."""
+        ...
+
     def time_under(self, now: float) -> Mapping[str, float]:
         """Seconds that sends have waited at each gate, and `idle`; they add up to the time since the first question."""
         ...

@@ -22,6 +22,8 @@ class ShareableLimits(Protocol):
 
     def absorb(self, other: Self, now: float) -> None: ...
 
+    def tilt(self, share: float, until: float, now: float) -> None: ...
+
 
 L = TypeVar("L", bound=ShareableLimits)
 
@@ -48,10 +50,16 @@ class QuotaSharing(Generic[L]):
         if name is None or len(self._limits) < 2:
             return None
         wait_s = hint.retry_after_s if hint is not None else None
-        found = self._detector.refused(
-            QuotaRefusal(name, sent_at, now, wait_s, limits.accepted, stated_quota(hint))
-        )
-        return None if found is None else self._merge(found, now)
+        found = self._detector.refused(QuotaRefusal(name, sent_at, now, wait_s, limits.accepted, stated_quota(hint)))
+        if found is not None:
+            return self._merge(found, now)
+        self._tilt(now)
+        return None
+
+    def _tilt(self, now: float) -> None:
+        tilt = self._detector.tilt()
+        for name, share in tilt.shares if tilt is not None else ():
+            self._limits[name].tilt(share, tilt.until, now)
 
     def _name_of(self, limits: L) -> str | None:
         """None for one that was absorbed: what it had in flight may still be refused."""
@@ -65,4 +73,3 @@ class QuotaSharing(Generic[L]):
             limits.absorb(other, now)
         self._detector.merge(found.limiters, survivor)
         return Merger(found, limits, absorbed)
-

@@ -9,7 +9,8 @@ them met one quota together. What had been accepted from each at its refusal dec
 
 One episode is enough only where the server's words state the limit and say that it counts by model. Where they state the limit alone
 it takes two episodes, and three without a word: then the sum must be the same each time while the parts vary. Quotas whose parts
-never vary are left apart, which costs nothing: each limiter is as fast with its part.
+never vary are left apart, which costs nothing: each limiter is as fast with its part. To find out, two limiters that were refused
+together alike are asked to tilt for one window: one sends less, the other more. A quota of its own refuses the other one alone.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ BESIDE_REQUESTS, BESIDE_SHARE = 2.0, 0.03
 APART_REQUESTS = 3.0
 EPISODES_BY_MODEL, EPISODES_STATED, EPISODES_UNSTATED = 1, 2, 3
 KEPT = 6
+LESS, MORE = 0.7, 1.6
+"""Of what a limiter has learnt, that two of them ask for in a window: their sum is no less than before."""
+DOUBTS = 2
+"""Episodes alike after which two limiters are asked to try ..."""
+MOST_TRIES = 2
+"""... so many times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,14 @@ class SharedQuota:
     is_stated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Tilt:
+    """Who is to ask for which share of what it has learnt, and until when."""
+
+    shares: tuple[tuple[str, float], ...]
+    until: float
+
+
 @dataclass(slots=True)
 class JointEpisode:
     """From the first refusal until the moment at which the waits end."""
@@ -115,6 +130,7 @@ class SharedQuotaDetector:
         self._trusts_words = trusts_words
         self._episodes: list[JointEpisode] = []
         """The last ones, oldest first; only the latest may still be open."""
+        self._tries = 0
         self._sources: dict[str, AcceptedBetween] = {}
 
     def refused(self, refusal: QuotaRefusal) -> SharedQuota | None:
@@ -127,6 +143,18 @@ class SharedQuotaDetector:
             return None
         episode.parts[refusal.limiter] = _part(refusal)
         return self._judge(episode)
+
+    def tilt(self) -> Tilt | None:
+        """What would tell one quota from several, where the last refusals do not."""
+        if self._tries >= MOST_TRIES or len(self._episodes) < DOUBTS:
+            return None
+        latest = self._episodes[-1]
+        names = [name for name, part in latest.parts.items() if not part.is_group and part.stated.limit is None]
+        seen = [episode for episode in self._episodes if set(names) <= set(episode.parts)][-DOUBTS:]
+        if len(names) < 2 or len(seen) < DOUBTS or any(_has_varied(seen, name, 0) for name in names):
+            return None
+        self._tries += 1
+        return Tilt(((names[0], LESS), (names[1], MORE)), latest.ends_at + latest.window_s)
 
     def merge(self, limiters: Iterable[str], into: str) -> None:
         """From now on `limiters` are one, which is called `into`."""

@@ -25,9 +25,7 @@ def accepted_of(sends: Sends, after: float, until: float) -> Sequence[float]:
 
 
 def refusal_of(name: str, sends: Sends, at: float, wait_s: float, stated: StatedQuota) -> QuotaRefusal:
-    return QuotaRefusal(
-        name, at, at + RELAY_S, wait_s, lambda after, until: accepted_of(sends, after, until), stated
-    )
+    return QuotaRefusal(name, at, at + RELAY_S, wait_s, lambda after, until: accepted_of(sends, after, until), stated)
 
 
 @st.composite

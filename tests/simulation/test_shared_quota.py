@@ -1,4 +1,4 @@
-"""One quota behind three deployments, on a virtual clock: how long it takes, what is refused, what is said. And what only looks like one."""
+"""One quota behind three deployments, on a virtual clock: the time, the refusals, the sentence. And what only looks like one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class OneQuota:
         self.answered = Counter[str]()
         self._meter = FixedWindow(TOKENS_PER_MINUTE, 60.0)
 
-    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:  # noqa: ARG002
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         now = asyncio.get_running_loop().time()
         self.sent += 1
         ready_at = self._meter.ready_at(TOKENS, now)
@@ -104,7 +104,7 @@ class Said:
     def __init__(self) -> None:
         self.shared: list[Mapping[str, JSON]] = []
 
-    def __call__(self, instance: str, event: str, what: Mapping[str, JSON]) -> None:  # noqa: ARG002
+    def __call__(self, instance: str, event: str, what: Mapping[str, JSON]) -> None:
         if event == "quota_shared":
             self.shared.append(what)
 

@@ -204,6 +204,11 @@ class AdaptiveLimits:
         else:
             self._rates.absorb(other._rates)
 
+    def tilt(self, share: float, until: float, now: float) -> None:
+        """Ask for this share of what is known until then, to find out whose limit it is."""
+        self._rates.tilt, self._rates.tilts_until = share, until
+        self._decide("tilt", {"share": share, "for_s": round(until - now, 3)})
+
     @property
     def experience(self) -> float:
         """Requests accepted ever: of several limiters the one with the most has learnt most."""

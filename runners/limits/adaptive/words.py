@@ -1,4 +1,4 @@
-"""The limit that a refusal states, checked against the ledger: it names the unit where both agree, and is asked for once where they do not."""
+"""The limit that a refusal states, checked against the ledger: it names the unit where both agree; else it is asked for once."""
 
 from __future__ import annotations
 
