@@ -15,7 +15,7 @@ together alike are asked to tilt for one window: one sends less, the other more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .stated import UNSTATED, QuotaUnit, StatedQuota
@@ -121,6 +121,8 @@ class JointEpisode:
     ends_at: float
     window_s: float
     parts: dict[str, Part] = field(default_factory=dict)
+    is_tilted: bool = False
+    """It was doubtful, and a tilt is to tell."""
 
 
 class SharedQuotaDetector:
@@ -142,18 +144,23 @@ class SharedQuotaDetector:
         if refusal.limiter in episode.parts or not _is_together(refusal, episode):
             return None
         episode.parts[refusal.limiter] = _part(refusal)
-        return self._judge(episode)
+        silent = self._silent(episode, refusal)
+        found = self._judge(episode, {**episode.parts, **silent}) if silent else None
+        return found or self._judge(episode, episode.parts)
 
     def tilt(self) -> Tilt | None:
         """What would tell one quota from several, where the last refusals do not."""
         if self._tries >= MOST_TRIES or len(self._episodes) < DOUBTS:
             return None
         latest = self._episodes[-1]
+        if latest.is_tilted:
+            return None
         names = [name for name, part in latest.parts.items() if not part.is_group and part.stated.limit is None]
         seen = [episode for episode in self._episodes if set(names) <= set(episode.parts)][-DOUBTS:]
         if len(names) < 2 or len(seen) < DOUBTS or any(_has_varied(seen, name, 0) for name in names):
             return None
         self._tries += 1
+        latest.is_tilted = True
         return Tilt(((names[0], LESS), (names[1], MORE)), latest.ends_at + latest.window_s)
 
     def merge(self, limiters: Iterable[str], into: str) -> None:
@@ -188,12 +195,22 @@ class SharedQuotaDetector:
                     episode.parts.pop(name, None)
 
     # ------------------------------------------------------------------ judgement
-    def _judge(self, latest: JointEpisode) -> SharedQuota | None:
-        names = tuple(latest.parts)
-        if len(names) < 2:
+    def _silent(self, latest: JointEpisode, refusal: QuotaRefusal) -> dict[str, Part]:
+        """Who was refused together with others before, and was let send nothing since this episode began: they may be of it."""
+        known = {name for episode in self._episodes if len(episode.parts) > 1 for name in episode.parts}
+        return {
+            name: _part(replace(refusal, limiter=name, accepted=accepted))
+            for name, accepted in self._sources.items()
+            if name in known - set(latest.parts) and accepted(latest.onset, refusal.now)[0] <= BESIDE_REQUESTS
+        }
+
+    def _judge(self, latest: JointEpisode, parts: Mapping[str, Part]) -> SharedQuota | None:
+        names = tuple(parts)
+        if len(latest.parts) < 2:
             return None
-        joint = [episode for episode in self._episodes if set(names) <= set(episode.parts)]
-        joint = [replace(episode, parts={name: episode.parts[name] for name in names}) for episode in joint]
+        earlier = [one for one in self._episodes if one is not latest and set(names) <= set(one.parts)]
+        joint = [replace(one, parts={name: one.parts[name] for name in names}) for one in earlier]
+        joint.append(replace(latest, parts=dict(parts)))
         return self._judge_stated(names, joint) or _judge_unstated(names, joint)
 
     def _judge_stated(self, names: tuple[str, ...], joint: list[JointEpisode]) -> SharedQuota | None:

@@ -70,6 +70,16 @@ class Episode:
             [sum(pair) for pair in zip(*both, strict=True)] for both in zip(self.counts, other.counts, strict=True)
         ]
 
+    def count_beside(self, ledger: Ledger, now: float) -> None:
+        """What another limiter of the same quota had accepted led to it, too, though none of that was refused."""
+        for window, counts in zip(self.windows_s, self.counts, strict=True):
+            for unit, amount in enumerate(ledger.between(self.at - window, self.at)):
+                counts[unit] += amount
+        later = ledger.between(self.at, now)
+        self.accepted = [
+            mine + its - after for mine, its, after in zip(self.accepted, ledger.total, later, strict=True)
+        ]
+
     def correct(self, flight: Flight, by: Amounts) -> None:
         """Something sent before it began turned out to cost another amount."""
         if flight.sent_at >= self.at:

@@ -196,8 +196,14 @@ class AdaptiveLimits:
 
     def absorb(self, other: AdaptiveLimits, now: float) -> None:
         """Stand for `other` from now on: both had met one limit, of which each knew its part. What `other` has in flight ends there."""
+        mine, its = self._gate.episode, other._gate.episode
+        if mine is None and its is not None:
+            its.count_beside(self._ledger, now)
+        elif mine is not None and its is None:
+            mine.count_beside(other._ledger, now)
         self._ledger.absorb(other._ledger, now)
         self._gate.absorb(other._gate)
+        self._rates.tilts_until = now
         self._cap.absorb(other._cap)
         if self._gate.episode is not None:
             self._learner.forget()
