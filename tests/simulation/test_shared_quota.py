@@ -54,8 +54,7 @@ def test_three_deployments_of_one_quota_take_what_the_quota_takes(meter: str, wo
     assert run.loop.left == 0
     assert run.loop.timeline.now <= 1.1 * LEAST_S
     assert run.loop.refused <= 0.01 * run.loop.sent
-    if words.stated_limit:
-        assert len({id(instance.controller) for instance in run.loop.instances}) == 1
+    assert len({id(instance.controller) for instance in run.loop.instances}) == 1
 
 
 def test_words_that_count_by_model_are_understood_at_the_first_refusals() -> None:

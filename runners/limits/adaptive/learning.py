@@ -76,6 +76,8 @@ class RateLearner:
     def learn(self, episode: Episode, seen: Evidence) -> None:
         """An episode is over: something was let in again."""
         model, before = self._model, self._model.describe()
+        if model.level and episode.level == model.level and episode.at < model.tilts_until:
+            return  # what it asked for was no share of its own
         if episode.has_new_window:
             self._windows.forget()
         if model.limits is None or episode.level > model.level or episode.has_new_window:

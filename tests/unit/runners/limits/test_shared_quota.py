@@ -167,3 +167,54 @@ def test_those_that_share_already_are_not_found_again() -> None:
     detector.merge(found.limiters, "a")
     for number in range(1, 5):
         assert detector.refused(refusal(Refused("a", 198), 100.0 + 60 * number, BY_MODEL, 30.25)) is None
+
+
+def after(episodes: Sequence[Sequence[Refused]], stated: StatedQuota = UNSTATED) -> SharedQuotaDetector:
+    detector = SharedQuotaDetector()
+    for number, episode in enumerate(episodes):
+        for refused in episode:
+            detector.refused(refusal(refused, 100.0 + 60 * number, stated, 30.25))
+    return detector
+
+
+def test_two_that_were_refused_together_alike_are_asked_to_tilt_once_an_episode() -> None:
+    detector = after([THIRDS, THIRDS])
+    tilt = detector.tilt()
+    assert tilt is not None
+    assert dict(tilt.shares) == {"a": 0.7, "b": 1.6}
+    assert tilt.until == pytest.approx(160 + 0.1 + 30.25 + 60)
+    assert detector.tilt() is None
+
+
+@pytest.mark.parametrize(
+    ("episodes", "stated"),
+    [([THIRDS], UNSTATED), ([THIRDS, UNEVEN], UNSTATED), ([THIRDS[:1]] * 4, UNSTATED), ([THIRDS, THIRDS], BY_MINUTE)],
+    ids=["once", "parts vary", "alone", "in words"],
+)
+def test_nobody_tilts_without_doubt(episodes: Sequence[Sequence[Refused]], stated: StatedQuota) -> None:
+    assert after(episodes, stated).tilt() is None
+
+
+def test_a_tilt_is_tried_twice_and_no_more() -> None:
+    detector, tilts = SharedQuotaDetector(), 0
+    for number in range(6):
+        for refused in THIRDS:
+            detector.refused(refusal(refused, 100.0 + 60 * number, UNSTATED, 30.25))
+        tilts += detector.tilt() is not None
+    assert tilts == 2
+
+
+def test_one_that_sent_more_and_was_not_refused_counts_with_those_that_were() -> None:
+    """b is let send more than it ever was, and all have what they had before."""
+    detector = after([THIRDS, THIRDS])
+    sends = [219.0 - 0.1 * index for index in range(104)]
+
+    def accepted(after: float, until: float) -> Sequence[float]:
+        count = float(sum(after < sent <= until for sent in sends))
+        return count, TOKENS * count, 1.25 * TOKENS * count
+
+    assert detector.refused(replace(refusal(Refused("b", 0), 219.5, UNSTATED, 1.0), accepted=accepted)) is None
+    detector.refused(refusal(Refused("a", 30), 220.0, UNSTATED, 30.25))
+    found = detector.refused(refusal(Refused("c", 64, 0.1), 220.0, UNSTATED, 30.25))
+    assert found is not None
+    assert set(found.limiters) == {"a", "b", "c"}

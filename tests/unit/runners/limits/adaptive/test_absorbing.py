@@ -111,3 +111,21 @@ def test_a_stated_window_that_nothing_confirms_is_not_taken() -> None:
     described = reopened(after_a_refusal(10, hint)).snapshot(75.0)["limits"]
     assert isinstance(described, dict)
     assert described["window_s"] != 60.0
+
+
+def test_what_a_silent_one_had_sent_led_to_the_refusal_too() -> None:
+    """The one that stands for both was not refused itself: its part is in the sum all the same."""
+    silent = after_a_refusal(30, TOLD)
+    silent._gate.episode, silent._gate.opens_at = None, 0.0
+    silent.absorb(after_a_refusal(20, TOLD), 41.2)
+    described = reopened(silent).snapshot(75.0)["limits"]
+    assert isinstance(described, dict)
+    assert described["requests"] == 50.0
+
+
+def test_a_tilt_asks_for_a_share_of_what_is_known_and_ends() -> None:
+    limits = reopened(after_a_refusal(30, TOLD))
+    known = limits._rates.factor(76.0)
+    limits.tilt(0.5, 90.0, 76.0)
+    assert limits._rates.factor(76.0) == pytest.approx(0.5 * known)
+    assert limits._rates.factor(90.0) == pytest.approx(1.0, rel=0.05)
