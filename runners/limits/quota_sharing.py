@@ -58,7 +58,9 @@ class QuotaSharing(Generic[L]):
 
     def _tilt(self, now: float) -> None:
         tilt = self._detector.tilt()
-        for name, share in tilt.shares if tilt is not None else ():
+        if tilt is None:
+            return
+        for name, share in tilt.shares:
             self._limits[name].tilt(share, tilt.until, now)
 
     def _name_of(self, limits: L) -> str | None:

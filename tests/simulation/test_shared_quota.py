@@ -13,7 +13,6 @@ from benchmarks.rate_control_model.quotas import (
     AZURE_WORDS,
     LIMIT_IN_WORDS,
     LOOKALIKES,
-    SILENT,
     TOKENS_PER_MINUTE,
     Lookalike,
     minute,
@@ -23,6 +22,7 @@ from benchmarks.rate_control_model.quotas import (
     sliding,
     two_thousand_tokens,
 )
+from benchmarks.rate_control_model.servers import SILENT
 from providers.errors import Throttled
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Usage

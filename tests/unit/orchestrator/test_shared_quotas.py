@@ -13,6 +13,7 @@ from orchestrator.wiring import Limiting, dispatchers_of
 from providers.instance import Instance
 from providers.messages import JSON
 from runners.dispatch import Dispatcher
+from runners.virtual_time import run_virtual
 from tests.unit.runners.doubles import an_instance
 
 INSTANCES = [an_instance(name, workers=4) for name in "abcd"]
@@ -54,9 +55,12 @@ def test_the_next_run_starts_shared_and_says_so() -> None:
 
 
 def test_the_shared_limiter_has_room_for_all_of_them() -> None:
-    dispatcher, _ = started(INSTANCES, LEARNED)
-    assert dispatcher.stations["a"].limiter.snapshot()["cap"] == 8, "the first cap; four workers of one would bound it"
-    assert dispatcher.stations["d"].limiter.snapshot()["cap"] == 4
+    async def scene() -> None:
+        dispatcher, _ = started(INSTANCES, LEARNED)
+        assert dispatcher.stations["a"].limiter.snapshot()["cap"] == 8, "the first cap, which four workers would bound"
+        assert dispatcher.stations["d"].limiter.snapshot()["cap"] == 4
+
+    run_virtual(scene())
 
 
 @pytest.mark.parametrize(
