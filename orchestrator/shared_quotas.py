@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from providers.instance import Instance
 from providers.messages import JSON
-from runners.decisions import Decide
-from runners.dispatch import Dispatcher
+from runners.dispatch.decision_log import Decide
+from runners.dispatch.dispatcher import Dispatcher
+from runners.dispatch.instance_state import InstanceState
 from runners.limits.permit import Limiter
 from runners.quota_watch import EVENT, consequence, listed
-from runners.station import Station
 
 QUOTA_GROUP = "quota_group"
 """Beside what was learnt of an instance: the identities of all that share its quota."""
@@ -53,16 +53,16 @@ def learned_of(dispatchers: Mapping[str, Dispatcher], identities: Mapping[str, s
     """What every limiter has learnt, by identity, and with whom it shares a quota."""
     learned: dict[str, Mapping[str, JSON]] = {}
     for dispatcher in dispatchers.values():
-        for name, station in dispatcher.stations.items():
-            if name in identities and (exported := station.limiter.export()):
-                sharing = _sharers(station.limiter, list(dispatcher.stations.values()), identities)
+        for name, instance_state in dispatcher.instance_states.items():
+            if name in identities and (exported := instance_state.limiter.export()):
+                sharing = _sharers(instance_state.limiter, list(dispatcher.instance_states.values()), identities)
                 learned[identities[name]] = {**exported, QUOTA_GROUP: sharing} if sharing else exported
     return learned
 
 
-def _sharers(limiter: Limiter, stations: Sequence[Station], identities: Mapping[str, str]) -> list[str]:
+def _sharers(limiter: Limiter, instance_states: Sequence[InstanceState], identities: Mapping[str, str]) -> list[str]:
     """Empty where the file has said so itself."""
-    sharing = [station.instance for station in stations if station.limiter is limiter]
+    sharing = [instance_state.instance for instance_state in instance_states if instance_state.limiter is limiter]
     if len({instance.limiter_group for instance in sharing}) < 2:
         return []
     return sorted(identities[instance.name] for instance in sharing if instance.name in identities)

@@ -7,11 +7,11 @@ from itertools import groupby
 
 from providers.messages import JSON, RateLimitHint
 
-from .decisions import Decide
-from .limits.gated import AdaptiveLimiter
+from .dispatch.decision_log import Decide
+from .dispatch.instance_state import InstanceState, Permit
+from .limits.adaptive_limiter import AdaptiveLimiter
 from .limits.quota_sharing import Merger, QuotaSharing
 from .limits.shared_quota import SharedQuota
-from .station import Permit, Station
 
 EVENT = "quota_shared"
 
@@ -19,10 +19,10 @@ EVENT = "quota_shared"
 class QuotaWatch:
     """Of one model. A fixed rate is what a person asks for: only adaptive limiters are watched and shared."""
 
-    def __init__(self, stations: Sequence[Station], decide: Decide) -> None:
-        self._stations = stations
+    def __init__(self, instance_states: Sequence[InstanceState], decide: Decide) -> None:
+        self._stations = instance_states
         self._decide = decide
-        self._endpoints = {provider: _sharing(its) for provider, its in _by_provider(stations).items()}
+        self._endpoints = {provider: _sharing(its) for provider, its in _by_provider(instance_states).items()}
 
     def refused(self, permit: Permit, hint: RateLimitHint | None, now: float) -> None:
         """Learn from a refusal that its limiter has settled."""
@@ -33,30 +33,32 @@ class QuotaWatch:
                 self._share(merger)
 
     def _share(self, merger: Merger[AdaptiveLimiter]) -> None:
-        for station in self._stations:
-            if station.limiter in merger.absorbed:
-                station.limiter = merger.limits
+        for instance_state in self._stations:
+            if instance_state.limiter in merger.absorbed:
+                instance_state.limiter = merger.limits
         for limiter in merger.absorbed:
             limiter.wake()
-        names = [station.instance.name for station in self._stations if station.limiter is merger.limits]
+        names = [
+            instance_state.instance.name for instance_state in self._stations if instance_state.limiter is merger.limits
+        ]
         self._decide(names[0], EVENT, described(merger.found, names))
 
 
-def _by_provider(stations: Sequence[Station]) -> dict[str, list[Station]]:
-    def provider(station: Station) -> str:
-        return station.instance.provider
+def _by_provider(instance_states: Sequence[InstanceState]) -> dict[str, list[InstanceState]]:
+    def provider(instance_state: InstanceState) -> str:
+        return instance_state.instance.provider
 
-    return {name: list(its) for name, its in groupby(sorted(stations, key=provider), key=provider)}
+    return {name: list(its) for name, its in groupby(sorted(instance_states, key=provider), key=provider)}
 
 
-def _sharing(stations: Sequence[Station]) -> QuotaSharing[AdaptiveLimiter]:
+def _sharing(instance_states: Sequence[InstanceState]) -> QuotaSharing[AdaptiveLimiter]:
     """Keys of one deployment may belong to several accounts: then a quota that counts by user and model says too little."""
     limiters: dict[str, AdaptiveLimiter] = {}
-    for station in stations:
-        if isinstance(station.limiter, AdaptiveLimiter) and station.limiter not in limiters.values():
-            limiters[station.instance.name] = station.limiter
-    deployments = {station.instance.deployment for station in stations}
-    return QuotaSharing(limiters, trusts_words=len(deployments) == len(stations))
+    for instance_state in instance_states:
+        if isinstance(instance_state.limiter, AdaptiveLimiter) and instance_state.limiter not in limiters.values():
+            limiters[instance_state.instance.name] = instance_state.limiter
+    deployments = {instance_state.instance.deployment for instance_state in instance_states}
+    return QuotaSharing(limiters, trusts_words=len(deployments) == len(instance_states))
 
 
 # ------------------------------------------------------------------ in words

@@ -179,9 +179,9 @@ class SharedQuotaDetector:
             if abs(refusal.ends_at - episode.ends_at) <= refusal.end_tolerance_s:
                 return episode
         self._forget_who_was_accepted(refusal.now)
-        opened = JointEpisode(refusal.sent_at, refusal.ends_at, refusal.window_s)
-        self._episodes = [*self._episodes, opened][-KEPT:]
-        return opened
+        active = JointEpisode(refusal.sent_at, refusal.ends_at, refusal.window_s)
+        self._episodes = [*self._episodes, active][-KEPT:]
+        return active
 
     def _forget_who_was_accepted(self, now: float) -> None:
         """A limiter that was let send while another waited does not share with it: what they had in common was chance."""

@@ -27,12 +27,12 @@ from providers.errors import Throttled
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Usage
 from providers.simulator.quota import FixedWindow, Meter
-from runners.dispatch import Dispatcher
+from runners.dispatch.dispatcher import Dispatcher
+from runners.dispatch.instance_state import InstanceState
+from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
-from runners.limits.gated import AdaptiveLimiter
+from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.permit import Cost, Settled
-from runners.station import Station
-from runners.virtual_time import run_virtual
 from tests.unit.runners.doubles import a_response, an_instance, evidence
 
 SAMPLES, TOKENS = 3_000, 2_000
@@ -131,18 +131,18 @@ def test_the_dispatcher_lets_three_stations_share_one_limiter_and_says_why() -> 
     async def scene() -> None:
         server, said = OneQuota(), Said()
         limiters = [AdaptiveLimiter(AdaptiveLimits(most=100)) for _ in range(3)]
-        stations = [
-            Station(an_instance(name, workers=100), server, limiter)
+        instance_states = [
+            InstanceState(an_instance(name, workers=100), server, limiter)
             for name, limiter in zip("abc", limiters, strict=True)
         ]
-        dispatcher = Dispatcher("m", stations, said)
+        dispatcher = Dispatcher("m", instance_states, said)
         async with asyncio.TaskGroup() as group:
             for ordinal in range(SAMPLES):
                 group.create_task(ask(dispatcher, server, "abc"[ordinal % 3]))
         assert asyncio.get_running_loop().time() <= 1.1 * LEAST_S
         assert server.refused <= 0.01 * server.sent
         assert server.answered.total() == SAMPLES
-        assert len({id(station.limiter) for station in stations}) == 1
+        assert len({id(instance_state.limiter) for instance_state in instance_states}) == 1
         assert all(limiter.snapshot()["in_flight"] == 0 for limiter in limiters)
         assert said.shared[-1]["instances"] == ["a", "b", "c"]
         assert "a, b and c share one quota" in str(said.shared[-1]["evidence"])

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.cli.limits import learnt
+from orchestrator.execution.components import Limiting, dispatchers_of
 from orchestrator.shared_quotas import QUOTA_GROUP, learned_of
-from orchestrator.wiring import Limiting, dispatchers_of
 from providers.instance import Instance
 from providers.messages import JSON
-from runners.dispatch import Dispatcher
-from runners.virtual_time import run_virtual
+from runners.dispatch.dispatcher import Dispatcher
+from runners.event_loop.virtual_time import run_virtual
 from tests.unit.runners.doubles import an_instance
 
 INSTANCES = [an_instance(name, workers=4) for name in "abcd"]
@@ -42,8 +42,8 @@ def started(
 
 def limiters(dispatcher: Dispatcher) -> dict[str, int]:
     """A number of its own for every limiter, by instance."""
-    seen = list(dict.fromkeys(id(station.limiter) for station in dispatcher.stations.values()))
-    return {name: seen.index(id(station.limiter)) for name, station in dispatcher.stations.items()}
+    seen = list(dict.fromkeys(id(instance_state.limiter) for instance_state in dispatcher.instance_states.values()))
+    return {name: seen.index(id(instance_state.limiter)) for name, instance_state in dispatcher.instance_states.items()}
 
 
 def test_the_next_run_starts_shared_and_says_so() -> None:
@@ -57,8 +57,10 @@ def test_the_next_run_starts_shared_and_says_so() -> None:
 def test_the_shared_limiter_has_room_for_all_of_them() -> None:
     async def scene() -> None:
         dispatcher, _ = started(INSTANCES, LEARNED)
-        assert dispatcher.stations["a"].limiter.snapshot()["cap"] == 8, "the first cap, which four workers would bound"
-        assert dispatcher.stations["d"].limiter.snapshot()["cap"] == 4
+        assert dispatcher.instance_states["a"].limiter.snapshot()["cap"] == 8, (
+            "the first cap, which four workers would bound"
+        )
+        assert dispatcher.instance_states["d"].limiter.snapshot()["cap"] == 4
 
     run_virtual(scene())
 

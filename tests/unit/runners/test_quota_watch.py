@@ -9,15 +9,15 @@ from dataclasses import replace
 import pytest
 
 from providers.messages import JSON, RateLimitHint
-from runners.dispatch import Dispatcher
+from runners.dispatch.dispatcher import Dispatcher
+from runners.dispatch.instance_state import InstanceState, Permit
+from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
+from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
-from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import Cost, Settled
 from runners.limits.shared_quota import SharedQuota
 from runners.quota_watch import consequence, sentence
-from runners.station import Permit, Station
-from runners.virtual_time import run_virtual
 from tests.unit.runners.doubles import an_instance, throttled
 
 COST = Cost(1_000, 1_000)
@@ -43,11 +43,11 @@ class Model:
 
     def __init__(self, mode: str = "adaptive", providers: tuple[str, str] = ("east", "east")) -> None:
         self.said = Said()
-        self.stations = [
-            Station(replace(an_instance(name), provider=provider), None, _limiter(mode))  # type: ignore[arg-type]
+        self.instance_states = [
+            InstanceState(replace(an_instance(name), provider=provider), None, _limiter(mode))  # type: ignore[arg-type]
             for name, provider in zip("ab", providers, strict=True)
         ]
-        self.dispatcher = Dispatcher("m", self.stations, self.said)
+        self.dispatcher = Dispatcher("m", self.instance_states, self.said)
 
     async def send(self, name: str) -> Permit:
         request = self.dispatcher.permit(COST, prefer=name, avoid=frozenset(), deadline=1e6)
@@ -81,7 +81,7 @@ def test_both_stations_have_one_limiter_from_then_on_and_it_is_said_once() -> No
     async def scene() -> None:
         model = Model()
         await both_refused(model)
-        assert model.stations[0].limiter is model.stations[1].limiter
+        assert model.instance_states[0].limiter is model.instance_states[1].limiter
         (shared,) = model.said.shared
         assert shared["instances"] == ["a", "b"]
         assert shared["limit"] == 8_000
@@ -94,7 +94,7 @@ def test_a_fixed_rate_and_another_endpoint_are_left_alone(mode: str, providers: 
     async def scene() -> None:
         model = Model(mode, providers)
         await both_refused(model)
-        assert model.stations[0].limiter is not model.stations[1].limiter
+        assert model.instance_states[0].limiter is not model.instance_states[1].limiter
         assert not model.said.shared
 
     run_virtual(scene())
@@ -123,7 +123,7 @@ def test_who_waits_at_the_other_limiter_comes_over() -> None:
         await asyncio.sleep(0.01)
         await model.refuse("b")
         permit = await waiting
-        assert permit.limiter is model.stations[0].limiter is model.stations[1].limiter
+        assert permit.limiter is model.instance_states[0].limiter is model.instance_states[1].limiter
         assert asyncio.get_running_loop().time() > 30
 
     run_virtual(scene())

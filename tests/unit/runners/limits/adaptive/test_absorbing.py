@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from providers.messages import RateLimitHint, Usage
-from runners.limits.adaptive.ledger import CEILING, REQUESTS, TOKENS, Ledger
+from runners.limits.adaptive.rate.ledger import CEILING, REQUESTS, TOKENS, SendLedger
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Cost, Go, Settled, WaitUntil
 
@@ -13,8 +13,8 @@ COST = Cost(80, 20)
 SEND = (1.0, 100.0, 120.0, 0.0)
 
 
-def filled(sends: int, every_s: float = 1.0) -> Ledger:
-    ledger = Ledger()
+def filled(sends: int, every_s: float = 1.0) -> SendLedger:
+    ledger = SendLedger()
     for index in range(sends):
         ledger.add(SEND, 0.5 + index * every_s)
     return ledger
@@ -39,7 +39,7 @@ def test_what_was_absorbed_leaves_the_window_in_its_time() -> None:
 
 
 def test_a_correction_after_the_merger_still_counts() -> None:
-    mine, other = Ledger(), filled(5)
+    mine, other = SendLedger(), filled(5)
     entry = mine.add(SEND, 4.0)
     mine.absorb(other, 5.0)
     mine.correct(entry, (-1.0, -100.0, -120.0, 0.0))
