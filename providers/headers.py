@@ -75,8 +75,15 @@ def _anthropic_hint(headers: Mapping[str, str], retry_after_s: float | None) -> 
     )
 
 
-def _said(*values: float | None) -> RateLimitHint | None:
-    return None if all(value is None for value in values) else RateLimitHint(*values)
+def _said(
+    retry_after_s: float | None,
+    limit_requests: float | None,
+    limit_tokens: float | None,
+    remaining_requests: float | None,
+    remaining_tokens: float | None,
+) -> RateLimitHint | None:
+    hint = RateLimitHint(retry_after_s, limit_requests, limit_tokens, remaining_requests, remaining_tokens)
+    return None if hint == RateLimitHint() else hint
 
 
 def _amount(text: str | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 Message = Mapping[str, JSON]
@@ -48,13 +49,19 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitHint:
-    """What the headers of an answer say about limits; None where they say nothing."""
+    """What the headers and the words of an answer say about limits; None where they say nothing."""
 
     retry_after_s: float | None = None
     limit_requests: float | None = None
     limit_tokens: float | None = None
     remaining_requests: float | None = None
     remaining_tokens: float | None = None
+    stated_limit: float | None = None
+    """What a refusal says in words: so many ..."""
+    stated_window_s: float | None = None
+    stated_unit: Literal["requests", "tokens"] | None = None
+    stated_quota: str | None = None
+    """The server's own name of the quota that is used up: "UserByModelByMinuteTokens"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,9 @@ def learnt(limits: Mapping[str, Any]) -> list[object]:
     window_s = {0: "second", 1: "10 s", 2: "60 s"}
     counts = limits.get("limits") or {}
     shown = [round(counts[unit], 1) if counts.get(unit) else "" for unit in ("requests", "tokens")]
-    return [limits.get("cap", ""), *shown, window_s.get(limits.get("level", -1), "") if counts else ""]
+    over = window_s.get(limits.get("level", -1), "") if counts else ""
+    sharing = limits.get("quota_group")
+    return [limits.get("cap", ""), *shown, f"{over}, shared by {len(sharing)}" if sharing else over]
 
 
 @command.command("clear")

@@ -48,6 +48,7 @@ from ..scoring.registry import build_scorer, spelt_out
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process
 from .budgets import Budgets
 from .open_sweep import OpenSweep, needed_models
+from .shared_quotas import start_shared, tell_remembered, together
 
 DEFAULT_PROFILES = {"azure": "azure-open", "gateway": "gateway-open", "openai": "openai", "simulator": "azure-open"}
 
@@ -181,24 +182,29 @@ class Limiting:
 def dispatchers_of(
     instances: Mapping[str, Sequence[Instance]], senders: Mapping[str, Sender], limiting: Limiting
 ) -> dict[str, Dispatcher]:
-    """One dispatcher per model; instances of one limiter group share a limiter."""
+    """One dispatcher per model; instances of one limiter group share a limiter, and so do those that were found to share a quota."""
     limiters: dict[str, Limiter] = {}
     dispatchers = {}
     for model, its in instances.items():
+        groups = start_shared(its, limiting.learned if limiting.mode == "adaptive" else {})
         for instance in its:
-            if instance.limiter_group not in limiters:
-                limiters[instance.limiter_group] = _limiter(instance, limiting)
-        instance_states = [InstanceState(one, senders[one.provider], limiters[one.limiter_group]) for one in its]
+            group = groups[instance.name]
+            if group not in limiters:
+                joined = [one for one in its if groups[one.name] == group != one.limiter_group]
+                limiters[group] = _limiter(instance, joined, limiting)
+        instance_states = [InstanceState(one, senders[one.provider], limiters[groups[one.name]]) for one in its]
         dispatchers[model] = Dispatcher(model, instance_states, limiting.decide)
+        tell_remembered(its, groups, limiting.decide)
     return dispatchers
 
 
-def _limiter(instance: Instance, limiting: Limiting) -> Limiter:
+def _limiter(instance: Instance, joined: Sequence[Instance], limiting: Limiting) -> Limiter:
+    """Of an instance, and of those that have `joined` it because they share its quota."""
     if limiting.mode == "fixed":
         return FixedLimiter(workers=instance.workers or UNBOUNDED_WORKERS, qps=instance.qps)
-    restored = limiting.learned.get(instance.name)
+    restored, most = limiting.learned.get(instance.name), together([instance, *joined])
     return AdaptiveLimiter(
-        AdaptiveLimits(most=instance.workers, restored=restored, on_decision=partial(limiting.decide, instance.name))
+        AdaptiveLimits(most=most, restored=restored, on_decision=partial(limiting.decide, instance.name))
     )
 
 

@@ -56,12 +56,13 @@ from .outcome import RunOutcome, count_pending, outcome_of
 from .prepare import Prepared
 from .rehearsal import Rehearsal, rehearse_prepared
 from .resumption import ResumeOptions, infra_failures, make_sound
+from .shared_quotas import learned_of
 from .spent import spent_so_far
 from .user_state import UserState, user_state
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown"})
+ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown", "quota_shared"})
 """Decisions that people are told of."""
 
 
@@ -306,14 +307,11 @@ class _RunExecutor:
 
     def _remember(self) -> None:
         """Write down how every limiter stands, and keep what it has learnt for the next run."""
-        learned = {}
         for dispatcher in self._dispatchers.values():
             for name, instance_state in dispatcher.instance_states.items():
                 self._resources.decisions(name, "end", instance_state.limiter.snapshot())
-                if name in self._resources.identities and (found := instance_state.limiter.export()):
-                    learned[self._resources.identities[name]] = found
         if not self._run.share:  # what two runs found together is no limit of one
-            self._resources.state.remember(learned)
+            self._resources.state.remember(learned_of(self._dispatchers, self._resources.identities))
 
 
 def _tell(record: Record) -> None:

@@ -11,12 +11,13 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from types import TracebackType
 
-from providers.errors import InstanceGone, OrchestratorError, ProviderError, Transient
+from providers.errors import InstanceGone, OrchestratorError, ProviderError, Throttled, Transient
 
-from ..limits.permit import Cost
+from ..limits.permit import Cost, Limiter
 from ..workers.slots import SlotLease
 from .decision_log import Decide
 from .instance_state import InstanceState, Permit, PermitWaiter
+from .quota_watch import QuotaWatch
 
 OUTAGE_S = 1800.0
 """An outage of all instances that is waited out; a longer one stops the run, which can be resumed."""
@@ -97,6 +98,7 @@ class Dispatcher:
             instance_state.instance.name: instance_state for instance_state in instance_states
         }
         self._decide = decide
+        self._quotas = QuotaWatch(instance_states, decide)
         self._changed = asyncio.Event()
         self._is_draining = False
 
@@ -144,7 +146,9 @@ class Dispatcher:
             ticket = None
             try:
                 ticket = await instance_state.limiter.acquire(
-                    cost, partial(self._still_waits, waiter, instance_state), ahead=waiter.was_sent
+                    cost,
+                    partial(self._still_waits, waiter, instance_state, instance_state.limiter),
+                    ahead=waiter.was_sent,
                 )
             finally:
                 instance_state.line.leave(waiter)
@@ -170,8 +174,8 @@ class Dispatcher:
         if self._is_draining and not is_begun:
             raise asyncio.CancelledError
 
-    def _still_waits(self, waiter: PermitWaiter, at: InstanceState) -> bool:
-        if waiter.instance_state is not at or (self._is_draining and not waiter.is_begun):
+    def _still_waits(self, waiter: PermitWaiter, at: InstanceState, limiter: Limiter) -> bool:
+        if waiter.instance_state is not at or at.limiter is not limiter or (self._is_draining and not waiter.is_begun):
             return False
         return at.health_tracker.is_healthy or (waiter.is_probe and at.is_usable())
 
@@ -186,6 +190,8 @@ class Dispatcher:
                 self._say(instance_state)
         elif instance_state.health_tracker.answered():
             self._say(instance_state)
+        if isinstance(error, Throttled):
+            self._quotas.refused(permit, error.evidence.hint, now)
 
     def give_up(self, instance_state: InstanceState, error: InstanceGone) -> None:
         """Take an instance out for good; who waits for it chooses another. Saying so twice is harmless."""
