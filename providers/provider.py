@@ -11,6 +11,10 @@ from .instance import Instance
 from .messages import ChatRequest, ChatResponse
 
 
+Operation = Literal["chat", "responses"]
+"""What an instance is asked for: chat completions, or OpenAI's Responses API."""
+
+
 class Provider(Protocol):
     """One entry of `providers:`. Raises ProviderError and nothing else; never retries; never waits for a limit.
 
@@ -31,6 +35,7 @@ class RouteSpec:
 
     deployments: Sequence[str] = ()
     keys: Sequence[str] = ()
+    operation: Operation = "chat"
 
 
 class Adapter(Provider, Protocol):
@@ -47,7 +52,7 @@ class Adapter(Provider, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where an instance's requests go: `{base_url}/chat/completions`, signed with `credential`."""
+    """Where an instance's requests go: `{base_url}/chat/completions` (or `/responses`), signed with `credential`."""
 
     instance: Instance
     base_url: str
@@ -56,8 +61,11 @@ class Route:
     """None where the server wants no key."""
     auth: Literal["api-key", "bearer"] = "bearer"
     api_version: str | None = None
-    """Classic Azure: goes into the query."""
+    """Azure's classic and models APIs: goes into the query."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    operation: Operation = "chat"
+    address_hint: str = ""
+    """What a 404 adds to the server's words: which addresses there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
+from .errors import DeploymentMissing
 from .instance import Instance
 from .messages import ChatRequest, ChatResponse
 from .provider import Route, RouteSpec, Transport
+from .registry import Surroundings
 from .settings import WireSettings
 
 
@@ -32,7 +35,13 @@ class RoutedAdapter:
         return [route.instance for route in routes]
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        return await self._transport.send(self._routes[on.name], request, request_id=request_id, deadline=deadline)
+        route = self._routes[on.name]
+        try:
+            return await self._transport.send(route, request, request_id=request_id, deadline=deadline)
+        except DeploymentMissing as error:
+            if error.evidence.status == HTTPStatus.NOT_FOUND and route.address_hint:
+                raise DeploymentMissing(f"{error} ({route.address_hint})", error.evidence) from error
+            raise
 
     def identity(self, on: Instance) -> str | None:
         """None for a simulator: it ends with its run, and so does what was learnt of it."""
@@ -46,9 +55,9 @@ class RoutedAdapter:
         await self._transport.aclose()
 
 
-def open_transport(settings: WireSettings, connections: int) -> Transport:
+def open_transport(settings: WireSettings, surroundings: Surroundings) -> Transport:
     """Open the transport that the settings name; aiohttp or openai are imported here and not before."""
-    timeouts = settings.timeouts.as_timeouts()
+    timeouts, connections = settings.timeouts.as_timeouts(), surroundings.connections
     if settings.transport == "sdk":
         from .transport.sdk import SdkTransport
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from .provider import Timeouts, Trust
 _DEFAULT = Timeouts()
 _LOOKS_LIKE_A_KEY = re.compile(r"(?=.*\d)[A-Za-z0-9]{24,}")
 """Long, without an underscore, letters and digits mixed: no name that a person gives."""
+BASE_URL_HINT = "does base_url end with /v1?"
+"""What a 404 of a server that speaks OpenAI's API may come from."""
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -87,6 +90,17 @@ class WireSettings(BaseModel):
     """Off only for a server of one's own: whoever stands between can read the key. `ca_file` is the better way."""
     ca_file: Annotated[str, AfterValidator(_check_certificates)] | None = None
     """PEM certificates that are trusted beside the system's; relative to the configuration file."""
+
+    @property
+    def address(self) -> str | None:
+        """Where requests go; None where the run starts the server itself."""
+        return None
+
+    def notes(self) -> Sequence[str]:
+        """What the settings allow or leave open, and a person should know; told once before a run."""
+        if self.verify_tls:
+            return ()
+        return ("verify_tls is off: whoever stands between can read the key; ca_file is the better way",)
 
     def as_trust(self) -> Trust:
         return Trust(self.verify_tls, self.ca_file)

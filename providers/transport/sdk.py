@@ -70,19 +70,14 @@ class SdkTransport:
             await self._http.aclose()
 
     def _open_client(self, route: Route) -> AsyncOpenAI:
-        from openai import AsyncAzureOpenAI, AsyncOpenAI
+        from openai import AsyncOpenAI
 
         http = self._http or self._open_http()
-        timeout = http.timeout
-        if route.api_version:
-            client: AsyncOpenAI = AsyncAzureOpenAI(
-                base_url=route.base_url, api_version=route.api_version, api_key=_NO_KEY,
-                max_retries=0, http_client=http, timeout=timeout,
-            )  # fmt: skip
-        else:
-            client = AsyncOpenAI(
-                base_url=route.base_url, api_key=_NO_KEY, max_retries=0, http_client=http, timeout=timeout
-            )
+        query = {"api-version": route.api_version} if route.api_version else None
+        client = AsyncOpenAI(
+            base_url=route.base_url, api_key=_NO_KEY, max_retries=0, http_client=http, timeout=http.timeout,
+            default_query=query,
+        )  # fmt: skip
         return self._clients.setdefault(route.instance.name, client)
 
     def _open_http(self) -> httpx2.AsyncClient:
