@@ -13,7 +13,7 @@ from .errors import InputError
 from .instance import Instance
 from .provider import Adapter, Route, RouteSpec
 from .registry import AdapterType, Surroundings
-from .routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from .routed import open_routed, plain_instance, unique_deployments
 from .settings import Address, VariableName, WireSettings, check_key
 
 
@@ -93,7 +93,7 @@ def open_azure(name: str, settings: AzureSettings, surroundings: Surroundings) -
             for deployment in unique_deployments(model, spec)
         ]
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings))
+    return open_routed(find_routes, settings, surroundings)
 
 
 def _route(settings: AzureSettings, credential: Credential, instance: Instance, spec: RouteSpec) -> Route:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from .errors import InputError
 from .provider import Adapter, Route, RouteSpec
 from .registry import AdapterType, Surroundings
-from .routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from .routed import open_routed, plain_instance, unique_deployments
 from .settings import BASE_URL_HINT, Address, VariableName, WireSettings, check_key
 from .suggestion import suggestion
 
@@ -53,7 +53,7 @@ def open_gateway(name: str, settings: GatewaySettings, surroundings: Surrounding
                 routes.append(Route(instance, settings.base_url, key, operation=spec.operation, address_hint=BASE_URL_HINT))
         return routes
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings))
+    return open_routed(find_routes, settings, surroundings)
 
 
 def _chosen_keys(provider: str, settings: GatewaySettings, spec: RouteSpec) -> Mapping[int, str]:

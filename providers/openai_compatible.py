@@ -7,7 +7,7 @@ from typing import Literal
 
 from .provider import Adapter, Route, RouteSpec
 from .registry import AdapterType, Surroundings
-from .routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from .routed import open_routed, plain_instance, unique_deployments
 from .settings import BASE_URL_HINT, Address, VariableName, WireSettings, check_key
 
 
@@ -41,7 +41,7 @@ def open_openai(name: str, settings: OpenAISettings, surroundings: Surroundings)
             for deployment in unique_deployments(model, spec)
         ]
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings))
+    return open_routed(find_routes, settings, surroundings)
 
 
 OPENAI = AdapterType(OpenAISettings, open_openai)

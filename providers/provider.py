@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from .credentials import Credential
+from .credentials import ApiKey, Credential
 from .instance import Instance
 from .messages import ChatRequest, ChatResponse
 
@@ -63,9 +63,20 @@ class Route:
     api_version: str | None = None
     """Azure's classic and models APIs: goes into the query."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """The person's own, beside those that sign and name the request."""
+    secret_headers: Mapping[str, ApiKey] = field(default_factory=dict)
+    """The same with values from variables: masked like the key wherever a server echoes them."""
     operation: Operation = "chat"
     address_hint: str = ""
     """What a 404 adds to the server's words: which addresses there are."""
+
+    def own_headers(self) -> dict[str, str]:
+        """The person's headers with their values: the same for every request."""
+        return {**self.headers, **{name: value.secret for name, value in self.secret_headers.items()}}
+
+    def own_secrets(self) -> tuple[str, ...]:
+        """The values among `own_headers` that nobody may see."""
+        return tuple(value.secret for value in self.secret_headers.values())
 
 
 @dataclass(frozen=True, slots=True)

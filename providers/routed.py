@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
+from .credentials import ApiKey
 from .errors import DeploymentMissing
 from .instance import Instance
 from .messages import ChatRequest, ChatResponse
 from .provider import Route, RouteSpec, Transport
 from .registry import Surroundings
-from .settings import WireSettings
+from .settings import WireSettings, read_secret_headers
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What every request of a provider carries beside its signature and its name."""
+
+    plain: Mapping[str, str] = field(default_factory=dict)
+    secret: Mapping[str, ApiKey] = field(default_factory=dict)
+
+
+NO_HEADERS = Headers()
+
+FindRoutes = Callable[[str, RouteSpec], Sequence[Route]]
+"""Lists a model's routes in the order of the file. Raises InputError."""
 
 
 class RoutedAdapter:
-    """Implements Adapter. `find_routes` lists a model's routes in the order of the file, and raises InputError."""
+    """Implements Adapter."""
 
     def __init__(
         self,
-        find_routes: Callable[[str, RouteSpec], Sequence[Route]],
+        find_routes: FindRoutes,
         transport: Transport,
         *,
+        headers: Headers = NO_HEADERS,
         outlives_run: bool = True,
     ) -> None:
         self._find_routes = find_routes
         self._transport = transport
+        self._headers = headers
         self._outlives_run = outlives_run
         self._routes: dict[str, Route] = {}
 
     def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
         """The model's instances; `complete` knows those that were asked for here."""
-        routes = self._find_routes(model, spec)
+        own = self._headers
+        found = self._find_routes(model, spec)
+        routes = [replace(route, headers=own.plain, secret_headers=own.secret) for route in found]
         self._routes.update((route.instance.name, route) for route in routes)
         return [route.instance for route in routes]
 
@@ -48,11 +68,21 @@ class RoutedAdapter:
         if not self._outlives_run:
             return None
         route = self._routes[on.name]
-        key_name = route.credential.name if route.credential else "no key"
-        return f"{route.base_url} {on.deployment} {key_name}"
+        names = [route.credential.name if route.credential else "no key"]
+        names += [secret.name for secret in route.secret_headers.values()]
+        return f"{route.base_url} {on.deployment} {' '.join(names)}"
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+
+def open_routed(
+    find_routes: FindRoutes, settings: WireSettings, surroundings: Surroundings, *, outlives_run: bool = True
+) -> RoutedAdapter:
+    """Open the adapter that follows `find_routes` as the settings say. Raises InputError where a header's variable is missing."""
+    headers = Headers(settings.headers, read_secret_headers(settings, surroundings.key))
+    transport = open_transport(settings, surroundings)
+    return RoutedAdapter(find_routes, transport, headers=headers, outlives_run=outlives_run)
 
 
 def open_transport(settings: WireSettings, surroundings: Surroundings) -> Transport:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
 from ..registry import AdapterType, Surroundings
-from ..routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from ..routed import open_routed, plain_instance, unique_deployments
 from ..suggestion import suggestion
 from .endpoint import DEPLOYMENT_KEY
 from .settings import SimulatorSettings
@@ -37,7 +37,7 @@ def open_simulator(name: str, settings: SimulatorSettings, surroundings: Surroun
             routes.append(_azure_route(url, instance, key) if dialect == "azure" else Route(instance, f"{url}/v1", key))
         return routes
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings), outlives_run=False)
+    return open_routed(find_routes, settings, surroundings, outlives_run=False)
 
 
 def instances_with_keys(

@@ -63,6 +63,8 @@ class _Address:
 
     url: URL
     headers: CIMultiDict[str]
+    secrets: tuple[str, ...] = field(repr=False)
+    """Among the headers."""
 
 
 @dataclass(slots=True)
@@ -74,6 +76,7 @@ class _Call:
     request_id: str
     clock: CallClock
     secret: str = field(default="", repr=False)
+    other_secrets: tuple[str, ...] = field(default=(), repr=False)
     response: aiohttp.ClientResponse | None = None
     start: bytes = b""
     """Of the body; kept only where it comes in several pieces."""
@@ -83,7 +86,7 @@ class _Call:
 
     def received(self, response: aiohttp.ClientResponse, body: bytes = b"") -> Received:
         name, status, headers = self.route.instance.name, response.status, response.headers
-        return Received(name, self.request_id, self.request, status, headers, body, self.secret)
+        return Received(name, self.request_id, self.request, status, headers, body, self.secret, self.other_secrets)
 
     def evidence(self) -> Evidence:
         if self.response is None:
@@ -138,7 +141,7 @@ class NativeTransport:
     async def _exchange(self, call: _Call) -> ChatResponse:
         route = call.route
         address = self._addresses.get(route.instance.name) or self._add_address(route)
-        headers = address.headers.copy()
+        headers, call.other_secrets = address.headers.copy(), address.secrets
         headers["x-request-id"] = headers["x-client-request-id"] = call.request_id
         if route.credential is not None:
             name, value = route.credential.header(route.auth)
@@ -173,8 +176,8 @@ class NativeTransport:
     def _add_address(self, route: Route) -> _Address:
         query = f"?api-version={route.api_version}" if route.api_version else ""
         url = URL(f"{route.base_url}/chat/completions{query}", encoded=True)
-        headers = CIMultiDict({"Content-Type": "application/json", **route.headers})
-        return self._addresses.setdefault(route.instance.name, _Address(url, headers))
+        headers = CIMultiDict({"Content-Type": "application/json", **route.own_headers()})
+        return self._addresses.setdefault(route.instance.name, _Address(url, headers, route.own_secrets()))
 
 
 def _explain(error: BaseException, call: _Call) -> ProviderError:

@@ -52,7 +52,9 @@ class SdkTransport:
             headers, secret = _sign(route, request_id)
         except SignInFailed as error:
             raise map_transport_error(error, Evidence(route.instance.name, request_id)) from error
-        unread = Received(route.instance.name, request_id, request, 0, {}, secret=secret)
+        unread = Received(
+            route.instance.name, request_id, request, 0, {}, secret=secret, other_secrets=route.own_secrets()
+        )
         call = _Call(unread, CallClock(self._timeouts, deadline))
         _CALL.set(call)
         try:
@@ -99,7 +101,7 @@ def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:
     from openai import Omit
 
     headers: dict[str, object] = {
-        **route.headers,
+        **route.own_headers(),
         "OpenAI-Organization": Omit(),
         "OpenAI-Project": Omit(),
         "Authorization": Omit(),

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from providers.credentials import ApiKey
-from providers.errors import DeploymentMissing
+from providers.errors import DeploymentMissing, ProviderError
 from providers.messages import ChatRequest, ChatResponse
 from providers.provider import Adapter, RouteSpec
 from providers.registry import Surroundings, adapter_type
@@ -85,3 +85,21 @@ async def test_a_404_of_another_server_asks_for_the_end_of_its_address(server: S
     }  # fmt: skip
     with pytest.raises(DeploymentMissing, match="base_url end with /v1"):
         await ask(open_adapter(entry))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_person_s_own_headers_are_sent_and_their_secrets_masked(server: ScriptedServer, transport: str) -> None:
+    secret = "secret-of-ROUTE-0123456789"
+    server.script = says(http(error(f"the route {secret} is closed"), "400 Bad Request"))
+    entry = {
+        "type": "openai", "base_url": f"http://127.0.0.1:{server.port}/v1", "api_key_env": "KEY",
+        "headers": {"HTTP-Referer": "https://x.example", "extra-parameters": "pass-through"},
+        "header_envs": {"X-Route-Key": "ROUTE"}, "transport": transport,
+    }  # fmt: skip
+    with pytest.raises(ProviderError, match=r"the route \*\*\* is closed") as caught:
+        await ask(open_adapter(entry))
+    assert secret not in caught.value.evidence.body
+    assert server.header("http-referer") == "https://x.example"
+    assert server.header("extra-parameters") == "pass-through"
+    assert server.header("x-route-key") == secret
+    assert server.header("authorization") == "Bearer secret-of-KEY-0123456789"
