@@ -62,7 +62,7 @@ async def open_providers(
         adapters = {}
         for name in used_providers(loaded.config):
             settings = loaded.providers[name]
-            surroundings = Surroundings(key=environment.key)
+            surroundings = Surroundings(key=environment.key, network=environment.network())
             if isinstance(settings, SimulatorSettings):
                 keys = simulator_keys(settings, environment)
                 assignment = Assignment(

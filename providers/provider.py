@@ -98,6 +98,10 @@ class Trust:
     verify: bool = True
     ca_file: str | None = None
     """PEM certificates that are trusted beside the system's."""
+    system_file: str | None = None
+    """PEM certificates that stand in the place of the system's file: SSL_CERT_FILE."""
+    system_dir: str | None = None
+    """The same for the system's folder: SSL_CERT_DIR."""
 
 
 SYSTEM_TRUST = Trust()

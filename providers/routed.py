@@ -87,14 +87,18 @@ def open_routed(
 
 def open_transport(settings: WireSettings, surroundings: Surroundings) -> Transport:
     """Open the transport that the settings name; aiohttp or openai are imported here and not before."""
-    timeouts, connections = settings.timeouts.as_timeouts(), surroundings.connections
+    timeouts, network = settings.timeouts.as_timeouts(), surroundings.network
+    proxy = None if settings.address is None else network.proxy_for(settings.address)
+    if settings.address is not None:
+        network.check_certificates()
+    wire = (timeouts, surroundings.connections, settings.as_trust(network), proxy)
     if settings.transport == "sdk":
         from .transport.sdk import SdkTransport
 
-        return SdkTransport(timeouts, connections, settings.as_trust())
+        return SdkTransport(*wire)
     from .transport.native import NativeTransport
 
-    return NativeTransport(timeouts, connections, settings.as_trust())
+    return NativeTransport(*wire)
 
 
 def plain_instance(provider: str, model: str, deployment: str, name: str) -> Instance:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from .credentials import ApiKey
 from .errors import InputError
+from .network import DIRECT, Network
 from .provider import Timeouts, Trust
 
 _DEFAULT = Timeouts()
@@ -158,8 +159,8 @@ class WireSettings(BaseModel):
             return ()
         return ("verify_tls is off: whoever stands between can read the key; ca_file is the better way",)
 
-    def as_trust(self) -> Trust:
-        return Trust(self.verify_tls, self.ca_file)
+    def as_trust(self, network: Network = DIRECT) -> Trust:
+        return Trust(self.verify_tls, self.ca_file, network.cert_file, network.cert_dir)
 
 
 def read_secret_headers(settings: WireSettings, key: Callable[[str], ApiKey]) -> dict[str, ApiKey]:

@@ -35,7 +35,7 @@ def command(config: str | None, config_option: str | None, as_json: bool, canari
     from ..env import read_environment
     from ..loading import load_config
     from ..loop import run_loop
-    from ..terminal import say_json
+    from ..terminal import say, say_json
     from .tables import print_table
 
     path = chosen_config(config, config_option)
@@ -50,6 +50,8 @@ def command(config: str | None, config_option: str | None, as_json: bool, canari
     else:
         rows = [[f.instance, "usable" if f.is_usable else "NOT USABLE", f.latency_s, f.words] for f in findings]
         print_table("", ("instance", "", "s", "what was found"), rows)
+        for way in dict.fromkeys(f.network for f in findings if f.network):
+            say(f"{', '.join(f.instance for f in findings if f.network == way)}: {way}")
     return int(exit_code_of(findings))
 
 

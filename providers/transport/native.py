@@ -15,6 +15,7 @@ from yarl import URL
 
 from ..errors import BODY_LIMIT, Evidence, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
+from ..network import Proxy
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
 from .clock import CallClock
 from .failures import classify_failure
@@ -105,10 +106,17 @@ class NativeTransport:
     goes to the host that the user named and to no other.
     """
 
-    def __init__(self, timeouts: Timeouts, connections: int | None = 0, trust: Trust = SYSTEM_TRUST) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        connections: int | None = 0,
+        trust: Trust = SYSTEM_TRUST,
+        proxy: Proxy | None = None,
+    ) -> None:
         self._timeouts = timeouts
         self._connections = connections or 0
         self._trust = trust
+        self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
         self._addresses: dict[str, _Address] = {}
 
@@ -169,7 +177,10 @@ class NativeTransport:
     def _open_session(self) -> aiohttp.ClientSession:
         connector = _ClockedConnector(limit=self._connections, ssl=tls_context(self._trust))
         self._session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            proxy=self._proxy and URL(self._proxy.url),
         )
         return self._session
 

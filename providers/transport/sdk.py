@@ -1,7 +1,7 @@
 """The openai SDK as a transport: its URLs, its signing, its client. Seven times the price of `native`, which is checked against it.
 
 The package is imported on first use (half a second). Its retries are off, redirects are not followed, proxies and organisations from the
-environment are not used: what goes where is written in the user's file. What comes back is read by our own decoders, for the SDK's know
+environment are not read here: what goes where is written in the user's file, and the run says which proxy lies between. What comes back is read by our own decoders, for the SDK's know
 no bounds. One difference remains: a used connection cannot be told from a new one here, so that a request which a closing server never
 read counts as an attempt, where the native transport sends it again.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
+from ..network import Proxy
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
 from .clock import CallClock
 from .failures import classify_failure
@@ -38,10 +39,17 @@ _NO_KEY = "unused"
 class SdkTransport:
     """The wire of one provider; implements Transport. One SDK client per route, one pool of connections for all."""
 
-    def __init__(self, timeouts: Timeouts, connections: int | None = 0, trust: Trust = SYSTEM_TRUST) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        connections: int | None = 0,
+        trust: Trust = SYSTEM_TRUST,
+        proxy: Proxy | None = None,
+    ) -> None:
         self._timeouts = timeouts
         self._connections = connections or 0
         self._trust = trust
+        self._proxy = proxy
         self._http: httpx2.AsyncClient | None = None
         self._clients: dict[str, AsyncOpenAI] = {}
 
@@ -50,6 +58,8 @@ class SdkTransport:
         client = self._clients.get(route.instance.name) or self._open_client(route)
         try:
             headers, secret = _sign(route, request_id)
+            if self._proxy and self._proxy.authorization and route.base_url.startswith("http://"):
+                headers["Proxy-Authorization"] = self._proxy.authorization  # without a tunnel the request itself asks
         except SignInFailed as error:
             raise map_transport_error(error, Evidence(route.instance.name, request_id)) from error
         unread = Received(
@@ -91,9 +101,17 @@ class SdkTransport:
         timeout = httpx2.Timeout(None, connect=self._timeouts.connect_s)
         self._http = DefaultAioHttpClient(
             limits=limits, timeout=timeout, follow_redirects=False, trust_env=False, verify=tls_context(self._trust),
-            event_hooks={"response": [_refuse_failures]},
+            event_hooks={"response": [_refuse_failures]}, proxy=self._proxy and _as_httpx(self._proxy),
         )  # fmt: skip
         return self._http
+
+
+def _as_httpx(proxy: Proxy) -> httpx2.Proxy:
+    """For the SDK's client: what a tunnel is asked with stands in headers, which go to the proxy alone."""
+    import httpx2
+
+    headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+    return httpx2.Proxy(proxy.shown, headers=headers)
 
 
 def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:
