@@ -18,8 +18,8 @@ Operation = Literal["chat", "responses"]
 class Provider(Protocol):
     """One entry of `providers:`. Raises ProviderError and nothing else; never retries; never waits for a limit.
 
-    `request.stream` decides how it is fetched; either way the answer is whole. `request_id` ("sample_id/turn/attempt") is sent
-    as a header. `deadline` is in the running loop's time.
+    `request.stream` decides how it is fetched; either way the answer is whole. `request_id` ("sample_id/turn/attempt") goes
+    out as its UUIDv5, in the header x-request-id; a simulator gets it whole, as x-orchestrator-request. `deadline` is in the running loop's time.
     """
 
     async def complete(

@@ -21,6 +21,7 @@ from .clock import CallClock
 from .failures import classify_failure
 from .foreign import FOREIGN, map_transport_error
 from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
+from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
 from .sse import StreamAssembler
 from .tls import tls_context
 from .wire import build_payload, is_event_stream, read_completion
@@ -66,6 +67,7 @@ class _Address:
     headers: CIMultiDict[str]
     secrets: tuple[str, ...] = field(repr=False)
     """Among the headers."""
+    takes_whole_id: bool
 
 
 @dataclass(slots=True)
@@ -150,7 +152,9 @@ class NativeTransport:
         route = call.route
         address = self._addresses.get(route.instance.name) or self._add_address(route)
         headers, call.other_secrets = address.headers.copy(), address.secrets
-        headers["x-request-id"] = headers["x-client-request-id"] = call.request_id
+        headers["x-request-id"] = headers["x-client-request-id"] = wire_id(call.request_id)
+        if address.takes_whole_id:
+            headers[WHOLE_ID_HEADER] = call.request_id
         if route.credential is not None:
             name, value = route.credential.header(route.auth)
             headers[name] = value
@@ -188,7 +192,8 @@ class NativeTransport:
         query = f"?api-version={route.api_version}" if route.api_version else ""
         url = URL(f"{route.base_url}/chat/completions{query}", encoded=True)
         headers = CIMultiDict({"Content-Type": "application/json", **route.own_headers()})
-        return self._addresses.setdefault(route.instance.name, _Address(url, headers, route.own_secrets()))
+        address = _Address(url, headers, route.own_secrets(), may_be_simulator(route.base_url))
+        return self._addresses.setdefault(route.instance.name, address)
 
 
 def _explain(error: BaseException, call: _Call) -> ProviderError:

@@ -23,6 +23,7 @@ from .clock import CallClock
 from .failures import classify_failure
 from .foreign import FOREIGN, map_transport_error
 from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
+from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
 from .sse import StreamAssembler
 from .tls import tls_context
 from .wire import build_standard_payload, is_event_stream, read_completion
@@ -124,9 +125,11 @@ def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:
         "OpenAI-Project": Omit(),
         "Authorization": Omit(),
         "api-key": Omit(),
-        "x-request-id": request_id,
-        "x-client-request-id": request_id,
+        "x-request-id": wire_id(request_id),
+        "x-client-request-id": wire_id(request_id),
     }
+    if may_be_simulator(route.base_url):
+        headers[WHOLE_ID_HEADER] = request_id
     if route.credential is None:
         return headers, ""
     name, value = route.credential.header(route.auth)

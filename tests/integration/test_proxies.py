@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +123,8 @@ async def test_the_key_goes_through_a_tunnel_and_the_proxy_never_sees_it(secure_
     assert answer.text == "42"
     assert secure_site.server.header("authorization") == "Bearer secret-of-KEY-0123456789"
     assert secure_site.server.header("proxy-authorization") is None
+    assert uuid.UUID(secure_site.server.header("x-request-id")).version == 5
+    assert "sample/1/1" not in secure_site.server.heads[-1]  # only a simulator may know, and none is so far away
     (head,) = secure_site.proxy.seen
     assert head.startswith(f"CONNECT {HOST}:443 ".encode())
     assert b"proxy-authorization: basic bwu6cgxhbnrlza==" in head.lower()
