@@ -43,6 +43,7 @@ from .drift import Asked, Finding, ask_canaries
 from .ending import Ending, count_open, ending_of
 from .env import Environment
 from .events import Events, OnEvent
+from .open_files import fit_workers, free_sockets
 from .preparation import Prepared
 from .progress import shown
 from .rehearsal import Rehearsal, rehearse_prepared
@@ -53,7 +54,7 @@ from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown"})
+ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown", "open_files"})
 """Decisions that people are told of."""
 
 
@@ -208,7 +209,11 @@ class _Crew:
         site = self._site
         learned = {} if self._run.cold else site.state.learned(site.identities)
         limiting = Limiting(self._run.rate_mode, self._decide, learned)
-        return dispatchers_of(instances_of(site.prepared.loaded, site.adapters), site.adapters, limiting)
+        samples = site.journal.done.size - site.journal.done.count
+        instances, sentence = fit_workers(instances_of(site.prepared.loaded, site.adapters), samples, free_sockets())
+        if sentence:
+            self._decide("", "open_files", {"evidence": sentence})
+        return dispatchers_of(instances, site.adapters, limiting)
 
     def _decide(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
         self._site.decisions(instance, event, evidence)

@@ -44,6 +44,7 @@ from .budgets import Budgets
 from .config import Config, ModelConfig
 from .env import Environment, not_set
 from .loading import LoadedConfig
+from .open_files import raise_open_files
 from .scoring.registry import build_scorer, spelt_out
 from .simulation import Assignment, key_names, simulator_process
 from .sweeps import OpenSweep, needed_models
@@ -57,7 +58,8 @@ DEFAULT_PROFILES = {"azure": "azure-open", "gateway": "gateway-open", "openai": 
 async def open_providers(
     loaded: LoadedConfig, environment: Environment, simulator_log: Callable[[str], Path | None]
 ) -> AsyncIterator[dict[str, Adapter]]:
-    """Every provider that the swept models use, with its keys; simulators are started first."""
+    """Every provider that the swept models use, with its keys; simulators are started first, with room for sockets like ours."""
+    raise_open_files()
     async with AsyncExitStack() as stack:
         adapters = {}
         for name in used_providers(loaded.config):

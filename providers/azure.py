@@ -41,7 +41,7 @@ class AzureSettings(WireSettings):
         pasted = read_address(raw["endpoint"])
         named = {"api": pasted.api, "api_version": pasted.api_version}
         settings = validate({**{k: v for k, v in named.items() if v}, **raw, "endpoint": pasted.resource})
-        settings._pasted_deployment = pasted.deployment
+        settings._pasted_deployment = pasted.deployment  # noqa: SLF001 - its own class
         return settings
 
     @model_validator(mode="after")

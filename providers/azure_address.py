@@ -1,4 +1,4 @@
-"""Azure's addresses: what people paste from a portal becomes a resource and the API that it names; each API has its own path below the resource."""
+"""Azure's addresses: what people paste from a portal becomes a resource and an API; each API has its own path below the resource."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PastedAddress:
 
 
 def read_address(address: str) -> PastedAddress:
-    """Split a pasted address. What is no address, or has a query of another kind, comes back as it is: the check of addresses refuses it."""
+    """Split a pasted address. What is no address, or has another query, comes back as it is: the check of addresses refuses it."""
     try:
         parts = urlsplit(address.strip())
         query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}

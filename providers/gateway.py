@@ -50,7 +50,9 @@ def open_gateway(name: str, settings: GatewaySettings, surroundings: Surrounding
             for deployment in deployments:
                 last = model if len(deployments) == 1 else deployment
                 instance = plain_instance(name, model, deployment, f"{name}/key{index}/{last}")
-                routes.append(Route(instance, settings.base_url, key, operation=spec.operation, address_hint=BASE_URL_HINT))
+                routes.append(
+                    Route(instance, settings.base_url, key, operation=spec.operation, address_hint=BASE_URL_HINT)
+                )
         return routes
 
     return open_routed(find_routes, settings, surroundings)

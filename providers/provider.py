@@ -10,7 +10,6 @@ from .credentials import ApiKey, Credential
 from .instance import Instance
 from .messages import ChatRequest, ChatResponse
 
-
 Operation = Literal["chat", "responses"]
 """What an instance is asked for: chat completions, or OpenAI's Responses API."""
 
@@ -18,8 +17,9 @@ Operation = Literal["chat", "responses"]
 class Provider(Protocol):
     """One entry of `providers:`. Raises ProviderError and nothing else; never retries; never waits for a limit.
 
-    `request.stream` decides how it is fetched; either way the answer is whole. `request_id` ("sample_id/turn/attempt") goes
-    out as its UUIDv5, in the header x-request-id; a simulator gets it whole, as x-orchestrator-request. `deadline` is in the running loop's time.
+    `request.stream` decides how it is fetched; either way the answer is whole. `request_id` ("sample_id/turn/attempt") goes out as
+    its UUIDv5, in the header x-request-id; a simulator gets it whole, as x-orchestrator-request. `deadline` is in the running
+    loop's time.
     """
 
     async def complete(

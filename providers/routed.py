@@ -45,14 +45,27 @@ class RoutedAdapter:
         self._headers = headers
         self._outlives_run = outlives_run
         self._routes: dict[str, Route] = {}
+        self._groups: dict[tuple[str, str, str], str] = {}
+        """Limiter groups by address, deployment and key: what a server cannot tell apart shares its limits."""
 
     def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
         """The model's instances; `complete` knows those that were asked for here."""
         own = self._headers
         found = self._find_routes(model, spec)
         routes = [replace(route, headers=own.plain, secret_headers=own.secret) for route in found]
-        self._routes.update((route.instance.name, route) for route in routes)
-        return [route.instance for route in routes]
+        named = [self._told_apart(route) for route in routes]
+        self._routes.update((route.instance.name, route) for route in named)
+        return [route.instance for route in named]
+
+    def _told_apart(self, route: Route) -> Route:
+        """One deployment may serve several models: each has an instance of its own, and all share the limits of the first."""
+        instance = route.instance
+        way = (route.base_url, instance.deployment, route.credential.name if route.credential else "")
+        group = self._groups.setdefault(way, instance.limiter_group)
+        holder = self._routes.get(instance.name)
+        is_taken = holder is not None and holder.instance.model != instance.model
+        name = f"{instance.name}@{instance.model}" if is_taken else instance.name
+        return replace(route, instance=replace(instance, name=name, limiter_group=group))
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         route = self._routes[on.name]

@@ -135,7 +135,7 @@ class WireSettings(BaseModel):
     """PEM certificates that are trusted beside the system's; relative to the configuration file."""
 
     headers: dict[HeaderName, HeaderValue] = {}
-    """Sent with every request, beside what signs and names it: {HTTP-Referer: https://example.org}. Nothing secret: the manifest keeps them."""
+    """Sent with every request: {HTTP-Referer: https://example.org}. Nothing secret: the manifest keeps them."""
     header_envs: dict[HeaderName, VariableName] = {}
     """The same with secret values: headers to the names of the variables that hold them."""
 
@@ -168,7 +168,9 @@ def read_secret_headers(settings: WireSettings, key: Callable[[str], ApiKey]) ->
     found = {header: key(variable) for header, variable in settings.header_envs.items()}
     for header, value in found.items():
         if not _fits_a_header(value.secret):
-            raise InputError(f"the value of {value.name} cannot stand in the header {header}: it must be one line of ASCII")
+            raise InputError(
+                f"the value of {value.name} cannot stand in the header {header}: it must be one line of ASCII"
+            )
     return found
 
 

@@ -29,7 +29,9 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
     if isinstance(error, Oversized):
         return Malformed(f"{name}: {error}", evidence)
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return Unreachable(f"{name}: the proxy refuses the way to the server (HTTP {error.status}); {_ABOUT_PROXIES}", evidence)
+        return Unreachable(
+            f"{name}: the proxy refuses the way to the server (HTTP {error.status}); {_ABOUT_PROXIES}", evidence
+        )
     if isinstance(error, _BROKEN_HTTP):
         return Malformed(
             f"{name}: the server does not speak proper HTTP (is the address right, http or https?)", evidence
@@ -47,7 +49,9 @@ def _why_unconnected(error: aiohttp.ClientConnectorError) -> str:
     """In words that say what to look at; the system's own where there are none."""
     host, there = error.host, f"{error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"no connection to the proxy {there} ({error.strerror or type(error.os_error).__name__}); {_ABOUT_PROXIES}"
+        return (
+            f"no connection to the proxy {there} ({error.strerror or type(error.os_error).__name__}); {_ABOUT_PROXIES}"
+        )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the name {host} is not known (DNS): is it spelt right, and is there a network?"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from .wire import build_payload, is_event_stream, read_completion
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
-    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -47,6 +48,10 @@ class _ClockedConnector(aiohttp.TCPConnector):
         _CALL.get().clock.connected()
         return connection
 
+    def _get(self, key: ConnectionKey, traces: list[Trace]) -> Coroutine[object, object, Connection | None]:
+        """None for a request that has met a connection as it closed: the others of the pool may be as old."""
+        return _none() if _CALL.get().resent else super()._get(key, traces)
+
     async def _create_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
@@ -54,9 +59,13 @@ class _ClockedConnector(aiohttp.TCPConnector):
         return await super()._create_connection(req, traces, timeout)
 
 
+async def _none() -> None:
+    return None
+
+
 _CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError, BrokenPipeError)
 """Without a byte of an answer on a connection that was used before, this is most likely a server that had closed it meanwhile: the
-request goes out once more, on another one. That is no attempt, but the server may have taken the first: `resent` says so."""
+request goes out once more, on a new one. That is no attempt, but the server may have taken the first: `resent` says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +193,7 @@ class NativeTransport:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
-            proxy=self._proxy and URL(self._proxy.url),
+            proxy=URL(self._proxy.url) if self._proxy else None,
         )
         return self._session
 

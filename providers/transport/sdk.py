@@ -1,9 +1,9 @@
 """The openai SDK as a transport: its URLs, its signing, its client. Seven times the price of `native`, which is checked against it.
 
-The package is imported on first use (half a second). Its retries are off, redirects are not followed, proxies and organisations from the
-environment are not read here: what goes where is written in the user's file, and the run says which proxy lies between. What comes back is read by our own decoders, for the SDK's know
-no bounds. One difference remains: a used connection cannot be told from a new one here, so that a request which a closing server never
-read counts as an attempt, where the native transport sends it again.
+The package is imported on first use (half a second). Its retries are off, redirects are not followed, and it reads nothing of the
+environment: what goes where is written in the user's file, and the run says which proxy lies between. What comes back is read by our own
+decoders, for the SDK's know no bounds. One difference remains: a used connection cannot be told from a new one here, so that a request
+which a closing server never read counts as an attempt, where the native transport sends it again.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class SdkTransport:
         timeout = httpx2.Timeout(None, connect=self._timeouts.connect_s)
         self._http = DefaultAioHttpClient(
             limits=limits, timeout=timeout, follow_redirects=False, trust_env=False, verify=tls_context(self._trust),
-            event_hooks={"response": [_refuse_failures]}, proxy=self._proxy and _as_httpx(self._proxy),
+            event_hooks={"response": [_refuse_failures]}, proxy=_as_httpx(self._proxy) if self._proxy else None,
         )  # fmt: skip
         return self._http
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import orjson
 import pytest
@@ -30,7 +30,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
     listener.close()
 
 
-def open_adapter(entry: dict[str, object], surroundings: Surroundings = SURROUNDINGS) -> Adapter:
+def open_adapter(entry: Mapping[str, object], surroundings: Surroundings = SURROUNDINGS) -> Adapter:
     kind = adapter_type(str(entry["type"]))
     return kind.open("east", kind.settings.model_validate(entry), surroundings)
 

@@ -73,6 +73,7 @@ class Site:
     server: ScriptedServer
     proxy: RecordingProxy
     certificates: str
+    pem: str
 
     def variables(self, **more: str) -> dict[str, str]:
         url = f"http://me:planted@127.0.0.1:{self.proxy.port}"
@@ -90,7 +91,7 @@ async def open_site(folder: Path, is_https: bool) -> tuple[Site, list[asyncio.Se
     proxy = RecordingProxy(listener.sockets[0].getsockname()[1])
     way = await asyncio.start_server(proxy.handle, "127.0.0.1", 0)
     proxy.port = way.sockets[0].getsockname()[1]
-    return Site(server, proxy, str(folder / "ca.pem")), [listener, way]
+    return Site(server, proxy, str(folder / "ca.pem"), authority.cert_pem.bytes().decode()), [listener, way]
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ async def test_both_spellings_of_a_variable_are_obeyed(secure_site: Site, transp
 async def test_certificates_in_a_folder_are_trusted(secure_site: Site, transport: str, tmp_path: Path) -> None:
     folder = tmp_path / "certificates"
     folder.mkdir()
-    pem = Path(secure_site.certificates).read_text()
+    pem = secure_site.pem
     variables = secure_site.variables(SSL_CERT_DIR=str(folder))
     del variables["SSL_CERT_FILE"]
     with pytest.raises(Unreachable, match="not trusted"):

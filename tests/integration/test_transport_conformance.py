@@ -494,6 +494,33 @@ async def test_a_request_that_goes_out_again_on_another_connection_says_so(serve
     await transport.aclose()
 
 
+async def test_a_request_meets_at_most_one_connection_of_the_pool_that_has_closed(server: ScriptedServer) -> None:
+    """A server that restarts closes all of them at once: the second try goes out on a new one."""
+    answer, closed = json_answer(completion()), says(then_close=True)
+    both_there = asyncio.Barrier(2)
+
+    async def answer_together(writer: asyncio.StreamWriter) -> None:
+        await both_there.wait()
+        await answer(writer)
+
+    old: set[asyncio.StreamWriter] = set()
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        await (closed if writer in old else answer)(writer)
+
+    async def first(writer: asyncio.StreamWriter) -> None:
+        old.add(writer)
+        await answer_together(writer)
+
+    transport = NativeTransport(PATIENT)
+    server.script = first
+    await asyncio.gather(ask(transport, route(server)), ask(transport, route(server)))
+    server.script = script
+    assert (len(old), (await ask(transport, route(server))).timing.resent) == (2, 1)
+    assert len(server.heads) == 4
+    await transport.aclose()
+
+
 async def test_a_prompt_of_megabytes_does_not_hold_the_loop(server: ScriptedServer) -> None:
     server.script = json_answer(completion())
     transport = NativeTransport(Timeouts())

@@ -201,6 +201,25 @@ async def test_a_request_follows_the_route_of_its_instance() -> None:
     assert (transport.routes, transport.closed) == ([route], True)
 
 
+def test_one_deployment_serves_two_models_and_shares_its_limits() -> None:
+    adapter = open_adapter("east", AZURE)
+    (low,) = adapter.instances("gpt-5-low", RouteSpec(deployments=["gpt-5"]))
+    (high,) = adapter.instances("gpt-5-high", RouteSpec(deployments=["gpt-5"]))
+    again = adapter.instances("gpt-5-high", RouteSpec(deployments=["gpt-5"]))
+    assert (low.name, high.name) == ("east/gpt-5", "east/gpt-5@gpt-5-high")
+    assert low.limiter_group == high.limiter_group == "east/gpt-5"
+    assert adapter.identity(low) == adapter.identity(high)
+    assert list(again) == [high]
+
+
+def test_one_key_and_deployment_of_a_gateway_serves_two_models_and_shares_its_limits() -> None:
+    adapter = open_adapter("lab", GATEWAY)
+    low = adapter.instances("low", RouteSpec(keys=["LAB_0", "LAB_1"], deployments=["qwen"]))
+    high = adapter.instances("high", RouteSpec(keys=["LAB_0"], deployments=["qwen"]))
+    assert names([*low, *high]) == ["lab/key0/low", "lab/key1/low", "lab/key0/high"]
+    assert [one.limiter_group for one in (*low, *high)] == ["lab/key0/low", "lab/key1/low", "lab/key0/low"]
+
+
 def test_the_settings_choose_the_transport() -> None:
     assert isinstance(open_transport(WireSettings(), SURROUNDINGS), NativeTransport)
     assert isinstance(open_transport(WireSettings(transport="sdk"), SURROUNDINGS), SdkTransport)

@@ -12,7 +12,9 @@ from providers.network import Network, Proxy
 NETWORK = Network(http_proxy="http://plain:3128", https_proxy="secure:3129")
 
 
-@pytest.mark.parametrize(("address", "shown"), [("http://a.example/v1", "http://plain:3128"), ("https://a.example", "http://secure:3129")])
+@pytest.mark.parametrize(
+    ("address", "shown"), [("http://a.example/v1", "http://plain:3128"), ("https://a.example", "http://secure:3129")]
+)
 def test_the_scheme_of_the_target_chooses_the_proxy(address: str, shown: str) -> None:
     proxy = NETWORK.proxy_for(address)
     assert proxy is not None
