@@ -156,7 +156,9 @@ def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter])
             limiter_group=route.limiter_group or instance.limiter_group,
         )
         for route in model.all_routes()
-        for instance in adapters[route.provider].instances(name, RouteSpec(route.deployments, route.keys))
+        for instance in adapters[route.provider].instances(
+            name, RouteSpec(route.deployments, route.keys, model.operation)
+        )
     ]
 
 

@@ -29,6 +29,8 @@ def open_simulator(name: str, settings: SimulatorSettings, surroundings: Surroun
     url = surroundings.simulator_url.rstrip("/")
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
+        if spec.operation != "chat":
+            raise InputError(f"models.{model}: the simulator {name} answers chats, and no operation: {spec.operation}")
         routes = []
         for instance, key_name in instances_with_keys(name, settings, model, spec):
             key = surroundings.key(key_name)

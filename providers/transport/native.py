@@ -21,11 +21,11 @@ from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
 from .clock import CallClock
 from .failures import classify_failure
 from .foreign import FOREIGN, map_transport_error
+from .formats import FORMATS
 from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
-from .sse import StreamAssembler
 from .tls import tls_context
-from .wire import build_payload, is_event_stream, read_completion
+from .wire import is_event_stream
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -168,7 +168,7 @@ class NativeTransport:
             name, value = route.credential.header(route.auth)
             headers[name] = value
             call.secret = value.removeprefix("Bearer ")
-        payload = orjson.dumps(build_payload(route, call.request))
+        payload = orjson.dumps(FORMATS[route.operation].build(route, call.request))
         data = payload if len(payload) <= _LARGE_BODY else io.BytesIO(payload)
         session = self._session or self._open_session()
         async with session.post(address.url, data=data, headers=headers, allow_redirects=False) as response:
@@ -185,7 +185,7 @@ class NativeTransport:
         ended_at = clock.now()
         answer = parse_json(received)
         timing = Timing(clock.connect_s, None, ended_at - clock.sent_at, parse_s=clock.now() - ended_at)
-        return read_completion(answer, received, timing)
+        return FORMATS[call.route.operation].read(answer, received, timing)
 
     def _open_session(self) -> aiohttp.ClientSession:
         connector = _ClockedConnector(limit=self._connections, ssl=tls_context(self._trust))
@@ -199,7 +199,7 @@ class NativeTransport:
 
     def _add_address(self, route: Route) -> _Address:
         query = f"?api-version={route.api_version}" if route.api_version else ""
-        url = URL(f"{route.base_url}/chat/completions{query}", encoded=True)
+        url = URL(f"{route.base_url}{FORMATS[route.operation].path}{query}", encoded=True)
         headers = CIMultiDict({"Content-Type": "application/json", **route.own_headers()})
         address = _Address(url, headers, route.own_secrets(), may_be_simulator(route.base_url))
         return self._addresses.setdefault(route.instance.name, address)
@@ -240,7 +240,7 @@ async def _read_start(response: aiohttp.ClientResponse, clock: CallClock) -> byt
 
 async def _read_stream(response: aiohttp.ClientResponse, call: _Call) -> ChatResponse:
     clock = call.clock
-    assembler = StreamAssembler(call.received(response), clock.sent_at)
+    assembler = FORMATS[call.route.operation].assemble(call.received(response), clock.sent_at)
     content, now = response.content, clock.now
     while chunk := await (_read_tail(content, clock) if assembler.has_finished else content.readany()):
         at = now()

@@ -18,15 +18,15 @@ from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..network import Proxy
-from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
+from ..provider import SYSTEM_TRUST, Operation, Route, Timeouts, Trust
 from .clock import CallClock
 from .failures import classify_failure
 from .foreign import FOREIGN, map_transport_error
+from .formats import FORMATS, Format
 from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
-from .sse import StreamAssembler
 from .tls import tls_context
-from .wire import build_standard_payload, is_event_stream, read_completion
+from .wire import is_event_stream
 
 if TYPE_CHECKING:
     import httpx2
@@ -71,7 +71,7 @@ class SdkTransport:
         try:
             async with call.clock.timer:
                 call.clock.connected()  # the SDK does not say when; its own connect timeout bounds that phase
-                return await _exchange(client, build_standard_payload(route, request), headers, call)
+                return await _exchange(client, route, headers, call)
         except _Refused as refusal:
             raise classify_failure(call.received) from refusal
         except _foreign_errors() as error:
@@ -175,29 +175,36 @@ class _Refused(Exception):
     """An answer other than 2xx, on its way past the SDK."""
 
 
-async def _exchange(
-    client: AsyncOpenAI, payload: dict[str, object], headers: dict[str, object], call: _Call
-) -> ChatResponse:
+async def _exchange(client: AsyncOpenAI, route: Route, headers: dict[str, object], call: _Call) -> ChatResponse:
     # The payload has the shape of the wire, which is wider than the SDK's signature.
     create = cast(
         "Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[object]]]",
-        client.chat.completions.with_streaming_response.create,
+        (client.chat.completions if route.operation == "chat" else client.responses).with_streaming_response.create,
     )
     request, clock = call.received.request, call.clock
-    async with create(**payload, extra_headers=headers, extra_body=request.extra_body) as answer:
+    named, other = _split(FORMATS[route.operation].build_standard(route, request), route.operation)
+    async with create(**named, extra_headers=headers, extra_body={**other, **(request.extra_body or {})}) as answer:
         response = answer.http_response
         if is_event_stream(response.headers.get("content-type", ""), request):
-            return await _read_stream(response, call)
+            return await _read_stream(response, FORMATS[route.operation], call)
         clock.heard(clock.now())
         received = replace(call.received, body=await _read_body(response, call))
-        return _read_whole(received, clock)
+        return _read_whole(received, FORMATS[route.operation], clock)
 
 
-def _read_whole(received: Received, clock: CallClock) -> ChatResponse:
+def _split(payload: dict[str, object], operation: Operation) -> tuple[dict[str, object], dict[str, object]]:
+    """What the SDK's method takes by name, and the rest: its signature for responses knows fewer fields than servers do."""
+    if operation == "chat":
+        return payload, {}
+    named = {name: payload[name] for name in ("model", "input", "stream") if name in payload}
+    return named, {name: value for name, value in payload.items() if name not in named}
+
+
+def _read_whole(received: Received, form: Format, clock: CallClock) -> ChatResponse:
     ended_at = clock.now()
     body = parse_json(received)
     timing = Timing(clock.connect_s, None, ended_at - clock.sent_at, parse_s=clock.now() - ended_at)
-    return read_completion(body, received, timing)
+    return form.read(body, received, timing)
 
 
 async def _read_body(response: httpx2.Response, call: _Call) -> bytes:
@@ -213,9 +220,9 @@ async def _read_body(response: httpx2.Response, call: _Call) -> bytes:
     return b"".join(pieces)
 
 
-async def _read_stream(response: httpx2.Response, call: _Call) -> ChatResponse:
+async def _read_stream(response: httpx2.Response, form: Format, call: _Call) -> ChatResponse:
     clock = call.clock
-    assembler = StreamAssembler(call.received, clock.sent_at)
+    assembler = form.assemble(call.received, clock.sent_at)
     pieces = response.aiter_bytes()
     while piece := await (_read_tail(pieces, clock) if assembler.has_finished else anext(pieces, b"")):
         now = clock.now()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -35,10 +36,19 @@ def open_adapter(entry: Mapping[str, object], surroundings: Surroundings = SURRO
     return kind.open("east", kind.settings.model_validate(entry), surroundings)
 
 
-async def ask(adapter: Adapter, spec: RouteSpec = RouteSpec()) -> ChatResponse:  # noqa: B008 - frozen
+QUESTION = ChatRequest([{"role": "user", "content": "6 × 7?"}])
+
+
+async def ask(
+    adapter: Adapter,
+    spec: RouteSpec = RouteSpec(),  # noqa: B008 - frozen
+    *,
+    stream: bool = False,
+    request: ChatRequest = QUESTION,
+) -> ChatResponse:
     (instance,) = adapter.instances("m", spec)
     deadline = asyncio.get_running_loop().time() + 20
-    request = ChatRequest([{"role": "user", "content": "6 × 7?"}])
+    request = replace(request, stream=stream)
     try:
         return await adapter.complete(instance, request, request_id="sample/1/1", deadline=deadline)
     finally:
