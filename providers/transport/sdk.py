@@ -196,7 +196,7 @@ def _split(payload: dict[str, object], operation: Operation) -> tuple[dict[str, 
     """What the SDK's method takes by name, and the rest: its signature for responses knows fewer fields than servers do."""
     if operation == "chat":
         return payload, {}
-    named = {name: payload[name] for name in ("model", "input", "stream") if name in payload}
+    named = {name: value for name, value in payload.items() if name in {"model", "input", "stream"}}
     return named, {name: value for name, value in payload.items() if name not in named}
 
 

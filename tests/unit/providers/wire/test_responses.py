@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from providers.errors import ContentFiltered, Empty, Malformed, ProviderError, Throttled, Truncated
@@ -18,8 +20,20 @@ TIMING = Timing(0.0, None, 0.0)
 
 TOOL = {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
-FUNCTION_CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "search", "arguments": "{}"}
-THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA", "status": None}
+FUNCTION_CALL: dict[str, object] = {
+    "type": "function_call",
+    "id": "fc_1",
+    "call_id": "call_1",
+    "name": "search",
+    "arguments": "{}",
+}
+THOUGHT: dict[str, object] = {
+    "type": "reasoning",
+    "id": "rs_1",
+    "summary": [],
+    "encrypted_content": "gAAA",
+    "status": None,
+}
 SENT_BACK = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
 
 
@@ -28,7 +42,7 @@ def message(text: str, kind: str = "output_text") -> dict[str, object]:
     return {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": kind, name: text}]}
 
 
-def response(*output: dict[str, object], **changes: object) -> dict[str, object]:
+def response(*output: Mapping[str, object], **changes: object) -> dict[str, object]:
     usage = {
         "input_tokens": 7, "output_tokens": 5, "total_tokens": 12,
         "input_tokens_details": {"cached_tokens": 2}, "output_tokens_details": {"reasoning_tokens": 3},
@@ -179,19 +193,20 @@ def test_reasoning_that_the_server_cannot_know_again_does_not_go_back() -> None:
 
 def test_a_turn_of_any_other_origin_goes_back_too() -> None:
     turn = {"role": "assistant", "content": None, "tool_calls": [CALL]}
-    (item,) = respell({"messages": [turn]})["input"]  # type: ignore[misc]
-    assert item == {"type": "function_call", "call_id": "call_1", "name": "search", "arguments": "{}"}
+    assert respell({"messages": [turn]})["input"] == [
+        {"type": "function_call", "call_id": "call_1", "name": "search", "arguments": "{}"}
+    ]
 
 
 # ------------------------------------------------------------------ streams
-def assembled(*events: dict[str, object]) -> ResponseAssembler:
+def assembled(*events: Mapping[str, object]) -> ResponseAssembler:
     assembler = ResponseAssembler(RECEIVED, 1.0)
     for number, event in enumerate(events):
         assembler.add(event, 2.0 + number)
     return assembler
 
 
-DELTAS = [
+DELTAS: list[Mapping[str, object]] = [
     {"type": "response.created", "response": response(status="in_progress")},
     {"type": "response.output_text.delta", "delta": "4"},
     {"type": "response.output_text.delta", "delta": "2"},
@@ -218,10 +233,11 @@ def test_a_stream_without_its_end_is_no_answer() -> None:
 
 
 def test_an_error_inside_a_stream_is_an_error() -> None:
-    for event in (
+    events: list[Mapping[str, object]] = [
         {"type": "error", "code": "rate_limit_exceeded", "message": "too many requests"},
         {"type": "error", "error": {"code": "rate_limit_exceeded", "message": "too many requests"}},
-    ):
+    ]
+    for event in events:
         with pytest.raises(Throttled):
             assembled(*DELTAS, event)
     failed = response(status="failed", error={"code": "rate_limit_exceeded", "message": "slow"})
