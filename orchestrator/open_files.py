@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from providers.instance import Instance
-from runners.pool import MOST_OPEN
+from runners.samples.pool import MOST_OPEN
 
 ENOUGH = 65_536
 """More sockets than one process can use."""

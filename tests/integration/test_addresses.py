@@ -9,17 +9,17 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from providers.adapters.registry import AdapterContext, adapter_type
 from providers.credentials import ApiKey
 from providers.errors import DeploymentMissing, ProviderError
 from providers.messages import ChatRequest, ChatResponse
 from providers.provider import Adapter, RouteSpec
-from providers.registry import Surroundings, adapter_type
 
 from .faults.answers import completion, error, http
 from .test_transport_conformance import ScriptedServer, json_answer, says
 
 TRANSPORTS = ("native", "sdk")
-SURROUNDINGS = Surroundings(key=lambda name: ApiKey(name, f"secret-of-{name}-0123456789"))
+SURROUNDINGS = AdapterContext(key=lambda name: ApiKey(name, f"secret-of-{name}-0123456789"))
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ async def server() -> AsyncIterator[ScriptedServer]:
     listener.close()
 
 
-def open_adapter(entry: Mapping[str, object], surroundings: Surroundings = SURROUNDINGS) -> Adapter:
+def open_adapter(entry: Mapping[str, object], adapter_context: AdapterContext = SURROUNDINGS) -> Adapter:
     kind = adapter_type(str(entry["type"]))
-    return kind.open("east", kind.settings.model_validate(entry), surroundings)
+    return kind.open("east", kind.settings.model_validate(entry), adapter_context)
 
 
 QUESTION = ChatRequest([{"role": "user", "content": "6 × 7?"}])

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from orchestrator.env import Environment
+from orchestrator.config.environment import Environment
+from providers.adapters.registry import AdapterContext
 from providers.errors import Unreachable
-from providers.registry import Surroundings
 
 from .faults.answers import completion
 from .test_addresses import SURROUNDINGS, ask, open_adapter
@@ -96,22 +96,22 @@ async def open_site(folder: Path, is_https: bool) -> tuple[Site, list[asyncio.Se
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    opened, listeners = await open_site(tmp_path, is_https=False)
-    yield opened
+    active, listeners = await open_site(tmp_path, is_https=False)
+    yield active
     for listener in listeners:
         listener.close()
 
 
 @pytest.fixture
 async def secure_site(tmp_path: Path) -> AsyncIterator[Site]:
-    opened, listeners = await open_site(tmp_path, is_https=True)
-    yield opened
+    active, listeners = await open_site(tmp_path, is_https=True)
+    yield active
     for listener in listeners:
         listener.close()
 
 
-def surroundings(variables: Mapping[str, str]) -> Surroundings:
-    return Surroundings(key=SURROUNDINGS.key, network=Environment(variables).network())
+def adapter_context(variables: Mapping[str, str]) -> AdapterContext:
+    return AdapterContext(key=SURROUNDINGS.key, network=Environment(variables).network())
 
 
 def entry(scheme: str, transport: str, host: str = HOST) -> dict[str, object]:
@@ -120,7 +120,7 @@ def entry(scheme: str, transport: str, host: str = HOST) -> dict[str, object]:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_the_key_goes_through_a_tunnel_and_the_proxy_never_sees_it(secure_site: Site, transport: str) -> None:
-    answer = await ask(open_adapter(entry("https", transport), surroundings(secure_site.variables())))
+    answer = await ask(open_adapter(entry("https", transport), adapter_context(secure_site.variables())))
     assert answer.text == "42"
     assert secure_site.server.header("authorization") == "Bearer secret-of-KEY-0123456789"
     assert secure_site.server.header("proxy-authorization") is None
@@ -135,7 +135,7 @@ async def test_the_key_goes_through_a_tunnel_and_the_proxy_never_sees_it(secure_
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_without_tls_the_proxy_gets_the_whole_address(site: Site, transport: str) -> None:
-    answer = await ask(open_adapter(entry("http", transport), surroundings(site.variables())))
+    answer = await ask(open_adapter(entry("http", transport), adapter_context(site.variables())))
     assert answer.text == "42"
     assert site.proxy.seen[0].startswith(f"POST http://{HOST}/v1/chat/completions ".encode())
     assert b"proxy-authorization: basic bwu6cgxhbnrlza==" in site.proxy.seen[0].lower()
@@ -146,7 +146,7 @@ async def test_without_tls_the_proxy_gets_the_whole_address(site: Site, transpor
 async def test_both_spellings_of_a_variable_are_obeyed(secure_site: Site, transport: str, name: str) -> None:
     url = f"http://127.0.0.1:{secure_site.proxy.port}"
     variables = {name: url, "SSL_CERT_FILE": secure_site.certificates}
-    await ask(open_adapter(entry("https", transport), surroundings(variables)))
+    await ask(open_adapter(entry("https", transport), adapter_context(variables)))
     assert len(secure_site.proxy.seen) == 1
 
 
@@ -159,9 +159,9 @@ async def test_certificates_in_a_folder_are_trusted(secure_site: Site, transport
     variables = secure_site.variables(SSL_CERT_DIR=str(folder))
     del variables["SSL_CERT_FILE"]
     with pytest.raises(Unreachable, match="not trusted"):
-        await ask(open_adapter(entry("https", transport), surroundings(variables)))
+        await ask(open_adapter(entry("https", transport), adapter_context(variables)))
     (folder / f"{subject_hash(pem)}.0").write_text(pem)
-    assert (await ask(open_adapter(entry("https", transport), surroundings(variables)))).text == "42"
+    assert (await ask(open_adapter(entry("https", transport), adapter_context(variables)))).text == "42"
 
 
 def subject_hash(pem: str) -> str:
@@ -175,8 +175,8 @@ def subject_hash(pem: str) -> str:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_host_of_no_proxy_and_this_machine_are_reached_directly(site: Site, transport: str) -> None:
     here = f"127.0.0.1:{site.proxy.target}"
-    assert (await ask(open_adapter(entry("http", transport, here), surroundings(site.variables())))).text == "42"
-    past = surroundings(site.variables(NO_PROXY="other.example, .example.invalid"))
+    assert (await ask(open_adapter(entry("http", transport, here), adapter_context(site.variables())))).text == "42"
+    past = adapter_context(site.variables(NO_PROXY="other.example, .example.invalid"))
     with pytest.raises(Unreachable, match="DNS"):
         await ask(open_adapter(entry("http", transport), past))
     assert site.proxy.seen == []
@@ -186,7 +186,7 @@ async def test_a_host_of_no_proxy_and_this_machine_are_reached_directly(site: Si
 async def test_a_proxy_that_refuses_is_named_and_its_password_is_not(secure_site: Site, transport: str) -> None:
     secure_site.proxy.is_closed = True
     with pytest.raises(Unreachable, match=r"proxy refuses.*407.*HTTPS_PROXY") as caught:
-        await ask(open_adapter(entry("https", transport), surroundings(secure_site.variables())))
+        await ask(open_adapter(entry("https", transport), adapter_context(secure_site.variables())))
     assert "planted" not in str(caught.value)
 
 
@@ -194,7 +194,7 @@ async def test_a_proxy_that_refuses_is_named_and_its_password_is_not(secure_site
 async def test_a_proxy_that_is_not_there_is_named(site: Site, transport: str) -> None:
     variables = {"HTTP_PROXY": "http://me:planted@127.0.0.1:9"}
     with pytest.raises(Unreachable, match=r"no connection to the proxy 127\.0\.0\.1:9") as caught:
-        await ask(open_adapter(entry("http", transport), surroundings(variables)))
+        await ask(open_adapter(entry("http", transport), adapter_context(variables)))
     assert "planted" not in str(caught.value)
 
 

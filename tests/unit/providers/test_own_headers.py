@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from providers.adapters.openai_compatible import OpenAISettings
+from providers.adapters.registry import AdapterContext, adapter_type
+from providers.adapters.settings import read_secret_headers
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.messages import ChatRequest
-from providers.openai_compatible import OpenAISettings
 from providers.provider import RouteSpec
-from providers.registry import Surroundings, adapter_type
-from providers.settings import read_secret_headers
 from providers.transport.received import Received
 
 ENTRY: dict[str, object] = {"type": "openai", "base_url": "http://h/v1"}
@@ -65,7 +65,7 @@ def test_a_variable_that_no_header_can_carry_is_named_and_not_shown(name: str) -
 
 def test_the_names_of_variables_belong_to_the_identity_and_their_values_do_not() -> None:
     settings = settings_with(header_envs={"X-Route": "ROUTE_KEY"}, headers={"HTTP-Referer": "https://x.example"})
-    adapter = adapter_type("openai").open("p", settings, Surroundings(key))
+    adapter = adapter_type("openai").open("p", settings, AdapterContext(key))
     (instance,) = adapter.instances("m", RouteSpec())
     assert adapter.identity(instance) == "http://h/v1 m no key ROUTE_KEY"
 

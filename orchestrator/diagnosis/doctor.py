@@ -1,0 +1,82 @@
+"""Is every instance usable? One small request each, and what came back in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import BaseModel
+
+from providers.adapters.settings import WireSettings
+from providers.errors import ConnectionLost, Empty, ProviderError, Rejected, Throttled
+from providers.instance import Instance
+from providers.messages import ChatRequest
+from providers.network import Network
+from providers.provider import Adapter
+
+from ..config.environment import Environment
+from ..config.loading import LoadedConfig
+from ..execution.components import instances_of, instances_with_all_keys, open_providers
+from ..execution.outcome import ExitCode
+
+PATIENCE_S = 20.0
+QUESTION = ChatRequest(messages=[{"role": "user", "content": "Say: ready"}], max_tokens=16)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceDiagnosis:
+    instance: str
+    is_usable: bool
+    words: str
+    latency_s: float | None
+    network: str = ""
+    """What the environment puts in between: a proxy, certificates in place of the system's."""
+
+
+async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
+    """Ask every instance of the swept models once, all at once; raises InputError where a variable is missing."""
+    instances_with_all_keys(loaded, environment.key)
+    async with open_providers(loaded, environment, lambda _provider: None) as adapters:
+        instances = [one for its in instances_of(loaded, adapters).values() for one in its]
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(_ask(one, adapters[one.provider])) for one in instances]
+    ways = {name: _way(settings, environment.network()) for name, settings in loaded.providers.items()}
+    return [replace(task.result(), network=ways[one.provider]) for one, task in zip(instances, asked, strict=True)]
+
+
+def _way(settings: BaseModel, network: Network) -> str:
+    """What lies between here and a provider because of variables; nothing for a simulator."""
+    address = settings.address if isinstance(settings, WireSettings) else None
+    if address is None:
+        return ""
+    proxy = network.proxy_for(address)
+    said = [f"through {proxy.shown} ({proxy.variable})"] if proxy else []
+    certificates = {"SSL_CERT_FILE": network.cert_file, "SSL_CERT_DIR": network.cert_dir}
+    if address.startswith("https://"):
+        said += [f"certificates of {path} ({variable})" for variable, path in certificates.items() if path]
+    return ", ".join(said)
+
+
+async def _ask(instance: Instance, adapter: Adapter) -> InstanceDiagnosis:
+    loop = asyncio.get_running_loop()
+    since = loop.time()
+    try:
+        await adapter.complete(instance, QUESTION, request_id="doctor/1/1", deadline=since + PATIENCE_S)
+    except (Throttled, Empty, Rejected) as error:
+        return InstanceDiagnosis(instance.name, True, f"answers, though: {_words(error)}", loop.time() - since)
+    except ProviderError as error:
+        return InstanceDiagnosis(instance.name, False, _words(error), None)
+    return InstanceDiagnosis(instance.name, True, "answers", loop.time() - since)
+
+
+def _words(error: ProviderError) -> str:
+    said = str(error).removeprefix(f"{error.evidence.instance}: ")
+    return f"cannot be reached: {said}" if isinstance(error, ConnectionLost) else said
+
+
+def exit_code_of(findings: Sequence[InstanceDiagnosis]) -> ExitCode:
+    usable = sum(finding.is_usable for finding in findings)
+    if usable == len(findings):
+        return ExitCode.DONE
+    return ExitCode.DONE_WITH_FAILURES if usable else ExitCode.NO_INSTANCE
