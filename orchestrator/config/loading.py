@@ -36,7 +36,7 @@ class LoadedConfig:
         used = {
             route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
         }
-        return [*self._idle_rates(), *self._unchecked(used)]
+        return [*self._idle_rates(), *self._notes(used)]
 
     def _idle_rates(self) -> list[str]:
         rates = [f"{rate:g}" for rate in self.config.sweep.tool_success_rates if rate < 1]
@@ -47,11 +47,12 @@ class LoadedConfig:
             "run.solver: tool_loop does"
         ]
 
-    def _unchecked(self, used: Collection[str]) -> list[str]:
+    def _notes(self, used: Collection[str]) -> list[str]:
         return [
-            f"providers.{name}: verify_tls is off: whoever stands between can read the key; ca_file is the better way"
+            f"providers.{name}: {note}"
             for name, settings in self.providers.items()
-            if name in used and isinstance(settings, WireSettings) and not settings.verify_tls
+            if name in used and isinstance(settings, WireSettings)
+            for note in settings.notes()
         ]
 
 

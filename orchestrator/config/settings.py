@@ -86,6 +86,9 @@ class ModelConfig(Section):
     """Requests per second and instance in fixed mode."""
     tool_format: Literal["native", "text"] = "native"
     """How the built-in solvers speak of tools: OpenAI function calling, or `<tool_call>` in the text for models without it."""
+    operation: Literal["chat", "responses"] = "chat"
+    """chat: chat completions. responses: OpenAI's Responses API, for models that are only there, or reason between tool calls only
+    there; `extra_body` then speaks its language."""
     rehearse_as: EndpointSettings | None = None
     """Quota and latency that a rehearsal believes in, per instance; simulators have their own."""
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pydantic import BaseModel
+
+from providers.adapters.settings import WireSettings
 from providers.errors import ConnectionLost, Empty, ProviderError, Rejected, Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest
+from providers.network import Network
 from providers.provider import Adapter
 
 from ..config.environment import Environment
@@ -26,6 +30,8 @@ class InstanceDiagnosis:
     is_usable: bool
     words: str
     latency_s: float | None
+    network: str = ""
+    """What the environment puts in between: a proxy, certificates in place of the system's."""
 
 
 async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
@@ -35,7 +41,21 @@ async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[Insta
         instances = [one for its in instances_of(loaded, adapters).values() for one in its]
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(_ask(one, adapters[one.provider])) for one in instances]
-    return [task.result() for task in asked]
+    ways = {name: _way(settings, environment.network()) for name, settings in loaded.providers.items()}
+    return [replace(task.result(), network=ways[one.provider]) for one, task in zip(instances, asked, strict=True)]
+
+
+def _way(settings: BaseModel, network: Network) -> str:
+    """What lies between here and a provider because of variables; nothing for a simulator."""
+    address = settings.address if isinstance(settings, WireSettings) else None
+    if address is None:
+        return ""
+    proxy = network.proxy_for(address)
+    said = [f"through {proxy.shown} ({proxy.variable})"] if proxy else []
+    certificates = {"SSL_CERT_FILE": network.cert_file, "SSL_CERT_DIR": network.cert_dir}
+    if address.startswith("https://"):
+        said += [f"certificates of {path} ({variable})" for variable, path in certificates.items() if path]
+    return ", ".join(said)
 
 
 async def _ask(instance: Instance, adapter: Adapter) -> InstanceDiagnosis:

@@ -44,6 +44,7 @@ from ..config.environment import Environment, not_set
 from ..config.loading import LoadedConfig
 from ..config.settings import Config, ModelConfig
 from ..config.user_code import load_function
+from ..open_files import raise_open_files
 from ..scoring.registry import build_scorer, spelt_out
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process
 from .budgets import Budgets
@@ -58,12 +59,13 @@ DEFAULT_PROFILES = {"azure": "azure-open", "gateway": "gateway-open", "openai": 
 async def open_providers(
     loaded: LoadedConfig, environment: Environment, simulator_log: Callable[[str], Path | None]
 ) -> AsyncIterator[dict[str, Adapter]]:
-    """Every provider that the swept models use, with its keys; simulators are started first."""
+    """Every provider that the swept models use, with its keys; simulators are started first, with room for sockets like ours."""
+    raise_open_files()
     async with AsyncExitStack() as stack:
         adapters = {}
         for name in used_providers(loaded.config):
             settings = loaded.providers[name]
-            adapter_context = AdapterContext(key=environment.key)
+            adapter_context = AdapterContext(key=environment.key, network=environment.network())
             if isinstance(settings, SimulatorSettings):
                 keys = simulator_keys(settings, environment)
                 assignment = SimulatorAssignment(
@@ -157,7 +159,9 @@ def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter])
             limiter_group=route.limiter_group or instance.limiter_group,
         )
         for route in model.all_routes()
-        for instance in adapters[route.provider].instances(name, RouteSpec(route.deployments, route.keys))
+        for instance in adapters[route.provider].instances(
+            name, RouteSpec(route.deployments, route.keys, model.operation)
+        )
     ]
 
 

@@ -39,6 +39,7 @@ from sharding.planner import SweepPlan
 from ..capacity.measurement.target import BudgetedSender
 from ..config.environment import Environment
 from ..diagnosis.drift import DriftFinding, DriftTargets, ask_canaries
+from ..open_files import fit_workers, free_sockets
 from ..results.directory import Manifest, RunDirectory
 from ..ui.progress import shown
 from .budgets import BudgetAlerts, open_budget, open_budgets, time_limited
@@ -62,7 +63,7 @@ from .user_state import UserState, user_state
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown", "quota_shared"})
+ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown", "quota_shared", "open_files"})
 """Decisions that people are told of."""
 
 
@@ -217,7 +218,13 @@ class _RunExecutor:
         resources = self._resources
         learned = {} if self._run.cold else resources.state.learned(resources.identities)
         limiting = Limiting(self._run.rate_mode, self._decide, learned)
-        return dispatchers_of(instances_of(resources.prepared.loaded, resources.adapters), resources.adapters, limiting)
+        samples = resources.journal.done.size - resources.journal.done.count
+        instances, sentence = fit_workers(
+            instances_of(resources.prepared.loaded, resources.adapters), samples, free_sockets()
+        )
+        if sentence:
+            self._decide("", "open_files", {"evidence": sentence})
+        return dispatchers_of(instances, resources.adapters, limiting)
 
     def _decide(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
         self._resources.decisions(instance, event, evidence)

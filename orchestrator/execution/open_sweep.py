@@ -94,7 +94,14 @@ def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:
         "solver": config.run.solver,
         "scorers": scorer or ", ".join(spelt_out(entry.scorer or config.run.scorer) for entry in config.tasks),
         **_tool_parts(config),
+        **_operation_parts(config),
     }
+
+
+def _operation_parts(config: Config) -> dict[str, str]:
+    """Which models are asked for something else than chats."""
+    other = [f"{name}: {model.operation}" for name, model in config.models.items() if model.operation != "chat"]
+    return {"operations": ", ".join(other)} if other else {}
 
 
 def _tool_parts(config: Config) -> dict[str, str]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from ..credentials import ApiKey
 from ..errors import InputError
+from ..network import DIRECT, Network
 from ..provider import Adapter
 from ..suggestion import suggestion
 
@@ -40,6 +41,8 @@ class AdapterContext:
     """Most open connections; 0 leaves it to the requests in flight."""
     simulator_url: str | None = None
     """Where the run's simulator listens."""
+    network: Network = DIRECT
+    """Proxies and certificates that the environment names."""
 
 
 @dataclass(frozen=True, slots=True)

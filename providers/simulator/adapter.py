@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..adapters.registry import AdapterContext, AdapterType
-from ..adapters.routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from ..adapters.routed import open_routed, plain_instance, unique_deployments
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
 from ..suggestion import suggestion
@@ -30,6 +30,8 @@ def open_simulator(name: str, settings: SimulatorSettings, adapter_context: Adap
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         """List the routes of a model that the route's specification allows."""
+        if spec.operation != "chat":
+            raise InputError(f"models.{model}: the simulator {name} answers chats, and no operation: {spec.operation}")
         routes = []
         for instance, key_name in instances_with_keys(name, settings, model, spec):
             key = adapter_context.key(key_name)
@@ -38,7 +40,7 @@ def open_simulator(name: str, settings: SimulatorSettings, adapter_context: Adap
             routes.append(_azure_route(url, instance, key) if dialect == "azure" else Route(instance, f"{url}/v1", key))
         return routes
 
-    return RoutedAdapter(find_routes, open_transport(settings, adapter_context.connections), outlives_run=False)
+    return open_routed(find_routes, settings, adapter_context, outlives_run=False)
 
 
 def instances_with_keys(

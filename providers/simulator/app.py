@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .limits.quota import QuotaRefusal
     from .settings import SimulatorSettings
 
-REQUEST_ID_HEADERS = ("x-request-id", "x-client-request-id", "x-ms-client-request-id")
+REQUEST_ID_HEADERS = ("x-orchestrator-request", "x-request-id", "x-client-request-id", "x-ms-client-request-id")
 LARGEST_BODY = 64 * 1024**2
 CLIENT_CLOSED_REQUEST = 499
 

@@ -98,7 +98,7 @@ TABLE: Final = (
     _Row(Throttled, {200}, "too many requests for now", _RATE, _RATE_WORDS),
     _Row(Throttled, {503}, "too many requests for now", _RATE),
     _Row(AuthFailed, {401, 403}, "the key is not accepted"),
-    _Row(DeploymentMissing, {404, 405, 410}, "there is no such deployment or model here, or the address is wrong (/v1 at its end?)"),
+    _Row(DeploymentMissing, {404, 405, 410}, "there is no such deployment or model here, or the address is wrong"),
     _Row(TimedOut, {408}, "the server gave up waiting"),
     _Row(ContextTooLong, {413}, "the request is too large"),
     _Row(BadRequest, {400, 422}, "the request was refused"),

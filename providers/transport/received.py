@@ -49,30 +49,40 @@ class Received:
     body: bytes = field(default=b"", repr=False)
     secret: str = field(default="", repr=False)
     """The key of the request: masked wherever the server echoes it."""
+    other_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Of the person's own headers: masked alike."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.secret, *self.other_secrets)
 
     def text(self, limit: int = BODY_LIMIT) -> str:
         """The start of the body, fit to be stored: without the key, at most `limit` characters."""
-        start = self.body[: 4 * limit + len(self.secret)].decode("utf-8", "replace")
+        start = self.body[: 4 * limit + max(map(len, self.secrets))].decode("utf-8", "replace")
         return self._without_a_part_of_the_key(self.mask(start))[:limit]
 
     def mask(self, text: str) -> str:
         """`text` without the key, as it is or as JSON and addresses spell it."""
-        if self.secret:
-            for spelt in spellings(self.secret):
+        for secret in filter(None, self.secrets):
+            for spelt in spellings(secret):
                 text = text.replace(spelt, MASK)
         return text
 
     def without_key(self, text: str) -> str:
         """A part of an answer without the key. "EMPTY" or "test" for a key is a word that a model may say: it stays."""
-        if len(self.secret) < SHORTEST_KEY or self.secret not in text:
-            return text
-        return text.replace(self.secret, MASK)
+        if len(self.secret) >= SHORTEST_KEY and self.secret in text:
+            text = text.replace(self.secret, MASK)
+        for secret in self.other_secrets:
+            if len(secret) >= SHORTEST_KEY:
+                text = text.replace(secret, MASK)
+        return text
 
     def _without_a_part_of_the_key(self, text: str) -> str:
         """A body that was cut off may end inside the key."""
-        for length in range(len(self.secret) - 1, SHORTEST_PART, -1):
-            if text.endswith(self.secret[:length]):
-                return text[:-length] + MASK
+        for secret in self.secrets:
+            for length in range(len(secret) - 1, SHORTEST_PART, -1):
+                if text.endswith(secret[:length]):
+                    return text[:-length] + MASK
         return text
 
     def is_page(self) -> bool:

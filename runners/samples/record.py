@@ -105,7 +105,7 @@ class Record:
     """`total_s` less the waits and less the grading."""
     cache_hit: bool
     request_id: str | None
-    """Of the last attempt: "sample_id/turn/attempt", as sent in the x-request-id header."""
+    """Of the last attempt: "sample_id/turn/attempt"; the header x-request-id was its UUIDv5."""
     response_id: str | None
     response_model: str | None
     system_fingerprint: str | None

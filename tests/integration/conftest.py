@@ -49,8 +49,11 @@ class Program:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
+        return self.start_python("-m", "orchestrator", *arguments)
+
+    def start_python(self, *arguments: object) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", *map(str, arguments)],
+            [sys.executable, *map(str, arguments)],
             cwd=self.folder,
             env={**_clean_environment(), "XDG_STATE_HOME": str(self.folder / "state"), **self.variables},
             stdout=subprocess.PIPE,

@@ -137,7 +137,8 @@ async def parrot() -> AsyncIterator[str]:
     number = count()
 
     async def answer(request: web.Request) -> web.Response:
-        key = request.headers.get("api-key") or request.headers["Authorization"].removeprefix("Bearer ")
+        own, signed = request.headers.get("x-planted"), request.headers.get("api-key")
+        key = own or signed or request.headers["Authorization"].removeprefix("Bearer ")
         said = {"error": {"message": f"your key {key} is not liked", "code": None, "param": key}}
         headers = {"x-request-id": key, "x-said": f"Bearer {key}"}
         if "revoked" in key:
@@ -201,6 +202,27 @@ async def test_a_provider_that_repeats_the_key_is_not_quoted(
     assert any("not liked" in row["raw_response"] for row in rows if row["raw_response"])
     assert {row["output_text"] for row in rows} == {None, "You gave me ***."}
     require_nothing_planted(program, books, [*secrets.values(), r"planted\/good+5501=="], done)
+
+
+@pytest.mark.parametrize("transport", ["native", "sdk"])
+async def test_a_provider_that_repeats_a_secret_header_is_not_quoted(
+    program: Program, sweep: Sweep, books: Books, parrot: str, transport: str
+) -> None:
+    secrets = {"PLANTED_GOOD": "planted/good+5501==", "PLANTED_HEADER": "planted/header+77=="}
+    sections = sweep(program.folder, tasks=40)
+    entry = {"type": "openai", "base_url": f"{parrot}/v1", "api_key_env": "PLANTED_GOOD", "transport": transport}
+    sections["providers"] = {"own": {**entry, "header_envs": {"X-Planted": "PLANTED_HEADER"}}}
+    sections["models"] = {"m": {"provider": "own"}}
+    program.write(sections)
+    missing = await finish(program, "run", "sweep.yaml", *QUIET)
+    assert missing.code == 2
+    assert "PLANTED_GOOD, PLANTED_HEADER are not set" in missing.err
+    program.variables = {**secrets, "DEBUG_LOG": "true"}
+    done = await finish(program, "run", "sweep.yaml", "--max-retries", 0, *QUIET)
+    assert done.code == 1
+    rows = books.rows(program.path(done))
+    assert {row["output_text"] for row in rows} == {None, "You gave me ***."}
+    require_nothing_planted(program, books, [*secrets.values(), r"planted\/header+77=="], done)
 
 
 async def finish(program: Program, *arguments: object) -> Done:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
@@ -182,7 +183,9 @@ async def test_a_request_carries_its_fields_its_ids_and_its_key(server: Scripted
     await ask(transport, route(server))
     assert server.heads[-1].startswith("POST /v1/chat/completions HTTP/1.1")
     assert server.header("authorization") == f"Bearer {SECRET}"
-    assert server.header("x-request-id") == server.header("x-client-request-id") == "sample/0/1"
+    named = server.header("x-request-id")
+    assert named == server.header("x-client-request-id") == str(uuid.uuid5(uuid.NAMESPACE_URL, "sample/0/1"))
+    assert server.header("x-orchestrator-request") == "sample/0/1"  # this machine may be a simulator
     assert server.bodies[-1] == {
         "model": "m-deployed", "messages": [{"role": "user", "content": "6 × 7?"}], "max_tokens": 16, "temperature": 0.0,
         "seed": 5,
@@ -516,6 +519,33 @@ async def test_a_request_that_goes_out_again_on_another_connection_says_so(serve
     except ProviderError as error:
         resent = error.evidence.resent
     assert (resent, len(server.heads)) == (1, 3)
+    await transport.aclose()
+
+
+async def test_a_request_meets_at_most_one_connection_of_the_pool_that_has_closed(server: ScriptedServer) -> None:
+    """A server that restarts closes all of them at once: the second try goes out on a new one."""
+    answer, closed = json_answer(completion()), says(then_close=True)
+    both_there = asyncio.Barrier(2)
+
+    async def answer_together(writer: asyncio.StreamWriter) -> None:
+        await both_there.wait()
+        await answer(writer)
+
+    old: set[asyncio.StreamWriter] = set()
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        await (closed if writer in old else answer)(writer)
+
+    async def first(writer: asyncio.StreamWriter) -> None:
+        old.add(writer)
+        await answer_together(writer)
+
+    transport = NativeTransport(PATIENT)
+    server.script = first
+    await asyncio.gather(ask(transport, route(server)), ask(transport, route(server)))
+    server.script = script
+    assert (len(old), (await ask(transport, route(server))).timing.resent) == (2, 1)
+    assert len(server.heads) == 4
     await transport.aclose()
 
 

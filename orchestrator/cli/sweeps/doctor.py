@@ -36,7 +36,7 @@ def command(config: str | None, config_option: str | None, as_json: bool, canari
     from ...config.environment import read_environment
     from ...config.loading import load_config
     from ...diagnosis.doctor import diagnose, exit_code_of
-    from ...ui.terminal import say_json
+    from ...ui.terminal import say, say_json
     from ..tables import print_table
 
     path = chosen_config(config, config_option)
@@ -51,6 +51,8 @@ def command(config: str | None, config_option: str | None, as_json: bool, canari
     else:
         rows = [[f.instance, "usable" if f.is_usable else "NOT USABLE", f.latency_s, f.words] for f in findings]
         print_table("", ("instance", "", "s", "what was found"), rows)
+        for way in dict.fromkeys(f.network for f in findings if f.network):
+            say(f"{', '.join(f.instance for f in findings if f.network == way)}: {way}")
     return int(exit_code_of(findings))
 
 

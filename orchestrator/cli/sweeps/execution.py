@@ -67,7 +67,7 @@ def _announce(event: Mapping[str, Any]) -> None:
     if event["event"] in {"health", "instance_lost"}:
         evidence = f": {event['evidence']}" if event["evidence"] else ""
         say(f"{event['instance']} is {event['state']}{evidence}", err=True)
-    elif event["event"] in {"drift", "quota_shared"}:
+    elif event["event"] in {"drift", "quota_shared", "open_files"}:
         say(f"warning: {event['evidence']}", err=True)
     elif event["event"] == "drift_unknown":
         say(f"warning: the drift check knows too little of {event['instance']}, which {event['evidence']}", err=True)

@@ -118,15 +118,72 @@ def test_classic_azure_puts_the_deployment_into_the_path() -> None:
     assert (route.api_version, route.auth) == ("2025-01-01-preview", "api-key")
 
 
-def test_azure_v1_has_no_version_and_no_deployment_in_its_path() -> None:
-    route = find_route(AZURE | {"api": "v1"})
-    assert (route.base_url, route.api_version) == ("https://east.openai.azure.com/openai/v1", None)
+def test_azure_v1_is_the_default_and_has_no_version_and_no_deployment_in_its_path() -> None:
+    for entry in (AZURE, AZURE | {"api": "v1"}):
+        route = find_route(entry)
+        assert (route.base_url, route.api_version) == ("https://east.openai.azure.com/openai/v1", None)
+        assert route.instance.deployment == "m 1/x"
 
 
-@pytest.mark.parametrize("tail", ["", "/", "/openai", "/openai/v1/", "/openai/"])
-def test_an_azure_endpoint_may_be_pasted_with_its_path(tail: str) -> None:
-    settings = AzureSettings.model_validate(AZURE | {"endpoint": f"https://east.openai.azure.com{tail}"})
-    assert settings.endpoint == "https://east.openai.azure.com"
+def test_the_models_api_of_foundry_has_a_version_and_no_deployment_in_its_path() -> None:
+    route = find_route(AZURE | {"endpoint": "https://hub.services.ai.azure.com", "api": "models"})
+    assert route.base_url == "https://hub.services.ai.azure.com/models"
+    assert (route.api_version, route.auth) == ("2024-05-01-preview", "api-key")
+
+
+def test_classic_azure_without_a_version_takes_the_latest_stable_one() -> None:
+    assert find_route(AZURE | {"api": "classic"}).api_version == "2024-10-21"
+
+
+PASTED = {
+    "": ("v1", None),
+    "/": ("v1", None),
+    "/openai": ("v1", None),
+    "/openai/": ("v1", None),
+    "/openai/v1/": ("v1", None),
+    "/openai/v1/chat/completions": ("v1", None),
+    "/openai/v1/responses": ("v1", None),
+    "/api/projects/my-project": ("v1", None),
+    "/api/projects/my-project/openai/v1": ("v1", None),
+    "/models": ("models", "2024-05-01-preview"),
+    "/models/chat/completions?api-version=2024-05-01-preview": ("models", "2024-05-01-preview"),
+    "/openai/deployments/gpt-4o": ("classic", "2024-10-21"),
+    "/openai/deployments/gpt-4o/chat/completions?api-version=2025-01-01-preview": ("classic", "2025-01-01-preview"),
+    "/?api-version=2024-12-01-preview": ("classic", "2024-12-01-preview"),
+}
+
+
+@pytest.mark.parametrize("host", ["east.openai.azure.com", "hub.services.ai.azure.com", "apim.example/azure"])
+@pytest.mark.parametrize("tail", PASTED)
+def test_an_azure_endpoint_may_be_pasted_from_the_portal(tail: str, host: str) -> None:
+    settings = AzureSettings.model_validate(AZURE | {"endpoint": f"https://{host}{tail}"})
+    assert settings.endpoint == f"https://{host}"
+    assert (settings.chosen_api, settings.version) == PASTED[tail]
+
+
+def test_what_the_file_says_wins_over_what_a_pasted_endpoint_says() -> None:
+    pasted = "https://east.openai.azure.com/openai/deployments/gpt-4o/chat/completions?api-version=2025-01-01-preview"
+    settings = AzureSettings.model_validate(AZURE | {"endpoint": pasted, "api": "classic", "api_version": "2024-10-21"})
+    assert (settings.chosen_api, settings.version) == ("classic", "2024-10-21")
+
+
+def test_a_version_without_an_api_stays_classic_and_says_so() -> None:
+    silent = AzureSettings.model_validate(AZURE | {"api": "classic", "api_version": "2024-10-21"})
+    told = AzureSettings.model_validate(AZURE | {"api_version": "2024-10-21"})
+    assert (told.chosen_api, told.version, silent.notes()) == ("classic", "2024-10-21", [])
+    assert [note.split(" means ")[0] for note in told.notes()] == ["api_version 2024-10-21 without api"]
+
+
+def test_a_deployment_in_a_pasted_endpoint_is_told_to_be_unused() -> None:
+    pasted = "https://east.openai.azure.com/openai/deployments/gpt-4o"
+    (note,) = AzureSettings.model_validate(AZURE | {"endpoint": pasted}).notes()
+    assert "gpt-4o" in note
+    assert "models" in note
+
+
+def test_responses_have_no_place_in_the_models_api() -> None:
+    with pytest.raises(InputError, match="api: v1"):
+        open_adapter("hub", AZURE | {"api": "models"}).instances("o3-pro", RouteSpec(operation="responses"))
 
 
 def test_a_local_server_needs_no_key() -> None:
@@ -144,14 +201,33 @@ async def test_a_request_follows_the_route_of_its_instance() -> None:
     assert (transport.routes, transport.closed) == ([route], True)
 
 
+def test_one_deployment_serves_two_models_and_shares_its_limits() -> None:
+    adapter = open_adapter("east", AZURE)
+    (low,) = adapter.instances("gpt-5-low", RouteSpec(deployments=["gpt-5"]))
+    (high,) = adapter.instances("gpt-5-high", RouteSpec(deployments=["gpt-5"]))
+    again = adapter.instances("gpt-5-high", RouteSpec(deployments=["gpt-5"]))
+    assert (low.name, high.name) == ("east/gpt-5", "east/gpt-5@gpt-5-high")
+    assert low.limiter_group == high.limiter_group == "east/gpt-5"
+    assert adapter.identity(low) == adapter.identity(high)
+    assert list(again) == [high]
+
+
+def test_one_key_and_deployment_of_a_gateway_serves_two_models_and_shares_its_limits() -> None:
+    adapter = open_adapter("lab", GATEWAY)
+    low = adapter.instances("low", RouteSpec(keys=["LAB_0", "LAB_1"], deployments=["qwen"]))
+    high = adapter.instances("high", RouteSpec(keys=["LAB_0"], deployments=["qwen"]))
+    assert names([*low, *high]) == ["lab/key0/low", "lab/key1/low", "lab/key0/high"]
+    assert [one.limiter_group for one in (*low, *high)] == ["lab/key0/low", "lab/key1/low", "lab/key0/low"]
+
+
 def test_the_settings_choose_the_transport() -> None:
-    assert isinstance(open_transport(WireSettings(), 0), NativeTransport)
-    assert isinstance(open_transport(WireSettings(transport="sdk"), 0), SdkTransport)
+    assert isinstance(open_transport(WireSettings(), SURROUNDINGS), NativeTransport)
+    assert isinstance(open_transport(WireSettings(transport="sdk"), SURROUNDINGS), SdkTransport)
 
 
 @pytest.mark.parametrize(
     "address",
-    ["", "east", "ftp://east", "https://", "https://:443", "https://user:pw@east", "https://east?api-version=1",
+    ["", "east", "ftp://east", "https://", "https://:443", "https://user:pw@east", "https://east?api-key=1",
      "https://east:port", f"https://{'a' * 70}.com", "https://east#x"],
 )  # fmt: skip
 def test_an_address_that_cannot_be_called_is_refused(address: str) -> None:

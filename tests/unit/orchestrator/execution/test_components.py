@@ -144,13 +144,30 @@ def test_a_model_may_be_reached_over_two_providers(prepared: Callable[..., Prepa
 @pytest.mark.parametrize(
     "models",
     [
-        {"a": {"provider": "azure-east", "deployments": ["d"]}, "b": {"provider": "azure-east", "deployments": ["d"]}},
+        {"a": {"routes": [{"provider": "azure-east", "deployments": ["d"]}] * 2}},
         {"a": {"routes": [{"provider": "ideallab"}, {"provider": "ideallab", "keys": ["KEY_1"]}]}},
     ],
 )
 def test_an_instance_that_is_named_twice_is_an_error(prepared: Callable[..., Prepared], models: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"models: the instance \S+ is named by two routes"):
         prepared(models, ["baseline"])
+
+
+def test_two_models_of_one_deployment_are_two_instances_with_one_limiter(prepared: Callable[..., Prepared]) -> None:
+    route = {"provider": "azure-east", "deployments": ["d"]}
+    found = prepared({"a": route, "b": route}, ["baseline"]).instances
+    assert [one.name for group in found.values() for one in group] == ["azure-east/d", "azure-east/d@b"]
+    assert {one.limiter_group for group in found.values() for one in group} == {"azure-east/d"}
+
+
+def test_results_belong_to_the_operation_that_a_model_is_asked_for(prepared: Callable[..., Prepared]) -> None:
+    route = {"provider": "azure-east", "deployments": ["d"]}
+    chat, spelt_out, responses = (
+        prepared({"a": {**route, **more}}, ["baseline"]).plan().parts
+        for more in ({}, {"operation": "chat"}, {"operation": "responses"})
+    )
+    assert chat == spelt_out
+    assert {name for name in responses if responses[name] != chat.get(name)} == {"operations"}
 
 
 @pytest.mark.parametrize(
