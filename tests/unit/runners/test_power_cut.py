@@ -18,13 +18,14 @@ from runners.sinks.parquet import ParquetSink
 from runners.sinks.sink import Sink
 
 from .doubles import a_record
-from .test_journal import SIZE, Count, done_of, open_journal
+from .test_journal import SIZE, Count, done_of, open_journal, segments, until
 from .volatile_disk import Early, VolatileDisk
 
 FORMS = (ParquetSink, JsonlSink)
-FAILED = 2
-"""The ordinal whose record is not final."""
+FAILED = 1
+"""The ordinal whose record is not final: it is in the first segment."""
 RECORDS = 5
+PER_SEGMENT = 2
 IN_FLIGHT = 9
 """An ordinal that is sent and never answered."""
 
@@ -72,18 +73,22 @@ def outcome(ordinal: int) -> str:
     return "infra_failure" if ordinal == FAILED else "ok"
 
 
+def has_only(folder: Path, number: int) -> bool:
+    return [int(path.stem) for path in segments(folder)] == [number]
+
+
 async def append_all(journal: Journal, cuts: PowerCuts) -> None:
-    """One record after the other, each counted before the next."""
-    count = Count()
+    """One record after the other, each counted before the next, and each full segment compacted: no later commit makes up for a sync."""
+    count, folder = Count(), cuts.root / "journal"
+
+    def on_durable(ordinal: int) -> None:
+        cuts.count(ordinal)
+        count.of(ordinal)()
+
     for ordinal in range(RECORDS):
-        counts = count.of(ordinal)
-
-        def on_durable(ordinal: int = ordinal, counts: Callable[[], None] = counts) -> None:
-            cuts.count(ordinal)
-            counts()
-
-        journal.append(a_record(ordinal, outcome(ordinal)), on_durable)
+        journal.append(a_record(ordinal, outcome(ordinal)), partial(on_durable, ordinal))
         await count.reaches(ordinal + 1)
+        await until(partial(has_only, folder, (ordinal + 1) // PER_SEGMENT + 1))
 
 
 @pytest.mark.parametrize("early", ["nothing", "renames", "deletions"])
@@ -93,7 +98,7 @@ async def test_a_power_cut_at_any_moment_loses_no_record_that_was_counted_and_no
 ) -> None:
     cuts = PowerCuts(tmp_path, form, early)
     with cuts.disk.observe():
-        async with open_journal(cuts.root / "journal", cuts.sink(), segment_records=2) as journal:
+        async with open_journal(cuts.root / "journal", cuts.sink(), segment_records=PER_SEGMENT) as journal:
             journal.started(IN_FLIGHT)
             cuts.expects_mark = True
             await append_all(journal, cuts)
@@ -109,7 +114,7 @@ async def test_a_power_cut_after_the_end_finds_every_result_and_no_segment(
 ) -> None:
     cuts = PowerCuts(tmp_path, form)
     with cuts.disk.observe():
-        async with open_journal(cuts.root / "journal", cuts.sink(), segment_records=2) as journal:
+        async with open_journal(cuts.root / "journal", cuts.sink(), segment_records=PER_SEGMENT) as journal:
             await append_all(journal, cuts)
     left = cuts.disk.cut_power(tmp_path / "after")
     assert sorted(form(left / "results").ordinals()) == [n for n in range(RECORDS) if n != FAILED]
