@@ -10,15 +10,15 @@ from typing import BinaryIO
 
 import pytest
 
-from runners.compaction import Compactor, Replay
-from runners.durable import replace_file
-from runners.journal import Journal
-from runners.sinks.jsonl import JsonlSink
-from runners.sinks.parquet import ParquetSink
-from runners.sinks.sink import Sink
+from runners.journal.compaction import Compactor, Replay
+from runners.journal.durable import replace_file
+from runners.journal.journal import Journal
+from runners.journal.sinks.jsonl import JsonlSink
+from runners.journal.sinks.parquet import ParquetSink
+from runners.journal.sinks.sink import Sink
+from tests.unit.runners.journal.test_journal import SIZE, Count, done_of, open_journal, segments, until
 
 from .doubles import a_record
-from .test_journal import SIZE, Count, done_of, open_journal, segments, until
 from .volatile_disk import Early, VolatileDisk
 
 FORMS = (ParquetSink, JsonlSink)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from runners.limits.adaptive.answers import Answers
-from runners.limits.adaptive.episode import Episode
-from runners.limits.adaptive.evidence import Evidence
-from runners.limits.adaptive.learning import RateLearner
-from runners.limits.adaptive.ledger import Ledger
-from runners.limits.adaptive.rate_model import MINUTE, RateModel
-from runners.limits.adaptive.seat_probe import RARE_S, SeatProbe
+from runners.limits.adaptive.concurrency.answer_statistics import AnswerStatistics
+from runners.limits.adaptive.concurrency.slot_probe import RARE_S, SlotProbe
+from runners.limits.adaptive.rate.episode_evidence import EpisodeEvidence
+from runners.limits.adaptive.rate.ledger import SendLedger
+from runners.limits.adaptive.rate.rate_learner import RateLearner
+from runners.limits.adaptive.rate.rate_model import MINUTE, RateModel
+from runners.limits.adaptive.throttling.episode import Episode
 
 REQUESTS_PER_REFUSAL = 250
 LONGEST_S = 600.0
@@ -18,7 +18,7 @@ LONGEST_S = 600.0
 
 @pytest.mark.parametrize("goodput", [0.2, 0.5, 1.0, 2.0, 4.0, 8.0])
 def test_once_probes_for_seats_are_rare_one_request_in_250_is_refused_at_most(goodput: float) -> None:
-    probe = SeatProbe()
+    probe = SlotProbe()
     while probe.every_s <= RARE_S:
         probe.refused(goodput)
     assert probe.every_s == LONGEST_S or probe.every_s * goodput >= REQUESTS_PER_REFUSAL
@@ -26,21 +26,21 @@ def test_once_probes_for_seats_are_rare_one_request_in_250_is_refused_at_most(go
 
 @pytest.mark.parametrize(("goodput", "after_s"), [(0.25, 600.0), (0.5, 500.0), (1.0, 25.0), (2.0, 12.5), (100.0, 0.25)])
 def test_the_first_refused_probe_may_come_back_ten_times_as_soon(goodput: float, after_s: float) -> None:
-    probe = SeatProbe()
+    probe = SlotProbe()
     probe.refused(goodput)
     assert probe.every_s == pytest.approx(after_s)
 
 
 def learnt_twice(goodput: float) -> RateModel:
     """The model after a minute's window was met twice at the same count."""
-    model, answers = RateModel(), Answers()
+    model, answers = RateModel(), AnswerStatistics()
     learner = RateLearner(model, lambda _event, _evidence: None)
     for at in (60.0, 120.0):
         answers.count = int(goodput * at)
         counts = [[amount, 100 * amount, 500 * amount, 0.0] for amount in (goodput, 10 * goodput, 60 * goodput)]
         accepted = [goodput * at, 100 * goodput * at, 500 * goodput * at, 0.0]
         episode = Episode(at, at, counts, accepted, 0.0, (1.0, 100.0, 500.0, 0.0), MINUTE, at)
-        learner.learn(episode, Evidence(Ledger(), answers, True, at + 0.5, at + 0.5))
+        learner.learn(episode, EpisodeEvidence(SendLedger(), answers, True, at + 0.5, at + 0.5))
     return model
 
 
