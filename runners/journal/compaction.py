@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -109,13 +109,17 @@ class Compactor:
             os.fsync(aside.fileno())
         fsync_directory(self._folder)
 
-    def finish(self, done: Bitmap) -> None:
-        """Compact everything and show what is unresolved. The last segment goes last: while there is one, what is shown may be old."""
+    def finish(self, done: Bitmap, before_deletion: Callable[[], None] = lambda: None) -> None:
+        """Compact everything and show what is unresolved. The last segment goes last: while there is one, what is shown may be old.
+
+        `before_deletion` writes what the next execution needs of the segments beside their records.
+        """
         segments = self._segments()
         for path in segments:
             self._store(int(path.stem))
         self._sink.write_unresolved(self.unresolved(done))
         replace_file(self._unresolved, lambda file: file.writelines(map(frame, self.unresolved(done))))
+        before_deletion()
         for path in segments:
             path.unlink()
         fsync_directory(self._folder)

@@ -38,9 +38,10 @@ def test_a_finished_run_is_sound_and_complete(program: Program, sweep: Sweep) ->
     assert (done.code, done.out) == (0, "sound, complete: 40 of 40 samples have their final record\n")
 
 
-def test_a_run_that_was_killed_is_sound_and_says_what_is_pending(program: Program, sweep: Sweep, books: Books) -> None:
-    deployments = {name: {"latency": {"ttft_s": 1.0, "itl_s": 0.0}, "dialect": "azure"} for name in ("m-1", "m-2")}
-    program.write(sweep(program.folder, tasks=200, deployments=deployments))
+def test_a_run_that_was_killed_is_sound_and_says_what_is_pending(
+    program: Program, sweep: Sweep, open_ended: Sweep, books: Books
+) -> None:
+    program.write(open_ended(program.folder, tasks=200))
     process = program.start("run", "sweep.yaml", "--max-workers", 4, *BRISK)
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 8)
@@ -83,9 +84,10 @@ def test_a_damaged_part_is_refused_in_one_sentence_and_repaired_when_asked(
     assert verified(program, path)["is_complete"]
 
 
-def test_a_damaged_journal_line_is_repaired_by_the_resume_itself(program: Program, sweep: Sweep, books: Books) -> None:
-    deployments = {name: {"latency": {"ttft_s": 0.1, "itl_s": 0.0}, "dialect": "azure"} for name in ("m-1", "m-2")}
-    program.write(sweep(program.folder, tasks=60, deployments=deployments))
+def test_a_damaged_journal_line_is_repaired_by_the_resume_itself(
+    program: Program, sweep: Sweep, open_ended: Sweep, books: Books
+) -> None:
+    program.write(open_ended(program.folder, tasks=60))
     process = program.start("run", "sweep.yaml", "--max-workers", 4, *BRISK)
     path = program.only_run()
     log = path / "journal" / "000001.log"
@@ -95,7 +97,8 @@ def test_a_damaged_journal_line_is_repaired_by_the_resume_itself(program: Progra
     log.write_bytes(log.read_bytes().replace(b'"outcome":"ok"', b'"outcome":"KO"', 1))
     (damage,) = verified(program, path)["damages"]
     assert (damage["kind"], damage["remedy"]) == ("journal", "a resume runs its sample again")
-    done = program("resume", path, *BRISK)
+    program.write(sweep(program.folder, tasks=60))
+    done = program("resume", path, "-c", "sweep.yaml", *BRISK)
     assert done.code == 0
     assert "1 journal lines were damaged; their samples were run again" in done.out
     books.require_each_once(path, 60)
@@ -112,10 +115,9 @@ def test_rows_of_another_run_are_refused_with_the_difference(program: Program, s
 
 # ------------------------------------------------------------------ what a resume runs
 def test_only_infra_runs_infrastructure_failures_and_nothing_that_was_never_run(
-    program: Program, sweep: Sweep, books: Books
+    program: Program, sweep: Sweep, open_ended: Sweep, books: Books
 ) -> None:
-    deployments = {name: {"latency": {"ttft_s": 0.05, "itl_s": 0.0}, "dialect": "azure"} for name in ("m-1", "m-2")}
-    program.write(sweep(program.folder, tasks=200, deployments=deployments, faults={"error_500": 0.3}))
+    program.write(open_ended(program.folder, tasks=200, ttft_s=0.05, faults={"error_500": 0.3}))
     process = program.start("run", "sweep.yaml", "--max-workers", 4, "--max-retries", 0, *BRISK)
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 60)
@@ -125,7 +127,7 @@ def test_only_infra_runs_infrastructure_failures_and_nothing_that_was_never_run(
     failed, never_run = before["waiting"]["infra_failure"], before["never_run"]
     assert failed
     assert never_run
-    sections = sweep(program.folder, tasks=200, deployments=deployments)
+    sections = sweep(program.folder, tasks=200)
     program.write(sections, "well.yaml")
     done = program("resume", path, "-c", "well.yaml", "--only", "infra", *BRISK)
     assert done.code == 3

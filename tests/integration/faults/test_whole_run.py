@@ -67,7 +67,7 @@ def sections(program: Program, server: FaultServer, *models: str, **provider: An
     }
 
 
-@pytest.mark.parametrize("transport", ["native", "sdk"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("sdk", marks=pytest.mark.matrix)])
 async def test_a_sweep_over_every_kind_of_fault_books_each_for_what_it_is(
     program: Program, server: FaultServer, books: Books, transport: str
 ) -> None:
