@@ -44,10 +44,10 @@ from ..config.environment import Environment, not_set
 from ..config.loading import LoadedConfig
 from ..config.settings import Config, ModelConfig
 from ..config.user_code import load_function
-from ..open_files import raise_open_files
 from ..scoring.registry import build_scorer, spelt_out
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process
 from .budgets import Budgets
+from .open_files import raise_open_files
 from .open_sweep import OpenSweep, needed_models
 from .shared_quotas import start_shared, tell_remembered, together
 

@@ -39,7 +39,6 @@ from sharding.planner import SweepPlan
 from ..capacity.measurement.target import BudgetedSender
 from ..config.environment import Environment
 from ..diagnosis.drift import DriftFinding, DriftTargets, ask_canaries
-from ..open_files import fit_workers, free_sockets
 from ..results.directory import Manifest, RunDirectory
 from ..ui.progress import shown
 from .budgets import BudgetAlerts, open_budget, open_budgets, time_limited
@@ -53,6 +52,7 @@ from .components import (
     prices_of,
 )
 from .events import Events, OnEvent
+from .open_files import fit_workers, free_sockets
 from .outcome import RunOutcome, count_pending, outcome_of
 from .prepare import Prepared
 from .rehearsal import Rehearsal, rehearse_prepared

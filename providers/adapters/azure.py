@@ -7,11 +7,11 @@ from typing import Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
-from ..azure_address import DEFAULT_VERSIONS, AzureApi, base_url, forms, read_address
 from ..credentials import Credential, entra_token
 from ..errors import InputError
 from ..instance import Instance
 from ..provider import Adapter, Route, RouteSpec
+from .azure_address import DEFAULT_VERSIONS, AzureApi, base_url, forms, read_address
 from .registry import AdapterContext, AdapterType
 from .routed import open_routed, plain_instance, unique_deployments
 from .settings import Address, VariableName, WireSettings, check_key
