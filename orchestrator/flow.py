@@ -9,12 +9,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from providers.errors import InputError, first_error
-from providers.messages import JSON
+from providers.messages import JSON, Adaptation
 from providers.provider import Adapter
 from runners.answer import Scorer, Solver
 from runners.bitmap import Bitmap
@@ -49,7 +49,16 @@ from .rehearsal import Rehearsal, rehearse_prepared
 from .resumption import Resumption, infra_failures, make_sound
 from .spent import spent_so_far
 from .state import UserState, user_state
-from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_of, open_providers, prices_of
+from .wiring import (
+    Limiting,
+    dispatchers_of,
+    exchange_of,
+    instances_of,
+    method_of,
+    open_providers,
+    prices_of,
+    say_adapted,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +95,7 @@ async def carry_out(
         async with aclosing(Events(attendance.on_event, prepared.loaded.config.run.notify)) as events:
             config = prepared.loaded.config
             purse = open_purse(config.run, prices_of(config), spent_so_far(directory))
-            opening = _open(prepared, directory, environment, journal, purse)
+            opening = _open(prepared, directory, _Means(environment, journal, purse, events))
             async with _opened(opening, attendance.shutdown) as site:
                 if site is None:
                     ending = _ended_before_it_began(manifest, replay, attendance.shutdown)
@@ -132,21 +141,41 @@ class _Site:
     canaries: Sequence[Finding]
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a run is opened with."""
+
+    environment: Environment
+    journal: Journal
+    purse: Purse
+    events: Events
+
+
 @asynccontextmanager
-async def _open(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, journal: Journal, purse: Purse
-) -> AsyncIterator[_Site]:
-    """Providers, journal, decision log; and the locks on every key, so that no other run throttles this one."""
-    state = user_state()
-    async with journal, open_providers(prepared.loaded, environment, directory.simulator_log) as adapters:
+async def _open(prepared: Prepared, directory: RunDirectory, means: _Means) -> AsyncIterator[_Site]:
+    """Journal, decision log, providers; and the locks on every key, so that no other run throttles this one."""
+    state, journal, purse = user_state(), means.journal, means.purse
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(journal)
+        decisions = stack.enter_context(closing(DecisionLog(directory.decisions)))
+        tell = partial(_tell_adapted, decisions, means.events)
+        providers = open_providers(prepared.loaded, means.environment, directory.simulator_log, tell)
+        adapters = await stack.enter_async_context(providers)
         instances = [one for its in instances_of(prepared.loaded, adapters).values() for one in its]
         identities = {one.name: found for one in instances if (found := adapters[one.provider].identity(one))}
-        shares = prepared.loaded.config.run.share
-        locks = nullcontext() if shares else state.locked(list(identities.values()), str(directory.path))
-        with closing(DecisionLog(directory.decisions)) as decisions, locks:
-            is_due = journal.done.count < journal.done.size and not _was_checked(directory)
-            canaries = await _canaries(prepared, adapters, purse) if is_due else []
-            yield _Site(prepared, adapters, journal, decisions, state, identities, purse, canaries)
+        if not prepared.loaded.config.run.share:
+            stack.enter_context(state.locked(list(identities.values()), str(directory.path)))
+        is_due = journal.done.count < journal.done.size and not _was_checked(directory)
+        canaries = await _canaries(prepared, adapters, purse) if is_due else []
+        yield _Site(prepared, adapters, journal, decisions, state, identities, purse, canaries)
+
+
+def _tell_adapted(decisions: DecisionLog, events: Events, instance: str, adaptation: Adaptation) -> None:
+    """To the terminal, to whoever listens, and for good."""
+    said = {"renamed": adaptation.renamed, "dropped": adaptation.dropped, "words": adaptation.words}
+    say_adapted(instance, adaptation)
+    decisions(instance, "adapted", said)
+    events.emit("adapted", {"instance": instance, **said})
 
 
 def _was_checked(directory: RunDirectory) -> bool:

@@ -48,7 +48,9 @@ def open_azure(name: str, settings: AzureSettings, surroundings: Surroundings) -
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         return [_route(settings, credential, name, model, deployment) for deployment in unique_deployments(model, spec)]
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections))
+    return RoutedAdapter(
+        find_routes, open_transport(settings, surroundings.connections), on_adapted=surroundings.on_adapted
+    )
 
 
 def _route(settings: AzureSettings, credential: Credential, provider: str, model: str, deployment: str) -> Route:

@@ -49,7 +49,9 @@ def open_gateway(name: str, settings: GatewaySettings, surroundings: Surrounding
                 routes.append(Route(instance, settings.base_url, key))
         return routes
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections))
+    return RoutedAdapter(
+        find_routes, open_transport(settings, surroundings.connections), on_adapted=surroundings.on_adapted
+    )
 
 
 def _chosen_keys(provider: str, settings: GatewaySettings, spec: RouteSpec) -> Mapping[int, str]:

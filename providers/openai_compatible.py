@@ -35,7 +35,9 @@ def open_openai(name: str, settings: OpenAISettings, surroundings: Surroundings)
             for deployment in unique_deployments(model, spec)
         ]
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections))
+    return RoutedAdapter(
+        find_routes, open_transport(settings, surroundings.connections), on_adapted=surroundings.on_adapted
+    )
 
 
 OPENAI = AdapterType(OpenAISettings, open_openai)

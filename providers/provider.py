@@ -9,12 +9,13 @@ from typing import Literal, Protocol
 from .credentials import Credential
 from .instance import Instance
 from .messages import ChatRequest, ChatResponse
+from .wire.adaptation import Adapt
 
 
 class Provider(Protocol):
     """One entry of `providers:`. Raises ProviderError and nothing else; never retries; never waits for a limit.
 
-    `request.stream` decides how it is fetched; either way the answer is whole. `request_id` ("sample_id/turn/attempt") is sent
+    `request.generation.stream` decides how it is fetched; either way the answer is whole. `request_id` ("sample_id/turn/attempt") is sent
     as a header. `deadline` is in the running loop's time.
     """
 
@@ -26,11 +27,27 @@ class Provider(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; the deadline of a call bounds them all."""
+
+    connect_s: float = 10.0
+    """DNS, TCP and TLS: longer means a dead address."""
+    first_token_s: float = 120.0
+    """To the first token of an answer that is streamed; reasoning models think long before they speak."""
+    between_tokens_s: float = 60.0
+    """Longest silence inside an answer that is streamed."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSpec:
     """How the user's file says that a model is reached through a provider: all of it optional."""
 
     deployments: Sequence[str] = ()
     keys: Sequence[str] = ()
+    adapt: Adapt = "rename"
+    """What of a request may be changed where an instance refuses a field of its generation."""
+    timeouts: Timeouts | None = None
+    """The model's own; None takes the provider's."""
 
 
 class Adapter(Provider, Protocol):
@@ -58,18 +75,9 @@ class Route:
     api_version: str | None = None
     """Classic Azure: goes into the query."""
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds; the deadline of a call bounds them all."""
-
-    connect_s: float = 10.0
-    """DNS, TCP and TLS: longer means a dead address."""
-    first_token_s: float = 120.0
-    """To the first byte of the answer; reasoning models think long before they speak."""
-    between_tokens_s: float = 60.0
-    """Longest silence inside an answer."""
+    adapt: Adapt = "rename"
+    timeouts: Timeouts | None = None
+    """None takes the transport's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from .credentials import ApiKey
 from .errors import InputError
 from .provider import Adapter
 from .suggestion import suggestion
+from .wire.adaptation import OnAdapted
 
 ENTRY_POINT_GROUP = "orchestrator.providers"
 
@@ -40,6 +41,8 @@ class Surroundings:
     """Most open connections; 0 leaves it to the requests in flight."""
     simulator_url: str | None = None
     """Where the run's simulator listens."""
+    on_adapted: OnAdapted = lambda _instance, _adaptation: None
+    """Told of what an instance refuses of a request's generation and what it is sent instead, once for each field."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
+from .adaptations import Adaptations
 from .instance import Instance
 from .messages import ChatRequest, ChatResponse
 from .provider import Route, RouteSpec, Transport
 from .settings import WireSettings
+from .wire.adaptation import OnAdapted
 
 
 class RoutedAdapter:
@@ -18,21 +22,25 @@ class RoutedAdapter:
         find_routes: Callable[[str, RouteSpec], Sequence[Route]],
         transport: Transport,
         *,
+        on_adapted: OnAdapted = lambda _instance, _adaptation: None,
         outlives_run: bool = True,
     ) -> None:
         self._find_routes = find_routes
         self._transport = transport
         self._outlives_run = outlives_run
         self._routes: dict[str, Route] = {}
+        self._adaptations = Adaptations(on_adapted)
 
     def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
         """The model's instances; `complete` knows those that were asked for here."""
-        routes = self._find_routes(model, spec)
+        routes = [replace(found, adapt=spec.adapt, timeouts=spec.timeouts) for found in self._find_routes(model, spec)]
         self._routes.update((route.instance.name, route) for route in routes)
         return [route.instance for route in routes]
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        return await self._transport.send(self._routes[on.name], request, request_id=request_id, deadline=deadline)
+        route = self._routes[on.name]
+        send = partial(self._transport.send, route, request_id=request_id, deadline=deadline)
+        return await self._adaptations.send(send, route, request)
 
     def identity(self, on: Instance) -> str | None:
         """None for a simulator: it ends with its run, and so does what was learnt of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Literal, Protocol
@@ -20,7 +20,7 @@ from providers.errors import (
     Throttled,
 )
 from providers.instance import Instance
-from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool, Usage
+from providers.messages import PLAIN_GENERATION, Adaptation, ChatRequest, ChatResponse, Generation, Message, Tool, Usage
 from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 
@@ -42,18 +42,6 @@ JUDGE_TURN = "judge-"
 
 CLOSE_S = 5.0
 """How long a solver's cancelled calls may take to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """How answers are generated; part of what a run's results belong to."""
-
-    temperature: float | None = None
-    max_tokens: int | None = None
-    stream: bool = False
-    seed: int | None = None
-    """Sent plus the epoch, so that repetitions differ; None sends no seed."""
-    extra_body: Mapping[str, JSON] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +97,8 @@ class Account:
     response: ChatResponse | None = None
     error: ProviderError | None = None
     """The last one met, also where a later attempt succeeded."""
+    adaptation: Adaptation | None = None
+    """How the last request was adapted to its instance."""
 
     @property
     def usage(self) -> Usage:
@@ -127,7 +117,7 @@ class Account:
     def credit(self, response: ChatResponse, model: str) -> None:
         timing = response.timing
         if self.concerns(model):
-            self.response = response
+            self.response, self.adaptation = response, response.adaptation
         self._spend(model, response.usage)
         self.connect_s += timing.connect_s
         self.generation_s += timing.generation_s
@@ -138,7 +128,7 @@ class Account:
     def debit(self, error: ProviderError, model: str) -> None:
         self.error = error
         if self.concerns(model):
-            self.response = None
+            self.response, self.adaptation = None, error.evidence.adaptation
         if error.evidence.usage is not None:
             self._spend(model, error.evidence.usage)
 
@@ -162,15 +152,24 @@ def sum_usage(usages: Iterable[Usage]) -> Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """How one model is asked, and how long for."""
+
+    generation: Generation = PLAIN_GENERATION
+    """Its seed is sent plus the epoch, so that repetitions differ."""
+    judging: Generation = PLAIN_GENERATION
+    """The same where a scorer asks."""
+    deadlines: Deadlines = Deadlines()
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """What all clients of a run share: where calls go and the bounds that they keep."""
 
     dispatchers: Mapping[str, Dispatcher]
     estimators: Mapping[str, TokenEstimator]
-    generation: Generation = field(default_factory=Generation)
-    judging: Generation = field(default_factory=Generation)
-    """How a scorer's models are asked."""
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    asking: Mapping[str, Asking]
+    """By model."""
     retries: RetryLimits = field(default_factory=RetryLimits)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     purse: Purse = field(default_factory=Purse)
@@ -185,12 +184,12 @@ class SampleClient:
 
     def __init__(self, exchange: Exchange, opened: Opened, lease: SlotLease) -> None:
         self.account = Account(opened.sample.cell.model, asyncio.get_running_loop().time())
-        self.deadline = self.account.opened_s + exchange.deadlines.sample_s
+        self.deadline = self.account.opened_s + exchange.asking[self.account.model].deadlines.sample_s
         self.exchange = exchange
         self.opened = opened
         self.opened.activity.since_s = self.account.opened_s
         self.sample = opened.sample
-        self.generation = exchange.generation
+        self.is_judging = False
         self.turn_prefix = ""
         self.lease = lease
         self.billable = 0
@@ -216,12 +215,12 @@ class SampleClient:
     def for_scoring(self, account: Account) -> SampleClient:
         """A second client, for the scorer, that fills `account`: what a judge says and costs is not the answer. Same place and deadline.
 
-        It generates as `Exchange.judging` says: what is said for the models that are tested is not said for their judge.
+        It generates as `Asking.judging` says: what is said for the models that are tested is not said for their judge.
         """
         scoring = SampleClient(self.exchange, self.opened, self.lease)
         account.opened_s, account.first_sent_s = scoring.account.opened_s, self.account.first_sent_s
         scoring.account, scoring.deadline, scoring.turn_prefix = account, self.deadline, JUDGE_TURN
-        scoring.generation = self.exchange.judging
+        scoring.is_judging = True
         self._scoring = scoring
         return scoring
 
@@ -246,7 +245,9 @@ class SampleClient:
         self.account.turns += 1
         with self._noted(), self.opened.activity.call() as doing:
             try:
-                response = await self._answered(_Call(self, self._request(messages, tools, max_tokens), name, doing))
+                response = await self._answered(
+                    _Call(self, ChatRequest(messages, tools, self._generation(name, max_tokens)), name, doing)
+                )
             except (LimitReached, NoUsableInstance, SampleOverdue) as error:
                 self.ended_by = error
                 raise
@@ -288,17 +289,15 @@ class SampleClient:
         await self.lease.park(delay_s)
         self.account.retry_wait_s += self.account.waited(since, asyncio.get_running_loop().time())
 
-    def _request(self, messages: Sequence[Message], tools: Sequence[Tool], max_tokens: int | None) -> ChatRequest:
-        generation = self.generation
-        return ChatRequest(
-            messages=messages,
-            tools=tools,
-            max_tokens=max_tokens or generation.max_tokens,
-            temperature=generation.temperature,
-            seed=None if generation.seed is None else generation.seed + self.sample.epoch,
-            stream=generation.stream,
-            extra_body=generation.extra_body,
-        )
+    def _generation(self, model: str, max_tokens: int | None) -> Generation:
+        """As the model is asked; a call's own bound wins, and a seed moves with the epoch."""
+        asking = self.exchange.asking[model]
+        generation = asking.judging if self.is_judging else asking.generation
+        if max_tokens:
+            generation = replace(generation, max_tokens=max_tokens)
+        if generation.seed is None or not self.sample.epoch:
+            return generation
+        return replace(generation, seed=generation.seed + self.sample.epoch)
 
 
 class _Call:
@@ -312,7 +311,7 @@ class _Call:
         self._turn = f"{client.turn_prefix}{client.account.turns}"
         self._has_answer = client.account.turns > 1 or bool(client.turn_prefix)
         self._request = request
-        self._deadlines = exchange.deadlines
+        self._deadlines = exchange.asking[model].deadlines
         self._model = model
         self._dispatcher = exchange.dispatchers[model]
         self._estimator = exchange.estimators[model]
@@ -323,7 +322,7 @@ class _Call:
         self._is_out = False
         self._first_error: ProviderError | None = None
         estimate = self._estimator.estimate(request.messages, request.tools)
-        self._cost = Cost(estimate, request.max_tokens or DEFAULT_OUTPUT_TOKENS)
+        self._cost = Cost(estimate, request.generation.output_limit or DEFAULT_OUTPUT_TOKENS)
 
     @property
     def name(self) -> str:

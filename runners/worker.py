@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from providers.errors import Empty, ProviderError, Rejected, TimedOut
-from providers.messages import JSON, ChatResponse, Message, ToolCall, Usage
+from providers.messages import JSON, Adaptation, ChatResponse, Message, ToolCall, Usage
 from sharding.plan import Sample
 from sharding.task import Task
 from sharding.tool_plan import expected_tools
@@ -126,7 +126,7 @@ def _was_asking(opened: Opened, client: SampleClient) -> bool:
 
 def _never_returned(opened: Opened, client: SampleClient) -> Verdict:
     who = "scorer" if opened.activity.step is Step.SCORE else "solver"
-    limit_s = client.exchange.deadlines.sample_s
+    limit_s = client.exchange.asking[client.account.model].deadlines.sample_s
     idle_s = asyncio.get_running_loop().time() - opened.activity.since_s
     message = (
         f"the {who} had not returned on task {opened.sample.task.task_id} when its {limit_s:g} s (run.sample_timeout_s) were over; "
@@ -199,7 +199,15 @@ def _sent(planned: str, account: Account) -> Columns:
         "planned_instance": planned,
         "moved_reason": account.moved_reason if instance and instance.name != planned else None,
         "request_id": account.request_id,
+        "adaptation": _adapted(account.adaptation),
     }
+
+
+def _adapted(adaptation: Adaptation | None) -> str | None:
+    if adaptation is None:
+        return None
+    fields = {"renamed": adaptation.renamed, "dropped": adaptation.dropped, "words": adaptation.words}
+    return orjson.dumps(fields).decode()
 
 
 def _judged(verdict: Verdict, response: ChatResponse | None) -> Columns:

@@ -37,7 +37,12 @@ def open_simulator(name: str, settings: SimulatorSettings, surroundings: Surroun
             routes.append(_azure_route(url, instance, key) if dialect == "azure" else Route(instance, f"{url}/v1", key))
         return routes
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections), outlives_run=False)
+    return RoutedAdapter(
+        find_routes,
+        open_transport(settings, surroundings.connections),
+        on_adapted=surroundings.on_adapted,
+        outlives_run=False,
+    )
 
 
 def instances_with_keys(

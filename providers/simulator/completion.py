@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..messages import ChatRequest, Message, ToolCall
+from ..messages import ChatRequest, Generation, Message, ToolCall
 from .draws import draw_name
 from .faults import Fault, draw_fault
 
@@ -40,7 +40,7 @@ class Call:
     @property
     def estimated_tokens(self) -> int:
         """What Azure charges when a request comes: prompt + max_tokens."""
-        limit = self.request.max_tokens
+        limit = self.request.generation.output_limit
         return self.input_tokens + (UNSTATED_MAX_TOKENS if limit is None else limit)
 
 
@@ -75,9 +75,9 @@ def read_call(body: bytes, request_id: str, deployment: str | None) -> Call:
     if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
         raise ValueError(f"max_tokens must be a whole number of 1 or more, not {max_tokens!r}")
     tools = data.get("tools") or ()
-    request = ChatRequest(
-        messages, tools, max_tokens, data.get("temperature"), data.get("seed"), bool(data.get("stream", False))
-    )
+    stream = bool(data.get("stream", False))
+    generation = Generation(max_tokens, data.get("temperature"), seed=data.get("seed"), stream=stream)
+    request = ChatRequest(messages, tools, generation)
     wants_usage = bool((data.get("stream_options") or {}).get("include_usage"))
     return Call(request_id, name, request, wants_usage, count_input_tokens(request))
 
@@ -95,7 +95,7 @@ def decide_reply(call: Call, endpoint: Endpoint, answers: AnswerSource, seed: in
     text, tool_calls, finish_reason, output_tokens = "", (), "stop", 0  # type: str, Sequence[ToolCall], str, int
     right, corruption = None, None  # type: bool | None, str | None
     if fault == "length":
-        finish_reason, output_tokens = "length", call.request.max_tokens or UNSTATED_MAX_TOKENS
+        finish_reason, output_tokens = "length", call.request.generation.output_limit or UNSTATED_MAX_TOKENS
     elif fault == "content_filter":
         finish_reason = "content_filter"
     elif fault not in ("empty", "error_500", "reset"):
@@ -103,7 +103,7 @@ def decide_reply(call: Call, endpoint: Endpoint, answers: AnswerSource, seed: in
         tool_calls = answer.tool_calls
         if fault in (None, "stall"):
             right, corruption = answer.right, answer.corruption
-        text, finish_reason, output_tokens = _fit(answer.text, tool_calls, call.request.max_tokens)
+        text, finish_reason, output_tokens = _fit(answer.text, tool_calls, call.request.generation.output_limit)
     return Reply(
         response_id="chatcmpl-" + draw_name(seed, "response", f"{endpoint.key}/{endpoint.name}/{call.request_id}"),
         model=endpoint.model,

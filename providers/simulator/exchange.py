@@ -47,7 +47,7 @@ class Exchange:
         if error is not None or self.reply.fault == "reset":
             await self._spend([self.endpoint.settings.latency.ttft_s * factor])
             return cut_connection(self.http) if error is None else error_response(error, self.headers)
-        if self.call.request.stream:
+        if self.call.request.generation.stream:
             return await self._stream(factor)
         return await self._answer_whole(factor)
 

@@ -107,7 +107,7 @@ class InProcessSimulator:
         if reply.fault == "content_filter" and asked.dialect.filters_by_status:
             raise asked.failure(asked.dialect.filtered(), headers)
         received = asked.received(200, whole_body(reply, asked.dialect), headers)
-        ttft_s = first_s if asked.call.request.stream else None
+        ttft_s = first_s if asked.call.request.generation.stream else None
         return read_completion(parse_json(received), received, Timing(0.0, ttft_s, loop.time() - since))
 
 

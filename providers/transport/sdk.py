@@ -18,6 +18,7 @@ from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
+from ..wire.generation import extra_fields
 from .clock import CallClock
 from .failures import classify_failure
 from .foreign import FOREIGN, map_transport_error
@@ -53,7 +54,9 @@ class SdkTransport:
         except SignInFailed as error:
             raise map_transport_error(error, Evidence(route.instance.name, request_id)) from error
         unread = Received(route.instance.name, request_id, request, 0, {}, secret=secret)
-        call = _Call(unread, CallClock(self._timeouts, deadline))
+        call = _Call(
+            unread, CallClock(route.timeouts or self._timeouts, deadline, is_streamed=request.generation.stream)
+        )
         _CALL.set(call)
         try:
             async with call.clock.timer:
@@ -166,7 +169,7 @@ async def _exchange(
         client.chat.completions.with_streaming_response.create,
     )
     request, clock = call.received.request, call.clock
-    async with create(**payload, extra_headers=headers, extra_body=request.extra_body) as answer:
+    async with create(**payload, extra_headers=headers, extra_body=extra_fields(request)) as answer:
         response = answer.http_response
         if is_event_stream(response.headers.get("content-type", ""), request):
             return await _read_stream(response, call)

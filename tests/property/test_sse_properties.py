@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.errors import ProviderError
-from providers.messages import ChatRequest, ChatResponse, Timing
+from providers.messages import ChatRequest, ChatResponse, Generation, Timing
 from providers.transport.failures import classify_failure
 from providers.transport.received import MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from providers.transport.sse import EventSplitter, StreamAssembler
 from providers.transport.wire import read_completion
 
-REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
+REQUEST = ChatRequest([{"role": "user", "content": "hi"}], generation=Generation(stream=True))
 RECEIVED = Received("east/m", "s/0/1", REQUEST, 200, {})
 NO_TIME = Timing(0.0, None, 0.0)
 

@@ -22,7 +22,7 @@ from orchestrator.capacity.rung import Rung
 from orchestrator.capacity.search import RUNGS, Plan
 from orchestrator.capacity.spec import in_contrast
 from orchestrator.capacity.target import PaidSender
-from orchestrator.capacity.workload import Sending, Workload
+from orchestrator.capacity.workload import Workload
 from providers.instance import Instance
 from providers.messages import Usage
 from providers.simulator.answers import EchoAnswers
@@ -35,7 +35,7 @@ from runners.virtual_time import run_virtual
 
 UNTIMED = Rules(max_cpu_share=math.inf, max_lag_s=math.inf)
 """A virtual clock jumps: what the client's own time says means nothing here."""
-WORKLOAD = Workload("w", 400, 100, SyntheticPrompts(Lengths(200, 600), Lengths(100, 100)), Sending())
+WORKLOAD = Workload("w", 400, 100, SyntheticPrompts(Lengths(200, 600), Lengths(100, 100)))
 
 
 def target(*endpoints: dict[str, Any]) -> tuple[Target, InProcessSimulator]:
@@ -74,7 +74,7 @@ def test_a_quota_of_tokens_that_holds_is_named_without_a_single_refusal(quota: s
     assert {its.verdict for its in found.found.judged[3:]} == {"FAIL-QUOTA"}
 
 
-ALIKE = Workload("w", 400, 100, SyntheticPrompts(Lengths(400, 400), Lengths(100, 100)), Sending())
+ALIKE = Workload("w", 400, 100, SyntheticPrompts(Lengths(400, 400), Lengths(100, 100)))
 """Requests and tokens that are held look the same."""
 CLIMB = Plan((1, 2, 4, 8, 16), replace(UNTIMED, max_ttft_s=math.inf), stops=False, refines=False, contrasts=True)
 SATURATED = {"latency": {**LATENCY, "saturates_at": 2}}

@@ -4,11 +4,11 @@ import orjson
 import pytest
 
 from providers.errors import ContentFiltered, Malformed, OutOfQuota, Throttled
-from providers.messages import ChatRequest, ChatResponse
+from providers.messages import ChatRequest, ChatResponse, Generation
 from providers.transport.received import Oversized, Received
 from providers.transport.sse import MAX_EVENT_BYTES, EventSplitter, StreamAssembler
 
-REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
+REQUEST = ChatRequest([{"role": "user", "content": "hi"}], generation=Generation(stream=True))
 
 
 def assembler() -> StreamAssembler:

@@ -20,7 +20,7 @@ from providers.errors import (
 )
 from providers.headers import MAX_BELIEVABLE_WAIT_S
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse, Timing, Usage
+from providers.messages import ChatRequest, ChatResponse, Generation, Timing, Usage
 from providers.provider import Route
 from providers.transport.failures import classify_failure
 from providers.transport.received import Received
@@ -48,7 +48,7 @@ def answer(message: object, finish_reason: object = "stop", **more: object) -> d
 def test_only_what_is_set_is_sent_and_the_deployment_is_the_model() -> None:
     route = Route(Instance("p/d", "model", "Deploy-2", "p", "p/d"), "http://h", ApiKey("K", "s"))
     assert build_payload(route, ChatRequest([])) == {"model": "Deploy-2", "messages": []}
-    request = ChatRequest([], tools=[{"type": "function"}], max_tokens=1, temperature=0.0, seed=0, stream=True)
+    request = ChatRequest([], [{"type": "function"}], Generation(1, 0.0, seed=0, stream=True))
     assert build_payload(route, request) == {
         "model": "Deploy-2",
         "messages": [],
@@ -63,11 +63,16 @@ def test_only_what_is_set_is_sent_and_the_deployment_is_the_model() -> None:
 
 def test_extra_body_has_the_last_word() -> None:
     route = Route(Instance("p/d", "model", "d", "p", "p/d"), "http://h", None)
-    assert build_payload(route, ChatRequest([], seed=1, extra_body={"seed": 2, "model": "x"}))["seed"] == 2
+    assert (
+        build_payload(route, ChatRequest([], generation=Generation(seed=1, extra_body={"seed": 2, "model": "x"})))[
+            "seed"
+        ]
+        == 2
+    )
 
 
 def test_what_the_server_says_decides_whether_it_is_a_stream() -> None:
-    streamed = ChatRequest([], stream=True)
+    streamed = ChatRequest([], generation=Generation(stream=True))
     assert is_event_stream("text/event-stream; charset=utf-8", REQUEST)
     assert is_event_stream("text/plain", streamed)
     assert not is_event_stream("application/json", streamed)

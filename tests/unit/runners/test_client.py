@@ -299,8 +299,8 @@ async def test_the_request_carries_the_runs_generation_and_the_calls_own_bound()
     desk = Desk()
     await desk.client.chat(HELLO, max_tokens=9, tools=({"type": "function"},))
     request = desk.sender.sent[0].request
-    assert (request.messages, request.max_tokens, request.tools) == (HELLO, 9, ({"type": "function"},))
-    assert request.seed is None
+    assert (request.messages, request.generation.max_tokens, request.tools) == (HELLO, 9, ({"type": "function"},))
+    assert request.generation.seed is None
 
 
 async def test_a_timeout_of_an_attempt_is_tried_again() -> None:
