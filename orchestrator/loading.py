@@ -75,7 +75,8 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
                 continue
-            if (key := key_node.tag, key_node.value) in seen:
+            key = (key_node.tag, key_node.value)
+            if key in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key {key_node.value!r} stands twice", problem_mark=key_node.start_mark
                 )

@@ -100,6 +100,8 @@ class Measures:
     are_tokens_estimated: bool
     cpu_share: float
     lag_p95_s: float
+    first_error: str = ""
+    """What the first request that failed was told; a refusal by a quota only where nothing else failed."""
 
     @property
     def success_rate(self) -> float:
@@ -158,6 +160,7 @@ def measure(
         are_tokens_estimated=any(shot.usage.estimated for shot in good if shot.usage),
         cpu_share=run.cpu_share,
         lag_p95_s=percentile(sorted(run.lags_s), 95) if run.lags_s else 0.0,
+        first_error=_first_error(shots),
     )
 
 
@@ -167,6 +170,12 @@ def steady_window(run: LoadRun, trim: Trim) -> Window:
     last = max((shot.aim.dispatched_at for shot in run.shots), default=run.ended_at)
     end = min(last, run.ended_at - trim.cooldown_s)
     return Window(begin, end) if end - begin > (run.ended_at - run.began_at) / 10 else Window(begin, run.ended_at)
+
+
+def _first_error(shots: Sequence[Shot]) -> str:
+    failed = [shot for shot in shots if shot.how not in {"ok", "throttled"}]
+    refused = [shot for shot in shots if shot.how == "throttled"]
+    return next((shot.message for shot in (*failed, *refused)), "")
 
 
 def in_flight_over_time(shots: Sequence[Shot]) -> list[tuple[float, int]]:

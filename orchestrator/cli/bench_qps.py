@@ -92,6 +92,7 @@ def _document(found: RateSearch) -> dict[str, Any]:
 
 def _show(found: RateSearch) -> None:
     from ..terminal import say
+    from .bench_view import say_first_error
     from .tables import print_table
 
     columns = (
@@ -120,6 +121,7 @@ def _show(found: RateSearch) -> None:
         for row in _rows(found)
     ]
     print_table(f"{found.target_qps:g} requests/s", columns, rows)
+    say_first_error(found.trials)
     if found.trials and found.trials[-1].gone:
         say(f"broken off: {found.trials[-1].gone}")
     if found.smallest is None:

@@ -93,7 +93,7 @@ def describe_adaptation(adaptation: Adaptation) -> str:
 
 def _refused_fields(refusal: _Refusal, sent: Collection[str]) -> list[str]:
     """A field in a place of its own is the one that is meant; else the sentence names it."""
-    text = " ".join(refusal.texts)
+    text = " ".join(" ".join(refusal.texts).split())
     if not (_CODES & refusal.codes or _REFUSES.search(text)):
         return []
     if refusal.fields:
