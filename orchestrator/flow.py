@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from providers.errors import InputError, first_error
@@ -172,7 +172,7 @@ async def _open(prepared: Prepared, directory: RunDirectory, means: _Means) -> A
 
 def _tell_adapted(decisions: DecisionLog, events: Events, instance: str, adaptation: Adaptation) -> None:
     """To the terminal, to whoever listens, and for good."""
-    said = {"renamed": adaptation.renamed, "dropped": adaptation.dropped, "words": adaptation.words}
+    said: Mapping[str, JSON] = asdict(adaptation)
     say_adapted(instance, adaptation)
     decisions(instance, "adapted", said)
     events.emit("adapted", {"instance": instance, **said})

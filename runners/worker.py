@@ -204,10 +204,7 @@ def _sent(planned: str, account: Account) -> Columns:
 
 
 def _adapted(adaptation: Adaptation | None) -> str | None:
-    if adaptation is None:
-        return None
-    fields = {"renamed": adaptation.renamed, "dropped": adaptation.dropped, "words": adaptation.words}
-    return orjson.dumps(fields).decode()
+    return None if adaptation is None else orjson.dumps(adaptation).decode()
 
 
 def _judged(verdict: Verdict, response: ChatResponse | None) -> Columns:

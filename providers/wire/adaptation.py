@@ -65,7 +65,8 @@ def find_adaptation(
     dropped = [name for name in refused if name not in RENAMES]
     if not refused or len(renamed) + len(dropped) < len(refused) or (dropped and adapt != "drop"):
         return None
-    dropped += [partner for name in dropped if (partner := _PARTNERS.get(name)) in sent and partner not in dropped]
+    partners = [_PARTNERS[name] for name in dropped if name in _PARTNERS]
+    dropped += [name for name in partners if name in sent and name not in dropped]
     return Adaptation(renamed, tuple(dropped), _sentence(refusal, body))
 
 
@@ -119,7 +120,8 @@ def _read_refusal(body: str) -> _Refusal:
     for part in _objects(parsed):
         codes += [value.lower() for key in ("code", "type") if isinstance(value := part.get(key), str)]
         fields += _placed_fields(part)
-        texts += [value for key in ("message", "msg", "detail", "error") if _is_sentence(value := part.get(key))]
+        said = [value for key in ("message", "msg", "detail", "error") if isinstance(value := part.get(key), str)]
+        texts += [text for text in said if not _is_json(text)]
     return _Refusal(frozenset(codes), tuple(fields), tuple(texts))
 
 
@@ -127,7 +129,7 @@ def _objects(value: object, levels: int = _DEEPEST) -> Iterator[Mapping[str, obj
     """Every object of an error body, also of a JSON text inside one (Foundry), outermost last."""
     if not levels:
         return
-    if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
+    if isinstance(value, str) and _is_json(value):
         try:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
@@ -150,8 +152,8 @@ def _placed_fields(part: Mapping[str, object]) -> list[str]:
     return fields
 
 
-def _is_sentence(value: object) -> bool:
-    return isinstance(value, str) and value.lstrip()[:1] not in {"{", "["}
+def _is_json(text: str) -> bool:
+    return text.lstrip()[:1] in {"{", "["}
 
 
 def _sentence(refusal: _Refusal, body: str) -> str:

@@ -60,4 +60,4 @@ def _written_fields(request: ChatRequest) -> dict[str, object]:
 def _spells_output_limit(generation: Generation) -> bool:
     """Whether `extra_body` bounds the answer in a spelling of its own, so that ours would say it twice."""
     extra = generation.extra_body
-    return bool(extra) and any(name in extra for name in OUTPUT_LIMITS)
+    return extra is not None and any(name in extra for name in OUTPUT_LIMITS)
