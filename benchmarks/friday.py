@@ -111,7 +111,11 @@ def write_sweep(folder: Path, url: str) -> None:
     east = {"type": "azure", "endpoint": url, "api_key_env": "SIMULATOR_KEY"}
     gate = {"type": "gateway", "base_url": f"{url}/v1", "api_key_envs": ["GATE_0", "GATE_1"]}
     routes = [{"provider": "east", "deployments": ["m-1", "m-2", "m-3"]}, {"provider": "gate"}]
-    _write(folder / "sweep.yaml", {"east": east, "gate": gate}, {"routes": routes, "workers": 40, "timeouts": {"attempt_s": ATTEMPT_S}})
+    _write(
+        folder / "sweep.yaml",
+        {"east": east, "gate": gate},
+        {"routes": routes, "workers": 40, "timeouts": {"attempt_s": ATTEMPT_S}},
+    )
 
 
 def _write(path: Path, providers: Mapping[str, object], model: Mapping[str, object]) -> None:
