@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.loading import LoadedConfig
-from orchestrator.wiring import asking_of, instances_of
+from orchestrator.config.loading import LoadedConfig
+from orchestrator.execution.components import asking_of, instances_of
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import Generation
 from providers.provider import RouteSpec, Timeouts
-from runners.client import Deadlines
+from runners.calls.client import Deadlines
 
 Load = Callable[..., LoadedConfig]
 SHARED = {"temperature": 0, "max_tokens": 512, "stop": "END", "stream": True}

@@ -1,0 +1,126 @@
+"""Is every instance usable? One request each, with the generation and the tools of the sweep, and what came back in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from providers.errors import (
+    ConnectionLost,
+    ContentFiltered,
+    ContextTooLong,
+    Empty,
+    InputError,
+    ProviderError,
+    Throttled,
+    Truncated,
+)
+from providers.instance import Instance
+from providers.messages import Adaptation, ChatRequest, Message, Tool
+from providers.provider import Adapter
+from providers.wire.adaptation import describe_adaptation
+from runners.tools.formats import FORMATS
+from runners.tools.names import names_of
+
+from ..config.environment import Environment
+from ..config.loading import LoadedConfig
+from ..config.settings import Config
+from ..execution.components import asking_of, instances_of, instances_with_all_keys, open_providers
+from ..execution.open_sweep import open_sweep
+from ..execution.outcome import ExitCode
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SHARE = 1 / 15
+"""Of the time that one attempt of the run has: 20 s of 300."""
+MESSAGES: Sequence[Message] = ({"role": "user", "content": "Say: ready"},)
+TASKS_READ = 100
+"""Tasks that are looked through for the first one with tools."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceDiagnosis:
+    instance: str
+    is_usable: bool
+    words: str
+    latency_s: float | None
+
+
+async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
+    """Ask every instance of the swept models once, all at once; raises InputError where a variable is missing."""
+    instances_with_all_keys(loaded, environment.key)
+    tools = _first_tools(loaded)
+    async with (
+        open_providers(loaded, environment, lambda _provider: None, _say_nothing) as adapters,
+        asyncio.TaskGroup() as group,
+    ):
+        asked = [
+            group.create_task(_ask(instance, adapters[instance.provider], question))
+            for model, instances in instances_of(loaded, adapters).items()
+            for question in [_question(loaded.config, model, tools)]
+            for instance in instances
+        ]
+    return [task.result() for task in asked]
+
+
+def _say_nothing(_instance: str, _adaptation: Adaptation) -> None:
+    """What an instance refused stands in its finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    request: ChatRequest
+    patience_s: float
+
+
+def _question(config: Config, model: str, tools: Sequence[Tool]) -> _Question:
+    """What the sweep will ask of the model, but for the words."""
+    asking = asking_of(config, model)
+    is_tested = model in config.swept_models()
+    offered = FORMATS[config.models[model].tool_format].offered(tools) if is_tested else ()
+    generation = asking.generation if is_tested else asking.judging
+    return _Question(ChatRequest(MESSAGES, offered, generation), PATIENCE_SHARE * asking.deadlines.attempt_s)
+
+
+def _first_tools(loaded: LoadedConfig) -> Sequence[Tool]:
+    """The tools of the first task that has any, under the names that they travel by; none where the tasks cannot be read."""
+    try:
+        opened = open_sweep(loaded)
+    except InputError as error:
+        log.warning("asked without tools, because the tasks cannot be read: %s", error)
+        return ()
+    with closing(opened.tasks):
+        tasks = (opened.tasks[row].tools for row in opened.sweep.rows[:TASKS_READ])
+        tools = next(filter(None, tasks), ())
+    names = names_of(tools)
+    return tools if names is None else names.tools(tools)
+
+
+async def _ask(instance: Instance, adapter: Adapter, question: _Question) -> InstanceDiagnosis:
+    loop = asyncio.get_running_loop()
+    since = loop.time()
+    try:
+        response = await adapter.complete(
+            instance, question.request, request_id="doctor/1/1", deadline=since + question.patience_s
+        )
+    except (Throttled, Empty, ContentFiltered, ContextTooLong, Truncated) as error:
+        return InstanceDiagnosis(instance.name, True, f"answers, though: {_words(error)}", loop.time() - since)
+    except ProviderError as error:
+        return InstanceDiagnosis(instance.name, False, _words(error), None)
+    adapted = f"; {describe_adaptation(response.adaptation)}" if response.adaptation else ""
+    return InstanceDiagnosis(instance.name, True, f"answers{adapted}", loop.time() - since)
+
+
+def _words(error: ProviderError) -> str:
+    said = str(error).removeprefix(f"{error.evidence.instance}: ")
+    return f"cannot be reached: {said}" if isinstance(error, ConnectionLost) else said
+
+
+def exit_code_of(findings: Sequence[InstanceDiagnosis]) -> ExitCode:
+    usable = sum(finding.is_usable for finding in findings)
+    if usable == len(findings):
+        return ExitCode.DONE
+    return ExitCode.DONE_WITH_FAILURES if usable else ExitCode.NO_INSTANCE
