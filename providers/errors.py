@@ -28,7 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .messages import RateLimitHint, Usage
+from .messages import Adaptation, RateLimitHint, Usage
 
 BODY_LIMIT = 4096
 """Characters of a raw response body that an error keeps."""
@@ -72,6 +72,8 @@ class Evidence:
     response_id: str = ""
     resent: int = 0
     """As in Timing."""
+    adaptation: Adaptation | None = None
+    """As in ChatResponse."""
 
 
 class ProviderError(OrchestratorError):

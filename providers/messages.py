@@ -12,16 +12,64 @@ Tool = Mapping[str, JSON]
 ToolCall = Mapping[str, JSON]
 
 
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+"""How the wire spells the one idea of a bound on the answer's tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """How answers are generated. What is None is not sent."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: Sequence[str] = ()
+    seed: int | None = None
+    stream: bool = False
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    response_format: Mapping[str, JSON] | None = None
+    tool_choice: JSON = None
+    parallel_tool_calls: bool | None = None
+    logprobs: int | None = None
+    """Alternatives per token; 0 gives the chosen tokens' own."""
+    extra_body: Mapping[str, JSON] | None = None
+    """Fields that go to the wire as they are; they win over ours."""
+
+    @property
+    def output_limit(self) -> int | None:
+        """The most tokens that an answer may have, whatever its spelling; None where there is no bound."""
+        extra = self.extra_body
+        if extra:
+            for name in OUTPUT_LIMITS:
+                value = extra.get(name)
+                if isinstance(value, int):
+                    return value
+        return self.max_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What an instance refused in its own words, and what is sent to it instead."""
+
+    renamed: Mapping[str, str]
+    """{"max_tokens": "max_completion_tokens"}: changes the spelling, never what is asked."""
+    dropped: Sequence[str]
+    """Fields that are left out, which changes what is asked."""
+    words: str
+    """The server's sentence."""
+
+
+PLAIN_GENERATION = Generation()
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     messages: Sequence[Message]
     tools: Sequence[Tool] = ()
-    max_tokens: int | None = None
-    temperature: float | None = None
-    seed: int | None = None
-    stream: bool = False
-    extra_body: Mapping[str, JSON] | None = None
-    """Fields that go to the wire as they are; they win over ours."""
+    generation: Generation = PLAIN_GENERATION
+    adaptation: Adaptation | None = None
+    """How the body differs from what `generation` asks, for the instance that it goes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +131,5 @@ class ChatResponse:
     """What the model thought before the text, which is without it."""
     assistant: Message = field(default_factory=dict)
     """The turn as it came, with every field that the server may want back."""
+    adaptation: Adaptation | None = None
+    """How the request was adapted to the instance; None where it was sent as written."""

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from .credentials import ApiKey, Credential
 from .instance import Instance
 from .messages import ChatRequest, ChatResponse
+from .wire.adaptation import Adapt
 
 Operation = Literal["chat", "responses"]
 """What an instance is asked for: chat completions, or OpenAI's Responses API."""
@@ -17,9 +18,9 @@ Operation = Literal["chat", "responses"]
 class Provider(Protocol):
     """One entry of `providers:`. Raises ProviderError and nothing else; never retries; never waits for a limit.
 
-    `request.stream` decides how it is fetched; either way the answer is whole. `request_id` ("sample_id/turn/attempt") goes out as
-    its UUIDv5, in the header x-request-id; a simulator gets it whole, as x-orchestrator-request. `deadline` is in the running
-    loop's time.
+    `request.generation.stream` decides how it is fetched; either way the answer is whole. `request_id`
+    ("sample_id/turn/attempt") goes out as its UUIDv5, in the header x-request-id; a simulator gets it whole, as
+    x-orchestrator-request. `deadline` is in the running loop's time.
     """
 
     async def complete(
@@ -30,12 +31,28 @@ class Provider(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; the deadline of a call bounds them all."""
+
+    connect_s: float = 10.0
+    """DNS, TCP and TLS: longer means a dead address."""
+    first_token_s: float = 120.0
+    """To the first token of an answer that is streamed; reasoning models think long before they speak."""
+    between_tokens_s: float = 60.0
+    """Longest silence inside an answer that is streamed."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSpec:
     """How the user's file says that a model is reached through a provider: all of it optional."""
 
     deployments: Sequence[str] = ()
     keys: Sequence[str] = ()
     operation: Operation = "chat"
+    adapt: Adapt = "rename"
+    """What of a request may be changed where an instance refuses a field of its generation."""
+    timeouts: Timeouts | None = None
+    """The model's own; None takes the provider's."""
 
 
 class Adapter(Provider, Protocol):
@@ -69,6 +86,9 @@ class Route:
     operation: Operation = "chat"
     address_hint: str = ""
     """What a 404 adds to the server's words: which addresses there are."""
+    adapt: Adapt = "rename"
+    timeouts: Timeouts | None = None
+    """None takes the transport's."""
 
     def own_headers(self) -> dict[str, str]:
         """The person's headers with their values: the same for every request."""
@@ -77,18 +97,6 @@ class Route:
     def own_secrets(self) -> tuple[str, ...]:
         """The values among `own_headers` that nobody may see."""
         return tuple(value.secret for value in self.secret_headers.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds; the deadline of a call bounds them all."""
-
-    connect_s: float = 10.0
-    """DNS, TCP and TLS: longer means a dead address."""
-    first_token_s: float = 120.0
-    """To the first byte of the answer; reasoning models think long before they speak."""
-    between_tokens_s: float = 60.0
-    """Longest silence inside an answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from providers.errors import ProviderError
-from providers.messages import ChatRequest, ChatResponse
+from providers.messages import ChatRequest, ChatResponse, Generation
 
 WIRE_DATA = Path(__file__).parents[1].parent / "shared" / "data" / "wire"
 
@@ -49,7 +49,7 @@ class Recording:
 
     @property
     def request(self) -> ChatRequest:
-        return ChatRequest([{"role": "user", "content": "hi"}], stream=self.is_stream)
+        return ChatRequest([{"role": "user", "content": "hi"}], generation=Generation(stream=self.is_stream))
 
 
 def recordings(keep: Callable[[Recording], bool]) -> Sequence[Recording]:

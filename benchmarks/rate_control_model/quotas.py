@@ -6,9 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from providers.simulator.quota import FixedWindow, Meter, SlidingWindow, TokenBucket
-
 from providers.messages import RateLimitHint
+from providers.simulator.limits.quota import FixedWindow, Meter, SlidingWindow, TokenBucket
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Settled
 from runners.limits.quota_sharing import Merger, QuotaSharing

@@ -63,8 +63,26 @@ UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 """`!!int x` is a ValueError of PyYAML's, a thousand brackets are a RecursionError."""
 
 
+MERGE = "tag:yaml.org,2002:merge"
+"""The tag of `<<`, whose keys may be overridden."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Dates stay text: `api_version: 2024-10-21` needs no quotes."""
+    """Dates stay text: `api_version: 2024-10-21` needs no quotes. A key that stands twice is refused: one of the two would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping. Raises MarkedYAMLError where a key stands twice."""
+        seen = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
+                continue
+            key = (key_node.tag, key_node.value)
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key_node.value!r} stands twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -1,27 +1,48 @@
-"""Is every instance usable? One small request each, and what came back in plain words."""
+"""Is every instance usable? One request each, with the generation and the tools of the sweep, and what came back in plain words."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
 from providers.adapters.settings import WireSettings
-from providers.errors import ConnectionLost, Empty, ProviderError, Rejected, Throttled
+from providers.errors import (
+    ConnectionLost,
+    ContentFiltered,
+    ContextTooLong,
+    Empty,
+    InputError,
+    ProviderError,
+    Throttled,
+    Truncated,
+)
 from providers.instance import Instance
-from providers.messages import ChatRequest
+from providers.messages import Adaptation, ChatRequest, Message, Tool
 from providers.network import Network
 from providers.provider import Adapter
+from providers.wire.adaptation import describe_adaptation
+from runners.tools.formats import FORMATS
+from runners.tools.names import names_of
 
 from ..config.environment import Environment
 from ..config.loading import LoadedConfig
-from ..execution.components import instances_of, instances_with_all_keys, open_providers
+from ..config.settings import Config
+from ..execution.components import asking_of, instances_of, instances_with_all_keys, open_providers
+from ..execution.open_sweep import open_sweep
 from ..execution.outcome import ExitCode
 
-PATIENCE_S = 20.0
-QUESTION = ChatRequest(messages=[{"role": "user", "content": "Say: ready"}], max_tokens=16)
+log = logging.getLogger(__name__)
+
+PATIENCE_SHARE = 1 / 15
+"""Of the time that one attempt of the run has: 20 s of 300."""
+MESSAGES: Sequence[Message] = ({"role": "user", "content": "Say: ready"},)
+TASKS_READ = 100
+"""Tasks that are looked through for the first one with tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +58,23 @@ class InstanceDiagnosis:
 async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
     """Ask every instance of the swept models once, all at once; raises InputError where a variable is missing."""
     instances_with_all_keys(loaded, environment.key)
-    async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-        instances = [one for its in instances_of(loaded, adapters).values() for one in its]
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(_ask(one, adapters[one.provider])) for one in instances]
+    tools = _first_tools(loaded)
+    async with (
+        open_providers(loaded, environment, lambda _provider: None, _say_nothing) as adapters,
+        asyncio.TaskGroup() as group,
+    ):
+        by_model = instances_of(loaded, adapters)
+        asked = [
+            group.create_task(_ask(instance, adapters[instance.provider], question))
+            for model, instances in by_model.items()
+            for question in [_question(loaded.config, model, tools)]
+            for instance in instances
+        ]
+    instances = [instance for of_model in by_model.values() for instance in of_model]
     ways = {name: _way(settings, environment.network()) for name, settings in loaded.providers.items()}
-    return [replace(task.result(), network=ways[one.provider]) for one, task in zip(instances, asked, strict=True)]
+    return [
+        replace(task.result(), network=ways[instance.provider]) for instance, task in zip(instances, asked, strict=True)
+    ]
 
 
 def _way(settings: BaseModel, network: Network) -> str:
@@ -58,16 +90,52 @@ def _way(settings: BaseModel, network: Network) -> str:
     return ", ".join(said)
 
 
-async def _ask(instance: Instance, adapter: Adapter) -> InstanceDiagnosis:
+def _say_nothing(_instance: str, _adaptation: Adaptation) -> None:
+    """What an instance refused stands in its finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    request: ChatRequest
+    patience_s: float
+
+
+def _question(config: Config, model: str, tools: Sequence[Tool]) -> _Question:
+    """What the sweep will ask of the model, but for the words."""
+    asking = asking_of(config, model)
+    is_tested = model in config.swept_models()
+    offered = FORMATS[config.models[model].tool_format].offered(tools) if is_tested else ()
+    generation = asking.generation if is_tested else asking.judging
+    return _Question(ChatRequest(MESSAGES, offered, generation), PATIENCE_SHARE * asking.deadlines.attempt_s)
+
+
+def _first_tools(loaded: LoadedConfig) -> Sequence[Tool]:
+    """The tools of the first task that has any, under the names that they travel by; none where the tasks cannot be read."""
+    try:
+        opened = open_sweep(loaded)
+    except InputError as error:
+        log.warning("asked without tools, because the tasks cannot be read: %s", error)
+        return ()
+    with closing(opened.tasks):
+        tasks = (opened.tasks[row].tools for row in opened.sweep.rows[:TASKS_READ])
+        tools = next(filter(None, tasks), ())
+    names = names_of(tools)
+    return tools if names is None else names.tools(tools)
+
+
+async def _ask(instance: Instance, adapter: Adapter, question: _Question) -> InstanceDiagnosis:
     loop = asyncio.get_running_loop()
     since = loop.time()
     try:
-        await adapter.complete(instance, QUESTION, request_id="doctor/1/1", deadline=since + PATIENCE_S)
-    except (Throttled, Empty, Rejected) as error:
+        response = await adapter.complete(
+            instance, question.request, request_id="doctor/1/1", deadline=since + question.patience_s
+        )
+    except (Throttled, Empty, ContentFiltered, ContextTooLong, Truncated) as error:
         return InstanceDiagnosis(instance.name, True, f"answers, though: {_words(error)}", loop.time() - since)
     except ProviderError as error:
         return InstanceDiagnosis(instance.name, False, _words(error), None)
-    return InstanceDiagnosis(instance.name, True, "answers", loop.time() - since)
+    adapted = f"; {describe_adaptation(response.adaptation)}" if response.adaptation else ""
+    return InstanceDiagnosis(instance.name, True, f"answers{adapted}", loop.time() - since)
 
 
 def _words(error: ProviderError) -> str:

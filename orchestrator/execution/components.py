@@ -6,6 +6,7 @@ Nothing else turns one into the other, and nothing here sends a request.
 from __future__ import annotations
 
 import inspect
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,17 +14,21 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from providers.adapters.registry import AdapterContext, adapter_type
+from providers.adapters.settings import WireSettings
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
-from providers.messages import JSON, Usage
+from providers.messages import JSON, Adaptation, Generation, Usage
 from providers.pricing import find_price
-from providers.provider import Adapter, RouteSpec
+from providers.provider import Adapter, RouteSpec, Timeouts
 from providers.simulator.settings import SimulatorSettings
 from providers.tokens import TokenEstimator
+from providers.wire.adaptation import OnAdapted, describe_adaptation
 from runners.calls.budget import Budget, PriceUsd
-from runners.calls.client import CallContext, Deadlines, Generation
+from runners.calls.client import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.decision_log import Decide
 from runners.dispatch.dispatcher import Dispatcher
@@ -42,7 +47,7 @@ from sharding.tasks.tool_results import declared_results
 
 from ..config.environment import Environment, not_set
 from ..config.loading import LoadedConfig
-from ..config.settings import Config, ModelConfig
+from ..config.settings import Config, GenerationConfig, ModelConfig, RouteConfig
 from ..config.user_code import load_function
 from ..scoring.registry import build_scorer, spelt_out
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process
@@ -51,13 +56,23 @@ from .open_files import raise_open_files
 from .open_sweep import OpenSweep, needed_models
 from .shared_quotas import start_shared, tell_remembered, together
 
+log = logging.getLogger(__name__)
+
 DEFAULT_PROFILES = {"azure": "azure-open", "gateway": "gateway-open", "openai": "openai", "simulator": "azure-open"}
 
 
 # ------------------------------------------------------------------ providers and instances
+def say_adapted(instance: str, adaptation: Adaptation) -> None:
+    """Tell a person in one line what an instance refuses, and what it is sent instead."""
+    log.warning("%s: %s", instance, describe_adaptation(adaptation))
+
+
 @asynccontextmanager
 async def open_providers(
-    loaded: LoadedConfig, environment: Environment, simulator_log: Callable[[str], Path | None]
+    loaded: LoadedConfig,
+    environment: Environment,
+    simulator_log: Callable[[str], Path | None],
+    on_adapted: OnAdapted = say_adapted,
 ) -> AsyncIterator[dict[str, Adapter]]:
     """Every provider that the swept models use, with its keys; simulators are started first, with room for sockets like ours."""
     raise_open_files()
@@ -65,7 +80,7 @@ async def open_providers(
         adapters = {}
         for name in used_providers(loaded.config):
             settings = loaded.providers[name]
-            adapter_context = AdapterContext(key=environment.key, network=environment.network())
+            adapter_context = AdapterContext(key=environment.key, network=environment.network(), on_adapted=on_adapted)
             if isinstance(settings, SimulatorSettings):
                 keys = simulator_keys(settings, environment)
                 assignment = SimulatorAssignment(
@@ -76,7 +91,7 @@ async def open_providers(
                     _text(simulator_log(name)),
                 )
                 url = await stack.enter_async_context(simulator_process(assignment))
-                adapter_context = AdapterContext(key=keys.__getitem__, simulator_url=url)
+                adapter_context = AdapterContext(key=keys.__getitem__, simulator_url=url, on_adapted=on_adapted)
             adapters[name] = open_adapter(loaded, name, adapter_context)
             stack.push_async_callback(adapters[name].aclose)
         yield adapters
@@ -132,7 +147,7 @@ def simulator_keys(settings: SimulatorSettings, environment: Environment) -> dic
 def instances_of(loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> dict[str, list[Instance]]:
     """The instances of every model that is needed, over all its routes, with workers and rates."""
     config = loaded.config
-    found = {name: _model_instances(name, config, adapters) for name in needed_models(config)}
+    found = {name: _model_instances(name, loaded, adapters) for name in needed_models(config)}
     names = [instance.name for instances in found.values() for instance in instances]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
@@ -140,8 +155,8 @@ def instances_of(loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> dict[
     return found
 
 
-def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter]) -> list[Instance]:
-    model = config.models[name]
+def _model_instances(name: str, loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> list[Instance]:
+    config, model = loaded.config, loaded.config.models[name]
     worker_options = WorkerOptions(
         rate_mode=config.run.rate_mode,
         prompt_types=len(config.sweep.prompt_types),
@@ -159,10 +174,22 @@ def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter])
             limiter_group=route.limiter_group or instance.limiter_group,
         )
         for route in model.all_routes()
-        for instance in adapters[route.provider].instances(
-            name, RouteSpec(route.deployments, route.keys, model.operation)
-        )
+        for instance in adapters[route.provider].instances(name, _route_spec(route, model, loaded))
     ]
+
+
+def _route_spec(route: RouteConfig, model: ModelConfig, loaded: LoadedConfig) -> RouteSpec:
+    adapt = model.adapt or loaded.config.run.adapt
+    timeouts = _timeouts(model, loaded.providers[route.provider])
+    return RouteSpec(route.deployments, route.keys, model.operation, adapt, timeouts)
+
+
+def _timeouts(model: ModelConfig, settings: BaseModel) -> Timeouts | None:
+    """The model's own over its provider's; None where it has none."""
+    names = ("connect_s", "first_token_s", "between_tokens_s")
+    own = {name: value for name in names if (value := getattr(model.timeouts, name)) is not None}
+    shared = settings.timeouts.as_timeouts() if isinstance(settings, WireSettings) else Timeouts()
+    return replace(shared, **own) if own else None
 
 
 def _profile(name: str, model: ModelConfig, kind: str, by_keys: bool) -> Profile:
@@ -220,20 +247,33 @@ def call_context_of(
     config: Config, dispatchers: Mapping[str, Dispatcher], budgets: Budgets | None = None
 ) -> CallContext:
     """Without `budgets` nothing is bounded but the single call: a rehearsal spends nothing."""
-    generation, run = config.generation, config.run
+    run = config.run
     budget, retry_budget = (budgets.budget, budgets.retries) if budgets else (Budget(), RetryBudget(run.retry_budget))
     return CallContext(
         dispatchers=dispatchers,
         estimators={model: TokenEstimator() for model in dispatchers},
-        generation=Generation(
-            generation.temperature, generation.max_tokens, generation.stream, generation.seed, generation.extra_body
-        ),
-        judging=Generation(generation.temperature, stream=generation.stream, seed=generation.seed),
-        deadlines=Deadlines(run.attempt_timeout_s, run.sample_timeout_s),
+        asking={model: asking_of(config, model) for model in dispatchers},
         retries=RetryLimits(run.max_retries),
         retry_budget=retry_budget,
         budget=budget,
     )
+
+
+def asking_of(config: Config, model: str) -> Asking:
+    """How a model is asked: its own settings over those of the file and the run."""
+    timeouts = config.models[model].timeouts
+    attempt_s, sample_s = (
+        timeouts.attempt_s or config.run.attempt_timeout_s,
+        timeouts.sample_s or config.run.sample_timeout_s,
+    )
+    return Asking(config.generation_of(model).as_generation(), _judging(config, model), Deadlines(attempt_s, sample_s))
+
+
+def _judging(config: Config, model: str) -> Generation:
+    """How a scorer asks: what the file says for the models that are tested is not said for their judge, but its own words are."""
+    said, own = config.generation, config.models[model].generation
+    shared = GenerationConfig(temperature=said.temperature, stream=said.stream, seed=said.seed)
+    return (shared if own is None else own.over(shared)).as_generation()
 
 
 def method_of(

@@ -29,9 +29,11 @@ class SweepEstimate:
 
 def estimate(prepared: Prepared, plan: SweepPlan) -> dict[str, SweepEstimate]:
     """By model; some of its tasks are read."""
-    price_usd, most = prices_of(prepared.loaded.config), prepared.loaded.config.generation.max_tokens
+    config = prepared.loaded.config
+    price_usd = prices_of(config)
     found = {}
     for model, instances in prepared.instances.items():
+        most = config.generation_of(model).as_generation().output_limit
         names = {instance.name for instance in instances}
         parts = [part for stage in plan.stages for shard in stage if shard.instance in names for part in shard.ordinals]
         samples = sum(map(len, parts))

@@ -9,12 +9,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing, nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from providers.errors import InputError, first_error
-from providers.messages import JSON
+from providers.messages import JSON, Adaptation
 from providers.provider import Adapter
 from runners.calls.budget import Budget
 from runners.calls.client import DEFAULT_OUTPUT_TOKENS
@@ -50,6 +50,7 @@ from .components import (
     method_of,
     open_providers,
     prices_of,
+    say_adapted,
 )
 from .events import Events, OnEvent
 from .open_files import fit_workers, free_sockets
@@ -94,7 +95,7 @@ async def execute(prepared: Prepared, directory: RunDirectory, environment: Envi
         async with aclosing(Events(hooks.on_event, prepared.loaded.config.run.notify)) as events:
             config = prepared.loaded.config
             budget = open_budget(config.run, prices_of(config), spent_so_far(directory))
-            opening = _open(prepared, directory, environment, journal, budget)
+            opening = _open(prepared, directory, _Means(environment, journal, budget, events))
             async with _opened(opening, hooks.shutdown) as resources:
                 if resources is None:
                     run_outcome = _ended_before_it_began(manifest, replay, hooks.shutdown)
@@ -140,21 +141,41 @@ class _RunResources:
     canaries: Sequence[DriftFinding]
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a run is opened with."""
+
+    environment: Environment
+    journal: Journal
+    budget: Budget
+    events: Events
+
+
 @asynccontextmanager
-async def _open(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, journal: Journal, budget: Budget
-) -> AsyncIterator[_RunResources]:
-    """Providers, journal, decision log; and the locks on every key, so that no other run throttles this one."""
-    state = user_state()
-    async with journal, open_providers(prepared.loaded, environment, directory.simulator_log) as adapters:
+async def _open(prepared: Prepared, directory: RunDirectory, means: _Means) -> AsyncIterator[_RunResources]:
+    """Journal, decision log, providers; and the locks on every key, so that no other run throttles this one."""
+    state, journal, budget = user_state(), means.journal, means.budget
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(journal)
+        decisions = stack.enter_context(closing(DecisionLog(directory.decisions)))
+        tell = partial(_tell_adapted, decisions, means.events)
+        providers = open_providers(prepared.loaded, means.environment, directory.simulator_log, tell)
+        adapters = await stack.enter_async_context(providers)
         instances = [one for its in instances_of(prepared.loaded, adapters).values() for one in its]
         identities = {one.name: found for one in instances if (found := adapters[one.provider].identity(one))}
-        shares = prepared.loaded.config.run.share
-        locks = nullcontext() if shares else state.locked(list(identities.values()), str(directory.path))
-        with closing(DecisionLog(directory.decisions)) as decisions, locks:
-            is_due = journal.done.count < journal.done.size and not _was_checked(directory)
-            canaries = await _canaries(prepared, adapters, budget) if is_due else []
-            yield _RunResources(prepared, adapters, journal, decisions, state, identities, budget, canaries)
+        if not prepared.loaded.config.run.share:
+            stack.enter_context(state.locked(list(identities.values()), str(directory.path)))
+        is_due = journal.done.count < journal.done.size and not _was_checked(directory)
+        canaries = await _canaries(prepared, adapters, budget) if is_due else []
+        yield _RunResources(prepared, adapters, journal, decisions, state, identities, budget, canaries)
+
+
+def _tell_adapted(decisions: DecisionLog, events: Events, instance: str, adaptation: Adaptation) -> None:
+    """To the terminal, to whoever listens, and for good."""
+    said: Mapping[str, JSON] = asdict(adaptation)
+    say_adapted(instance, adaptation)
+    decisions(instance, "adapted", said)
+    events.emit("adapted", {"instance": instance, **said})
 
 
 def _was_checked(directory: RunDirectory) -> bool:

@@ -203,8 +203,8 @@ def _modelled(provider: str, prepared: Prepared) -> InProcessSimulator:
         return InProcessSimulator(settings, answers, _simulator_places(provider, settings, prepared))
     own = [one for its in prepared.instances.values() for one in its if one.provider == provider]
     believed = SimulatorSettings(deployments={one.name: _believed(one, prepared) for one in own})
-    max_tokens = prepared.loaded.config.generation.max_tokens
-    answers = EchoAnswers(max(1, max_tokens // 4)) if max_tokens else EchoAnswers()
+    limit = prepared.loaded.config.generation.as_generation().output_limit
+    answers = EchoAnswers(max(1, limit // 4)) if limit else EchoAnswers()
     return InProcessSimulator(believed, answers, {one.name: (DEPLOYMENT_KEY, one.name) for one in own})
 
 

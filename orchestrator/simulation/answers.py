@@ -113,7 +113,7 @@ class SweepAnswers:
 
     def _unasked(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
         """To what is no sample of the sweep, as a load test sends it: filler of the length that answers have, or may have."""
-        tokens = self.settings.output_tokens or request.max_tokens
+        tokens = self.settings.output_tokens or request.generation.output_limit
         if tokens is None:
             return SimulatedAnswer("Ready.")
         return EchoAnswers(tokens, self.seed).answer(request_id, request, deployment)

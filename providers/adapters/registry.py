@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..network import DIRECT, Network
 from ..provider import Adapter
 from ..suggestion import suggestion
+from ..wire.adaptation import OnAdapted
 
 ENTRY_POINT_GROUP = "orchestrator.providers"
 
@@ -43,6 +44,8 @@ class AdapterContext:
     """Where the run's simulator listens."""
     network: Network = DIRECT
     """Proxies and certificates that the environment names."""
+    on_adapted: OnAdapted = lambda _instance, _adaptation: None
+    """Told of what an instance refuses of a request's generation and what it is sent instead, once for each field."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 
 from ..credentials import ApiKey
@@ -11,6 +12,8 @@ from ..errors import DeploymentMissing
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse
 from ..provider import Route, RouteSpec, Transport
+from ..wire.adaptation import OnAdapted
+from .adaptations import Adaptations
 from .registry import AdapterContext
 from .settings import WireSettings, read_secret_headers
 
@@ -38,6 +41,7 @@ class RoutedAdapter:
         transport: Transport,
         *,
         headers: Headers = NO_HEADERS,
+        on_adapted: OnAdapted = lambda _instance, _adaptation: None,
         outlives_run: bool = True,
     ) -> None:
         self._find_routes = find_routes
@@ -47,12 +51,16 @@ class RoutedAdapter:
         self._routes: dict[str, Route] = {}
         self._groups: dict[tuple[str, str, str], str] = {}
         """Limiter groups by address, deployment and key: what a server cannot tell apart shares its limits."""
+        self._adaptations = Adaptations(on_adapted)
 
     def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
         """The model's instances; `complete` knows those that were asked for here."""
         own = self._headers
         found = self._find_routes(model, spec)
-        routes = [replace(route, headers=own.plain, secret_headers=own.secret) for route in found]
+        routes = [
+            replace(route, headers=own.plain, secret_headers=own.secret, adapt=spec.adapt, timeouts=spec.timeouts)
+            for route in found
+        ]
         named = [self._told_apart(route) for route in routes]
         self._routes.update((route.instance.name, route) for route in named)
         return [route.instance for route in named]
@@ -69,8 +77,9 @@ class RoutedAdapter:
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         route = self._routes[on.name]
+        send = partial(self._transport.send, route, request_id=request_id, deadline=deadline)
         try:
-            return await self._transport.send(route, request, request_id=request_id, deadline=deadline)
+            return await self._adaptations.send(send, route, request)
         except DeploymentMissing as error:
             if error.evidence.status == HTTPStatus.NOT_FOUND and route.address_hint:
                 raise DeploymentMissing(f"{error} ({route.address_hint})", error.evidence) from error
@@ -95,7 +104,13 @@ def open_routed(
     """Open the adapter that follows `find_routes` as the settings say. Raises InputError where a header's variable is missing."""
     headers = Headers(settings.headers, read_secret_headers(settings, adapter_context.key))
     transport = open_transport(settings, adapter_context)
-    return RoutedAdapter(find_routes, transport, headers=headers, outlives_run=outlives_run)
+    return RoutedAdapter(
+        find_routes,
+        transport,
+        headers=headers,
+        on_adapted=adapter_context.on_adapted,
+        outlives_run=outlives_run,
+    )
 
 
 def open_transport(settings: WireSettings, adapter_context: AdapterContext) -> Transport:

@@ -49,7 +49,7 @@ class SimulatedExchange:
             await self._spend([self.endpoint.settings.latency.ttft_s * factor])
             return cut_connection(self.http) if error is None else error_response(error, self.headers)
         first_s = self.endpoint.settings.latency.ttft_s + self._extra_s(seed)
-        if self.call.request.stream:
+        if self.call.request.generation.stream:
             return await self._stream(first_s, factor)
         return await self._answer_whole(first_s, factor)
 

@@ -64,7 +64,7 @@ class _InProcessRequest:
         """Read the answer as a transport would. Events are written only where they say what a whole body does not."""
         settings = self.endpoint.settings
         is_plain = settings.reasoning is None and settings.quirks == DEFAULT_QUIRKS
-        if is_plain or not self.call.request.stream:
+        if is_plain or not self.call.request.generation.stream:
             received = self.received(200, whole_body(reply, self.dialect, settings), headers)
             return read_completion(parse_json(received), received, timing)
         script = write_script(reply, self.dialect, settings, wants_usage=True)
@@ -145,7 +145,7 @@ class InProcessSimulator:
             raise incoming.failure(incoming.dialect.server_error(), headers)
         if reply.fault == "content_filter" and incoming.dialect.filters_by_status:
             raise incoming.failure(incoming.dialect.filtered(), headers)
-        ttft_s = first_s if incoming.call.request.stream else None
+        ttft_s = first_s if incoming.call.request.generation.stream else None
         return incoming.read(reply, headers, Timing(0.0, ttft_s, loop.time() - since))
 
 

@@ -136,7 +136,9 @@ class NativeTransport:
 
     async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and read its whole answer. Raises ProviderError and nothing else."""
-        call = _NativeCall(route, request, request_id, CallClock(self._timeouts, deadline))
+        timeouts = route.timeouts or self._timeouts
+        clock = CallClock(timeouts, deadline, is_streamed=request.generation.stream)
+        call = _NativeCall(route, request, request_id, clock)
         _CALL.set(call)
         try:
             async with call.clock.timer:

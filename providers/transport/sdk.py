@@ -21,6 +21,7 @@ from ..network import Proxy
 from ..provider import SYSTEM_TRUST, Operation, Route, Timeouts, Trust
 from ..wire.body import parse_json
 from ..wire.chat import is_event_stream
+from ..wire.generation import extra_fields
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
 from .failures import classify_failure
@@ -69,7 +70,8 @@ class SdkTransport:
         unread = Received(
             route.instance.name, request_id, request, 0, {}, secret=secret, other_secrets=route.own_secrets()
         )
-        call = _SdkCall(unread, CallClock(self._timeouts, deadline), self._finishing)
+        clock = CallClock(route.timeouts or self._timeouts, deadline, is_streamed=request.generation.stream)
+        call = _SdkCall(unread, clock, self._finishing)
         _CALL.set(call)
         try:
             async with call.clock.timer:
@@ -187,7 +189,7 @@ async def _exchange(client: AsyncOpenAI, route: Route, headers: dict[str, object
     )
     request, clock = call.received.request, call.clock
     named, other = _split(FORMATS[route.operation].build_standard(route, request), route.operation)
-    async with create(**named, extra_headers=headers, extra_body={**other, **(request.extra_body or {})}) as answer:
+    async with create(**named, extra_headers=headers, extra_body={**other, **(extra_fields(request) or {})}) as answer:
         response = answer.http_response
         if is_event_stream(response.headers.get("content-type", ""), request):
             return await _read_stream(response, FORMATS[route.operation], call)

@@ -17,6 +17,7 @@ from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import Route
 from ..transport.failures import classify_error_body
 from ..transport.received import Received
+from .generation import extra_fields, standard_fields
 from .turn import Turn, is_plain, read_turn
 from .usage import complete_usage, find_usage, read_usage
 
@@ -27,8 +28,8 @@ BROKEN_OFF: Final = ("error", "abort", "network_error")
 def build_payload(route: Route, request: ChatRequest) -> dict[str, object]:
     """Build the JSON body; `extra_body` goes in last and wins."""
     payload = build_standard_payload(route, request)
-    if request.extra_body:
-        payload.update(request.extra_body)
+    if request.generation.extra_body:
+        payload.update(extra_fields(request) or {})
     return payload
 
 
@@ -37,21 +38,15 @@ def build_standard_payload(route: Route, request: ChatRequest) -> dict[str, obje
     payload: dict[str, object] = {"model": route.instance.deployment, "messages": request.messages}
     if request.tools:
         payload["tools"] = request.tools
-    if request.max_tokens is not None:
-        payload["max_tokens"] = request.max_tokens
-    if request.temperature is not None:
-        payload["temperature"] = request.temperature
-    if request.seed is not None:
-        payload["seed"] = request.seed
-    if request.stream:
-        payload["stream"] = True
-        payload["stream_options"] = {"include_usage": True}
+    payload.update(standard_fields(request))
     return payload
 
 
 def is_event_stream(content_type: str, request: ChatRequest) -> bool:
     """Whether the answer is a stream of events: what the server says counts, then what was asked for."""
-    return "event-stream" in content_type or (request.stream and not ("json" in content_type or "html" in content_type))
+    return "event-stream" in content_type or (
+        request.generation.stream and not ("json" in content_type or "html" in content_type)
+    )
 
 
 def read_completion(body: object, received: Received, timing: Timing) -> ChatResponse:

@@ -14,6 +14,7 @@ from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import Route
 from ..transport.received import Received
 from .chat import build_standard_payload, read_completion
+from .generation import extra_fields
 
 _FINAL: Final = frozenset({"completed", "incomplete", "failed"})
 _FINISH_REASONS: Final = {"max_output_tokens": "length", "content_filter": "content_filter"}
@@ -23,7 +24,7 @@ _PART_TYPES: Final = {"text": "input_text", "output_text": "input_text"}
 # ------------------------------------------------------------------ the request
 def build_payload(route: Route, request: ChatRequest) -> dict[str, object]:
     """Build the JSON body; `extra_body`, in the words of this API, goes in last and wins."""
-    return {**build_standard_responses_payload(route, request), **(request.extra_body or {})}
+    return {**build_standard_responses_payload(route, request), **(extra_fields(request) or {})}
 
 
 def build_standard_responses_payload(route: Route, request: ChatRequest) -> dict[str, object]:

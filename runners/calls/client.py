@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Literal, Protocol
@@ -20,7 +20,16 @@ from providers.errors import (
     Throttled,
 )
 from providers.instance import Instance
-from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool, Usage
+from providers.messages import (
+    PLAIN_GENERATION,
+    Adaptation,
+    ChatRequest,
+    ChatResponse,
+    Generation,
+    Message,
+    Tool,
+    Usage,
+)
 from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 
@@ -42,18 +51,6 @@ JUDGE_TURN = "judge-"
 
 CLOSE_S = 5.0
 """How long a solver's cancelled calls may take to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """How answers are generated; part of what a run's results belong to."""
-
-    temperature: float | None = None
-    max_tokens: int | None = None
-    stream: bool = False
-    seed: int | None = None
-    """Sent plus the epoch, so that repetitions differ; None sends no seed."""
-    extra_body: Mapping[str, JSON] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +106,8 @@ class SampleUsage:
     response: ChatResponse | None = None
     error: ProviderError | None = None
     """The last one met, also where a later attempt succeeded."""
+    adaptation: Adaptation | None = None
+    """How the last request was adapted to its instance."""
 
     @property
     def usage(self) -> Usage:
@@ -127,7 +126,7 @@ class SampleUsage:
     def credit(self, response: ChatResponse, model: str) -> None:
         timing = response.timing
         if self.concerns(model):
-            self.response = response
+            self.response, self.adaptation = response, response.adaptation
         self._spend(model, response.usage)
         self.connect_s += timing.connect_s
         self.generation_s += timing.generation_s
@@ -138,7 +137,7 @@ class SampleUsage:
     def debit(self, error: ProviderError, model: str) -> None:
         self.error = error
         if self.concerns(model):
-            self.response = None
+            self.response, self.adaptation = None, error.evidence.adaptation
         if error.evidence.usage is not None:
             self._spend(model, error.evidence.usage)
 
@@ -162,15 +161,24 @@ def sum_usage(usages: Iterable[Usage]) -> Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """How one model is asked, and how long for."""
+
+    generation: Generation = PLAIN_GENERATION
+    """Its seed is sent plus the epoch, so that repetitions differ."""
+    judging: Generation = PLAIN_GENERATION
+    """The same where a scorer asks."""
+    deadlines: Deadlines = Deadlines()
+
+
+@dataclass(frozen=True, slots=True)
 class CallContext:
     """What all clients of a run share: where calls go and the bounds that they keep."""
 
     dispatchers: Mapping[str, Dispatcher]
     estimators: Mapping[str, TokenEstimator]
-    generation: Generation = field(default_factory=Generation)
-    judging: Generation = field(default_factory=Generation)
-    """How a scorer's models are asked."""
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    asking: Mapping[str, Asking]
+    """By model."""
     retries: RetryLimits = field(default_factory=RetryLimits)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     budget: Budget = field(default_factory=Budget)
@@ -185,12 +193,12 @@ class SampleClient:
 
     def __init__(self, call_context: CallContext, active: ActiveSample, slot: SlotLease) -> None:
         self.sample_usage = SampleUsage(active.sample.cell.model, asyncio.get_running_loop().time())
-        self.deadline = self.sample_usage.opened_s + call_context.deadlines.sample_s
+        self.deadline = self.sample_usage.opened_s + call_context.asking[self.sample_usage.model].deadlines.sample_s
         self.call_context = call_context
         self.active = active
         self.active.activity.since_s = self.sample_usage.opened_s
         self.sample = active.sample
-        self.generation = call_context.generation
+        self.is_judging = False
         self.turn_prefix = ""
         self.slot = slot
         self.billable = 0
@@ -216,12 +224,12 @@ class SampleClient:
     def for_scoring(self, sample_usage: SampleUsage) -> SampleClient:
         """A second client, for the scorer, that fills `account`: what a judge says and costs is not the answer. Same place and deadline.
 
-        It generates as `CallContext.judging` says: what is said for the models that are tested is not said for their judge.
+        It generates as `Asking.judging` says: what is said for the models that are tested is not said for their judge.
         """
         scoring = SampleClient(self.call_context, self.active, self.slot)
         sample_usage.opened_s, sample_usage.first_sent_s = scoring.sample_usage.opened_s, self.sample_usage.first_sent_s
         scoring.sample_usage, scoring.deadline, scoring.turn_prefix = sample_usage, self.deadline, JUDGE_TURN
-        scoring.generation = self.call_context.judging
+        scoring.is_judging = True
         self._scoring = scoring
         return scoring
 
@@ -247,7 +255,7 @@ class SampleClient:
         with self._noted(), self.active.activity.call() as doing:
             try:
                 response = await self._answered(
-                    _ChatCall(self, self._request(messages, tools, max_tokens), name, doing)
+                    _ChatCall(self, ChatRequest(messages, tools, self._generation(name, max_tokens)), name, doing)
                 )
             except (LimitReached, NoUsableInstance, SampleOverdue) as error:
                 self.ended_by = error
@@ -290,17 +298,15 @@ class SampleClient:
         await self.slot.park(delay_s)
         self.sample_usage.retry_wait_s += self.sample_usage.waited(since, asyncio.get_running_loop().time())
 
-    def _request(self, messages: Sequence[Message], tools: Sequence[Tool], max_tokens: int | None) -> ChatRequest:
-        generation = self.generation
-        return ChatRequest(
-            messages=messages,
-            tools=tools,
-            max_tokens=max_tokens or generation.max_tokens,
-            temperature=generation.temperature,
-            seed=None if generation.seed is None else generation.seed + self.sample.epoch,
-            stream=generation.stream,
-            extra_body=generation.extra_body,
-        )
+    def _generation(self, model: str, max_tokens: int | None) -> Generation:
+        """As the model is asked; a call's own bound wins, and a seed moves with the epoch."""
+        asking = self.call_context.asking[model]
+        generation = asking.judging if self.is_judging else asking.generation
+        if max_tokens:
+            generation = replace(generation, max_tokens=max_tokens)
+        if generation.seed is None or not self.sample.epoch:
+            return generation
+        return replace(generation, seed=generation.seed + self.sample.epoch)
 
 
 class _ChatCall:
@@ -314,7 +320,7 @@ class _ChatCall:
         self._turn = f"{client.turn_prefix}{client.sample_usage.turns}"
         self._has_answer = client.sample_usage.turns > 1 or bool(client.turn_prefix)
         self._request = request
-        self._deadlines = call_context.deadlines
+        self._deadlines = call_context.asking[model].deadlines
         self._model = model
         self._dispatcher = call_context.dispatchers[model]
         self._estimator = call_context.estimators[model]
@@ -325,7 +331,7 @@ class _ChatCall:
         self._is_out = False
         self._first_error: ProviderError | None = None
         estimate = self._estimator.estimate(request.messages, request.tools)
-        self._cost = Cost(estimate, request.max_tokens or DEFAULT_OUTPUT_TOKENS)
+        self._cost = Cost(estimate, request.generation.output_limit or DEFAULT_OUTPUT_TOKENS)
 
     @property
     def name(self) -> str:

@@ -112,3 +112,5 @@ class Record:
     seed: int
     raw_response: str | None
     """Start of the body where an error needs it."""
+    adaptation: str | None
+    """How the last request differs from what the configuration says, because the instance refused it: {renamed, dropped, words}."""

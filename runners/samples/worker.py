@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from providers.errors import Empty, ProviderError, Rejected, TimedOut
-from providers.messages import JSON, ChatResponse, Message, ToolCall, Usage
+from providers.messages import JSON, Adaptation, ChatResponse, Message, ToolCall, Usage
 from sharding.plan import Sample
 from sharding.tasks.task import Task
 from sharding.tasks.tool_plan import expected_tools
@@ -126,7 +126,7 @@ def _was_asking(active: ActiveSample, client: SampleClient) -> bool:
 
 def _never_returned(active: ActiveSample, client: SampleClient) -> Verdict:
     who = "scorer" if active.activity.step is ActivityStep.SCORE else "solver"
-    limit_s = client.call_context.deadlines.sample_s
+    limit_s = client.call_context.asking[client.sample_usage.model].deadlines.sample_s
     idle_s = asyncio.get_running_loop().time() - active.activity.since_s
     message = (
         f"the {who} had not returned on task {active.sample.task.task_id} when its {limit_s:g} s (run.sample_timeout_s) were over; "
@@ -201,7 +201,12 @@ def _sent(planned: str, sample_usage: SampleUsage) -> Columns:
         "planned_instance": planned,
         "moved_reason": sample_usage.moved_reason if instance and instance.name != planned else None,
         "request_id": sample_usage.request_id,
+        "adaptation": _adapted(sample_usage.adaptation),
     }
+
+
+def _adapted(adaptation: Adaptation | None) -> str | None:
+    return None if adaptation is None else orjson.dumps(adaptation).decode()
 
 
 def _judged(verdict: Verdict, response: ChatResponse | None) -> Columns:

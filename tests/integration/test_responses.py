@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from providers.errors import DeploymentMissing, Throttled
-from providers.messages import ChatRequest, ChatResponse
+from providers.messages import ChatRequest, ChatResponse, Generation
 from providers.provider import RouteSpec
 
 from .faults.answers import SSE_HEAD, error, http
@@ -91,7 +91,9 @@ async def test_an_answer_is_the_same_whole_and_streamed_through_both(server: Scr
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_field_that_only_some_servers_know_is_sent_through_both(server: ScriptedServer, transport: str) -> None:
     server.script = json_answer(response(message("42")))
-    request = ChatRequest([{"role": "user", "content": "?"}], seed=5, extra_body={"include": [], "top_k": 3})
+    request = ChatRequest(
+        [{"role": "user", "content": "?"}], generation=Generation(seed=5, extra_body={"include": [], "top_k": 3})
+    )
     await ask(open_adapter(entry(server, transport)), RESPONSES, request=request)
     assert server.bodies[-1] == {
         "model": "m", "input": [{"role": "user", "content": "?"}], "seed": 5, "store": False, "include": [], "top_k": 3,

@@ -16,7 +16,7 @@ import pytest
 from providers.adapters.registry import AdapterContext, adapter_type
 from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.messages import ChatRequest, ToolCall
+from providers.messages import ChatRequest, Generation, ToolCall
 from providers.provider import RouteSpec
 from providers.simulator.adapter import open_simulator
 from providers.simulator.answers.source import AnswerSource, SimulatedAnswer
@@ -510,7 +510,7 @@ async def test_our_adapter_gets_answers_through_deployments_and_keys(transport: 
         assert [each.name for each in instances] == ["sim/m", "sim/K0/q", "sim/K1/q"]
         deadline = asyncio.get_running_loop().time() + 30
         for instance in instances:
-            request = ChatRequest([{"role": "user", "content": "2 + 2?"}], max_tokens=20)
+            request = ChatRequest([{"role": "user", "content": "2 + 2?"}], generation=Generation(max_tokens=20))
             got = await adapter.complete(instance, request, request_id="s/1/1", deadline=deadline)
             assert (got.text, got.finish_reason) == ("Four.", "stop")
         await adapter.aclose()

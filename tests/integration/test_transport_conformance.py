@@ -31,7 +31,7 @@ from providers.errors import (
     Unreachable,
 )
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse, Timing
+from providers.messages import ChatRequest, ChatResponse, Generation, Timing
 from providers.provider import Route, Timeouts, Transport
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
@@ -130,9 +130,8 @@ def route(server: ScriptedServer, **changes: object) -> Route:
 
 
 async def ask(transport: Transport, to: Route, *, stream: bool = False, within_s: float = 20.0) -> ChatResponse:
-    request = ChatRequest(
-        [{"role": "user", "content": "6 × 7?"}], max_tokens=16, temperature=0.0, seed=5, stream=stream
-    )
+    generation = Generation(max_tokens=16, temperature=0.0, seed=5, stream=stream)
+    request = ChatRequest([{"role": "user", "content": "6 × 7?"}], generation=generation)
     deadline = asyncio.get_running_loop().time() + within_s
     return await transport.send(to, request, request_id="sample/0/1", deadline=deadline)
 
@@ -210,7 +209,7 @@ async def test_a_route_without_a_key_sends_none(server: ScriptedServer, transpor
 
 async def test_extra_body_wins_over_our_fields(server: ScriptedServer, transport: Transport) -> None:
     server.script = json_answer(completion())
-    request = ChatRequest([], temperature=0.0, extra_body={"temperature": 1.0, "top_k": 5})
+    request = ChatRequest([], generation=Generation(temperature=0.0, extra_body={"temperature": 1.0, "top_k": 5}))
     deadline = asyncio.get_running_loop().time() + 5
     await transport.send(route(server), request, request_id="r", deadline=deadline)
     assert server.bodies[-1] == {"model": "m-deployed", "messages": [], "temperature": 1.0, "top_k": 5}
@@ -418,13 +417,13 @@ BROKEN_CHUNKS = says(
 
 HASTY_S = 0.3
 STALLS: dict[str, tuple[Script, bool, float, str]] = {
-    "before the first byte": (silence, False, 5.0, "first_token"),
+    "before the first byte": (silence, False, 0.3, "attempt"),
     "before the first byte of a stream": (silence, True, 5.0, "first_token"),
     "with comments only": (comments_for_ever, True, 5.0, "first_token"),
-    "inside the body": (stall_after_headers, False, 5.0, "between_tokens"),
+    "inside the body": (stall_after_headers, False, 0.5, "attempt"),
     "between chunks": (stall_in_stream, True, 5.0, "between_tokens"),
     "after a broken chunk": (BROKEN_CHUNKS, True, 5.0, "first_token"),
-    "until the deadline": (silence, False, 0.1, "attempt"),
+    "until the deadline": (silence, True, 0.1, "attempt"),
     "speaking for ever": (trickle, True, 0.5, "attempt"),
 }
 
@@ -439,6 +438,32 @@ async def test_a_stall_ends_with_the_stage_it_was_in(server: ScriptedServer, tra
         await ask(transport, route(server), stream=stream, within_s=within_s)
     await transport.aclose()
     assert caught.value.stage == stage
+
+
+async def answer_late(writer: asyncio.StreamWriter) -> None:
+    answer = http(orjson.dumps(completion()))
+    await asyncio.sleep(2 * HASTY_S)
+    writer.write(answer[:-20])
+    await asyncio.sleep(2 * HASTY_S)
+    writer.write(answer[-20:])
+
+
+@pytest.mark.parametrize("transport_kind", TRANSPORTS)
+async def test_a_whole_answer_is_bounded_by_the_deadline_alone(server: ScriptedServer, transport_kind: str) -> None:
+    server.script = answer_late
+    transport = TRANSPORTS[transport_kind](replace(PATIENT, first_token_s=HASTY_S, between_tokens_s=HASTY_S))
+    assert (await ask(transport, route(server))).text == "42"
+    await transport.aclose()
+
+
+@pytest.mark.parametrize("transport_kind", TRANSPORTS)
+async def test_a_routes_own_bounds_win_over_its_providers(server: ScriptedServer, transport_kind: str) -> None:
+    server.script = silence
+    transport = TRANSPORTS[transport_kind](PATIENT)
+    with pytest.raises(TimedOut) as caught:
+        await ask(transport, route(server, timeouts=replace(PATIENT, first_token_s=HASTY_S)), stream=True)
+    await transport.aclose()
+    assert caught.value.stage == "first_token"
 
 
 async def test_a_deadline_that_has_passed_sends_nothing_back(server: ScriptedServer, transport: Transport) -> None:

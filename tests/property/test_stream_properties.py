@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.errors import ProviderError
-from providers.messages import ChatRequest, ChatResponse, Timing
+from providers.messages import ChatRequest, ChatResponse, Generation, Timing
 from providers.transport.failures import classify_failure
 from providers.transport.received import MAX_ANSWER_BYTES, Oversized, Received
 from providers.wire.body import parse_json
@@ -20,7 +20,7 @@ from providers.wire.chat import read_completion
 from providers.wire.events import EventSplitter
 from providers.wire.stream import StreamAssembler
 
-REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
+REQUEST = ChatRequest([{"role": "user", "content": "hi"}], generation=Generation(stream=True))
 RECEIVED = Received("east/m", "s/0/1", REQUEST, 200, {})
 NO_TIME = Timing(0.0, None, 0.0)
 

@@ -15,7 +15,7 @@ from orchestrator.capacity.measurement.prompts import Lengths, SyntheticPrompts
 from orchestrator.capacity.measurement.rung import Rung
 from orchestrator.capacity.measurement.spec import in_contrast
 from orchestrator.capacity.measurement.target import BudgetedSender
-from orchestrator.capacity.measurement.workload import Sending, Workload
+from orchestrator.capacity.measurement.workload import Workload
 from orchestrator.capacity.search.ab_test import AbTest, differences, run_ab_test
 from orchestrator.capacity.search.binding import StatedLimits
 from orchestrator.capacity.search.ladder import Ladder, climb, conclude, share_a_quota
@@ -35,7 +35,7 @@ from runners.load import Target
 
 UNTIMED = Rules(max_cpu_share=math.inf, max_lag_s=math.inf)
 """A virtual clock jumps: what the client's own time says means nothing here."""
-WORKLOAD = Workload("w", 400, 100, SyntheticPrompts(Lengths(200, 600), Lengths(100, 100)), Sending())
+WORKLOAD = Workload("w", 400, 100, SyntheticPrompts(Lengths(200, 600), Lengths(100, 100)))
 
 
 def target(*endpoints: dict[str, Any]) -> tuple[Target, InProcessSimulator]:
@@ -76,7 +76,7 @@ def test_a_quota_of_tokens_that_holds_is_named_without_a_single_refusal(quota: s
     assert {its.verdict for its in found.found.judged[3:]} == {"FAIL-QUOTA"}
 
 
-ALIKE = Workload("w", 400, 100, SyntheticPrompts(Lengths(400, 400), Lengths(100, 100)), Sending())
+ALIKE = Workload("w", 400, 100, SyntheticPrompts(Lengths(400, 400), Lengths(100, 100)))
 """Requests and tokens that are held look the same."""
 CLIMB = LadderPlan((1, 2, 4, 8, 16), replace(UNTIMED, max_ttft_s=math.inf), stops=False, refines=False, contrasts=True)
 SATURATED = {"latency": {**LATENCY, "saturates_at": 2}}

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 import pytest
-from providers.simulator.quota import FixedWindow, Meter
 
 from benchmarks.rate_control_model.quotas import (
     AZURE_WORDS,
@@ -27,6 +26,7 @@ from benchmarks.rate_control_model.servers import SILENT
 from providers.errors import Throttled
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Usage
+from providers.simulator.limits.quota import FixedWindow, Meter
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState
 from runners.event_loop.virtual_time import run_virtual

@@ -60,6 +60,7 @@ def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINU
         "cpu_share": measures.cpu_share,
         "starved_share": rung.starved_share,
         "lag_p95_s": measures.lag_p95_s,
+        "first_error": measures.first_error,
         "input_tokens": measures.input_tokens,
         "output_tokens": measures.output_tokens,
         "are_tokens_estimated": measures.are_tokens_estimated,

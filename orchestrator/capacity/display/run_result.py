@@ -59,8 +59,8 @@ def _workload(workload: Workload) -> dict[str, Any]:
         "name": workload.name,
         "input_tokens": workload.input_tokens,
         "max_output_tokens": workload.max_output_tokens,
-        "stream": workload.sending.stream,
-        "extra_body": workload.sending.extra_body,
+        "stream": workload.generation.stream,
+        "extra_body": workload.generation.extra_body,
     }
     return asked | ({"synthetic": asdict(prompts)} if isinstance(prompts, SyntheticPrompts) else {})
 

@@ -101,7 +101,8 @@ class BudgetedSender:
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         input_tokens = self.estimator.estimate(request.messages, request.tools)
-        cost = Cost(input_tokens, self.output_tokens if request.max_tokens is None else request.max_tokens)
+        limit = request.generation.output_limit
+        cost = Cost(input_tokens, self.output_tokens if limit is None else limit)
         aside = await self.budget.set_aside(on.model, cost)
         try:
             response = await self.sender.complete(on, request, request_id=request_id, deadline=deadline)

@@ -104,6 +104,7 @@ def _document(found: RateSearch) -> dict[str, Any]:
 def _show(found: RateSearch) -> None:
     from ...ui.terminal import say
     from ..tables import print_table
+    from .ladder_view import say_first_error
 
     columns = (
         "at most in flight",
@@ -131,6 +132,7 @@ def _show(found: RateSearch) -> None:
         for row in _rows(found)
     ]
     print_table(f"{found.target_qps:g} requests/s", columns, rows)
+    say_first_error(found.trials)
     if found.trials and found.trials[-1].gone:
         say(f"broken off: {found.trials[-1].gone}")
     if found.smallest is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ...messages import ChatRequest, Message, ToolCall
+from ...messages import ChatRequest, Generation, Message, ToolCall
 from ...seeded_draws import draw_name
 from .faults import Fault, draw_fault
 from .reasoning import draw_reasoning
@@ -43,7 +43,7 @@ class SimulatedCall:
     @property
     def estimated_tokens(self) -> int:
         """Estimate as Azure does when a request comes: prompt + max_tokens."""
-        limit = self.request.max_tokens
+        limit = self.request.generation.output_limit
         return self.input_tokens + (UNSTATED_MAX_TOKENS if limit is None else limit)
 
 
@@ -90,9 +90,9 @@ def read_call(body: bytes, request_id: str, deployment: str | None) -> Simulated
     if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
         raise ValueError(f"max_tokens must be a whole number of 1 or more, not {max_tokens!r}")
     tools = data.get("tools") or ()
-    request = ChatRequest(
-        messages, tools, max_tokens, data.get("temperature"), data.get("seed"), bool(data.get("stream", False))
-    )
+    stream = bool(data.get("stream", False))
+    generation = Generation(max_tokens, data.get("temperature"), seed=data.get("seed"), stream=stream)
+    request = ChatRequest(messages, tools, generation)
     wants_usage = bool((data.get("stream_options") or {}).get("include_usage"))
     return SimulatedCall(request_id, name, request, wants_usage, count_input_tokens(request), data)
 
@@ -119,7 +119,7 @@ class _Content:
 def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource, seed: int) -> SimulatedReply:
     """Decide everything about the answer but its time: a function of (seed, request) alone."""
     fault = draw_fault(seed, call.request_id, endpoint.faults)
-    right, corruption, max_tokens = None, None, call.request.max_tokens  # type: bool | None, str | None, int | None
+    right, corruption, max_tokens = None, None, call.request.generation.output_limit  # type: bool | None, str | None, int | None
     reasoning = draw_reasoning(endpoint.settings, seed, call.request_id)
     if fault in ("empty", "error_500", "reset"):
         content = _Content()

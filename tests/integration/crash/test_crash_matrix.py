@@ -84,6 +84,7 @@ def test_the_books_see_what_differs_and_overlook_what_may() -> None:
         "total_s": 1.0,
         "error_message": "a: no",
         "raw_response": None,
+        "adaptation": None,
     }
     other = {**row, "instance": "b", "total_s": 2.0, "error_message": "b: no"}
     assert content([row]) == content([other])

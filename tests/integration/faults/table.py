@@ -115,13 +115,13 @@ CONNECTION = (
 )  # fmt: skip
 
 SILENCE = (
-    Fault("silence before the headers", (End.HANG,), TimedOut, None, "no first token within 2 s", raw=False, short_s=SILENT_S),
+    Fault("silence before the headers", (End.HANG,), TimedOut, None, "no whole answer before the deadline", raw=False, attempt_s=SILENT_S),
     Fault("silence before the stream", (End.HANG,), TimedOut, None, "no first token within 2 s", stream=True, raw=False, short_s=SILENT_S),
     Fault("silence before the first token", streamed(chunk(role="assistant"), end=End.HANG), TimedOut, 200, "no first token within 2 s",
           stream=True, short_s=SILENT_S),
     Fault("silence between tokens", streamed(chunk(content="4"), end=End.HANG), TimedOut, 200, "silence inside the answer within 2 s",
           stream=True, short_s=SILENT_S),
-    Fault("silence in the body", (CUT, End.HANG), TimedOut, 200, "silence inside the answer within 2 s", short_s=SILENT_S),
+    Fault("silence in the body", (CUT, End.HANG), TimedOut, 200, "no whole answer before the deadline", attempt_s=SILENT_S),
     Fault("silence in an error page", (http(PAGE, "500 Oops", Content_Length="900"), End.HANG), ServerFault, 500, "the server failed (HTTP 500)",
           short_s=SILENT_S),
     Fault("silence after the last token", streamed(*GOOD_EVENTS, end=End.HANG), None, 200, "42", stream=True, short_s=SILENT_S),

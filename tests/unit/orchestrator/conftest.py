@@ -140,4 +140,5 @@ USUAL: dict[str, Any] = {
     "system_fingerprint": None,
     "seed": 7,
     "raw_response": None,
+    "adaptation": None,
 }

@@ -27,10 +27,10 @@ from providers.errors import (
     Truncated,
 )
 from providers.instance import Instance
-from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
+from providers.messages import JSON, ChatRequest, ChatResponse, Generation, RateLimitHint, Timing, Usage
 from providers.tokens import TokenEstimator
 from runners.calls.budget import Budget
-from runners.calls.client import CallContext, Deadlines, Generation
+from runners.calls.client import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState, Sender
@@ -123,7 +123,7 @@ _RECORD = Record(
     attempts=1, throttles=0, queued_at=NOON,
     started_at=NOON, completed_at=NOON, queue_s=0.0, rate_wait_s=0.0, retry_wait_s=0.0, connect_s=0.1, ttft_s=None,
     generation_s=0.5, parse_s=0.0, write_s=None, total_s=0.6, working_s=0.6, cache_hit=False, request_id="s0/1/1",
-    response_id="r", response_model="m", system_fingerprint=None, seed=7, raw_response=None,
+    response_id="r", response_model="m", system_fingerprint=None, seed=7, raw_response=None, adaptation=None,
 )  # fmt: skip
 
 
@@ -269,11 +269,12 @@ def an_exchange(
     budget: Budget | None = None,
     retry_budget: RetryBudget | None = None,
 ) -> CallContext:
+    generation = Generation(max_tokens=max_tokens)
+    asking = Asking(generation, deadlines=deadlines or Deadlines())
     return CallContext(
         dispatchers={dispatcher.model: dispatcher for dispatcher in dispatchers},
         estimators={dispatcher.model: TokenEstimator() for dispatcher in dispatchers},
-        generation=Generation(max_tokens=max_tokens),
-        deadlines=deadlines or Deadlines(),
+        asking={dispatcher.model: asking for dispatcher in dispatchers},
         retries=RetryLimits(max_retries=max_retries),
         retry_budget=retry_budget or RetryBudget(),
         budget=budget or Budget(),

@@ -11,7 +11,7 @@ import pytest
 
 from providers.errors import ProviderError
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse, Message
+from providers.messages import ChatRequest, ChatResponse, Generation, Message
 from providers.simulator.answers.source import SimulatedAnswer
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator
@@ -47,7 +47,7 @@ async def ask(
     stream: bool = False,
     extra: dict[str, Any] | None = None,
 ) -> ChatResponse:
-    request = ChatRequest(messages=messages, stream=stream, extra_body=extra)
+    request = ChatRequest(messages=messages, generation=Generation(stream=stream, extra_body=extra))
     deadline = asyncio.get_running_loop().time() + 3600
     instance = Instance(name, "m", name, "sim", name)
     return await simulator.complete(instance, request, request_id=request_id, deadline=deadline)

@@ -21,7 +21,7 @@ from providers.errors import (
 )
 from providers.headers import MAX_BELIEVABLE_WAIT_S
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse, Timing, Usage
+from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
 from providers.provider import Route
 from providers.transport.failures import classify_failure
 from providers.transport.received import Received
@@ -49,7 +49,7 @@ def answer(message: object, finish_reason: object = "stop", **more: object) -> d
 def test_only_what_is_set_is_sent_and_the_deployment_is_the_model() -> None:
     route = Route(Instance("p/d", "model", "Deploy-2", "p", "p/d"), "http://h", ApiKey("K", "s"))
     assert build_payload(route, ChatRequest([])) == {"model": "Deploy-2", "messages": []}
-    request = ChatRequest([], tools=[{"type": "function"}], max_tokens=1, temperature=0.0, seed=0, stream=True)
+    request = ChatRequest([], [{"type": "function"}], Generation(1, 0.0, seed=0, stream=True))
     assert build_payload(route, request) == {
         "model": "Deploy-2",
         "messages": [],
@@ -64,11 +64,50 @@ def test_only_what_is_set_is_sent_and_the_deployment_is_the_model() -> None:
 
 def test_extra_body_has_the_last_word() -> None:
     route = Route(Instance("p/d", "model", "d", "p", "p/d"), "http://h", None)
-    assert build_payload(route, ChatRequest([], seed=1, extra_body={"seed": 2, "model": "x"}))["seed"] == 2
+    assert (
+        build_payload(route, ChatRequest([], generation=Generation(seed=1, extra_body={"seed": 2, "model": "x"})))[
+            "seed"
+        ]
+        == 2
+    )
+
+
+def body(request: ChatRequest) -> dict[str, object]:
+    route = Route(Instance("p/d", "model", "d", "p", "p/d"), "http://h", None)
+    return {name: value for name, value in build_payload(route, request).items() if name not in {"model", "messages"}}
+
+
+def test_every_field_of_a_generation_has_its_name_on_the_wire() -> None:
+    generation = Generation(
+        1, 0.0, 0.9, ("a", "b"), 2, False, "low", "high", {"type": "json_object"}, "required", False, 3, {"top_k": 4}
+    )
+    sent = body(ChatRequest([], [{"type": "function"}], generation))
+    assert sent == {
+        "tools": [{"type": "function"}], "max_tokens": 1, "temperature": 0.0, "top_p": 0.9, "stop": ["a", "b"], "seed": 2,
+        "reasoning_effort": "low", "verbosity": "high", "response_format": {"type": "json_object"}, "tool_choice": "required",
+        "parallel_tool_calls": False, "logprobs": True, "top_logprobs": 3, "top_k": 4,
+    }  # fmt: skip
+
+
+def test_what_is_about_tools_goes_out_with_tools_alone() -> None:
+    assert body(ChatRequest([], generation=Generation(tool_choice="auto", parallel_tool_calls=True))) == {}
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
+def test_a_bound_is_said_once_and_that_of_extra_body_wins(name: str) -> None:
+    assert body(ChatRequest([], generation=Generation(max_tokens=5, extra_body={name: 9}))) == {name: 9}
+
+
+def test_an_adapted_request_has_the_instances_names_in_both_parts() -> None:
+    adaptation = Adaptation({"max_tokens": "max_completion_tokens"}, ("temperature", "top_k", "stream_options"), "")
+    generation = Generation(5, 0.0, stream=True, extra_body={"top_k": 1, "top_a": 2})
+    assert body(ChatRequest([], generation=generation, adaptation=adaptation)) == {
+        "max_completion_tokens": 5, "stream": True, "top_a": 2,
+    }  # fmt: skip
 
 
 def test_what_the_server_says_decides_whether_it_is_a_stream() -> None:
-    streamed = ChatRequest([], stream=True)
+    streamed = ChatRequest([], generation=Generation(stream=True))
     assert is_event_stream("text/event-stream; charset=utf-8", REQUEST)
     assert is_event_stream("text/plain", streamed)
     assert not is_event_stream("application/json", streamed)

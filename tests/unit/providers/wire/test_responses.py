@@ -8,7 +8,7 @@ import pytest
 
 from providers.errors import ContentFiltered, Empty, Malformed, ProviderError, Throttled, Truncated
 from providers.instance import Instance
-from providers.messages import ChatRequest, Timing, Usage
+from providers.messages import ChatRequest, Generation, Timing, Usage
 from providers.provider import Route
 from providers.transport.received import Received
 from providers.wire.response_stream import ResponseAssembler
@@ -54,7 +54,7 @@ def response(*output: Mapping[str, object], **changes: object) -> dict[str, obje
 def test_nothing_is_stored_and_reasoning_comes_encrypted() -> None:
     request = ChatRequest(
         [{"role": "system", "content": "Be short."}, {"role": "user", "content": "6 × 7?"}],
-        max_tokens=64, temperature=0.5, stream=True,
+        generation=Generation(max_tokens=64, temperature=0.5, stream=True),
     )  # fmt: skip
     assert build_payload(ROUTE, request) == {
         "model": "o3-pro",
@@ -68,7 +68,9 @@ def test_nothing_is_stored_and_reasoning_comes_encrypted() -> None:
 
 
 def test_extra_fields_go_in_last_and_win() -> None:
-    payload = build_payload(ROUTE, ChatRequest([], extra_body={"include": [], "reasoning": {"summary": "auto"}}))
+    payload = build_payload(
+        ROUTE, ChatRequest([], generation=Generation(extra_body={"include": [], "reasoning": {"summary": "auto"}}))
+    )
     assert (payload["include"], payload["reasoning"]) == ([], {"summary": "auto"})
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
 from providers.errors import Empty, Rejected, ServerFault, TimedOut, Unreachable
-from providers.messages import ChatResponse, ToolCall, Usage
+from providers.messages import Adaptation, ChatResponse, Generation, ToolCall, Usage
 from runners.calls.budget import Budget, BudgetLimits, LimitReached, Spending
-from runners.calls.client import CallContext, Deadlines, SampleClient, SampleOverdue
+from runners.calls.client import Asking, CallContext, Deadlines, SampleClient, SampleOverdue
 from runners.calls.retry import FREE_RETRIES, RetryBudget
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.limits.adaptive_limiter import AdaptiveLimiter
@@ -302,8 +303,42 @@ async def test_the_request_carries_the_runs_generation_and_the_calls_own_bound()
     desk = Desk()
     await desk.client.chat(HELLO, max_tokens=9, tools=({"type": "function"},))
     request = desk.sender.sent[0].request
-    assert (request.messages, request.max_tokens, request.tools) == (HELLO, 9, ({"type": "function"},))
-    assert request.seed is None
+    assert (request.messages, request.generation.max_tokens, request.tools) == (HELLO, 9, ({"type": "function"},))
+    assert request.generation.seed is None
+
+
+async def test_each_model_is_asked_and_waited_for_in_its_own_way() -> None:
+    desk, judges = Desk(), ScriptedSender()
+    judge = a_dispatcher(judges, "j", model="judge")
+    asking = {
+        "m": Asking(Generation(temperature=0.0, seed=5), deadlines=Deadlines(attempt_s=900, sample_s=14_400)),
+        "judge": Asking(Generation(top_p=0.5), deadlines=Deadlines(attempt_s=50)),
+    }
+    client = desk.open(replace(an_exchange(desk.dispatcher, judge), asking=asking))
+    begun_at = now()
+    await client.chat(HELLO)
+    await client.chat(HELLO, model="judge")
+    (asked,), (judged,) = desk.sender.sent, judges.sent
+    assert (asked.request.generation, judged.request.generation) == (asking["m"].generation, Generation(top_p=0.5))
+    assert (asked.deadline - asked.at, judged.deadline - judged.at) == (900, 50)
+    assert client.deadline - begun_at == 14_400
+
+
+async def test_a_bound_in_extra_body_is_what_is_set_aside() -> None:
+    desk = Desk()
+    budget = Budget(bounds=BudgetLimits(tokens=500))
+    call_context = an_exchange(desk.dispatcher, budget=budget)
+    tight = {"m": Asking(Generation(max_tokens=1, extra_body={"max_completion_tokens": 9_999}))}
+    with pytest.raises(LimitReached):
+        await desk.open(replace(call_context, asking=tight)).chat(HELLO)
+    assert desk.sender.sent == []
+
+
+async def test_the_account_keeps_how_the_last_request_was_adapted() -> None:
+    adaptation = Adaptation({}, ("seed",), "no seed")
+    desk = Desk(replace(a_response(), adaptation=adaptation))
+    await desk.chat()
+    assert desk.client.sample_usage.adaptation == adaptation
 
 
 async def test_a_timeout_of_an_attempt_is_tried_again() -> None:

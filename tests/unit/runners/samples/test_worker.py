@@ -12,8 +12,8 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from providers.errors import ProviderError
-from providers.messages import ToolCall, Usage
+from providers.errors import ProviderError, Truncated
+from providers.messages import Adaptation, ToolCall, Usage
 from runners.calls.client import Deadlines, ModelClient, SampleClient
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.samples.answer import (
@@ -43,6 +43,7 @@ from tests.unit.runners.doubles import (
     an_opened,
     connection_lost,
     empty,
+    evidence,
     malformed,
     rejections,
     revoked,
@@ -95,6 +96,36 @@ async def test_an_answer_is_scored_and_written_down() -> None:
     assert (record.instance, record.planned_instance, record.deployment) == ("a", "a", "deployment-a")
     assert (record.cost_usd, record.attempts, record.turns, record.request_id) == (0.005, 1, 1, "s4/1/1")
     assert record.total_s == record.working_s == 1
+
+
+async def test_ten_turns_of_five_minutes_fit_a_reasoning_models_sample() -> None:
+    async def ten_turns(sample: Sample, model: ModelClient) -> str:
+        replies = [await model.chat(sample.task.messages) for _ in range(10)]
+        return replies[-1].text
+
+    slow = ScriptedSender(takes_s=300.0)
+    call_context = an_exchange(a_dispatcher(slow, "a"), deadlines=Deadlines(attempt_s=900, sample_s=4 * 3600))
+    record = await work(an_opened(), a_method(ten_turns), call_context, BareLease())
+    assert (record.outcome, record.turns, record.total_s) == ("ok", 10, 3000)
+
+
+async def test_a_record_says_how_its_request_was_adapted() -> None:
+    adaptation = Adaptation({"max_tokens": "max_completion_tokens"}, ("seed",), "no seed")
+    record = await record_of(replace(a_response(), adaptation=adaptation))
+    assert record.adaptation is not None
+    assert json.loads(record.adaptation) == {
+        "renamed": {"max_tokens": "max_completion_tokens"},
+        "dropped": ["seed"],
+        "words": "no seed",
+    }
+    assert (await record_of()).adaptation is None
+
+
+async def test_a_failure_after_an_adaptation_says_so_too() -> None:
+    adaptation = Adaptation({}, ("seed",), "no seed")
+    error = Truncated("no text", evidence(status=200, adaptation=adaptation))
+    record = await record_of(always=error)
+    assert (record.outcome, json.loads(record.adaptation or "{}")["dropped"]) == ("model_failure", ["seed"])
 
 
 async def test_a_wrong_answer_is_an_answer() -> None:
