@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 Message = Mapping[str, JSON]
@@ -55,6 +56,10 @@ class RateLimitHint:
     limit_tokens: float | None = None
     remaining_requests: float | None = None
     remaining_tokens: float | None = None
+    stated_limit: float | None = None
+    """A limit that a refusal states in words: so many `stated_unit` in `stated_window_s`."""
+    stated_window_s: float | None = None
+    stated_unit: Literal["requests", "tokens"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from providers.errors import (
     InstanceGone,
     OrchestratorError,
     ProviderError,
+    Refused,
     Rejected,
     Throttled,
 )
@@ -39,6 +40,9 @@ DEFAULT_OUTPUT_TOKENS = 512
 """What an answer is reckoned to cost where nobody set max_tokens."""
 JUDGE_TURN = "judge-"
 """What turns of a scorer's client are called by in request ids."""
+
+REFUSALS_AT_MOST = 3
+"""Instances that one request is sent to while each refuses it as it is configured."""
 
 CLOSE_S = 5.0
 """How long a solver's cancelled calls may take to end."""
@@ -319,6 +323,7 @@ class _Call:
         self._prefer = client.opened.instance
         self._avoid: frozenset[str] = frozenset()
         self._suspicion = Suspicion()
+        self._refused_by: frozenset[str] = frozenset()
         self._attempts = 0
         self._is_out = False
         self._first_error: ProviderError | None = None
@@ -383,19 +388,28 @@ class _Call:
         return True
 
     async def attempt(self) -> ChatResponse:
-        """One attempt: throttling and lost instances are waited out or moved away from, and count as none."""
+        """One attempt: throttling, refusals and lost instances are waited out or moved away from, and count as none."""
         self._attempts += 1
         self._client.account.attempts += 1
         while True:
             try:
                 return await self._send()
-            except (Throttled, InstanceGone) as error:
-                self._note(error)
             except ProviderError as error:
                 self._note(error)
+                if isinstance(error, Throttled | InstanceGone) or self._may_ask_another(error):
+                    continue
                 if self._attempts == 1:
                     self._first_error = error
                 raise
+
+    def _may_ask_another(self, error: ProviderError) -> bool:
+        """A refused request goes to a few instances, once to each: what one endpoint does not take another may."""
+        if not isinstance(error, Refused):
+            return False
+        self._refused_by |= {error.evidence.instance}
+        stations = self._dispatcher.stations
+        others = [name for name in stations if name not in self._refused_by and stations[name].vitals.is_healthy]
+        return bool(others) and len(self._refused_by) < REFUSALS_AT_MOST
 
     async def _send(self) -> ChatResponse:
         loop = asyncio.get_running_loop()
@@ -404,7 +418,7 @@ class _Call:
         asked = self._dispatcher.permit(
             self._cost,
             prefer=self._prefer,
-            avoid=self._avoid,
+            avoid=self._avoid | self._refused_by,
             deadline=deadline,
             is_begun=self._has_answer,
             lease=self._client.lease,
@@ -462,7 +476,7 @@ class _Call:
             self._avoid = frozenset({error.evidence.instance})
         elif is_suspected:
             self._avoid = frozenset(self._suspicion.times)
-        moves = is_suspected or isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled)
+        moves = is_suspected or isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled | Refused)
         if moves and account.concerns(self._model):
             account.moved_reason = error.error_class
 
@@ -476,6 +490,6 @@ def _how(error: ProviderError) -> Literal["succeeded", "throttled", "failed", "c
     """For the limiter: an answer that is worth nothing was still an answer; a request that was sent back at once teaches nothing."""
     if isinstance(error, Throttled):
         return "throttled"
-    if isinstance(error, Empty | Rejected):
-        return "succeeded" if error.evidence.status == HTTPStatus.OK else "cancelled"
-    return "failed"
+    if isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK:
+        return "succeeded"
+    return "cancelled" if isinstance(error, Rejected | Refused) else "failed"

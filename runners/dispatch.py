@@ -9,9 +9,19 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 
-from providers.errors import InstanceGone, OrchestratorError, ProviderError, Transient
+from providers.errors import (
+    Empty,
+    InstanceGone,
+    OrchestratorError,
+    ProviderError,
+    Refused,
+    Rejected,
+    RequestTooLarge,
+    Transient,
+)
 
 from .decisions import Decide
 from .lease import SlotLease
@@ -79,6 +89,7 @@ class PermitRequest:
     ) -> None:
         if self._permit is not None:
             self._permit.abandon()
+            self._dispatcher.close_refusing(self._permit.station)
             if self._permit.is_canary:
                 self._dispatcher.rouse()
             if self._lease is not None:
@@ -179,8 +190,16 @@ class Dispatcher:
         elif isinstance(error, Transient):
             if station.vitals.failed(error, now, is_canary=permit.is_canary):
                 self._say(station)
-        elif station.vitals.answered():
+        elif isinstance(error, Refused) and not isinstance(error, RequestTooLarge):
+            if station.vitals.refused(error, error.evidence.request_id.split("/")[0]):
+                self._say(station)
+        elif station.vitals.answered(has_worked=_is_of_the_model(error)):
             self._say(station)
+
+    def close_refusing(self, station: Station) -> None:
+        """Give up an instance that refuses, once nothing is in flight there that it could still answer."""
+        if (error := station.vitals.verdict(station.tally.in_flight)) is not None:
+            self.give_up(station, error)
 
     def give_up(self, station: Station, error: InstanceGone) -> None:
         """Take an instance out for good; who waits for it chooses another. Saying so twice is harmless."""
@@ -280,6 +299,11 @@ class Dispatcher:
         if not station.vitals.is_healthy or station.tally.first_sent_at is None:
             return 0.0
         return station.tally.succeeded / max(now - station.tally.first_sent_at, 1e-3)
+
+
+def _is_of_the_model(error: ProviderError | None) -> bool:
+    """Whether a model answered, if only with nothing."""
+    return error is None or (isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK)
 
 
 def _may_come_back(station: Station, now: float) -> bool:

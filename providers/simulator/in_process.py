@@ -14,9 +14,9 @@ import orjson
 from ..errors import ConnectionLost, Evidence, ProviderError, TimedOut
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..transport.failures import classify_failure
-from ..transport.received import Received, parse_json
 from ..transport.wire import read_completion
+from ..wire.received import Received, parse_json
+from ..wire.refusals import classify_failure
 from .answers import AnswerSource
 from .bodies import whole_body
 from .completion import Call, Reply, count_input_tokens, decide_reply

@@ -18,10 +18,10 @@ from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
+from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
+from ..wire.refusals import classify_failure
 from .clock import CallClock
-from .failures import classify_failure
 from .foreign import FOREIGN, map_transport_error
-from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from .sse import StreamAssembler
 from .tls import tls_context
 from .wire import build_standard_payload, is_event_stream, read_completion

@@ -13,8 +13,8 @@ import orjson
 
 from ..errors import BODY_LIMIT, ProviderError
 from ..messages import ChatResponse, Timing
-from .failures import classify_error_body
-from .received import MAX_ANSWER_BYTES, Oversized, Received, as_body
+from ..wire.received import MAX_ANSWER_BYTES, Oversized, Received, as_body
+from ..wire.refusals import classify_error_body
 from .wire import read_completion
 
 MAX_EVENT_BYTES = 4 * 2**20

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from ..errors import ContentFiltered, Empty, Evidence, Truncated
-from ..headers import read_hint
 from ..messages import ChatRequest, ChatResponse, Timing, ToolCall, Usage
 from ..provider import Route
 from ..tokens import BYTES_PER_TOKEN, estimate_tokens, prompt_bytes
-from .failures import classify_error_body
-from .received import Received
+from ..wire.headers import read_hint
+from ..wire.received import Received
+from ..wire.refusals import classify_error_body
 
 BELIEVABLE_TOKENS = 10**8
 """No context is longer: a count above this is an accounting fault, and would drown every sum that it entered."""

@@ -14,7 +14,6 @@ import pytest
 from providers.credentials import ApiKey, EntraToken, SignInFailed
 from providers.errors import (
     AuthFailed,
-    BadRequest,
     ConnectionLost,
     ContentFiltered,
     ContextTooLong,
@@ -23,6 +22,7 @@ from providers.errors import (
     Malformed,
     OutOfQuota,
     ProviderError,
+    Refused,
     ServerFault,
     Throttled,
     TimedOut,
@@ -252,7 +252,7 @@ FAILURES: dict[str, tuple[Script, type[ProviderError]]] = {
     "401": (says(http(error(f"Incorrect API key provided: {SECRET}"), "401 Unauthorized")), AuthFailed),
     "403": (says(http(error("forbidden"), "403 Forbidden")), AuthFailed),
     "404": (says(http(error("no", "DeploymentNotFound"), "404 Not Found")), DeploymentMissing),
-    "400": (says(http(error("bad temperature"), "400 Bad Request")), BadRequest),
+    "400": (says(http(error("bad temperature"), "400 Bad Request")), Refused),
     "400 too long": (says(http(error("too long", "context_length_exceeded"), "400 Bad Request")), ContextTooLong),
     "429": (says(http(error("slow down"), "429 Too Many Requests")), Throttled),
     "429 quota": (says(http(error("pay", "insufficient_quota"), "429 Too Many Requests")), OutOfQuota),

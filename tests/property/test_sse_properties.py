@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from providers.errors import ProviderError
 from providers.messages import ChatRequest, ChatResponse, Timing
-from providers.transport.failures import classify_failure
-from providers.transport.received import MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from providers.transport.sse import EventSplitter, StreamAssembler
 from providers.transport.wire import read_completion
+from providers.wire.received import MAX_ANSWER_BYTES, Oversized, Received, parse_json
+from providers.wire.refusals import classify_failure
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
 RECEIVED = Received("east/m", "s/0/1", REQUEST, 200, {})

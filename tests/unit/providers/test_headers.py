@@ -6,8 +6,8 @@ from email.utils import formatdate
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from providers.headers import read_hint
 from providers.messages import RateLimitHint
+from providers.wire.headers import read_hint
 
 
 def test_silence_is_no_hint() -> None:
@@ -19,9 +19,24 @@ def test_a_multidict_of_any_case_is_read() -> None:
     assert read_hint(headers) == RateLimitHint(retry_after_s=2.0, remaining_tokens=9.0)
 
 
-def test_milliseconds_win_over_seconds() -> None:
-    hint = read_hint({"retry-after-ms": "250", "retry-after": "1"}, "retry after 9 seconds")
-    assert hint == RateLimitHint(retry_after_s=0.25)
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({"retry-after-ms": "250", "retry-after": "1"}, 1.0),
+        ({"retry-after-ms": "1250", "retry-after": "1"}, 1.25),
+        ({"retry-after-ms": "0", "retry-after": "1"}, 1.0),
+        ({"retry-after-ms": "250"}, 0.25),
+    ],
+)
+def test_the_larger_of_two_waits_counts(headers: dict[str, str], wait_s: float) -> None:
+    assert read_hint(headers, "retry after 9 seconds") == RateLimitHint(retry_after_s=wait_s)
+
+
+@pytest.mark.parametrize("headers", [{"retry-after": "0"}, {"retry-after-ms": "0", "retry-after": "0.0"}])
+def test_a_wait_of_nothing_says_nothing(headers: dict[str, str]) -> None:
+    assert read_hint(headers) is None
+    assert read_hint(headers, "Please wait 0 seconds before retrying.") is None
+    assert read_hint(headers, "Please wait 7 seconds before retrying.") == RateLimitHint(retry_after_s=7.0)
 
 
 def test_unreadable_milliseconds_fall_back_to_seconds() -> None:
@@ -68,6 +83,9 @@ def test_a_wait_that_is_none_is_absent(value: str) -> None:
         ("try again in 6m0s", 360.0),
         ("Retry in 10 h 17 m", 37_020.0),
         ('{"retryDelay": "34s"}', 34.0),
+        (r'{"raw": "{\"retryDelay\": \"34.07s\"}"}', 34.07),
+        ("Please wait 48 seconds before retrying.", 48.0),
+        ("Please retry in 34.07s.", 34.07),
         ("retry after 3 attempts", None),
         ("the limit is 20 requests", None),
         ("", None),
@@ -101,3 +119,64 @@ def test_anthropic_s_limits_are_read() -> None:
         "retry-after": "3",
     }
     assert read_hint(headers) == RateLimitHint(3.0, 50.0, 40_000.0, 49.0, 39_000.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("Rate limit of 400000 per 60s exceeded for UserByModelByMinuteTokens.", (400_000.0, 60.0, "tokens")),
+        ("Rate limit of 30 per 60s exceeded for UserByModelByMinute.", (30.0, 60.0, None)),
+        ("Rate limit of 1,000 per 86400s exceeded for UserByModelByDayRequests.", (1000.0, 86_400.0, "requests")),
+        ("Rate limit reached for m in organization o on tokens per min (TPM): Limit 30000, Used 29000.", (30_000.0, 60.0, "tokens")),
+        ("Rate limit reached for m in organization o on requests per day (RPD): Limit 200, Used 200.", (200.0, 86_400.0, "requests")),
+    ],
+)  # fmt: skip
+def test_a_limit_in_words_is_read(text: str, limit: tuple[float, float, str | None]) -> None:
+    hint = read_hint({}, text)
+    assert hint is not None
+    assert (hint.stated_limit, hint.stated_window_s, hint.stated_unit) == limit
+    assert hint.limit_tokens is hint.limit_requests is None
+
+
+@pytest.mark.parametrize("epoch", ["1000000040", "1000000040000"])
+@pytest.mark.parametrize("form", ['{"headers": {"X-RateLimit-Reset": "%s"}}', r'{"raw": "{"X-RateLimit-Reset": %s}"}'])
+def test_a_reset_in_a_body_is_a_moment_in_seconds_or_milliseconds(form: str, epoch: str) -> None:
+    date = {"date": formatdate(1_000_000_000, usegmt=True)}
+    assert read_hint(date, form % epoch) == RateLimitHint(retry_after_s=40.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (
+            {"x-ratelimit-limit-req-minute": "60", "x-ratelimit-remaining-req-minute": "59",
+             "x-ratelimit-limit-tokens-minute": "9000", "x-ratelimit-remaining-tokens-minute": "8000",
+             "x-ratelimit-limit-tokens-month": "7", "x-ratelimit-remaining-tokens-month": "6"},
+            RateLimitHint(None, 60.0, 9000.0, 59.0, 8000.0),
+        ),
+        (
+            {"x-ratelimit-limit-requests-minute": "30", "x-ratelimit-remaining-requests-minute": "29",
+             "x-ratelimit-limit-requests-day": "900", "x-ratelimit-remaining-requests-day": "899"},
+            RateLimitHint(None, 30.0, None, 29.0, None),
+        ),
+        ({"ratelimitbysize-limit": "500000", "ratelimitbysize-remaining": "499000"}, RateLimitHint(None, None, 500_000.0, None, 499_000.0)),
+        ({"X-RateLimit-Limit": "6", "X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "1"}, RateLimitHint(None, 6.0, None, 5.0, None)),
+        ({"ratelimit-limit": "100, 100;w=60", "ratelimit-remaining": "50"}, RateLimitHint(None, 100.0, None, 50.0, None)),
+        ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=500;w=300'}, RateLimitHint(None, 100.0, None, 50.0, None)),
+        ({"ratelimit": '"daily";r=50;t=30', "ratelimit-policy": '"daily";q=500;w=86400'}, None),
+        ({"x-ratelimit-limit-requests-day": "900", "x-ratelimit-remaining-tokens-month": "1"}, None),
+        ({"x-ratelimit-limit": "50", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "9000000000000"}, None),
+        ({"x-ratelimit-limit-req-10-second": "9", "x-ratelimit-renewalperiod-tokens": "60"}, None),
+    ],
+)  # fmt: skip
+def test_the_limits_of_other_families_are_read(headers: dict[str, str], expected: RateLimitHint | None) -> None:
+    assert read_hint(CIMultiDictProxy(CIMultiDict(headers))) == expected
+
+
+@pytest.mark.parametrize(("limit", "remaining", "reset"), [("10000", "9999", "8.64s"), ("14400", "14370", "3m0s")])
+def test_a_limit_that_flows_back_in_a_day_is_no_rate(limit: str, remaining: str, reset: str) -> None:
+    headers = {"x-ratelimit-limit-requests": limit, "x-ratelimit-remaining-requests": remaining,
+               "x-ratelimit-reset-requests": reset, "x-ratelimit-remaining-tokens": "9"}  # fmt: skip
+    assert read_hint(headers) == RateLimitHint(remaining_tokens=9.0)
+    headers["x-ratelimit-reset-requests"] = "6ms"
+    assert read_hint(headers) == RateLimitHint(None, float(limit), None, float(remaining), 9.0)

@@ -5,8 +5,8 @@ import pytest
 
 from providers.errors import ContentFiltered, Malformed, OutOfQuota, Throttled
 from providers.messages import ChatRequest, ChatResponse
-from providers.transport.received import Oversized, Received
 from providers.transport.sse import MAX_EVENT_BYTES, EventSplitter, StreamAssembler
+from providers.wire.received import Oversized, Received
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], stream=True)
 
