@@ -18,6 +18,7 @@ from providers.errors import (
     ProviderError,
     Refused,
     Rejected,
+    RequestTooLarge,
     Throttled,
 )
 from providers.instance import Instance
@@ -33,7 +34,7 @@ from .opened import Opened
 from .retry import RetryBudget, RetryLimits, retry_policy
 from .spending import LimitReached, Purse, may_be_billed
 from .station import Permit
-from .suspicion import Suspicion
+from .suspicion import Suspicion, ThrottleSuspicion
 from .tool_names import names_of
 
 DEFAULT_OUTPUT_TOKENS = 512
@@ -323,6 +324,7 @@ class _Call:
         self._prefer = client.opened.instance
         self._avoid: frozenset[str] = frozenset()
         self._suspicion = Suspicion()
+        self._throttles: ThrottleSuspicion | None = None
         self._refused_by: frozenset[str] = frozenset()
         self._attempts = 0
         self._is_out = False
@@ -394,13 +396,24 @@ class _Call:
         while True:
             try:
                 return await self._send()
-            except ProviderError as error:
-                self._note(error)
+            except ProviderError as met:
+                self._note(met)
+                error = self._judged(met)
                 if isinstance(error, Throttled | InstanceGone) or self._may_ask_another(error):
                     continue
                 if self._attempts == 1:
                     self._first_error = error
+                if error is not met:
+                    raise error from met
                 raise
+
+    def _judged(self, error: ProviderError) -> ProviderError:
+        """A throttle that follows this request while others pass is its own size."""
+        if not isinstance(error, Throttled) or self._throttles is None:
+            return error
+        if not self._throttles.is_too_large(self._dispatcher.stations):
+            return error
+        return RequestTooLarge(f"{error}; it was refused again and again while others were answered", error.evidence)
 
     def _may_ask_another(self, error: ProviderError) -> bool:
         """A refused request goes to a few instances, once to each: what one endpoint does not take another may."""
@@ -422,6 +435,7 @@ class _Call:
             deadline=deadline,
             is_begun=self._has_answer,
             lease=self._client.lease,
+            yields=self._throttles is not None and self._throttles.yields,
         )
         self.doing.wait_for_leave(asked, since)
         try:
@@ -455,6 +469,9 @@ class _Call:
             self._count_resent(error.evidence.resent)
             permit.settle(_failed(error, permit))
             self._dispatcher.observe(permit, error)
+            if isinstance(error, Throttled):
+                self._throttles = self._throttles or ThrottleSuspicion()
+                self._throttles.note(station, permit.sent_at)
             raise
         self._count_resent(response.timing.resent)
         latency_s = asyncio.get_running_loop().time() - permit.sent_at

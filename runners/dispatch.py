@@ -24,6 +24,7 @@ from providers.errors import (
 )
 
 from .decisions import Decide
+from .health import Health
 from .lease import SlotLease
 from .limits.permit import Cost
 from .station import Permit, Station, Waiter
@@ -41,7 +42,7 @@ class NoUsableInstance(OrchestratorError):
 class PermitRequest:
     """`async with dispatcher.permit(...)`: waits on entering, gives back on leaving."""
 
-    __slots__ = ("_deadline", "_dispatcher", "_lease", "_permit", "avoid", "cost", "is_begun", "prefer", "waiter")
+    __slots__ = ("_deadline", "_dispatcher", "_lease", "_permit", "avoid", "cost", "is_begun", "prefer", "waiter", "yields")
 
     def __init__(
         self,
@@ -53,11 +54,13 @@ class PermitRequest:
         deadline: float,
         is_begun: bool,
         lease: SlotLease | None,
+        yields: bool = False,
     ) -> None:
         self.cost = cost
         self.prefer = prefer
         self.avoid = avoid
         self.is_begun = is_begun
+        self.yields = yields
         self.waiter: Waiter | None = None
         """As whom it waits; None while no station may be waited at."""
         self._dispatcher = dispatcher
@@ -72,7 +75,7 @@ class PermitRequest:
 
     @property
     def was_sent(self) -> bool:
-        return self._lease is not None and self._lease.was_sent
+        return self._lease is not None and self._lease.was_sent and not self.yields
 
     async def __aenter__(self) -> Permit:
         self._dispatcher.require_open(is_begun=self.is_begun)
@@ -89,7 +92,8 @@ class PermitRequest:
     ) -> None:
         if self._permit is not None:
             self._permit.abandon()
-            self._dispatcher.close_refusing(self._permit.station)
+            if self._permit.station.vitals.health.state is Health.REFUSING:
+                self._dispatcher.close_refusing(self._permit.station)
             if self._permit.is_canary:
                 self._dispatcher.rouse()
             if self._lease is not None:
@@ -115,13 +119,16 @@ class Dispatcher:
         deadline: float,
         is_begun: bool = False,
         lease: SlotLease | None = None,
+        yields: bool = False,
     ) -> PermitRequest:
         """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left.
 
         `is_begun` says that the sample has an answer already, which a drain would waste. A sample that was sent before gives the place of
-        its `lease` back while it waits.
+        its `lease` back while it waits, and goes ahead of samples that were not, unless it `yields`.
         """
-        return PermitRequest(self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, lease=lease)
+        return PermitRequest(
+            self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, lease=lease, yields=yields
+        )
 
     def acquire_at_once(self, request: PermitRequest) -> Permit | None:
         """From the preferred station, where it may send now and nobody waits: the usual case, without the price of waiting."""
@@ -193,7 +200,7 @@ class Dispatcher:
         elif isinstance(error, Refused) and not isinstance(error, RequestTooLarge):
             if station.vitals.refused(error, error.evidence.request_id.split("/")[0]):
                 self._say(station)
-        elif station.vitals.answered(has_worked=_is_of_the_model(error)):
+        elif station.vitals.answered(has_worked=error is None or _is_of_the_model(error)):
             self._say(station)
 
     def close_refusing(self, station: Station) -> None:
@@ -301,9 +308,9 @@ class Dispatcher:
         return station.tally.succeeded / max(now - station.tally.first_sent_at, 1e-3)
 
 
-def _is_of_the_model(error: ProviderError | None) -> bool:
+def _is_of_the_model(error: ProviderError) -> bool:
     """Whether a model answered, if only with nothing."""
-    return error is None or (isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK)
+    return isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK
 
 
 def _may_come_back(station: Station, now: float) -> bool:

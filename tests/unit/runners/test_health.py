@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from providers.errors import InstanceGone
-from runners.health import Health, InstanceHealth
+from runners.health import WORDINGS_KEPT, Health, InstanceHealth, Vitals
 
-from .doubles import evidence, missing, out_of_quota, revoked
+from .doubles import evidence, missing, out_of_quota, refused, revoked
 
 
 def test_an_instance_is_healthy_until_something_says_otherwise() -> None:
@@ -28,3 +30,81 @@ def test_each_way_of_being_gone_has_its_name_and_keeps_the_evidence(error: Insta
 
 def test_a_kind_of_loss_that_is_not_listed_is_still_a_loss() -> None:
     assert not InstanceHealth.gone(InstanceGone("closed", evidence())).is_usable
+
+
+def test_a_key_that_never_worked_was_not_revoked() -> None:
+    never, once = Vitals(), Vitals()
+    once.answered()
+    never.answered(has_worked=False)
+    assert never.lose(revoked())
+    assert once.lose(revoked())
+    assert (never.health.state, once.health.state) == (Health.NOT_ACCEPTED, Health.REVOKED)
+
+
+def refuse(vitals: Vitals, *samples: str, words: str = "no such field") -> list[bool]:
+    return [vitals.refused(refused(words=words, sample=sample), sample) for sample in samples]
+
+
+def test_different_samples_refused_alike_close_an_instance() -> None:
+    vitals = Vitals()
+    words = [f"value '{quoted}' of request {number}f3a is not taken" for number, quoted in enumerate("abcde")]
+    changes = [refuse(vitals, f"s{number}", words=text)[0] for number, text in enumerate(words)]
+    assert changes == [False, False, False, False, True]
+    assert vitals.health.state is Health.REFUSING
+    assert vitals.health.is_usable
+    assert not vitals.may_send(1e9)
+
+
+@pytest.mark.parametrize(
+    "samples", [("s0",) * 9, ("s0", "s1", "s2", "s3")], ids=["one sample again and again", "too few"]
+)
+def test_less_than_five_different_samples_close_nothing(samples: tuple[str, ...]) -> None:
+    vitals = Vitals()
+    refuse(vitals, *samples)
+    assert vitals.is_healthy
+
+
+def test_samples_refused_in_different_words_close_nothing() -> None:
+    vitals = Vitals()
+    for number, word in enumerate(("role", "tool", "image", "seed", "stop", "format")):
+        refuse(vitals, f"s{number}", words=f"{word} is not taken")
+    assert vitals.is_healthy
+
+
+def test_an_answer_in_between_starts_the_count_anew() -> None:
+    vitals = Vitals()
+    refuse(vitals, "s0", "s1", "s2", "s3")
+    vitals.answered()
+    refuse(vitals, "s4", "s5", "s6", "s7")
+    assert vitals.is_healthy
+
+
+def test_one_answer_reopens_what_refuses_and_a_throttle_does_not() -> None:
+    vitals = Vitals()
+    refuse(vitals, *"abcde")
+    assert not vitals.answered(has_worked=False)
+    assert vitals.health.state is Health.REFUSING
+    assert vitals.verdict(in_flight=1) is None
+    assert vitals.answered()
+    assert vitals.is_healthy
+    assert vitals.verdict(in_flight=0) is None
+
+
+def test_what_refuses_and_has_nothing_in_flight_is_unusable_in_the_server_s_words() -> None:
+    vitals = Vitals()
+    refuse(vitals, *"abcde")
+    verdict = vitals.verdict(in_flight=0)
+    assert verdict is not None
+    vitals.lose(verdict)
+    assert (vitals.health.state, vitals.health.error_class) == (Health.UNUSABLE, "refused")
+    assert "no such field" in vitals.health.evidence
+    assert not vitals.health.is_usable
+
+
+def test_wordings_that_are_never_the_same_are_not_kept_for_ever() -> None:
+    vitals = Vitals()
+    names = ("".join(pair) for pair in product("abcdefghij", "klmnopqrst"))
+    for name in names:
+        refuse(vitals, name, words=f"no {name}")
+    assert vitals.is_healthy
+    assert len(vitals._refused) == WORDINGS_KEPT
