@@ -45,6 +45,7 @@ from .env import Environment
 from .events import Events, OnEvent
 from .preparation import Prepared
 from .progress import shown
+from .refusal_watch import RefusalWatch
 from .rehearsal import Rehearsal, rehearse_prepared
 from .resumption import Resumption, infra_failures, make_sound
 from .spent import spent_so_far
@@ -53,7 +54,7 @@ from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown"})
+ALERTS = frozenset({"instance_lost", "health", "refusals", "drift", "drift_unknown"})
 """Decisions that people are told of."""
 
 
@@ -190,6 +191,7 @@ class _Crew:
         self._events = events
         self._user_errors = self._run.max_user_errors
         self._open_samples = OpenSamples()
+        self._refusals = RefusalWatch(partial(self._decide, "", "refusals"))
         self._dispatchers = self._staff()
         config = site.prepared.loaded.config
         self._voice = Voice(attendance.shutdown, site.decisions, events.emit)
@@ -259,6 +261,8 @@ class _Crew:
             spent=self._budgets.purse.spent,
             unanswered=self._site.purse.unanswered + self._budgets.purse.unanswered,
             retries_refused=self._budgets.retries.refused,
+            refusals=self._refusals.sentences,
+            refused=self._refusals.listing,
             drifts=tuple(finding.sentence for finding in self._site.canaries if finding.drifts),
             is_drift_checked=any(finding.answered for finding in self._site.canaries),
         )
@@ -288,6 +292,7 @@ class _Crew:
     async def _deliver(self, monitor: Monitor, record: Record) -> None:
         self._site.journal.append(record, partial(monitor.count, record))
         _tell(record)
+        self._refusals.note(record)
         if record.error_class == "user_code":
             self._user_errors -= 1
             if self._user_errors == 0:

@@ -29,6 +29,11 @@ _VARYING = re.compile(r"\w*\d\w*|'[^']{0,200}'|\"[^\"]{0,200}\"")
 """Digits, ids and quotations."""
 
 
+def wording_of(sentence: str) -> str:
+    """What two refusals for one reason have in common."""
+    return _VARYING.sub("#", sentence)
+
+
 class Health(StrEnum):
     HEALTHY = "healthy"
     SUSPECT = "suspect"
@@ -126,8 +131,7 @@ class Vitals:
     def refused(self, error: Refused, sample: str) -> bool:
         """It does not take the request as it is configured; enough samples refused alike close it."""
         has_changed = self.answered(has_worked=False)
-        wording = _VARYING.sub("#", str(error))
-        samples = self._refused.setdefault(wording, set())
+        samples = self._refused.setdefault(wording_of(str(error)), set())
         samples.add(sample)
         if len(self._refused) > WORDINGS_KEPT:
             del self._refused[next(iter(self._refused))]

@@ -67,7 +67,7 @@ def _announce(event: Mapping[str, Any]) -> None:
     if event["event"] in {"health", "instance_lost"}:
         evidence = f": {event['evidence']}" if event["evidence"] else ""
         say(f"{event['instance']} is {event['state']}{evidence}", err=True)
-    elif event["event"] == "drift":
+    elif event["event"] in {"drift", "refusals"}:
         say(f"warning: {event['evidence']}", err=True)
     elif event["event"] == "drift_unknown":
         say(f"warning: the drift check knows too little of {event['instance']}, which {event['evidence']}", err=True)
@@ -93,11 +93,13 @@ def _close(ending: Ending, directory: RunDirectory, to_go_on: str) -> None:
     found = Run.load(directory.path)
     rows = found.summary()
     directory.write_summary(rows)
+    for line in ending.refusals:
+        say(f"warning: {line}")
     print_summary(rows)
     for obstacle in found.obstacles() if len({row["model"] for row in rows}) > 1 else ():
         say(str(obstacle))
     say(f"{ending.final} of {ending.total} samples have a final record: {ending.reason}")
-    for line in (*found.drifts(), *_of_instances(ending), *_of_spending(ending)):
+    for line in (*ending.refused, *found.drifts(), *_of_instances(ending), *_of_spending(ending)):
         say(line)
     if ending.damaged:
         say(f"{ending.damaged} journal lines were damaged; their samples were run again")

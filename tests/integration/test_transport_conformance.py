@@ -308,7 +308,9 @@ async def test_an_empty_answer_keeps_its_usage_and_its_body(server: ScriptedServ
 
 
 WAITS = {
-    "milliseconds": ({"retry-after-ms": "250", "retry-after": "9"}, "", 0.25),
+    "milliseconds": ({"retry-after-ms": "250"}, "", 0.25),
+    "the larger of two": ({"retry-after-ms": "250", "retry-after": "9"}, "", 9.0),
+    "nothing": ({"retry-after-ms": "0", "retry-after": "0"}, "", None),
     "seconds": ({"retry-after": "1.5"}, "", 1.5),
     "a date": (
         {"retry-after": formatdate(1_800_000_030, usegmt=True), "date": formatdate(1_800_000_000, usegmt=True)},
