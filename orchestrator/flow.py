@@ -47,7 +47,7 @@ from .preparation import Prepared
 from .progress import shown
 from .refusal_watch import RefusalWatch
 from .rehearsal import Rehearsal, rehearse_prepared
-from .resumption import Resumption, infra_failures, make_sound
+from .resumption import Resumption, bring_back, chosen, make_sound
 from .spent import spent_so_far
 from .state import UserState, user_state
 from .wiring import Limiting, dispatchers_of, exchange_of, instances_of, method_of, open_providers, prices_of
@@ -81,7 +81,9 @@ async def carry_out(
         compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
         make_sound(directory, compactor, repairs=attendance.resumption.repairs)
         replay = compactor.replay(manifest.total)
-        asked = infra_failures(compactor, replay.done) if attendance.resumption.only_infra else None
+        if attendance.resumption.only == "refused":
+            bring_back(directory, compactor, replay.done)
+        asked = chosen(attendance.resumption.only, compactor, replay.done)
         part_records = prepared.loaded.config.run.part_records
         journal = Journal(directory.journal, compactor, replay.done, segment_records=part_records)
         async with aclosing(Events(attendance.on_event, prepared.loaded.config.run.notify)) as events:

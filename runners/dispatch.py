@@ -42,7 +42,18 @@ class NoUsableInstance(OrchestratorError):
 class PermitRequest:
     """`async with dispatcher.permit(...)`: waits on entering, gives back on leaving."""
 
-    __slots__ = ("_deadline", "_dispatcher", "_lease", "_permit", "avoid", "cost", "is_begun", "prefer", "waiter", "yields")
+    __slots__ = (
+        "_deadline",
+        "_dispatcher",
+        "_lease",
+        "_permit",
+        "avoid",
+        "cost",
+        "is_begun",
+        "prefer",
+        "waiter",
+        "yields",
+    )
 
     def __init__(
         self,

@@ -28,7 +28,9 @@ RECORDED: dict[str, dict[str, Any]] = {
     if (recorded := json.loads(path.read_bytes()))["truth"]["kind"] == "error"
 }
 
-pytestmark = pytest.mark.skipif(not RECORDED, reason=f"{WIRE} is not there: recorded exchanges are no part of the project")
+pytestmark = pytest.mark.skipif(
+    not RECORDED, reason=f"{WIRE} is not there: recorded exchanges are no part of the project"
+)
 
 CLASSES = {"model failure": "InvalidToolCall", "configuration fault": "Refused"}
 """How a truth that names no class is to be read."""
@@ -44,12 +46,16 @@ def truth_of(recorded: dict[str, Any]) -> tuple[str, float | None]:
 
 def as_sent(recorded: dict[str, Any]) -> bytes:
     headers = {name: value for name, value in recorded["headers"].items() if name.lower() != "content-type"}
-    kind = next((value for name, value in recorded["headers"].items() if name.lower() == "content-type"), "application/json")
+    kind = next(
+        (value for name, value in recorded["headers"].items() if name.lower() == "content-type"), "application/json"
+    )
     return http(recorded["body"].encode(), f"{recorded['status']} Whatever", kind, **headers)
 
 
 async def error_of(transport: Transport, port: int) -> ProviderError:
-    route = Route(Instance("p/m", "m", "m", "p", "p/m"), f"http://127.0.0.1:{port}/v1", ApiKey("K", "sk-0123456789abcdef"))
+    route = Route(
+        Instance("p/m", "m", "m", "p", "p/m"), f"http://127.0.0.1:{port}/v1", ApiKey("K", "sk-0123456789abcdef")
+    )
     request = ChatRequest([{"role": "user", "content": "6 × 7?"}])
     deadline = asyncio.get_running_loop().time() + 30.0
     with pytest.raises(ProviderError) as caught:

@@ -321,6 +321,11 @@ class ListSink:
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
         raise NotImplementedError("what is in memory does not break")
 
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        for number, rows in self.parts.items():
+            keep(number, [row for row in rows if is_superseded(row)])
+            self.parts[number] = [row for row in rows if not is_superseded(row)]
+
     def ordinals(self) -> Iterator[int]:
         return (row["ordinal"] for rows in self.parts.values() for row in rows)
 

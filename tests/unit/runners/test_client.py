@@ -514,7 +514,9 @@ async def test_what_is_in_flight_when_an_instance_begins_to_refuse_may_reopen_it
     slow, answered = asyncio.Event(), a_response()
 
     class Sender(ScriptedSender):
-        async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        async def complete(
+            self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
+        ) -> ChatResponse:
             self.sent.append(Sent(on.name, request_id, now(), deadline, request))
             if request_id.startswith("s9/"):
                 await slow.wait()
@@ -539,7 +541,9 @@ async def test_what_is_in_flight_when_an_instance_begins_to_refuse_may_reopen_it
 
 async def test_a_sample_that_is_throttled_while_others_pass_is_too_large_after_a_bounded_number() -> None:
     class Sender(ScriptedSender):
-        async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        async def complete(
+            self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
+        ) -> ChatResponse:
             answer = await super().complete(on, request, request_id=request_id, deadline=deadline)
             if request_id.startswith("s0/"):
                 raise throttled(on.name)

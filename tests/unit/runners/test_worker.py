@@ -104,7 +104,9 @@ async def test_what_the_model_cannot_or_will_not_answer_is_its_failure(error: Pr
 
 
 @pytest.mark.parametrize(
-    ("kind", "error_class"), [(Refused, "refused"), (RequestTooLarge, "request_too_large")], ids=["refused", "too large"]
+    ("kind", "error_class"),
+    [(Refused, "refused"), (RequestTooLarge, "request_too_large")],
+    ids=["refused", "too large"],
 )
 async def test_a_refusal_is_never_scored_and_its_words_are_kept(kind: type[ProviderError], error_class: str) -> None:
     record = await record_of(always=kind("a: no such field", evidence(status=400, body="the body")), instances="a")
