@@ -197,7 +197,7 @@ async def test_a_provider_that_repeats_the_key_is_not_quoted(
     assert done.code == 1
     rows = books.rows(program.path(done))
     assert len(rows) == 60
-    assert {"server_error", "malformed", "request", "length"} <= {row["error_class"] for row in rows}
+    assert {"server_error", "malformed", "refused", "length"} <= {row["error_class"] for row in rows}
     assert any("not liked" in row["raw_response"] for row in rows if row["raw_response"])
     assert {row["output_text"] for row in rows} == {None, "You gave me ***."}
     require_nothing_planted(program, books, [*secrets.values(), r"planted\/good+5501=="], done)
