@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import orjson
 import pytest
@@ -142,10 +143,13 @@ async def parrot() -> AsyncIterator[str]:
         headers = {"x-request-id": key, "x-said": f"Bearer {key}"}
         if "revoked" in key:
             return web.json_response(said, status=401, headers=headers)
-        kind = next(number) % 8
+        digest = crc32(orjson.dumps(orjson.loads(await request.read())["messages"]))
+        kind = 1 if digest % 6 == 0 else next(number) % 8  # some samples are refused wherever they go
         if kind == 0:
             return web.json_response(said, status=500, headers=headers)
-        if kind == 1:
+        if kind == 1:  # in other words each time: refused alike, the instance would be out
+            said["error"]["type"] = "".join("abcdefghij"[int(digit)] for digit in str(digest))
+            said["error"]["message"] = f"your key {key} is not liked, {said['error']['type']}"
             return web.json_response(said, status=400, headers=headers)
         if kind == 2:
             return web.Response(body=b'{"choices": ["' + key.encode(), content_type="application/json")
