@@ -26,7 +26,7 @@ import orjson
 import yaml
 
 from .cores import describe_machine
-from .crash_matrix.books import Row, final_rows, unresolved_rows
+from .crash_matrix.stored_records import Row, final_rows, unresolved_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES_PER_MINUTE = 2_150

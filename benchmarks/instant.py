@@ -15,10 +15,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from providers.adapters.registry import AdapterContext, AdapterType
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
 from providers.provider import Adapter, RouteSpec
-from providers.registry import AdapterType, Surroundings
 
 
 class InstantSettings(BaseModel):
@@ -61,7 +61,7 @@ def _note_now(path: str) -> None:
     Path(path).write_text(f"{time.time()} {time.process_time()}")
 
 
-def open_instant(name: str, settings: InstantSettings, surroundings: Surroundings) -> Adapter:  # noqa: ARG001 - AdapterType's signature
+def open_instant(name: str, settings: InstantSettings, adapter_context: AdapterContext) -> Adapter:  # noqa: ARG001 - AdapterType's signature
     return InstantAdapter(name, settings)
 
 

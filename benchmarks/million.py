@@ -28,8 +28,8 @@ TASKS = 10_000
 """Each is asked as often as it takes, in epochs."""
 ENTRY_POINT = "[orchestrator.providers]\ninstant = benchmarks.instant:INSTANT\n"
 IMPORTS = (
-    "import orchestrator.cli.run, orchestrator.cli.carry, orchestrator.flow, orchestrator.results, orchestrator.proof, \
-runners.sinks.parquet, benchmarks.instant, uvloop, pyarrow.parquet, genai_prices"
+    "import orchestrator.cli.sweeps.run, orchestrator.cli.sweeps.execution, orchestrator.execution.execute, orchestrator.results.run, orchestrator.results.verify.verifier, \
+runners.journal.sinks.parquet, benchmarks.instant, uvloop, pyarrow.parquet, genai_prices"
 )
 MB = 1024.0
 """Kilobytes, as ru_maxrss has them."""

@@ -30,14 +30,14 @@ import orjson
 import pyarrow as pa
 
 import orchestrator as orch
-from orchestrator.answers import SweepAnswers, calibrated, sweep_answers
-from orchestrator.comparison.contrast import Contrast, Question, compare_levels
-from orchestrator.env import Environment
-from orchestrator.loading import load_config
+from orchestrator.config.environment import Environment
+from orchestrator.config.loading import load_config
+from orchestrator.execution.open_sweep import open_sweep
+from orchestrator.results.compare.contrast import Contrast, Question, compare_levels
+from orchestrator.results.stats.power import POWER, detectable_mean_effect, minimum_detectable_effect
+from orchestrator.results.summary import summarise
 from orchestrator.scoring.text import numeric
-from orchestrator.stats.power import POWER, detectable_mean_effect, minimum_detectable_effect
-from orchestrator.summary import summarise
-from orchestrator.sweeps import open_sweep
+from orchestrator.simulation.answers import SweepAnswers, calibrated, sweep_answers
 from providers.messages import ChatRequest
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from sharding.plan import Sample
@@ -183,11 +183,11 @@ def _table(samples: Sequence[Sample], passed: Sequence[bool]) -> pa.Table:
 @contextmanager
 def sitting(design: Design) -> Iterator[Exam]:
     loaded = load_config(design.config(SKILLS), Environment({}))
-    opened = open_sweep(loaded)
-    with closing(opened.tasks):
+    active = open_sweep(loaded)
+    with closing(active.tasks):
         settings = loaded.providers["sim"]
         assert isinstance(settings, SimulatorSettings)
-        sweep = ReadOnce(opened.sweep)
+        sweep = ReadOnce(active.sweep)
         yield Exam(sweep_answers(loaded.config, sweep, settings), sweep.samples)
 
 

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import orjson
 
-from orchestrator.directory import Manifest, RunDirectory
-from runners.record import Record, instant
-from runners.sinks.sink import open_sink
+from orchestrator.results.directory import Manifest, RunDirectory
+from runners.journal.sinks.sink import open_sink
+from runners.samples.record import Record, instant
 
 from .cores import describe_machine
 
@@ -34,7 +34,7 @@ ANSWER = "Let me think this through. " * 8
 AT = 1_763_717_400.0
 
 MEASURED = {
-    "imports": "import pyarrow.parquet, numpy, scipy.special, orchestrator.compare, orchestrator.summary",
+    "imports": "import pyarrow.parquet, numpy, scipy.special, orchestrator.results.compare.comparison, orchestrator.results.summary",
     "summary": "rows = Run.load(path).summary(['model', 'prompt_type']); assert len(rows) == 4; print(rows.to_markdown())",
     "summary, whole hierarchy": "rows = Run.load(path).summary(); assert len(rows) == 4",
     "compare": "found = Run.load(path).compare(axis='model'); print(found.to_markdown())",

@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from providers.errors import InputError, OrchestratorError, ProviderError, StorageError
     from providers.messages import ChatResponse
-    from runners.answer import Answer, Score, Scorer, Solver
-    from runners.client import ModelClient
-    from runners.tools import SimulatedTools
+    from runners.calls.client import ModelClient
+    from runners.samples.answer import Answer, Score, Scorer, Solver
+    from runners.tools.simulated_tools import SimulatedTools
     from sharding.plan import Sample
-    from sharding.task import Task
+    from sharding.tasks.task import Task
 
     from .api import RunStopped, rehearse_sync, resume, resume_sync, run, run_sync
-    from .compare import Comparison
-    from .rehearsal import Rehearsal, rehearse
-    from .results import Run
-    from .summary_table import Summary
+    from .execution.rehearsal import Rehearsal, rehearse
+    from .results.compare.comparison import Comparison
+    from .results.run import Run
+    from .results.summary_table import Summary
 
 _HOMES = {
-    "Answer": "runners.answer",
+    "Answer": "runners.samples.answer",
     "ChatResponse": "providers.messages",
-    "Comparison": "orchestrator.compare",
+    "Comparison": "orchestrator.results.compare.comparison",
     "InputError": "providers.errors",
-    "ModelClient": "runners.client",
+    "ModelClient": "runners.calls.client",
     "OrchestratorError": "providers.errors",
     "ProviderError": "providers.errors",
-    "Rehearsal": "orchestrator.rehearsal",
-    "Run": "orchestrator.results",
+    "Rehearsal": "orchestrator.execution.rehearsal",
+    "Run": "orchestrator.results.run",
     "RunStopped": "orchestrator.api",
     "Sample": "sharding.plan",
-    "Score": "runners.answer",
-    "Scorer": "runners.answer",
-    "SimulatedTools": "runners.tools",
-    "Solver": "runners.answer",
+    "Score": "runners.samples.answer",
+    "Scorer": "runners.samples.answer",
+    "SimulatedTools": "runners.tools.simulated_tools",
+    "Solver": "runners.samples.answer",
     "StorageError": "providers.errors",
-    "Summary": "orchestrator.summary_table",
-    "Task": "sharding.task",
-    "rehearse": "orchestrator.rehearsal",
+    "Summary": "orchestrator.results.summary_table",
+    "Task": "sharding.tasks.task",
+    "rehearse": "orchestrator.execution.rehearsal",
     "rehearse_sync": "orchestrator.api",
     "resume": "orchestrator.api",
     "resume_sync": "orchestrator.api",
@@ -90,7 +90,7 @@ def __dir__() -> list[str]:
 
 def _require_own_packages() -> None:
     """Say it in one sentence when another package of the same generic name stands before ours on the path."""
-    for name, ours in (("providers", "errors"), ("sharding", "plan"), ("runners", "record")):
+    for name, ours in (("providers", "errors"), ("sharding", "plan"), ("runners", "monitor")):
         if importlib.util.find_spec(f"{name}.{ours}") is None:
             found = importlib.util.find_spec(name)
             place = found.origin if found and found.origin else "an unknown place"

@@ -7,30 +7,30 @@ from pathlib import Path
 
 from providers.errors import OrchestratorError
 from providers.messages import JSON
-from runners.answer import Scorer, Solver
+from runners.event_loop.run_loop import run_loop
+from runners.samples.answer import Scorer, Solver
 from runners.shutdown import Shutdown
 
-from .debug import debug_log
-from .directory import RunDirectory
-from .ending import Ending, ExitCode
-from .env import Environment, Setting, flags_of, read_environment
-from .events import OnEvent
-from .flow import Attendance, carry_out
-from .loading import ConfigSource, LoadedConfig, load_config
-from .loop import run_loop
-from .preparation import Prepared, code_name, create, prepare
-from .rehearsal import Rehearsal, rehearse
-from .results import Run
+from .config.environment import Environment, SettingOverride, flags_of, read_environment
+from .config.loading import ConfigSource, LoadedConfig, load_config
+from .execution.debug import debug_log
+from .execution.events import OnEvent
+from .execution.execute import RunHooks, execute
+from .execution.outcome import ExitCode, RunOutcome
+from .execution.prepare import Prepared, code_name, create, prepare
+from .execution.rehearsal import Rehearsal, rehearse
+from .results.directory import RunDirectory
+from .results.run import Run
 
 
 class RunStopped(OrchestratorError):
     """The run ended before every sample had a final record; `run` holds what there is and can be resumed."""
 
-    def __init__(self, ending: Ending, run: Run) -> None:
+    def __init__(self, run_outcome: RunOutcome, run: Run) -> None:
         super().__init__(
-            f"{ending.reason}; go on with resume({str(run.path)!r}), and the same solver and scorer if they were yours"
+            f"{run_outcome.reason}; go on with resume({str(run.path)!r}), and the same solver and scorer if they were yours"
         )
-        self.ending = ending
+        self.run_outcome = run_outcome
         self.run = run
 
 
@@ -54,8 +54,8 @@ async def run(
     environment = read_environment(config)
     loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
     prepared = prepare(loaded, environment.key, solver=solver, scorer=scorer)
-    attendance = Attendance(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
-    return await _carried_out(prepared, create(prepared), environment, attendance)
+    hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
+    return await _carried_out(prepared, create(prepared), environment, hooks)
 
 
 async def resume(
@@ -73,8 +73,8 @@ async def resume(
     directory = RunDirectory(Path(path))
     stored = stored_config(directory, environment, _flags(None, None, settings, solver, scorer))
     prepared = prepare(stored, environment.key, solver=solver, scorer=scorer)
-    attendance = Attendance(Shutdown(stored.config.run.grace_s), solver, scorer)
-    return await _carried_out(prepared, directory, environment, attendance)
+    hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, scorer)
+    return await _carried_out(prepared, directory, environment, hooks)
 
 
 def run_sync(
@@ -112,23 +112,23 @@ def resume_sync(
     return run_loop(resume(path, solver=solver, scorer=scorer, settings=settings))
 
 
-def stored_config(directory: RunDirectory, environment: Environment, flags: Sequence[Setting] = ()) -> LoadedConfig:
+def stored_config(
+    directory: RunDirectory, environment: Environment, flags: Sequence[SettingOverride] = ()
+) -> LoadedConfig:
     """The configuration that a run was started with; `flags` may change what its results do not depend on."""
     manifest = directory.read_manifest()
     return load_config(manifest.raw, environment, flags, base=Path(manifest.base))
 
 
-async def _carried_out(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, attendance: Attendance
-) -> Run:
+async def _carried_out(prepared: Prepared, directory: RunDirectory, environment: Environment, hooks: RunHooks) -> Run:
     try:
         with debug_log(prepared, directory):
-            ending = await carry_out(prepared, directory, environment, attendance)
+            run_outcome = await execute(prepared, directory, environment, hooks)
     finally:
         prepared.sweep.tasks.close()
     found = Run.load(directory.path)
-    if ending.exit_code not in {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES}:
-        raise RunStopped(ending, found)
+    if run_outcome.exit_code not in {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES}:
+        raise RunStopped(run_outcome, found)
     return found
 
 
@@ -138,7 +138,7 @@ def _flags(
     settings: Mapping[str, JSON] | None,
     solver: Solver | None,
     scorer: Scorer | None,
-) -> list[Setting]:
+) -> list[SettingOverride]:
     """What the call says about the configuration. Code that is passed in is known by its name in the fingerprint."""
     passed_in = {"run.solver": solver, "run.scorer": scorer}
     named = {path: code_name(code) for path, code in passed_in.items() if code is not None}

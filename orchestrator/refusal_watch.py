@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 from providers.errors import Malformed, Refused, RequestTooLarge
 from providers.messages import JSON
-from runners.answer import Ungraded
-from runners.health import wording_of
-from runners.record import Record
+from runners.dispatch.health import wording_of
+from runners.samples.answer import Ungraded
+from runners.samples.record import Record
 
 WINDOW = 100
 """Samples of a model that count: its last ones."""

@@ -22,8 +22,8 @@ from providers.errors import Empty, InstanceGone, ProviderError, Refused, Reject
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
 
-from .spending import LimitReached
-from .station import Sender
+from .calls.budget import LimitReached
+from .dispatch.instance_state import Sender
 
 FAILURES_TO_COLLECT = 5_000
 """The tracebacks of so many failed requests are some 50 MB."""
@@ -73,7 +73,7 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class ScheduledRequest:
     """A request on its way; instants in loop seconds."""
 
     number: int
@@ -85,10 +85,10 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class RequestResult:
     """One request that has ended."""
 
-    aim: Aim
+    scheduled: ScheduledRequest
     ended_at: float
     how: How
     error_class: str | None = None
@@ -110,7 +110,7 @@ class Shot:
         latency_s = self.latency_s
         if latency_s is None or self.timing is None:
             return None
-        return self.aim.dispatched_at - self.aim.scheduled_at + self.timing.connect_s + latency_s
+        return self.scheduled.dispatched_at - self.scheduled.scheduled_at + self.timing.connect_s + latency_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class LoadRun:
     """What came of a load."""
 
     load: ClosedLoop | OpenLoop
-    shots: Sequence[Shot]
+    results: Sequence[RequestResult]
     """In the order in which they ended."""
     began_at: float
     ended_at: float
@@ -131,50 +131,52 @@ class LoadRun:
 
 
 @dataclass(slots=True)
-class Gunner:
+class LoadGenerator:
     """Sends `target`'s requests one by one and keeps a line of each. `on_shot` sees them as they end."""
 
     target: Target
     label: str
     """Goes into the request ids: they are unique over the rungs of a test."""
-    on_shot: Callable[[Shot], None] = lambda _shot: None
+    on_result: Callable[[RequestResult], None] = lambda _shot: None
     in_flight: int = 0
-    shots: list[Shot] = field(default_factory=list)
+    results: list[RequestResult] = field(default_factory=list)
     gone: str = ""
     _failed: int = 0
 
-    async def fire(self, number: int, scheduled_at: float, waited_for: Literal["arrival", "place"]) -> None:
+    async def send(self, number: int, scheduled_at: float, waited_for: Literal["arrival", "place"]) -> None:
         loop, instance = asyncio.get_running_loop(), self.target.instance(number)
-        aim = Aim(number, instance.name, scheduled_at, loop.time(), waited_for)
+        scheduled = ScheduledRequest(number, instance.name, scheduled_at, loop.time(), waited_for)
         self.in_flight += 1
         try:
             response = await self.target.senders[instance.provider].complete(
                 instance,
                 self.target.ask(number),
                 request_id=f"{self.label}-{number}/1/1",
-                deadline=aim.dispatched_at + self.target.attempt_s,
+                deadline=scheduled.dispatched_at + self.target.attempt_s,
             )
         except LimitReached as error:
             self.gone = str(error)  # it was not sent: no line is kept of it
         except ProviderError as error:
-            self._keep(_failed(aim, loop.time(), error))
+            self._keep(_failed(scheduled, loop.time(), error))
             if isinstance(error, InstanceGone):
                 self.gone = str(error)
         else:
-            self._keep(_answered(aim, loop.time(), response))
+            self._keep(_answered(scheduled, loop.time(), response))
         finally:
             self.in_flight -= 1
 
-    def _keep(self, shot: Shot) -> None:
-        self.shots.append(shot)
-        self._failed += shot.how != "ok"
+    def _keep(self, result: RequestResult) -> None:
+        self.results.append(result)
+        self._failed += result.how != "ok"
         if self._failed == FAILURES_TO_COLLECT:
             self._failed = 0
             gc.collect()
-        self.on_shot(shot)
+        self.on_result(result)
 
 
-async def run_load(gunner: Gunner, load: ClosedLoop | OpenLoop, volume: Volume, *, seed: int = 0) -> LoadRun:
+async def run_load(
+    load_generator: LoadGenerator, load: ClosedLoop | OpenLoop, volume: Volume, *, seed: int = 0
+) -> LoadRun:
     """Send until volume or limit are spent or the instance is gone, and wait for every answer. Cancelled, nothing is left in flight."""
     if volume.requests is None and volume.duration_s is None:
         raise ValueError("a load needs a number of requests or a duration")
@@ -184,10 +186,12 @@ async def run_load(gunner: Gunner, load: ClosedLoop | OpenLoop, volume: Volume, 
     began_at = loop.time()
     with _collecting_nothing(), watch.watching():
         if isinstance(load, ClosedLoop):
-            await _closed(gunner, load, volume, began_at)
+            await _closed(load_generator, load, volume, began_at)
         else:
-            await _open(gunner, load, volume, _Clock(began_at, seed))
-    return LoadRun(load, gunner.shots, began_at, loop.time(), watch.lags_s, watch.cpu_share(), gunner.gone)
+            await _open(load_generator, load, volume, _LoadClock(began_at, seed))
+    return LoadRun(
+        load, load_generator.results, began_at, loop.time(), watch.lags_s, watch.cpu_share(), load_generator.gone
+    )
 
 
 @contextmanager
@@ -220,16 +224,16 @@ def arrival_offsets(load: OpenLoop, seed: int) -> Iterator[float]:
             at += draws.gammavariate(load.burstiness, gap_s / load.burstiness)
 
 
-async def _closed(gunner: Gunner, load: ClosedLoop, volume: Volume, began_at: float) -> None:
+async def _closed(load_generator: LoadGenerator, load: ClosedLoop, volume: Volume, began_at: float) -> None:
     loop, numbers = asyncio.get_running_loop(), iter(_numbers(volume))
     end_at = math.inf if volume.duration_s is None else began_at + volume.duration_s
 
     async def keep_one_in_flight() -> None:
         for number in numbers:
             now = loop.time()
-            if now >= end_at or gunner.gone:
+            if now >= end_at or load_generator.gone:
                 return
-            await gunner.fire(number, now, "place")
+            await load_generator.send(number, now, "place")
 
     async with asyncio.TaskGroup() as group:
         for _ in range(load.concurrency):
@@ -237,37 +241,37 @@ async def _closed(gunner: Gunner, load: ClosedLoop, volume: Volume, began_at: fl
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
+class _LoadClock:
     began_at: float
     seed: int
 
 
-async def _open(gunner: Gunner, load: OpenLoop, volume: Volume, clock: _Clock) -> None:
+async def _open(load_generator: LoadGenerator, load: OpenLoop, volume: Volume, clock: _LoadClock) -> None:
     loop = asyncio.get_running_loop()
     places = asyncio.Semaphore(load.max_concurrency or 2**31)
 
-    async def fire(number: int, at: float) -> None:
+    async def send(number: int, at: float) -> None:
         waits = places.locked()
         async with places:
-            if not gunner.gone:
-                await gunner.fire(number, at, "place" if waits else "arrival")
+            if not load_generator.gone:
+                await load_generator.send(number, at, "place" if waits else "arrival")
 
     async with asyncio.TaskGroup() as group:
         for number, offset_s in zip(_numbers(volume), arrival_offsets(load, clock.seed), strict=False):
-            if gunner.gone or (volume.duration_s is not None and offset_s >= volume.duration_s):
+            if load_generator.gone or (volume.duration_s is not None and offset_s >= volume.duration_s):
                 return
             at = clock.began_at + offset_s
             await asyncio.sleep(max(0.0, at - loop.time()))  # also when late: answers must be heard
-            group.create_task(fire(number, at))
+            group.create_task(send(number, at))
 
 
 def _numbers(volume: Volume) -> Iterator[int]:
     return iter(count() if volume.requests is None else range(volume.requests))
 
 
-def _answered(aim: Aim, ended_at: float, response: ChatResponse) -> Shot:
-    return Shot(
-        aim,
+def _answered(scheduled: ScheduledRequest, ended_at: float, response: ChatResponse) -> RequestResult:
+    return RequestResult(
+        scheduled,
         ended_at,
         "ok",
         status=200,
@@ -278,10 +282,10 @@ def _answered(aim: Aim, ended_at: float, response: ChatResponse) -> Shot:
     )
 
 
-def _failed(aim: Aim, ended_at: float, error: ProviderError) -> Shot:
+def _failed(scheduled: ScheduledRequest, ended_at: float, error: ProviderError) -> RequestResult:
     evidence = error.evidence
-    return Shot(
-        aim,
+    return RequestResult(
+        scheduled,
         ended_at,
         _how(error),
         error.error_class,

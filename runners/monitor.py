@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from providers.messages import JSON
 
-from .dispatch import Dispatcher
-from .record import Record
-from .spending import Share
-from .station import Station
+from .calls.budget import BudgetShare
+from .dispatch.dispatcher import Dispatcher
+from .dispatch.instance_state import InstanceState
+from .samples.record import Record
 
 LAG_EVERY_S = 0.1
 LAG_BOUND_S = 0.05
@@ -82,7 +82,7 @@ class RunStatistics:
     lag_s: float
     cpu_share: float
     is_client_bound: bool
-    shares: tuple[Share, ...] = ()
+    shares: tuple[BudgetShare, ...] = ()
     """What is spent of each limit."""
 
 
@@ -94,7 +94,7 @@ class Monitor:
         total: int,
         already_done: int,
         dispatchers: Mapping[str, Dispatcher],
-        shares: Callable[[], Sequence[Share]] = tuple,
+        shares: Callable[[], Sequence[BudgetShare]] = tuple,
     ) -> None:
         self.lag = LoopLag()
         self._total = total
@@ -145,7 +145,7 @@ class Monitor:
             outcomes=dict(self._outcomes),
             elapsed_s=elapsed_s,
             samples_per_s=counted / elapsed_s if elapsed_s > 0 else 0.0,
-            instances=tuple(_statistics(s) for d in self._dispatchers.values() for s in d.stations.values()),
+            instances=tuple(_statistics(s) for d in self._dispatchers.values() for s in d.instance_states.values()),
             lag_s=self.lag.lag_s,
             cpu_share=self.lag.cpu_share,
             is_client_bound=self.lag.is_client_bound,
@@ -153,18 +153,20 @@ class Monitor:
         )
 
 
-def _statistics(station: Station) -> InstanceStatistics:
-    tally, now = station.tally, asyncio.get_running_loop().time()
-    is_shut = station.is_usable() and station.limiter.opens_at() > now
+def _statistics(instance_state: InstanceState) -> InstanceStatistics:
+    counters, now = instance_state.counters, asyncio.get_running_loop().time()
+    is_shut = instance_state.is_usable() and instance_state.limiter.opens_at() > now
     return InstanceStatistics(
-        instance=station.instance.name,
-        model=station.instance.model,
-        state="throttled" if is_shut and station.vitals.is_healthy else station.health.state.value,
-        in_flight=tally.in_flight,
-        succeeded=tally.succeeded,
-        throttled=tally.throttled,
-        failed=tally.failed,
-        tokens=tally.tokens,
-        mean_latency_s=tally.latency_s / tally.succeeded if tally.succeeded else None,
-        evidence=station.health.evidence,
+        instance=instance_state.instance.name,
+        model=instance_state.instance.model,
+        state="throttled"
+        if is_shut and instance_state.health_tracker.is_healthy
+        else instance_state.health.state.value,
+        in_flight=counters.in_flight,
+        succeeded=counters.succeeded,
+        throttled=counters.throttled,
+        failed=counters.failed,
+        tokens=counters.tokens,
+        mean_latency_s=counters.latency_s / counters.succeeded if counters.succeeded else None,
+        evidence=instance_state.health.evidence,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .task import Task
+from .tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)

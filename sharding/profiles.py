@@ -34,7 +34,7 @@ PROFILES: Mapping[str, Profile] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Staffing:
+class WorkerOptions:
     """What a person says about a run's workers and rate; raises InputError where a number cannot be meant."""
 
     rate_mode: Literal["adaptive", "fixed"] = "adaptive"
@@ -62,24 +62,24 @@ def find_profile(name: str) -> Profile:
     return profile
 
 
-def staff(instance: Instance, profile: Profile, staffing: Staffing) -> Instance:
+def assign_workers(instance: Instance, profile: Profile, worker_options: WorkerOptions) -> Instance:
     """Give an instance its workers and, in fixed mode, its rate."""
-    return replace(instance, workers=_workers(profile, staffing), qps=_qps(profile, staffing))
+    return replace(instance, workers=_workers(profile, worker_options), qps=_qps(profile, worker_options))
 
 
-def _workers(profile: Profile, staffing: Staffing) -> int | None:
-    if staffing.workers == "auto":
-        return staffing.max_workers
-    workers = _base_workers(profile, staffing) if staffing.workers is None else staffing.workers
-    return workers if staffing.max_workers is None else min(workers, staffing.max_workers)
+def _workers(profile: Profile, worker_options: WorkerOptions) -> int | None:
+    if worker_options.workers == "auto":
+        return worker_options.max_workers
+    workers = _base_workers(profile, worker_options) if worker_options.workers is None else worker_options.workers
+    return workers if worker_options.max_workers is None else min(workers, worker_options.max_workers)
 
 
-def _base_workers(profile: Profile, staffing: Staffing) -> int:
-    base = profile.adaptive_workers if staffing.rate_mode == "adaptive" else profile.fixed_workers
-    return base * staffing.prompt_types if profile.times_prompt_types else base
+def _base_workers(profile: Profile, worker_options: WorkerOptions) -> int:
+    base = profile.adaptive_workers if worker_options.rate_mode == "adaptive" else profile.fixed_workers
+    return base * worker_options.prompt_types if profile.times_prompt_types else base
 
 
-def _qps(profile: Profile, staffing: Staffing) -> float | None:
-    if staffing.rate_mode == "adaptive":
+def _qps(profile: Profile, worker_options: WorkerOptions) -> float | None:
+    if worker_options.rate_mode == "adaptive":
         return None
-    return profile.qps if staffing.qps is None else staffing.qps
+    return profile.qps if worker_options.qps is None else worker_options.qps

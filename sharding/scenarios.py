@@ -15,7 +15,7 @@ Axis = Sequence[str] | Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class SweepScenario:
     number: str
     name: str
     question: str
@@ -41,11 +41,11 @@ SOLVER = "tool_loop"
 """How all of them are solved: tools that fail want somebody who calls them; a task without tools takes one turn."""
 
 SCENARIOS = (
-    Scenario("5.1", "baseline", "how good is each model when everything is said?", varies=None),
-    Scenario(
+    SweepScenario("5.1", "baseline", "how good is each model when everything is said?", varies=None),
+    SweepScenario(
         "5.2", "scale", "how far do models of different size get as tasks grow harder?", varies=None, difficulties=None
     ),
-    Scenario(
+    SweepScenario(
         "5.3",
         "flawed",
         "what do models make of a plan with one flaw?",
@@ -60,14 +60,14 @@ SCENARIOS = (
             "flawed_semantic_drift",
         ),
     ),
-    Scenario(
+    SweepScenario(
         "5.4",
         "tool-reliability",
         "what is left when tools fail more and more often?",
         varies="tool_success_rates",
         tool_success_rates=(0.9, 0.8, 0.7, 0.6),
     ),
-    Scenario(
+    SweepScenario(
         "5.5",
         "prompt-sensitivity",
         "how much does it matter how models are asked?",
@@ -77,7 +77,7 @@ SCENARIOS = (
 )
 
 
-def find_scenario(name: str) -> Scenario:
+def find_scenario(name: str) -> SweepScenario:
     """By name or number. Raises InputError naming the nearest."""
     for one in SCENARIOS:
         if name in {one.name, one.number}:

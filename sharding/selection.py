@@ -11,7 +11,7 @@ from itertools import islice
 from providers.errors import InputError
 from providers.suggestion import suggestion
 
-from .task import TaskSet
+from .tasks.task import TaskSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from providers.errors import InputError
 
 from .grid import Grid, lay_out_cells
 from .plan import Cell, Sample
-from .prompts import PromptType
+from .prompts.templates import PromptType
 from .sample_index import SampleIndex
 from .selection import Selection, select_rows
-from .task import TaskSet
+from .tasks.task import TaskSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from providers.adapters.registry import ENTRY_POINT_GROUP, AdapterContext, AdapterType
+from providers.adapters.routed import plain_instance, unique_deployments
 from providers.errors import Evidence, ServerFault
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
 from providers.provider import RouteSpec
-from providers.registry import ENTRY_POINT_GROUP, AdapterType, Surroundings
-from providers.routed import plain_instance, unique_deployments
 from providers.simulator.answers import SimulatedAnswer
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator
@@ -78,7 +78,7 @@ class LocalProvider:
         self._simulator.close()
 
 
-def open_local(name: str, settings: LocalSettings, surroundings: Surroundings) -> LocalProvider:  # noqa: ARG001 - no key, no address
+def open_local(name: str, settings: LocalSettings, adapter_context: AdapterContext) -> LocalProvider:  # noqa: ARG001 - no key, no address
     return LocalProvider(name, settings)
 
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .books import Row, balance, content, final_rows
+from .fork_server import Order, Zygote
 from .points import require_points
 from .provider import KIND, announce_provider
-from .zygote import Order, Zygote
+from .stored_records import Row, balance, content, final_rows
 
 SAMPLES = 300
 PART_RECORDS = 50
@@ -152,14 +152,14 @@ class Workshop:
 class Bench:
     """Executions of one run, one after another."""
 
-    def __init__(self, folder: Path, sweep: Path, zygote: Zygote) -> None:
+    def __init__(self, folder: Path, sweep: Path, fork_server: Zygote) -> None:
         self.hits = 0
         self.complaints: list[str] = []
         self.last_words = ""
         self._folder = folder
         self._sweep = sweep
         self._path = str(sweep.parent)
-        self._zygote = zygote
+        self._zygote = fork_server
 
     def run(self) -> Path:
         (manifest,) = self._manifests()

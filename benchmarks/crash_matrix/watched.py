@@ -155,7 +155,7 @@ def _watched_file(watch: Watch, real: Callable[..., Any]) -> Callable[..., Any]:
             role, do = role_of(self.fileno()), super().truncate
             return do(size) if role is None else int(watch.call(f"{role}: truncate", lambda: do(size)))
 
-    def opened(file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **more: Any) -> Any:
+    def active(file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **more: Any) -> Any:
         role = role_of(file) if "b" in mode and mode[0] in "wax" else None
         if role is None:
             return real(file, mode, buffering, *rest, **more)
@@ -164,4 +164,4 @@ def _watched_file(watch: Watch, real: Callable[..., Any]) -> Callable[..., Any]:
             return raw
         return io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
 
-    return opened
+    return active

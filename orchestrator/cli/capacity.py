@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..capacity.model import CapacityGain, CapacityPlan, Check
+    from ..capacity.capacity_plan import CapacityGain, CapacityPlan, PredictionCheck
 
 
 @click.command("capacity")
@@ -18,7 +18,7 @@ def command(plan: str, ladder: str | None, as_json: bool) -> int:
     """What the changes in PLAN bring: scenario split × TPM × instances, each alone, together, and weighted by call share."""
     from pathlib import Path
 
-    from ..capacity.model import check, gain_of, read_plan, read_rungs
+    from ..capacity.capacity_plan import check, gain_of, read_plan, read_rungs
 
     read = read_plan(Path(plan))
     gain = gain_of(read)
@@ -30,8 +30,8 @@ def command(plan: str, ladder: str | None, as_json: bool) -> int:
     return 0
 
 
-def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[Check]) -> None:
-    from ..terminal import say
+def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[PredictionCheck]) -> None:
+    from ..ui.terminal import say
     from .tables import print_table
 
     print_table("Before and after", ("", "before", "after", "gain"), _before_after(plan, gain))
@@ -90,14 +90,14 @@ def _figure(value: float | None) -> str:
     return "n/a" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _deviation(one: Check) -> str:
+def _deviation(one: PredictionCheck) -> str:
     return "n/a" if one.deviation is None else f"{100 * one.deviation:+.1f} %"
 
 
-def _echo_json(gain: CapacityGain, checks: list[Check]) -> None:
+def _echo_json(gain: CapacityGain, checks: list[PredictionCheck]) -> None:
     from dataclasses import asdict
 
-    from ..terminal import say_json
+    from ..ui.terminal import say_json
 
     document = {
         "scenarios": [{**asdict(one), "composite": one.composite} for one in gain.scenarios],

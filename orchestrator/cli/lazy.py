@@ -10,11 +10,10 @@ import click
 
 
 class LazyGroup(click.Group):
-    def __init__(self, *arguments: Any, rows: Mapping[str, str], module_prefix: str = "", **settings: Any) -> None:
-        """`rows` are names and what they do; the module of `name` is `orchestrator.cli.{module_prefix}{name}`."""
+    def __init__(self, *arguments: Any, rows: Mapping[str, tuple[str, str]], **settings: Any) -> None:
+        """Take `rows`: for every command name its module below `orchestrator.cli` and one line of help."""
         super().__init__(*arguments, **settings)
         self._rows = rows
-        self._module_prefix = module_prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self._rows)
@@ -22,9 +21,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in self._rows:
             return None
-        command = importlib.import_module(f"orchestrator.cli.{self._module_prefix}{cmd_name}").command
+        command = importlib.import_module(f"orchestrator.cli.{self._rows[cmd_name][0]}").command
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):
-            formatter.write_dl(list(self._rows.items()))
+            formatter.write_dl([(name, text) for name, (_module, text) in self._rows.items()])

@@ -17,8 +17,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def show(as_json: bool) -> int:
     """Print every learned limit: endpoint, deployment, name of the key's variable, when, what."""
-    from ..state import user_state
-    from ..terminal import say, say_json
+    from ..execution.user_state import user_state
+    from ..ui.terminal import say, say_json
     from .tables import print_table
 
     known = user_state().limits()
@@ -44,8 +44,8 @@ def learnt(limits: Mapping[str, Any]) -> list[object]:
 @click.argument("matching", default="")
 def clear(matching: str) -> int:
     """Forget the limits of instances whose name contains MATCHING; all of them without it."""
-    from ..state import user_state
-    from ..terminal import say
+    from ..execution.user_state import user_state
+    from ..ui.terminal import say
 
     say(f"{user_state().forget(matching)} forgotten")
     return 0

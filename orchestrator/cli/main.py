@@ -10,19 +10,19 @@ import click
 from .lazy import LazyGroup
 
 COMMANDS = {
-    "bench": "Find how many concurrent requests an endpoint carries.",
-    "capacity": "Say what a capacity plan brings, and hold it against a ladder's measurement.",
-    "compare": "Say which of two models, prompt types or runs is better, and how sure that is.",
-    "doctor": "Check every instance with one small request and say what is wrong.",
-    "limits": "Show or clear what was learnt about limits.",
-    "export": "Write a run's records as JSONL, CSV, Parquet or OpenAI Batch output.",
-    "plan": "Print who would do what; nothing is sent.",
-    "report": "Write a run as one page to show and to read, or as Markdown or JSON.",
-    "resume": "Go on with a run where it stopped.",
-    "run": "Run a sweep.",
-    "simulator": "Serve a file's simulated providers until Ctrl-C.",
-    "status": "Say how far a run is and what is missing.",
-    "verify": "Prove that a run's files are whole: each sample once, none of another run.",
+    "bench": ("load_tests.group", "Find how many concurrent requests an endpoint carries."),
+    "capacity": ("capacity", "Say what a capacity plan brings, and hold it against a ladder's measurement."),
+    "compare": ("stored.compare", "Say which of two models, prompt types or runs is better, and how sure that is."),
+    "doctor": ("sweeps.doctor", "Check every instance with one small request and say what is wrong."),
+    "limits": ("limits", "Show or clear what was learnt about limits."),
+    "export": ("stored.export", "Write a run's records as JSONL, CSV, Parquet or OpenAI Batch output."),
+    "plan": ("sweeps.plan", "Print who would do what; nothing is sent."),
+    "report": ("stored.report", "Write a run as one page to show and to read, or as Markdown or JSON."),
+    "resume": ("sweeps.resume", "Go on with a run where it stopped."),
+    "run": ("sweeps.run", "Run a sweep."),
+    "simulator": ("simulator", "Serve a file's simulated providers until Ctrl-C."),
+    "status": ("stored.status", "Say how far a run is and what is missing."),
+    "verify": ("stored.verify", "Prove that a run's files are whole: each sample once, none of another run."),
 }
 
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 def _complain(error: click.ClickException) -> None:
     """What click says of a wrong call; it repeats what was typed."""
-    from ..terminal import say_lines
+    from ..ui.terminal import say_lines
 
     said = io.StringIO()
     error.show(said)
@@ -64,7 +64,7 @@ def _explain(error: Exception) -> None:
     """Errors that we raise on purpose are sentences; anything else is a bug and keeps its traceback."""
     from providers.errors import InputError, OrchestratorError
 
-    from ..terminal import say, say_traceback
+    from ..ui.terminal import say, say_traceback
 
     if not isinstance(error, OrchestratorError):
         say_traceback(error)

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..env import Setting
-from ..terminal import say
+from ..config.environment import SettingOverride
+from ..ui.terminal import say
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,18 +102,20 @@ def chosen_config(config: str | None, config_option: str | None) -> str:
     return str(config or config_option)
 
 
-def settings_of(options: Mapping[str, Any]) -> list[Setting]:
+def settings_of(options: Mapping[str, Any]) -> list[SettingOverride]:
     """The flags that were given, as settings."""
     found = [
-        Setting(path, _value(options[name]), f"--{name.replace('_', '-')}")
+        SettingOverride(path, _value(options[name]), f"--{name.replace('_', '-')}")
         for name, path in PATHS.items()
         if options.get(name) not in (None, ())
     ]
     if options.get("no_stagger"):
-        found.append(Setting("run.stagger_s", [0], "--no-stagger"))
+        found.append(SettingOverride("run.stagger_s", [0], "--no-stagger"))
     if options.get("no_rebalance"):
-        found.append(Setting("run.rebalance", False, "--no-rebalance"))
-    found += [Setting(f"run.{name}", True, f"--{name}") for name in ("cold", "share", "rehearse") if options.get(name)]
+        found.append(SettingOverride("run.rebalance", False, "--no-rebalance"))
+    found += [
+        SettingOverride(f"run.{name}", True, f"--{name}") for name in ("cold", "share", "rehearse") if options.get(name)
+    ]
     return found + [_set(text) for text in options.get("sets", ())]
 
 
@@ -127,8 +129,8 @@ def _value(given: object) -> object:
     return ",".join(given) if isinstance(given, tuple) else given
 
 
-def _set(text: str) -> Setting:
+def _set(text: str) -> SettingOverride:
     path, sign, value = text.partition("=")
     if not sign:
         raise click.UsageError(f"--set {text}: write KEY=VALUE, e.g. --set run.max_retries=3")
-    return Setting(path.strip(), value, f"--set {path.strip()}")
+    return SettingOverride(path.strip(), value, f"--set {path.strip()}")

@@ -18,8 +18,8 @@ from types import FrameType
 
 from runners.shutdown import Shutdown
 
-from ..ending import INTERRUPTED, ExitCode
-from ..terminal import say
+from ..execution.outcome import INTERRUPTED, ExitCode
+from ..ui.terminal import say
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def stopping(shutdown: Shutdown, grace_s: float, to_go_on: str) -> Iterator[None
 
 
 @contextmanager
-def braking(pull: Callable[[str], None]) -> Iterator[None]:
+def stopping_early(pull: Callable[[str], None]) -> Iterator[None]:
     """Inside the running loop of a load test: the first signal pulls the brake, the second cancels the task."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     steps = iter(["stopping: what is in flight may finish; Ctrl-C again to leave without a result"])

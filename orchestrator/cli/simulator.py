@@ -18,10 +18,11 @@ def command(config: str | None, config_option: str | None, port: int, log: str |
 
     A key is the value of the environment variable of its name, or else the name itself; deployments take SIMULATOR_KEY.
     """
-    from ..env import read_environment
-    from ..loading import load_config
-    from ..loop import run_loop
-    from ..simulation import serve_until_interrupted
+    from runners.event_loop.run_loop import run_loop
+
+    from ..config.environment import read_environment
+    from ..config.loading import load_config
+    from ..simulation.process import serve_until_interrupted
 
     path = chosen_config(config, config_option)
     environment = read_environment(path)

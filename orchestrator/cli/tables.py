@@ -11,7 +11,7 @@ from rich.text import Text
 
 from providers.messages import JSON
 
-from ..summary_table import Column, Summary, text
+from ..results.summary_table import Column, Summary, text
 
 PIPE_WIDTH = 200
 """Columns where no terminal says how many it has."""

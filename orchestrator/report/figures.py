@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..terminal import printable
-from .decisions import Decision, lanes
-from .durations import STAGES, TITLES
-from .facts import Facts
-from .standings import Standing
+from ..ui.terminal import printable
+from .facts.decisions import Decision, lanes
+from .facts.gather import Facts
+from .facts.group_scores import GroupScore
+from .facts.stage_times import STAGES, TITLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,7 +145,7 @@ def _rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 # ------------------------------------------------------------------ how good
-def _ranked(facts: Facts) -> Sequence[Standing]:
+def _ranked(facts: Facts) -> Sequence[GroupScore]:
     return (facts.by_prompt or facts.standings)[:MOST_ROWS]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .facts import Facts
-from .standings import Standing, shown
+from .facts.gather import Facts
+from .facts.group_scores import GroupScore, shown
 from .tables import NOTHING, percent, span
 
 STEPS = 10
@@ -48,12 +48,12 @@ def build_heat_map(facts: Facts) -> HeatMap | None:
     return HeatMap(down, tuple(" · ".join(column) for column in columns), tuple(_unrepeated(body)))
 
 
-def _levels(standing: Standing, axes: Sequence[str]) -> tuple[str, ...]:
+def _levels(standing: GroupScore, axes: Sequence[str]) -> tuple[str, ...]:
     group: Mapping[str, object] = standing.group
     return tuple(shown(group[axis]) for axis in axes)
 
 
-def _cell(one: Standing | None) -> HeatCell:
+def _cell(one: GroupScore | None) -> HeatCell:
     if one is None or one.success_rate is None:
         return EMPTY if one is None else HeatCell(NOTHING, f"{one.name}: none of {one.total} scored", None)
     words = f"{one.name}: {percent(one.success_rate)} ({span(one.low, one.high)}), {one.scored} of {one.total} scored"

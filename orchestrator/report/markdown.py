@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ..terminal import printable
-from ..text_table import TextTable
-from .facts import Facts
+from ..ui.terminal import printable
+from ..ui.text_table import TextTable
+from .facts.gather import Facts
 from .tables import not_ranked, not_whole, page_tables
 
 SECTIONS = {

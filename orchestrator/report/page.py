@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ..terminal import printable
-from ..text_table import TextTable
-from .facts import Facts
+from ..ui.terminal import printable
+from ..ui.text_table import TextTable
+from .facts.gather import Facts
+from .facts.samples import SamplePack
 from .figures import draw_plots
 from .heat_map import build_heat_map
-from .samples import SamplePack
 from .tables import NOTHING, not_ranked, not_whole, page_tables
 
 if TYPE_CHECKING:

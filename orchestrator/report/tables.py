@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..text_table import TextTable
-from .decisions import HEALTH, Decisions
-from .durations import TITLES, StageTime
-from .facts import Facts, FailureClass, SampleLine
-from .instances import InstanceFacts
-from .running_time import RunningTime
-from .standings import Standing, shown
+from ..ui.text_table import TextTable
+from .facts.decisions import HEALTH, Decisions
+from .facts.gather import Facts, FailureClass, SampleLine
+from .facts.group_scores import GroupScore, shown
+from .facts.instances import InstanceFacts
+from .facts.running_time import RunningTime
+from .facts.stage_times import TITLES, StageTime
 
 NOTHING = "–"
 MOST_DECISIONS = 400
@@ -60,18 +60,18 @@ def not_ranked(facts: Facts) -> str:
 
 
 # ------------------------------------------------------------------ how good
-def standing_table(title: str, standings: Sequence[Standing]) -> TextTable:
+def standing_table(title: str, standings: Sequence[GroupScore]) -> TextTable:
     """Success on the clean denominator, and what the missing samples could make of it."""
     keys = _key_titles(standings)
     columns = (*keys, "success", "95 % interval", "worst – best case", "weighted", "scored", "missing", "mean time")
     return TextTable(title, columns, tuple(_standing_cells(one) for one in standings), keys=len(keys))
 
 
-def _key_titles(standings: Sequence[Standing]) -> tuple[str, ...]:
+def _key_titles(standings: Sequence[GroupScore]) -> tuple[str, ...]:
     return tuple(name.replace("_", " ") for name in standings[0].group) if standings else ()
 
 
-def _standing_cells(one: Standing) -> tuple[str, ...]:
+def _standing_cells(one: GroupScore) -> tuple[str, ...]:
     return (
         *map(shown, one.group.values()),
         percent(one.success_rate),
@@ -84,7 +84,7 @@ def _standing_cells(one: Standing) -> tuple[str, ...]:
     )
 
 
-def cell_table(standings: Sequence[Standing]) -> TextTable:
+def cell_table(standings: Sequence[GroupScore]) -> TextTable:
     """Every cell with every count."""
     keys = _key_titles(standings)
     columns = (
@@ -94,7 +94,7 @@ def cell_table(standings: Sequence[Standing]) -> TextTable:
     return TextTable("Every cell", columns, tuple(_cell_cells(one) for one in standings), keys=len(keys))
 
 
-def _cell_cells(one: Standing) -> tuple[str, ...]:
+def _cell_cells(one: GroupScore) -> tuple[str, ...]:
     return (
         *map(shown, one.group.values()),
         str(one.total),
@@ -111,7 +111,7 @@ def _cell_cells(one: Standing) -> tuple[str, ...]:
     )
 
 
-def cost_table(standings: Sequence[Standing]) -> TextTable:
+def cost_table(standings: Sequence[GroupScore]) -> TextTable:
     columns = (
         "model",
         "input tokens",
@@ -125,7 +125,7 @@ def cost_table(standings: Sequence[Standing]) -> TextTable:
     return TextTable("By model", columns, tuple(_cost_cells(one) for one in standings))
 
 
-def _cost_cells(one: Standing) -> tuple[str, ...]:
+def _cost_cells(one: GroupScore) -> tuple[str, ...]:
     tokens, full = one.input_tokens + one.output_tokens, one.counts["successful"]
     return (
         one.name,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from providers.errors import InputError
-from runners.durable import replace_file
+from runners.journal.durable import replace_file
 
-from ..results import Run
+from ..results.run import Run
 
 if TYPE_CHECKING:
-    from .facts import Facts
+    from .facts.gather import Facts
 
 NEEDED = ("jinja2", "matplotlib", "scipy")
 
@@ -24,7 +24,7 @@ NEEDED = ("jinja2", "matplotlib", "scipy")
 def write_report(run: Run, form: str, path: Path, most_samples: int) -> str:
     """Write `run` as `form` (a key of FORMS); says what the file holds. Raises InputError where it cannot be made or written."""
     require_extra()
-    from .facts import gather_facts, read_columns
+    from .facts.gather import gather_facts, read_columns
 
     text, words = FORMS[form](gather_facts(run, read_columns(run)), run, most_samples)
     try:
@@ -42,8 +42,8 @@ def require_extra(needed: Sequence[str] = NEEDED) -> None:
 
 
 def _page(facts: Facts, run: Run, most_samples: int) -> tuple[bytes, str]:
+    from .facts.samples import pack_samples
     from .page import render_page
-    from .samples import pack_samples
 
     pack = pack_samples(run, most_samples)
     return render_page(facts, pack).encode(), pack.in_words().removesuffix(".")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from providers.messages import JSON
-from runners.answer import Score
+from runners.samples.answer import Score
 
 from .text import FULL, NO_ANSWER, WRONG, targets
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
 from providers.messages import JSON
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 Order = Literal["strict", "any"]
 LEFT_OUT = ""
@@ -46,20 +46,20 @@ class ExpectedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
+class ExpectedCalls:
     calls: Sequence[ExpectedCall]
     order: Order
 
 
-def expectation_of(task: Task) -> Expectation | None:
+def expectation_of(task: Task) -> ExpectedCalls | None:
     """What the task expects; None where it does not say. Raises ValueError in words where what it says cannot be read."""
     target = task.target
     if isinstance(target, Mapping) and "calls" in target:
         required = _required_parameters(task)
         calls = [_target_call(one, required) for one in _objects(target, "calls")]
-        return Expectation(calls, _order(target))
+        return ExpectedCalls(calls, _order(target))
     if task.metadata and "plan" in task.metadata:
-        return Expectation([_plan_call(one) for one in _objects(task.metadata, "plan")], "strict")
+        return ExpectedCalls([_plan_call(one) for one in _objects(task.metadata, "plan")], "strict")
     return None
 
 

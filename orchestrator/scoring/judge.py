@@ -14,8 +14,8 @@ from typing import Literal, get_args
 import orjson
 
 from providers.messages import JSON, Message
-from runners.answer import Answer, Score, Ungraded
-from runners.client import ModelClient
+from runners.calls.client import ModelClient
+from runners.samples.answer import Answer, Score, Ungraded
 from sharding.plan import Sample
 
 Grade = Literal["full", "partial", "failed"]

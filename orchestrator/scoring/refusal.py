@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from runners.answer import REFUSAL, Answer, Score, Scorer
-from runners.client import ModelClient
+from runners.calls.client import ModelClient
+from runners.samples.answer import REFUSAL, Answer, Score, Scorer
 from sharding.plan import Sample
 
 _OPENING_CHARACTERS = 200

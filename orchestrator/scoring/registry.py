@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from providers.errors import InputError
 from providers.messages import JSON
 from providers.suggestion import suggestion
-from runners.answer import Score, Scorer, guard_scorer
+from runners.samples.answer import Score, Scorer, guard_scorer
 
-from ..user_code import load_function
+from ..config.user_code import load_function
 from . import text
 from .choice import choice
 from .judge import RUBRIC, Judge

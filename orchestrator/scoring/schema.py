@@ -11,8 +11,8 @@ import orjson
 
 from providers.errors import InputError
 from providers.messages import JSON
-from runners.answer import Answer, Score, Scorer
-from runners.client import ModelClient
+from runners.calls.client import ModelClient
+from runners.samples.answer import Answer, Score, Scorer
 from sharding.plan import Sample
 
 from .text import FULL, NO_ANSWER

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from providers.messages import JSON
-from runners.answer import Answer, Score, Scorer
-from runners.client import ModelClient
+from runners.calls.client import ModelClient
+from runners.samples.answer import Answer, Score, Scorer
 from sharding.plan import Sample
 
 FULL = Score(1.0, "full")

@@ -14,11 +14,11 @@ from typing import Literal
 import orjson
 
 from providers.messages import JSON, ToolCall
-from runners.answer import Answer, Score, Scorer, UserCodeError
-from runners.client import ModelClient
+from runners.calls.client import ModelClient
+from runners.samples.answer import Answer, Score, Scorer, UserCodeError
 from sharding.plan import Sample
 
-from .expected_calls import Expectation, ExpectedCall, expectation_of
+from .expected_calls import ExpectedCall, ExpectedCalls, expectation_of
 
 FAULTS: Mapping[str, str] = {
     "max_turns": "the solver's turns were used up before the calls were made",
@@ -82,7 +82,7 @@ def read_call(call: ToolCall) -> MadeCall:
     )
 
 
-def grade_calls(expected: Expectation, made: Sequence[MadeCall]) -> Score:
+def grade_calls(expected: ExpectedCalls, made: Sequence[MadeCall]) -> Score:
     """Full: every call is right and none is too many. Failed: none is right."""
     in_vain = [call for call in made if call.has_failed and any(_fits(one, call) for one in expected.calls)]
     made = [call for call in made if call not in in_vain]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ..adapters.registry import AdapterContext, AdapterType
+from ..adapters.routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
-from ..registry import AdapterType, Surroundings
-from ..routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
 from ..suggestion import suggestion
 from .endpoint import DEPLOYMENT_KEY
 from .settings import SimulatorSettings
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 API_VERSION = "2024-10-21"
 
 
-def open_simulator(name: str, settings: SimulatorSettings, surroundings: Surroundings) -> Adapter:
+def open_simulator(name: str, settings: SimulatorSettings, adapter_context: AdapterContext) -> Adapter:
     """Open a simulator under its name in the user's file. Raises InputError where none listens."""
-    if surroundings.simulator_url is None:
+    if adapter_context.simulator_url is None:
         raise InputError(f"{name} has no server yet: start it and pass its address as simulator_url")
-    url = surroundings.simulator_url.rstrip("/")
+    url = adapter_context.simulator_url.rstrip("/")
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         routes = []
         for instance, key_name in instances_with_keys(name, settings, model, spec):
-            key = surroundings.key(key_name)
+            key = adapter_context.key(key_name)
             endpoints = settings.deployments if key_name == DEPLOYMENT_KEY else settings.keys
             dialect = endpoints[instance.deployment if key_name == DEPLOYMENT_KEY else key_name].dialect
             routes.append(_azure_route(url, instance, key) if dialect == "azure" else Route(instance, f"{url}/v1", key))
         return routes
 
-    return RoutedAdapter(find_routes, open_transport(settings, surroundings.connections), outlives_run=False)
+    return RoutedAdapter(find_routes, open_transport(settings, adapter_context.connections), outlives_run=False)
 
 
 def instances_with_keys(

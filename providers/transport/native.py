@@ -18,8 +18,8 @@ from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
 from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from ..wire.refusals import classify_failure
+from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
-from .foreign import FOREIGN, map_transport_error
 from .sse import StreamAssembler
 from .tls import tls_context
 from .wire import build_payload, is_event_stream, read_completion
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _LARGE_BODY = 2**20
 """aiohttp writes larger bodies piece by piece, so that they do not hold the loop."""
 
-_CALL: ContextVar[_Call] = ContextVar("_CALL")
+_CALL: ContextVar[_NativeCall] = ContextVar("_CALL")
 """The call that this task makes: how the connector tells that a connection is there, and whether it is a new one."""
 
 
@@ -66,7 +66,7 @@ class _Address:
 
 
 @dataclass(slots=True)
-class _Call:
+class _NativeCall:
     """One call, and what has come of it so far: an answer that breaks off is explained with what there is."""
 
     route: Route
@@ -111,7 +111,7 @@ class NativeTransport:
 
     async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and read its whole answer. Raises ProviderError and nothing else."""
-        call = _Call(route, request, request_id, CallClock(self._timeouts, deadline))
+        call = _NativeCall(route, request, request_id, CallClock(self._timeouts, deadline))
         _CALL.set(call)
         try:
             async with call.clock.timer:
@@ -135,7 +135,7 @@ class NativeTransport:
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, call: _Call) -> ChatResponse:
+    async def _exchange(self, call: _NativeCall) -> ChatResponse:
         route = call.route
         address = self._addresses.get(route.instance.name) or self._add_address(route)
         headers = address.headers.copy()
@@ -151,7 +151,7 @@ class NativeTransport:
             call.response = response
             return await self._read(response, call)
 
-    async def _read(self, response: aiohttp.ClientResponse, call: _Call) -> ChatResponse:
+    async def _read(self, response: aiohttp.ClientResponse, call: _NativeCall) -> ChatResponse:
         clock = call.clock
         if not 200 <= response.status < 300:
             raise classify_failure(call.received(response, await _read_start(response, clock)))
@@ -177,12 +177,12 @@ class NativeTransport:
         return self._addresses.setdefault(route.instance.name, _Address(url, headers))
 
 
-def _explain(error: BaseException, call: _Call) -> ProviderError:
+def _explain(error: BaseException, call: _NativeCall) -> ProviderError:
     evidence = replace(call.evidence(), resent=call.resent)
     return call.clock.timed_out(evidence) if call.clock.expired else map_transport_error(error, evidence)
 
 
-async def _read_whole(response: aiohttp.ClientResponse, call: _Call) -> bytes:
+async def _read_whole(response: aiohttp.ClientResponse, call: _NativeCall) -> bytes:
     """The body to its end; raises Oversized where it has none. Most answers are there already and take one step."""
     content = response.content
     body = await content.readany()
@@ -210,7 +210,7 @@ async def _read_start(response: aiohttp.ClientResponse, clock: CallClock) -> byt
     return body
 
 
-async def _read_stream(response: aiohttp.ClientResponse, call: _Call) -> ChatResponse:
+async def _read_stream(response: aiohttp.ClientResponse, call: _NativeCall) -> ChatResponse:
     clock = call.clock
     assembler = StreamAssembler(call.received(response), clock.sent_at)
     content, now = response.content, clock.now

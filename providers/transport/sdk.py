@@ -20,8 +20,8 @@ from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
 from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
 from ..wire.refusals import classify_failure
+from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
-from .foreign import FOREIGN, map_transport_error
 from .sse import StreamAssembler
 from .tls import tls_context
 from .wire import build_standard_payload, is_event_stream, read_completion
@@ -53,13 +53,13 @@ class SdkTransport:
         except SignInFailed as error:
             raise map_transport_error(error, Evidence(route.instance.name, request_id)) from error
         unread = Received(route.instance.name, request_id, request, 0, {}, secret=secret)
-        call = _Call(unread, CallClock(self._timeouts, deadline))
+        call = _SdkCall(unread, CallClock(self._timeouts, deadline))
         _CALL.set(call)
         try:
             async with call.clock.timer:
                 call.clock.connected()  # the SDK does not say when; its own connect timeout bounds that phase
                 return await _exchange(client, build_standard_payload(route, request), headers, call)
-        except _Refused as refusal:
+        except _SdkRefusal as refusal:
             raise classify_failure(call.received) from refusal
         except _foreign_errors() as error:
             raise _explain(error, call) from error
@@ -119,7 +119,7 @@ def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:
 
 
 @dataclass(slots=True)
-class _Call:
+class _SdkCall:
     """One call, and what has come of it so far: an answer that breaks off is explained with what there is."""
 
     received: Received
@@ -134,7 +134,7 @@ class _Call:
         return received.evidence() if received.status else Evidence(received.instance, received.request_id)
 
 
-_CALL: ContextVar[_Call] = ContextVar("_CALL")
+_CALL: ContextVar[_SdkCall] = ContextVar("_CALL")
 """The call that this task makes: how the HTTP client's hook knows whose answer it sees."""
 
 
@@ -150,15 +150,15 @@ async def _refuse_failures(response: httpx2.Response) -> None:
         call.clock.heard(call.clock.now())
         body += piece
     call.received = replace(call.received, body=body)
-    raise _Refused(f"HTTP {response.status_code}")
+    raise _SdkRefusal(f"HTTP {response.status_code}")
 
 
-class _Refused(Exception):
+class _SdkRefusal(Exception):
     """An answer other than 2xx, on its way past the SDK."""
 
 
 async def _exchange(
-    client: AsyncOpenAI, payload: dict[str, object], headers: dict[str, object], call: _Call
+    client: AsyncOpenAI, payload: dict[str, object], headers: dict[str, object], call: _SdkCall
 ) -> ChatResponse:
     # The payload has the shape of the wire, which is wider than the SDK's signature.
     create = cast(
@@ -182,7 +182,7 @@ def _read_whole(received: Received, clock: CallClock) -> ChatResponse:
     return read_completion(body, received, timing)
 
 
-async def _read_body(response: httpx2.Response, call: _Call) -> bytes:
+async def _read_body(response: httpx2.Response, call: _SdkCall) -> bytes:
     pieces: list[bytes] = []
     length = 0
     async for piece in response.aiter_bytes():
@@ -195,7 +195,7 @@ async def _read_body(response: httpx2.Response, call: _Call) -> bytes:
     return b"".join(pieces)
 
 
-async def _read_stream(response: httpx2.Response, call: _Call) -> ChatResponse:
+async def _read_stream(response: httpx2.Response, call: _SdkCall) -> ChatResponse:
     clock = call.clock
     assembler = StreamAssembler(call.received, clock.sent_at)
     pieces = response.aiter_bytes()
@@ -224,7 +224,7 @@ def _foreign_errors() -> tuple[type[Exception], ...]:
     return (*FOREIGN, OpenAIError, httpx2.HTTPError, ValueError)
 
 
-def _explain(error: Exception, call: _Call) -> ProviderError:
+def _explain(error: Exception, call: _SdkCall) -> ProviderError:
     import httpx2
 
     evidence = call.evidence()

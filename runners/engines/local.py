@@ -9,10 +9,10 @@ from functools import partial
 
 from sharding.plan import Plan, Shard
 
-from ..bitmap import Bitmap
-from ..dispatch import Dispatcher, NoUsableInstance
-from ..pool import Deliver, Pool, Post, Work
-from ..queue import ModelQueues, ShardQueue
+from ..dispatch.dispatcher import Dispatcher, NoUsableInstance
+from ..journal.bitmap import Bitmap
+from ..samples.pool import Deliver, Pool, PoolSpec, Work
+from ..samples.shard_queue import ModelQueues, ShardQueue
 from ..shutdown import Shutdown
 
 
@@ -39,7 +39,7 @@ class LocalEngine:
         with self.shutdown.heard_by(self._send_back):
             async with self.shutdown.bounded(), asyncio.TaskGroup() as group:
                 for pool in pools:
-                    group.create_task(pool.run(plan, self.shutdown), name=f"pool {pool.post.instance}")
+                    group.create_task(pool.run(plan, self.shutdown), name=f"pool {pool.pool_spec.instance}")
         lost = {str(pool.lost): pool.lost for pool in pools if pool.lost}
         return list(lost.values())
 
@@ -50,7 +50,7 @@ class LocalEngine:
     def _pools(self, dispatcher: Dispatcher, shards: Sequence[Shard], stage: int) -> list[Pool]:
         """One pool per shard of a model; what they open comes from queues that they share."""
         dispatcher.refill()
-        own = [shard for shard in shards if shard.instance in dispatcher.stations]
+        own = [shard for shard in shards if shard.instance in dispatcher.instance_states]
         queues = ModelQueues(
             {shard.instance: ShardQueue(shard.ordinals, self.done) for shard in own},
             dispatcher,
@@ -60,10 +60,10 @@ class LocalEngine:
         return [self._pool(dispatcher, shard, stage, queues) for shard in own]
 
     def _pool(self, dispatcher: Dispatcher, shard: Shard, stage: int, queues: ModelQueues) -> Pool:
-        workers = dispatcher.stations[shard.instance].instance.workers
-        post = Post(shard.instance, stage, shard.start_after_s, workers)
+        workers = dispatcher.instance_states[shard.instance].instance.workers
+        pool_spec = PoolSpec(shard.instance, stage, shard.start_after_s, workers)
         on_dry = partial(dispatcher.run_dry, shard.instance) if self.rebalances else _keep_to_the_plan
-        return Pool(post, queues, self.work, self.deliver, on_dry)
+        return Pool(pool_spec, queues, self.work, self.deliver, on_dry)
 
 
 def _keep_to_the_plan() -> None:

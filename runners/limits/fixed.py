@@ -9,7 +9,7 @@ from aiolimiter import AsyncLimiter
 
 from providers.messages import JSON
 
-from .line import Caller, CallLine
+from .fifo_queue import LimiterQueue, QueueWaiter
 from .permit import Cost, Settled
 from .throttle_gate import ThrottleGate
 
@@ -25,12 +25,12 @@ class FixedLimiter:
         self._workers = workers
         self._pace = AsyncLimiter(1, 1 / qps) if qps else None
         self._gate = ThrottleGate()
-        self._line = CallLine()
+        self._line = LimiterQueue()
         self._is_pacing = False
         self._in_flight = 0
 
     async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
-        caller = Caller(wanted)
+        caller = QueueWaiter(wanted)
         self._line.join(caller, ahead=ahead)
         try:
             while wanted():

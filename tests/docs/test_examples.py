@@ -14,15 +14,15 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orchestrator.env import Environment, Setting
-from orchestrator.loading import load_config
-from orchestrator.results import Run
-from orchestrator.summary import HIERARCHY
-from orchestrator.sweeps import open_sweep
-from sharding.scenarios import SCENARIOS, Scenario
-from sharding.task import Task
-from sharding.tool_plan import plan_of
-from sharding.tool_results import declared_results
+from orchestrator.config.environment import Environment, SettingOverride
+from orchestrator.config.loading import load_config
+from orchestrator.execution.open_sweep import open_sweep
+from orchestrator.results.run import Run
+from orchestrator.results.summary import HIERARCHY
+from sharding.scenarios import SCENARIOS, SweepScenario
+from sharding.tasks.task import Task
+from sharding.tasks.tool_plan import plan_of
+from sharding.tasks.tool_results import declared_results
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -71,7 +71,7 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run
 
 def scenario_tasks() -> list[Task]:
     loaded = load_config(
-        EXAMPLES / "scenarios.yaml", Environment({}), [Setting("sweep.scenario", "scale", "--scenario")]
+        EXAMPLES / "scenarios.yaml", Environment({}), [SettingOverride("sweep.scenario", "scale", "--scenario")]
     )
     tasks = open_sweep(loaded).tasks
     found = [tasks[row] for row in range(len(tasks))]
@@ -80,7 +80,7 @@ def scenario_tasks() -> list[Task]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
-def test_every_scenario_runs_by_one_command(scenario: Scenario, carried_out: Callable[[str], Run]) -> None:
+def test_every_scenario_runs_by_one_command(scenario: SweepScenario, carried_out: Callable[[str], Run]) -> None:
     rows = summary(carried_out(scenario.name))
     difficulties = scenario.difficulties or ("easy", "medium", "hard")
     assert {row["task_type"] for row in rows} == TASK_TYPES
@@ -147,7 +147,10 @@ def test_the_tasks_of_the_scenarios_can_be_solved_and_spoilt() -> None:
 
 
 def test_every_flaw_can_befall_every_task_of_the_scenarios() -> None:
-    flags = [Setting("sweep.scenario", "flawed", "--scenario"), Setting("sweep.difficulties", "all", "--difficulty")]
+    flags = [
+        SettingOverride("sweep.scenario", "flawed", "--scenario"),
+        SettingOverride("sweep.difficulties", "all", "--difficulty"),
+    ]
     found = open_sweep(load_config(EXAMPLES / "scenarios.yaml", Environment({}), flags))
     found.sweep.check_plans()
     found.tasks.close()

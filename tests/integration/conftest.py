@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.env import ALIASES, PREFIX
-from orchestrator.results import Run
+from orchestrator.config.environment import ALIASES, PREFIX
+from orchestrator.results.run import Run
 
 PATIENCE_S = 240.0
 FAST = {"ttft_s": 0.01, "itl_s": 0.0}

@@ -12,12 +12,12 @@ import pytest
 
 import orchestrator as orch
 from orchestrator.api import stored_config
-from orchestrator.directory import RunDirectory
-from orchestrator.ending import INTERRUPTED, ExitCode
-from orchestrator.env import read_environment
-from orchestrator.flow import Attendance, carry_out
-from orchestrator.preparation import prepare
-from orchestrator.spent import spent_so_far
+from orchestrator.config.environment import read_environment
+from orchestrator.execution.execute import RunHooks, execute
+from orchestrator.execution.outcome import INTERRUPTED, ExitCode
+from orchestrator.execution.prepare import prepare
+from orchestrator.execution.spent import spent_so_far
+from orchestrator.results.directory import RunDirectory
 from providers.messages import JSON
 from runners.shutdown import Shutdown
 
@@ -214,7 +214,7 @@ async def test_a_resume_that_is_interrupted_while_it_opens_forgets_nothing_that_
     prepared = prepare(stored_config(directory, environment), environment.key)
     shutdown.request(INTERRUPTED)
     with closing(prepared.sweep.tasks):
-        ending = await carry_out(prepared, directory, environment, Attendance(shutdown))
-    assert (ending.exit_code, ending.spent) == (ExitCode.INTERRUPTED, before)
+        run_outcome = await execute(prepared, directory, environment, RunHooks(shutdown))
+    assert (run_outcome.exit_code, run_outcome.spent) == (ExitCode.INTERRUPTED, before)
     assert spent(path)["spent_tokens"] == before.tokens == billed_tokens(books, path)
     assert spent_so_far(directory) == before

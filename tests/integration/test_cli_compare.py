@@ -52,9 +52,9 @@ def test_the_gate_closes_where_a_level_is_worse_and_opens_where_it_is_better(com
     program, run = compared
     closed = program("compare", run, "--fail-if-worse")
     assert (closed.code, closed.err.strip()) == (1, "weak is worse against strong")
-    opened = program("compare", run, "--baseline", "weak", "--fail-if-worse")
-    assert (opened.code, opened.err) == (0, "")
-    assert "better" in opened.out
+    active = program("compare", run, "--baseline", "weak", "--fail-if-worse")
+    assert (active.code, active.err) == (0, "")
+    assert "better" in active.out
 
 
 def test_a_run_against_itself_is_no_evidence_and_passes_the_gate(compared: tuple[Program, Path]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.results import Run
+from orchestrator.results.run import Run
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.results import Run
-from runners.sinks.parquet import ParquetSink
-from runners.sinks.sink import Row
+from orchestrator.results.run import Run
+from runners.journal.sinks.parquet import ParquetSink
+from runners.journal.sinks.sink import Row
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program

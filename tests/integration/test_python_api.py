@@ -104,7 +104,7 @@ async def test_an_exception_of_a_solver_stops_the_run_and_a_resume_completes_it(
         "t3", "user_code", None, None,
     )  # fmt: skip
     assert "what is a sum?" in failed["error_message"]
-    assert int(stop.value.ending.exit_code) == 3
+    assert int(stop.value.run_outcome.exit_code) == 3
     solver.fails_on.clear()
     await orch.resume(path, solver=solver)
     books.require_each_once(path, 10)
@@ -165,7 +165,7 @@ async def test_a_run_without_a_usable_instance_says_so(folder: Path, sweep: Swee
     keys = {"K0": {"unauthorized_after": 2, "latency": {"ttft_s": 0.01, "itl_s": 0}}}
     with pytest.raises(orch.RunStopped, match="no usable instance left for m: ") as stop:
         await orch.run(sweep(folder, tasks=5, keys=keys), settings={**QUIET, "run.max_workers": 1})
-    assert int(stop.value.ending.exit_code) == 4
+    assert int(stop.value.run_outcome.exit_code) == 4
     assert stop.value.run.to_arrow().num_rows == 2
 
 

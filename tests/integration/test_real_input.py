@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.answers import right_text, wrong_text
 from orchestrator.scoring.text import last_number, numeric
+from orchestrator.simulation.answers import right_text, wrong_text
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program

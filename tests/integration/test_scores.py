@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.results import Run
+from orchestrator.results.run import Run
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program

@@ -13,11 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from providers.adapters.registry import AdapterContext, adapter_type
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.messages import ChatRequest, ToolCall
 from providers.provider import RouteSpec
-from providers.registry import Surroundings, adapter_type
 from providers.simulator.adapter import open_simulator
 from providers.simulator.answers import AnswerSource, SimulatedAnswer
 from providers.simulator.server import Launch, RunningServer, serve
@@ -495,8 +495,8 @@ async def test_our_adapter_gets_answers_through_deployments_and_keys(transport: 
                 "keys": {"K0": {"dialect": dialect}, "K1": {}},
             }
         )
-        surroundings = Surroundings(lambda name: ApiKey(name, SECRETS[name]), simulator_url=caller.server.url)
-        adapter = open_simulator("sim", settings, surroundings)
+        adapter_context = AdapterContext(lambda name: ApiKey(name, SECRETS[name]), simulator_url=caller.server.url)
+        adapter = open_simulator("sim", settings, adapter_context)
         instances = [*adapter.instances("m", RouteSpec()), *adapter.instances("q", RouteSpec())]
         assert [each.name for each in instances] == ["sim/m", "sim/K0/q", "sim/K1/q"]
         deadline = asyncio.get_running_loop().time() + 30

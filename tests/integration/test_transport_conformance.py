@@ -97,9 +97,9 @@ PATIENT = Timeouts(connect_s=20.0, first_token_s=20.0, between_tokens_s=20.0)
 
 @pytest.fixture(params=TRANSPORTS)
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    opened = TRANSPORTS[request.param](PATIENT)
-    yield opened
-    await opened.aclose()
+    active = TRANSPORTS[request.param](PATIENT)
+    yield active
+    await active.aclose()
 
 
 def says(*pieces: bytes, then_close: bool = False) -> Script:

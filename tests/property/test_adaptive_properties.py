@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.messages import JSON, RateLimitHint, Usage
-from runners.limits.adaptive.ledger import KEPT_S, SLACK_S, WINDOWS_S, Amounts, Entry, Ledger
+from runners.limits.adaptive.rate.ledger import KEPT_S, SLACK_S, WINDOWS_S, Amounts, LedgerEntry, SendLedger
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Cost, Go, Settled, WaitForEvent, WaitUntil
 
@@ -152,7 +152,7 @@ BOOKINGS = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(BOOKINGS, max_size=80))
 def test_the_ledger_equals_a_recount(bookings: list[Booking]) -> None:
-    ledger, now, entries = Ledger(), 0.0, list[Entry]()
+    ledger, now, entries = SendLedger(), 0.0, list[LedgerEntry]()
     for booking in bookings:
         now += booking.after_s
         entry = ledger.add(_amounts(booking), now)

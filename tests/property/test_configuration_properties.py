@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.cli.options import settings_of
-from orchestrator.env import Environment, Setting, _read_dotenv
-from orchestrator.loading import LoadedConfig, load_config
+from orchestrator.config.environment import Environment, SettingOverride, _read_dotenv
+from orchestrator.config.loading import LoadedConfig, load_config
 from providers.errors import InputError
 
 SECTIONS = ("providers", "models", "tasks", "prompts", "prices", "sweep", "generation", "run")
@@ -37,7 +37,9 @@ FINE: dict[str, Any] = {
 }
 
 
-def require_a_configuration_or_a_sentence(source: Any, settings: list[Setting], variables: dict[str, str]) -> None:
+def require_a_configuration_or_a_sentence(
+    source: Any, settings: list[SettingOverride], variables: dict[str, str]
+) -> None:
     try:
         loaded = load_config(source, Environment(variables), settings)
     except InputError as error:

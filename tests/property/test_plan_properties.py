@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from providers.instance import Instance
 from sharding.plan import Shard
 from sharding.planner import Layout, SweepPlan, build_plan, compress
-from sharding.prompts import PromptTemplate
+from sharding.prompts.templates import PromptTemplate
 from sharding.sweep import Sweep, SweepSpec
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 
 @dataclass(frozen=True)

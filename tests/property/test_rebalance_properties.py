@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.bitmap import Bitmap
-from runners.queue import ModelQueues, ShardQueue
+from runners.journal.bitmap import Bitmap
+from runners.samples.shard_queue import ModelQueues, ShardQueue
 
 
 class Given:

@@ -11,17 +11,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from providers.errors import Empty, ProviderError, Transient
 from providers.messages import RateLimitHint, Usage
-from runners.bitmap import Bitmap
-from runners.health import SUSPECT_AFTER, Vitals
-from runners.lease import Slots
+from runners.calls.retry import EMPTY_ATTEMPTS, RetryLimits, retry_policy
+from runners.dispatch.health import SUSPECT_AFTER, HealthTracker
+from runners.event_loop.virtual_time import run_virtual
+from runners.journal.bitmap import Bitmap
 from runners.limits.adaptive.state import AdaptiveLimits
+from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
-from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import AdaptiveState, Cost, Go, Limiter, Settled, WaitForEvent, WaitUntil
 from runners.limits.throttle_gate import LONGEST_GUESS_S, ThrottleGate
-from runners.queue import ShardQueue
-from runners.retry import EMPTY_ATTEMPTS, RetryLimits, retry_policy
-from runners.virtual_time import run_virtual
+from runners.samples.shard_queue import ShardQueue
+from runners.workers.slots import WorkerSlots
 from tests.unit.runners.doubles import COST, connection_lost, empty, malformed, revoked, server_fault
 
 hints = st.none() | st.builds(RateLimitHint, retry_after_s=st.none() | st.floats(0, 100))
@@ -92,7 +92,7 @@ class VitalsMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.vitals = Vitals()
+        self.health_tracker = HealthTracker()
         self.now = 0.0
         self.canary_is_out = False
         self.failures = 0
@@ -102,59 +102,59 @@ class VitalsMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: not self.vitals.is_healthy and self.vitals.may_send(self.now))
+    @precondition(lambda self: not self.health_tracker.is_healthy and self.health_tracker.may_send(self.now))
     @rule()
     def a_canary_goes_out(self) -> None:
         assert not self.canary_is_out
-        self.vitals.send_canary()
+        self.health_tracker.send_probe()
         self.canary_is_out = True
 
     @precondition(lambda self: self.canary_is_out)
     @rule()
     def the_canary_fails(self) -> None:
-        self.vitals.failed(connection_lost(), self.now, is_canary=True)
+        self.health_tracker.failed(connection_lost(), self.now, is_probe=True)
         self.canary_is_out = False
-        assert self.vitals.opens_at > self.now
+        assert self.health_tracker.opens_at > self.now
 
     @precondition(lambda self: self.canary_is_out)
     @rule()
     def the_canary_is_recalled(self) -> None:
-        self.vitals.recall_canary()
+        self.health_tracker.recall_probe()
         self.canary_is_out = False
 
     @rule()
     def something_is_answered(self) -> None:
-        self.vitals.answered()
+        self.health_tracker.answered()
         self.canary_is_out = False
         self.failures = 0
-        assert self.vitals.is_healthy or self.is_gone
+        assert self.health_tracker.is_healthy or self.is_gone
 
     @rule()
     def something_fails(self) -> None:
         self.failures += 1
-        self.vitals.failed(connection_lost(), self.now, is_canary=False)
+        self.health_tracker.failed(connection_lost(), self.now, is_probe=False)
 
     @rule()
     def it_goes(self) -> None:
-        assert self.vitals.lose(revoked()) is not self.is_gone
+        assert self.health_tracker.lose(revoked()) is not self.is_gone
         self.is_gone = True
 
     @invariant()
     def what_is_gone_stays_gone(self) -> None:
-        assert self.vitals.health.is_usable is not self.is_gone
+        assert self.health_tracker.health.is_usable is not self.is_gone
         if self.is_gone:
-            assert not self.vitals.may_send(self.now + 1e9)
+            assert not self.health_tracker.may_send(self.now + 1e9)
 
     @invariant()
     def a_silent_instance_gets_one_canary_at_a_time(self) -> None:
-        if self.canary_is_out and not self.vitals.is_healthy:
-            assert not self.vitals.may_send(self.now)
+        if self.canary_is_out and not self.health_tracker.is_healthy:
+            assert not self.health_tracker.may_send(self.now)
 
     @invariant()
     def a_few_failures_are_no_evidence(self) -> None:
-        if self.failures == 0 and not self.is_gone and self.vitals.is_healthy:
-            assert self.vitals.may_send(self.now)
-        if self.vitals.is_healthy:
+        if self.failures == 0 and not self.is_gone and self.health_tracker.is_healthy:
+            assert self.health_tracker.may_send(self.now)
+        if self.health_tracker.is_healthy:
             assert self.failures < SUSPECT_AFTER
 
 
@@ -325,7 +325,7 @@ def test_places_are_neither_lost_nor_multiplied(
     """Samples that work and park in turn; some are late and end while they work, park or wait for their place."""
 
     async def scene() -> tuple[int, int, int]:
-        slots, working, most = Slots(workers), 0, 0
+        slots, working, most = WorkerSlots(workers), 0, 0
 
         async def work() -> None:
             nonlocal working, most

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from providers.errors import InputError
-from sharding.sources import SourceSpec, open_tasks
+from sharding.tasks.sources import SourceSpec, open_tasks
 
 NAMES = ("id", "custom_id", "input", "messages", "target", "tools", "task_type", "family", "system", "metadata", "body")
 json_values = st.recursive(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.tools import FAILURE_KINDS, SimulatedTools, draw_failure
+from runners.tools.simulated_tools import FAILURE_KINDS, SimulatedTools, draw_failure
 from sharding.plan import Cell, Sample
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 RATES = st.floats(0, 1)
 SEEDS = st.integers(0, 2**63 - 1)

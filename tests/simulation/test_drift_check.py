@@ -9,23 +9,23 @@ from typing import Any
 
 import pytest
 
-from orchestrator.drift import Asked, Finding, ask_canaries
-from orchestrator.env import Environment
-from orchestrator.loading import load_config
-from orchestrator.preparation import prepare
-from orchestrator.rehearsal import _senders
-from orchestrator.wiring import no_key
-from runners.virtual_time import run_virtual
+from orchestrator.config.environment import Environment
+from orchestrator.config.loading import load_config
+from orchestrator.diagnosis.drift import DriftFinding, DriftTargets, ask_canaries
+from orchestrator.execution.components import no_key
+from orchestrator.execution.prepare import prepare
+from orchestrator.execution.rehearsal import _senders
+from runners.event_loop.virtual_time import run_virtual
 
 CANARIES = 5
 DEPLOYMENTS = ("m-1", "m-2", "m-3")
 
 
-def drifted(findings: list[Finding]) -> list[str]:
+def drifted(findings: list[DriftFinding]) -> list[str]:
     return [one.instance for one in findings if one.drifts]
 
 
-def asked(folder: Path, third: dict[str, Any], **simulator: Any) -> list[Finding]:
+def asked(folder: Path, third: dict[str, Any], **simulator: Any) -> list[DriftFinding]:
     """Three deployments of one model, the third of which has settings of its own."""
     path = folder / "tasks.jsonl"
     rows = ({"id": f"t{n}", "question": f"{n} + {n}?", "answer": 2 * n} for n in range(1, 21))
@@ -39,7 +39,7 @@ def asked(folder: Path, third: dict[str, Any], **simulator: Any) -> list[Finding
     loaded = load_config(config, Environment({}))
     prepared = prepare(loaded, no_key)
     with closing(prepared.sweep.tasks), ExitStack() as stack:
-        crowd = Asked(prepared.instances, _senders(prepared, stack))
+        crowd = DriftTargets(prepared.instances, _senders(prepared, stack))
         return run_virtual(ask_canaries(loaded, prepared.sweep.sweep, crowd, CANARIES))
 
 

@@ -9,29 +9,29 @@ from typing import Any
 
 import pytest
 
-from orchestrator.capacity.binding import Known
-from orchestrator.capacity.duel import Duel, differences, fight
-from orchestrator.capacity.ladder import Ladder, climb, conclude, share_a_quota
-from orchestrator.capacity.ladder_result import ladder_document
-from orchestrator.capacity.probe import Bench, Pace
-from orchestrator.capacity.prompts import Lengths, SyntheticPrompts
-from orchestrator.capacity.rate_search import RateSearch, find_concurrency
-from orchestrator.capacity.recommendation import learned_limits, recommendation_of
-from orchestrator.capacity.rules import Rules
-from orchestrator.capacity.rung import Rung
-from orchestrator.capacity.search import RUNGS, Plan
-from orchestrator.capacity.spec import in_contrast
-from orchestrator.capacity.target import PaidSender
-from orchestrator.capacity.workload import Sending, Workload
+from orchestrator.capacity.display.ladder_result import ladder_document
+from orchestrator.capacity.measurement.bench import Bench, RungDuration
+from orchestrator.capacity.measurement.prompts import Lengths, SyntheticPrompts
+from orchestrator.capacity.measurement.rung import Rung
+from orchestrator.capacity.measurement.spec import in_contrast
+from orchestrator.capacity.measurement.target import BudgetedSender
+from orchestrator.capacity.measurement.workload import Sending, Workload
+from orchestrator.capacity.search.ab_test import AbTest, differences, run_ab_test
+from orchestrator.capacity.search.binding import StatedLimits
+from orchestrator.capacity.search.ladder import Ladder, climb, conclude, share_a_quota
+from orchestrator.capacity.search.next_step import RUNGS, LadderPlan
+from orchestrator.capacity.search.rate_search import RateSearch, find_concurrency
+from orchestrator.capacity.search.recommendation import learned_limits, recommendation_of
+from orchestrator.capacity.search.rules import Rules
 from providers.instance import Instance
 from providers.messages import Usage
 from providers.simulator.answers import EchoAnswers
 from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import SimulatorSettings
+from runners.calls.budget import Budget, BudgetLimits
+from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.load import Target
-from runners.spending import Bounds, Purse
-from runners.virtual_time import run_virtual
 
 UNTIMED = Rules(max_cpu_share=math.inf, max_lag_s=math.inf)
 """A virtual clock jumps: what the client's own time says means nothing here."""
@@ -47,12 +47,14 @@ def target(*endpoints: dict[str, Any]) -> tuple[Target, InProcessSimulator]:
     return Target(instances, {"sim": simulator}, WORKLOAD.request), simulator
 
 
-def ladder(plan: Plan, pace: Pace, *endpoints: dict[str, Any], measured: Sequence[Rung] = ()) -> Ladder:
+def ladder(
+    plan: LadderPlan, rung_duration: RungDuration, *endpoints: dict[str, Any], measured: Sequence[Rung] = ()
+) -> Ladder:
     async def run() -> Ladder:
         load, simulator = target(*endpoints)
-        rungs = await climb(Bench(load, pace), plan, Known(), measured, lambda _rungs: None)
+        rungs = await climb(Bench(load, rung_duration), plan, StatedLimits(), measured, lambda _rungs: None)
         simulator.close()
-        return conclude("m", "m", Known(), plan, rungs)
+        return conclude("m", "m", StatedLimits(), plan, rungs)
 
     return run_virtual(run())
 
@@ -60,13 +62,13 @@ def ladder(plan: Plan, pace: Pace, *endpoints: dict[str, Any], measured: Sequenc
 LATENCY = {"ttft_s": 0.7, "itl_s": 0.05}
 """5.7 s for an answer."""
 HOLDING = {"tpm": 13_500, "on_limit": "hold", "rate_limit_headers": False, "latency": LATENCY}
-MINUTES = Pace(window_s=60.0)
+MINUTES = RungDuration(window_s=60.0)
 
 
 @pytest.mark.parametrize("quota", ["sliding", "fixed"])
 def test_a_quota_of_tokens_that_holds_is_named_without_a_single_refusal(quota: str) -> None:
-    plan = Plan((1, 2, 4, 8, 16), replace(UNTIMED, max_ttft_s=math.inf), stops=False, refines=False)
-    found = ladder(plan, Pace(window_s=60.0, duration_s=240.0), {**HOLDING, "quota": quota})
+    plan = LadderPlan((1, 2, 4, 8, 16), replace(UNTIMED, max_ttft_s=math.inf), stops=False, refines=False)
+    found = ladder(plan, RungDuration(window_s=60.0, duration_s=240.0), {**HOLDING, "quota": quota})
     assert all(one.measures.throttled == 0 for one in found.rungs)
     assert found.found.optimum == 4
     assert found.binding.limit == "TPM"
@@ -76,7 +78,7 @@ def test_a_quota_of_tokens_that_holds_is_named_without_a_single_refusal(quota: s
 
 ALIKE = Workload("w", 400, 100, SyntheticPrompts(Lengths(400, 400), Lengths(100, 100)), Sending())
 """Requests and tokens that are held look the same."""
-CLIMB = Plan((1, 2, 4, 8, 16), replace(UNTIMED, max_ttft_s=math.inf), stops=False, refines=False, contrasts=True)
+CLIMB = LadderPlan((1, 2, 4, 8, 16), replace(UNTIMED, max_ttft_s=math.inf), stops=False, refines=False, contrasts=True)
 SATURATED = {"latency": {**LATENCY, "saturates_at": 2}}
 QUEUED = {"latency": {**LATENCY, "seats": 3}}
 
@@ -95,14 +97,14 @@ QUEUED = {"latency": {**LATENCY, "seats": 3}}
 def test_requests_of_another_length_tell_what_requests_that_are_alike_do_not(
     endpoint: dict[str, Any], limit: str
 ) -> None:
-    async def run(plan: Plan) -> Ladder:
+    async def run(plan: LadderPlan) -> Ladder:
         load, simulator = target(endpoint)
         contrast = in_contrast(ALIKE)
         assert contrast is not None
-        bench = Bench(replace(load, ask=ALIKE.request), Pace(window_s=60.0), contrast=contrast.request)
-        rungs = await climb(bench, plan, Known(), (), lambda _rungs: None)
+        bench = Bench(replace(load, ask=ALIKE.request), RungDuration(window_s=60.0), contrast=contrast.request)
+        rungs = await climb(bench, plan, StatedLimits(), (), lambda _rungs: None)
         simulator.close()
-        return conclude("m", "m", Known(), plan, rungs)
+        return conclude("m", "m", StatedLimits(), plan, rungs)
 
     blind = run_virtual(run(replace(CLIMB, contrasts=False)))
     assert blind.binding.limit in {"quota", "held or saturated"}
@@ -118,7 +120,7 @@ KNEE = {"latency": {"ttft_s": 0.2, "itl_s": 0.003, "noise": 0.1, "saturates_at":
 
 
 def test_a_knee_is_found_and_its_recommendation_holds() -> None:
-    found = ladder(Plan(rules=UNTIMED), Pace(), KNEE)
+    found = ladder(LadderPlan(rules=UNTIMED), RungDuration(), KNEE)
     assert found.found.limit == pytest.approx(16, rel=0.15)
     assert found.found.stop is not None
     assert found.found.stop.rule == "FAIL-GAIN"
@@ -135,7 +137,7 @@ def test_a_knee_is_found_and_its_recommendation_holds() -> None:
 
 @pytest.mark.parametrize("retry_after", ["exact", "none"])
 def test_a_quota_before_a_knee_is_never_called_a_capacity(retry_after: str) -> None:
-    found = ladder(Plan(rules=UNTIMED), MINUTES, {**KNEE, "rpm": 300, "retry_after": retry_after})
+    found = ladder(LadderPlan(rules=UNTIMED), MINUTES, {**KNEE, "rpm": 300, "retry_after": retry_after})
     assert found.found.stop is not None
     assert found.found.stop.rule == "FAIL-QUOTA"
     assert (found.binding.limit, found.binding.sureness) == ("RPM", "certain")
@@ -147,7 +149,7 @@ def test_a_quota_before_a_knee_is_never_called_a_capacity(retry_after: str) -> N
 
 @pytest.mark.parametrize("quota", ["sliding", "fixed"])
 def test_what_stored_credit_carried_is_neither_recommended_nor_a_ceiling(quota: str) -> None:
-    found = ladder(Plan(rules=UNTIMED), Pace(), {**KNEE, "rpm": 300, "quota": quota})
+    found = ladder(LadderPlan(rules=UNTIMED), RungDuration(), {**KNEE, "rpm": 300, "quota": quota})
     assert found.binding.limit == "RPM"
     assert max(one.measures.qpm for one in found.rungs) > 1_000
     assert found.binding.qpm_ceiling == pytest.approx(300, rel=0.05)
@@ -155,32 +157,32 @@ def test_what_stored_credit_carried_is_neither_recommended_nor_a_ceiling(quota: 
     assert (document["limit"], document["at_least"], document["recommended"], document["paste"]) == (None,) * 3 + ("",)
     assert "run again with --window 60" in document["no_recommendation"]
     assert learned_limits(found) is None
-    over_windows = ladder_document(ladder(Plan(rules=UNTIMED), MINUTES, {**KNEE, "rpm": 300, "quota": quota}))
+    over_windows = ladder_document(ladder(LadderPlan(rules=UNTIMED), MINUTES, {**KNEE, "rpm": 300, "quota": quota}))
     assert over_windows["recommendation"] is not None
 
 
 def test_a_limit_above_all_that_was_tested_is_said_to_be_at_least_that() -> None:
-    found = ladder_document(ladder(Plan((1, 2, 4), UNTIMED), Pace(), KNEE))
+    found = ladder_document(ladder(LadderPlan((1, 2, 4), UNTIMED), RungDuration(), KNEE))
     assert (found["limit"], found["at_least"], found["binding"]) == (None, 4, "none")
 
 
 def test_a_concurrency_limit_is_named_by_its_refusals() -> None:
-    found = ladder(Plan(rules=UNTIMED), Pace(), {**KNEE, "concurrency": 12})
+    found = ladder(LadderPlan(rules=UNTIMED), RungDuration(), {**KNEE, "concurrency": 12})
     assert found.binding.limit == "concurrency"
     assert found.found.limit is not None
     assert found.found.limit <= 13
 
 
 def test_a_slow_first_token_stops_for_its_own_reason() -> None:
-    found = ladder(Plan(rules=replace(UNTIMED, max_ttft_s=0.5)), Pace(), {"latency": {"ttft_s": 0.6}})
+    found = ladder(LadderPlan(rules=replace(UNTIMED, max_ttft_s=0.5)), RungDuration(), {"latency": {"ttft_s": 0.6}})
     assert found.found.stop is not None
     assert (found.found.stop.rule, found.found.limit) == ("FAIL-TTFT", None)
     assert recommendation_of(found) is None
 
 
 def test_a_ladder_that_goes_on_measures_only_what_is_missing() -> None:
-    whole = ladder(Plan(rules=UNTIMED), Pace(), KNEE)
-    rest = ladder(Plan(rules=UNTIMED), Pace(), KNEE, measured=whole.rungs[:4])
+    whole = ladder(LadderPlan(rules=UNTIMED), RungDuration(), KNEE)
+    rest = ladder(LadderPlan(rules=UNTIMED), RungDuration(), KNEE, measured=whole.rungs[:4])
     assert rest.rungs[:4] == whole.rungs[:4]
     assert [one.concurrency for one in rest.rungs[:6]] == [one.concurrency for one in whole.rungs[:6]]
     assert rest.found.limit == pytest.approx(16, rel=0.15)
@@ -188,18 +190,18 @@ def test_a_ladder_that_goes_on_measures_only_what_is_missing() -> None:
 
 def test_two_keys_of_one_account_are_noticed_together() -> None:
     """One server behind two names: alone each reaches its knee, together they do as well."""
-    alone = [ladder(Plan(rules=UNTIMED), Pace(), KNEE) for _ in range(2)]
-    joint = ladder(Plan(rules=UNTIMED), Pace(), KNEE)
+    alone = [ladder(LadderPlan(rules=UNTIMED), RungDuration(), KNEE) for _ in range(2)]
+    joint = ladder(LadderPlan(rules=UNTIMED), RungDuration(), KNEE)
     assert share_a_quota(alone, joint) is not None
-    apart = ladder(Plan(rules=UNTIMED), Pace(), KNEE, KNEE)
+    apart = ladder(LadderPlan(rules=UNTIMED), RungDuration(), KNEE, KNEE)
     assert share_a_quota(alone, apart) is None
 
 
 def test_instances_together_are_measured_against_as_many_in_flight_each() -> None:
     """Four in flight over two are two each: half of what each carries with four."""
-    climbed = Plan((1, 2, 4), UNTIMED, refines=False)
-    alone = [ladder(climbed, Pace(), KNEE) for _ in range(2)]
-    assert share_a_quota(alone, ladder(climbed, Pace(), KNEE, KNEE)) is None
+    climbed = LadderPlan((1, 2, 4), UNTIMED, refines=False)
+    alone = [ladder(climbed, RungDuration(), KNEE) for _ in range(2)]
+    assert share_a_quota(alone, ladder(climbed, RungDuration(), KNEE, KNEE)) is None
     quota = {**KNEE, "rpm": 300}
     alone = [ladder(climbed, MINUTES, quota) for _ in range(2)]
     assert share_a_quota(alone, ladder(climbed.times(2), MINUTES, quota)) is not None
@@ -212,16 +214,16 @@ def test_the_money_ends_a_ladder_softly() -> None:
 
     async def run() -> Sequence[Rung]:
         load, simulator = target(KNEE)
-        purse = Purse(price, Bounds(cost_usd=0.2))
-        load = replace(load, senders={name: PaidSender(one, purse, 100) for name, one in load.senders.items()})
-        bench = Bench(load, Pace(), purse, is_priced=True)
-        rungs = await climb(bench, Plan(rules=UNTIMED), Known(), (), lambda _rungs: None)
+        budget = Budget(price, BudgetLimits(cost_usd=0.2))
+        load = replace(load, senders={name: BudgetedSender(one, budget, 100) for name, one in load.senders.items()})
+        bench = Bench(load, RungDuration(), budget, is_priced=True)
+        rungs = await climb(bench, LadderPlan(rules=UNTIMED), StatedLimits(), (), lambda _rungs: None)
         simulator.close()
         return rungs
 
     rungs = run_virtual(run())
     assert "cost limit is reached" in rungs[-1].gone
-    ended = conclude("m", "m", Known(), Plan(rules=UNTIMED), rungs)
+    ended = conclude("m", "m", StatedLimits(), LadderPlan(rules=UNTIMED), rungs)
     assert not ended.is_complete
     assert (ended.found.stop, ended.binding.limit, ended.binding.sureness) == (None, "none", "open")
     spent = sum(one.cost_usd or 0.0 for one in rungs)
@@ -231,7 +233,7 @@ def test_the_money_ends_a_ladder_softly() -> None:
 def rate_search(target_qps: float, endpoint: dict[str, Any]) -> RateSearch:
     async def run() -> RateSearch:
         load, simulator = target(endpoint)
-        found = await find_concurrency(Bench(load, Pace()), target_qps, RUNGS, lambda _rung: None)
+        found = await find_concurrency(Bench(load, RungDuration()), target_qps, RUNGS, lambda _rung: None)
         simulator.close()
         return found
 
@@ -256,7 +258,7 @@ def test_a_difference_is_named_only_where_there_is_one(slower: float, verdict: s
             {"latency": {"ttft_s": 0.3, "noise": 0.2}}, {"latency": {"ttft_s": 0.3 * slower, "noise": 0.2}}
         )
         first, second = (replace(load, instances=[one]) for one in load.instances)
-        blocks = await fight(Duel(4, 8, 24), first, second, lambda _round: None)
+        blocks = await run_ab_test(AbTest(4, 8, 24), first, second, lambda _round: None)
         simulator.close()
         return {one.figure: one.verdict for one in differences(blocks)}
 

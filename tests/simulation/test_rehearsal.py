@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import orchestrator as orch
-from orchestrator.env import Environment
-from orchestrator.loading import load_config
-from orchestrator.preparation import prepare
-from orchestrator.rehearsal import Rehearsal, rehearse_now
-from orchestrator.wiring import no_key
+from orchestrator.config.environment import Environment
+from orchestrator.config.loading import load_config
+from orchestrator.execution.components import no_key
+from orchestrator.execution.prepare import prepare
+from orchestrator.execution.rehearsal import Rehearsal, rehearse_now
 
 DEPLOYMENT = {"dialect": "azure", "latency": {"ttft_s": 0.2, "itl_s": 0.0}}
 

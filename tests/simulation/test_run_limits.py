@@ -10,9 +10,9 @@ import pytest
 
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Usage
-from runners.client import Deadlines
-from runners.retry import FREE_RETRIES, RetryBudget
-from runners.spending import Bounds, Listeners, Purse
+from runners.calls.budget import Budget, BudgetLimits, BudgetListeners
+from runners.calls.client import Deadlines
+from runners.calls.retry import FREE_RETRIES, RetryBudget
 from tests.simulation.test_whole_stages import MODES, Park, Server, Stage, carried_out
 from tests.unit.runners.doubles import a_response, an_exchange, server_fault, timed_out
 
@@ -91,7 +91,7 @@ def test_retries_stay_within_their_share_of_the_calls(mode: str, share: float) -
         told: list[str] = []
         budget = RetryBudget(share, on_spent=told.append)
         stage = Stage(3000, mode, Park(a=Ailing(errors=0.4), b=Ailing(errors=0.4)))
-        stage.exchange = an_exchange(stage.dispatcher, retry_budget=budget)
+        stage.call_context = an_exchange(stage.dispatcher, retry_budget=budget)
         await stage.run()
         assert sorted(stage.ordinals) == list(range(3000))
         retries = sum(record.attempts - 1 for record in stage.records)
@@ -129,18 +129,18 @@ def test_a_limit_on_tokens_is_used_up_and_never_overrun(mode: str, limit: int) -
     async def scene() -> None:
         park = Metered(a=Server(), b=Server())
         stage = Stage(2000, mode, park)
-        listeners = Listeners(on_reached=stage.shutdown.drain)
-        purse = Purse(bounds=Bounds(tokens=limit), listeners=listeners)
-        stage.exchange = an_exchange(stage.dispatcher, purse=purse, deadlines=Deadlines(60, 3600), max_tokens=100)
+        listeners = BudgetListeners(on_reached=stage.shutdown.drain)
+        budget = Budget(bounds=BudgetLimits(tokens=limit), listeners=listeners)
+        stage.call_context = an_exchange(stage.dispatcher, budget=budget, deadlines=Deadlines(60, 3600), max_tokens=100)
         await stage.run()
-        assert park.billed + 100 * park.timeouts <= purse.spent.tokens <= limit
-        assert purse.spent.tokens > limit - 110, "what is left would not have done for another request"
+        assert park.billed + 100 * park.timeouts <= budget.spent.tokens <= limit
+        assert budget.spent.tokens > limit - 110, "what is left would not have done for another request"
         assert set(stage.outcomes) == {"ok"}
         assert 0 < len(stage.records) < 2000
         assert stage.shutdown.reason.startswith(
-            f"the token limit is reached: {purse.spent.tokens:,} of {limit:,} tokens"
+            f"the token limit is reached: {budget.spent.tokens:,} of {limit:,} tokens"
         )
-        assert purse.unanswered == park.timeouts
+        assert budget.unanswered == park.timeouts
 
     carried_out(scene)
 
@@ -149,8 +149,8 @@ def test_an_overrun_is_no_more_than_what_the_inputs_in_flight_were_underestimate
     async def scene() -> None:
         park = Metered(longer=3.0, a=Server(), b=Server())
         stage = Stage(2000, mode, park)
-        purse = Purse(bounds=Bounds(tokens=2000), listeners=Listeners(on_reached=stage.shutdown.drain))
-        stage.exchange = an_exchange(stage.dispatcher, purse=purse, max_tokens=100)
+        budget = Budget(bounds=BudgetLimits(tokens=2000), listeners=BudgetListeners(on_reached=stage.shutdown.drain))
+        stage.call_context = an_exchange(stage.dispatcher, budget=budget, max_tokens=100)
         await stage.run()
         assert park.billed <= 2000 + 20 * 14, "twenty in flight, each 14 tokens longer than thought"
 

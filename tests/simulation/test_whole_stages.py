@@ -16,23 +16,23 @@ import pytest
 
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint
-from runners.answer import Answer, Score, guard_solver
-from runners.bitmap import Bitmap
-from runners.client import Deadlines, ModelClient
-from runners.dispatch import Dispatcher, NoUsableInstance
+from runners.calls.client import Deadlines, ModelClient
+from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
+from runners.dispatch.instance_state import InstanceState
 from runners.engines.local import LocalEngine
-from runners.lease import PARKED_PER_WORKER, SlotLease
+from runners.event_loop.virtual_time import run_virtual
+from runners.journal.bitmap import Bitmap
 from runners.limits.adaptive.state import AdaptiveLimits
+from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
-from runners.limits.gated import AdaptiveLimiter
 from runners.limits.permit import Limiter
-from runners.opened import Opened
-from runners.record import Record
+from runners.samples.answer import Answer, Score, guard_solver
+from runners.samples.record import Record
+from runners.samples.solvers import single_turn
+from runners.samples.worker import Method, work
 from runners.shutdown import Shutdown
-from runners.solvers import single_turn
-from runners.station import Station
-from runners.virtual_time import run_virtual
-from runners.worker import Method, work
+from runners.workers.active_sample import ActiveSample
+from runners.workers.slots import PARKED_PER_WORKER, SlotLease
 from sharding.plan import Sample, Shard
 from tests.unit.runners.doubles import (
     Decisions,
@@ -132,17 +132,19 @@ class Stage:
         self.records: list[Record] = []
         self.lost: list[NoUsableInstance] = []
         names = list(park.servers)
-        stations = [Station(an_instance(name, workers=workers), park, MODES[mode](workers)) for name in names]
+        instance_states = [
+            InstanceState(an_instance(name, workers=workers), park, MODES[mode](workers)) for name in names
+        ]
         self.decisions = Decisions()
-        self.dispatcher = Dispatcher("m", stations, self.decisions)
-        self.exchange = an_exchange(self.dispatcher, deadlines=Deadlines(attempt_s=60, sample_s=sample_s))
+        self.dispatcher = Dispatcher("m", instance_states, self.decisions)
+        self.call_context = an_exchange(self.dispatcher, deadlines=Deadlines(attempt_s=60, sample_s=sample_s))
         share = -(-samples // len(names))
         ranges = [range(at * share, min((at + 1) * share, samples)) for at in range(len(names))]
         self.plan = GivenPlan([[Shard(name, [part], 0.0) for name, part in zip(names, ranges, strict=True)]])
         self.engine = LocalEngine({"m": self.dispatcher}, self._work, self._deliver, self.shutdown, Bitmap(samples))
 
-    async def _work(self, opened: Opened, lease: SlotLease) -> Record:
-        return await work(opened, self.method, self.exchange, lease)
+    async def _work(self, active: ActiveSample, lease: SlotLease) -> Record:
+        return await work(active, self.method, self.call_context, lease)
 
     async def _deliver(self, record: Record) -> None:
         self.records.append(record)
@@ -151,10 +153,10 @@ class Stage:
         """Returns how long it took; what every stage must keep is checked here."""
         self.lost = await self.engine.execute(self.plan, 0)
         assert len(self.ordinals) == len(set(self.ordinals)), "one record a sample"
-        for station in self.dispatcher.stations.values():
-            assert station.tally.in_flight == 0
-            assert station.limiter.snapshot()["in_flight"] == 0
-            assert not station.line
+        for instance_state in self.dispatcher.instance_states.values():
+            assert instance_state.counters.in_flight == 0
+            assert instance_state.limiter.snapshot()["in_flight"] == 0
+            assert not instance_state.line
         return asyncio.get_running_loop().time()
 
     @property
@@ -360,9 +362,9 @@ def test_while_a_judge_refuses_the_places_of_who_waits_for_it_are_used_by_others
     async def scene() -> None:
         park = Park(a=Server(), j=Server(0))
         stage = Stage(60, mode, Park(a=park.servers["a"]), workers=4)
-        judge = Station(an_instance("j", model="j", workers=2), park, MODES[mode](2))
+        judge = InstanceState(an_instance("j", model="j", workers=2), park, MODES[mode](2))
         deadlines = Deadlines(sample_s=2 * HOUR_S)
-        stage.exchange = an_exchange(stage.dispatcher, Dispatcher("j", [judge], Decisions()), deadlines=deadlines)
+        stage.call_context = an_exchange(stage.dispatcher, Dispatcher("j", [judge], Decisions()), deadlines=deadlines)
 
         async def judged(sample: Sample, model: ModelClient) -> str:
             answer = await model.chat(sample.task.messages)

@@ -14,20 +14,20 @@ from collections.abc import Callable, Iterator, Mapping
 from providers.messages import JSON
 
 from ..permit import Cost, Go, Settled, WaitForEvent, WaitUntil
-from . import memory
-from .answers import Answers
+from . import persistence as memory
 from .blocked_time import BlockedTime, Blocker
-from .breaker import Breaker
-from .cap import Cap
-from .evidence import Evidence
-from .flights import Flight, Flights
-from .gate import Gate
-from .headers import Brake
-from .learning import RateLearner
-from .ledger import CEILING, REQUESTS, TOKENS, Amounts, Ledger
-from .pacer import Pacer
-from .rate_model import FLOW, RateModel
-from .throttling import Clock, Throttling
+from .concurrency.answer_statistics import AnswerStatistics
+from .concurrency.circuit_breaker import CircuitBreaker
+from .concurrency.concurrency_cap import ConcurrencyCap
+from .concurrency.in_flight import InFlightRequest, InFlightRequests
+from .rate.episode_evidence import EpisodeEvidence
+from .rate.ledger import CEILING, REQUESTS, TOKENS, Amounts, SendLedger
+from .rate.pacer import Pacer
+from .rate.rate_learner import RateLearner
+from .rate.rate_model import FLOW, RateModel
+from .remaining_quota import RemainingQuotaGate
+from .throttling.refusals import RefusalClassifier, RefusalTimes
+from .throttling.throttle_gate import AdaptiveThrottleGate
 
 OnDecision = Callable[[str, Mapping[str, JSON]], None]
 FIRST_GAP_S = 0.25
@@ -51,18 +51,18 @@ class AdaptiveLimits:
     ) -> None:
         self._decide = on_decision
         self._time = BlockedTime()
-        self._ledger = Ledger()
-        self._flights = Flights()
-        self._answers = Answers()
-        self._gate = Gate()
-        self._breaker = Breaker()
-        self._cap = Cap(math.inf if most is None else float(max(1, most)), on_decision)
+        self._ledger = SendLedger()
+        self._flights = InFlightRequests()
+        self._answers = AnswerStatistics()
+        self._gate = AdaptiveThrottleGate()
+        self._breaker = CircuitBreaker()
+        self._cap = ConcurrencyCap(math.inf if most is None else float(max(1, most)), on_decision)
         self._rates = RateModel()
         self._rates.windows_s = self._ledger.windows_s
         self._learner = RateLearner(self._rates, on_decision)
         self._pacer = Pacer()
-        self._brake = Brake()
-        self._throttling = Throttling(
+        self._brake = RemainingQuotaGate()
+        self._throttling = RefusalClassifier(
             self._ledger,
             self._flights,
             self._answers,
@@ -145,12 +145,12 @@ class AdaptiveLimits:
             self._succeed(flight, settled, now)
         elif settled.how == "throttled":
             self._throttled += 1
-            told_s = settled.hint.retry_after_s if settled.hint else None
-            self._throttling.refuse(flight, settled.latency_s, told_s, self._clock(now))
+            retry_after_s = settled.hint.retry_after_s if settled.hint else None
+            self._throttling.refuse(flight, settled.latency_s, retry_after_s, self._clock(now))
         elif settled.how == "failed":
             self._fail(now)
 
-    def _succeed(self, flight: Flight, settled: Settled, now: float) -> None:
+    def _succeed(self, flight: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
         self._flights.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)
@@ -164,7 +164,7 @@ class AdaptiveLimits:
             self._cap.begin_round(self._flights.sent, now)
         self._cap.grow_seats(len(self._flights), self._latency_s(), now)
 
-    def _reconcile(self, flight: Flight, settled: Settled, now: float) -> None:
+    def _reconcile(self, flight: InFlightRequest, settled: Settled, now: float) -> None:
         """Put the usage in place of the estimate, and count it at its end, too."""
         used = flight.amounts[TOKENS]
         if settled.usage is not None:
@@ -181,9 +181,11 @@ class AdaptiveLimits:
     def _reopen(self, now: float) -> None:
         episode = self._gate.reopen()
         if episode.is_early:
-            self._decide("early", {"accepted": True, "retry_after_s": episode.told_s})
+            self._decide("early", {"accepted": True, "retry_after_s": episode.retry_after_s})
         running_s = self._running_s(now)
-        self._learner.learn(episode, Evidence(self._ledger, self._answers, self._gate.believes, running_s, now))
+        self._learner.learn(
+            episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)
+        )
         self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)
         self._cap.begin_round(self._flights.sent, now)
         limits = self._rates.limits
@@ -191,8 +193,8 @@ class AdaptiveLimits:
         self._pacer.restart(max(now, self._gate.trial_at + gap_s))  # the trial counts, too
 
     # ------------------------------------------------------------------ what is known
-    def _clock(self, now: float) -> Clock:
-        return Clock(self._latency_s(), self._running_s(now), self._time.cap_s(now), now)
+    def _clock(self, now: float) -> RefusalTimes:
+        return RefusalTimes(self._latency_s(), self._running_s(now), self._time.cap_s(now), now)
 
     def _latency_s(self) -> float:
         known_s = self._answers.latency_s

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.crash_matrix.books import content
 from benchmarks.crash_matrix.matrix import INT, RANDOM_KILL, TERM, chosen_trials, perform, table
 from benchmarks.crash_matrix.points import FORMS, POINTS, NoSuchPoint, require_points
+from benchmarks.crash_matrix.stored_records import content
 from benchmarks.crash_matrix.trial import SAMPLES, Workshop
 
 SEED = 20_261_121

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 import orchestrator as orch
-from benchmarks.crash_matrix.books import final_rows
+from benchmarks.crash_matrix.stored_records import final_rows
 from benchmarks.crash_matrix.trial import SAMPLES, Blow, Workshop
 from providers.messages import JSON
 

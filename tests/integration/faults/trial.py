@@ -20,18 +20,18 @@ from providers.provider import SYSTEM_TRUST, Route, Timeouts, Transport, Trust
 from providers.tokens import TokenEstimator
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
-from runners.answer import Answer, Score
-from runners.client import Deadlines, Exchange, Generation, ModelClient
-from runners.dispatch import Dispatcher, NoUsableInstance
+from runners.calls.client import CallContext, Deadlines, Generation, ModelClient
+from runners.calls.retry import RetryLimits
+from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
+from runners.dispatch.instance_state import InstanceState
 from runners.limits.fixed import FixedLimiter
-from runners.opened import Opened
-from runners.record import Record
-from runners.retry import RetryLimits
-from runners.solvers import single_turn
-from runners.station import Station
-from runners.worker import Method, work
+from runners.samples.answer import Answer, Score
+from runners.samples.record import Record
+from runners.samples.solvers import single_turn
+from runners.samples.worker import Method, work
+from runners.workers.active_sample import ActiveSample
 from sharding.plan import Cell, Sample
-from sharding.task import Task
+from sharding.tasks.task import Task
 from tests.unit.runners.doubles import BareLease
 
 from .answers import http
@@ -134,9 +134,9 @@ async def _ask_before(witness: _Witness) -> None:
 
 
 async def _work(fault: Fault, witness: _Witness) -> Record | None:
-    station = Station(INSTANCE, witness, FixedLimiter(workers=1, qps=None))
-    exchange = Exchange(
-        dispatchers={"m": Dispatcher("m", [station], lambda *_: None)},
+    instance_state = InstanceState(INSTANCE, witness, FixedLimiter(workers=1, qps=None))
+    exchange = CallContext(
+        dispatchers={"m": Dispatcher("m", [instance_state], lambda *_: None)},
         estimators={"m": TokenEstimator()},
         generation=Generation(max_tokens=16, stream=fault.stream),
         deadlines=Deadlines(attempt_s=fault.attempt_s, sample_s=200.0),
@@ -145,7 +145,9 @@ async def _work(fault: Fault, witness: _Witness) -> Record | None:
     sample = Sample(0, "s0", QUESTION, Cell("m", "baseline", 1.0), 0, 7)
     method = Method("run", single_turn, lambda _: _exact, lambda _, __: None)
     try:
-        return await work(Opened(sample, INSTANCE.name, INSTANCE.name, 0, OPENED_AT), method, exchange, BareLease())
+        return await work(
+            ActiveSample(sample, INSTANCE.name, INSTANCE.name, 0, OPENED_AT), method, exchange, BareLease()
+        )
     except NoUsableInstance:
         return None
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.env import Environment, Setting
-from orchestrator.loading import LoadedConfig, load_config
-from runners.record import Record
+from orchestrator.config.environment import Environment, SettingOverride
+from orchestrator.config.loading import LoadedConfig, load_config
+from runners.samples.record import Record
 
 Load = Callable[..., LoadedConfig]
 MakeRecord = Callable[..., Record]
@@ -53,7 +53,7 @@ def load(raw: dict[str, Any]) -> Load:
         base: Path | None = None,
     ) -> LoadedConfig:
         source = {**copy.deepcopy(raw), **(sections or {})}
-        settings = [Setting(path, value, f"--{path}") for path, value in (flags or {}).items()]
+        settings = [SettingOverride(path, value, f"--{path}") for path, value in (flags or {}).items()]
         return load_config(source, Environment(variables or {}), settings, base=base)
 
     return loaded

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 import orchestrator
-from orchestrator import api, results
+from orchestrator import api
+from orchestrator.results import run as results
 from providers.errors import InputError
-from runners.answer import Answer
+from runners.samples.answer import Answer
 
 
 @pytest.mark.parametrize("name", orchestrator.__all__)

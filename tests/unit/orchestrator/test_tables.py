@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from orchestrator.cli.tables import print_summary
-from orchestrator.summary import summarise
-from runners.record import Record
-from runners.sinks.parquet import record_table
+from orchestrator.results.summary import summarise
+from runners.journal.sinks.parquet import record_table
+from runners.samples.record import Record
 
 MakeRecord = Callable[..., Record]
 LOST = {"score": None, "grade": None, "passed": None, "outcome": "infra_failure", "error_class": "timeout_attempt"}

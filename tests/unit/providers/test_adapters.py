@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from providers.azure import AzureSettings
+from providers.adapters.azure import AzureSettings
+from providers.adapters.gateway import GatewaySettings
+from providers.adapters.openai_compatible import OpenAISettings
+from providers.adapters.registry import AdapterContext, adapter_type
+from providers.adapters.routed import RoutedAdapter, open_transport
+from providers.adapters.settings import WireSettings, check_key
 from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.gateway import GatewaySettings
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
-from providers.openai_compatible import OpenAISettings
 from providers.provider import Adapter, Route, RouteSpec
-from providers.registry import Surroundings, adapter_type
-from providers.routed import RoutedAdapter, open_transport
-from providers.settings import WireSettings, check_key
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 
@@ -27,13 +27,13 @@ GATEWAY: dict[str, object] = {
 }
 OPENAI: dict[str, object] = {"type": "openai", "base_url": "http://127.0.0.1:8000/v1"}
 
-SURROUNDINGS = Surroundings(key=lambda name: ApiKey(name, f"secret-{name}"))
+SURROUNDINGS = AdapterContext(key=lambda name: ApiKey(name, f"secret-{name}"))
 ANSWER = ChatResponse("42", (), "stop", Usage(1, 1), Timing(0.0, None, 0.0), None, "id", "m", None)
 
 
-def open_adapter(name: str, entry: dict[str, object], surroundings: Surroundings = SURROUNDINGS) -> Adapter:
+def open_adapter(name: str, entry: dict[str, object], adapter_context: AdapterContext = SURROUNDINGS) -> Adapter:
     kind = adapter_type(str(entry["type"]))
-    return kind.open(name, kind.settings.model_validate(entry), surroundings)
+    return kind.open(name, kind.settings.model_validate(entry), adapter_context)
 
 
 class RecordingTransport:
@@ -101,7 +101,7 @@ def test_only_the_keys_that_a_model_uses_are_read() -> None:
         read.append(name)
         return ApiKey(name, "secret")
 
-    open_adapter("lab", GATEWAY, Surroundings(key)).instances("qwen", RouteSpec(keys=["LAB_1"]))
+    open_adapter("lab", GATEWAY, AdapterContext(key)).instances("qwen", RouteSpec(keys=["LAB_1"]))
     assert read == ["LAB_1"]
 
 

@@ -30,18 +30,18 @@ from providers.errors import (
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
 from providers.tokens import TokenEstimator
-from runners.bitmap import Bitmap
-from runners.client import Deadlines, Exchange, Generation
-from runners.dispatch import Dispatcher
+from runners.calls.budget import Budget
+from runners.calls.client import CallContext, Deadlines, Generation
+from runners.calls.retry import RetryBudget, RetryLimits
+from runners.dispatch.dispatcher import Dispatcher
+from runners.dispatch.instance_state import InstanceState, Sender
+from runners.journal.bitmap import Bitmap
+from runners.journal.sinks.sink import UNRESOLVED, Batch, Row
 from runners.limits.permit import Cost, Limiter, Settled
-from runners.opened import Opened
-from runners.record import Record
-from runners.retry import RetryBudget, RetryLimits
-from runners.sinks.sink import UNRESOLVED, Batch, Row
-from runners.spending import Purse
-from runners.station import Sender, Station
+from runners.samples.record import Record
+from runners.workers.active_sample import ActiveSample
 from sharding.plan import Cell, Sample, Shard
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 COST = Cost(input_tokens=10, max_output_tokens=100)
 NOON = "2026-01-02T12:00:00.000000+00:00"
@@ -57,8 +57,8 @@ def a_sample(ordinal: int = 0, *, model: str = "m", epoch: int = 0) -> Sample:
     return Sample(ordinal, f"s{ordinal}", task, Cell(model, "baseline", 1.0), epoch, 7)
 
 
-def an_opened(sample: Sample | None = None, instance: str = "a", planned: str | None = None) -> Opened:
-    return Opened(sample or a_sample(), planned or instance, instance, 0, 1_767_355_200.0)
+def an_opened(sample: Sample | None = None, instance: str = "a", planned: str | None = None) -> ActiveSample:
+    return ActiveSample(sample or a_sample(), planned or instance, instance, 0, 1_767_355_200.0)
 
 
 def a_response(text: str = "fine", *, usage: Usage | None = None, hint: RateLimitHint | None = None) -> ChatResponse:
@@ -229,7 +229,7 @@ class BareLease:
     def sent(self) -> None:
         self.was_sent = True
 
-    def aside(self) -> AbstractAsyncContextManager[None]:
+    def release_while_waiting(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
     async def park(self, delay_s: float) -> None:
@@ -258,11 +258,11 @@ def a_dispatcher(
     limiters: Mapping[str, Limiter] | None = None,
     workers: int | None = None,
 ) -> Dispatcher:
-    stations = [
-        Station(an_instance(name, model, workers), sender, (limiters or {}).get(name) or FreeLimiter())
+    instance_states = [
+        InstanceState(an_instance(name, model, workers), sender, (limiters or {}).get(name) or FreeLimiter())
         for name in names or ("a",)
     ]
-    return Dispatcher(model, stations, Decisions())
+    return Dispatcher(model, instance_states, Decisions())
 
 
 def an_exchange(
@@ -271,17 +271,17 @@ def an_exchange(
     max_retries: int = 5,
     on_first_send: Callable[[int], None] = lambda _: None,
     max_tokens: int | None = None,
-    purse: Purse | None = None,
+    budget: Budget | None = None,
     retry_budget: RetryBudget | None = None,
-) -> Exchange:
-    return Exchange(
+) -> CallContext:
+    return CallContext(
         dispatchers={dispatcher.model: dispatcher for dispatcher in dispatchers},
         estimators={dispatcher.model: TokenEstimator() for dispatcher in dispatchers},
         generation=Generation(max_tokens=max_tokens),
         deadlines=deadlines or Deadlines(),
         retries=RetryLimits(max_retries=max_retries),
         retry_budget=retry_budget or RetryBudget(),
-        purse=purse or Purse(),
+        budget=budget or Budget(),
         on_first_send=on_first_send,
     )
 

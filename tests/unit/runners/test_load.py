@@ -12,7 +12,7 @@ import pytest
 from providers.errors import AuthFailed, Empty, Evidence, ProviderError, ServerFault, Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
-from runners.load import ClosedLoop, Gunner, LoadRun, OpenLoop, Target, Volume, arrival_offsets, run_load
+from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, Target, Volume, arrival_offsets, run_load
 
 from .doubles import an_instance
 
@@ -47,36 +47,36 @@ class Server:
 
 async def loaded(server: Server, load: ClosedLoop | OpenLoop, volume: Volume) -> LoadRun:
     target = Target([an_instance("a")], {an_instance("a").provider: server}, lambda _n: ChatRequest(messages=[]))
-    return await run_load(Gunner(target, "t"), load, volume)
+    return await run_load(LoadGenerator(target, "t"), load, volume)
 
 
 async def test_a_closed_loop_keeps_so_many_in_flight_and_no_more() -> None:
     server = Server(lambda n: 1.0 + 0.1 * (n % 3))
     run = await loaded(server, ClosedLoop(4), Volume(requests=40))
-    assert (server.peak, len(run.shots)) == (4, 40)
-    assert sorted(shot.aim.number for shot in run.shots) == list(range(40))
+    assert (server.peak, len(run.results)) == (4, 40)
+    assert sorted(result.scheduled.number for result in run.results) == list(range(40))
     assert 10 < run.ended_at - run.began_at < 12.5
 
 
 async def test_a_duration_ends_the_sends_and_not_the_answers() -> None:
     run = await loaded(Server(lambda _n: 2.0), ClosedLoop(1), Volume(duration_s=5.0))
-    assert [round(shot.aim.dispatched_at - run.began_at) for shot in run.shots] == [0, 2, 4]
-    assert all(shot.how == "ok" for shot in run.shots)
+    assert [round(result.scheduled.dispatched_at - run.began_at) for result in run.results] == [0, 2, 4]
+    assert all(result.how == "ok" for result in run.results)
 
 
 async def test_an_open_loop_sends_on_time_whatever_the_server_does() -> None:
     run = await loaded(Server(lambda n: 30.0 if n == 3 else 0.1), OpenLoop(10.0, math.inf), Volume(requests=100))
-    sent = sorted(shot.aim.dispatched_at - run.began_at for shot in run.shots)
+    sent = sorted(result.scheduled.dispatched_at - run.began_at for result in run.results)
     assert sent == pytest.approx([n / 10 for n in range(100)], abs=1e-6)
 
 
 async def test_a_stalled_server_shows_in_the_latency_from_the_scheduled_time() -> None:
     server = Server(lambda n: 5.0 if n == 0 else 0.1)
     run = await loaded(server, OpenLoop(10.0, math.inf, max_concurrency=1), Volume(requests=20))
-    late = {shot.aim.number: shot.scheduled_latency_s for shot in run.shots}
+    late = {result.scheduled.number: result.scheduled_latency_s for result in run.results}
     assert late[1] == pytest.approx(5.0)  # it was due at 0.1 s, went at 5.0 s and took 0.1 s
-    assert {shot.aim.waited_for for shot in run.shots if shot.aim.number} == {"place"}
-    assert max(shot.latency_s or 0 for shot in run.shots if shot.aim.number) == pytest.approx(0.1)
+    assert {result.scheduled.waited_for for result in run.results if result.scheduled.number} == {"place"}
+    assert max(result.latency_s or 0 for result in run.results if result.scheduled.number) == pytest.approx(0.1)
 
 
 async def test_an_infinite_rate_sends_all_at_once() -> None:
@@ -109,11 +109,11 @@ async def test_every_way_to_end_has_its_name() -> None:
         ServerFault("s", evidence),
     ]
     run = await loaded(Server(lambda _n: 0.1, lambda n: errors[n]), ClosedLoop(1), Volume(requests=4))
-    assert [shot.how for shot in run.shots] == ["ok", "empty", "throttled", "failed"]
-    assert [shot.error_class for shot in run.shots] == [None, "empty", "throttled", "server_error"]
+    assert [result.how for result in run.results] == ["ok", "empty", "throttled", "failed"]
+    assert [result.error_class for result in run.results] == [None, "empty", "throttled", "server_error"]
 
 
 async def test_a_key_that_is_revoked_ends_the_load_at_once() -> None:
     server = Server(lambda _n: 0.1, lambda n: AuthFailed("a: 401", Evidence("a", "t")) if n == 5 else None)
     run = await loaded(server, ClosedLoop(1), Volume(requests=1_000))
-    assert (len(run.shots), run.gone) == (6, "a: 401")
+    assert (len(run.results), run.gone) == (6, "a: 401")

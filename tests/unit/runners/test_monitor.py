@@ -32,7 +32,7 @@ async def test_shows_each_instance_as_it_is() -> None:
     async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=deadline) as permit:
         permit.settle(Settled("throttled", 0.1))
     limiters["b"].opens = deadline
-    dispatcher.give_up(dispatcher.stations["c"], revoked("c"))
+    dispatcher.give_up(dispatcher.instance_states["c"], revoked("c"))
     async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=deadline):
         a, b, c = Monitor(1, 0, {"m": dispatcher}).statistics().instances
     assert (a.state, a.in_flight, a.succeeded, a.throttled, a.tokens, a.mean_latency_s) == ("healthy", 1, 1, 1, 15, 2.0)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from sharding.sources import SourceSpec, TaskPool, open_tasks
+from sharding.tasks.sources import SourceSpec, TaskPool, open_tasks
 
 OpenText = Callable[..., TaskPool]
 OpenRows = Callable[[Sequence[Mapping[str, object]]], TaskPool]
 
 
 @pytest.fixture
-def opened() -> Iterator[Callable[..., TaskPool]]:
+def active() -> Iterator[Callable[..., TaskPool]]:
     """Open specs; the pools are closed when the test ends."""
     with ExitStack() as stack:
 
@@ -29,13 +29,13 @@ def opened() -> Iterator[Callable[..., TaskPool]]:
 
 
 @pytest.fixture
-def open_text(tmp_path: Path, opened: Callable[..., TaskPool]) -> OpenText:
+def open_text(tmp_path: Path, active: Callable[..., TaskPool]) -> OpenText:
     """Write `content` to a file of that name and open it, with `fields` where given."""
 
     def open_content(name: str, content: str | bytes, **fields: str) -> TaskPool:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return opened(SourceSpec(path, fields))
+        return active(SourceSpec(path, fields))
 
     return open_content
 

@@ -9,9 +9,9 @@ from providers.errors import InputError
 from providers.instance import Instance
 from sharding.plan import Plan, Shard
 from sharding.planner import Layout, SweepPlan, build_plan, compress, describe, fingerprint
-from sharding.prompts import load_prompt_types
-from sharding.sources import TaskPool
+from sharding.prompts.templates import load_prompt_types
 from sharding.sweep import Sweep, SweepSpec
+from sharding.tasks.sources import TaskPool
 
 
 def instances_of(model: str, count: int) -> list[Instance]:

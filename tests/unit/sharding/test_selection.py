@@ -7,7 +7,7 @@ import pytest
 
 from providers.errors import InputError
 from sharding.selection import Selection, select_rows
-from sharding.sources import TaskPool
+from sharding.tasks.sources import TaskPool
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 
 from providers.errors import InputError
 from sharding.plan import Cell
-from sharding.prompts import load_prompt_types
-from sharding.sources import TaskPool
+from sharding.prompts.templates import load_prompt_types
 from sharding.sweep import Sweep, SweepSpec
+from sharding.tasks.sources import TaskPool
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from providers.errors import InputError
-from sharding.sources import TaskPool
+from sharding.tasks.sources import TaskPool
 
 OpenText = Callable[..., TaskPool]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.capacity.measures import Measures, distribution
-from orchestrator.capacity.rung import Bursts, Flow, Phase, Rung, Unit
-from orchestrator.capacity.server_metrics import ServerLoad
+from orchestrator.capacity.measurement.measures import Measures, distribution
+from orchestrator.capacity.measurement.rung import Bursts, Phase, QuotaVariation, Rung, Unit
+from orchestrator.capacity.measurement.server_metrics import ServerLoad
 
 
 def a_rung(
@@ -25,7 +25,7 @@ def a_rung(
     tokens: float = 500.0,
     output: int = 50,
     bursts: Bursts | None = None,
-    flow: Flow | None = None,
+    flow: QuotaVariation | None = None,
     server: ServerLoad | None = None,
     gone: str = "",
     told: tuple[float | None, float | None] = (None, None),

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
-from orchestrator.directory import Manifest, RunDirectory
-from orchestrator.results import Run
-from runners.record import FINAL, Record
-from runners.sinks.sink import open_sink
+from orchestrator.results.directory import Manifest, RunDirectory
+from orchestrator.results.run import Run
+from runners.journal.sinks.sink import open_sink
+from runners.samples.record import FINAL, Record
 
 MakeRecord = Callable[..., Record]
 MakeRun = Callable[..., Run]

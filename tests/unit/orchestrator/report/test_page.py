@@ -11,12 +11,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from orchestrator.report.facts import Facts, gather_facts, read_columns
+from orchestrator.report.facts.gather import Facts, gather_facts, read_columns
+from orchestrator.report.facts.samples import pack_samples
 from orchestrator.report.heat_map import build_heat_map
 from orchestrator.report.markdown import as_text, render_markdown
 from orchestrator.report.page import render_page
-from orchestrator.report.samples import pack_samples
-from orchestrator.results import Run
+from orchestrator.results.run import Run
 
 MakeRun = Callable[..., Run]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.report.writing import require_extra, write_report
-from orchestrator.results import Run
+from orchestrator.results.run import Run
 from providers.errors import InputError
 
 MakeRun = Callable[..., Run]

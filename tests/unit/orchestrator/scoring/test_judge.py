@@ -9,9 +9,9 @@ import pytest
 
 from orchestrator.scoring.judge import Judge, judged_answer, read_verdict
 from providers.messages import ChatResponse, Message, Timing, Tool, Usage
-from runners.answer import Answer, Ungraded
+from runners.samples.answer import Answer, Ungraded
 from sharding.plan import Cell, Sample
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 SAMPLE = Sample(0, "s", Task("t", [{"role": "user", "content": "2 + 2?"}], target=4), Cell("m", "baseline", 1.0), 0, 0)
 

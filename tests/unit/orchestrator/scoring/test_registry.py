@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.scoring.registry import build_scorer, judge_of, spelt_out
 from providers.errors import InputError
-from runners.answer import Answer, UserCodeError
-from runners.client import ModelClient
+from runners.calls.client import ModelClient
+from runners.samples.answer import Answer, UserCodeError
 from sharding.plan import Cell, Sample
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 NO_MODEL = cast(ModelClient, None)
 SAMPLE = Sample(0, "s", Task("t", [{"role": "user", "content": "?"}], target="7"), Cell("m", "baseline", 1.0), 0, 0)

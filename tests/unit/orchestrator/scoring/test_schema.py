@@ -7,10 +7,10 @@ from typing import cast
 import pytest
 
 from orchestrator.scoring.schema import json_schema
-from runners.answer import Answer
-from runners.client import ModelClient
+from runners.calls.client import ModelClient
+from runners.samples.answer import Answer
 from sharding.plan import Cell, Sample
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 SAMPLE = Sample(0, "s", Task("t", []), Cell("m", "baseline", 1.0), 0, 0)
 SCHEMA = {

@@ -11,10 +11,10 @@ import pytest
 from orchestrator.scoring.expected_calls import expectation_of, is_accepted
 from orchestrator.scoring.registry import build_scorer
 from providers.messages import JSON
-from runners.answer import Answer, Score, UserCodeError
-from runners.client import ModelClient
+from runners.calls.client import ModelClient
+from runners.samples.answer import Answer, Score, UserCodeError
 from sharding.plan import Cell, Sample
-from sharding.task import Task
+from sharding.tasks.task import Task
 
 NO_MODEL = cast(ModelClient, None)
 

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
+from providers.adapters.registry import AdapterContext
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.provider import RouteSpec
-from providers.registry import Surroundings
 from providers.simulator.adapter import open_simulator
 from providers.simulator.settings import SimulatorSettings
 
 
 async def names(file: dict[str, Any], model: str, spec: RouteSpec) -> Sequence[tuple[str, str]]:
     """Names and deployments of the instances that a model gets."""
-    surroundings = Surroundings(lambda name: ApiKey(name, ""), simulator_url="http://127.0.0.1:9")
-    adapter = open_simulator("sim", SimulatorSettings.model_validate(file), surroundings)
+    adapter_context = AdapterContext(lambda name: ApiKey(name, ""), simulator_url="http://127.0.0.1:9")
+    adapter = open_simulator("sim", SimulatorSettings.model_validate(file), adapter_context)
     try:
         return [(each.name, each.deployment) for each in adapter.instances(model, spec)]
     finally:
@@ -62,4 +62,4 @@ async def test_what_is_not_there_is_named_with_the_nearest(spec: RouteSpec, mess
 
 def test_an_adapter_without_a_server_says_what_is_missing() -> None:
     with pytest.raises(InputError, match="start it"):
-        open_simulator("sim", SimulatorSettings.model_validate(KEYS), Surroundings(lambda name: ApiKey(name, "")))
+        open_simulator("sim", SimulatorSettings.model_validate(KEYS), AdapterContext(lambda name: ApiKey(name, "")))

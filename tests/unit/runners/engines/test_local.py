@@ -7,19 +7,19 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from runners.bitmap import Bitmap
-from runners.dispatch import NoUsableInstance
+from runners.dispatch.dispatcher import NoUsableInstance
 from runners.engines.local import LocalEngine
-from runners.lease import SlotLease
-from runners.opened import Opened
-from runners.record import Record
+from runners.journal.bitmap import Bitmap
+from runners.samples.record import Record
 from runners.shutdown import Shutdown
+from runners.workers.active_sample import ActiveSample
+from runners.workers.slots import SlotLease
 from sharding.plan import Shard
 from tests.unit.runners.doubles import GivenPlan, ScriptedSender, a_dispatcher, a_record
 
 pytestmark = pytest.mark.looptime
 
-Act = Callable[[Opened], Awaitable[None]]
+Act = Callable[[ActiveSample], Awaitable[None]]
 
 
 def now() -> float:
@@ -38,17 +38,17 @@ class Site:
         }
         self.engine = LocalEngine(dispatchers, self._work, self._deliver, self.shutdown, Bitmap(1000), rebalances=False)
 
-    async def _work(self, opened: Opened, lease: SlotLease) -> Record:
-        self.started.setdefault(opened.planned, now())
-        lease.sent()
-        await self._act(opened)
-        return a_record(opened.sample.ordinal)
+    async def _work(self, active: ActiveSample, slot: SlotLease) -> Record:
+        self.started.setdefault(active.planned, now())
+        slot.sent()
+        await self._act(active)
+        return a_record(active.sample.ordinal)
 
     async def _deliver(self, record: Record) -> None:
         self.delivered.append(record.ordinal)
 
 
-async def ten_seconds(opened: Opened) -> None:
+async def ten_seconds(active: ActiveSample) -> None:
     await asyncio.sleep(10)
 
 
@@ -76,8 +76,8 @@ async def test_draining_ends_waiting_shards_at_once_and_open_samples_with_their_
 
 
 async def test_after_the_grace_what_is_open_is_cancelled_and_leaves_no_record() -> None:
-    async def slow_but_the_first(opened: Opened) -> None:
-        await asyncio.sleep(10 if opened.sample.ordinal == 0 else 10_000)
+    async def slow_but_the_first(active: ActiveSample) -> None:
+        await asyncio.sleep(10 if active.sample.ordinal == 0 else 10_000)
 
     site = Site(slow_but_the_first)
     running = asyncio.create_task(site.engine.execute(PLAN, 0))
@@ -103,9 +103,9 @@ async def test_a_second_request_cancels_at_once_also_in_a_later_stage() -> None:
 
 
 async def test_a_bug_in_one_shard_ends_them_all_loudly() -> None:
-    async def fail_in_b(opened: Opened) -> None:
+    async def fail_in_b(active: ActiveSample) -> None:
         await asyncio.sleep(10)
-        if opened.planned == "b":
+        if active.planned == "b":
             raise ZeroDivisionError
 
     site = Site(fail_in_b)
@@ -116,7 +116,7 @@ async def test_a_bug_in_one_shard_ends_them_all_loudly() -> None:
 
 
 async def test_a_bug_is_loud_also_while_the_grace_runs_out() -> None:
-    async def fail_when_cancelled(opened: Opened) -> None:
+    async def fail_when_cancelled(active: ActiveSample) -> None:
         try:
             await asyncio.sleep(10_000)
         finally:
@@ -132,9 +132,9 @@ async def test_a_bug_is_loud_also_while_the_grace_runs_out() -> None:
 
 
 async def test_a_model_without_instances_is_told_of_once_and_the_others_go_on() -> None:
-    async def lose_a_and_b(opened: Opened) -> None:
+    async def lose_a_and_b(active: ActiveSample) -> None:
         await asyncio.sleep(1)
-        if opened.planned in "ab":
+        if active.planned in "ab":
             raise NoUsableInstance("no usable instance left for m")
 
     site = Site(lose_a_and_b)

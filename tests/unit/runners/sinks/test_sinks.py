@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runners.record import Record
-from runners.sinks.jsonl import JsonlSink
-from runners.sinks.parquet import ROW_GROUP, ParquetSink, record_schema
-from runners.sinks.sink import Sink, StorageFormat, open_sink
+from runners.journal.sinks.jsonl import JsonlSink
+from runners.journal.sinks.parquet import ROW_GROUP, ParquetSink, record_schema
+from runners.journal.sinks.sink import Sink, StorageFormat, open_sink
+from runners.samples.record import Record
 from tests.unit.runners.doubles import NOON, a_record
 
 FORMATS: list[StorageFormat] = ["parquet", "json"]

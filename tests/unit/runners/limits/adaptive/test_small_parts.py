@@ -1,9 +1,9 @@
 import pytest
 
 from runners.limits.adaptive.blocked_time import BlockedTime
-from runners.limits.adaptive.breaker import Breaker
-from runners.limits.adaptive.pacer import Pacer
-from runners.limits.adaptive.rounds import Measured, Round
+from runners.limits.adaptive.concurrency.circuit_breaker import CircuitBreaker
+from runners.limits.adaptive.concurrency.rounds import Round, RoundMeasurement
+from runners.limits.adaptive.rate.pacer import Pacer
 
 
 def test_a_late_send_does_not_lose_its_place_in_the_schedule() -> None:
@@ -29,7 +29,7 @@ def test_time_counts_to_what_blocked_and_to_idle_after_a_go() -> None:
 
 
 def test_the_breaker_trips_at_the_fifth_failure_in_a_row_and_waits_longer_each_time() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     assert [breaker.failed(0.0) for _ in range(5)] == [False, False, False, False, True]
     assert breaker.opens_at == 1.0
     assert breaker.failed(1.0)
@@ -37,13 +37,13 @@ def test_the_breaker_trips_at_the_fifth_failure_in_a_row_and_waits_longer_each_t
 
 
 def test_a_burst_of_failures_that_were_in_flight_counts_once() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     assert sum(breaker.failed(0.0) for _ in range(50)) == 1
     assert breaker.opens_at == 1.0
 
 
 def test_an_answer_closes_the_breaker() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for _ in range(5):
         breaker.failed(0.0)
     breaker.succeeded()
@@ -51,8 +51,8 @@ def test_an_answer_closes_the_breaker() -> None:
 
 
 def test_elasticity_is_one_when_latency_stays_and_zero_when_it_doubles_with_the_cap() -> None:
-    assert Measured(16.0, 0.02).elasticity(32.0, 0.02) == pytest.approx(1.0)
-    assert Measured(16.0, 0.02).elasticity(32.0, 0.04) == pytest.approx(0.0)
+    assert RoundMeasurement(16.0, 0.02).elasticity(32.0, 0.02) == pytest.approx(1.0)
+    assert RoundMeasurement(16.0, 0.02).elasticity(32.0, 0.04) == pytest.approx(0.0)
 
 
 def test_a_round_measures_latency_per_token() -> None:

@@ -1,0 +1,171 @@
+"""One rung, measured for real: the load, a client that heeds refusals, the server's own metrics, and the rest before the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from providers.errors import Throttled
+from providers.instance import Instance
+from providers.messages import ChatRequest, ChatResponse
+from runners.calls.budget import Budget
+from runners.dispatch.instance_state import Sender
+from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, RequestResult, Target, Volume, run_load
+
+from ..search.next_step import LadderStep
+from .measures import MINUTE_S, SteadyWindow, measure
+from .rung import (
+    Rung,
+    count_let_in,
+    count_throttles,
+    find_bursts,
+    find_quota_variation,
+    told_limits,
+    wait_asked,
+)
+from .server_metrics import ServerWatch
+
+CLEAN_REQUESTS = 73
+"""Without a failure they show a success rate of 95 % or more: Wilson's lower bound at 95 % is n / (n + 3.84)."""
+UNSAID_WAIT = 1 / 30
+"""Share of a quota window that a refusal without a hint is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RungDuration:
+    """How long a rung lasts, and in which minutes it is counted."""
+
+    prompts_per_slot: int = 10
+    min_requests: int = CLEAN_REQUESTS
+    duration_s: float | None = None
+    window_s: float | None = None
+    """Of the endpoint's quota. Given, a rung spends the credit of one window and is measured over two whole ones, or more."""
+    minute_s: float = MINUTE_S
+    """60, but on a simulator with its time scaled."""
+
+    def volume(self, concurrency: int) -> Volume:
+        if self.window_s is not None:
+            windows = max(2, round((self.duration_s or 0.0) / self.window_s))
+            return Volume(duration_s=(1 + windows) * self.window_s)
+        if self.duration_s is not None:
+            return Volume(duration_s=self.duration_s)
+        return Volume(requests=max(self.min_requests, self.prompts_per_slot * concurrency))
+
+    def window(self, run: LoadRun) -> SteadyWindow | None:
+        """Whole quota windows, without the first one's credit."""
+        if self.window_s is None:
+            return None
+        windows = int((run.ended_at - run.began_at) / self.window_s + 1e-6)
+        if windows < 2:
+            return None
+        begin = run.began_at + self.window_s
+        return SteadyWindow(begin, run.began_at + windows * self.window_s)
+
+
+@dataclass(slots=True)
+class Bench:
+    """What every rung of a test shares."""
+
+    target: Target
+    rung_duration: RungDuration
+    budget: Budget = field(default_factory=Budget)
+    """That the target's senders pay from."""
+    is_priced: bool = False
+    metrics_address: str | None = None
+    contrast: Callable[[int], ChatRequest] | None = None
+    """Requests of other lengths, for the rung that tells a quota's unit."""
+    fired: int = 0
+    """Requests so far: every one of a test has a number of its own, so that no cache answers twice."""
+
+    recent: list[RequestResult] = field(default_factory=list)
+    """Of the last window: what they spent is missing from the quota of the next rung."""
+
+    async def measure(self, step: LadderStep, load: ClosedLoop | OpenLoop | None = None) -> Rung:
+        """Load the target as `step` says. Cancelled, nothing is left in flight."""
+        before, starved_s, began = self.budget.spent, _starved_s(), time.monotonic()
+        server = ServerWatch(self.metrics_address)
+        async with server.watching():
+            run = await self._load(
+                load or ClosedLoop(step.concurrency), self.rung_duration.volume(step.concurrency), step
+            )
+        rpm, tpm = told_limits(run.results)
+        window_s, window = self._window_s, self.rung_duration.window(run)
+        measures = measure(run, minute_s=self.rung_duration.minute_s, window=window)
+        let_in = count_let_in(self.recent, run.results, window_s, self.rung_duration.minute_s)
+        self.recent = [
+            one for one in (*self.recent, *run.results) if one.scheduled.dispatched_at > run.ended_at - window_s
+        ]
+        return Rung(
+            step.concurrency,
+            step.phase,
+            measures if window is None else replace(measures, is_burst=False),  # whole windows, without their credit
+            count_throttles(run.results),
+            rpm,
+            tpm,
+            find_bursts(run, window_s),
+            find_quota_variation(run, window_s),
+            server.load(),
+            run.gone,
+            wait_asked(run),
+            (self.budget.spent - before).cost_usd if self.is_priced else None,
+            (_starved_s() - starved_s) / max(time.monotonic() - began, 1e-9),
+            let_in,
+        )
+
+    async def _load(self, load: ClosedLoop | OpenLoop, volume: Volume, step: LadderStep) -> LoadRun:
+        began = self.fired
+        ask = self.contrast if step.phase == "contrast" and self.contrast is not None else self.target.ask
+        target = Target(
+            self.target.instances,
+            {
+                name: RetryAfterSender(sender, self.rung_duration.minute_s)
+                for name, sender in self.target.senders.items()
+            },
+            lambda number: ask(began + number),
+            self.target.attempt_s,
+        )
+        load_generator = LoadGenerator(target, f"ladder-{began}-{step.phase}-{step.concurrency}")
+        run = await run_load(load_generator, load, volume)
+        self.fired += len(run.results)
+        return run
+
+    async def rest(self, rung: Rung) -> None:
+        """Let the endpoint come to itself: as long as it asked for, and a whole window where a quota was spent."""
+        has_spent = bool(rung.throttles) or rung.is_held(self._window_s)
+        await asyncio.sleep(max(rung.wait_s, self._window_s if has_spent else 0.0))
+
+    @property
+    def _window_s(self) -> float:
+        return self.rung_duration.window_s or self.rung_duration.minute_s
+
+
+def _starved_s() -> float:
+    """Seconds that this thread was ready to run and did not, as Linux counts them; elsewhere nothing is known."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+@dataclass(slots=True)
+class RetryAfterSender:
+    """Sends nothing to an instance before the time that its last refusal named: a test does not hammer on a closed door."""
+
+    sender: Sender
+    minute_s: float
+    opens_at: dict[str, float] = field(default_factory=dict)
+
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        loop = asyncio.get_running_loop()
+        if (wait_s := min(self.opens_at.get(on.name, 0.0), deadline) - loop.time()) > 0:
+            await asyncio.sleep(wait_s)
+        try:
+            return await self.sender.complete(on, request, request_id=request_id, deadline=deadline)
+        except Throttled as error:
+            retry_after_s = error.retry_after_s
+            wait_s = self.minute_s * UNSAID_WAIT if retry_after_s is None else retry_after_s
+            self.opens_at[on.name] = max(self.opens_at.get(on.name, 0.0), loop.time() + wait_s)
+            raise

@@ -1,0 +1,65 @@
+"""What a load test will take, before anything is sent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from providers.messages import Usage
+from runners.calls.budget import PriceUsd
+from runners.load import ClosedLoop, OpenLoop, Volume
+
+from .workload import Workload
+
+CONFIRM_ABOVE_USD = 1.0
+"""A load test that may cost more is not begun without a yes."""
+SOME_TOKENS = 256
+"""What an answer is reckoned with where no max_tokens bounds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEstimate:
+    """None where nobody can say: how many requests a closed loop makes in its time, or what a server of one's own costs."""
+
+    requests: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    """Most: answers may be shorter."""
+    cost_usd: float | None
+    is_bounded: bool = True
+    """Every request says how long its answer may be."""
+
+    def __str__(self) -> str:
+        if self.requests is None:
+            return "as many requests as the server answers in the time"
+        most = "at most" if self.is_bounded else "perhaps"
+        parts = [f"{self.requests:,} requests"]
+        if self.input_tokens is not None:
+            parts.append(f"{self.input_tokens:,} tokens in")
+        if self.output_tokens is not None:
+            parts.append(f"{most} {self.output_tokens:,} out")
+        parts.append("price unknown" if self.cost_usd is None else f"{most} {self.cost_usd:,.2f} USD")
+        parts += [] if self.is_bounded else ["no max_tokens bounds the answers"]
+        return ", ".join(parts)
+
+
+def estimate(requests: int | None, workload: Workload, model: str, price_usd: PriceUsd) -> LoadEstimate:
+    """What so many requests take."""
+    if requests is None:
+        return LoadEstimate(None, None, None, None)
+    input_tokens = round(requests * workload.input_tokens)
+    bound = workload.max_output_tokens
+    output_tokens = round(requests * (SOME_TOKENS if bound is None else bound))
+    cost_usd = price_usd(model, Usage(input_tokens, output_tokens))
+    return LoadEstimate(requests, input_tokens, output_tokens, cost_usd, bound is not None)
+
+
+def requests_of(load: ClosedLoop | OpenLoop, volume: Volume) -> int | None:
+    """How many requests a load sends; None where that depends on the server."""
+    by_rate = (
+        math.ceil(load.rate_per_s * volume.duration_s)
+        if isinstance(load, OpenLoop) and volume.duration_s is not None and math.isfinite(load.rate_per_s)
+        else None
+    )
+    known = [amount for amount in (volume.requests, by_rate) if amount is not None]
+    return min(known, default=None)

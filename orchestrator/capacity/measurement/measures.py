@@ -1,0 +1,213 @@
+"""What a load test measured, in the field's terms; every definition stands beside its figure.
+
+Success is an answer with content and a normal finish. Everything that was attempted is in the denominator.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from runners.load import LoadRun, RequestResult
+
+SAMPLE_FLOORS: Mapping[int, int] = {90: 64, 95: 130, 99: 662}
+"""Fewest samples with which a percentile means anything (MLPerf inference rules, early stopping at a confidence of 0.99)."""
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Seconds. A percentile is None below its sample floor."""
+
+    n: int
+    mean: float | None
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    most: float | None
+
+
+def distribution(values: Sequence[float]) -> Distribution:
+    if not values:
+        return Distribution(0, None, None, None, None, None, None)
+    ordered = sorted(values)
+    p90, p95, p99 = (percentile(ordered, q) if len(ordered) >= floor else None for q, floor in SAMPLE_FLOORS.items())
+    mean = math.fsum(ordered) / len(ordered)
+    return Distribution(len(ordered), mean, percentile(ordered, 50), p90, p95, p99, ordered[-1])
+
+
+def percentile(ordered: Sequence[float], q: float) -> float:
+    """Linear interpolation between the closest ranks of sorted values."""
+    position = (len(ordered) - 1) * q / 100
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyWindow:
+    """The part of a run that is measured; loop seconds."""
+
+    begin: float
+    end: float
+
+    @property
+    def length_s(self) -> float:
+        return max(self.end - self.begin, 1e-9)
+
+    def holds(self, at: float) -> bool:
+        return self.begin < at <= self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    attempted: int
+    succeeded: int
+    throttled: int
+    failures: Mapping[str, int]
+    """By error class; throttled ones stand apart."""
+    finish_reasons: Mapping[str, int]
+    window_s: float
+    requests_per_s: float
+    """Successful, over the steady window."""
+    output_tokens_per_s: float
+    qpm: float
+    tpm: float
+    """Successful requests, and their input and output tokens, per minute of the quota: the mean over the steady window."""
+    peak_qpm: float
+    peak_tpm: float
+    """The same in the fullest sliding window of that length; of a shorter run, the mean."""
+    is_burst: bool
+    """Shorter than two minutes of a quota: what was carried may have been stored credit."""
+    achieved_concurrency: float
+    """Sum of latencies over wall time (Little)."""
+    peak_in_flight: int
+    ttft_s: Distribution
+    tpot_s: Distribution
+    """(latency - TTFT) / (output tokens - 1), for two tokens or more."""
+    itl_s: Distribution
+    """Gaps between content chunks, pooled; a chunk may hold several tokens."""
+    latency_s: Distribution
+    scheduled_latency_s: Distribution
+    dispatch_delay_s: Distribution
+    input_tokens: int
+    output_tokens: int
+    are_tokens_estimated: bool
+    cpu_share: float
+    lag_p95_s: float
+
+    @property
+    def success_rate(self) -> float:
+        return self.succeeded / self.attempted if self.attempted else 0.0
+
+    @property
+    def throttled_rate(self) -> float:
+        return self.throttled / self.attempted if self.attempted else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """What is left out at both ends, in seconds of the run."""
+
+    warmup_s: float = 0.0
+    cooldown_s: float = 0.0
+
+
+def measure(
+    run: LoadRun, *, trim: Trim | None = None, minute_s: float = MINUTE_S, window: SteadyWindow | None = None
+) -> Measures:
+    """`minute_s` is the length of the endpoint's quota window, 60 s but on a simulator with its time scaled.
+
+    Throughput is that of `window`, the steady window where none is given: a held quota is only seen over whole windows of its own.
+    """
+    results = _kept(run, trim or Trim())
+    good = [result for result in results if result.how == "ok"]
+    window = window or steady_window(run, trim or Trim())
+    inside = [result for result in good if window.holds(result.ended_at)]
+    latencies = [result.latency_s for result in good if result.latency_s is not None]
+    wall_s = max(run.ended_at - run.began_at, 1e-9)
+    return Measures(
+        attempted=len(results),
+        succeeded=len(good),
+        throttled=sum(result.how == "throttled" for result in results),
+        failures=dict(Counter(s.error_class or s.how for s in results if s.how not in {"ok", "throttled"})),
+        finish_reasons=dict(Counter(result.finish_reason or "none" for result in good)),
+        window_s=window.length_s,
+        requests_per_s=len(inside) / window.length_s,
+        output_tokens_per_s=sum(result.usage.output_tokens for result in inside if result.usage) / window.length_s,
+        qpm=len(inside) / window.length_s * minute_s,
+        tpm=sum(map(_tokens, inside)) / window.length_s * minute_s,
+        peak_qpm=_busiest(inside, window, minute_s, lambda _shot: 1),
+        peak_tpm=_busiest(inside, window, minute_s, _tokens),
+        is_burst=run.ended_at - run.began_at < 2 * minute_s,
+        achieved_concurrency=sum(result.ended_at - result.scheduled.dispatched_at for result in run.results) / wall_s,
+        peak_in_flight=max((level for _at, level in in_flight_over_time(run.results)), default=0),
+        ttft_s=distribution([s.timing.ttft_s for s in good if s.timing and s.timing.ttft_s is not None]),
+        tpot_s=distribution([tpot for result in good if (tpot := _tpot_s(result)) is not None]),
+        itl_s=distribution([gap for result in good if result.timing for gap in result.timing.chunk_gaps_s]),
+        latency_s=distribution(latencies),
+        scheduled_latency_s=distribution([late for s in good if (late := s.scheduled_latency_s) is not None]),
+        dispatch_delay_s=distribution(
+            [result.scheduled.dispatched_at - result.scheduled.scheduled_at for result in results]
+        ),
+        input_tokens=sum(result.usage.input_tokens for result in good if result.usage),
+        output_tokens=sum(result.usage.output_tokens for result in good if result.usage),
+        are_tokens_estimated=any(result.usage.estimated for result in good if result.usage),
+        cpu_share=run.cpu_share,
+        lag_p95_s=percentile(sorted(run.lags_s), 95) if run.lags_s else 0.0,
+    )
+
+
+def steady_window(run: LoadRun, trim: Trim) -> SteadyWindow:
+    """From the first dispatch, or the end of the warm-up, to the last dispatch: the drain at the end has fewer in flight than was asked."""
+    begin = run.began_at + trim.warmup_s
+    last = max((result.scheduled.dispatched_at for result in run.results), default=run.ended_at)
+    end = min(last, run.ended_at - trim.cooldown_s)
+    return (
+        SteadyWindow(begin, end)
+        if end - begin > (run.ended_at - run.began_at) / 10
+        else SteadyWindow(begin, run.ended_at)
+    )
+
+
+def in_flight_over_time(results: Sequence[RequestResult]) -> list[tuple[float, int]]:
+    """Instants at which the number in flight changed, and the number from then on."""
+    steps = sorted(
+        [(result.scheduled.dispatched_at, 1) for result in results] + [(result.ended_at, -1) for result in results]
+    )
+    levels = accumulate(step for _at, step in steps)
+    return [(at, level) for (at, _step), level in zip(steps, levels, strict=True)]
+
+
+def _kept(run: LoadRun, trim: Trim) -> list[RequestResult]:
+    first, last = run.began_at + trim.warmup_s, run.ended_at - trim.cooldown_s
+    return [result for result in run.results if result.scheduled.dispatched_at >= first and result.ended_at <= last]
+
+
+def _busiest(
+    good: Sequence[RequestResult], window: SteadyWindow, minute_s: float, weight: Callable[[RequestResult], int]
+) -> float:
+    """Per minute of the endpoint: the fullest sliding window of that length; where the run is shorter, its mean."""
+    ended = sorted((result.ended_at, weight(result)) for result in good)
+    if window.length_s <= minute_s:
+        return sum(amount for _at, amount in ended) / window.length_s * minute_s
+    instants = [at for at, _amount in ended]
+    total = [0, *accumulate(amount for _at, amount in ended)]
+    return float(
+        max((total[i + 1] - total[bisect_right(instants, at - minute_s)] for i, at in enumerate(instants)), default=0)
+    )
+
+
+def _tokens(result: RequestResult) -> int:
+    return result.usage.input_tokens + result.usage.output_tokens if result.usage else 0
+
+
+def _tpot_s(result: RequestResult) -> float | None:
+    if result.timing is None or result.timing.ttft_s is None or result.usage is None or result.usage.output_tokens < 2:
+        return None
+    return result.timing.generation_s / (result.usage.output_tokens - 1)

@@ -1,0 +1,217 @@
+"""From what a person asks for, a preset or figures of one's own, to the workload and the setting of a load test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from providers.errors import InputError
+from providers.suggestion import suggestion
+from runners.load import ClosedLoop, OpenLoop, Volume
+
+from ...config.loading import LoadedConfig
+from ...config.settings import Config, GenerationConfig
+from ...execution.open_sweep import open_sweep
+from .measures import Trim
+from .presets import PURPOSES, WORKLOADS, PurposePreset, WorkloadPreset
+from .prompts import (
+    MOST_PROMPTS,
+    Lengths,
+    SyntheticPrompts,
+    read_conversations,
+    read_lengths,
+    shuffled,
+    sweep_prompts,
+)
+from .trial import LoadSetting
+from .workload import Prompt, Sending, Workload
+
+TASKS = "tasks"
+"""The workload that is made of the sweep's own tasks."""
+SYNTHETIC = "synthetic"
+INPUT = Lengths(256, 768)
+"""Of different lengths: that lets a quota of tokens show itself."""
+OUTPUT = Lengths(128, 128)
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSpec:
+    """What is asked of the endpoint; None takes the workload's own."""
+
+    name: str | None = None
+    """A preset, `tasks`, `synthetic` (None as well) or a file of conversations."""
+    input: str | None = None
+    output: str | None = None
+    range_ratio: float = 0.0
+    prefix_ratio: float = 0.0
+    stream: bool = True
+
+    @property
+    def preset(self) -> WorkloadPreset | None:
+        return WORKLOADS.get(self.name or "")
+
+    @property
+    def is_synthetic(self) -> bool:
+        return self.name in {None, SYNTHETIC} or self.preset is not None
+
+    @property
+    def has_lengths(self) -> bool:
+        """It says how long synthetic prompts are, or how alike."""
+        return bool(self.input or self.output or self.range_ratio or self.prefix_ratio)
+
+
+def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Workload:
+    """Raises InputError where the file or a figure is wrong."""
+    config = loaded.config
+    sending = _sending(config.generation, spec.stream)
+    if spec.is_synthetic:
+        return _synthetic(spec, config.run.seed, sending)
+    if spec.has_lengths:
+        raise InputError(f"--workload {spec.name} has lengths of its own: leave --random-… and --prefix-ratio out")
+    if spec.name == TASKS:
+        prompts = _tasks(loaded, model)
+        return _listed(TASKS, prompts, config, sending)
+    path = Path(str(spec.name))
+    if not path.is_file():
+        known = suggestion(str(spec.name), [*WORKLOADS, TASKS, SYNTHETIC])
+        raise InputError(f"--workload {spec.name} is neither a file nor a workload that is known; {known}")
+    return _listed(path.name, read_conversations(path, config.generation.max_tokens), config, sending)
+
+
+def with_prompts(workload: Workload, prompts: SyntheticPrompts) -> Workload:
+    return replace(workload, prompt=prompts, input_tokens=prompts.expected_tokens)
+
+
+def in_contrast(workload: Workload) -> Workload | None:
+    """Requests of twice the tokens that take half the output; None where the lengths are not ours to choose."""
+    if not isinstance(workload.prompt, SyntheticPrompts):
+        return None
+    prompts = workload.prompt.in_contrast()
+    return replace(with_prompts(workload, prompts), max_output_tokens=prompts.output.mean)
+
+
+def _sending(generation: GenerationConfig, stream: bool) -> Sending:
+    return Sending(stream, generation.temperature, generation.seed, generation.extra_body)
+
+
+def _synthetic(spec: WorkloadSpec, seed: int, sending: Sending) -> Workload:
+    if not 0 <= spec.prefix_ratio <= 1:
+        raise InputError(f"--prefix-ratio {spec.prefix_ratio:g} must lie in [0, 1]")
+    preset = spec.preset
+    prompts = SyntheticPrompts(
+        _lengths(spec.input, spec.range_ratio, preset.input if preset else INPUT),
+        _lengths(spec.output, spec.range_ratio, preset.output if preset else OUTPUT),
+        seed,
+        spec.prefix_ratio,
+    )
+    return Workload(spec.name or SYNTHETIC, prompts.expected_tokens, prompts.output.mean, prompts, sending)
+
+
+def _lengths(said: str | None, ratio: float, otherwise: Lengths) -> Lengths:
+    if said is None:
+        said = f"{round(otherwise.mean)}" if ratio else f"{otherwise.least}:{otherwise.most}"
+    return read_lengths(said, ratio)
+
+
+def _tasks(loaded: LoadedConfig, model: str) -> list[Prompt]:
+    opened = open_sweep(loaded)
+    try:
+        return sweep_prompts(opened.sweep, model, loaded.config.generation.max_tokens)
+    finally:
+        opened.tasks.close()
+
+
+def _listed(name: str, prompts: Sequence[Prompt], config: Config, sending: Sending) -> Workload:
+    from providers.tokens import TokenEstimator
+
+    estimator = TokenEstimator()
+    asked = [estimator.estimate(one.messages, one.tools) for one in prompts[:MOST_PROMPTS]]
+    bounds = [one.max_tokens for one in prompts if one.max_tokens is not None]
+    mean_bound = sum(bounds) / len(bounds) if len(bounds) == len(prompts) else None
+    order = shuffled(prompts, config.run.seed)
+    return Workload(name, sum(asked) / len(asked), mean_bound, order, sending)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSpec:
+    """How hard and how long, as it was said; None leaves it to a preset."""
+
+    purpose: str | None = None
+    max_concurrency: int | None = None
+    request_rate: float | None = None
+    burstiness: float = 1.0
+    num_prompts: int | None = None
+    duration_s: float | None = None
+    warmup_s: float = 0.0
+    cooldown_s: float = 0.0
+
+
+PLAIN = PurposePreset("as it was said")
+
+
+def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config) -> LoadSetting:
+    """The one setting that is asked for. Raises InputError where it is none, or several."""
+    purpose = _purpose(spec.purpose)
+    _check(spec)
+    scheduled = spec.max_concurrency or (traffic and traffic.max_concurrency) or purpose.max_concurrency
+    concurrency = purpose.concurrency(scheduled) if scheduled else None
+    rate = purpose.rate_per_s(_aimed_rate(spec, traffic))
+    if concurrency is None and spec.request_rate is None and math.isinf(rate):
+        raise InputError("say how hard: --max-concurrency, --request-rate, a --preset or a --workload that has both")
+    if math.isinf(rate) and concurrency is not None:
+        load: ClosedLoop | OpenLoop = ClosedLoop(concurrency)
+    else:
+        load = OpenLoop(rate, spec.burstiness, concurrency)
+    volume = _volume(spec, purpose, traffic, load)
+    trim = Trim(spec.warmup_s, spec.cooldown_s)
+    if volume.duration_s is not None and volume.duration_s <= (cut_s := spec.warmup_s + spec.cooldown_s):
+        raise InputError(
+            f"--warmup and --cooldown, {cut_s:g} s, leave nothing of {volume.duration_s:g} s to measure: make --duration longer"
+        )
+    return LoadSetting(load, volume, trim, config.run.seed, config.run.attempt_timeout_s)
+
+
+def _purpose(name: str | None) -> PurposePreset:
+    purpose = PLAIN if name is None else PURPOSES[name]
+    if purpose.climbs:
+        raise InputError(f"the preset {name} climbs over many settings: use `bench ladder --preset {name}`")
+    return purpose
+
+
+def _check(spec: LoadSpec) -> None:
+    for name, value in (
+        ("--request-rate", spec.request_rate),
+        ("--burstiness", spec.burstiness),
+        ("--duration", spec.duration_s),
+    ):
+        if value is not None and not value > 0:
+            raise InputError(f"{name} {value:g} must be above 0")
+    for name, value in (("--warmup", spec.warmup_s), ("--cooldown", spec.cooldown_s)):
+        if not 0 <= value < math.inf:
+            raise InputError(f"{name} {value:g} must be 0 or more")
+
+
+def _aimed_rate(spec: LoadSpec, traffic: WorkloadPreset | None) -> float:
+    if spec.request_rate is not None:
+        return spec.request_rate
+    return traffic.rate_per_s if traffic else math.inf
+
+
+def _volume(
+    spec: LoadSpec, purpose: PurposePreset, traffic: WorkloadPreset | None, load: ClosedLoop | OpenLoop
+) -> Volume:
+    """What was said; else the preset's; else ten requests for each place, or a minute of arrivals."""
+    if spec.num_prompts is not None or spec.duration_s is not None:
+        return Volume(spec.num_prompts, spec.duration_s)
+    if purpose.requests is not None or purpose.duration_s is not None:
+        return Volume(purpose.requests, purpose.duration_s)
+    if traffic is not None:
+        return Volume(traffic.requests)
+    if isinstance(load, ClosedLoop):
+        return Volume(10 * load.concurrency)
+    if math.isinf(load.rate_per_s):
+        raise InputError("--request-rate inf without --max-concurrency sends all at once: say how many, --num-prompts")
+    return Volume(duration_s=MINUTE_S)

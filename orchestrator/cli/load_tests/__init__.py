@@ -1,0 +1,1 @@
+"""`bench`: a module per command. Read `group.py` first."""

@@ -1,0 +1,134 @@
+"""What `run` and `resume` share: signals, the log, the summary and the last line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from providers.errors import StorageError
+from runners.calls.budget import shown
+from runners.event_loop.run_loop import run_loop
+from runners.samples.in_flight_samples import Wait
+from runners.shutdown import Shutdown
+
+from ...config.environment import Environment
+from ...execution.debug import debug_log
+from ...execution.execute import RunHooks, execute
+from ...execution.outcome import ExitCode, RunOutcome
+from ...execution.prepare import Prepared
+from ...execution.resumption import ResumeOptions
+from ...results.directory import RunDirectory
+from ...results.run import Run
+from ...ui.terminal import say, tame_the_log
+from ..options import show_warnings
+from ..signals import stopping
+from ..tables import print_summary
+
+REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_thread(...)`"
+
+
+def carry(
+    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: ResumeOptions | None = None
+) -> int:
+    """Run to the end, print the summary; returns the exit code."""
+    resumption = resumption or ResumeOptions()
+    to_go_on = _to_go_on(directory, resumption)
+    tame_the_log()
+    show_warnings([*environment.warnings, *prepared.loaded.warnings()])
+    try:
+        with debug_log(prepared, directory):
+            run_outcome = run_loop(_until_signal(prepared, directory, environment, resumption))
+        _close(run_outcome, directory, to_go_on)
+    except StorageError as error:
+        say(f"error: {error}", err=True)
+        say(to_go_on)
+        say(f"run directory: {directory.path}")
+        return int(ExitCode.STOPPED)
+    except KeyboardInterrupt:  # while the loop starts, or the summary is made: everything is written, or nothing is
+        say(to_go_on, err=True)
+        return int(ExitCode.INTERRUPTED)
+    finally:
+        prepared.sweep.tasks.close()
+    return int(run_outcome.exit_code)
+
+
+async def _until_signal(
+    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: ResumeOptions
+) -> RunOutcome:
+    grace_s = prepared.loaded.config.run.grace_s
+    hooks = RunHooks(Shutdown(grace_s), on_event=_announce, resumption=resumption)
+    with stopping(hooks.shutdown, grace_s, _to_go_on(directory, resumption)):
+        return await execute(prepared, directory, environment, hooks)
+
+
+def _announce(event: Mapping[str, Any]) -> None:
+    """What a person would want to know while the run goes on."""
+    if event["event"] in {"health", "instance_lost"}:
+        evidence = f": {event['evidence']}" if event["evidence"] else ""
+        say(f"{event['instance']} is {event['state']}{evidence}", err=True)
+    elif event["event"] in {"drift", "refusals"}:
+        say(f"warning: {event['evidence']}", err=True)
+    elif event["event"] == "drift_unknown":
+        say(f"warning: the drift check knows too little of {event['instance']}, which {event['evidence']}", err=True)
+    elif event["event"] == "run_stalled":
+        say(f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True)
+        for wait in event["waits"]:
+            say(f"  {Wait(**wait).sentence()}", err=True)
+    elif event["event"] == "loop_blocked":
+        say(
+            f"everything has stood still for {event['blocked_s']:.0f} s at {event['at_line']} ({event['by']}); {REMEDY}",
+            err=True,
+        )
+    elif event["event"] == "budget_near":
+        say(f"the {event['budget']} limit is near: {event['evidence']}", err=True)
+
+
+def _to_go_on(directory: RunDirectory, resumption: ResumeOptions) -> str:
+    words = [str(directory.path), *(("-c", resumption.config) if resumption.config else ())]
+    return f"to go on: python -m orchestrator resume {shlex.join(words)}"
+
+
+def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> None:
+    found = Run.load(directory.path)
+    rows = found.summary()
+    directory.write_summary(rows)
+    for line in run_outcome.refusals:
+        say(f"warning: {line}")
+    print_summary(rows)
+    for obstacle in found.obstacles() if len({row["model"] for row in rows}) > 1 else ():
+        say(str(obstacle))
+    say(f"{run_outcome.final} of {run_outcome.total} samples have a final record: {run_outcome.reason}")
+    for line in (*run_outcome.refused, *found.drifts(), *_of_instances(run_outcome), *_of_spending(run_outcome)):
+        say(line)
+    if run_outcome.damaged:
+        say(f"{run_outcome.damaged} journal lines were damaged; their samples were run again")
+    if run_outcome.exit_code is not ExitCode.DONE:
+        say(to_go_on)
+    say(f"run directory: {directory.path}")
+
+
+def _of_instances(run_outcome: RunOutcome) -> Iterator[str]:
+    """Which were lost, and how the time compares with the rehearsed one."""
+    for instance in run_outcome.statistics.instances:
+        if instance.evidence:
+            yield f"{instance.instance} was lost ({instance.state}): {instance.evidence}"
+    if run_outcome.rehearsed_s is not None:
+        took_s = run_outcome.statistics.elapsed_s
+        deviation = 100 * (took_s / run_outcome.rehearsed_s - 1)
+        yield f"rehearsed {run_outcome.rehearsed_s:.1f} s, took {took_s:.1f} s ({deviation:+.1f} %)"
+
+
+def _of_spending(run_outcome: RunOutcome) -> Iterator[str]:
+    """What was spent of its limits, and what may have been paid for nothing."""
+    for share in run_outcome.statistics.shares:
+        yield f"spent: {share} ({share.spent / share.limit:.1%})"
+    if run_outcome.exit_code is ExitCode.STOPPED and not run_outcome.statistics.shares:
+        cost = f", {shown(run_outcome.spent.cost_usd)} USD" if run_outcome.spent.cost_usd else ""
+        yield f"spent over all executions: {run_outcome.spent.tokens:,} tokens{cost}"
+    if run_outcome.retries_refused:
+        yield f"the run's retry budget was used up: {run_outcome.retries_refused} failures were not tried again"
+    if run_outcome.unanswered:
+        yield f"possibly billed without a record: {run_outcome.unanswered} requests were sent and brought no word on usage"
+    if run_outcome.possibly_billed_twice:
+        yield f"possibly billed twice: {run_outcome.possibly_billed_twice} requests were in flight when the run before ended"

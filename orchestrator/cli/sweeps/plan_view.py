@@ -1,0 +1,129 @@
+"""The plan as a document and as a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from runners.calls.budget import shown
+from sharding.planner import describe
+from sharding.scenarios import find_scenario
+
+from ...config.settings import RunConfig
+from ...execution.estimate import estimate
+from ...execution.prepare import Prepared
+from ...execution.rehearsal import Rehearsal
+from ...ui.terminal import say
+from ..tables import print_table
+
+
+def plan_document(prepared: Prepared) -> dict[str, Any]:
+    """Shards in the order of their stages, worker totals per model, and what the results will belong to."""
+    plan = prepared.plan()
+    shards = [row.to_json() for row in describe(plan, prepared.instances)]
+    samples = Counter(dict.fromkeys(prepared.instances, 0))
+    for row in describe(plan, prepared.instances):
+        samples[row.model] += row.samples
+    estimates = estimate(prepared, plan)
+    models = {
+        model: {
+            "instances": len(instances),
+            "workers": None if any(i.workers is None for i in instances) else sum(i.workers or 0 for i in instances),
+            "samples": samples[model],
+            **asdict(estimates[model]),
+        }
+        for model, instances in prepared.instances.items()
+    }
+    return {
+        "scenario": _scenario(prepared.loaded.config.sweep.scenario),
+        "samples": len(plan),
+        "stages": len(plan.stages),
+        "rate_mode": prepared.loaded.config.run.rate_mode,
+        "fingerprint": plan.fingerprint,
+        "limits": _limits(prepared.loaded.config.run),
+        "models": models,
+        "shards": shards,
+    }
+
+
+def print_plan(document: dict[str, Any]) -> None:
+    if scenario := document["scenario"]:
+        say(f"Scenario {scenario['number']} {scenario['name']}: {scenario['question']}")
+        say()
+    columns = ("stage", "tool rate", "model", "instance", "samples", "workers", "qps", "start after s")
+    names = ("stage", "tool_success_rate", "model", "instance", "samples", "workers", "qps", "start_after_s")
+    print_table("Plan", columns, [[_shown(name, row[name]) for name in names] for row in document["shards"]])
+    say()
+    totals = [
+        [model, *(_shown(name, m[name]) for name in ("instances", "workers", "samples", *_ESTIMATED))]
+        for model, m in document["models"].items()
+    ]
+    heads = ("model", "instances", "workers in all", "samples", "input tokens", "output at most", "USD at most")
+    print_table("Models", heads, totals)
+    say()
+    say("estimated for one turn a sample, without retries")
+    for name, limit in document["limits"].items():
+        say(f"run.{name}: {shown(limit)}")
+    say()
+    say(
+        f"{document['samples']} samples in {document['stages']} stage(s), {document['rate_mode']} rate mode; nothing was sent"
+    )
+
+
+def forecast_document(rehearsal: Rehearsal) -> dict[str, Any]:
+    """What the sweep would take: time, requests, refusals, tokens, cost, and what binds every instance."""
+    return asdict(rehearsal)
+
+
+def assumed(prepared: Prepared) -> list[str]:
+    """Models whose quotas and latencies nobody has said: a rehearsal believes 0.2 s, 10 ms a token and no limit."""
+    config = prepared.loaded.config
+    return [
+        model
+        for model in config.swept_models()
+        if config.models[model].rehearse_as is None
+        and any(config.providers[route.provider]["type"] != "simulator" for route in config.models[model].all_routes())
+    ]
+
+
+def print_forecast(document: dict[str, Any], guesses: Sequence[str]) -> None:
+    columns = ("instance", "samples", "requests", "refused", "tokens", "bound by")
+    names = ("instance", "samples", "requests", "refused", "tokens", "bound_by")
+    say()
+    print_table("Rehearsal", columns, [[row[name] for name in names] for row in document["instances"]])
+    if guesses:
+        say()
+        say(
+            f"assumed: 0.2 s + 10 ms a token and no quota for {', '.join(guesses)}; say better under models.*.rehearse_as"
+        )
+    cost = "no price known" if document["cost_usd"] is None else f"{document['cost_usd']:.2f} USD"
+    tokens = f"{document['input_tokens']:,} + {document['output_tokens']:,} tokens"
+    say()
+    say(
+        f"{document['duration_s']:.1f} s, {document['requests']} requests, {document['refused']} refused, {tokens}, {cost}"
+    )
+
+
+def _scenario(name: str | None) -> dict[str, str] | None:
+    if name is None:
+        return None
+    found = find_scenario(name)
+    return {"number": found.number, "name": found.name, "question": found.question}
+
+
+def _limits(run: RunConfig) -> dict[str, float]:
+    """Those that are set."""
+    found = {"cost_limit_usd": run.cost_limit_usd, "token_limit": run.token_limit, "time_limit_s": run.time_limit_s}
+    return {name: limit for name, limit in found.items() if limit is not None}
+
+
+_ESTIMATED = ("input_tokens", "most_output_tokens", "most_cost_usd")
+_UNSAID = {"workers": "auto", "most_cost_usd": "no price"}
+
+
+def _shown(name: str, value: Any) -> Any:
+    if value is None:
+        return _UNSAID.get(name, "no ceiling")
+    return f"{value:.4f}" if name == "most_cost_usd" else value

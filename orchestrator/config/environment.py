@@ -1,0 +1,114 @@
+"""The environment, read in one place: variables win over `.env`; secrets are looked up by the name that the file gives."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from providers.credentials import ApiKey
+from providers.errors import InputError
+from providers.messages import JSON
+
+PREFIX = "ORCHESTRATOR_"
+"""`ORCHESTRATOR_RUN__MAX_RETRIES=3` sets `run.max_retries`."""
+
+ALIASES = {
+    "RATE_MODE": "run.rate_mode",
+    "STORAGE_FORMAT": "run.storage_format",
+    "DEBUG_LOG": "run.debug_log",
+    "DEBUG_PROCESS_NUM": "run.debug_process_num",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SettingOverride:
+    """One value that wins over the file: a dotted path, the text of a YAML value, and where it was said."""
+
+    path: str
+    value: object
+    """Text is read as YAML; anything else is taken as it is."""
+    source: str
+
+
+def not_set(names: Sequence[str]) -> str:
+    """The sentence about variables that are missing."""
+    noun, them = ("variable", "it") if len(names) == 1 else ("variables", "them")
+    be = "is" if len(names) == 1 else "are"
+    return f"the environment {noun} {', '.join(names)} {be} not set; export {them} or write {them} into .env"
+
+
+class Environment:
+    """Variables by name. Its repr shows none of them."""
+
+    def __init__(self, variables: Mapping[str, str], warnings: Sequence[str] = ()) -> None:
+        self._variables = variables
+        self.warnings = warnings
+        """Sentences about where the variables came from."""
+
+    def key(self, name: str) -> ApiKey:
+        """The API key in variable `name`. Raises InputError where it is missing or empty."""
+        secret = self._variables.get(name, "").strip()
+        if not secret:
+            raise InputError(not_set([name]))
+        return ApiKey(name, secret)
+
+    def key_or(self, name: str, otherwise: str) -> ApiKey:
+        return ApiKey(name, self._variables.get(name, "").strip() or otherwise)
+
+    def settings(self) -> list[SettingOverride]:
+        """What the environment says about the configuration, most general first; an empty variable says nothing."""
+        aliased = [
+            SettingOverride(path, self._variables[name], name)
+            for name, path in ALIASES.items()
+            if self._variables.get(name)
+        ]
+        prefixed = [
+            SettingOverride(name.removeprefix(PREFIX).lower().replace("__", "."), value, name)
+            for name, value in sorted(self._variables.items())
+            if name.startswith(PREFIX) and value
+        ]
+        return aliased + prefixed
+
+
+def flags_of(
+    model: Sequence[str] | str | None, limit: int | None, settings: Mapping[str, JSON] | None
+) -> list[SettingOverride]:
+    """What a call from Python says about the configuration."""
+    said: dict[str, object] = dict(settings or {})
+    if model is not None:
+        said["sweep.models"] = [model] if isinstance(model, str) else list(model)
+    if limit is not None:
+        said["sweep.limit"] = limit
+    return [SettingOverride(path, value, f"settings[{path!r}]") for path, value in said.items()]
+
+
+def read_environment(config: object = None) -> Environment:
+    """The process environment over the current folder's `.env` over the one beside the sweep file. Raises InputError."""
+    folders = [Path.cwd(), *([Path(config).resolve().parent] if isinstance(config, str | Path) else [])]
+    variables: dict[str, str] = {}
+    for folder in reversed(folders):
+        variables |= _read_dotenv(folder / ".env")
+    found = dict.fromkeys(folder / ".env" for folder in folders)
+    warnings = [warning for path in found if (warning := dotenv_warning(path))]
+    return Environment({**variables, **os.environ}, warnings)
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read {path}: {error.__class__.__name__}; it must be UTF-8 text that you may read"
+        ) from error
+
+
+def dotenv_warning(dotenv: Path) -> str | None:
+    """A sentence where `.env` can be read by other people of this machine."""
+    if dotenv.is_file() and os.name == "posix" and stat.S_IMODE(dotenv.stat().st_mode) & 0o077:
+        return f"{dotenv} can be read by others; run: chmod 600 {dotenv}"
+    return None

@@ -1,0 +1,20 @@
+"""Packages that only some people need: imported when they are asked for, and a sentence where they are not installed."""
+
+from __future__ import annotations
+
+import importlib
+
+from providers.errors import InputError
+
+from ..results.directory import DISTRIBUTION
+
+
+def require_extra(*packages: str, extra: str = "analysis") -> None:
+    """Raises InputError where one of the packages that `extra` brings is missing."""
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"this needs {package}, which is not installed: pip install '{DISTRIBUTION}[{extra}]'"
+            ) from error

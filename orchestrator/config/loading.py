@@ -1,0 +1,240 @@
+"""From a person's file to a Config: file < .env < environment < flags, and one sentence where something is wrong."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from providers.adapters.registry import adapter_type
+from providers.adapters.settings import WireSettings
+from providers.errors import InputError
+from providers.suggestion import suggestion
+
+from .environment import Environment, SettingOverride
+from .settings import Config
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    config: Config
+    raw: Mapping[str, Any]
+    """As merged, before defaults: what the manifest keeps. Holds names of variables, never keys."""
+    base: Path
+    """The folder that relative paths in the file start from."""
+    providers: Mapping[str, BaseModel]
+    """Each provider's settings, validated by its own class."""
+
+    def warnings(self) -> list[str]:
+        """What the file allows and a person should not forget that it does."""
+        used = {
+            route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
+        }
+        return [*self._idle_rates(), *self._unchecked(used)]
+
+    def _idle_rates(self) -> list[str]:
+        rates = [f"{rate:g}" for rate in self.config.sweep.tool_success_rates if rate < 1]
+        if not rates or self.config.run.solver != "single_turn":
+            return []
+        return [
+            f"sweep.tool_success_rates: {', '.join(rates)} changes nothing: the solver single_turn calls no tools, "
+            "run.solver: tool_loop does"
+        ]
+
+    def _unchecked(self, used: Collection[str]) -> list[str]:
+        return [
+            f"providers.{name}: verify_tls is off: whoever stands between can read the key; ca_file is the better way"
+            for name, settings in self.providers.items()
+            if name in used and isinstance(settings, WireSettings) and not settings.verify_tls
+        ]
+
+
+ConfigSource = str | Path | Mapping[str, Any]
+
+
+UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
+"""`!!int x` is a ValueError of PyYAML's, a thousand brackets are a RecursionError."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Dates stay text: `api_version: 2024-10-21` needs no quotes."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    sign: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load_config(
+    source: ConfigSource, environment: Environment, flags: Sequence[SettingOverride] = (), *, base: Path | None = None
+) -> LoadedConfig:
+    """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key."""
+    raw, folder, name = _read(source)
+    settings = [*environment.settings(), *flags]
+    for setting in settings:
+        _apply(raw, setting)
+    _require_json(raw, name)
+    said_by = {setting.path: setting.source for setting in settings}
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(_sentence(error, name, said_by, raw)) from error
+    _check_models(config, name)
+    return LoadedConfig(config, raw, base or folder, provider_settings(config, name, base or folder))
+
+
+def provider_settings(config: Config, name: str, base: Path) -> dict[str, BaseModel]:
+    """Each entry of `providers` through its adapter's own settings class; its relative paths start at `base`."""
+    found = {}
+    for key, entry in config.providers.items():
+        kind = entry.get("type")
+        if not isinstance(kind, str):
+            raise InputError(f"{name}: providers.{key}.type is missing; say azure, gateway, openai or simulator")
+        try:
+            found[key] = adapter_type(kind).settings.model_validate(entry, context={"base": base})
+        except ValidationError as error:
+            raise InputError(_sentence(error, name, {}, entry, prefix=f"providers.{key}.")) from error
+        except InputError as error:
+            raise InputError(f"{name}: providers.{key}.type: {error}") from error
+    return found
+
+
+def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
+    if isinstance(source, Mapping):
+        return copy.deepcopy(dict(source)), Path.cwd(), "the configuration"
+    path = Path(source)
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text") from error
+    except UNREADABLE as error:
+        raise InputError(f"{path} is not valid YAML: {_yaml_place(error)}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path} must hold a mapping with providers, models, tasks and sweep")
+    return raw, path.resolve().parent, str(path)
+
+
+def _require_json(raw: Mapping[str, Any], name: str) -> None:
+    """The manifest keeps the configuration as JSON."""
+    try:
+        orjson.dumps(raw, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError as error:
+        raise InputError(f"{name}: holds a value that JSON cannot hold: {error}") from error
+
+
+def _yaml_place(error: Exception) -> str:
+    if not isinstance(error, yaml.YAMLError):
+        return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "cannot be read"
+    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+
+
+def _apply(raw: dict[str, Any], setting: SettingOverride) -> None:
+    """Put one dotted setting into the nested mapping."""
+    place, rest = raw, setting.path
+    while True:
+        part, rest = _step(place, rest)
+        if not rest:
+            place[part] = _value(setting)
+            return
+        below = place[part] = {} if place.get(part) is None else place[part]
+        if not isinstance(below, dict):
+            raise InputError(f"{setting.source}: {setting.path} goes through {part}, which is not a mapping")
+        place = below
+
+
+def _step(place: Mapping[str, Any], path: str) -> tuple[str, str]:
+    """The next key of a dotted path and what is left; a key that holds dots itself (qwen2.5) is known by standing there."""
+    dotted = [key for key in place if "." in str(key) and (path == key or path.startswith(f"{key}."))]
+    key = max(dotted, key=len) if dotted else path.partition(".")[0]
+    return key, path[len(key) + 1 :]
+
+
+def _value(setting: SettingOverride) -> object:
+    if not isinstance(setting.value, str):
+        return setting.value
+    try:
+        return yaml.load(setting.value, Loader=_Loader)
+    except UNREADABLE as error:
+        shown = "the value" if setting.path.startswith("providers.") else repr(setting.value)  # a key may stand there
+        raise InputError(f"{setting.source}: {shown} is not a YAML value: {_yaml_place(error)}") from error
+
+
+def _check_models(config: Config, name: str) -> None:
+    for model in config.sweep.models:
+        if model not in config.models:
+            raise InputError(f"{name}: no model {model!r}; {suggestion(model, config.models)}")
+
+
+def _sentence(
+    error: ValidationError, name: str, said_by: Mapping[str, str], raw: Mapping[str, Any], prefix: str = ""
+) -> str:
+    """The first problem in words, the others counted; a misspelt key goes before the one that is missing for it."""
+    problems = error.errors(include_url=False)
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    key = prefix + ".".join(str(part) for part in _keys(first["loc"], raw))
+    said = f" (from {said_by[key]})" if key in said_by else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    reason = _reason(first, error, shows_input=not key.startswith("providers."))
+    return f"{name}: {key}{said}: {reason}{more}".replace(": : ", ": ")
+
+
+def _keys(place: Sequence[int | str], raw: Any) -> Iterable[int | str]:
+    """The parts of an error's place that stand in the person's file, or are missing there; the others name our types."""
+    for number, part in enumerate(place, start=1):
+        if isinstance(part, int) and isinstance(raw, list | tuple) and part < len(raw):
+            yield part
+            raw = raw[part]
+        elif isinstance(raw, Mapping) and (part in raw or number == len(place)):
+            yield part
+            raw = raw.get(part)
+
+
+def _reason(problem: Any, error: ValidationError, *, shows_input: bool) -> str:
+    """What is wrong; without what was typed where a key may stand in the place of its name."""
+    if problem["type"] == "extra_forbidden":
+        *parents, last = problem["loc"]
+        return f"unknown key; {suggestion(str(last), _known_keys(error.title, parents))}"
+    if problem["type"] == "missing":
+        return "is missing"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    message = f"{str(problem['msg'])[0].lower()}{str(problem['msg'])[1:]}"
+    return f"{message}, not {problem['input']!r}" if shows_input else message
+
+
+def _known_keys(title: str, parents: Sequence[int | str]) -> list[str]:
+    """Fields of the model at `parents`."""
+    kinds = {kind.__name__: kind for kind in _models(BaseModel)}
+    kind: type[BaseModel] | None = kinds.get(title)
+    for part in parents:
+        if kind is not None and part in kind.model_fields:
+            kind = _model_within(kind.model_fields[str(part)].annotation)
+    return list(kind.model_fields) if kind else []
+
+
+def _models(kind: type[BaseModel]) -> Iterable[type[BaseModel]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _models(below)
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    """The model inside `dict[str, M]`, `tuple[M, ...]` or `M | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_within(inner)
+        if found is not None:
+            return found
+    return None

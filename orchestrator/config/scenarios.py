@@ -1,0 +1,53 @@
+"""A scenario in a person's file: its axes and its solver stand where the file says nothing of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from providers.errors import InputError
+from sharding.scenarios import SOLVER, SweepScenario, find_scenario
+
+
+def scenario_name(said: str) -> str:
+    """Its name, also where a number was said."""
+    try:
+        return find_scenario(said).name
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+def spell_out(raw: object) -> object:
+    """The file with what its scenario adds. What cannot be read yet is left as it is: validation says what is wrong with it."""
+    if not isinstance(raw, Mapping):
+        return raw
+    sweep, run = raw.get("sweep"), raw.get("run") or {}
+    if not isinstance(sweep, Mapping) or not isinstance(run, Mapping) or (scenario := _asked(sweep)) is None:
+        return raw
+    axes = {name: "all" if values is None else values for name, values in scenario.axes.items()}
+    return {**raw, "sweep": {**axes, **sweep}, "run": {"solver": SOLVER, **run}}
+
+
+def _asked(sweep: Mapping[str, Any]) -> SweepScenario | None:
+    try:
+        return find_scenario(str(sweep["scenario"])) if sweep.get("scenario") is not None else None
+    except InputError:
+        return None
+
+
+def contradiction(name: str, axes: Mapping[str, Any]) -> str | None:
+    """Where what is spelt out leaves nothing of the axis that a scenario is about."""
+    scenario = find_scenario(name)
+    if scenario.varies is None:
+        return None
+    wanted, found = scenario.axes[scenario.varies] or (), axes[scenario.varies] or ()
+    if set(wanted) & set(found):
+        return None
+    return (
+        f"the scenario {name} is about {scenario.varies} {_listed(wanted)}, and {_listed(found)} is none of them; "
+        f"leave out scenario or {scenario.varies}"
+    )
+
+
+def _listed(values: Any) -> str:
+    return ", ".join(map(str, values))

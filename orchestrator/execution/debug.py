@@ -1,0 +1,51 @@
+"""Verbose logging, when the configuration asks for it: `debug.log` in the run directory, of every shard or of the n-th alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..results.directory import RunDirectory
+from ..ui.terminal import PrintableFormatter
+from .prepare import Prepared
+
+LOGGERS = ("runners", "providers", "sharding", "orchestrator")
+
+
+class ShardFilter(logging.Filter):
+    """Lets through what one shard's samples do; lines that belong to no shard pass."""
+
+    def __init__(self, instance: str) -> None:
+        super().__init__()
+        self._instance = instance
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "planned", self._instance) == self._instance
+
+
+@contextmanager
+def debug_log(prepared: Prepared, directory: RunDirectory) -> Iterator[None]:
+    """Log while the block runs."""
+    run = prepared.loaded.config.run
+    if not run.debug_log and run.debug_process_num is None:
+        yield
+        return
+    handler = logging.FileHandler(directory.path / "debug.log", encoding="utf-8")
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    if run.debug_process_num is not None:
+        handler.addFilter(ShardFilter(_shard(prepared, run.debug_process_num)))
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+        logging.getLogger(name).addHandler(handler)
+    try:
+        yield
+    finally:
+        for name in LOGGERS:
+            logging.getLogger(name).removeHandler(handler)
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        handler.close()
+
+
+def _shard(prepared: Prepared, number: int) -> str:
+    return prepared.plan().stages[0][number - 1].instance

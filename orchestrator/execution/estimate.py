@@ -1,0 +1,56 @@
+"""What a sweep may take, before anything is sent: input tokens as its own tasks suggest, output as far as max_tokens allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from providers.messages import Usage
+from providers.tokens import TokenEstimator
+from runners.calls.client import DEFAULT_OUTPUT_TOKENS
+from sharding.planner import SweepPlan
+
+from .components import prices_of
+from .prepare import Prepared
+
+READ = 100
+"""Tasks of a model that are read for its mean: a million would take a minute, and the mean says the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepEstimate:
+    """Of one model's samples, at one turn each."""
+
+    input_tokens: int
+    most_output_tokens: int
+    most_cost_usd: float | None
+    """None where no price is known."""
+
+
+def estimate(prepared: Prepared, plan: SweepPlan) -> dict[str, SweepEstimate]:
+    """By model; some of its tasks are read."""
+    price_usd, most = prices_of(prepared.loaded.config), prepared.loaded.config.generation.max_tokens
+    found = {}
+    for model, instances in prepared.instances.items():
+        names = {instance.name for instance in instances}
+        parts = [part for stage in plan.stages for shard in stage if shard.instance in names for part in shard.ordinals]
+        samples = sum(map(len, parts))
+        usage = Usage(round(samples * _mean_input(plan, parts, samples)), samples * (most or DEFAULT_OUTPUT_TOKENS))
+        found[model] = SweepEstimate(usage.input_tokens, usage.output_tokens, price_usd(model, usage))
+    return found
+
+
+def _mean_input(plan: SweepPlan, parts: Sequence[range], samples: int) -> float:
+    estimator = TokenEstimator()
+    read = [_input(plan, ordinal, estimator) for ordinal in _spread(parts, samples)]
+    return sum(read) / len(read) if read else 0.0
+
+
+def _input(plan: SweepPlan, ordinal: int, estimator: TokenEstimator) -> int:
+    task = plan.sample(ordinal).task
+    return estimator.estimate(task.messages, task.tools)
+
+
+def _spread(parts: Sequence[range], samples: int) -> Iterator[int]:
+    for part in parts:
+        yield from part[:: max(1, samples // READ)]

@@ -1,0 +1,131 @@
+"""How an execution ended: the exit code, the reason in one line, and what a resume would find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from providers.messages import JSON
+from runners.calls.budget import NOTHING, Spending
+from runners.dispatch.dispatcher import NoUsableInstance
+from runners.journal.bitmap import Bitmap
+from runners.monitor import RunStatistics
+from runners.samples.record import FINAL
+from runners.shutdown import Shutdown
+
+from ..results.directory import Manifest
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    DONE_WITH_FAILURES = 1
+    USAGE = 2
+    STOPPED = 3
+    NO_INSTANCE = 4
+    INTERRUPTED = 130
+
+
+INTERRUPTED = "interrupted"
+"""The reason that a signal gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    exit_code: ExitCode
+    reason: str
+    total: int
+    final: int
+    """Samples with a record that stands, over all executions."""
+    statistics: RunStatistics
+    spent: Spending = NOTHING
+    """Over all executions."""
+    unanswered: int = 0
+    """Requests that were sent and brought no word on usage: they may have been billed. `spent` reckons them where there is a limit."""
+    retries_refused: int = 0
+    """Failures that were not tried again because the run's retry budget was used up."""
+    possibly_billed_twice: int = 0
+    damaged: int = 0
+    refusals: tuple[str, ...] = ()
+    """Models of which more was refused, unreadable or ungradable than a sweep should let pass, a sentence each."""
+    refused: tuple[str, ...] = ()
+    """What servers refused, in their words."""
+    drifts: tuple[str, ...] = ()
+    """Instances that may not be the model whose samples they answered, a sentence each."""
+    is_drift_checked: bool = False
+    """This execution asked the canaries, and not in vain."""
+    rehearsed_s: float | None = None
+    """What a rehearsal had said that it would take."""
+
+    @property
+    def is_complete(self) -> bool:
+        return self.final == self.total
+
+    def as_row(self) -> Mapping[str, JSON]:
+        return {
+            "exit_code": int(self.exit_code),
+            "reason": self.reason,
+            "final": self.final,
+            "total": self.total,
+            "spent_tokens": self.spent.tokens,
+            "spent_usd": self.spent.cost_usd,
+            "unanswered": self.unanswered,
+            "retries_refused": self.retries_refused,
+            "possibly_billed_twice": self.possibly_billed_twice,
+            "damaged_lines": self.damaged,
+            "elapsed_s": self.statistics.elapsed_s,
+            "refusals": list(self.refusals),
+            "refused": list(self.refused),
+            "drifts": list(self.drifts),
+            "drift_checked": self.is_drift_checked,
+            "rehearsed_s": self.rehearsed_s,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCounts:
+    """Samples without a final record."""
+
+    asked: int
+    """Of those that this execution was to run."""
+    left_out: int = 0
+    """By `--only`."""
+
+
+def count_pending(done: Bitmap, asked: Bitmap | None) -> PendingCounts:
+    left = done.size - done.count
+    if asked is None:
+        return PendingCounts(left)
+    failed_again = sum(ordinal in asked and ordinal not in done for ordinal in range(done.size))
+    return PendingCounts(failed_again, left - failed_again)
+
+
+def outcome_of(
+    manifest: Manifest,
+    still_open: PendingCounts,
+    statistics: RunStatistics,
+    shutdown: Shutdown,
+    lost: Sequence[NoUsableInstance],
+) -> RunOutcome:
+    code, reason = _judge(still_open, statistics, shutdown, lost)
+    final = manifest.total - still_open.asked - still_open.left_out
+    return RunOutcome(code, reason, manifest.total, final, statistics)
+
+
+def _judge(
+    still_open: PendingCounts, statistics: RunStatistics, shutdown: Shutdown, lost: Sequence[NoUsableInstance]
+) -> tuple[ExitCode, str]:
+    if still_open.asked == 0 and still_open.left_out == 0:
+        return ExitCode.DONE, "every sample has its record"
+    if lost:
+        return ExitCode.NO_INSTANCE, "; ".join(str(one) for one in lost)
+    if shutdown.reason == INTERRUPTED:
+        return ExitCode.INTERRUPTED, "interrupted"
+    if shutdown.draining.is_set():
+        return ExitCode.STOPPED, shutdown.reason
+    rest = f"{still_open.left_out} others are pending: resume without --only"
+    if still_open.asked == 0:
+        return ExitCode.STOPPED, f"every infrastructure failure has its record now; {rest}"
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in statistics.outcomes.items() if outcome not in FINAL)
+    reason = f"done; {still_open.asked} samples have no final outcome ({counted})"
+    return ExitCode.DONE_WITH_FAILURES, f"{reason}; {rest}" if still_open.left_out else reason

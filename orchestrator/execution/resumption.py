@@ -1,0 +1,88 @@
+"""What comes before a run goes on: its files are verified, what may be repaired is repaired, everything else is refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from providers.errors import InputError, Refused, RequestTooLarge
+from runners.journal.bitmap import Bitmap
+from runners.journal.compaction import Compactor
+from runners.journal.sinks.sink import Row
+
+from ..results.directory import RunDirectory
+from ..results.verify.verification import Damage, Verification, verify
+
+MISJUDGED = "request"
+"""The class that versions before 0.2 gave to every refusal that they did not know, as a failure of the model."""
+REFUSALS = frozenset({Refused.error_class, RequestTooLarge.error_class})
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeOptions:
+    """What a resume is asked beside going on."""
+
+    repairs: bool = False
+    """Set damaged parts aside: their samples are paid for again, so it is never done unasked."""
+    only: Literal["infra", "refused"] | None = None
+    """Run infrastructure failures again, or of them what was refused, and nothing that was never run."""
+    config: str | None = None
+    """A file in place of the stored configuration; the next resume needs it again."""
+
+
+def make_sound(directory: RunDirectory, compactor: Compactor, *, repairs: bool) -> None:
+    """Raises InputError where records of another run stand here, or where a part is damaged and must not be repaired."""
+    found = verify(directory.path)
+    _refuse([damage for damage in found.damages if damage.kind in {"foreign", "manifest"}], directory)
+    parts = [damage for damage in found.damages if damage.kind == "part"]
+    if parts and not repairs:
+        _refuse(parts, directory)
+    if parts:
+        _repair(parts, found, compactor)
+        return make_sound(directory, compactor, repairs=False)
+    for damage in found.damages:
+        log.warning("%s", damage)
+    return None
+
+
+def _refuse(damages: Sequence[Damage], directory: RunDirectory) -> None:
+    if damages:
+        more = f" (and {len(damages) - 1} more: python -m orchestrator verify {directory.path})" if damages[1:] else ""
+        raise InputError(f"{directory.path}/{damages[0]}{more}")
+
+
+def _repair(damages: Sequence[Damage], found: Verification, compactor: Compactor) -> None:
+    for path in compactor.repair({damage.part for damage in damages}, found.total):
+        log.warning(
+            "%s is damaged and was set aside as it is; what could be read of it is kept, the rest is run again", path
+        )
+
+
+def chosen(only: Literal["infra", "refused"] | None, compactor: Compactor, done: Bitmap) -> Bitmap | None:
+    """The samples that a resume with `--only` runs: those whose last record is such a failure; None for all that are open."""
+    if only is None:
+        return None
+    asked = Bitmap(done.size)
+    for row in compactor.unresolved(done):
+        if row["outcome"] == "infra_failure" and (only == "infra" or row["error_class"] in REFUSALS):
+            asked.add(row["ordinal"])
+    return asked
+
+
+def bring_back(directory: RunDirectory, compactor: Compactor, done: Bitmap) -> None:
+    """Take back what an older version booked as the model's failure although a server had only refused the request as configured."""
+    for ordinal in compactor.withdraw(directory.superseded, _was_misjudged, _as_refused):
+        done.remove(ordinal)
+
+
+def _was_misjudged(row: Row) -> bool:
+    return row["outcome"] == "model_failure" and row["error_class"] == MISJUDGED
+
+
+def _as_refused(row: Row) -> Row:
+    without_score = dict.fromkeys(("score", "grade", "passed", "score_error"))
+    return {**row, **without_score, "outcome": "infra_failure", "error_class": Refused.error_class}

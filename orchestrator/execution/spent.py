@@ -1,0 +1,60 @@
+"""What a run has spent so far, from its directory alone: totals that executions noted, and the records completed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from runners.calls.budget import NOTHING, Spending
+from runners.journal.frames import rows
+
+from ..results.directory import RunDirectory
+
+TOKENS = ("input_tokens", "output_tokens", "judge_input_tokens", "judge_output_tokens")
+COSTS = ("cost_usd", "judge_cost_usd")
+
+
+def spent_so_far(directory: RunDirectory) -> Spending:
+    """To be asked when the journal has been replayed: every record is then in a part or among the unresolved."""
+    noted = [one for one in directory.executions() if "spent_tokens" in one]
+    total, since = NOTHING, datetime.min.replace(tzinfo=UTC)
+    if noted:
+        total = Spending(max(one["spent_tokens"] for one in noted), max(one["spent_usd"] for one in noted))
+        since = datetime.fromtimestamp(noted[-1]["ended_at"], UTC)
+    for part in directory.results.glob("part-*.parquet"):
+        total += _of_part(part, since)
+    for row in _lines(directory):
+        if datetime.fromisoformat(row["completed_at"]) > since:
+            total += Spending(sum(row[name] for name in TOKENS), sum(row[name] or 0.0 for name in COSTS))
+    return total
+
+
+def _of_part(part: Path, since: datetime) -> Spending:
+    """The columns that count, in small batches: memory does not grow with the part."""
+    total = NOTHING
+    for batch in pq.ParquetFile(part).iter_batches(columns=["completed_at", *TOKENS, *COSTS]):
+        table = pa.table(batch)
+        fresh = table.filter(
+            pc.greater(table["completed_at"], pa.scalar(since, table.schema.field("completed_at").type))
+        )
+        total += Spending(
+            sum(pc.sum(fresh[name]).as_py() or 0 for name in TOKENS),
+            sum(pc.sum(fresh[name]).as_py() or 0.0 for name in COSTS),
+        )
+    return total
+
+
+def _lines(directory: RunDirectory) -> Iterator[Mapping[str, Any]]:
+    results, unresolved = directory.results / "results.jsonl", directory.journal / "unresolved.log"
+    if results.exists():
+        with results.open("rb") as file:
+            yield from map(orjson.loads, (line for line in file if line.endswith(b"\n")))
+    if unresolved.exists():
+        yield from rows(unresolved)

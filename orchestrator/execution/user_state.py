@@ -1,0 +1,127 @@
+"""What outlives a run, in the user's state directory: learned limits, and locks on keys that are in use. Never a secret.
+
+limits.json     by identity (endpoint, deployment, name of the key's variable): what was learned, and when
+locks/          one file per identity, held with flock while a run uses it
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import orjson
+from platformdirs import user_state_path
+
+from providers.errors import InputError
+from providers.messages import JSON
+from runners.journal.durable import replace_file
+
+log = logging.getLogger(__name__)
+
+NAME = "llm-batch-orchestrator"
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    path: Path
+
+    # ------------------------------------------------------------------ learned limits
+    def limits(self) -> dict[str, dict[str, Any]]:
+        """Everything learned, by identity; empty where nothing was, or where the file is damaged."""
+        try:
+            found = orjson.loads(self._limits.read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def learned(self, identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
+        """What is known of each instance, by the same names as `identities`."""
+        known = self.limits()
+        return {name: known[identity]["limits"] for name, identity in identities.items() if identity in known}
+
+    def remember(self, learned: Mapping[str, Mapping[str, JSON]]) -> None:
+        """Add what a run has learned; other runs may do the same meanwhile. A disk that refuses costs the next run's warm start alone."""
+        if not learned:
+            return
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
+            with self._exclusive("limits"):
+                news = {name: {"learned_at": now, "limits": what} for name, what in learned.items()}
+                merged = {**self.limits(), **news}
+                replace_file(self._limits, lambda file: file.write(orjson.dumps(merged, option=orjson.OPT_INDENT_2)))
+        except OSError as error:
+            log.warning("cannot write %s: %s; the next run learns its limits anew", self._limits, error.strerror)
+
+    def forget(self, matching: str = "") -> int:
+        """Drop what was learned of identities that contain `matching`; returns how many."""
+        with self._exclusive("limits"):
+            before = self.limits()
+            kept = {name: what for name, what in before.items() if matching not in name}
+            replace_file(self._limits, lambda file: file.write(orjson.dumps(kept, option=orjson.OPT_INDENT_2)))
+        return len(before) - len(kept)
+
+    # ------------------------------------------------------------------ locks
+    @contextmanager
+    def locked(self, identities: Sequence[str], owner: str) -> Iterator[None]:
+        """Hold every identity while the block runs. Raises InputError naming the run that holds one already."""
+        with ExitStack() as stack:
+            for identity in sorted(set(identities)):
+                stack.enter_context(self._lock(identity, owner))
+            yield
+
+    @contextmanager
+    def _lock(self, identity: str, owner: str) -> Iterator[None]:
+        path = self._locks / f"{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}.lock"
+        with _opened(path) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = path.read_text(encoding="utf-8") or "another run"
+                message = (
+                    f"{identity} is in use by the run {holder}; two runs on one key throttle each other: "
+                    f"wait for its end and resume {owner}, or pass --share"
+                )
+                raise InputError(message) from error
+            file.truncate(0)
+            with suppress(OSError):  # on a full disk the next one is refused without a name
+                file.write(owner.encode())
+            yield
+            file.truncate(0)
+
+    @contextmanager
+    def _exclusive(self, name: str) -> Iterator[None]:
+        self._locks.mkdir(parents=True, exist_ok=True)
+        with (self._locks / f"{name}.lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @property
+    def _limits(self) -> Path:
+        return self.path / "limits.json"
+
+    @property
+    def _locks(self) -> Path:
+        return self.path / "locks"
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return cast(BinaryIO, path.open("a+b", buffering=0))
+    except OSError as error:
+        message = (
+            f"cannot write {path.parent}: {error.strerror}; keys are locked there: make room, or set XDG_STATE_HOME"
+        )
+        raise InputError(message) from error
+
+
+def user_state() -> UserState:
+    """In the place that the operating system keeps for it (`XDG_STATE_HOME` on Linux)."""
+    return UserState(user_state_path(NAME))

@@ -1,0 +1,138 @@
+"""The samples that a page holds: packed small, chosen fairly, said plainly.
+
+Every sample that did not pass comes first, then a seeded draw of the others, until there are enough of them or they would take too
+much room. The page gets them column by column as gzipped JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from runners.journal.sinks.parquet import record_schema
+
+from ...results.run import Run
+
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+MOST_SAMPLES = 20_000
+MOST_TEXT_BYTES = 96_000_000
+"""Before compression: what a browser unpacks in a second or two, on a phone as well."""
+LONGEST_TEXT = 50_000
+"""Characters of one field."""
+SEED = 0
+
+TEXTS = ("input", "target", "output_text", "messages", "tool_trace", "error_message", "raw_response", "score_details")
+COLUMNS = [
+    *(
+        "ordinal",
+        "sample_id",
+        "task_id",
+        "epoch",
+        "model",
+        "prompt_type",
+        "tool_success_rate",
+        "difficulty",
+        "task_type",
+    ),
+    *("instance", "planned_instance", "moved_reason", "outcome", "grade", "score", "error_class", "score_error"),
+    *("status", "finish_reason", "attempts", "throttles", "turns", "tool_calls", "tool_failures"),
+    *("input_tokens", "output_tokens", "cost_usd", "started_at", "queue_s", "rate_wait_s", "retry_wait_s"),
+    *("connect_s", "ttft_s", "generation_s", "parse_s", "write_s", "total_s", "working_s"),
+    *("request_id", "response_id", "response_model", *TEXTS),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePack:
+    total: int
+    held: int
+    not_passed: int
+    """Of the run."""
+    not_passed_held: int
+    payload: str
+    """Base64 of gzipped JSON: {"name": [...]} or, where values repeat, {"name": {"values": [...], "at": [...]}}."""
+
+    def in_words(self) -> str:
+        if self.held == self.total:
+            return f"All {self.total:,} samples."
+        others = self.held - self.not_passed_held
+        failed = "all" if self.not_passed_held == self.not_passed else f"{self.not_passed_held:,} of"
+        return (
+            f"{self.held:,} of {self.total:,} samples: {failed} {self.not_passed:,} that did not pass "
+            f"and {others:,} of the others, drawn with seed {SEED}."
+        )
+
+
+def pack_samples(run: Run, most: int = MOST_SAMPLES) -> SamplePack:
+    """Reads the run piece by piece, twice: what each sample would take, and then those that are held."""
+    ordinals, passed, text_bytes = _measure(run)
+    drawn = np.random.default_rng(SEED).permutation(len(ordinals))
+    order = np.concatenate([drawn[~passed[drawn]], drawn[passed[drawn]]])
+    fits = np.cumsum(text_bytes[order]) <= MOST_TEXT_BYTES
+    kept = order[: min(most, int(fits.sum()))]
+    columns = _read(run, pa.array(ordinals[kept], pa.int64()))
+    packed = gzip.compress(orjson.dumps(columns), compresslevel=6, mtime=0)
+    return SamplePack(
+        total=len(ordinals),
+        held=len(kept),
+        not_passed=int((~passed).sum()),
+        not_passed_held=int((~passed[kept]).sum()),
+        payload=base64.b64encode(packed).decode("ascii"),
+    )
+
+
+def _measure(run: Run) -> tuple[Numbers, Flags, Numbers]:
+    """Sample by sample: its ordinal, whether it passed, and an upper bound of the bytes that its texts take."""
+    ordinals, passed, text_bytes = [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)], [np.zeros(0, np.int64)]
+    for table in run.tables(["ordinal", "passed", *TEXTS]):
+        ordinals.append(table["ordinal"].to_numpy())
+        passed.append(pc.fill_null(table["passed"], False).to_numpy())
+        lengths = (pc.fill_null(pc.binary_length(table[name]), 0).to_numpy() for name in TEXTS)
+        text_bytes.append(
+            sum((np.minimum(one, 4 * LONGEST_TEXT) for one in lengths), np.zeros(table.num_rows, np.int64))
+        )
+    return np.concatenate(ordinals), np.concatenate(passed), np.concatenate(text_bytes)
+
+
+def _read(run: Run, ordinals: pa.Array) -> dict[str, list[Any] | Mapping[str, list[Any]]]:
+    empty = record_schema().empty_table().select(COLUMNS)
+    held = [table.filter(pc.is_in(table["ordinal"], value_set=ordinals)) for table in run.tables(COLUMNS)]
+    chosen = pa.concat_tables([empty, *held]).sort_by("ordinal")
+    return {name: _packed(_shortened(chosen[name])) for name in COLUMNS}
+
+
+def _shortened(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_string(column.type):
+        return column
+    is_long = pc.greater(pc.utf8_length(column), LONGEST_TEXT)
+    if not pc.any(is_long).as_py():
+        return column
+    cut = pc.binary_join_element_wise(
+        pc.utf8_slice_codeunits(column, 0, LONGEST_TEXT), " … (cut here; export has all of it)", ""
+    )
+    return pc.if_else(is_long, cut, column)
+
+
+def _packed(column: pa.ChunkedArray) -> list[Any] | Mapping[str, list[Any]]:
+    if pa.types.is_timestamp(column.type):
+        column = pc.cast(column, pa.int64())
+    if pa.types.is_floating(column.type):
+        column = pc.round(column, 6)
+    values: list[Any]
+    if pa.types.is_string(column.type) and len(column):
+        coded = column.combine_chunks().dictionary_encode()
+        if 2 * len(coded.dictionary) < len(column):
+            return {"values": coded.dictionary.to_pylist(), "at": coded.indices.to_pylist()}
+    values = column.to_pylist()
+    return values

@@ -1,0 +1,92 @@
+"""Whether a row belongs to a run: what it says of itself against what the manifest says of its place. No tasks, no keys."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+from providers.errors import InputError
+from sharding.grid import Grid, lay_out_cells
+
+from ...config.settings import Config
+from ..directory import Manifest
+
+COLUMNS = (
+    "ordinal",
+    "outcome",
+    "run_id",
+    "sample_id",
+    "task_id",
+    "epoch",
+    "model",
+    "prompt_type",
+    "tool_success_rate",
+    "seed",
+)
+"""What a row must say for it."""
+
+
+def grid_of(manifest: Manifest) -> Grid:
+    """The grid that the run's ordinals count. Raises InputError where the manifest contradicts itself."""
+    try:
+        config = Config.model_validate(manifest.raw)
+    except ValidationError as error:
+        raise InputError(
+            f"the manifest of {manifest.run_id} holds no configuration that this version can read"
+        ) from error
+    axes = config.sweep
+    cells = lay_out_cells(axes.tool_success_rates, config.swept_models(), axes.prompt_types)
+    places, rest = divmod(manifest.total, len(cells) * axes.epochs)
+    if rest or str(places) != manifest.parts.get("task_count"):
+        raise InputError(f"the manifest of {manifest.run_id} plans {manifest.total} samples, but its axes give others")
+    return Grid(cells, axes.epochs, places, config.run.seed)
+
+
+class RowIdentity:
+    """Remembers eight bytes a task: the same task must stand at the same place in every cell and epoch, and nowhere else."""
+
+    def __init__(self, run_id: str, grid: Grid) -> None:
+        self._run_id = run_id
+        self._grid = grid
+        self._tasks = array("Q", bytes(8 * grid.places))
+
+    def difference(self, row: Sequence[Any]) -> str | None:
+        """Between a row with COLUMNS and what is planned at its ordinal; None where it belongs here."""
+        ordinal, _, run_id, sample_id, task_id, epoch, *said, seed = row
+        if run_id != self._run_id:
+            return f"ordinal {ordinal} is of the run {run_id}, this is {self._run_id}"
+        grid = self._grid
+        try:
+            number, planned_epoch, place = grid.locate(ordinal)
+        except (IndexError, TypeError):
+            return f"ordinal {ordinal} is not among the {len(grid)} planned"
+        cell = grid.cells[number]
+        if epoch != planned_epoch or said != [cell.model, cell.prompt_type, cell.tool_success_rate]:
+            planned = f"{cell.model}, {cell.prompt_type}, {cell.tool_success_rate:g}, epoch {planned_epoch}"
+            return f"ordinal {ordinal} is {', '.join(map(str, said))}, epoch {epoch}; planned is {planned}"
+        if sample_id != grid.digest(number, task_id, epoch).hex():
+            return f"ordinal {ordinal} has the sample id {sample_id}, which is not that of its task {task_id}"
+        if seed != grid.seed(task_id, epoch):
+            return f"ordinal {ordinal} has the seed {seed}, which is not that of this run"
+        return self._misplaced(ordinal, place, task_id)
+
+    def _misplaced(self, ordinal: int, place: int, task_id: str) -> str | None:
+        named = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1
+        known = self._tasks[place]
+        self._tasks[place] = known or named
+        return (
+            f"ordinal {ordinal} holds the task {task_id}, other rows hold another there"
+            if known not in (0, named)
+            else None
+        )
+
+    def repeated_tasks(self) -> int:
+        """Places whose task stands at another, too."""
+        known = pa.array(self._tasks, pa.uint64())
+        known = known.filter(pc.greater(known, pa.scalar(0, pa.uint64())))
+        return len(known) - int(pc.count_distinct(known).as_py())

@@ -1,0 +1,194 @@
+"""How a run directory is proven: journal segments first, then the parts, then what is not final.
+
+In this order, because a live run moves records the same way: what is compacted meanwhile is found in one of the two.
+Memory: a bit and a byte a sample, eight bytes a task, one row group, and the ordinals of the open segments.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from runners.journal.bitmap import Bitmap
+from runners.journal.frames import JournalLine, read_lines
+from runners.journal.journal import CLOSED
+from runners.journal.sinks.sink import UNRESOLVED, Batch, sink_over
+from runners.samples.record import FINAL
+from sharding.planner import fingerprint
+
+from ..directory import Manifest, RunDirectory
+from .row_identity import COLUMNS, RowIdentity, grid_of
+from .verification import Damage, Kind, Pending, Verification
+
+SHOWN = 5
+"""Pending samples that are named."""
+NEVER_RUN = 0
+WAITING = ("never run", "infra_failure", "not_run")
+"""What a sample without a final record waits as."""
+
+
+@dataclass(slots=True)
+class _Segment:
+    """What a journal file adds to the parts; ordinals."""
+
+    path: Path
+    final: array[int] = field(default_factory=lambda: array("Q"))
+    waiting: array[int] = field(default_factory=lambda: array("Q"))
+    outcomes: bytearray = field(default_factory=bytearray)
+    """Of those that wait, as indices of WAITING."""
+    is_closed: bool = False
+    """Left by an execution that came to its end."""
+
+
+def prove(directory: RunDirectory, manifest: Manifest) -> Verification:
+    """Raises InputError where the manifest contradicts itself."""
+    proof = _Verifier(manifest)
+    if fingerprint(manifest.parts) != manifest.fingerprint:
+        proof.report(Damage("manifest", "manifest.json", "", "its fingerprint is not that of its parts"))
+    segments = list(proof.read_segments(directory.journal))
+    proof.read_results(directory.results)
+    for segment in segments:
+        proof.add_segment(segment)
+    proof.read_unresolved(directory.journal / "unresolved.log")
+    if all(segment.is_closed for segment in segments):
+        proof.require_disjoint()
+    return proof.close()
+
+
+class _Verifier:
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._grid = grid_of(manifest)
+        self._belonging = RowIdentity(manifest.run_id, self._grid)
+        self._final = Bitmap(manifest.total)
+        self._waiting = bytearray(manifest.total)
+        self._unresolved = Bitmap(manifest.total)
+        self._parts: set[int] = set()
+        self._in_journal = 0
+        self._damages: list[Damage] = []
+
+    def report(self, damage: Damage) -> None:
+        self._damages.append(damage)
+
+    # ------------------------------------------------------------------ the journal
+    def read_segments(self, journal: Path) -> Iterator[_Segment]:
+        for path in sorted(journal.glob("[0-9]*.log")):
+            with suppress(FileNotFoundError):  # compacted under our eyes: its records are in a part by now
+                yield self._read_segment(path)
+
+    def _read_segment(self, path: Path) -> _Segment:
+        segment = _Segment(path)
+        for value in self._intact(path):
+            segment.is_closed = CLOSED in value
+            if value.get("outcome") in FINAL:
+                segment.final.append(value["ordinal"])
+            elif "ordinal" in value:
+                segment.waiting.append(value["ordinal"])
+                segment.outcomes.append(WAITING.index(value["outcome"]))
+        return segment
+
+    def _intact(self, path: Path) -> Iterator[Mapping[str, Any]]:
+        """Marks, and records of this run. A torn last line is no damage: it was being written."""
+        for line in read_lines(path):
+            if line.value is None and not line.is_torn:
+                self._report_line("journal", path, line, "its checksum does not fit")
+            elif line.value is not None and (difference := self._difference(line.value)):
+                self._report_line("foreign", path, line, difference)
+            elif line.value is not None:
+                yield line.value
+
+    def _report_line(self, kind: Kind, path: Path, line: JournalLine, what: str) -> None:
+        self.report(Damage(kind, f"journal/{path.name}", f"line {line.number}", what))
+
+    def _difference(self, value: Mapping[str, Any]) -> str | None:
+        return self._belonging.difference([value.get(name) for name in COLUMNS]) if "ordinal" in value else None
+
+    def add_segment(self, segment: _Segment) -> None:
+        for ordinal, outcome in zip(segment.waiting, segment.outcomes, strict=True):
+            self._waiting[ordinal] = outcome
+        if int(segment.path.stem) in self._parts:
+            return  # the part was written from it; a resume deletes it
+        twice = [ordinal for ordinal in segment.final if not self._final.add(ordinal)]
+        self._in_journal += len(segment.final) - len(twice)
+        if twice:
+            self.report(Damage("foreign", f"journal/{segment.path.name}", "", _twice(twice)))
+
+    def read_unresolved(self, log: Path) -> None:
+        with suppress(FileNotFoundError):
+            for row in self._intact(log):
+                ordinal = row["ordinal"]
+                self._waiting[ordinal] = self._waiting[ordinal] or WAITING.index(row["outcome"])
+
+    # ------------------------------------------------------------------ results
+    def read_results(self, results: Path) -> None:
+        for batch in sink_over(self._manifest.storage_format, results).examine(COLUMNS):
+            self._parts.add(batch.part)
+            for kind, what in self._faults(batch):
+                self.report(Damage(kind, f"results/{batch.file}", batch.where, what, batch.part))
+
+    def _faults(self, batch: Batch) -> Iterator[tuple[Kind, str]]:
+        is_final = batch.part != UNRESOLVED
+        kind: Kind = "part" if is_final else "unresolved"
+        if batch.fault is not None:
+            yield kind, batch.fault
+            return
+        outlier = next(filter(None, map(self._belonging.difference, batch.rows)), None)
+        if outlier is not None:
+            yield "foreign", outlier
+            return
+        if any((row[1] in FINAL) != is_final for row in batch.rows):
+            yield kind, "holds records that are not final" if is_final else "holds final records"
+        seen = self._final if is_final else self._unresolved
+        twice = [row[0] for row in batch.rows if not seen.add(row[0])]
+        if twice:
+            yield kind, _twice(twice)
+
+    def require_disjoint(self) -> None:
+        """Only while an execution goes on does the unresolved file also hold what has come to its end since."""
+        if not self._unresolved.count:
+            return
+        both = [
+            ordinal for ordinal in range(self._manifest.total) if ordinal in self._unresolved and ordinal in self._final
+        ]
+        if both:
+            self.report(
+                Damage("unresolved", "results", "", f"what is unresolved and what is final overlap: {_twice(both)}")
+            )
+
+    # ------------------------------------------------------------------ the result
+    def close(self) -> Verification:
+        repeated = self._belonging.repeated_tasks()
+        if repeated:
+            self.report(Damage("foreign", "results", "", f"{repeated} tasks stand at two places"))
+        waiting = Counter(
+            self._waiting[ordinal] for ordinal in range(self._manifest.total) if ordinal not in self._final
+        )
+        never_run = waiting.pop(NEVER_RUN, 0)
+        return Verification(
+            run_id=self._manifest.run_id,
+            total=self._manifest.total,
+            final=self._final.count,
+            in_journal=self._in_journal,
+            waiting={WAITING[outcome]: count for outcome, count in sorted(waiting.items())},
+            never_run=never_run,
+            first_pending=list(islice(self._pending(), SHOWN)),
+            damages=self._damages,
+        )
+
+    def _pending(self) -> Iterator[Pending]:
+        for ordinal in range(self._manifest.total):
+            if ordinal not in self._final:
+                number, epoch, place = self._grid.locate(ordinal)
+                cell, outcome = self._grid.cells[number], WAITING[self._waiting[ordinal]]
+                said = None if outcome == WAITING[NEVER_RUN] else outcome
+                yield Pending(ordinal, cell.model, cell.prompt_type, cell.tool_success_rate, epoch, place, said)
+
+
+def _twice(ordinals: list[int]) -> str:
+    return f"{len(ordinals)} of its samples have such a record already, the first is ordinal {ordinals[0]}"

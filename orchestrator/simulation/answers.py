@@ -1,0 +1,214 @@
+"""The simulator's answers, made from the tasks' targets: right with the model's skill, wrong otherwise, the truth known.
+
+Tasks differ in difficulty. With z the task's standard-normal easiness, a model answers right with probability
+logistic(b + gain + spread * z), where b is such that without a gain the mean over a normal population of tasks is its skill, and gain is
+what `answers.gain` says of the prompt type and of the difficulty.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from statistics import NormalDist
+
+import orjson
+
+from providers.messages import JSON, ChatRequest
+from providers.simulator.answers import EchoAnswers, SimulatedAnswer
+from providers.simulator.draws import draw_uniform
+from providers.simulator.settings import AnswerSettings, SimulatorSettings
+from runners.calls.client import JUDGE_TURN
+from runners.samples.answer import REFUSAL
+from sharding.plan import Sample
+from sharding.prompts.flaws import damage
+from sharding.sweep import Sweep
+from sharding.tasks.task import Task
+
+from ..config.settings import Config
+from ..scoring.expected_calls import ExpectedCalls, expectation_of
+from ..scoring.judge import judged_answer
+from ..scoring.registry import COMPARISONS
+from .plan_following import Disposition, Intention, has_succeeded, intend, next_call, plan_to_follow
+from .tool_answers import ToolDraw, ToolTask
+
+_LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)", re.DOTALL)
+_WHOLE_NUMBER = re.compile(r"\d[\d,.]*(?!.*\d)", re.DOTALL)
+"""The same with its groups and decimals."""
+UNSURE = "I am not sure."
+REFUSES = "I'm sorry, but I can't help with that."
+_FILLER = "Let me think this through. "
+_GRID = [NormalDist().inv_cdf((i + 0.5) / 400) for i in range(400)]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepAnswers:
+    """A pure function of (seed, sample, turn, what tools have answered so far); the same for every attempt: a retry changes nothing."""
+
+    sweep: Sweep
+    settings: AnswerSettings
+    seed: int
+    takes_turns: bool = False
+    """Whether the solver may send the tools' results back: then a task's plan is followed call by call."""
+    _ordinals: Mapping[str, int] = field(init=False)
+    _corruptions: Sequence[tuple[str, float]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ordinals", self.sweep.index_ids())
+        object.__setattr__(self, "_corruptions", [(name, share) for name, share in self.settings.corruptions if share])
+
+    def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
+        sample_id, turn, _attempt = request_id.rsplit("/", 2) if request_id.count("/") > 1 else (request_id, "1", "1")
+        ordinal = self._ordinals.get(sample_id)
+        if ordinal is None:
+            return self._unasked(request_id, request, deployment)
+        key, sample = f"{sample_id}/{turn}", self.sweep.sample(ordinal)
+        if turn.startswith(JUDGE_TURN) and (judged := judged_answer(request.messages)) is not None:
+            return self._verdict(key, judged, sample.task, deployment)
+        chance, corruption = self._chance(sample, deployment), self._corruption(key)
+        if corruption == REFUSAL:
+            return SimulatedAnswer(REFUSES, right=False, corruption=corruption)
+        is_right = draw_uniform(self.seed, "right", key) < chance
+        if self.takes_turns and "plan" in (sample.task.metadata or {}) and (plan := plan_to_follow(sample, request)):
+            flaw = self.sweep.prompt(ordinal).flaw
+            shown = damage(plan, flaw, sample.task) if flaw else plan
+            return self._follow(intend(plan, shown, sample, Disposition(self.seed, chance)), sample, request)
+        expected = _expectation(sample.task) if request.tools else None
+        if expected is not None:
+            return self._calls(key, request, ToolTask(sample.task, expected), is_right, corruption)
+        text = right_text(sample.task.target) if is_right else wrong_text(sample.task.target)
+        return SimulatedAnswer(self._padding(sample_id) + self._in_template(text), right=is_right)
+
+    def _corruption(self, key: str) -> str | None:
+        if not self._corruptions:
+            return None
+        left = draw_uniform(self.seed, "corruption", key)
+        for name, share in self._corruptions:
+            left -= share
+            if left < 0:
+                return name
+        return None
+
+    def _calls(
+        self, key: str, request: ChatRequest, asked: ToolTask, is_right: bool, corruption: str | None
+    ) -> SimulatedAnswer:
+        """In a loop the tools' answers end it; a corruption that there is no room for is none."""
+        if request.messages[-1].get("role") == "tool":
+            return SimulatedAnswer("Done.")
+        draw = ToolDraw(self.seed, key)
+        return asked.answer(draw, corruption, is_right=is_right)
+
+    def _verdict(self, key: str, judged: str, task: Task, deployment: str) -> SimulatedAnswer:
+        """A judge sees right and wrong with its own skill, and says so in a form that can be read unless that is spoilt."""
+        if self._corruption(key) == "format":
+            return SimulatedAnswer("Hard to say.", corruption="format")
+        sees_right = draw_uniform(self.seed, "right", key) < self.settings.skill_of(deployment)
+        is_full = (COMPARISONS["includes"](judged, right_text(task.target)).grade == "full") == sees_right
+        return SimulatedAnswer(f"As the rubric says.\nGRADE: {'full' if is_full else 'failed'}", right=sees_right)
+
+    def _in_template(self, text: str) -> str:
+        return self.settings.template.replace("{target}", text)
+
+    def _unasked(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
+        """To what is no sample of the sweep, as a load test sends it: filler of the length that answers have, or may have."""
+        tokens = self.settings.output_tokens or request.max_tokens
+        if tokens is None:
+            return SimulatedAnswer("Ready.")
+        return EchoAnswers(tokens, self.seed).answer(request_id, request, deployment)
+
+    def _follow(self, intention: Intention, sample: Sample, request: ChatRequest) -> SimulatedAnswer:
+        """One turn of a tool loop; the truth is known at its end."""
+        call = next_call(intention, sample, request, self.seed)
+        if call is not None:
+            return call
+        is_right = has_succeeded(intention, sample, request)
+        target = "Done." if isinstance(sample.task.target, Mapping) else sample.task.target
+        text = right_text(target) if is_right else wrong_text(target)
+        return SimulatedAnswer(self._padding(sample.sample_id) + text, right=is_right)
+
+    def _chance(self, sample: Sample, deployment: str) -> float:
+        skills = self.settings.skill
+        name = deployment if isinstance(skills, dict) and deployment in skills else sample.cell.model
+        skill = self.settings.skill_of(name)
+        gain = sum(self.settings.gain.get(said, 0.0) for said in (sample.cell.prompt_type, sample.task.difficulty))
+        if not 0 < skill < 1 or (self.settings.spread == 0 and not gain):
+            return skill
+        easiness = NormalDist().inv_cdf(
+            draw_uniform(self.seed, "difficulty", sample.task.family or sample.task.task_id)
+        )
+        return _logistic(calibrated(skill, self.settings.spread) + gain + self.settings.spread * easiness)
+
+    def _padding(self, sample_id: str) -> str:
+        """Words before the answer where a mean length is asked for: between half and one and a half times of it."""
+        if self.settings.output_tokens is None:
+            return ""
+        characters = 4 * self.settings.output_tokens * (0.5 + draw_uniform(self.seed, "length", sample_id))
+        return _FILLER * round(characters / len(_FILLER))
+
+
+def sweep_answers(config: Config, sweep: Sweep, settings: SimulatorSettings) -> SweepAnswers:
+    """What a simulated provider of a configuration answers."""
+    return SweepAnswers(sweep, settings.answers, settings.seed, takes_turns=config.run.solver != "single_turn")
+
+
+@lru_cache
+def calibrated(skill: float, spread: float) -> float:
+    """The b with mean logistic(b + spread * z) = skill over standard-normal z, by bisection."""
+    low, high = -40.0, 40.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        mean = sum(_logistic(middle + spread * z) for z in _GRID) / len(_GRID)
+        low, high = (middle, high) if mean < skill else (low, middle)
+    return (low + high) / 2
+
+
+def right_text(target: JSON) -> str:
+    """What the scorers accept: the target itself, or the first of several; an object as JSON."""
+    if isinstance(target, list | tuple):
+        target = target[0] if target else ""
+    if isinstance(target, Mapping):
+        return orjson.dumps(target).decode()
+    return "Yes." if target is None else str(target)
+
+
+def wrong_text(target: JSON) -> str:
+    """What no scorer accepts: another last number, or other words."""
+    return _known_wrong_text(target) if isinstance(target, str | int | float) else _find_wrong_text(target)
+
+
+def _find_wrong_text(target: JSON) -> str:
+    return next((text for text in _wrong_texts(right_text(target)) if not _is_accepted(text, target)), UNSURE)
+
+
+_known_wrong_text = lru_cache(maxsize=4_096, typed=True)(_find_wrong_text)
+"""To ask every scorer takes longer than all the rest of an answer."""
+
+
+def _wrong_texts(right: str) -> Iterator[str]:
+    """From the likeliest mistake to words that share nothing with any target."""
+    if re.fullmatch(r"\(?[A-J]\)?", right):
+        yield "B" if "A" in right else "A"
+    if _LAST_NUMBER.search(right):
+        yield _LAST_NUMBER.sub(lambda match: str(int(match.group()) + 7), right)
+        yield _WHOLE_NUMBER.sub(lambda match: str(3 * int(re.sub(r"\D", "", match.group())) + 11), right)
+    yield from (UNSURE, "?", "0", "-")
+
+
+def _expectation(task: Task) -> ExpectedCalls | None:
+    """The calls that answer the task in one turn: where a text is the target, a plan is the way to it and not the answer."""
+    if isinstance(task.target, str | int | float):
+        return None
+    try:
+        return expectation_of(task)
+    except ValueError:  # the scorer will say what is wrong with the task
+        return None
+
+
+def _is_accepted(text: str, target: JSON) -> bool:
+    return any(compare(text, target).grade == "full" for compare in COMPARISONS.values())
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x))

@@ -1,1 +1,0 @@
-"""Intervals, paired tests and power: published formulas, each cited where it stands. Nothing here knows of runs or files."""

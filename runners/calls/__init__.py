@@ -1,0 +1,1 @@
+"""One call of a model: permit, attempt, retry, budget. Read `client.py` first."""

@@ -1,0 +1,207 @@
+"""One `results.jsonl` that only grows, and `unresolved.jsonl`. A part that a crash cut off is cut away before the next is written."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from providers.errors import StorageError
+
+from ..bitmap import Bitmap
+from ..durable import fsync_directory, replace_file, storage_error
+from .sink import UNRESOLVED, Batch, Row, set_aside_name
+
+STRETCH_LINES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class _PartLines:
+    """Lines of the results file: where they end, and the checksum of their bytes."""
+
+    end: int
+    crc32: int
+
+
+_Parts = dict[int, list[_PartLines]]
+
+
+class JsonlSink:
+    """`.parts` beside the results holds every finished part by its number."""
+
+    def __init__(self, results: Path) -> None:
+        self._path = results / "results.jsonl"
+        self._index = results / ".parts"
+        self._new_path = results / ".results.jsonl.new"
+        self._new_index = results / ".parts.new"
+        """Both are written before either is renamed, the results first: an index without its results is the one that counts."""
+        self._unresolved = results / "unresolved.jsonl"
+
+    def write_part(self, number: int, rows: Iterable[Row]) -> None:
+        parts = self._parts()
+        if not parts:  # from the first byte on there is an index: its absence is a loss, never a crash
+            self._write_index(parts)
+        with self._path.open("ab") as file:
+            file.truncate(_end(parts))
+            file.seek(0, os.SEEK_END)
+            parts[number] = _write_rows(file, rows)
+            file.flush()
+            os.fsync(file.fileno())
+        fsync_directory(self._path.parent)
+        self._write_index(parts)
+
+    def last_part(self) -> int:
+        return max(self._parts(), default=0)
+
+    def write_unresolved(self, rows: Iterable[Row]) -> None:
+        replace_file(self._unresolved, lambda file: _write_rows(file, rows))
+
+    def ordinals(self) -> Iterator[int]:
+        left = _end(self._parts())
+        if not left:
+            return
+        with self._path.open("rb") as file:
+            while left > 0 and (line := file.readline()):
+                left -= len(line)
+                yield orjson.loads(line)["ordinal"]
+        if left > 0:
+            raise ValueError(f"{self._path.name} is {left} bytes shorter than what was written")
+
+    def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
+        try:
+            parts = sorted(self._parts().items())
+        except StorageError as error:
+            yield Batch(self._index.name, 1, fault=str(error))
+            return
+        if parts:
+            yield from self._examine_parts(parts, columns)
+        if self._unresolved.exists():
+            with self._unresolved.open("rb") as file:
+                for at in count():
+                    lines = list(islice(file, STRETCH_LINES))
+                    if not lines:
+                        break
+                    yield _batch((self._unresolved.name, UNRESOLVED), at * STRETCH_LINES, lines, columns)
+
+    def _examine_parts(
+        self, parts: Sequence[tuple[int, Sequence[_PartLines]]], columns: Sequence[str]
+    ) -> Iterator[Batch]:
+        try:
+            file = self._path.open("rb")
+        except OSError as error:
+            yield Batch(self._path.name, parts[0][0], fault=f"cannot be read ({error.strerror})")
+            return
+        with file:
+            seen = 0
+            for number, stretches in parts:
+                for lines in _read_stretches(file, stretches):
+                    yield _batch((self._path.name, number), seen, lines, columns)
+                    seen += len(lines or ())
+
+    def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
+        """All parts share a file: those that are sound are carried over, and of the others the stretches that are."""
+        parts, kept, aside = sorted(self._parts().items()), _Parts(), set_aside_name(self._path)
+        os.link(self._path, aside)
+
+        def carry_over(to: BinaryIO) -> None:
+            with aside.open("rb") as file:
+                for number, stretches in parts:
+                    is_whole = number not in numbers
+                    rows = (orjson.loads(line) for lines in _read_stretches(file, stretches) for line in lines or ())
+                    kept[number] = _write_rows(to, (row for row in rows if is_whole or known.add(row["ordinal"])))
+
+        replace_file(self._path, carry_over)
+        self._write_index(kept)
+        return [aside]
+
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        parts, kept, found = sorted(self._parts().items()), _Parts(), False
+        if not parts:
+            return
+        self._write_index(dict(parts))  # ends what a crash left half done
+
+        def carry_over(to: BinaryIO) -> None:
+            nonlocal found
+            with self._path.open("rb") as file:
+                for number, stretches in parts:
+                    rows = [orjson.loads(line) for lines in _read_stretches(file, stretches) for line in lines or ()]
+                    superseded = [row for row in rows if is_superseded(row)]
+                    if superseded:
+                        keep(number, superseded)
+                        found = True
+                    kept[number] = _write_rows(to, (row for row in rows if not is_superseded(row)))
+
+        replace_file(self._new_path, carry_over)
+        if not found:
+            self._new_path.unlink()
+            return
+        replace_file(self._new_index, lambda file: file.write(_document(kept)))
+        self._new_path.rename(self._path)
+        fsync_directory(self._path.parent)
+        self._write_index(kept)
+
+    def _write_index(self, parts: _Parts) -> None:
+        replace_file(self._index, lambda file: file.write(_document(parts)))
+        self._new_index.unlink(missing_ok=True)
+
+    def _parts(self) -> _Parts:
+        try:
+            is_half_done = self._new_index.exists() and not self._new_path.exists()
+            found = orjson.loads((self._new_index if is_half_done else self._index).read_bytes())
+            return {int(number): [_PartLines(*one) for one in part] for number, part in found.items()}
+        except FileNotFoundError:
+            if self._path.exists() and self._path.stat().st_size:
+                message = f"{self._path} has lost its index {self._index.name}; copy the whole folder, hidden files too"
+                raise StorageError(message) from None
+            return {}
+        except OSError as error:
+            raise storage_error(self._index, error) from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StorageError(f"{self._index} is damaged ({error}); restore it from a copy of the folder") from error
+
+
+def _document(parts: _Parts) -> bytes:
+    return orjson.dumps(
+        {str(number): [[stretch.end, stretch.crc32] for stretch in part] for number, part in parts.items()}
+    )
+
+
+def _read_stretches(file: BinaryIO, stretches: Iterable[_PartLines]) -> Iterator[list[bytes] | None]:
+    """From where the file stands: the lines of each, or None where they are not those that were written."""
+    for stretch in stretches:
+        data = file.read(max(0, stretch.end - file.tell()))
+        yield data.splitlines() if zlib.crc32(data) == stretch.crc32 else None
+
+
+def _batch(of: tuple[str, int], seen: int, lines: Sequence[bytes] | None, columns: Sequence[str]) -> Batch:
+    """`seen` lines stand before."""
+    if lines is None:
+        return Batch(*of, f"after line {seen}", fault="is not what was written: a checksum differs")
+    where = f"lines {seen + 1}–{seen + len(lines)}"
+    try:
+        found = map(orjson.loads, lines)
+        return Batch(*of, where, [[row[name] for name in columns] for row in found])
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        return Batch(*of, where, fault=f"holds a line that is no record ({error})")
+
+
+def _end(parts: _Parts) -> int:
+    return max((stretches[-1].end for stretches in parts.values() if stretches), default=0)
+
+
+def _write_rows(file: BinaryIO, rows: Iterable[Row]) -> list[_PartLines]:
+    pending, written = iter(rows), []
+    for first in pending:
+        crc32 = 0
+        for row in chain([first], islice(pending, STRETCH_LINES - 1)):
+            line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+            crc32 = zlib.crc32(line, crc32)
+            file.write(line)
+        written.append(_PartLines(file.tell(), crc32))
+    return written

@@ -1,0 +1,258 @@
+"""Parquet parts: `part-000001.parquet`, one per journal segment, and `unresolved.parquet`. Any Parquet reader takes the folder.
+
+Pages have checksums, which say what of a damaged part can still be read; `.part-000001.parquet.crc32` is that of the whole file,
+because a footer has none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ...samples.record import Record, instant_of
+from ..bitmap import Bitmap
+from ..durable import fsync_directory, replace_file
+from .sink import UNRESOLVED, Batch, Row, set_aside_name
+
+ROW_GROUP = 2_000
+"""Rows; small, so that reading a part back needs little memory."""
+
+CHUNK_BYTES = 1 << 20
+
+_INSTANT = pa.timestamp("us", tz="UTC")
+_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "Instant": _INSTANT}
+
+
+def record_schema() -> pa.Schema:
+    """The columns of Record, in its order."""
+    return pa.schema([_column(field.name, str(field.type)) for field in dataclasses.fields(Record)])
+
+
+def record_table(rows: list[Row]) -> pa.Table:
+    """Journal rows as a table; what a row does not have is null."""
+    schema = record_schema()
+    if not rows:
+        return schema.empty_table()
+    names = schema.names
+    columns = zip(*(map(row.get, names) for row in rows), strict=True)  # row by row: each dict is touched once
+    return pa.Table.from_arrays([_array(*pair) for pair in zip(schema, columns, strict=True)], schema=schema)
+
+
+def _column(name: str, annotation: str) -> pa.Field:
+    return pa.field(name, _TYPES[annotation.removesuffix(" | None")], nullable=annotation.endswith(" | None"))
+
+
+class ParquetSink:
+    def __init__(self, results: Path) -> None:
+        self._results = results
+        self._schema = record_schema()
+
+    def write_part(self, number: int, rows: Iterable[Row]) -> None:
+        self._write_part(number, _tables(rows))
+
+    def last_part(self) -> int:
+        return max(map(_number, self._parts()), default=0)
+
+    def write_unresolved(self, rows: Iterable[Row]) -> None:
+        replace_file(self._results / "unresolved.parquet", lambda file: self._write(file, _tables(rows)))
+
+    def ordinals(self) -> Iterator[int]:
+        for path in self._parts():
+            for batch in pq.ParquetFile(path).iter_batches(columns=["ordinal"]):
+                yield from batch.column(0).to_pylist()
+
+    def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
+        for path in self._parts():
+            if _is_as_written(path):
+                yield from _examine(path, columns)
+            else:
+                located = [batch for batch in _examine(path, columns) if batch.fault]
+                yield from located or [
+                    Batch(path.name, _number(path), fault="is not what was written: its checksum differs")
+                ]
+        unresolved = self._results / "unresolved.parquet"
+        if unresolved.exists():
+            yield from _examine(unresolved, columns)
+
+    def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
+        found = []
+        for path in map(self._part, sorted(numbers)):
+            found.append(path.rename(set_aside_name(path)))
+            with suppress(FileNotFoundError):
+                _checksum(path).rename(_checksum(found[-1]))
+            fsync_directory(self._results)
+            intact = _intact_tables(found[-1], known)
+            if (first := next(intact, None)) is not None:
+                self._write_part(_number(path), chain([first], intact))
+        return found
+
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        for path in self._parts():
+            rows = [_journal_row(row) for row in pq.read_table(path, memory_map=False).to_pylist()]
+            superseded = [row for row in rows if is_superseded(row)]
+            if superseded:
+                keep(_number(path), superseded)
+                self._rewrite(path, [row for row in rows if not is_superseded(row)])
+
+    def _rewrite(self, path: Path, rows: Sequence[Row]) -> None:
+        """The checksum goes first and comes last: between them the checksums of the pages hold for either file."""
+        _checksum(path).unlink(missing_ok=True)
+        fsync_directory(self._results)
+        if not rows:
+            path.unlink()
+            fsync_directory(self._results)
+            return
+        crc32 = 0
+
+        def write(file: BinaryIO) -> None:
+            nonlocal crc32
+            summed = _ChecksummedFile(file)
+            self._write(summed, _tables(rows))
+            crc32 = summed.crc32
+
+        replace_file(path, write)
+        replace_file(_checksum(path), lambda file: file.write(b"%08x\n" % crc32))
+
+    def _parts(self) -> list[Path]:
+        return sorted(self._results.glob("part-*.parquet"))
+
+    def _part(self, number: int) -> Path:
+        return self._results / f"part-{number:06d}.parquet"
+
+    def _write_part(self, number: int, tables: Iterable[pa.Table]) -> None:
+        path = self._part(number)
+
+        def write(file: BinaryIO) -> None:
+            summed = _ChecksummedFile(file)
+            self._write(summed, tables)
+            replace_file(_checksum(path), lambda file: file.write(b"%08x\n" % summed.crc32))
+
+        replace_file(path, write)
+
+    def _write(self, file: BinaryIO | _ChecksummedFile, tables: Iterable[pa.Table]) -> None:
+        """Each table becomes a row group."""
+        with pq.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True) as writer:
+            for table in tables:
+                writer.write_table(table)
+
+
+class _ChecksummedFile:
+    """A file that is written from its start, and the checksum of what was."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.crc32 = 0
+        self.closed = False
+        self.tell, self.flush = file.tell, file.flush
+
+    def write(self, data: bytes) -> int:
+        self.crc32 = zlib.crc32(data, self.crc32)
+        return self._file.write(data)
+
+
+def _checksum(part: Path) -> Path:
+    return part.with_name(f".{part.name}.crc32")
+
+
+def _is_as_written(path: Path) -> bool:
+    """Also where the checksum was not copied along: then the pages' own must do."""
+    try:
+        written = int(_checksum(path).read_bytes(), 16)
+        crc32 = 0
+        with path.open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                crc32 = zlib.crc32(data, crc32)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return crc32 == written
+
+
+def _tables(rows: Iterable[Row]) -> Iterator[pa.Table]:
+    pending = iter(rows)
+    while group := list(islice(pending, ROW_GROUP)):
+        yield record_table(group)
+
+
+def _journal_row(row: Mapping[str, object]) -> Row:
+    """A row of a part as the journal holds it: instants as text."""
+    return {name: instant_of(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _number(path: Path) -> int:
+    stem = path.name.partition(".")[0]
+    return UNRESOLVED if stem == "unresolved" else int(stem.removeprefix("part-"))
+
+
+def _examine(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
+    """A batch per row group, all of its columns read."""
+    part = _number(path)
+    try:
+        file = _opened(path)
+    except (OSError, pa.ArrowException) as error:
+        yield Batch(path.name, part, fault=f"cannot be read as Parquet ({_reason(error)})")
+        return
+    with file:
+        missing = set(columns) - set(file.schema_arrow.names)
+        if missing:
+            yield Batch(path.name, part, fault=f"has no column {min(missing)}")
+            return
+        for number in range(file.num_row_groups):
+            where = f"row group {number + 1} of {file.num_row_groups}"
+            try:
+                table = _row_group(file, number).select(list(columns))
+                rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+            except (OSError, ValueError, pa.ArrowException) as error:
+                yield Batch(path.name, part, where, fault=f"cannot be read ({_reason(error)})")
+            else:
+                yield Batch(path.name, part, where, rows)
+
+
+def _intact_tables(path: Path, known: Bitmap) -> Iterator[pa.Table]:
+    """What can still be read of a damaged part and is not known by then; nothing where it is not certain what is damaged."""
+    is_certain = _is_as_written(path) or any(batch.fault for batch in _examine(path, ["ordinal"]))
+    try:
+        file = _opened(path)
+    except (OSError, pa.ArrowException):
+        return
+    with file:
+        for number in range(file.num_row_groups if is_certain else 0):
+            with suppress(OSError, ValueError, pa.ArrowException):
+                table = _row_group(file, number).cast(record_schema())
+                table = table.filter(pa.array([known.add(ordinal) for ordinal in table["ordinal"].to_pylist()]))
+                if table.num_rows:
+                    yield table
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    return pq.ParquetFile(path, memory_map=False, page_checksum_verification=True)
+
+
+def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
+    """All columns of a row group. Raises OSError where its rows are not as many as the footer says."""
+    table, rows = file.read_row_group(number, use_threads=False), file.metadata.row_group(number).num_rows
+    if table.num_rows != rows:
+        raise OSError(f"{table.num_rows} rows, its footer says {rows}")
+    return table
+
+
+def _reason(error: Exception) -> str:
+    """The first line: Arrow adds where it was found in its own sources."""
+    return str(error).partition("\n")[0].strip().rstrip(".")
+
+
+def _array(field: pa.Field, values: Sequence[object]) -> pa.Array:
+    if field.type == _INSTANT:
+        return pc.cast(pa.array(values, pa.string()), _INSTANT)
+    return pa.array(values, field.type)

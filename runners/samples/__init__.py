@@ -1,0 +1,1 @@
+"""One sample becomes one record. Read `worker.py` first, then `pool.py`."""

@@ -1,0 +1,79 @@
+"""Names that the OpenAI format allows for functions, and the way back to the task's own: `math.area` travels as `math_area`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from providers.messages import JSON, ChatResponse, Message, Tool, ToolCall
+from sharding.tasks.tool_plan import tool_name
+
+LONGEST = 64
+_ALLOWED = re.compile(rf"[a-zA-Z0-9_-]{{1,{LONGEST}}}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolNames:
+    """Two tools never travel under one name."""
+
+    on_the_wire: Mapping[str, str]
+    """By the task's name."""
+
+    def tools(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        return [_renamed(tool, self.on_the_wire) for tool in tools]
+
+    def messages(self, messages: Sequence[Message]) -> Sequence[Message]:
+        return [_with_calls(message, self.on_the_wire) for message in messages]
+
+    def response(self, response: ChatResponse) -> ChatResponse:
+        """The same with the task's names."""
+        back = {wire: own for own, wire in self.on_the_wire.items()}
+        return replace(response, tool_calls=[_renamed(call, back) for call in response.tool_calls])
+
+
+def names_of(tools: Sequence[Tool]) -> ToolNames | None:
+    """None where every name may travel as it is, which is the usual case."""
+    names = [name for tool in tools if (name := tool_name(tool))]
+    if all(_ALLOWED.fullmatch(name) for name in names):
+        return None
+    taken = {name for name in names if _ALLOWED.fullmatch(name)}
+    wire = {name: name for name in taken}
+    for name in names:
+        if name not in wire:
+            wire[name] = _free(re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:LONGEST], taken)
+            taken.add(wire[name])
+    return ToolNames(wire)
+
+
+def name_on_the_wire(name: str, tools: Sequence[Tool]) -> str:
+    """What a tool of a task is called by whoever answers it; a name that is none of them stays."""
+    names = names_of(tools)
+    return names.on_the_wire.get(name, name) if names is not None else name
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """`name`, or the first of `name_2`, `name_3` … that nobody has."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        ending = f"_{number}"
+        found = name[: LONGEST - len(ending)] + ending
+    return found
+
+
+def _renamed(tool: Mapping[str, JSON], names: Mapping[str, str]) -> Mapping[str, JSON]:
+    """A tool or a call under its other name."""
+    function = tool.get("function")
+    if isinstance(function, Mapping):
+        return {**tool, "function": _renamed(function, names)}
+    name = tool.get("name")
+    return {**tool, "name": names.get(name, name)} if isinstance(name, str) else tool
+
+
+def _with_calls(message: Message, names: Mapping[str, str]) -> Message:
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list | tuple):
+        return message
+    renamed: list[ToolCall] = [_renamed(call, names) for call in calls if isinstance(call, Mapping)]
+    return {**message, "tool_calls": renamed}

@@ -1,0 +1,195 @@
+"""Prompt types: the ways to ask the same task. Each shipped one is a file in `prompt_types/`; people add their own.
+
+A template is `{system, user, user_with_plan, flaw, like}`, each of them optional. `{input}` in `user` stands for the text of the task's
+last user message, `{plan}` and `{goal}` for the task's tool plan, spoilt by `flaw` where there is one (flaws.py). They are replaced as
+they are, so that braces in tasks are safe. `user_with_plan` stands in for `user` where the task has a plan. What a template does not
+say, it takes from the one that it is `like`: a flawed prompt differs from the optimal one by its flaw alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import orjson
+import yaml
+
+from providers.errors import InputError
+from providers.suggestion import suggestion
+
+from ..tasks.task import Task
+from ..tasks.tool_plan import HOW_TO_PLAN, ToolPlan, plan_of
+from .conversation import INPUT, with_system, with_user_template
+from .flaws import FLAWS, damage
+
+SHIPPED = Path(__file__).parent / "prompt_types"
+KEYS = ("system", "user", "user_with_plan", "flaw", "like")
+PLAN = re.compile(r"\{(plan|goal)\}")
+
+
+class PromptType(Protocol):
+    """Anything that turns a task into the way it is asked."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str:
+        """Short; changes whenever `apply` would give something else."""
+        ...
+
+    @property
+    def flaw(self) -> str | None:
+        """How `apply` spoils the plan before it shows it; None where it does not."""
+        ...
+
+    @property
+    def needs_plan(self) -> bool:
+        """Whether `apply` refuses a task without a tool plan."""
+        ...
+
+    def apply(self, task: Task) -> Task:
+        """A pure function; the task's id, target and tools stay comparable. Raises InputError naming task and prompt type."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """A prompt type made of text. With none of its texts, it leaves tasks as they are."""
+
+    name: str
+    system: str | None = None
+    """Put before a system message's own text, or in front as a new one."""
+    user: str | None = None
+    user_with_plan: str | None = None
+    """In place of `user` for tasks that have a plan."""
+    flaw: str | None = None
+    """How the plan is spoilt before it is shown."""
+
+    @property
+    def digest(self) -> str:
+        parts = [self.system, self.user, self.user_with_plan, self.flaw]
+        return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
+
+    @property
+    def needs_plan(self) -> bool:
+        return self.flaw is not None or any(PLAN.search(text) for text in (self.system, self.user) if text)
+
+    @property
+    def _shows_plan(self) -> bool:
+        return self.needs_plan or self.user_with_plan is not None
+
+    def apply(self, task: Task) -> Task:
+        plan = self._plan(task) if self._shows_plan else None
+        user = self.user_with_plan if self.user_with_plan is not None and plan else self.user
+        if self.system is None and user is None:
+            return task
+        fill = _filling(plan)
+        messages = task.messages
+        if user is not None:
+            messages = with_user_template(messages, user, fill)
+        if self.system is not None:
+            messages = with_system(messages, fill(self.system))
+        return replace(task, messages=messages)
+
+    def _plan(self, task: Task) -> ToolPlan | None:
+        """As it is shown. Raises InputError where there is none to show, or none that the flaw could befall."""
+        plan = plan_of(task)
+        if plan is None:
+            if self.needs_plan:
+                raise InputError(
+                    f"task {task.task_id} has no tool plan, which the prompt type {self.name} shows; {HOW_TO_PLAN}"
+                )
+            return None
+        try:
+            return damage(plan, self.flaw, task) if self.flaw else plan
+        except InputError as error:
+            raise InputError(
+                f"task {task.task_id} cannot be asked with the prompt type {self.name}: {error}; leave it out with task_types"
+            ) from error
+
+
+def _filling(plan: ToolPlan | None) -> Callable[[str], str]:
+    """Puts the plan where a template names it."""
+    if plan is None:
+        return str
+    shown = {"plan": str(plan), "goal": plan.goal}
+    return lambda text: PLAN.sub(lambda match: shown[match.group(1)], text)
+
+
+PromptSource = Path | Mapping[str, object]
+"""Where a user's own prompt type stands: a YAML file, or the template itself."""
+
+
+def load_prompt_types(
+    names: Sequence[str], extra: Mapping[str, PromptSource] | None = None
+) -> Mapping[str, PromptType]:
+    """Load the prompt types that are asked for, in that order. A name in `extra` wins over a shipped one. Raises InputError."""
+    sources: dict[str, PromptSource] = {**_shipped(), **(extra or {})}
+    loaded: dict[str, PromptType] = {}
+    for name in names:
+        if name not in sources:
+            raise InputError(f'unknown prompt type "{name}"; {suggestion(name, sources)}')
+        loaded[name] = _load_template(name, sources)
+    return loaded
+
+
+def _shipped() -> Mapping[str, Path]:
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
+
+
+def _load_template(name: str, sources: Mapping[str, PromptSource]) -> PromptTemplate:
+    where, parts = _read_parts(name, sources[name])
+    model = parts.pop("like", None)
+    if model is not None:
+        if model not in sources:
+            raise InputError(f'{where}: like names the unknown prompt type "{model}"; {suggestion(model, sources)}')
+        _, given = _read_parts(model, sources[model])
+        if "like" in given:
+            raise InputError(f"{where}: like names {model}, which is itself like {given['like']}; name that one")
+        parts = {**given, **parts}
+    found = PromptTemplate(name, **parts)
+    _check(found, where)
+    return found
+
+
+def _read_parts(name: str, source: PromptSource) -> tuple[str, dict[str, str]]:
+    """Where the template stands, and what it says."""
+    where = f"{source}" if isinstance(source, Path) else f"prompt type {name}"
+    template = _read_yaml(source) if isinstance(source, Path) else source
+    if not isinstance(template, Mapping):
+        raise InputError(f"{where}: a prompt type is a mapping of {', '.join(KEYS)}, all optional")
+    for key, text in template.items():
+        if key not in KEYS:
+            raise InputError(f'{where}: unknown key "{key}"; {suggestion(str(key), KEYS)}')
+        if text is not None and not isinstance(text, str):
+            raise InputError(f"{where}: {key} must be text")
+    return where, {key: text for key, text in template.items() if text is not None}
+
+
+def _check(template: PromptTemplate, where: str) -> None:
+    for key, user in (("user", template.user), ("user_with_plan", template.user_with_plan)):
+        if user is not None and INPUT not in user:
+            raise InputError(f"{where}: {key} must contain {INPUT}, where the task's text goes")
+    if template.flaw is None:
+        return
+    if template.flaw not in FLAWS:
+        raise InputError(f'{where}: unknown flaw "{template.flaw}"; {suggestion(template.flaw, FLAWS)}')
+    if not any(PLAN.search(text) for text in (template.system, template.user_with_plan, template.user) if text):
+        raise InputError(
+            f"{where}: a flaw needs a plan to spoil; put {{plan}} or {{goal}} into user_with_plan or system"
+        )
+
+
+def _read_yaml(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path of the prompt type") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not valid YAML ({reason})") from error

@@ -1,0 +1,81 @@
+"""What opening a task set learns of every row, in a few bytes each: its kind, and whether its id is its own.
+
+Memory stays flat: four bytes a row for the kind as long as the set is open, eight for the id while it is being opened.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+from providers.errors import InputError
+
+from .task import Task, TaskSet
+
+BUCKETS = 256
+
+
+class TaskKinds:
+    """(task_type, difficulty) of every row, as a code into the few pairs that occur."""
+
+    def __init__(self) -> None:
+        self._codes = array("I")
+        self._code_of: dict[tuple[str, str], int] = {}
+        self._pairs: list[tuple[str, str]] = []
+
+    def add(self, task: Task) -> None:
+        pair = (task.task_type, task.difficulty)
+        code = self._code_of.get(pair)
+        if code is None:
+            code = self._code_of[pair] = len(self._pairs)
+            self._pairs.append(pair)
+        self._codes.append(code)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def __getitem__(self, row: int) -> tuple[str, str]:
+        return self._pairs[self._codes[row]]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return map(self._pairs.__getitem__, self._codes)
+
+
+class TaskIds:
+    """Finds ids that are used twice, without keeping any: 64-bit hashes in buckets, of which one at a time becomes a set."""
+
+    def __init__(self) -> None:
+        self._buckets = [array("q") for _ in range(BUCKETS)]
+
+    def add(self, task_id: str) -> None:
+        digest = hash(task_id)
+        self._buckets[digest % BUCKETS].append(digest)
+
+    def repeated(self) -> frozenset[int]:
+        """The hashes that came more than once; two different ids may share one, so look before you accuse."""
+        return frozenset(digest for bucket in self._buckets for digest in _repeats(bucket))
+
+    def refuse_repeats(self, tasks: TaskSet) -> None:
+        """Raise InputError naming both places where `tasks` uses an id twice. Reads the rows again only if a hash repeats."""
+        repeated = self.repeated()
+        if not repeated:
+            return
+        rows: dict[str, int] = {}
+        for row in range(len(tasks)):
+            task_id = tasks[row].task_id
+            if hash(task_id) not in repeated:
+                continue
+            if task_id in rows:
+                places = f"{tasks.origin(rows[task_id])} and {tasks.origin(row)}"
+                raise InputError(f'the task id "{task_id}" is used twice: {places}; give every task an id of its own')
+            rows[task_id] = row
+
+
+def _repeats(bucket: array[int]) -> Iterator[int]:
+    if len(set(bucket)) == len(bucket):
+        return
+    seen: set[int] = set()
+    for digest in bucket:
+        if digest in seen:
+            yield digest
+        seen.add(digest)

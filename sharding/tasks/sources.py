@@ -1,0 +1,195 @@
+"""Task sets as people name them: a path, what its columns mean, and how it is read. Several become one pool.
+
+Everything that can be wrong with a file is found when it is opened, in one scan, and said in one sentence with file and line. Afterwards
+tasks are read by row: nothing here holds them in memory (but for a user's own `reader`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
+from pathlib import Path
+
+import orjson
+
+from providers.errors import InputError
+
+from .bfcl_rows import BfclRows, answers_path
+from .columns import Columns
+from .csv_rows import CsvRecords
+from .duplicate_ids import TaskIds
+from .json_rows import JsonArray, JsonLines
+from .task import Task, TaskSet
+from .task_files import Identity, LoadedTasks, RowStore, StoredTasks
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """One task set. Formats go by suffix: .jsonl .ndjson (OpenAI Batch files too), .json, .csv, .parquet."""
+
+    path: Path
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Our names to the file's columns: id input messages target tools task_type difficulty family system."""
+    scorer: str | None = None
+    reader: str | None = None
+    """A name of READERS, or "module:function" for formats of one's own: called with the path, yields Task objects or dicts with our
+    names."""
+
+
+def _open_parquet(path: Path, spec: SourceSpec, columns: Columns) -> RowStore:
+    from .parquet_rows import ParquetRows  # pyarrow takes 100 ms to import
+
+    return ParquetRows(path, columns.used, list(spec.fields.values()))
+
+
+STORES: Mapping[str, Callable[[Path, SourceSpec, Columns], RowStore]] = {
+    ".jsonl": lambda path, _spec, _columns: JsonLines(path),
+    ".ndjson": lambda path, _spec, _columns: JsonLines(path),
+    ".json": lambda path, _spec, _columns: JsonArray(path),
+    ".csv": lambda path, spec, _columns: CsvRecords(path, list(spec.fields.values())),
+    ".parquet": _open_parquet,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A published format that its suffix does not tell."""
+
+    open: Callable[[Path], RowStore]
+    beside: Callable[[Path], Path]
+    """The second file that belongs to it: what a task set is depends on its bytes, too."""
+
+
+READERS: Mapping[str, Reader] = {"bfcl": Reader(BfclRows, answers_path)}
+
+
+class TaskPool:
+    """Several task sets as one, their rows numbered consecutively; a task id belongs to one row of them all."""
+
+    def __init__(self, sets: Sequence[TaskSet]) -> None:
+        self._sets = sets
+        *self._starts, self._length = accumulate((len(tasks) for tasks in sets), initial=0)
+        self.fingerprint = hashlib.sha256("\n".join(tasks.fingerprint for tasks in sets).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, row: int) -> Task:
+        tasks, own_row = self._locate(row)
+        return tasks[own_row]
+
+    def _locate(self, row: int) -> tuple[TaskSet, int]:
+        if not 0 <= row < self._length:
+            raise IndexError(row)
+        number = bisect_right(self._starts, row) - 1
+        return self._sets[number], row - self._starts[number]
+
+    def kind(self, row: int) -> tuple[str, str]:
+        tasks, own_row = self._locate(row)
+        return tasks.kind(own_row)
+
+    def kinds(self) -> Iterator[tuple[str, str]]:
+        return chain.from_iterable(tasks.kinds() for tasks in self._sets)
+
+    def scorer(self, row: int) -> str | None:
+        tasks, own_row = self._locate(row)
+        return tasks.scorer(own_row)
+
+    def origin(self, row: int) -> str:
+        tasks, own_row = self._locate(row)
+        return tasks.origin(own_row)
+
+    def close(self) -> None:
+        for tasks in self._sets:
+            tasks.close()
+
+
+def open_tasks(specs: Sequence[SourceSpec]) -> TaskPool:
+    """Open and check every task set. Raises InputError, also where two rows share an id."""
+    if not specs:
+        raise InputError("no task set is given; name at least one file under tasks")
+    ids = TaskIds()
+    with ExitStack() as stack:
+        sets = []
+        for spec in specs:
+            sets.append(_open(spec, ids))
+            stack.callback(sets[-1].close)
+        pool = TaskPool(sets)
+        ids.refuse_repeats(pool)
+        stack.pop_all()
+    return pool
+
+
+def open_task_set(spec: SourceSpec) -> TaskSet:
+    """Open and check one task set. Raises InputError."""
+    return open_tasks([spec])
+
+
+def _open(spec: SourceSpec, ids: TaskIds) -> TaskSet:
+    columns = _columns(spec)
+    is_stored = spec.reader is None or spec.reader in READERS
+    tasks = _open_stored(spec, columns, ids) if is_stored else _open_loaded(spec, columns, ids)
+    if len(tasks) == 0:
+        tasks.close()
+        raise InputError(f"{spec.path}: holds no tasks")
+    return tasks
+
+
+def _columns(spec: SourceSpec) -> Columns:
+    try:
+        return Columns(spec.fields)
+    except InputError as error:
+        raise InputError(f"{spec.path}: {error}") from error
+
+
+def _open_stored(spec: SourceSpec, columns: Columns, ids: TaskIds) -> TaskSet:
+    store_of = _store_of(spec)
+    if spec.path.is_dir():
+        raise InputError(f"{spec.path}: is a directory; name the files in it, for instance with *.jsonl")
+    with ExitStack() as stack:
+        identity = _identify(spec)
+        store = store_of(spec.path, spec, columns)
+        stack.callback(store.close)
+        tasks = StoredTasks(identity, store, columns, ids)
+        stack.pop_all()
+    return tasks
+
+
+def _store_of(spec: SourceSpec) -> Callable[[Path, SourceSpec, Columns], RowStore]:
+    reader = READERS.get(spec.reader or "")
+    if reader is not None:
+        return lambda path, _spec, _columns: reader.open(path)
+    store_of = STORES.get(spec.path.suffix.lower())
+    if store_of is None:
+        known = " ".join(STORES)
+        raise InputError(f"{spec.path}: unknown kind of file; task sets end in {known}, others need a reader")
+    return store_of
+
+
+def _open_loaded(spec: SourceSpec, columns: Columns, ids: TaskIds) -> TaskSet:
+    return LoadedTasks(_identify(spec), spec.reader or "", columns, ids)
+
+
+def _identify(spec: SourceSpec) -> Identity:
+    """Digest the bytes and how they are read and scored; the stem is part of it because tasks without an id are named by it."""
+    try:
+        files = sorted(path for path in spec.path.rglob("*") if path.is_file()) if spec.path.is_dir() else [spec.path]
+        if (reader := READERS.get(spec.reader or "")) and reader.beside(spec.path).exists():
+            files.append(reader.beside(spec.path))
+        digest = hashlib.sha256("".join(_file_digest(path) for path in files).encode())
+    except FileNotFoundError as error:
+        raise InputError(f"{spec.path}: no such file; check the path") from error
+    except OSError as error:
+        raise InputError(f"{spec.path}: cannot be read ({error.strerror})") from error
+    how = [spec.path.stem, spec.path.suffix, sorted(spec.fields.items()), spec.reader, spec.scorer]
+    digest.update(orjson.dumps(how))
+    return Identity(spec.path, digest.hexdigest(), spec.scorer)
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,165 @@
+"""Task sets out of one file: a row store that knows the format, columns that know the names, and what the scan learnt."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from providers.errors import InputError
+
+from .columns import Columns, Row
+from .duplicate_ids import TaskIds, TaskKinds
+from .task import Task
+
+
+class RowStore(Protocol):
+    """A file's rows. `scan` comes first: it gives every row once, in order, and learns where each one stands."""
+
+    def scan(self) -> Iterator[Row]:
+        """Raises InputError with file and line."""
+        ...
+
+    def read(self, number: int) -> Row: ...
+
+    def where(self, number: int) -> str:
+        """Name file and line; valid for every row that `scan` has reached."""
+        ...
+
+    def close(self) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a task set is, whichever way it is read."""
+
+    path: Path
+    fingerprint: str
+    scorer: str | None
+
+
+class StoredTasks:
+    """A task set that stays in its file: a row is read when it is asked for."""
+
+    def __init__(self, identity: Identity, store: RowStore, columns: Columns, ids: TaskIds) -> None:
+        """Check every row. Raises InputError naming the first bad one."""
+        self.fingerprint = identity.fingerprint
+        self._identity = identity
+        self._stem = identity.path.stem
+        self._store = store
+        self._columns = columns
+        self._kinds = TaskKinds()
+        self.kind = self._kinds.__getitem__
+        for row in store.scan():
+            task = self._checked_task(row)
+            self._kinds.add(task)
+            ids.add(task.task_id)
+
+    def _checked_task(self, row: Row) -> Task:
+        number = len(self._kinds)
+        try:
+            return self._columns.task(row, f"{self._stem}-{number + 1}")
+        except InputError as error:
+            raise InputError(f"{self._store.where(number)}: {error}") from error
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __getitem__(self, row: int) -> Task:
+        """Raises InputError where the file is no longer what was scanned."""
+        if not 0 <= row < len(self._kinds):
+            raise IndexError(row)
+        try:
+            return self._columns.task(self._store.read(row), f"{self._stem}-{row + 1}")
+        except (ValueError, OSError, InputError) as error:
+            path = self._identity.path
+            raise InputError(f"{path}: changed while it was in use (row {row + 1}: {error}); restore it") from error
+
+    def kinds(self) -> Iterator[tuple[str, str]]:
+        return iter(self._kinds)
+
+    def scorer(self, row: int) -> str | None:  # noqa: ARG002 - one for the whole file
+        return self._identity.scorer
+
+    def origin(self, row: int) -> str:
+        return self._store.where(row)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class LoadedTasks:
+    """A task set that a user's own reader yields. Its tasks are kept in memory, all of them: the reader gives no way back to a row."""
+
+    def __init__(self, identity: Identity, reader: str, columns: Columns, ids: TaskIds) -> None:
+        """`reader` is "module:function", called with the path. Raises InputError where it fails or yields what is no task."""
+        self.fingerprint = identity.fingerprint
+        self._identity = identity
+        self._tasks: list[Task] = []
+        with _current_directory_importable():
+            function = _import_reader(reader, identity.path)
+            try:
+                for item in function(identity.path):
+                    task = self._as_task(item, columns)
+                    ids.add(task.task_id)
+                    self._tasks.append(task)
+            except InputError as error:
+                raise InputError(f"{self.origin(len(self._tasks))}: {error}") from error
+            except Exception as error:
+                reason = f"the reader {reader} failed ({type(error).__name__}: {error})"
+                raise InputError(f"{self.origin(len(self._tasks))}: {reason}") from error
+
+    def _as_task(self, item: object, columns: Columns) -> Task:
+        if isinstance(item, Task):
+            return item
+        if isinstance(item, Mapping):
+            return columns.task(item, f"{self._identity.path.stem}-{len(self._tasks) + 1}")
+        raise InputError(f"the reader must yield tasks or dicts, not {type(item).__name__}")
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __getitem__(self, row: int) -> Task:
+        return self._tasks[row]
+
+    def kind(self, row: int) -> tuple[str, str]:
+        task = self._tasks[row]
+        return task.task_type, task.difficulty
+
+    def kinds(self) -> Iterator[tuple[str, str]]:
+        return map(self.kind, range(len(self)))
+
+    def scorer(self, row: int) -> str | None:  # noqa: ARG002 - one for the whole set
+        return self._identity.scorer
+
+    def origin(self, row: int) -> str:
+        return f"{self._identity.path}, item {row + 1}"
+
+    def close(self) -> None:
+        self._tasks.clear()
+
+
+def _import_reader(reader: str, path: Path) -> Callable[[Path], Iterable[object]]:
+    module_name, _, function_name = reader.partition(":")
+    if not module_name or not function_name:
+        raise InputError(f'{path}: reader is bfcl or written "module:function", not "{reader}"')
+    try:
+        function: Callable[[Path], Iterable[object]] = getattr(import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{path}: the reader {reader} cannot be imported ({error}); check its name") from error
+    return function
+
+
+@contextmanager
+def _current_directory_importable() -> Iterator[None]:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)

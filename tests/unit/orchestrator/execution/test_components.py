@@ -1,0 +1,208 @@
+"""From profiles to workers, rates and start delays; every instance once; every provider with its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli.sweeps.plan_view import plan_document
+from orchestrator.config.environment import Environment
+from orchestrator.config.loading import LoadedConfig
+from orchestrator.execution.components import no_key, simulator_keys, used_providers
+from orchestrator.execution.prepare import Prepared, prepare
+from providers.errors import InputError
+from providers.simulator.settings import SimulatorSettings
+
+Load = Callable[..., LoadedConfig]
+
+PROVIDERS = {
+    "azure-east": {"type": "azure", "endpoint": "https://east.example", "api_key_env": "AZURE_KEY"},
+    "ideallab": {"type": "gateway", "base_url": "https://g.example/v1", "api_key_envs": ["KEY_0", "KEY_1", "KEY_2"]},
+    "local": {"type": "openai", "base_url": "http://127.0.0.1:8000/v1"},
+}
+DEEPSEEK = ["DeepSeek-V3-0324", "DeepSeek-V3-0324-2", "DeepSeek-V3-0324-3"]
+MODELS: dict[str, dict[str, Any]] = {
+    "DeepSeek-V3-0324": {"provider": "azure-east", "deployments": DEEPSEEK, "profile": "azure-open"},
+    "qwen2.5-72b-instruct": {"provider": "ideallab", "profile": "gateway-open"},
+    "gpt-4o-mini": {"provider": "azure-east", "profile": "azure-closed"},
+    "o3-0416-global": {"provider": "ideallab", "keys": ["KEY_0"], "profile": "gateway-closed"},
+    "llama": {"provider": "local"},
+}
+THREE = ["baseline", "cot", "optimal"]
+
+
+@pytest.fixture
+def prepared(load: Load) -> Callable[..., Prepared]:
+    def made(models: Mapping[str, Any], prompt_types: list[str], **run: Any) -> Prepared:
+        sections = {"providers": PROVIDERS, "models": models, "sweep": {"prompt_types": prompt_types}, "run": run}
+        return prepare(load(sections), no_key)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt_types", "mode", "per_instance", "in_all"),
+    [
+        ("DeepSeek-V3-0324", ["baseline"], "adaptive", 100, 300),
+        ("DeepSeek-V3-0324", THREE, "adaptive", 300, 900),
+        ("DeepSeek-V3-0324", ["baseline"], "fixed", 50, 150),
+        ("qwen2.5-72b-instruct", ["baseline"], "adaptive", 5, 15),
+        ("qwen2.5-72b-instruct", THREE, "adaptive", 5, 15),
+        ("qwen2.5-72b-instruct", THREE, "fixed", 3, 9),
+        ("gpt-4o-mini", ["baseline"], "adaptive", 200, 200),
+        ("gpt-4o-mini", THREE, "adaptive", 600, 600),
+        ("gpt-4o-mini", ["baseline"], "fixed", 100, 100),
+        ("gpt-4o-mini", THREE, "fixed", 300, 300),
+        ("o3-0416-global", THREE, "adaptive", 1, 1),
+        ("o3-0416-global", THREE, "fixed", 1, 1),
+        ("llama", THREE, "adaptive", 32, 32),
+    ],
+)
+def test_workers_follow_from_profile_mode_and_prompt_types(
+    prepared: Callable[..., Prepared], model: str, prompt_types: list[str], mode: str, per_instance: int, in_all: int
+) -> None:
+    found = prepared({model: MODELS[model]}, prompt_types, rate_mode=mode)
+    assert {instance.workers for instance in found.instances[model]} == {per_instance}
+    assert plan_document(found)["models"][model]["workers"] == in_all
+
+
+@pytest.mark.parametrize(
+    ("model", "fixed_qps"),
+    [
+        ("DeepSeek-V3-0324", 200),
+        ("gpt-4o-mini", 200),
+        ("qwen2.5-72b-instruct", 10),
+        ("o3-0416-global", 5),
+        ("llama", None),
+    ],
+)
+def test_only_fixed_mode_sets_a_rate(prepared: Callable[..., Prepared], model: str, fixed_qps: float | None) -> None:
+    fixed = prepared({model: MODELS[model]}, THREE, rate_mode="fixed")
+    adaptive = prepared({model: MODELS[model]}, THREE)
+    assert {instance.qps for instance in fixed.instances[model]} == {fixed_qps}
+    assert {instance.qps for instance in adaptive.instances[model]} == {None}
+
+
+def test_a_models_own_workers_and_rate_win_and_are_not_multiplied(prepared: Callable[..., Prepared]) -> None:
+    model = {**MODELS["gpt-4o-mini"], "workers": 7, "qps": 2}
+    (instance,) = prepared({"gpt-4o-mini": model}, THREE, rate_mode="fixed").instances["gpt-4o-mini"]
+    assert (instance.workers, instance.qps) == (7, 2)
+
+
+def test_max_workers_bounds_every_instance_and_auto_lifts_the_bound(prepared: Callable[..., Prepared]) -> None:
+    bounded = prepared(MODELS, THREE, max_workers=4)
+    assert [i.workers for its in bounded.instances.values() for i in its] == [4, 4, 4, 4, 4, 4, 4, 1, 4]
+    auto = prepared({"gpt-4o-mini": {**MODELS["gpt-4o-mini"], "workers": "auto"}}, THREE)
+    assert auto.instances["gpt-4o-mini"][0].workers is None
+
+
+def test_instances_are_named_by_deployment_and_by_the_keys_place(prepared: Callable[..., Prepared]) -> None:
+    found = prepared(MODELS, THREE).instances
+    assert [i.name for i in found["DeepSeek-V3-0324"]] == [f"azure-east/{name}" for name in DEEPSEEK]
+    assert [i.name for i in found["qwen2.5-72b-instruct"]] == [
+        f"ideallab/key{n}/qwen2.5-72b-instruct" for n in range(3)
+    ]
+    assert [i.name for i in found["o3-0416-global"]] == ["ideallab/key0/o3-0416-global"]
+
+
+@pytest.mark.parametrize(("stagger", "starts"), [((0, 30, 20), [0, 30, 50]), ((0,), [0, 0, 0]), ((5, 1), [5, 6, 7])])
+def test_shards_start_one_after_the_other(
+    prepared: Callable[..., Prepared], stagger: tuple[float, ...], starts: list[float]
+) -> None:
+    found = prepared({"DeepSeek-V3-0324": MODELS["DeepSeek-V3-0324"]}, ["baseline"], stagger_s=stagger)
+    assert [shard["start_after_s"] for shard in plan_document(found)["shards"]] == starts
+
+
+def test_the_stagger_is_thirty_and_twenty_seconds_where_nobody_says(prepared: Callable[..., Prepared]) -> None:
+    found = prepared({"DeepSeek-V3-0324": MODELS["DeepSeek-V3-0324"]}, ["baseline"])
+    assert [shard["start_after_s"] for shard in plan_document(found)["shards"]] == [0, 30, 50]
+
+
+def test_shards_are_even_and_hold_every_sample_once(prepared: Callable[..., Prepared]) -> None:
+    plan = prepared(MODELS, THREE).plan()
+    ordinals = sorted(n for shard in plan.stages[0] for part in shard.ordinals for n in part)
+    assert ordinals == list(range(len(MODELS) * len(THREE) * 8))
+    assert [len(shard) for shard in plan.stages[0]][:3] == [8, 8, 8]
+
+
+def test_a_model_may_be_reached_over_two_providers(prepared: Callable[..., Prepared]) -> None:
+    routes = [
+        {"provider": "azure-east", "deployments": ["llama-a", "llama-b"]},
+        {"provider": "ideallab", "keys": ["KEY_1"]},
+    ]
+    instances = prepared({"llama": {"routes": routes}}, THREE).instances["llama"]
+    assert [(i.name, i.model, i.deployment, i.workers) for i in instances] == [
+        ("azure-east/llama-a", "llama", "llama-a", 300),
+        ("azure-east/llama-b", "llama", "llama-b", 300),
+        ("ideallab/key1/llama", "llama", "llama", 5),
+    ]
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"a": {"provider": "azure-east", "deployments": ["d"]}, "b": {"provider": "azure-east", "deployments": ["d"]}},
+        {"a": {"routes": [{"provider": "ideallab"}, {"provider": "ideallab", "keys": ["KEY_1"]}]}},
+    ],
+)
+def test_an_instance_that_is_named_twice_is_an_error(prepared: Callable[..., Prepared], models: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"models: the instance \S+ is named by two routes"):
+        prepared(models, ["baseline"])
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ({"provider": "azure-east", "profile": "azure-opn"}, 'models.m.profile: unknown profile "azure-opn"; did you'),
+        ({"provider": "ideallab", "keys": ["KEY_9"]}, "ideallab has no key 'KEY_9'; did you mean \"KEY_2\""),
+    ],
+)
+def test_a_wrong_profile_or_key_is_named(prepared: Callable[..., Prepared], model: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        prepared({"m": model}, ["baseline"])
+    assert says in str(caught.value)
+
+
+def test_a_missing_key_of_the_environment_is_named_before_anything_is_made(load: Load) -> None:
+    loaded = load({"providers": PROVIDERS, "models": MODELS})
+    with pytest.raises(InputError, match=r"the environment variables AZURE_KEY, .* are not set"):
+        prepare(loaded, Environment({}).key)
+
+
+def test_only_providers_of_the_swept_models_need_their_keys(load: Load) -> None:
+    loaded = load({"providers": PROVIDERS, "models": MODELS, "sweep": {"models": ["llama"]}})
+    assert used_providers(loaded.config) == ["local"]
+    assert list(prepare(loaded, Environment({}).key).instances) == ["llama"]
+
+
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [
+        ({"solver": "single_trun"}, "run.solver: no solver 'single_trun'; known: single_turn"),
+        ({"solver": "no_such_module:f"}, "cannot import no_such_module for the solver no_such_module:f"),
+        ({"solver": "json:no_function"}, "json has no function no_function for the solver json:no_function"),
+        ({"solver": ":f"}, "cannot import a module without a name for the solver :f"),
+        ({"debug_process_num": 2}, "DEBUG_PROCESS_NUM is 2, but the plan has 1 shards"),
+    ],
+)
+def test_a_wrong_method_is_found_while_preparing(load: Load, run: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        prepare(load({"run": run}), no_key)
+    assert says in str(caught.value)
+
+
+def test_a_wrong_scorer_is_found_while_preparing(load: Load, tmp_path: Path) -> None:
+    tasks = [{"path": str(tmp_path / "tasks.jsonl"), "scorer": "numerc"}]
+    with pytest.raises(InputError, match=r"no scorer 'numerc'; did you mean \"numeric\"\?"):
+        prepare(load({"tasks": tasks}), no_key)
+
+
+def test_a_simulators_secrets_are_the_environments_or_new_ones_each_time() -> None:
+    settings = SimulatorSettings.model_validate({"deployments": {"m": {}}, "keys": {"K0": {}}})
+    environment = Environment({"K0": "said"})
+    first, second = simulator_keys(settings, environment), simulator_keys(settings, environment)
+    assert first["K0"].secret == second["K0"].secret == "said"
+    assert first["SIMULATOR_KEY"].secret != second["SIMULATOR_KEY"].secret

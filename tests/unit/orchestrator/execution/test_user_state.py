@@ -1,0 +1,46 @@
+"""What outlives a run: learned limits, and locks on keys in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.execution.user_state import UserState
+from providers.errors import InputError
+
+HERE = "https://one.example/openai/deployments/m m KEY"
+THERE = "https://two.example/v1 m KEY_1"
+
+
+def test_what_one_run_learns_the_next_one_knows_by_instance(tmp_path: Path) -> None:
+    UserState(tmp_path).remember({HERE: {"cap": 24}})
+    UserState(tmp_path).remember({THERE: {"cap": 5}})
+    assert UserState(tmp_path).learned({"a": HERE, "b": "unknown"}) == {"a": {"cap": 24}}
+    assert set(UserState(tmp_path).limits()) == {HERE, THERE}
+
+
+def test_limits_are_forgotten_by_a_part_of_their_name_or_all(tmp_path: Path) -> None:
+    state = UserState(tmp_path)
+    state.remember({HERE: {"cap": 24}, THERE: {"cap": 5}})
+    assert state.forget("two.example") == 1
+    assert set(state.limits()) == {HERE}
+    assert state.forget() == 1
+
+
+def test_a_damaged_file_of_limits_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / "limits.json").write_text("{", encoding="utf-8")
+    assert UserState(tmp_path).limits() == {}
+
+
+def test_a_key_in_use_is_refused_and_the_run_that_holds_it_named(tmp_path: Path) -> None:
+    with UserState(tmp_path).locked([HERE], "runs/first"):
+        with UserState(tmp_path).locked([THERE], "the run runs/other"):
+            pass
+        with (
+            pytest.raises(InputError, match="KEY is in use by the run runs/first"),
+            UserState(tmp_path).locked([HERE], "x"),
+        ):
+            pass
+    with UserState(tmp_path).locked([HERE], "runs/second"):
+        pass

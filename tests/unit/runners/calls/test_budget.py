@@ -1,0 +1,167 @@
+"""What is set aside, what is reckoned up, who waits for room, and when a limit is reached."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from providers.errors import Unreachable
+from providers.messages import Usage
+from runners.calls.budget import NOTHING, Budget, BudgetLimits, BudgetListeners, BudgetShare, LimitReached, Spending
+from runners.limits.permit import Cost
+from tests.unit.runners.doubles import empty, evidence, malformed, server_fault, throttled, timed_out
+
+pytestmark = pytest.mark.looptime
+
+COST = Cost(input_tokens=10, max_output_tokens=90)
+
+
+class Desk:
+    """A purse, and what it has told."""
+
+    def __init__(self, bounds: BudgetLimits, before: Spending = NOTHING) -> None:
+        self.near: list[BudgetShare] = []
+        self.reached: list[str] = []
+        self.budget = Budget(_a_cent_a_token, bounds, before, BudgetListeners(self.near.append, self.reached.append))
+
+    async def request(self, used: int, takes_s: float = 1.0) -> None:
+        release_while_waiting = await self.budget.set_aside("m", COST)
+        await asyncio.sleep(takes_s)
+        self.budget.settle("m", release_while_waiting, Usage(10, used - 10))
+
+
+def _a_cent_a_token(model: str, usage: Usage) -> float:
+    return 0.01 * (usage.input_tokens + usage.output_tokens)
+
+
+async def test_without_a_limit_nothing_waits_and_everything_is_reckoned_up() -> None:
+    desk = Desk(BudgetLimits())
+    await asyncio.gather(*(desk.request(50) for _ in range(100)))
+    assert (desk.budget.spent.tokens, round(desk.budget.spent.cost_usd, 6)) == (5000, 50)
+    assert (desk.near, desk.reached) == ([], [])
+
+
+@pytest.mark.parametrize("bounds", [BudgetLimits(tokens=1000), BudgetLimits(cost_usd=10.0)], ids=["tokens", "cost"])
+async def test_what_is_in_flight_never_adds_up_to_more_than_the_limit(bounds: BudgetLimits) -> None:
+    desk = Desk(bounds)
+    ended = await asyncio.gather(*(desk.request(100) for _ in range(50)), return_exceptions=True)
+    assert desk.budget.spent.tokens == 1000
+    assert [type(one) for one in ended] == [type(None)] * 10 + [LimitReached] * 40
+    assert len(desk.reached) == 1
+
+
+async def test_who_does_not_fit_waits_for_others_to_take_less_than_was_set_aside() -> None:
+    desk = Desk(BudgetLimits(tokens=310))
+    await asyncio.gather(*(desk.request(20) for _ in range(6)))
+    assert desk.budget.spent.tokens == 120
+    assert asyncio.get_running_loop().time() == 3, "three, two and one at a time: 100 are set aside for each"
+    assert desk.reached == []
+
+
+async def test_first_come_first_served() -> None:
+    desk, order = Desk(BudgetLimits(tokens=150)), list[str]()
+
+    async def named(name: str, cost: Cost) -> None:
+        release_while_waiting = await desk.budget.set_aside("m", cost)
+        order.append(name)
+        await asyncio.sleep(1)
+        desk.budget.settle("m", release_while_waiting, Usage(1, 1))
+
+    await asyncio.gather(named("a", COST), named("large", Cost(10, 130)), named("small", Cost(1, 1)))
+    assert order == ["a", "large", "small"]
+
+
+async def test_the_reason_has_the_figures() -> None:
+    desk = Desk(BudgetLimits(tokens=1250))
+    for _ in range(12):
+        await desk.request(100)
+    with pytest.raises(LimitReached) as caught:
+        await desk.request(100)
+    sentence = (
+        "the token limit is reached: 1,200 of 1,250 tokens are spent, and the next request may take 100; "
+        "go on with a larger --token-limit"
+    )
+    assert str(caught.value) == sentence
+    assert desk.reached == [sentence]
+    with pytest.raises(LimitReached):
+        await desk.budget.set_aside("m", Cost(1, 1))
+    assert desk.reached == [sentence], "said once, and nothing slips through behind it"
+
+
+async def test_what_was_spent_before_counts() -> None:
+    desk = Desk(BudgetLimits(tokens=1000, cost_usd=5.0), before=Spending(0, 4.95))
+    with pytest.raises(
+        LimitReached, match=r"the cost limit is reached: 4.95 of 5 USD are spent, and the next request may take 1"
+    ):
+        await desk.request(100)
+
+
+async def test_a_limit_that_is_near_is_told_once() -> None:
+    desk = Desk(BudgetLimits(tokens=1000))
+    for _ in range(10):
+        await desk.request(100)
+    assert [str(share) for share in desk.near] == ["900 of 1,000 tokens"]
+
+
+async def test_who_is_cancelled_gives_its_room_to_the_next() -> None:
+    desk = Desk(BudgetLimits(tokens=120))
+    first = asyncio.create_task(desk.request(10, takes_s=10))
+    waiting = asyncio.create_task(desk.request(10))
+    last = asyncio.create_task(desk.request(10))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    await asyncio.wait([waiting, first, last])
+    assert waiting.cancelled()
+    assert last.exception() is None
+    assert desk.budget.spent.tokens == 20
+
+
+async def test_who_is_cancelled_at_the_moment_of_its_admission_gives_its_room_back() -> None:
+    desk = Desk(BudgetLimits(tokens=100))
+    release_while_waiting = await desk.budget.set_aside("m", COST)
+    waiting, last = asyncio.create_task(desk.request(10)), asyncio.create_task(desk.request(10))
+    await asyncio.sleep(1)
+    desk.budget.settle("m", release_while_waiting, None)  # admits `waiting`
+    waiting.cancel()
+    await asyncio.wait([waiting, last])
+    assert (waiting.cancelled(), last.exception()) == (True, None)
+
+
+async def test_who_is_cancelled_just_before_its_turn_is_passed_over() -> None:
+    desk = Desk(BudgetLimits(tokens=100))
+    release_while_waiting = await desk.budget.set_aside("m", COST)
+    waiting, last = asyncio.create_task(desk.request(10)), asyncio.create_task(desk.request(10))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    desk.budget.settle("m", release_while_waiting, None)
+    await asyncio.wait([waiting, last])
+    assert (waiting.cancelled(), last.exception()) == (True, None)
+
+
+async def test_failures_that_the_server_bills_are_spent_and_silent_ones_are_counted() -> None:
+    desk = Desk(BudgetLimits(tokens=1000))
+    unreachable = Unreachable("refused", evidence())
+    for error in (
+        empty(),
+        malformed(),
+        timed_out(),
+        timed_out(stage="connect"),
+        server_fault(),
+        throttled(),
+        unreachable,
+    ):
+        desk.budget.fail("m", await desk.budget.set_aside("m", COST), error)
+    assert desk.budget.spent.tokens == 10 + 2 * 100, (
+        "the empty answer says what it cost, the two below keep their estimate"
+    )
+    assert desk.budget.unanswered == 2, "the damaged answer and the one that did not come"
+
+
+async def test_requests_that_are_never_answered_use_up_a_limit() -> None:
+    desk = Desk(BudgetLimits(tokens=1000))
+    for _ in range(10):
+        desk.budget.fail("m", await desk.budget.set_aside("m", COST), timed_out(stage="attempt"))
+    with pytest.raises(LimitReached):
+        await desk.budget.set_aside("m", COST)
+    assert (desk.budget.spent.tokens, desk.budget.unanswered) == (1000, 10)

@@ -1,0 +1,164 @@
+"""The tool loop and the single turn, spoken in function calls and in text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from providers.messages import JSON, ChatResponse, Message, Tool
+from runners.samples.answer import Answer
+from runners.samples.solvers import MAX_TURNS, ToolUse, build_solver, single_turn, tool_loop
+from runners.tools.formats import NATIVE, TEXT, read_text_calls
+from sharding.plan import Cell, Sample
+from sharding.tasks.task import Task
+from tests.unit.runners.doubles import a_response
+
+TOOLS: Sequence[Tool] = [{"type": "function", "function": {"name": name}} for name in ("look", "tell")]
+ASKED: tuple[Message, ...] = ({"role": "user", "content": "Weather?"},)
+
+
+def a_sample(rate: float = 1.0, tools: Sequence[Tool] = TOOLS) -> Sample:
+    metadata: Mapping[str, JSON] = {"tool_results": {"look": {"result": "sunny"}}}
+    return Sample(0, "s0", Task("t", ASKED, tools=tools, metadata=metadata), Cell("m", "baseline", rate), 0, 7)
+
+
+def call(name: str, arguments: str = "{}", call_id: str = "c1") -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def calling(*calls: Mapping[str, JSON], text: str = "") -> ChatResponse:
+    return replace(a_response(text), tool_calls=calls, finish_reason="tool_calls")
+
+
+class Model:
+    """Says its replies in order, the last one for ever, and remembers what it was asked."""
+
+    def __init__(self, *replies: ChatResponse) -> None:
+        self.replies = list(replies)
+        self.asked: list[tuple[Sequence[Message], Sequence[Tool]]] = []
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Tool] = (),
+        max_tokens: int | None = None,
+        model: str | None = None,
+    ) -> ChatResponse:
+        self.asked.append((messages, tools))
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+def endings(answer: Answer) -> list[tuple[Any, ...]]:
+    return [(one["turn"], one["result"], one["failure"], one["rejection"]) for one in answer.tool_calls]
+
+
+async def test_a_single_turn_calls_no_tool() -> None:
+    model = Model(calling(call("look")))
+    answer = await single_turn(a_sample(), model)
+    assert (answer.text, answer.tool_calls, model.asked) == ("", [call("look")], [(ASKED, TOOLS)])
+
+
+async def test_the_loop_ends_with_the_first_reply_without_a_call() -> None:
+    model = Model(calling(call("look"), text="Let me see."), a_response("It is sunny."))
+    answer = await tool_loop(a_sample(), model)
+    assert (answer.text, answer.error_class) == ("It is sunny.", None)
+    assert endings(answer) == [(1, "sunny", None, None)]
+    assert answer.messages == [
+        *ASKED,
+        {"role": "assistant", "content": "Let me see.", "tool_calls": [call("look")]},
+        {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+        {"role": "assistant", "content": "It is sunny."},
+    ]
+    assert list(model.asked[1][0]) == answer.messages[:-1]
+
+
+async def test_several_calls_of_one_turn_are_answered_in_their_order() -> None:
+    model = Model(calling(call("tell", call_id="c2"), call("look", call_id="c1")), a_response())
+    answer = await tool_loop(a_sample(), model)
+    assert [one["function"]["name"] for one in answer.tool_calls] == ["tell", "look"]  # type: ignore[call-overload,index]
+    assert [one["tool_call_id"] for one in answer.messages[2:4]] == ["c2", "c1"]
+
+
+async def test_turns_that_are_used_up_leave_an_answer_that_says_so() -> None:
+    model = Model(calling(call("look"), text="again"))
+    answer = await tool_loop(a_sample(), model, ToolUse(max_turns=3))
+    assert (answer.text, answer.error_class, len(model.asked), len(answer.tool_calls)) == ("again", MAX_TURNS, 3, 3)
+
+
+async def test_a_wrong_name_and_bad_json_go_back_to_the_model() -> None:
+    model = Model(calling(call("lok"), call("look", "{", "c2")), calling(call("look", call_id="c3")), a_response())
+    answer = await tool_loop(a_sample(), model)
+    assert [ending[2:] for ending in endings(answer)] == [(None, "unknown_tool"), (None, "bad_arguments"), (None, None)]
+    assert "there is no tool 'lok'" in str(answer.messages[2]["content"])
+    assert "not valid JSON" in str(answer.messages[3]["content"])
+
+
+async def test_a_failing_tool_stands_in_the_answer() -> None:
+    model = Model(calling(call("look")), a_response())
+    answer = await tool_loop(a_sample(0.0), model, ToolUse(failure_kinds=("timeout",)))
+    assert endings(answer) == [(1, '{"error":"look timed out after 30 s"}', "timeout", None)]
+
+
+async def test_calls_without_an_id_get_one() -> None:
+    model = Model(calling({"function": {"name": "look", "arguments": "{}"}}), a_response())
+    answer = await tool_loop(a_sample(), model)
+    assert answer.messages[2]["tool_call_id"] == answer.tool_calls[0]["id"] == "r1-0"
+
+
+async def test_a_task_without_tools_takes_one_turn() -> None:
+    answer = await tool_loop(a_sample(tools=()), Model(a_response("4")))
+    assert (answer.text, len(answer.messages)) == ("4", 2)
+
+
+# ------------------------------------------------------------------ as text
+AS_TEXT = ToolUse(formats={"m": TEXT})
+LOOK = '<tool_call>\n{"name": "look", "arguments": {"city": "Paris"}}\n</tool_call>'
+
+
+async def test_a_model_without_function_calling_is_told_of_its_tools_in_words() -> None:
+    model = Model(a_response(f"Let me see. {LOOK}"), a_response("It is sunny."))
+    answer = await tool_loop(a_sample(), model, AS_TEXT)
+    first, second = model.asked
+    assert [tools for _, tools in model.asked] == [(), ()]
+    assert json.dumps(TOOLS[0], separators=(",", ":")) in str(first[0][0]["content"])
+    assert second[0][-1] == {"role": "user", "content": "<tool_response>\nsunny\n</tool_response>"}
+    assert (answer.text, endings(answer)) == ("It is sunny.", [(1, "sunny", None, None)])
+    assert answer.tool_calls[0]["function"] == {"name": "look", "arguments": '{"city":"Paris"}'}
+
+
+async def test_a_single_turn_reads_calls_from_text_as_well() -> None:
+    answer = await build_solver("single_turn", AS_TEXT)(a_sample(), Model(a_response(LOOK + LOOK)))
+    assert isinstance(answer, Answer)
+    assert len(answer.tool_calls) == 2
+
+
+async def test_several_results_come_back_in_one_message() -> None:
+    model = Model(a_response(LOOK + LOOK.replace("look", "tell")), a_response())
+    await tool_loop(a_sample(), model, AS_TEXT)
+    assert str(model.asked[1][0][-1]["content"]).count("<tool_response>") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "arguments"),
+    [
+        ('<tool_call>{"name": "a", "arguments": {"x": 1}}', "a", '{"x":1}'),
+        ('<tool_call>{"name": "a"}</tool_call>', "a", "{}"),
+        ('<tool_call>{"name": "a", "arguments": "{\\"x\\": 1}"}</tool_call>', "a", '{"x": 1}'),
+        ("<tool_call>look(Paris)</tool_call>", "", "look(Paris)"),
+        ("<tool_call>[1]</tool_call>", "", "[1]"),
+        ('<tool_call>{"name": 3}</tool_call>', "", "{}"),
+    ],
+)
+def test_calls_in_text_are_read_as_they_come(text: str, name: str, arguments: str) -> None:
+    (found,) = read_text_calls(text, "r")
+    assert found["function"] == {"name": name, "arguments": arguments}
+
+
+def test_text_without_tags_has_no_call() -> None:
+    assert read_text_calls('{"name": "a"}', "r") == []
+    assert NATIVE.calls(a_response(LOOK)) == []

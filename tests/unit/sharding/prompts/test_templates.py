@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from providers.errors import InputError
+from sharding.prompts.templates import PromptSource, PromptTemplate, load_prompt_types
+from sharding.tasks.task import Task
+
+TASK = Task("t", ({"role": "user", "content": "What is {x}?"},), target=4, task_type="sum")
+
+
+def test_shipped_prompt_types_come_in_the_order_asked_for() -> None:
+    assert list(load_prompt_types(["optimal", "baseline", "cot"])) == ["optimal", "baseline", "cot"]
+
+
+def test_baseline_leaves_the_task_as_it_is() -> None:
+    assert load_prompt_types(["baseline"])["baseline"].apply(TASK) is TASK
+
+
+def test_cot_asks_for_steps_and_an_answer_on_its_own_line() -> None:
+    asked = load_prompt_types(["cot"])["cot"].apply(TASK)
+    content = str(asked.messages[0]["content"])
+    assert content.startswith("What is {x}?\n\nThink step by step")
+    assert "\nAnswer: " in content
+    assert (asked.task_id, asked.target, asked.task_type) == ("t", 4, "sum")
+
+
+def test_optimal_gives_a_role_steps_and_the_form_of_the_answer() -> None:
+    asked = load_prompt_types(["optimal"])["optimal"].apply(TASK)
+    assert [message["role"] for message in asked.messages] == ["system", "user"]
+    assert "What is {x}?" in str(asked.messages[1]["content"])
+    assert "\nAnswer: " in str(asked.messages[1]["content"])
+
+
+def test_digests_follow_the_text_alone() -> None:
+    digests = {prompt.digest for prompt in load_prompt_types(["baseline", "cot", "optimal"]).values()}
+    assert len(digests) == 3
+    assert PromptTemplate("a", "s", None).digest == PromptTemplate("b", "s", None).digest
+    assert PromptTemplate("a", "s", None).digest != PromptTemplate("a", None, "s").digest
+
+
+def test_people_add_their_own_from_a_file_or_inline(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("system: Be brief.\nuser: 'Q: {input}'\n")
+    loaded = load_prompt_types(["mine", "cot"], {"mine": path, "cot": {"user": "{input} Think."}})
+    assert [message["content"] for message in loaded["mine"].apply(TASK).messages] == ["Be brief.", "Q: What is {x}?"]
+    assert loaded["cot"].apply(TASK).messages[0]["content"] == "What is {x}? Think."
+
+
+def test_an_unknown_prompt_type_is_refused_with_the_nearest() -> None:
+    with pytest.raises(
+        InputError, match=r'unknown prompt type "optimla"; did you mean "optimal"\? Known: baseline, cot, .*mine'
+    ):
+        load_prompt_types(["optimla"], {"mine": {}})
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ({"usr": "{input}"}, 'prompt type p: unknown key "usr"; did you mean "user"?'),
+        ({"user": 3}, "prompt type p: user must be text"),
+        ({"user": "no place for the task"}, "prompt type p: user must contain {input}"),
+    ],
+)
+def test_a_template_that_cannot_be_meant_is_refused(source: PromptSource, reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_prompt_types(["p"], {"p": source})
+    assert str(caught.value).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("- a", "a prompt type is a mapping"), ("user: [", "not valid YAML"), (None, "cannot be read")],
+)
+def test_a_prompt_file_that_is_wrong_is_named(tmp_path: Path, content: str | None, reason: str) -> None:
+    path = tmp_path / "p.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError) as caught:
+        load_prompt_types(["p"], {"p": path})
+    assert str(caught.value).startswith(f"{path}: {reason}")
+    assert "\n" not in str(caught.value)
