@@ -47,8 +47,8 @@ async def run(
     """Run a sweep and return its results; samples that failed stand in them as unresolved.
 
     `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutines.
-    `on_event` is told of alerts: adapted, instance_lost, health, drift, drift_unknown, quota_shared, run_stalled,
-    budget_near, run_finished; of loop_blocked in a thread of its own.
+    `on_event` is told of alerts: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, open_files,
+    run_stalled, budget_near, run_finished; of loop_blocked in a thread of its own.
     Raises InputError for a wrong configuration, RunStopped when no instance is left or your own code failed.
     """
     environment = read_environment(config)

@@ -56,15 +56,16 @@ from .events import Events, OnEvent
 from .open_files import fit_workers, free_sockets
 from .outcome import RunOutcome, count_pending, outcome_of
 from .prepare import Prepared
+from .refusal_watch import RefusalWatch
 from .rehearsal import Rehearsal, rehearse_prepared
-from .resumption import ResumeOptions, infra_failures, make_sound
+from .resumption import ResumeOptions, bring_back, chosen, make_sound
 from .shared_quotas import learned_of
 from .spent import spent_so_far
 from .user_state import UserState, user_state
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown", "quota_shared", "open_files"})
+ALERTS = frozenset({"instance_lost", "health", "refusals", "drift", "drift_unknown", "quota_shared", "open_files"})
 """Decisions that people are told of."""
 
 
@@ -89,7 +90,9 @@ async def execute(prepared: Prepared, directory: RunDirectory, environment: Envi
         compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
         make_sound(directory, compactor, repairs=hooks.resumption.repairs)
         replay = compactor.replay(manifest.total)
-        asked = infra_failures(compactor, replay.done) if hooks.resumption.only_infra else None
+        if hooks.resumption.only == "refused":
+            bring_back(directory, compactor, replay.done)
+        asked = chosen(hooks.resumption.only, compactor, replay.done)
         part_records = prepared.loaded.config.run.part_records
         journal = Journal(directory.journal, compactor, replay.done, segment_records=part_records)
         async with aclosing(Events(hooks.on_event, prepared.loaded.config.run.notify)) as events:
@@ -221,6 +224,7 @@ class _RunExecutor:
         self._events = events
         self._user_errors = self._run.max_user_errors
         self._open_samples = InFlightSamples()
+        self._refusals = RefusalWatch(partial(self._decide, "", "refusals"))
         self._dispatchers = self._build_dispatchers()
         config = resources.prepared.loaded.config
         self._voice = BudgetAlerts(hooks.shutdown, resources.decisions, events.emit)
@@ -296,6 +300,8 @@ class _RunExecutor:
             spent=self._budgets.budget.spent,
             unanswered=self._resources.budget.unanswered + self._budgets.budget.unanswered,
             retries_refused=self._budgets.retries.refused,
+            refusals=self._refusals.sentences,
+            refused=self._refusals.listing,
             drifts=tuple(finding.sentence for finding in self._resources.canaries if finding.drifts),
             is_drift_checked=any(finding.answered for finding in self._resources.canaries),
         )
@@ -325,6 +331,7 @@ class _RunExecutor:
     async def _deliver(self, monitor: Monitor, record: Record) -> None:
         self._resources.journal.append(record, partial(monitor.count, record))
         _tell(record)
+        self._refusals.note(record)
         if record.error_class == "user_code":
             self._user_errors -= 1
             if self._user_errors == 0:

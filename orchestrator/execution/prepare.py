@@ -14,7 +14,7 @@ import orjson
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
-from providers.transport.received import SHORTEST_KEY
+from providers.wire.received import SHORTEST_KEY
 from runners.journal.bitmap import Bitmap
 from runners.samples.answer import Scorer, Solver
 from sharding.planner import Layout, SweepPlan, build_plan

@@ -4,6 +4,7 @@ manifest.json        the merged configuration (names of variables, never keys) a
 executions.jsonl     one line per run or resume: when, how it ended
 journal/             records on their way, and those that are not final
 results/             part-*.parquet or results.jsonl; unresolved.*
+superseded/          records that `resume --only refused` took back, as they were
 decisions.jsonl      what the run decided and why
 summary.json         the table that was printed
 """
@@ -53,6 +54,10 @@ class RunDirectory:
     @property
     def results(self) -> Path:
         return self.path / "results"
+
+    @property
+    def superseded(self) -> Path:
+        return self.path / "superseded"
 
     @property
     def journal(self) -> Path:

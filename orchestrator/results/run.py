@@ -134,6 +134,11 @@ class Run:
         said = (line for one in RunDirectory(self.path).executions() for line in one.get("drifts") or ())
         return list(dict.fromkeys(said))
 
+    def refusals(self) -> list[str]:
+        """Models of which the last execution saw too much refused, unreadable or ungradable."""
+        executions = RunDirectory(self.path).executions()
+        return list(executions[-1].get("refusals") or ()) if executions else []
+
     def ranking(self, by: str = "model") -> list[str]:
         """The groups by success rate, the best first. Raises InputError where they are not comparable."""
         obstacles = self.obstacles(by)
@@ -154,7 +159,7 @@ class Run:
         rows = self.summary(HEADLINE)
         final = sum(_count(row, "total") - _count(row, "infra_failures") - _count(row, "not_run") for row in rows)
         title = f"{self.path.name}: {final:,} of {self.manifest.total:,} samples have a final record"
-        warnings = [*self.drifts(), *map(str, self.obstacles())]
+        warnings = [*self.refusals(), *self.drifts(), *map(str, self.obstacles())]
         return rows.table(title).to_html() + "".join(f"<p>warning: {escape(one)}</p>\n" for one in warnings)
 
 

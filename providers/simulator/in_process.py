@@ -15,10 +15,10 @@ from ..errors import ConnectionLost, Evidence, ProviderError, TimedOut
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import Route
-from ..transport.failures import classify_failure
-from ..transport.received import Received
 from ..wire.body import parse_json
 from ..wire.chat import build_payload, read_completion
+from ..wire.received import Received
+from ..wire.refusals import classify_failure
 from ..wire.stream import StreamAssembler
 from .answers.completion import SimulatedCall, SimulatedReply, count_input_tokens, decide_reply
 from .answers.source import AnswerSource

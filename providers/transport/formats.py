@@ -9,9 +9,9 @@ from typing import Final, Protocol
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import Operation, Route
 from ..wire import chat, responses
+from ..wire.received import Received
 from ..wire.response_stream import ResponseAssembler
 from ..wire.stream import StreamAssembler
-from .received import Received
 
 
 class Assembler(Protocol):

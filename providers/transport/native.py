@@ -20,11 +20,11 @@ from ..network import Proxy
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
 from ..wire.body import parse_json
 from ..wire.chat import is_event_stream
+from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
+from ..wire.refusals import classify_failure
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
-from .failures import classify_failure
 from .formats import FORMATS
-from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
 from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
 from .tls import tls_context
 

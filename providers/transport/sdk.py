@@ -22,11 +22,11 @@ from ..provider import SYSTEM_TRUST, Operation, Route, Timeouts, Trust
 from ..wire.body import parse_json
 from ..wire.chat import is_event_stream
 from ..wire.generation import extra_fields
+from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
+from ..wire.refusals import classify_failure
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
-from .failures import classify_failure
 from .formats import FORMATS, Format
-from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
 from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
 from .tls import tls_context
 

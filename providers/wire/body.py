@@ -6,8 +6,8 @@ from typing import Final
 
 import orjson
 
-from ..transport.received import Received
 from .json_text import BYTE_ORDER_MARK, read_json
+from .received import Received
 from .stream import StreamAssembler
 
 _EVENT_STARTS: Final = (b"data:", b"event:", b"error:", b"id:", b"retry:", b":")

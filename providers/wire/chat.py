@@ -12,12 +12,12 @@ from typing import Final
 import orjson
 
 from ..errors import ContentFiltered, Empty, Evidence, ProviderError, Truncated
-from ..headers import read_hint
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import Route
-from ..transport.failures import classify_error_body
-from ..transport.received import Received
 from .generation import extra_fields, standard_fields
+from .headers import read_hint
+from .received import Received
+from .refusals import classify_error_body
 from .turn import Turn, is_plain, read_turn
 from .usage import complete_usage, find_usage, read_usage
 

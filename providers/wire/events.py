@@ -9,8 +9,8 @@ from typing import Final
 
 import orjson
 
-from ..transport.received import MAX_ANSWER_BYTES, Oversized
 from .json_text import BYTE_ORDER_MARK, read_json
+from .received import MAX_ANSWER_BYTES, Oversized
 
 MAX_EVENT_BYTES: Final = 4 * 2**20
 """One event with log-probabilities and citations stays far below; a line without an end must not fill the memory."""

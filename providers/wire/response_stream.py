@@ -8,9 +8,9 @@ import orjson
 
 from ..errors import BODY_LIMIT, ProviderError
 from ..messages import ChatResponse, Timing
-from ..transport.failures import classify_error_body
-from ..transport.received import Oversized, Received
 from .events import EventSplitter
+from .received import Oversized, Received
+from .refusals import classify_error_body
 from .responses import read_response
 
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})

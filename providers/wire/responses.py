@@ -12,9 +12,9 @@ from typing import Final
 
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import Route
-from ..transport.received import Received
 from .chat import build_standard_payload, read_completion
 from .generation import extra_fields
+from .received import Received
 
 _FINAL: Final = frozenset({"completed", "incomplete", "failed"})
 _FINISH_REASONS: Final = {"max_output_tokens": "length", "content_filter": "content_filter"}

@@ -9,13 +9,13 @@ import orjson
 
 from ..errors import BODY_LIMIT, ProviderError
 from ..messages import ChatResponse, Timing
-from ..transport.failures import classify_error_body
-from ..transport.received import Oversized, Received, as_body
 from .chat import BROKEN_OFF, broken_off, choose_choice, read_completion
 from .events import EventSplitter
 from .growing import UnknownShape
 from .growing_message import GrowingMessage
 from .json_text import read_json
+from .received import Oversized, Received, as_body
+from .refusals import classify_error_body
 from .usage import merge_usage
 
 _DONE = b"[DONE]"

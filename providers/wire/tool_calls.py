@@ -9,8 +9,8 @@ from typing import Final, cast
 import orjson
 
 from ..messages import ToolCall
-from ..transport.received import Received
 from .growing import GrowingObject, UnknownShape
+from .received import Received
 
 _KINDS: Final = ("function", "custom")
 _FUNCTION_TEXTS: Final = frozenset({"arguments", "input"})

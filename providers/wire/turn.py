@@ -10,8 +10,8 @@ from typing import Final, cast
 import orjson
 
 from ..messages import JSON, Message, ToolCall
-from ..transport.received import Received
 from .reasoning import is_thinking, read_reasoning, split_thinking
+from .received import Received
 from .tool_calls import read_tool_calls
 
 _REPORTS: Final = frozenset(

@@ -16,7 +16,9 @@ from providers.errors import (
     InstanceGone,
     OrchestratorError,
     ProviderError,
+    Refused,
     Rejected,
+    RequestTooLarge,
     Throttled,
 )
 from providers.instance import Instance
@@ -35,7 +37,7 @@ from providers.tokens import TokenEstimator
 
 from ..dispatch.dispatcher import Dispatcher, NoUsableInstance
 from ..dispatch.instance_state import Permit
-from ..dispatch.poison import PoisonDetector
+from ..dispatch.poison import PoisonDetector, ThrottleSuspicion
 from ..limits.permit import Cost, Settled
 from ..tools.names import names_of
 from ..workers.active_sample import ActiveSample
@@ -48,6 +50,9 @@ DEFAULT_OUTPUT_TOKENS = 512
 """What an answer is reckoned to cost where nobody set max_tokens."""
 JUDGE_TURN = "judge-"
 """What turns of a scorer's client are called by in request ids."""
+
+REFUSALS_AT_MOST = 3
+"""Instances that one request is sent to while each refuses it as it is configured."""
 
 CLOSE_S = 5.0
 """How long a solver's cancelled calls may take to end."""
@@ -327,6 +332,8 @@ class _ChatCall:
         self._prefer = client.active.instance
         self._avoid: frozenset[str] = frozenset()
         self._suspicion = PoisonDetector()
+        self._throttles: ThrottleSuspicion | None = None
+        self._refused_by: frozenset[str] = frozenset()
         self._attempts = 0
         self._is_out = False
         self._first_error: ProviderError | None = None
@@ -391,19 +398,43 @@ class _ChatCall:
         return True
 
     async def attempt(self) -> ChatResponse:
-        """One attempt: throttling and lost instances are waited out or moved away from, and count as none."""
+        """One attempt: throttling, refusals and lost instances are waited out or moved away from, and count as none."""
         self._attempts += 1
         self._client.sample_usage.attempts += 1
         while True:
             try:
                 return await self._send()
-            except (Throttled, InstanceGone) as error:
-                self._note(error)
-            except ProviderError as error:
-                self._note(error)
+            except ProviderError as met:
+                self._note(met)
+                error = self._judged(met)
+                if isinstance(error, Throttled | InstanceGone) or self._may_ask_another(error):
+                    continue
                 if self._attempts == 1:
                     self._first_error = error
+                if error is not met:
+                    raise error from met
                 raise
+
+    def _judged(self, error: ProviderError) -> ProviderError:
+        """A throttle that follows this request while others pass is its own size."""
+        if not isinstance(error, Throttled) or self._throttles is None:
+            return error
+        if not self._throttles.is_too_large(self._dispatcher.instance_states):
+            return error
+        return RequestTooLarge(f"{error}; it was refused again and again while others were answered", error.evidence)
+
+    def _may_ask_another(self, error: ProviderError) -> bool:
+        """A refused request goes to a few instances, once to each: what one endpoint does not take another may."""
+        if not isinstance(error, Refused):
+            return False
+        self._refused_by |= {error.evidence.instance}
+        instance_states = self._dispatcher.instance_states
+        others = [
+            name
+            for name in instance_states
+            if name not in self._refused_by and instance_states[name].health_tracker.is_healthy
+        ]
+        return bool(others) and len(self._refused_by) < REFUSALS_AT_MOST
 
     async def _send(self) -> ChatResponse:
         loop = asyncio.get_running_loop()
@@ -412,10 +443,11 @@ class _ChatCall:
         asked = self._dispatcher.permit(
             self._cost,
             prefer=self._prefer,
-            avoid=self._avoid,
+            avoid=self._avoid | self._refused_by,
             deadline=deadline,
             is_begun=self._has_answer,
             slot=self._client.slot,
+            yields=self._throttles is not None and self._throttles.yields,
         )
         self.doing.wait_for_leave(asked, since)
         try:
@@ -449,6 +481,9 @@ class _ChatCall:
             self._count_resent(error.evidence.resent)
             permit.settle(_failed(error, permit))
             self._dispatcher.observe(permit, error)
+            if isinstance(error, Throttled):
+                self._throttles = self._throttles or ThrottleSuspicion()
+                self._throttles.note(instance_state, permit.sent_at)
             raise
         self._count_resent(response.timing.resent)
         latency_s = asyncio.get_running_loop().time() - permit.sent_at
@@ -470,7 +505,7 @@ class _ChatCall:
             self._avoid = frozenset({error.evidence.instance})
         elif is_suspected:
             self._avoid = frozenset(self._suspicion.times)
-        moves = is_suspected or isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled)
+        moves = is_suspected or isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled | Refused)
         if moves and sample_usage.concerns(self._model):
             sample_usage.moved_reason = error.error_class
 
@@ -484,6 +519,6 @@ def _how(error: ProviderError) -> Literal["succeeded", "throttled", "failed", "c
     """For the limiter: an answer that is worth nothing was still an answer; a request that was sent back at once teaches nothing."""
     if isinstance(error, Throttled):
         return "throttled"
-    if isinstance(error, Empty | Rejected):
-        return "succeeded" if error.evidence.status == HTTPStatus.OK else "cancelled"
-    return "failed"
+    if isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK:
+        return "succeeded"
+    return "cancelled" if isinstance(error, Rejected | Refused) else "failed"

@@ -37,6 +37,8 @@ class RequestCounters:
     """Summed over what succeeded."""
     answered_at: float | None = None
     """When the last of these ended, loop time."""
+    let_in_at: float | None = None
+    """When the last of these was sent, loop time."""
 
     def sent(self, now: float) -> None:
         self.in_flight += 1
@@ -48,6 +50,7 @@ class RequestCounters:
         if settled.how == "succeeded":
             self.succeeded += 1
             self.answered_at = now
+            self.let_in_at = max(self.let_in_at or 0.0, now - settled.latency_s)
             self.latency_s += settled.latency_s
         elif settled.how == "throttled":
             self.throttled += 1

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 from array import array
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import orjson
 
 from providers.errors import StorageError
 
@@ -92,6 +94,26 @@ class Compactor:
                         known.add(ordinal)
             return self._sink.repair(parts, known)
 
+    def withdraw(self, folder: Path, is_superseded: Callable[[Row], bool], rebook: Callable[[Row], Row]) -> list[int]:
+        """Take final records back: they go to `folder` as they were, and are unresolved as `rebook` writes them. Returns their ordinals."""
+        withdrawn: list[int] = []
+
+        def keep(number: int, superseded: Sequence[Row]) -> None:
+            path = _free_name(folder, number)
+            lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in superseded]
+            replace_file(path, lambda file: file.writelines(lines))
+            with self._unresolved.open("ab") as aside:
+                aside.writelines(frame(rebook(row)) for row in superseded)
+                aside.flush()
+                os.fsync(aside.fileno())
+            fsync_directory(self._folder)
+            withdrawn.extend(row["ordinal"] for row in superseded)
+
+        with storing(self._folder):
+            folder.mkdir(exist_ok=True)
+            self._sink.withdraw(is_superseded, keep)
+        return withdrawn
+
     def compact(self, number: int) -> None:
         """Turn a sealed segment into a part, then delete it."""
         self._store(number)
@@ -141,6 +163,12 @@ class Compactor:
 
     def _segment(self, number: int) -> Path:
         return self._folder / f"{number:06d}.log"
+
+
+def _free_name(folder: Path, number: int) -> Path:
+    """Of the superseded rows of a part: nothing is ever written over."""
+    names = (folder / f"part-{number:06d}.{turn}.jsonl" for turn in count(1))
+    return next(name for name in names if not name.exists())
 
 
 def _survey(path: Path, in_flight: set[int]) -> int:

@@ -20,7 +20,12 @@ Instant = str
 
 def instant(seconds: float) -> Instant:
     """`seconds` since the epoch as an Instant."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    return instant_of(datetime.fromtimestamp(seconds, UTC))
+
+
+def instant_of(moment: datetime) -> Instant:
+    """A moment that knows its zone as an Instant."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

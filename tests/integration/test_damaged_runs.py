@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.results.run import Run
+from runners.journal.sinks.parquet import ParquetSink
+from runners.journal.sinks.sink import Row
+
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program
 
@@ -136,6 +140,32 @@ def test_only_infra_runs_infrastructure_failures_and_nothing_that_was_never_run(
     assert (after["final"], after["waiting"], after["never_run"]) == (before["final"] + failed, {}, never_run)
     assert program("resume", path, "-c", "well.yaml", *BRISK).code == 0
     books.require_each_once(path, 200)
+
+
+def book_as_before(results: Path, ordinals: set[int]) -> None:
+    """Give samples the record that versions before 0.2 wrote of a refusal that they did not know."""
+    sink = ParquetSink(results)
+    rows: list[Row] = []
+    sink.withdraw(lambda _: True, lambda _, found: rows.extend(found))
+    failed = {"outcome": "model_failure", "error_class": "request", "score": 0.0, "grade": "failed", "passed": False}
+    sink.write_part(1, [{**row, **(failed if row["ordinal"] in ordinals else {})} for row in rows])
+
+
+def test_what_an_older_version_booked_as_the_model_s_failure_is_brought_back_and_kept(
+    program: Program, sweep: Sweep
+) -> None:
+    path, misjudged = finished(program, sweep), {1, 5, 17}
+    book_as_before(path / "results", misjudged)
+    assert program("resume", path, "--only", "infra", *BRISK).code == 0
+    done = program("resume", path, "--only", "refused", *BRISK)
+    assert (done.code, verified(program, path)["final"]) == (0, 40)
+    table = Run.load(path).to_arrow(["ordinal", "outcome", "error_class"])
+    assert sorted(table["ordinal"].to_pylist()) == list(range(40))
+    assert "request" not in table["error_class"].to_pylist()
+    (kept,) = (path / "superseded").glob("*.jsonl")
+    rows = [json.loads(line) for line in kept.read_bytes().splitlines()]
+    assert {row["ordinal"] for row in rows} == misjudged
+    assert {(row["outcome"], row["error_class"], row["score"]) for row in rows} == {("model_failure", "request", 0.0)}
 
 
 # ------------------------------------------------------------------ disks

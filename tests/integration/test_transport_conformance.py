@@ -15,7 +15,6 @@ import pytest
 from providers.credentials import ApiKey, EntraToken, SignInFailed
 from providers.errors import (
     AuthFailed,
-    BadRequest,
     ConnectionLost,
     ContentFiltered,
     ContextTooLong,
@@ -24,6 +23,7 @@ from providers.errors import (
     Malformed,
     OutOfQuota,
     ProviderError,
+    Refused,
     ServerFault,
     Throttled,
     TimedOut,
@@ -260,7 +260,7 @@ FAILURES: dict[str, tuple[Script, type[ProviderError]]] = {
     "401": (says(http(error(f"Incorrect API key provided: {SECRET}"), "401 Unauthorized")), AuthFailed),
     "403": (says(http(error("forbidden"), "403 Forbidden")), AuthFailed),
     "404": (says(http(error("no", "DeploymentNotFound"), "404 Not Found")), DeploymentMissing),
-    "400": (says(http(error("bad temperature"), "400 Bad Request")), BadRequest),
+    "400": (says(http(error("bad temperature"), "400 Bad Request")), Refused),
     "400 too long": (says(http(error("too long", "context_length_exceeded"), "400 Bad Request")), ContextTooLong),
     "429": (says(http(error("slow down"), "429 Too Many Requests")), Throttled),
     "429 quota": (says(http(error("pay", "insufficient_quota"), "429 Too Many Requests")), OutOfQuota),
@@ -338,7 +338,9 @@ async def test_an_empty_answer_keeps_its_usage_and_its_body(server: ScriptedServ
 
 
 WAITS = {
-    "milliseconds": ({"retry-after-ms": "250", "retry-after": "9"}, "", 0.25),
+    "milliseconds": ({"retry-after-ms": "250"}, "", 0.25),
+    "the larger of two": ({"retry-after-ms": "250", "retry-after": "9"}, "", 9.0),
+    "nothing": ({"retry-after-ms": "0", "retry-after": "0"}, "", None),
     "seconds": ({"retry-after": "1.5"}, "", 1.5),
     "a date": (
         {"retry-after": formatdate(1_800_000_030, usegmt=True), "date": formatdate(1_800_000_000, usegmt=True)},

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from providers.errors import ProviderError
 from providers.messages import ChatRequest, ChatResponse, Generation, Timing
-from providers.transport.failures import classify_failure
-from providers.transport.received import MAX_ANSWER_BYTES, Oversized, Received
 from providers.wire.body import parse_json
 from providers.wire.chat import read_completion
 from providers.wire.events import EventSplitter
+from providers.wire.received import MAX_ANSWER_BYTES, Oversized, Received
+from providers.wire.refusals import classify_failure
 from providers.wire.stream import StreamAssembler
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], generation=Generation(stream=True))

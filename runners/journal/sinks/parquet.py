@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...samples.record import Record
+from ...samples.record import Record, instant_of
 from ..bitmap import Bitmap
 from ..durable import fsync_directory, replace_file
 from .sink import UNRESOLVED, Batch, Row, set_aside_name
@@ -95,6 +96,33 @@ class ParquetSink:
                 self._write_part(_number(path), chain([first], intact))
         return found
 
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        for path in self._parts():
+            rows = [_journal_row(row) for row in pq.read_table(path, memory_map=False).to_pylist()]
+            superseded = [row for row in rows if is_superseded(row)]
+            if superseded:
+                keep(_number(path), superseded)
+                self._rewrite(path, [row for row in rows if not is_superseded(row)])
+
+    def _rewrite(self, path: Path, rows: Sequence[Row]) -> None:
+        """The checksum goes first and comes last: between them the checksums of the pages hold for either file."""
+        _checksum(path).unlink(missing_ok=True)
+        fsync_directory(self._results)
+        if not rows:
+            path.unlink()
+            fsync_directory(self._results)
+            return
+        crc32 = 0
+
+        def write(file: BinaryIO) -> None:
+            nonlocal crc32
+            summed = _ChecksummedFile(file)
+            self._write(summed, _tables(rows))
+            crc32 = summed.crc32
+
+        replace_file(path, write)
+        replace_file(_checksum(path), lambda file: file.write(b"%08x\n" % crc32))
+
     def _parts(self) -> list[Path]:
         return sorted(self._results.glob("part-*.parquet"))
 
@@ -155,6 +183,11 @@ def _tables(rows: Iterable[Row]) -> Iterator[pa.Table]:
     pending = iter(rows)
     while group := list(islice(pending, ROW_GROUP)):
         yield record_table(group)
+
+
+def _journal_row(row: Mapping[str, object]) -> Row:
+    """A row of a part as the journal holds it: instants as text."""
+    return {name: instant_of(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def _number(path: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -29,7 +29,7 @@ class Batch:
 
 
 class Sink(Protocol):
-    """Final rows go into parts that are never rewritten; the others stand in one file that is replaced as a whole."""
+    """Final rows go into parts that only `repair` and `withdraw` rewrite; the others stand in one file that is replaced as a whole."""
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
         """Durable when it returns. Numbers rise."""
@@ -52,6 +52,11 @@ class Sink(Protocol):
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
         """Set the files of these parts aside as they are, and write anew what can be read of them and is not `known`,
         which are the ordinals of all other parts. Returns the files that were set aside."""
+        ...
+
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        """Write every part anew, atomically, without the rows that are superseded. `keep` gets these first, by the number of their
+        part, and stores them durably: a crash leaves a row in both places, never in none."""
         ...
 
 

@@ -13,6 +13,7 @@ from providers.errors import (
     InstanceGone,
     Malformed,
     ProviderError,
+    Refused,
     Rejected,
     ServerFault,
     Throttled,
@@ -31,6 +32,7 @@ FATES: Final[dict[type[ProviderError], tuple[str, int]]] = {
     Malformed: ("infra_failure", 2),
     Empty: ("model_failure", 2),
     Rejected: ("model_failure", 1),
+    Refused: ("infra_failure", 1),
     InstanceGone: ("pending", 0),
 }
 """What a branch of the tree means for a sample with one instance and one retry: its outcome and its attempts."""

@@ -11,16 +11,17 @@ from typing import Any
 
 from providers.errors import (
     AuthFailed,
-    BadRequest,
     ConnectionLost,
     ContentFiltered,
     ContextTooLong,
     DeploymentMissing,
     Empty,
     Evidence,
+    InvalidToolCall,
     Malformed,
     OutOfQuota,
     ProviderError,
+    Refused,
     ServerFault,
     Throttled,
     TimedOut,
@@ -97,7 +98,11 @@ def empty(on: str = "a") -> Empty:
 
 def rejections(on: str = "a") -> Sequence[ProviderError]:
     said = evidence(on, status=400)
-    return [kind("rejected", said) for kind in (ContentFiltered, Truncated, BadRequest, ContextTooLong)]
+    return [kind("rejected", said) for kind in (ContentFiltered, Truncated, ContextTooLong, InvalidToolCall)]
+
+
+def refused(on: str = "a", words: str = "the request was refused (HTTP 400): no", sample: str = "s0") -> Refused:
+    return Refused(f"{on}: {words}", Evidence(on, f"{sample}/1/1", status=400, body="no"))
 
 
 def revoked(on: str = "a") -> AuthFailed:
@@ -316,6 +321,11 @@ class ListSink:
 
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
         raise NotImplementedError("what is in memory does not break")
+
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        for number, rows in self.parts.items():
+            keep(number, [row for row in rows if is_superseded(row)])
+            self.parts[number] = [row for row in rows if not is_superseded(row)]
 
     def ordinals(self) -> Iterator[int]:
         return (row["ordinal"] for rows in self.parts.values() for row in rows)

@@ -9,7 +9,7 @@ import pytest
 
 from providers.adapters.adaptations import Adaptations
 from providers.credentials import ApiKey
-from providers.errors import BadRequest, Evidence, ServerFault, Truncated
+from providers.errors import Evidence, Refused, ServerFault, Truncated
 from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
 from providers.provider import Route
@@ -35,7 +35,7 @@ class Server:
         for name in self.refused:
             if name in fields:
                 body = f'{{"error": {{"message": "\'{name}\' is not supported", "param": "{name}"}}}}'
-                raise BadRequest("refused", Evidence("east/o3", "r", 400, body))
+                raise Refused("refused", Evidence("east/o3", "r", 400, body))
         return ANSWER
 
 
@@ -90,14 +90,14 @@ async def test_a_temperature_is_left_out_only_where_the_user_says_so(adapt: Adap
     if adapt == "drop":
         assert (await sending).text == "42"
     else:
-        with pytest.raises(BadRequest):
+        with pytest.raises(Refused):
             await sending
     assert len(server.sent) == sends
 
 
 async def test_a_server_that_takes_neither_name_is_not_asked_for_ever() -> None:
     server, told = Server("max_tokens", "max_completion_tokens"), Told()
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(Refused) as caught:
         await Adaptations(told).send(server.send, ROUTE, ASKED)
     assert len(server.sent) == 2
     assert caught.value.evidence.adaptation == told.news[0][1]

@@ -6,7 +6,6 @@ import pytest
 from providers.credentials import ApiKey
 from providers.errors import (
     AuthFailed,
-    BadRequest,
     ContentFiltered,
     ContextTooLong,
     DeploymentMissing,
@@ -14,18 +13,19 @@ from providers.errors import (
     Malformed,
     OutOfQuota,
     ProviderError,
+    Refused,
     ServerFault,
     Throttled,
     TimedOut,
     Truncated,
 )
-from providers.headers import MAX_BELIEVABLE_WAIT_S
 from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
 from providers.provider import Route
-from providers.transport.failures import classify_failure
-from providers.transport.received import Received
 from providers.wire.chat import build_payload, is_event_stream, read_completion
+from providers.wire.headers import MAX_BELIEVABLE_WAIT_S
+from providers.wire.received import Received
+from providers.wire.refusals import classify_failure
 
 REQUEST = ChatRequest([{"role": "user", "content": "x" * 400}])
 TIMING = Timing(0.0, None, 1.0)
@@ -332,7 +332,7 @@ def said(message: str, code: str | None = None) -> object:
     ("status", "body", "expected"),
     [
         (301, b"", Malformed),
-        (400, said("temperature must be below 2"), BadRequest),
+        (400, said("temperature must be below 2"), Refused),
         (400, said("too long", "context_length_exceeded"), ContextTooLong),
         (400, VLLM_LONG, ContextTooLong),
         (400, AZURE_FILTER, ContentFiltered),
@@ -348,13 +348,13 @@ def said(message: str, code: str | None = None) -> object:
         (403, said("no access to model", "model_not_found"), DeploymentMissing),
         (404, b"", DeploymentMissing),
         (404, said("Resource not found", "404"), DeploymentMissing),
-        (405, b"", DeploymentMissing),
+        (405, b"", Refused),
         (408, b"", TimedOut),
-        (409, b"", ServerFault),
+        (409, b"", Refused),
         (413, b"", ContextTooLong),
-        (415, b"", ServerFault),
-        (418, b"", ServerFault),
-        (422, {"detail": [{"msg": "field required"}]}, BadRequest),
+        (415, b"", Refused),
+        (418, b"", Refused),
+        (422, {"detail": [{"msg": "field required"}]}, Refused),
         (424, b"", ServerFault),
         (425, b"", ServerFault),
         (429, b"", Throttled),
@@ -421,7 +421,7 @@ def test_a_key_that_the_server_echoes_is_masked(status: int) -> None:
     answered = received(status, said(f"Incorrect API key provided: {secret}."), secret=secret)
     error: ProviderError
     if status == 200:
-        with pytest.raises(Malformed) as caught:
+        with pytest.raises(AuthFailed) as caught:
             read_completion(orjson.loads(answered.body), answered, TIMING)
         error = caught.value
     else:

@@ -5,8 +5,8 @@ import pytest
 
 from providers.errors import ContentFiltered, Malformed, OutOfQuota, Throttled, Truncated
 from providers.messages import ChatRequest, ChatResponse, Generation
-from providers.transport.received import Oversized, Received
 from providers.wire.events import MAX_EVENT_BYTES, EventSplitter
+from providers.wire.received import Oversized, Received
 from providers.wire.stream import StreamAssembler
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], generation=Generation(stream=True))

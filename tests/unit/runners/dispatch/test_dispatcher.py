@@ -206,7 +206,7 @@ async def test_when_all_are_lost_everybody_who_waits_is_told_why() -> None:
         dispatcher.give_up(held.instance_state, revoked())
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(result, NoUsableInstance) for result in results)
-    assert "a: revoked (401: key revoked); b: deployment missing" in str(results[0])
+    assert "a: key not accepted (401: key revoked); b: deployment missing" in str(results[0])
 
 
 async def test_a_shared_limiter_that_turns_one_away_still_serves_the_other() -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from providers.errors import ProviderError, Truncated
+from providers.errors import ProviderError, Refused, RequestTooLarge, Truncated
 from providers.messages import Adaptation, ToolCall, Usage
 from runners.calls.client import Deadlines, ModelClient, SampleClient
 from runners.dispatch.dispatcher import NoUsableInstance
@@ -141,6 +141,18 @@ async def test_what_the_model_cannot_or_will_not_answer_is_its_failure(error: Pr
     assert (record.score, record.grade, record.passed) == (0.0, "failed", False)
     assert record.output_text is None
     assert record.status == error.evidence.status
+
+
+@pytest.mark.parametrize(
+    ("kind", "error_class"),
+    [(Refused, "refused"), (RequestTooLarge, "request_too_large")],
+    ids=["refused", "too large"],
+)
+async def test_a_refusal_is_never_scored_and_its_words_are_kept(kind: type[ProviderError], error_class: str) -> None:
+    record = await record_of(always=kind("a: no such field", evidence(status=400, body="the body")), instances="a")
+    assert (record.outcome, record.error_class, record.status) == ("infra_failure", error_class, 400)
+    assert (record.score, record.grade, record.passed) == (None, None, None)
+    assert (record.error_message, record.raw_response) == ("a: no such field", "the body")
 
 
 @pytest.mark.parametrize(

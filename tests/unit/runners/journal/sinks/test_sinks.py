@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,64 @@ def test_any_parquet_reader_takes_the_folder(tmp_path: Path) -> None:
     for number in range(1, 4):
         sink.write_part(number, [a_row(number)])
     assert pq.read_table(tmp_path).num_rows == 3
+
+
+def wrong(row: Row) -> bool:
+    return bool(row["outcome"] == "model_failure")
+
+
+def with_two_parts(sink: Sink) -> None:
+    sink.write_part(1, [a_row(0), a_row(1, "model_failure"), a_row(2)])
+    sink.write_part(2, [a_row(3, "model_failure")])
+    sink.write_part(3, [a_row(4)])
+
+
+def test_rows_that_are_superseded_are_kept_first_and_then_taken_out(sink: Sink, tmp_path: Path) -> None:
+    with_two_parts(sink)
+    kept: list[tuple[int, list[int]]] = []
+
+    def keep(number: int, rows: Sequence[Row]) -> None:
+        assert [row["ordinal"] for row in read(tmp_path)] == [0, 1, 2, 3, 4] or kept
+        kept.append((number, [row["ordinal"] for row in rows]))
+
+    sink.withdraw(wrong, keep)
+    assert kept == [(1, [1]), (2, [3])]
+    assert read(tmp_path) == [a_row(0), a_row(2), a_row(4)]
+    assert list(sink.ordinals()) == [0, 2, 4]
+    assert not [batch.fault for batch in sink.examine(["ordinal"]) if batch.fault]
+    sink.write_part(sink.last_part() + 1, [a_row(1), a_row(3)])
+    assert sorted(sink.ordinals()) == [0, 1, 2, 3, 4]
+
+
+def test_where_nothing_is_superseded_nothing_is_written(sink: Sink, tmp_path: Path) -> None:
+    with_two_parts(sink)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.glob("*s*.p*")}
+    sink.withdraw(lambda _: False, lambda *_: pytest.fail("nothing to keep"))
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.glob("*s*.p*")} == before
+    assert list(sink.ordinals()) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("renames", range(6))
+def test_a_crash_while_rows_are_taken_out_loses_none_that_stays(
+    storage_format: StorageFormat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    with_two_parts(open_sink(storage_format, tmp_path))
+    rename, left = Path.rename, renames
+
+    def crash(path: Path, to: Path) -> Path:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        return rename(path, to)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", crash)
+        with suppress(KeyboardInterrupt):
+            open_sink(storage_format, tmp_path).withdraw(wrong, lambda *_: None)
+    sink = open_sink(storage_format, tmp_path)
+    assert not [batch.fault for batch in sink.examine(["ordinal"]) if batch.fault]
+    assert {0, 2, 4} <= set(sink.ordinals())
+    sink.withdraw(wrong, lambda *_: None)
+    assert list(sink.ordinals()) == [0, 2, 4]
+    assert not [batch.fault for batch in sink.examine(["ordinal"]) if batch.fault]

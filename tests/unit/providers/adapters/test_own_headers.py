@@ -12,7 +12,7 @@ from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.messages import ChatRequest
 from providers.provider import RouteSpec
-from providers.transport.received import Received
+from providers.wire.received import Received
 
 ENTRY: dict[str, object] = {"type": "openai", "base_url": "http://h/v1"}
 VALUES = {"ROUTE_KEY": "route-secret-0123456789", "BROKEN": "two\nlines", "EMPTY": ""}

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import orjson
 
 from ..errors import BODY_LIMIT, Evidence, Malformed
-from ..headers import read_hint
 from ..messages import ChatRequest, Usage
+from .headers import read_hint
 
 MAX_ANSWER_BYTES = 16 * 2**20
 """Decoded. No chat completion is longer; whatever is, is not read to its end."""

@@ -8,8 +8,8 @@ import pytest
 
 from providers.errors import BODY_LIMIT
 from providers.messages import ChatRequest, Timing
-from providers.transport.received import Received
 from providers.wire.chat import read_completion
+from providers.wire.received import Received
 
 KEY = "sk-planted/5f1c+77ab=="
 
