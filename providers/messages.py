@@ -72,3 +72,5 @@ class ChatResponse:
     system_fingerprint: str | None
     refused: bool = False
     """The server says that the text is the model's refusal."""
+    reasoning: str = ""
+    """What the model thought before it answered, where the server says so."""

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from providers.errors import InputError, StorageError
 from providers.suggestion import suggestion
 from runners.journal.bitmap import Bitmap
-from runners.journal.sinks.parquet import record_schema, record_table
+from runners.journal.sinks.parquet import add_later_columns, record_schema, record_table
 
 from ..config.extras import require_extra
 from .compare.comparability import Obstacle, find_obstacles
@@ -186,7 +186,8 @@ def _read(path: Path, names: list[str]) -> Iterator[pa.Table]:
     if path.suffix == ".parquet":
         with pq.ParquetFile(path, memory_map=False) as file:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=names, use_threads=False)
+                table = file.read_row_group(group, columns=names, use_threads=False)
+                yield add_later_columns(table, names)
         return
     with path.open("rb") as file:
         # a crash may have cut the last line off; a resume writes it anew

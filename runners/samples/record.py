@@ -25,6 +25,8 @@ def instant(seconds: float) -> Instant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
+    """A row. New columns are nullable and come last: results that were written without them stay readable."""
+
     run_id: str
     ordinal: int
     cell_id: str
@@ -112,3 +114,7 @@ class Record:
     seed: int
     raw_response: str | None
     """Start of the body where an error needs it."""
+    reasoning_text: str | None
+    """The start of the model's reasoning, where the server gives it."""
+    adaptation: str | None
+    """What was sent in place of what the instance refused, as JSON; null where nothing was changed."""

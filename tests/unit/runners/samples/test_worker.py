@@ -27,6 +27,7 @@ from runners.samples.answer import (
     guard_solver,
 )
 from runners.samples.record import Record
+from runners.samples.record_building import REASONING_CHARACTERS
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
 from runners.workers.active_sample import ActiveSample
@@ -95,6 +96,21 @@ async def test_an_answer_is_scored_and_written_down() -> None:
     assert (record.instance, record.planned_instance, record.deployment) == ("a", "a", "deployment-a")
     assert (record.cost_usd, record.attempts, record.turns, record.request_id) == (0.005, 1, 1, "s4/1/1")
     assert record.total_s == record.working_s == 1
+
+
+async def test_the_start_of_the_reasoning_is_kept() -> None:
+    assert (await record_of(replace(a_response(), reasoning="because"))).reasoning_text == "because"
+    endless = await record_of(replace(a_response(), reasoning="ab" * REASONING_CHARACTERS))
+    assert endless.reasoning_text == "ab" * (REASONING_CHARACTERS // 2)
+    assert (await record_of()).reasoning_text is None
+
+
+async def test_the_reasoning_of_an_answer_that_could_not_be_graded_is_kept() -> None:
+    async def unsure(sample: Sample, answer: Answer, model: ModelClient) -> Score:
+        raise Ungraded("no verdict")
+
+    record = await record_of(replace(a_response(), reasoning="because"), method=a_method(scorer=unsure))
+    assert (record.outcome, record.reasoning_text) == ("infra_failure", "because")
 
 
 async def test_a_wrong_answer_is_an_answer() -> None:
