@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import islice
 from pathlib import Path
@@ -80,7 +80,8 @@ class Run:
     def to_pandas(self) -> pd.DataFrame:
         """The same as a pandas DataFrame (needs the extra `analysis`)."""
         require_extra("pandas")
-        return self.to_arrow().to_pandas()
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
 
     def to_polars(self) -> pl.DataFrame:
         """The same as a polars DataFrame (needs the extra `analysis`)."""
@@ -143,8 +144,9 @@ class Run:
         return [str(row[by]) for row in sorted(scored, key=_by_rate, reverse=True)]
 
     def _weights(self) -> Weights:
-        scoring = self.manifest.raw.get("scoring") or {}
-        return Weights(**(scoring.get("weights") or {}))
+        scoring = self.manifest.raw.get("scoring")
+        weights = scoring.get("weights") if isinstance(scoring, Mapping) else None
+        return Weights(**(weights or {}))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from ..options import run_options, settings_of
@@ -22,7 +20,7 @@ from ..options import run_options, settings_of
     "--repair", is_flag=True, help="Set damaged result files aside and run again what cannot be read of them."
 )
 @run_options
-def command(run_directory: str, config: str | None, only: str | None, repair: bool, **options: Any) -> int:
+def command(run_directory: str, config: str | None, only: str | None, repair: bool, **options: object) -> int:
     """Run the samples of RUN_DIRECTORY that have no final record yet: those that failed and those that were never run.
 
     Nothing is run twice. The files are verified first (see `verify`).

@@ -295,20 +295,20 @@ class ListSink:
     """Parts in memory; `before_write` may wait or raise as a disk would."""
 
     def __init__(self, before_write: Callable[[int], None] = lambda _: None) -> None:
-        self.parts: dict[int, list[Row]] = {}
-        self.unresolved: list[Row] = []
+        self.parts: dict[int, list[dict[str, Any]]] = {}
+        self.unresolved: list[dict[str, Any]] = []
         self._before_write = before_write
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
         assert number not in self.parts, "parts are never rewritten"
         self._before_write(number)
-        self.parts[number] = list(rows)
+        self.parts[number] = [dict(row) for row in rows]
 
     def last_part(self) -> int:
         return max(self.parts, default=0)
 
     def write_unresolved(self, rows: Iterable[Row]) -> None:
-        self.unresolved = list(rows)
+        self.unresolved = [dict(row) for row in rows]
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
         for number, part in [*self.parts.items(), (UNRESOLVED, self.unresolved)]:
