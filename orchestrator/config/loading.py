@@ -24,7 +24,7 @@ from .settings import Config
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
     config: Config
-    raw: Mapping[str, Any]
+    raw: Mapping[str, object]
     """As merged, before defaults: what the manifest keeps. Holds names of variables, never keys."""
     base: Path
     """The folder that relative paths in the file start from."""
@@ -56,7 +56,7 @@ class LoadedConfig:
         ]
 
 
-ConfigSource = str | Path | Mapping[str, Any]
+ConfigSource = str | Path | Mapping[str, object]
 
 
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
@@ -142,7 +142,7 @@ def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
     return raw, path.resolve().parent, str(path)
 
 
-def _require_json(raw: Mapping[str, Any], name: str) -> None:
+def _require_json(raw: Mapping[str, object], name: str) -> None:
     """The manifest keeps the configuration as JSON."""
     try:
         orjson.dumps(raw, option=orjson.OPT_NON_STR_KEYS)
@@ -196,7 +196,7 @@ def _check_models(config: Config, name: str) -> None:
 
 
 def _sentence(
-    error: ValidationError, name: str, said_by: Mapping[str, str], raw: Mapping[str, Any], prefix: str = ""
+    error: ValidationError, name: str, said_by: Mapping[str, str], raw: Mapping[str, object], prefix: str = ""
 ) -> str:
     """The first problem in words, the others counted; a misspelt key goes before the one that is missing for it."""
     problems = error.errors(include_url=False)

@@ -221,7 +221,7 @@ class TaskFileConfig(Section):
     """A file or a glob, relative to the configuration file."""
     fields: dict[str, str] = {}
     """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system."""
-    scorer: str | dict[str, Any] | None = None
+    scorer: str | dict[str, object] | None = None
     reader: str | None = None
     """`bfcl`, or `module:function` for formats of your own."""
 
@@ -292,7 +292,7 @@ class RunConfig(Section):
     seed: int = 0
     solver: str = "single_turn"
     """single_turn, tool_loop, or `module:function` of your own."""
-    scorer: str | dict[str, Any] = "includes"
+    scorer: str | dict[str, object] = "includes"
     """For task files that name none."""
     max_workers: Annotated[int, Field(ge=1)] | None = None
     """Most samples in flight per instance, whatever the profile says."""
@@ -366,7 +366,7 @@ ProviderName = Annotated[str, AfterValidator(_check_name)]
 
 
 class Config(Section):
-    providers: Annotated[dict[ProviderName, dict[str, Any]], Field(min_length=1)]
+    providers: Annotated[dict[ProviderName, dict[str, object]], Field(min_length=1)]
     """Validated by the provider's own settings class."""
     models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
     tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]
@@ -382,7 +382,7 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _spells_its_scenario_out(cls, raw: Any) -> Any:
+    def _spells_its_scenario_out(cls, raw: object) -> object:
         return spell_out(raw)
 
     @model_validator(mode="after")

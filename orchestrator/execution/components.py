@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import cast
 
 from pydantic import BaseModel
 
@@ -41,6 +42,7 @@ from runners.samples.answer import Scorer, Solver, guard_scorer, guard_solver
 from runners.samples.solvers import SOLVERS, ToolUse, build_solver
 from runners.samples.worker import Method
 from runners.tools.formats import FORMATS
+from runners.tools.simulated_tools import ToolFunction
 from sharding.plan import Sample
 from sharding.profiles import Profile, WorkerOptions, assign_workers, find_profile
 from sharding.tasks.tool_results import declared_results
@@ -168,7 +170,7 @@ def _model_instances(name: str, loaded: LoadedConfig, adapters: Mapping[str, Ada
         replace(
             assign_workers(
                 instance,
-                _profile(name, model, config.providers[route.provider]["type"], bool(route.keys)),
+                _profile(name, model, str(config.providers[route.provider]["type"]), bool(route.keys)),
                 worker_options,
             ),
             limiter_group=route.limiter_group or instance.limiter_group,
@@ -312,15 +314,19 @@ def _solver(config: Config) -> Solver:
     if name in SOLVERS:
         return build_solver(name, tool_use(config))
     if ":" in name:
-        return guard_solver(load_function(name, "solver"), f"the solver {name}")
+        return guard_solver(cast("Solver", load_function(name, "solver")), f"the solver {name}")
     raise InputError(f"run.solver: no solver {name!r}; known: {', '.join(SOLVERS)}, or module:function")
 
 
 def tool_use(config: Config) -> ToolUse:
     """How the built-in solvers use tools; each of a person's own tools is imported once."""
     formats = {name: FORMATS[model.tool_format] for name, model in config.models.items()}
-    load = cache(partial(load_function, purpose="tool"))
-    return ToolUse(config.tools.max_turns, config.tools.failure_kinds, formats, load)
+    return ToolUse(config.tools.max_turns, config.tools.failure_kinds, formats, cache(_load_tool))
+
+
+def _load_tool(name: str) -> ToolFunction:
+    """Import a person's tool. What it returns is checked when it is called."""
+    return cast("ToolFunction", load_function(name, "tool"))
 
 
 def check_tools(config: Config, open_: OpenSweep) -> None:

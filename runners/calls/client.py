@@ -54,6 +54,8 @@ JUDGE_TURN = "judge-"
 REFUSALS_AT_MOST = 3
 """Instances that one request is sent to while each refuses it as it is configured."""
 
+NO_USAGE = Usage(0, 0)
+
 CLOSE_S = 5.0
 """How long a solver's cancelled calls may take to end."""
 
@@ -152,17 +154,22 @@ class SampleUsage:
 
 
 def sum_usage(usages: Iterable[Usage]) -> Usage:
-    """All of them together; estimated where one is."""
-    total = Usage(0, 0)
+    """Add all of them up; estimated where one is."""
+    total: Usage | None = None
     for usage in usages:
-        total = Usage(
-            total.input_tokens + usage.input_tokens,
-            total.output_tokens + usage.output_tokens,
-            total.cached_tokens + usage.cached_tokens,
-            total.reasoning_tokens + usage.reasoning_tokens,
-            total.estimated or usage.estimated,
-        )
-    return total
+        total = usage if total is None else _add_usage(total, usage)
+    return NO_USAGE if total is None else total
+
+
+def _add_usage(left: Usage, right: Usage) -> Usage:
+    """Add two of them up."""
+    return Usage(
+        left.input_tokens + right.input_tokens,
+        left.output_tokens + right.output_tokens,
+        left.cached_tokens + right.cached_tokens,
+        left.reasoning_tokens + right.reasoning_tokens,
+        left.estimated or right.estimated,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import orjson
 
@@ -22,7 +22,7 @@ from providers.errors import StorageError
 from ..samples.record import FINAL
 from .bitmap import Bitmap
 from .durable import fsync_directory, replace_file, storing
-from .frames import frame, read_lines, rows
+from .frames import JournalRow, frame, read_lines, rows
 from .sinks.sink import UNRESOLVED, Row, Sink
 
 LONGEST_WRITE_S = 60.0
@@ -91,7 +91,8 @@ class Compactor:
             for batch in self._sink.examine(["ordinal"]):
                 if batch.part not in {UNRESOLVED, *parts}:
                     for (ordinal,) in batch.rows:
-                        known.add(ordinal)
+                        if isinstance(ordinal, int):
+                            known.add(ordinal)
             return self._sink.repair(parts, known)
 
     def withdraw(self, folder: Path, is_superseded: Callable[[Row], bool], rebook: Callable[[Row], Row]) -> list[int]:
@@ -107,7 +108,7 @@ class Compactor:
                 aside.flush()
                 os.fsync(aside.fileno())
             fsync_directory(self._folder)
-            withdrawn.extend(row["ordinal"] for row in superseded)
+            withdrawn.extend(int(str(row["ordinal"])) for row in superseded)
 
         with storing(self._folder):
             folder.mkdir(exist_ok=True)
@@ -146,7 +147,7 @@ class Compactor:
             path.unlink()
         fsync_directory(self._folder)
 
-    def unresolved(self, done: Bitmap) -> Iterator[Row]:
+    def unresolved(self, done: Bitmap) -> Iterator[JournalRow]:
         """The last record of every sample that has none that is final; eight bytes a sample while it lasts."""
         if not self._unresolved.exists():
             return
@@ -184,14 +185,14 @@ def _survey(path: Path, in_flight: set[int]) -> int:
     return damaged
 
 
-def _follow(value: dict[str, Any], in_flight: set[int]) -> None:
+def _follow(value: JournalRow, in_flight: set[int]) -> None:
     if "started" in value:
         in_flight.update(value["started"])
     elif "ordinal" in value:
         in_flight.discard(value["ordinal"])
 
 
-def _final(records: Iterable[Row], aside: BinaryIO) -> Iterator[Row]:
+def _final(records: Iterable[JournalRow], aside: BinaryIO) -> Iterator[JournalRow]:
     """The final ones; those that a resume runs again are written `aside` as they are met."""
     for record in records:
         if record["outcome"] in FINAL:
@@ -200,9 +201,9 @@ def _final(records: Iterable[Row], aside: BinaryIO) -> Iterator[Row]:
             aside.write(frame(record))
 
 
-def _records(segment: Path) -> Iterator[Row]:
+def _records(segment: Path) -> Iterator[JournalRow]:
     """A segment's records; each learns from the commit mark behind it how long it took to reach the disk."""
-    pending: list[dict[str, Any]] = []
+    pending: list[JournalRow] = []
     for row in rows(segment):
         if "ordinal" in row:
             pending.append(row)
@@ -212,7 +213,7 @@ def _records(segment: Path) -> Iterator[Row]:
     yield from pending
 
 
-def _written(record: dict[str, Any], committed_at: float) -> Row:
+def _written(record: JournalRow, committed_at: float) -> JournalRow:
     late_s = committed_at - datetime.fromisoformat(record["completed_at"]).timestamp()
     record["write_s"] = late_s if 0 <= late_s < LONGEST_WRITE_S else None
     return record

@@ -30,6 +30,8 @@ def instant_of(moment: datetime) -> Instant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
+    """A row. New columns are nullable and come last: results that were written without them stay readable."""
+
     run_id: str
     ordinal: int
     cell_id: str
@@ -117,5 +119,7 @@ class Record:
     seed: int
     raw_response: str | None
     """Start of the body where an error needs it."""
+    reasoning_text: str | None
+    """The start of the model's reasoning, where the server gives it."""
     adaptation: str | None
-    """How the last request differs from what the configuration says, because the instance refused it: {renamed, dropped, words}."""
+    """How the last request differs from the configuration because the instance refused a field, as JSON: {renamed, dropped, words}."""

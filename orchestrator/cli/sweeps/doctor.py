@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     metavar="N",
     help="Ask N tasks of the sweep at every instance instead, and say where another model seems to answer. 5 are enough for most.",
 )
-def command(config: str | None, config_option: str | None, as_json: bool, canaries: int | None, **options: Any) -> int:
+def command(
+    config: str | None, config_option: str | None, as_json: bool, canaries: int | None, **options: object
+) -> int:
     """Check every instance of the sweep with one small request. Exits 0 when all are usable, 1 when some are, 4 when none is.
 
     With --drift: exits 1 where an instance should not be pooled with the others of its model.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
@@ -28,7 +28,7 @@ from ..options import run_options, settings_of
 )
 @run_options
 def command(
-    run_directory: str, config: str | None, only: Literal["infra", "refused"] | None, repair: bool, **options: Any
+    run_directory: str, config: str | None, only: Literal["infra", "refused"] | None, repair: bool, **options: object
 ) -> int:
     """Run the samples of RUN_DIRECTORY that have no final record yet: those that failed and those that were never run.
 

@@ -48,6 +48,20 @@ def record_table(rows: list[Row]) -> pa.Table:
     return pa.Table.from_arrays([_array(*pair) for pair in zip(schema, columns, strict=True)], schema=schema)
 
 
+def add_later_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Add each of `names` that the version which wrote the table did not know, null in every row.
+
+    Raises ValueError where the missing column is one that every version writes.
+    """
+    for name in names:
+        if name not in table.column_names:
+            column = record_schema().field(name)
+            if not column.nullable:
+                raise ValueError(f"has no column {name}")
+            table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+    return table.select(names)
+
+
 def _column(name: str, annotation: str) -> pa.Field:
     return pa.field(name, _TYPES[annotation.removesuffix(" | None")], nullable=annotation.endswith(" | None"))
 
@@ -227,9 +241,10 @@ def _intact_tables(path: Path, known: Bitmap) -> Iterator[pa.Table]:
     except (OSError, pa.ArrowException):
         return
     with file:
+        schema = record_schema()
         for number in range(file.num_row_groups if is_certain else 0):
             with suppress(OSError, ValueError, pa.ArrowException):
-                table = _row_group(file, number).cast(record_schema())
+                table = add_later_columns(_row_group(file, number), schema.names).cast(schema)
                 table = table.filter(pa.array([known.add(ordinal) for ordinal in table["ordinal"].to_pylist()]))
                 if table.num_rows:
                     yield table

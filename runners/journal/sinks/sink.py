@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
+
+from providers.messages import JSON
 
 from ..bitmap import Bitmap
 
-Row = Mapping[str, Any]
+Row = Mapping[str, object]
 StorageFormat = Literal["parquet", "json"]
 UNRESOLVED = 0
 """The part number of what is in no part."""
@@ -23,7 +25,7 @@ class Batch:
     part: int
     where: str = ""
     """Within the file; empty where it is about all of it."""
-    rows: Sequence[Sequence[Any]] = ()
+    rows: Sequence[Sequence[JSON]] = ()
     """The columns that were asked for, in their order."""
     fault: str | None = None
 

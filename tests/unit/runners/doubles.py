@@ -128,7 +128,8 @@ _RECORD = Record(
     attempts=1, throttles=0, queued_at=NOON,
     started_at=NOON, completed_at=NOON, queue_s=0.0, rate_wait_s=0.0, retry_wait_s=0.0, connect_s=0.1, ttft_s=None,
     generation_s=0.5, parse_s=0.0, write_s=None, total_s=0.6, working_s=0.6, cache_hit=False, request_id="s0/1/1",
-    response_id="r", response_model="m", system_fingerprint=None, seed=7, raw_response=None, adaptation=None,
+    response_id="r", response_model="m", system_fingerprint=None, seed=7, raw_response=None,
+    reasoning_text=None, adaptation=None,
 )  # fmt: skip
 
 
@@ -300,20 +301,20 @@ class ListSink:
     """Parts in memory; `before_write` may wait or raise as a disk would."""
 
     def __init__(self, before_write: Callable[[int], None] = lambda _: None) -> None:
-        self.parts: dict[int, list[Row]] = {}
-        self.unresolved: list[Row] = []
+        self.parts: dict[int, list[dict[str, Any]]] = {}
+        self.unresolved: list[dict[str, Any]] = []
         self._before_write = before_write
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
         assert number not in self.parts, "parts are never rewritten"
         self._before_write(number)
-        self.parts[number] = list(rows)
+        self.parts[number] = [dict(row) for row in rows]
 
     def last_part(self) -> int:
         return max(self.parts, default=0)
 
     def write_unresolved(self, rows: Iterable[Row]) -> None:
-        self.unresolved = list(rows)
+        self.unresolved = [dict(row) for row in rows]
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
         for number, part in [*self.parts.items(), (UNRESOLVED, self.unresolved)]:

@@ -27,6 +27,7 @@ from runners.samples.answer import (
     guard_solver,
 )
 from runners.samples.record import Record
+from runners.samples.record_building import REASONING_CHARACTERS
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
 from runners.workers.active_sample import ActiveSample
@@ -126,6 +127,21 @@ async def test_a_failure_after_an_adaptation_says_so_too() -> None:
     error = Truncated("no text", evidence(status=200, adaptation=adaptation))
     record = await record_of(always=error)
     assert (record.outcome, json.loads(record.adaptation or "{}")["dropped"]) == ("model_failure", ["seed"])
+
+
+async def test_the_start_of_the_reasoning_is_kept() -> None:
+    assert (await record_of(replace(a_response(), reasoning="because"))).reasoning_text == "because"
+    endless = await record_of(replace(a_response(), reasoning="ab" * REASONING_CHARACTERS))
+    assert endless.reasoning_text == "ab" * (REASONING_CHARACTERS // 2)
+    assert (await record_of()).reasoning_text is None
+
+
+async def test_the_reasoning_of_an_answer_that_could_not_be_graded_is_kept() -> None:
+    async def unsure(sample: Sample, answer: Answer, model: ModelClient) -> Score:
+        raise Ungraded("no verdict")
+
+    record = await record_of(replace(a_response(), reasoning="because"), method=a_method(scorer=unsure))
+    assert (record.outcome, record.reasoning_text) == ("infra_failure", "because")
 
 
 async def test_a_wrong_answer_is_an_answer() -> None:
