@@ -25,7 +25,7 @@ _PRICED_AS: Mapping[str, str | None] = {
 class Price(BaseModel):
     """One row of `prices:` in the user's file, in US dollars per million tokens."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     input_per_million: float = Field(ge=0)
     output_per_million: float = Field(ge=0)

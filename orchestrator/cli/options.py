@@ -1,96 +1,73 @@
-"""Options that several commands share. Each is one setting of the file; `--set` reaches the others."""
+"""Options that several commands share. Each is one setting of the file, as `config/settings.py` declares it; `--set` reaches the others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
 
 import click
 
 from ..config.environment import SettingOverride
+from ..config.flags import Flag
+from ..config.setting_index import Setting, fixed_settings, setting_at
 from ..ui.terminal import say
 
-F = TypeVar("F", bound=Callable[..., Any])
+CommandFunction = Callable[..., int]
+"""Returns the exit code."""
+Decorator = Callable[[CommandFunction], CommandFunction]
 
-PATHS = {
-    "scenario": "sweep.scenario",
-    "model": "sweep.models",
-    "prompt_types": "sweep.prompt_types",
-    "tool_success_rate": "sweep.tool_success_rates",
-    "difficulty": "sweep.difficulties",
-    "task_types": "sweep.task_types",
-    "num_instances": "sweep.num_instances",
-    "limit": "sweep.limit",
-    "epochs": "sweep.epochs",
-    "rate_mode": "run.rate_mode",
-    "max_workers": "run.max_workers",
-    "max_retries": "run.max_retries",
-    "attempt_timeout": "run.attempt_timeout_s",
-    "sample_timeout": "run.sample_timeout_s",
-    "cost_limit": "run.cost_limit_usd",
-    "token_limit": "run.token_limit",
-    "time_limit": "run.time_limit_s",
-    "drift_check": "run.drift_check",
-    "seed": "run.seed",
-    "output_dir": "run.output_dir",
-    "display": "run.display",
-    "notify": "run.notify",
-}
-"""Flag to setting."""
-
-_SWEEP = (
-    click.option(
-        "--scenario", help="baseline, scale, flawed, tool-reliability or prompt-sensitivity; also 5.1 to 5.5."
-    ),
-    click.option("--model", multiple=True, help="A model of the file; repeat it or separate with commas."),
-    click.option("--prompt-types", help="Prompt types, separated by commas."),
-    click.option("--tool-success-rate", help="Rates in [0, 1], separated by commas; they run one after another."),
-    click.option("--difficulty", help="Difficulties, separated by commas, or all."),
-    click.option("--task-types", help="Task types, separated by commas, or all."),
-    click.option("--num-instances", type=int, help="Tasks per task type and difficulty."),
-    click.option("--limit", type=int, help="Most tasks taken."),
-    click.option("--epochs", type=int, help="Repetitions of every sample."),
-    click.option("--seed", type=int, help="Of the run's own draws."),
+_SET = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file, e.g. run.grace_s=5."
 )
-_RUN = (
-    click.option("--rate-mode", type=click.Choice(["adaptive", "fixed"])),
-    click.option("--max-workers", type=int, help="Most samples in flight per instance."),
-    click.option("--max-retries", type=int, help="Further attempts after the first."),
-    click.option("--attempt-timeout", type=float, help="Seconds for one request."),
-    click.option("--sample-timeout", type=float, help="Seconds for one sample, its retries and waits included."),
-    click.option("--cost-limit", type=float, metavar="USD", help="Most that the run may cost, resumes included."),
-    click.option("--token-limit", type=int, help="Most tokens, input and output, resumes included."),
-    click.option("--time-limit", metavar="DURATION", help="Of this execution: seconds, or 90m, 2h30m."),
-    click.option("--no-stagger", is_flag=True, help="Start all shards at once."),
-    click.option("--no-rebalance", is_flag=True, help="Keep to the plan: nobody takes over another's work."),
-    click.option("--cold", is_flag=True, help="Ignore what earlier runs have learnt about limits."),
-    click.option("--share", is_flag=True, help="Use keys that another run is using, too."),
-    click.option("--drift-check", type=int, metavar="N", help="Ask N tasks at every instance first: is it one model?"),
-    click.option("--rehearse", is_flag=True, help="Rehearse on a virtual clock first; shown against what happened."),
-    click.option("--notify", metavar="COMMAND", help="Run COMMAND for every alert; it gets JSON on standard input."),
-    click.option("--display", type=click.Choice(["full", "plain", "none"])),
-    click.option(
-        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file, e.g. run.grace_s=5."
-    ),
-)
-_NEW = (click.option("--output-dir", "-o", type=click.Path(), help="Where run directories are made."),)
 
 
-def config_argument(function: F) -> F:
+def setting_option(path: str, help: str | None = None) -> Decorator:  # noqa: A002 - as click names it
+    """Build the option of a setting; `help` stands in for what the setting says of itself."""
+    setting = setting_at(path)
+    flag = setting.flag
+    if flag is None:
+        raise ValueError(f"{path} has no flag")
+    names = [flag.name, *([flag.short] if flag.short else [])]
+    text = help or flag.help or setting.help
+    if flag.sets is not None or setting.number_type is bool:
+        return click.option(*names, is_flag=True, help=text)
+    return click.option(
+        *names, type=_value_type(setting, flag), multiple=flag.is_repeatable, metavar=flag.metavar, help=text
+    )
+
+
+def _value_type(setting: Setting, flag: Flag) -> click.Choice[str] | click.Path | type:
+    """Validation proper is the file's: its message names the setting and the flag."""
+    if flag.is_path:
+        return click.Path()
+    return click.Choice(setting.choices) if setting.choices else setting.number_type or str
+
+
+def _setting_options(*, resumable_alone: bool) -> list[Decorator]:
+    return [
+        setting_option(setting.path)
+        for setting in fixed_settings()
+        if (flag := setting.flag) is not None and (flag.is_resumable or not resumable_alone)
+    ]
+
+
+def config_argument(function: CommandFunction) -> CommandFunction:
     """The sweep file, by position or as --config."""
     function = click.option("--config", "-c", "config_option", type=click.Path(), help="The sweep file.")(function)
     return click.argument("config", required=False, type=click.Path())(function)
 
 
-def sweep_options(function: F) -> F:
-    return _all(function, *_SWEEP, *_RUN, *_NEW)
+def sweep_options(function: CommandFunction) -> CommandFunction:
+    """Add the options of a new run."""
+    return decorate(function, *_setting_options(resumable_alone=False), _SET)
 
 
-def run_options(function: F) -> F:
-    return _all(function, *_RUN)
+def run_options(function: CommandFunction) -> CommandFunction:
+    """Add the options of a run that may be an old one."""
+    return decorate(function, *_setting_options(resumable_alone=True), _SET)
 
 
-def _all(function: F, *options: Callable[[F], F]) -> F:
+def decorate(function: CommandFunction, *options: Decorator) -> CommandFunction:
+    """Add options, so that help shows them in their order."""
     for option in reversed(options):
         function = option(function)
     return function
@@ -102,21 +79,15 @@ def chosen_config(config: str | None, config_option: str | None) -> str:
     return str(config or config_option)
 
 
-def settings_of(options: Mapping[str, Any]) -> list[SettingOverride]:
-    """The flags that were given, as settings."""
-    found = [
-        SettingOverride(path, _value(options[name]), f"--{name.replace('_', '-')}")
-        for name, path in PATHS.items()
-        if options.get(name) not in (None, ())
+def settings_of(options: Mapping[str, object]) -> list[SettingOverride]:
+    """Return the flags that were given, as settings."""
+    overrides = [
+        SettingOverride(setting.path, _said(setting, flag, given), flag.name)
+        for setting in fixed_settings()
+        if (flag := setting.flag) is not None and _is_given(given := options.get(flag.parameter))
     ]
-    if options.get("no_stagger"):
-        found.append(SettingOverride("run.stagger_s", [0], "--no-stagger"))
-    if options.get("no_rebalance"):
-        found.append(SettingOverride("run.rebalance", False, "--no-rebalance"))
-    found += [
-        SettingOverride(f"run.{name}", True, f"--{name}") for name in ("cold", "share", "rehearse") if options.get(name)
-    ]
-    return found + [_set(text) for text in options.get("sets", ())]
+    sets = options.get("sets", ())
+    return overrides + [_set(text) for text in (sets if isinstance(sets, tuple) else ())]
 
 
 def show_warnings(warnings: Iterable[str]) -> None:
@@ -125,7 +96,17 @@ def show_warnings(warnings: Iterable[str]) -> None:
         say(f"warning: {warning}", err=True)
 
 
-def _value(given: object) -> object:
+def _is_given(value: object) -> bool:
+    """Zero is given; what click puts where a flag is missing is not."""
+    return value is not None and value is not False and value != ()
+
+
+def _said(setting: Setting, flag: Flag, given: object) -> object:
+    """Return what a flag sets: its own value, the opposite of the default, or what was given."""
+    if flag.sets is not None:
+        return flag.sets
+    if setting.number_type is bool:
+        return not setting.field.default
     return ",".join(given) if isinstance(given, tuple) else given
 
 

@@ -47,7 +47,8 @@ from sharding.tasks.tool_results import declared_results
 
 from ..config.environment import Environment, not_set
 from ..config.loading import LoadedConfig
-from ..config.settings import Config, GenerationConfig, ModelConfig, RouteConfig
+from ..config.model_settings import GenerationConfig, ModelConfig, RouteConfig
+from ..config.settings import Config
 from ..config.user_code import load_function
 from ..scoring.registry import build_scorer, spelt_out
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process

@@ -111,7 +111,7 @@ HeaderValue = Annotated[str, BeforeValidator(_header_text), AfterValidator(_chec
 class TimeoutSettings(BaseModel):
     """Seconds; see `Timeouts` for what each bounds and why."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     connect_s: float = Field(default=_DEFAULT.connect_s, gt=0)
     first_token_s: float = Field(default=_DEFAULT.first_token_s, gt=0)
@@ -124,7 +124,7 @@ class TimeoutSettings(BaseModel):
 class WireSettings(BaseModel):
     """Common to every provider over HTTP. Errors never show what was typed: a key may stand where its name belongs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     transport: Literal["native", "sdk"] = "native"
     """native: aiohttp, seven times cheaper. sdk: the openai package, as the reference."""

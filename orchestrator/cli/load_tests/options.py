@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import chosen_config, settings_of, show_warnings
+from ..options import Decorator, chosen_config, decorate, setting_option, settings_of, show_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,13 +20,10 @@ if TYPE_CHECKING:
     from ...config.environment import Environment
     from ...config.loading import LoadedConfig
 
-F = TypeVar("F", bound=Callable[..., Any])
-Option = Callable[[F], F]
-
 _LOAD = (
     click.option("--model", help="A model of the file; without a file, the name that the API is called with."),
-    click.option("--attempt-timeout", type=float, help="Seconds for one request."),
-    click.option("--share", is_flag=True, help="Use keys that another run is using, too."),
+    setting_option("run.attempt_timeout_s"),
+    setting_option("run.share"),
     click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file."),
     click.option(
         "--workload",
@@ -46,8 +43,8 @@ _LOAD = (
     click.option("--extra-body", metavar="JSON", help="Goes into every request, e.g. '{\"ignore_eos\": true}'."),
     click.option("--stream/--no-stream", default=True, help="Whole answers have no time to first token."),
     click.option("--no-calibration", is_flag=True, help="Do not ask the endpoint first what it counts for a word."),
-    click.option("--seed", type=int, help="Of prompts and arrivals."),
-    click.option("--cost-limit", type=float, metavar="USD", help="Most that the test may cost."),
+    setting_option("run.seed", help="Of prompts and arrivals."),
+    setting_option("run.cost_limit_usd", help="Most that the test may cost."),
     click.option("--yes", is_flag=True, help="Do not ask before a test that may cost more than a dollar."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
 )
@@ -82,13 +79,9 @@ PACE = (
 )
 
 
-def load_options(*more: Option[Any]) -> Callable[[F], F]:
-    def add(function: F) -> F:
-        for option in reversed((*_LOAD, *more)):
-            function = option(function)
-        return function
-
-    return add
+def load_options(*more: Decorator) -> Decorator:
+    """Add the options of every load test, and `more`."""
+    return lambda function: decorate(function, *_LOAD, *more)
 
 
 def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -> LoadOrder:
