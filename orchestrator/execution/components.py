@@ -267,7 +267,9 @@ def asking_of(config: Config, model: str) -> Asking:
         timeouts.attempt_s or config.run.attempt_timeout_s,
         timeouts.sample_s or config.run.sample_timeout_s,
     )
-    return Asking(config.generation_of(model).as_generation(), _judging(config, model), Deadlines(attempt_s, sample_s))
+    return Asking(
+        config.generation_of(model).as_generation(), _judging(config, model), deadlines=Deadlines(attempt_s, sample_s)
+    )
 
 
 def _judging(config: Config, model: str) -> Generation:

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...capacity.measurement.bench import CLEAN_REQUESTS, RungDuration
 from ..options import Decorator, chosen_config, decorate, setting_option, settings_of, show_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...capacity.measurement.bench import RungDuration
     from ...capacity.measurement.load_estimate import LoadEstimate
     from ...capacity.measurement.session import LoadOrder
     from ...capacity.measurement.spec import WorkloadSpec
+    from ...capacity.search.rules import Rules
     from ...config.environment import Environment
     from ...config.loading import LoadedConfig
+
+
+def default_of(kind: type[RungDuration | Rules], name: str) -> object:
+    """Look up the default of a field; the value type declares it for Python and for the command line."""
+    return next(field.default for field in fields(kind) if field.name == name)
+
 
 _LOAD = (
     click.option("--model", help="A model of the file; without a file, the name that the API is called with."),
@@ -62,14 +70,26 @@ ONE_ENDPOINT = (
 )
 """What has no meaning where two are compared."""
 MINUTE = click.option(
-    "--minute", type=float, default=60.0, show_default=True, help="Seconds; less where a simulator's time is scaled."
+    "--minute",
+    type=float,
+    default=default_of(RungDuration, "minute_s"),
+    show_default=True,
+    help="Seconds; less where a simulator's time is scaled.",
 )
 PACE = (
     click.option(
-        "--prompts-per-slot", type=click.IntRange(1), default=10, show_default=True, help="Times the concurrency."
+        "--prompts-per-slot",
+        type=click.IntRange(1),
+        default=default_of(RungDuration, "prompts_per_slot"),
+        show_default=True,
+        help="Times the concurrency.",
     ),
     click.option(
-        "--min-requests", type=click.IntRange(1), default=73, show_default=True, help="73 clean ones show 95 %."
+        "--min-requests",
+        type=click.IntRange(1),
+        default=default_of(RungDuration, "min_requests"),
+        show_default=True,
+        help=f"{CLEAN_REQUESTS} clean ones show 95 %.",
     ),
     click.option("--rung-duration", type=float, help="Seconds, instead of a number of requests."),
     click.option(
@@ -106,8 +126,6 @@ def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -
 
 def read_rung_duration(options: Mapping[str, Any]) -> RungDuration:
     """Raises UsageError."""
-    from ...capacity.measurement.bench import RungDuration
-
     for name in ("rung_duration", "window", "minute"):
         if options[name] is not None and not 0 < options[name] < float("inf"):
             raise click.UsageError(f"--{name.replace('_', '-')} {options[name]:g}: seconds must be more than 0")
