@@ -21,13 +21,21 @@ _SET = click.option(
 
 
 def setting_option(path: str, help: str | None = None) -> Decorator:  # noqa: A002 - as click names it
-    """Build the option of a setting; `help` stands in for what the setting says of itself."""
+    """Build the option of a setting that has a flag; `help` stands in for what the setting says of itself."""
     setting = setting_at(path)
-    flag = setting.flag
-    if flag is None:
+    if setting.flag is None:
         raise ValueError(f"{path} has no flag")
+    return _option(setting, setting.flag, help)
+
+
+def setting_options_of(settings: Iterable[Setting]) -> list[Decorator]:
+    """Build the options of those that have a flag."""
+    return [_option(setting, flag) for setting in settings if (flag := setting.flag) is not None]
+
+
+def _option(setting: Setting, flag: Flag, text: str | None = None) -> Decorator:
     names = [flag.name, *([flag.short] if flag.short else [])]
-    text = help or flag.help or setting.help
+    text = text or flag.help or setting.help
     if flag.sets is not None or setting.number_type is bool:
         return click.option(*names, is_flag=True, help=text)
     return click.option(
@@ -42,14 +50,6 @@ def _value_type(setting: Setting, flag: Flag) -> click.Choice[str] | click.Path 
     return click.Choice(setting.choices) if setting.choices else setting.number_type or str
 
 
-def _setting_options(*, resumable_alone: bool) -> list[Decorator]:
-    return [
-        setting_option(setting.path)
-        for setting in fixed_settings()
-        if (flag := setting.flag) is not None and (flag.is_resumable or not resumable_alone)
-    ]
-
-
 def config_argument(function: CommandFunction) -> CommandFunction:
     """The sweep file, by position or as --config."""
     function = click.option("--config", "-c", "config_option", type=click.Path(), help="The sweep file.")(function)
@@ -58,12 +58,13 @@ def config_argument(function: CommandFunction) -> CommandFunction:
 
 def sweep_options(function: CommandFunction) -> CommandFunction:
     """Add the options of a new run."""
-    return decorate(function, *_setting_options(resumable_alone=False), _SET)
+    return decorate(function, *setting_options_of(fixed_settings()), _SET)
 
 
 def run_options(function: CommandFunction) -> CommandFunction:
     """Add the options of a run that may be an old one."""
-    return decorate(function, *_setting_options(resumable_alone=True), _SET)
+    resumable = [setting for setting in fixed_settings() if setting.flag and setting.flag.is_resumable]
+    return decorate(function, *setting_options_of(resumable), _SET)
 
 
 def decorate(function: CommandFunction, *options: Decorator) -> CommandFunction:

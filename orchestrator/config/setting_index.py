@@ -69,7 +69,7 @@ class Setting:
 @cache
 def fixed_settings() -> Sequence[Setting]:
     """Every setting without a name of the user's in its path, in the order of the file."""
-    return tuple(_settings_of(Config, ""))
+    return tuple(settings_within(Config))
 
 
 def setting_at(path: str) -> Setting:
@@ -77,10 +77,11 @@ def setting_at(path: str) -> Setting:
     return next(setting for setting in fixed_settings() if setting.path == path)
 
 
-def _settings_of(section: type[BaseModel], prefix: str) -> Iterator[Setting]:
+def settings_within(section: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
+    """Find the settings of a section and of those inside it; `prefix` is its path with a dot."""
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _settings_of(field.annotation, f"{prefix}{name}.")
+            yield from settings_within(field.annotation, f"{prefix}{name}.")
         else:
             yield Setting(f"{prefix}{name}", field)
 
