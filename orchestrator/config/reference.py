@@ -112,7 +112,7 @@ def models_within(annotation: object, suffix: str = "") -> Iterator[tuple[type[B
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, suffix
         return
-    added = {dict: ".NAME", tuple: "[]", list: "[]"}.get(get_origin(annotation), "")  # type: ignore[call-overload]
+    added = ".NAME" if get_origin(annotation) is dict else "[]" if get_origin(annotation) in (tuple, list) else ""
     for inner in get_args(annotation):
         yield from models_within(inner, suffix + added)
 
