@@ -64,16 +64,17 @@ async def resume(
     solver: Solver | None = None,
     scorer: Scorer | None = None,
     settings: Mapping[str, JSON] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """Go on with a run where it stopped: samples without a final record are run, nothing is run twice.
 
-    `settings` may change what results do not depend on, e.g. {"run.token_limit": 2_000_000}.
+    `settings` may change what results do not depend on, e.g. {"run.token_limit": 2_000_000}. `on_event` is that of `run`.
     """
     environment = read_environment()
     directory = RunDirectory(Path(path))
     stored = stored_config(directory, environment, _flags(None, None, settings, solver, scorer))
     prepared = prepare(stored, environment.key, solver=solver, scorer=scorer)
-    hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, scorer)
+    hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, scorer, on_event)
     return await _carried_out(prepared, directory, environment, hooks)
 
 
@@ -85,9 +86,12 @@ def run_sync(
     solver: Solver | None = None,
     scorer: Scorer | None = None,
     settings: Mapping[str, JSON] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """`run` for a plain script, on an event loop of its own."""
-    return run_loop(run(config, model=model, limit=limit, solver=solver, scorer=scorer, settings=settings))
+    return run_loop(
+        run(config, model=model, limit=limit, solver=solver, scorer=scorer, settings=settings, on_event=on_event)
+    )
 
 
 def rehearse_sync(
@@ -107,9 +111,10 @@ def resume_sync(
     solver: Solver | None = None,
     scorer: Scorer | None = None,
     settings: Mapping[str, JSON] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """`resume` for a plain script."""
-    return run_loop(resume(path, solver=solver, scorer=scorer, settings=settings))
+    return run_loop(resume(path, solver=solver, scorer=scorer, settings=settings, on_event=on_event))
 
 
 def stored_config(

@@ -23,12 +23,14 @@ _PRICED_AS: Mapping[str, str | None] = {
 
 
 class Price(BaseModel):
-    """One row of `prices:` in the user's file, in US dollars per million tokens."""
+    """What a model costs, in US dollars per million tokens: one row of `prices:` in the user's file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     input_per_million: float = Field(ge=0)
+    """Input that was not read from a cache."""
     output_per_million: float = Field(ge=0)
+    """Output, reasoning included."""
     cached_per_million: float | None = Field(default=None, ge=0)
     """Input that was read from the provider's cache; as other input where it is not said."""
 

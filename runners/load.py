@@ -40,7 +40,8 @@ class Target:
     """By the provider's name."""
     ask: Callable[[int], ChatRequest]
     """The request of a number; pure."""
-    attempt_s: float = 300.0
+    attempt_s: float
+    """Seconds for one request."""
 
     def instance(self, number: int) -> Instance:
         return self.instances[number % len(self.instances)]

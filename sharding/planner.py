@@ -28,7 +28,7 @@ Instances = Mapping[str, Sequence[Instance]]
 class Layout:
     """How samples are laid out over instances; only `extra_parts` is part of what the results mean."""
 
-    stagger_s: Sequence[float] = (0.0, 30.0, 20.0)
+    stagger_s: Sequence[float]
     """Seconds after the shard before of the same model; a shorter list repeats its last value."""
     remaining: Callable[[int], bool] | None = None
     """For a resume: true for ordinals that still need doing. None: all of them."""

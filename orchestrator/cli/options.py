@@ -1,4 +1,4 @@
-"""Options that several commands share. Each is one setting of the file; `--set` reaches the others."""
+"""Options that several commands share. Each is one setting of the file, as `config/settings.py` declares it; `--set` reaches the others."""
 
 from __future__ import annotations
 
@@ -7,74 +7,47 @@ from collections.abc import Callable, Iterable, Mapping
 import click
 
 from ..config.environment import SettingOverride
+from ..config.flags import Flag
+from ..config.setting_index import Setting, fixed_settings, setting_at
 from ..ui.terminal import say
 
 CommandFunction = Callable[..., int]
 """Returns the exit code."""
 Decorator = Callable[[CommandFunction], CommandFunction]
 
-PATHS = {
-    "scenario": "sweep.scenario",
-    "model": "sweep.models",
-    "prompt_types": "sweep.prompt_types",
-    "tool_success_rate": "sweep.tool_success_rates",
-    "difficulty": "sweep.difficulties",
-    "task_types": "sweep.task_types",
-    "num_instances": "sweep.num_instances",
-    "limit": "sweep.limit",
-    "epochs": "sweep.epochs",
-    "rate_mode": "run.rate_mode",
-    "max_workers": "run.max_workers",
-    "max_retries": "run.max_retries",
-    "attempt_timeout": "run.attempt_timeout_s",
-    "sample_timeout": "run.sample_timeout_s",
-    "cost_limit": "run.cost_limit_usd",
-    "token_limit": "run.token_limit",
-    "time_limit": "run.time_limit_s",
-    "drift_check": "run.drift_check",
-    "seed": "run.seed",
-    "output_dir": "run.output_dir",
-    "display": "run.display",
-    "notify": "run.notify",
-}
-"""Flag to setting."""
+_SET = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file, e.g. run.grace_s=5."
+)
 
-_SWEEP = (
-    click.option(
-        "--scenario", help="baseline, scale, flawed, tool-reliability or prompt-sensitivity; also 5.1 to 5.5."
-    ),
-    click.option("--model", multiple=True, help="A model of the file; repeat it or separate with commas."),
-    click.option("--prompt-types", help="Prompt types, separated by commas."),
-    click.option("--tool-success-rate", help="Rates in [0, 1], separated by commas; they run one after another."),
-    click.option("--difficulty", help="Difficulties, separated by commas, or all."),
-    click.option("--task-types", help="Task types, separated by commas, or all."),
-    click.option("--num-instances", type=int, help="Tasks per task type and difficulty."),
-    click.option("--limit", type=int, help="Most tasks taken."),
-    click.option("--epochs", type=int, help="Repetitions of every sample."),
-    click.option("--seed", type=int, help="Of the run's own draws."),
-)
-_RUN = (
-    click.option("--rate-mode", type=click.Choice(["adaptive", "fixed"])),
-    click.option("--max-workers", type=int, help="Most samples in flight per instance."),
-    click.option("--max-retries", type=int, help="Further attempts after the first."),
-    click.option("--attempt-timeout", type=float, help="Seconds for one request."),
-    click.option("--sample-timeout", type=float, help="Seconds for one sample, its retries and waits included."),
-    click.option("--cost-limit", type=float, metavar="USD", help="Most that the run may cost, resumes included."),
-    click.option("--token-limit", type=int, help="Most tokens, input and output, resumes included."),
-    click.option("--time-limit", metavar="DURATION", help="Of this execution: seconds, or 90m, 2h30m."),
-    click.option("--no-stagger", is_flag=True, help="Start all shards at once."),
-    click.option("--no-rebalance", is_flag=True, help="Keep to the plan: nobody takes over another's work."),
-    click.option("--cold", is_flag=True, help="Ignore what earlier runs have learnt about limits."),
-    click.option("--share", is_flag=True, help="Use keys that another run is using, too."),
-    click.option("--drift-check", type=int, metavar="N", help="Ask N tasks at every instance first: is it one model?"),
-    click.option("--rehearse", is_flag=True, help="Rehearse on a virtual clock first; shown against what happened."),
-    click.option("--notify", metavar="COMMAND", help="Run COMMAND for every alert; it gets JSON on standard input."),
-    click.option("--display", type=click.Choice(["full", "plain", "none"])),
-    click.option(
-        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file, e.g. run.grace_s=5."
-    ),
-)
-_NEW = (click.option("--output-dir", "-o", type=click.Path(), help="Where run directories are made."),)
+
+def setting_option(path: str, help: str | None = None) -> Decorator:  # noqa: A002 - as click names it
+    """Build the option of a setting that has a flag; `help` stands in for what the setting says of itself."""
+    setting = setting_at(path)
+    if setting.flag is None:
+        raise ValueError(f"{path} has no flag")
+    return _option(setting, setting.flag, help)
+
+
+def setting_options_of(settings: Iterable[Setting]) -> list[Decorator]:
+    """Build the options of those that have a flag."""
+    return [_option(setting, flag) for setting in settings if (flag := setting.flag) is not None]
+
+
+def _option(setting: Setting, flag: Flag, text: str | None = None) -> Decorator:
+    names = [flag.name, *([flag.short] if flag.short else [])]
+    text = text or flag.help or setting.help
+    if flag.sets is not None or setting.number_type is bool:
+        return click.option(*names, is_flag=True, help=text)
+    return click.option(
+        *names, type=_value_type(setting, flag), multiple=flag.is_repeatable, metavar=flag.metavar, help=text
+    )
+
+
+def _value_type(setting: Setting, flag: Flag) -> click.Choice[str] | click.Path | type:
+    """Validation proper is the file's: its message names the setting and the flag."""
+    if flag.is_path:
+        return click.Path()
+    return click.Choice(setting.choices) if setting.choices else setting.number_type or str
 
 
 def config_argument(function: CommandFunction) -> CommandFunction:
@@ -85,12 +58,13 @@ def config_argument(function: CommandFunction) -> CommandFunction:
 
 def sweep_options(function: CommandFunction) -> CommandFunction:
     """Add the options of a new run."""
-    return decorate(function, *_SWEEP, *_RUN, *_NEW)
+    return decorate(function, *setting_options_of(fixed_settings()), _SET)
 
 
 def run_options(function: CommandFunction) -> CommandFunction:
     """Add the options of a run that may be an old one."""
-    return decorate(function, *_RUN)
+    resumable = [setting for setting in fixed_settings() if setting.flag and setting.flag.is_resumable]
+    return decorate(function, *setting_options_of(resumable), _SET)
 
 
 def decorate(function: CommandFunction, *options: Decorator) -> CommandFunction:
@@ -107,21 +81,14 @@ def chosen_config(config: str | None, config_option: str | None) -> str:
 
 
 def settings_of(options: Mapping[str, object]) -> list[SettingOverride]:
-    """The flags that were given, as settings."""
-    found = [
-        SettingOverride(path, _value(options[name]), f"--{name.replace('_', '-')}")
-        for name, path in PATHS.items()
-        if options.get(name) not in (None, ())
-    ]
-    if options.get("no_stagger"):
-        found.append(SettingOverride("run.stagger_s", [0], "--no-stagger"))
-    if options.get("no_rebalance"):
-        found.append(SettingOverride("run.rebalance", False, "--no-rebalance"))
-    found += [
-        SettingOverride(f"run.{name}", True, f"--{name}") for name in ("cold", "share", "rehearse") if options.get(name)
+    """Return the flags that were given, as settings."""
+    overrides = [
+        SettingOverride(setting.path, _said(setting, flag, given), flag.name)
+        for setting in fixed_settings()
+        if (flag := setting.flag) is not None and _is_given(given := options.get(flag.parameter))
     ]
     sets = options.get("sets", ())
-    return found + [_set(text) for text in (sets if isinstance(sets, tuple) else ())]
+    return overrides + [_set(text) for text in (sets if isinstance(sets, tuple) else ())]
 
 
 def show_warnings(warnings: Iterable[str]) -> None:
@@ -130,7 +97,17 @@ def show_warnings(warnings: Iterable[str]) -> None:
         say(f"warning: {warning}", err=True)
 
 
-def _value(given: object) -> object:
+def _is_given(value: object) -> bool:
+    """Zero is given; what click puts where a flag is missing is not."""
+    return value is not None and value is not False and value != ()
+
+
+def _said(setting: Setting, flag: Flag, given: object) -> object:
+    """Return what a flag sets: its own value, the opposite of the default, or what was given."""
+    if flag.sets is not None:
+        return flag.sets
+    if setting.number_type is bool:
+        return not setting.field.default
     return ",".join(given) if isinstance(given, tuple) else given
 
 

@@ -15,15 +15,7 @@ from providers.errors import InputError
 from providers.messages import JSON
 from providers.network import Network
 
-PREFIX = "ORCHESTRATOR_"
-"""`ORCHESTRATOR_RUN__MAX_RETRIES=3` sets `run.max_retries`."""
-
-ALIASES = {
-    "RATE_MODE": "run.rate_mode",
-    "STORAGE_FORMAT": "run.storage_format",
-    "DEBUG_LOG": "run.debug_log",
-    "DEBUG_PROCESS_NUM": "run.debug_process_num",
-}
+from .setting_index import ENVIRONMENT_PREFIX, fixed_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +69,14 @@ class Environment:
     def settings(self) -> list[SettingOverride]:
         """What the environment says about the configuration, most general first; an empty variable says nothing."""
         aliased = [
-            SettingOverride(path, self._variables[name], name)
-            for name, path in ALIASES.items()
-            if self._variables.get(name)
+            SettingOverride(setting.path, self._variables[name], name)
+            for setting in fixed_settings()
+            if (name := setting.short_variable) is not None and self._variables.get(name)
         ]
         prefixed = [
-            SettingOverride(name.removeprefix(PREFIX).lower().replace("__", "."), value, name)
+            SettingOverride(name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."), value, name)
             for name, value in sorted(self._variables.items())
-            if name.startswith(PREFIX) and value
+            if name.startswith(ENVIRONMENT_PREFIX) and value
         ]
         return aliased + prefixed
 

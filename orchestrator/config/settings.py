@@ -1,244 +1,78 @@
-"""The user's file as values: every setting, its default, its unit and its reason. Unknown keys are errors."""
+"""The user's file as values: every setting, its default, its unit and its reason. Unknown keys are errors.
+
+A field declares all of a setting. Its docstring is the documentation, the first sentence of it the help of the flag; a `Flag` beside the
+type gives it a flag, a `Variable` a short environment variable. The command line, the environment and `docs/reference` follow.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from providers.messages import Generation
 from providers.pricing import Price
-from providers.simulator.settings import EndpointSettings
 from providers.wire.adaptation import Adapt
-from runners.calls.retry import RETRY_SHARE
 from runners.shutdown import GRACE_S
 
-from .durations import seconds_of
+from .fields import (
+    Amount,
+    Count,
+    Delays,
+    Duration,
+    Names,
+    NamesOrAll,
+    PositiveSeconds,
+    Rates,
+    Seconds,
+    Section,
+    Share,
+    Text,
+    Weight,
+    listed,
+)
+from .flags import Flag, Variable
+from .model_settings import GenerationConfig, ModelConfig
 from .scenarios import contradiction, scenario_name, spell_out
 
 LONGEST_NAME = 50
-NAMES_OF_KEYS = frozenset({"api_key", "apikey", "x_api_key", "authorization", "access_token", "password", "secret"})
-
-
-def _listed(value: object) -> object:
-    """A comma-separated text or a single value where a list is wanted."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return [value] if isinstance(value, int | float) else value
-
-
-def _named(value: object) -> object:
-    """Names, where YAML may have read numbers: `difficulties: [1, 2]`."""
-    listed = _listed(value)
-    return [_text(one) for one in listed] if isinstance(listed, list | tuple) else listed
-
-
-def _text(value: object) -> object:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _all_or_listed(value: object) -> object:
-    return None if value == "all" else _named(value)
-
-
-def _off_if_null(value: object) -> object:
-    """A null takes the inherited value away."""
-    return False if value is None else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
-NamesOrAll = Annotated[tuple[str, ...] | None, BeforeValidator(_all_or_listed)]
-Rates = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(_listed)]
-Seconds = Annotated[float, Field(ge=0)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RouteConfig(Section):
-    """One way to a model: a provider, and which of its deployments or keys."""
-
-    provider: str
-    deployments: Names = ()
-    keys: Names = ()
-    limiter_group: str | None = None
-    """Instances of one group share one limiter: keys or deployments of one account. By default each has its own."""
-
-
-def _one_text_listed(value: object) -> object:
-    return [value] if isinstance(value, str) else () if value is None else value
-
-
-NEW_SINCE_FINGERPRINTS = (
-    "top_p",
-    "stop",
-    "reasoning_effort",
-    "verbosity",
-    "response_format",
-    "tool_choice",
-    "parallel_tool_calls",
-    "logprobs",
-)
-"""Fields of `GenerationConfig` that a fingerprint leaves out where they say nothing, as it was before there were any."""
-
-
-class GenerationConfig(Section):
-    """How answers are generated. What is null is not sent."""
-
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Most tokens of an answer, in whichever spelling the instance takes: max_tokens or max_completion_tokens."""
-    stream: Annotated[bool, BeforeValidator(_off_if_null)] = False
-    seed: int | None = None
-    """Sent plus the epoch; None sends no seed."""
-    extra_body: dict[str, Any] | None = None
-    """Fields that go to the wire as they are and win over ours. A bound on the answer's tokens counts as `max_tokens` does."""
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_one_text_listed)] = ()
-    """Texts that end an answer: one, or a list."""
-    reasoning_effort: str | None = None
-    """As the model names them: none, minimal, low, medium, high."""
-    verbosity: str | None = None
-    """low, medium or high, where the model knows it."""
-    response_format: dict[str, Any] | None = None
-    """As the API takes it: {type: json_object}, or {type: json_schema, json_schema: …}."""
-    tool_choice: str | dict[str, Any] | None = None
-    """auto, none, required, or one function; sent where the task has tools."""
-    parallel_tool_calls: bool | None = None
-    """Sent where the task has tools."""
-    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    """Alternatives per token; 0 asks for the chosen tokens' own."""
-
-    @field_validator("extra_body")
-    @classmethod
-    def _holds_no_key(cls, body: dict[str, Any] | None) -> dict[str, Any] | None:
-        for name in body or ():
-            if name.lower().replace("-", "_") in NAMES_OF_KEYS:
-                raise ValueError(
-                    f"{name!r} looks like a key, which results would keep; name its variable under `providers`"
-                )
-        return body
-
-    def over(self, inherited: GenerationConfig) -> GenerationConfig:
-        """Return `inherited` with what is written here in its place; a null takes a value away."""
-        return GenerationConfig.model_validate({**inherited.model_dump(), **self.model_dump(exclude_unset=True)})
-
-    def as_generation(self) -> Generation:
-        """Return the value that crosses the layers."""
-        return Generation(**dict(self))
-
-    def as_written(self) -> str:
-        """Return what results belong to."""
-        return self.model_dump_json(exclude={name for name in NEW_SINCE_FINGERPRINTS if not _says(getattr(self, name))})
-
-
-def _says(value: object) -> bool:
-    return value is not None and value != ()
-
-
-REASONING = {"attempt_s": 900, "sample_s": 4 * 3600, "first_token_s": 900}
-"""Seconds: one answer may take a quarter of an hour, and ten turns of five minutes fit a sample."""
-
-
-def _known_timeouts(value: object) -> object:
-    if isinstance(value, str):
-        if value != "reasoning":
-            raise ValueError("say `reasoning`, or a mapping such as {attempt_s: 900, first_token_s: 900}")
-        return REASONING
-    return value
-
-
-PositiveSeconds = Annotated[float, Field(gt=0)]
-
-
-class ModelTimeoutsConfig(Section):
-    """Seconds, for one model; what is not said is the provider's (connect, first_token, between_tokens) or the run's (attempt, sample)."""
-
-    connect_s: PositiveSeconds | None = None
-    first_token_s: PositiveSeconds | None = None
-    between_tokens_s: PositiveSeconds | None = None
-    attempt_s: PositiveSeconds | None = None
-    """One request, from the send to the end of its answer; the only bound of an answer that is not streamed."""
-    sample_s: PositiveSeconds | None = None
-    """All turns, attempts and waits of one sample."""
-
-
-class ModelConfig(Section):
-    """A model of the sweep: one route spelt out here, or several under `routes`."""
-
-    provider: str | None = None
-    deployments: Names = ()
-    keys: Names = ()
-    routes: tuple[RouteConfig, ...] = ()
-    limiter_group: str | None = None
-    """As in a route, for the one spelt out here."""
-    profile: str | None = None
-    """Row of the profile table; by default that of the provider's kind."""
-    workers: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
-    """Samples in flight per instance; wins over the profile and is not multiplied."""
-    qps: Annotated[float, Field(gt=0)] | None = None
-    """Requests per second and instance in fixed mode."""
-    tool_format: Literal["native", "text"] = "native"
-    """How the built-in solvers speak of tools: OpenAI function calling, or `<tool_call>` in the text for models without it."""
-    operation: Literal["chat", "responses"] = "chat"
-    """chat: chat completions. responses: OpenAI's Responses API, for models that are only there, or reason between tool calls only
-    there; `extra_body` then speaks its language."""
-    generation: GenerationConfig | None = None
-    """What differs from `generation` of the file; null takes a value away."""
-    adapt: Adapt | None = None
-    """As `run.adapt`, for this model."""
-    timeouts: Annotated[ModelTimeoutsConfig, BeforeValidator(_known_timeouts)] = ModelTimeoutsConfig()
-    """`reasoning` (attempt 900 s, sample 4 h, first token 900 s), or a mapping; wins over `run` and the provider."""
-    rehearse_as: EndpointSettings | None = None
-    """Quota and latency that a rehearsal believes in, per instance; simulators have their own."""
-
-    @model_validator(mode="after")
-    def _has_one_kind_of_route(self) -> ModelConfig:
-        if bool(self.provider) == bool(self.routes):
-            raise ValueError("give either `provider` or `routes`")
-        return self
-
-    def all_routes(self) -> tuple[RouteConfig, ...]:
-        if self.provider is None:
-            return self.routes
-        spelt_out = {"provider": self.provider, "deployments": self.deployments, "keys": self.keys}
-        return (RouteConfig.model_validate({**spelt_out, "limiter_group": self.limiter_group}),)
 
 
 class TaskFileConfig(Section):
+    """Where tasks come from, and how their columns are named."""
+
     path: str
     """A file or a glob, relative to the configuration file."""
-    fields: dict[str, str] = {}
+    fields: dict[str, str] = Field(default_factory=dict)
     """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system."""
     scorer: str | dict[str, object] | None = None
+    """How the answers to these tasks are scored; None: by `run.scorer`."""
     reader: str | None = None
     """`bfcl`, or `module:function` for formats of your own."""
 
 
 class SweepConfig(Section):
-    scenario: Annotated[str, BeforeValidator(_text), AfterValidator(scenario_name)] | None = None
-    """Name or number in `sharding/scenarios.py`: prompt types, tool success rates and difficulties where they are not spelt out."""
-    models: Names = ()
-    """Which of `models` take part; empty: all."""
-    prompt_types: Names = ("baseline",)
-    tool_success_rates: Rates = (1.0,)
-    difficulties: NamesOrAll = None
-    task_types: NamesOrAll = None
-    num_instances: Annotated[int, Field(ge=1)] | None = None
-    """Tasks per task type and difficulty; the first ones of the file."""
-    epochs: Annotated[int, Field(ge=1)] = 1
-    limit: Annotated[int, Field(ge=1)] | None = None
+    """What is asked: every combination of these axes is a cell of the results."""
+
+    scenario: Annotated[
+        Annotated[Text, AfterValidator(scenario_name)] | None, Flag("--scenario", is_resumable=False)
+    ] = None
+    """baseline, scale, flawed, tool-reliability or prompt-sensitivity; also 5.1 to 5.5. It sets prompt types, tool success rates and
+    difficulties where they are not spelt out, and the solver."""
+    models: Annotated[Names, Flag("--model", is_repeatable=True, is_resumable=False)] = ()
+    """A model of the file; repeat it or separate with commas. Empty: all of them."""
+    prompt_types: Annotated[Names, Flag("--prompt-types", is_resumable=False)] = ("baseline",)
+    """Prompt types, separated by commas. Each asks the same tasks in another way."""
+    tool_success_rates: Annotated[Rates, Flag("--tool-success-rate", is_resumable=False)] = (1.0,)
+    """Rates in [0, 1], separated by commas; they run one after another. A rate is the share of simulated tool calls that work."""
+    difficulties: Annotated[NamesOrAll, Flag("--difficulty", is_resumable=False)] = None
+    """Difficulties, separated by commas, or all."""
+    task_types: Annotated[NamesOrAll, Flag("--task-types", is_resumable=False)] = None
+    """Task types, separated by commas, or all."""
+    num_instances: Annotated[Count | None, Flag("--num-instances", is_resumable=False)] = None
+    """Tasks per task type and difficulty. The first ones of the file are taken; None takes all."""
+    epochs: Annotated[Count, Flag("--epochs", is_resumable=False)] = 1
+    """Repetitions of every sample."""
+    limit: Annotated[Count | None, Flag("--limit", is_resumable=False)] = None
     """Most tasks taken."""
 
     @model_validator(mode="after")
@@ -251,90 +85,101 @@ class SweepConfig(Section):
 class ToolsConfig(Section):
     """Of the solver `tool_loop`."""
 
-    max_turns: Annotated[int, Field(ge=1)] = 10
+    max_turns: Count = 10
     """Replies of the model in one sample; an answer that needs more is scored as it stands, with the error class max_turns."""
     failure_kinds: Annotated[
         tuple[Literal["error", "timeout", "empty", "malformed", "stale"], ...],
-        BeforeValidator(_listed),
+        BeforeValidator(listed, json_schema_input_type=str | list[str]),
         Field(min_length=1),
     ] = ("error", "timeout", "empty", "malformed", "stale")
     """How tools fail where the sweep's tool success rate makes them; one is drawn for every failing call."""
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
-
-
 class WeightsConfig(Section):
     """What the weighted score of a summary is made of; results do not depend on it."""
 
-    grades: dict[Literal["full", "partial", "failed"], Share] = {}
+    grades: dict[Literal["full", "partial", "failed"], Share] = Field(default_factory=dict)
     """What a grade is worth in place of the answer's score: {partial: 0.5}."""
-    error_classes: dict[str, Share] = {}
+    error_classes: dict[str, Share] = Field(default_factory=dict)
     """What an answer with this class is worth: {sequence_order: 0.8}; wins over its grade."""
-    task_types: dict[str, Weight] = {}
+    task_types: dict[str, Weight] = Field(default_factory=dict)
     """How much a sample counts: {parallel: 2}; what is not named counts 1."""
-    difficulties: dict[str, Weight] = {}
+    difficulties: dict[str, Weight] = Field(default_factory=dict)
+    """As `task_types`, by difficulty; both are multiplied."""
 
 
 class ScoringConfig(Section):
+    """How scores are summed up."""
+
     weights: WeightsConfig = WeightsConfig()
+    """What the weighted score is made of."""
 
 
 class RunConfig(Section):
-    rate_mode: Literal["adaptive", "fixed"] = "adaptive"
-    storage_format: Literal["parquet", "json"] = "parquet"
-    part_records: Annotated[int, Field(ge=1)] = 20_000
+    """How the sweep is carried out."""
+
+    seed: Annotated[int, Flag("--seed", is_resumable=False)] = 0
+    """Of the run's own draws. They choose the steps of a plan that are spoilt and the simulated tools that fail."""
+    rate_mode: Annotated[Literal["adaptive", "fixed"], Flag("--rate-mode"), Variable("RATE_MODE")] = "adaptive"
+    """How requests are limited. adaptive: by what the answers tell of the limits. fixed: by the workers and the rate of the profile."""
+    max_workers: Annotated[Count | None, Flag("--max-workers")] = None
+    """Most samples in flight per instance. Wins over the profile where that has more."""
+    max_retries: Annotated[int, Field(ge=0), Flag("--max-retries")] = 5
+    """Further attempts after the first. Of one call; a throttled request is not an attempt."""
+    attempt_timeout_s: Annotated[PositiveSeconds, Flag("--attempt-timeout")] = 300
+    """Seconds for one request. From the send to the end of its answer; `models.NAME.timeouts` wins, as over the next."""
+    sample_timeout_s: Annotated[PositiveSeconds, Flag("--sample-timeout")] = 1800
+    """Seconds for one sample, its retries and waits included."""
+    cost_limit_usd: Annotated[Amount | None, Flag("--cost-limit", metavar="USD")] = None
+    """Most that the run may cost, resumes included. US dollars; then the run drains and can be resumed with a higher limit."""
+    token_limit: Annotated[Count | None, Flag("--token-limit")] = None
+    """Most tokens, input and output, resumes included. Then the run drains and can be resumed with a higher limit."""
+    time_limit_s: Annotated[Duration | None, Flag("--time-limit", metavar="DURATION")] = None
+    """Of this execution: seconds, or 90m, 2h30m. Wall time; then the run drains, and what is in flight has `grace_s` to end."""
+    stagger_s: Annotated[Delays, Flag("--no-stagger", sets=[0], help="Start all shards at once.")] = (0, 30, 20)
+    """Seconds from the start of the shard before to that of each shard; a shorter list repeats its last value, [0] starts all at once."""
+    rebalance: Annotated[bool, Flag("--no-rebalance", help="Keep to the plan: nobody takes over another's work.")] = (
+        True
+    )
+    """Whether an instance that runs dry takes over work of the one that would finish last."""
+    cold: Annotated[bool, Flag("--cold")] = False
+    """Ignore what earlier runs have learnt about limits."""
+    share: Annotated[bool, Flag("--share")] = False
+    """Use keys that another run is using, too. Without it a run refuses keys that a run of this machine holds."""
+    drift_check: Annotated[Count | None, Flag("--drift-check", metavar="N")] = None
+    """Ask N tasks at every instance first: is it one model? Only of a model with several instances, once in a run; an instance that
+    answers otherwise is reported. None: no such requests; 5 find most drifts, with a generation.temperature of 0."""
+    rehearse: Annotated[bool, Flag("--rehearse")] = False
+    """Rehearse on a virtual clock first; shown against what happened."""
+    notify: Annotated[str | None, Flag("--notify", metavar="COMMAND")] = None
+    """Run COMMAND for every alert; it gets JSON on standard input."""
+    display: Annotated[Literal["full", "plain", "none"] | None, Flag("--display")] = None
+    """How progress is shown. None: full on a terminal, plain elsewhere."""
+    output_dir: Annotated[Text, Flag("--output-dir", "-o", is_path=True, is_resumable=False)] = "runs"
+    """Where run directories are made."""
+    storage_format: Annotated[Literal["parquet", "json"], Variable("STORAGE_FORMAT")] = "parquet"
+    """What results are written as: Parquet parts, or one results.jsonl."""
+    part_records: Count = 20_000
     """Records after which a part of the results is written; each waits in the journal until then, just as safe."""
-    stagger_s: Annotated[tuple[Seconds, ...], BeforeValidator(_listed), Field(min_length=1)] = (0, 30, 20)
-    """Start of each shard after the shard before; a shorter list repeats its last value; [0] starts all at once."""
-    output_dir: Annotated[str, BeforeValidator(_text)] = "runs"
-    seed: int = 0
     solver: str = "single_turn"
     """single_turn, tool_loop, or `module:function` of your own."""
     scorer: str | dict[str, object] = "includes"
-    """For task files that name none."""
-    max_workers: Annotated[int, Field(ge=1)] | None = None
-    """Most samples in flight per instance, whatever the profile says."""
-    max_retries: Annotated[int, Field(ge=0)] = 5
-    attempt_timeout_s: Annotated[float, Field(gt=0)] = 300
-    """One request, from the send to the end of its answer; `models.X.timeouts` wins, as over the next."""
-    sample_timeout_s: Annotated[float, Field(gt=0)] = 1800
+    """For task files that name none: a scorer's name, a mapping with its options, or `module:function` of your own."""
     adapt: Adapt = "rename"
     """Where an instance refuses a field of `generation` in its own words. rename: max_tokens and max_completion_tokens stand in for each
     other, which changes nothing that is asked. drop: a temperature, seed or other field is left out as well. never: neither. What was sent
     stands in the column `adaptation` of every record."""
-    retry_budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] = RETRY_SHARE
+    retry_budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
     """Retries as a share of the calls of an execution, beside the first 500; what fails beyond is not tried again until a resume."""
-    cost_limit_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """US dollars over all executions of a run; then it drains and can be resumed with a higher limit. As the next two."""
-    token_limit: Annotated[int, Field(ge=1)] | None = None
-    """Input and output tokens over all executions of a run."""
-    time_limit_s: Annotated[float, BeforeValidator(seconds_of), Field(gt=0, allow_inf_nan=False)] | None = None
-    """Wall time of one execution: seconds, or a text such as 90m or 2h30m. What is in flight then has `grace_s` to end."""
     grace_s: Seconds = GRACE_S
-    """How long a draining run waits for what is in flight; less than the time between a SIGTERM and its SIGKILL."""
-    rebalance: bool = True
-    """Whether an instance that runs dry takes over work of the one that would finish last."""
-    max_user_errors: Annotated[int, Field(ge=1)] = 1
+    """Seconds that a draining run waits for what is in flight; less than the time between a SIGTERM and its SIGKILL."""
+    max_user_errors: Count = 1
     """Exceptions of your own solver or scorer after which the run drains."""
-    display: Literal["full", "plain", "none"] | None = None
-    """None: full on a terminal, plain elsewhere."""
-    cold: bool = False
-    """Start without what earlier runs have learnt about limits."""
-    share: bool = False
-    """Use keys that another run on this machine is using."""
-    drift_check: Annotated[int, Field(ge=1)] | None = None
-    """Tasks asked at every instance of a model that has several, once in a run, before its samples are pooled: who answers otherwise is
-    told of. None: no such requests; 5 find most drifts, with a generation.temperature of 0."""
-    rehearse: bool = False
-    """Rehearse on a virtual clock first and show rehearsed against actual at the end."""
-    notify: str | None = None
-    """A command that gets every alert as a JSON line on standard input."""
-    stall_after_s: Annotated[float, Field(gt=0)] = 300
-    """Without a finished sample for so long, a run counts as stalled and says so."""
-    debug_log: bool = False
-    debug_process_num: Annotated[int, Field(ge=1)] | None = None
+    stall_after_s: PositiveSeconds = 300
+    """Seconds without a finished sample after which a run counts as stalled and says so."""
+    debug_log: Annotated[bool, Variable("DEBUG_LOG")] = False
+    """Whether every step of every sample is logged in the run directory."""
+    debug_process_num: Annotated[Count | None, Variable("DEBUG_PROCESS_NUM")] = None
     """Log the n-th shard alone, counted from 1."""
 
 
@@ -342,10 +187,15 @@ class PromptConfig(Section):
     """As in the files of `sharding/prompts/prompt_types`."""
 
     system: str | None = None
+    """Text of the system message."""
     user: str | None = None
+    """Text of the user message; {input} stands for the task's own."""
     user_with_plan: str | None = None
+    """In place of `user` where the task has a plan: {goal} and {plan} stand for it."""
     flaw: str | None = None
+    """How the plan is spoilt: a flaw of `sharding/prompts`."""
     like: str | None = None
+    """The prompt type that stands where this one says nothing."""
 
 
 def _prompt_kind(value: object) -> str:
@@ -366,19 +216,28 @@ ProviderName = Annotated[str, AfterValidator(_check_name)]
 
 
 class Config(Section):
+    """The whole file."""
+
     providers: Annotated[dict[ProviderName, dict[str, object]], Field(min_length=1)]
-    """Validated by the provider's own settings class."""
+    """Who is asked, by a name of yours. `type` says which settings the rest may hold."""
     models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
+    """What is tested, by a name of yours."""
     tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]
-    prompts: dict[str, Prompt] = {}
+    """What is asked: files of tasks."""
+    prompts: dict[str, Prompt] = Field(default_factory=dict)
     """Prompt types of your own: a YAML file, or the text itself. Files in the folder `prompts` need no entry."""
-    prices: dict[str, Price] = {}
+    prices: dict[str, Price] = Field(default_factory=dict)
     """US dollars per million tokens, by model; wins over the list that ships with genai-prices."""
     sweep: SweepConfig = SweepConfig()
+    """What is asked of whom, in which variants."""
     generation: GenerationConfig = GenerationConfig()
+    """How answers are generated."""
     tools: ToolsConfig = ToolsConfig()
+    """How the solver `tool_loop` uses tools."""
     scoring: ScoringConfig = ScoringConfig()
+    """How scores are summed up."""
     run: RunConfig = RunConfig()
+    """How the sweep is carried out."""
 
     @model_validator(mode="before")
     @classmethod

@@ -49,7 +49,8 @@ from sharding.tasks.tool_results import declared_results
 
 from ..config.environment import Environment, not_set
 from ..config.loading import LoadedConfig
-from ..config.settings import Config, GenerationConfig, ModelConfig, RouteConfig
+from ..config.model_settings import GenerationConfig, ModelConfig, RouteConfig
+from ..config.settings import Config
 from ..config.user_code import load_function
 from ..scoring.registry import build_scorer, spelt_out
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process
@@ -268,7 +269,9 @@ def asking_of(config: Config, model: str) -> Asking:
         timeouts.attempt_s or config.run.attempt_timeout_s,
         timeouts.sample_s or config.run.sample_timeout_s,
     )
-    return Asking(config.generation_of(model).as_generation(), _judging(config, model), Deadlines(attempt_s, sample_s))
+    return Asking(
+        config.generation_of(model).as_generation(), _judging(config, model), deadlines=Deadlines(attempt_s, sample_s)
+    )
 
 
 def _judging(config: Config, model: str) -> Generation:

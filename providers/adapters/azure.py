@@ -21,10 +21,13 @@ class AzureSettings(WireSettings):
     """A resource and how it is signed in to."""
 
     type: Literal["azure"]
+    """Azure OpenAI or AI Foundry."""
     endpoint: Address
     """The resource, or any address that a portal shows for it: its path and api-version are understood."""
     api_key_env: VariableName | None = None
+    """Name of the environment variable that holds the key."""
     auth: Literal["key", "entra"] = "key"
+    """How requests are signed: with a key, or with a token of Microsoft Entra ID (needs the extra `azure`)."""
     api: AzureApi | None = None
     """v1: the deployment stands in the body. classic: it stands in the path, with an api_version. models: AI Foundry's inference API.
     None: what the endpoint names, else classic where an api_version is given, else v1."""

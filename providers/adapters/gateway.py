@@ -23,7 +23,9 @@ class GatewaySettings(WireSettings):
     """An address and the names of its keys."""
 
     type: Literal["gateway"]
+    """A gateway with several keys."""
     base_url: Address
+    """Up to and with its /v1."""
     api_key_envs: Annotated[tuple[VariableName, ...], BeforeValidator(_split_names), Field(min_length=1)]
     """A list, or one string with commas. A key's place in it names its instances: append, do not insert."""
 

@@ -15,9 +15,11 @@ class OpenAISettings(WireSettings):
     """An address, and a key where the server wants one."""
 
     type: Literal["openai"]
+    """Any server that speaks OpenAI's chat completions."""
     base_url: Address
     """Up to and with its /v1."""
     api_key_env: VariableName | None = None
+    """Name of the environment variable that holds the key; None: the server wants none."""
 
     @property
     def address(self) -> str:

@@ -109,13 +109,16 @@ HeaderValue = Annotated[str, BeforeValidator(_header_text), AfterValidator(_chec
 
 
 class TimeoutSettings(BaseModel):
-    """Seconds; see `Timeouts` for what each bounds and why."""
+    """Seconds. A request that takes longer is given up and tried again."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     connect_s: float = Field(default=_DEFAULT.connect_s, gt=0)
+    """DNS, TCP and TLS: longer means a dead address."""
     first_token_s: float = Field(default=_DEFAULT.first_token_s, gt=0)
+    """To the first token of an answer that is streamed; reasoning models think long before it."""
     between_tokens_s: float = Field(default=_DEFAULT.between_tokens_s, gt=0)
+    """Longest silence inside an answer that is streamed."""
 
     def as_timeouts(self) -> Timeouts:
         return Timeouts(self.connect_s, self.first_token_s, self.between_tokens_s)
@@ -124,11 +127,12 @@ class TimeoutSettings(BaseModel):
 class WireSettings(BaseModel):
     """Common to every provider over HTTP. Errors never show what was typed: a key may stand where its name belongs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     transport: Literal["native", "sdk"] = "native"
     """native: aiohttp, seven times cheaper. sdk: the openai package, as the reference."""
     timeouts: TimeoutSettings = TimeoutSettings()
+    """Seconds after which a request is given up; a model's own win."""
     verify_tls: bool = True
     """Off only for a server of one's own: whoever stands between can read the key. `ca_file` is the better way."""
     ca_file: Annotated[str, AfterValidator(_check_certificates)] | None = None

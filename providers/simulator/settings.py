@@ -44,13 +44,14 @@ SHARED_BY_A_GROUP = (
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class LatencySettings(_Frozen):
     """An answer of n tokens takes `ttft_s + n * itl_s` of service, times a factor of its own."""
 
     ttft_s: NotNegative = 0.2
+    """Seconds to the first token."""
     itl_s: NotNegative = 0.01
     """Between two output tokens."""
     noise: NotNegative = 0.0
@@ -69,6 +70,7 @@ class FaultSettings(_Frozen):
     """Shares of admitted requests that end badly; a request has one fault at most."""
 
     error_500: Probability = 0.0
+    """Status 500."""
     empty: Probability = 0.0
     """Status 200, finish reason "stop", no content."""
     stall: Probability = 0.0
@@ -86,6 +88,7 @@ class FaultSettings(_Frozen):
     early_end: Probability = 0.0
     """The body is shorter than it says; a stream ends without finish reason or [DONE]."""
     stall_s: NotNegative = 600.0
+    """Seconds that a stall lasts."""
 
     @model_validator(mode="after")
     def _fits_into_one(self) -> FaultSettings:
@@ -101,11 +104,15 @@ class EndpointSettings(_Frozen):
     """One deployment, or one key for each model that it serves. What is None does not limit."""
 
     rpm: Positive | None = None
+    """Requests per minute."""
     tpm: Positive | None = None
+    """Tokens per minute, input and output."""
     rpd: Positive | None = None
     """Requests per day, refilled evenly; `header_family: openai` then tells of the day, as OpenAI does (10000: one in 8.64 s)."""
     window_s: Positive = 60.0
+    """Length of the quota's window in seconds: its limit is rpm × window_s / 60."""
     quota: Literal["sliding", "fixed", "bucket"] = "sliding"
+    """How the quota is counted: over the last window_s, in windows that begin anew, or as a bucket that refills evenly."""
     burst_s: Positive | None = None
     """What a full bucket holds, in seconds of its rate; `window_s` where it is not said. Only for `quota: bucket`."""
     tokens: Literal["estimate", "actual"] = "estimate"
@@ -126,11 +133,13 @@ class EndpointSettings(_Frozen):
     credit: CreditSettings | None = None
     """None: it never ends."""
     rate_limit_headers: bool = True
+    """Whether headers tell the limits and what is left of them."""
     header_family: HeaderFamily = "openai"
     """The names under which headers tell the limits."""
     dialect: Literal["openai", "azure"] = "openai"
     """The URLs that this provider's own adapter uses; the server speaks the dialect of the URL that it is called by."""
     latency: LatencySettings = LatencySettings()
+    """How long answers take."""
     faults: FaultSettings | None = None
     """In place of the provider's."""
     unauthorized_after: Total | None = None
@@ -155,6 +164,7 @@ class EndpointSettings(_Frozen):
     wants_back: Literal["reasoning_content"] | None = None
     """A turn of the assistant that called tools is refused with 400 where this field did not come back with it (Kimi, DeepSeek)."""
     quirks: QuirkSettings = QuirkSettings()
+    """Peculiarities of the vendor whose endpoint is simulated."""
 
     @model_validator(mode="after")
     def _windows_have_room(self) -> EndpointSettings:
@@ -202,6 +212,7 @@ class CorruptionSettings(_Frozen):
     format: Probability = 0.0
     """Arguments that are no JSON."""
     refusal: Probability = 0.0
+    """The model refuses to answer."""
 
     @model_validator(mode="after")
     def _fits_into_one(self) -> CorruptionSettings:
@@ -227,6 +238,7 @@ class AnswerSettings(_Frozen):
     template: str = "{target}"
     """What stands around the answer: "Answer: {target}"."""
     corruptions: CorruptionSettings = CorruptionSettings()
+    """Shares of answers that are spoilt in one way."""
 
     @model_validator(mode="after")
     def _template_has_a_place(self) -> AnswerSettings:
@@ -243,16 +255,22 @@ class SimulatorSettings(WireSettings):
     """An entry of `providers:` with `type: simulator`."""
 
     type: Literal["simulator"] = "simulator"
+    """A server of this program that needs no key and no network."""
     deployments: dict[str, EndpointSettings] = Field(default_factory=dict)
+    """Endpoints that are called by the name of a deployment."""
     keys: dict[str, EndpointSettings] = Field(default_factory=dict)
+    """Endpoints that are called by a key, by the name of its variable; each serves every model on its own."""
     models: list[str] | None = None
     """What keys serve; everything where it is not said."""
     answers: AnswerSettings = AnswerSettings()
+    """How good and how long the answers are."""
     faults: FaultSettings = FaultSettings()
+    """Faults of every endpoint that has none of its own."""
     wrong_key: WrongKey = 401
     """How a key that is not accepted is answered: 401, or 400 in the words of a gateway (CE-003), Google (API_KEY_INVALID) or xAI
     (invalid-argument)."""
     seed: int = 0
+    """Of all draws: latencies, faults and answers."""
 
     @model_validator(mode="after")
     def _has_endpoints(self) -> SimulatorSettings:

@@ -64,8 +64,10 @@ CLOSE_S = 5.0
 class Deadlines:
     """Seconds. Nobody waits without one."""
 
-    attempt_s: float = 300.0
-    sample_s: float = 1800.0
+    attempt_s: float
+    """One request."""
+    sample_s: float
+    """All turns, attempts and waits of one sample."""
 
 
 class SampleOverdue(OrchestratorError):
@@ -180,7 +182,7 @@ class Asking:
     """Its seed is sent plus the epoch, so that repetitions differ."""
     judging: Generation = PLAIN_GENERATION
     """The same where a scorer asks."""
-    deadlines: Deadlines = Deadlines()
+    deadlines: Deadlines = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,8 @@ class CallContext:
     estimators: Mapping[str, TokenEstimator]
     asking: Mapping[str, Asking]
     """By model."""
-    retries: RetryLimits = field(default_factory=RetryLimits)
-    retry_budget: RetryBudget = field(default_factory=RetryBudget)
+    retries: RetryLimits
+    retry_budget: RetryBudget
     budget: Budget = field(default_factory=Budget)
     on_first_send: Callable[[int], None] = lambda _ordinal: None
     """Told once per sample, before its first request goes out."""

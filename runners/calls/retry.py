@@ -17,14 +17,13 @@ from providers.errors import Empty, ProviderError, Transient
 
 EMPTY_ATTEMPTS = 2
 """An answer that stays empty on a second instance is the model's."""
-RETRY_SHARE = 0.5
 FREE_RETRIES = 500
 """Of a run, before its share counts: a small run is not starved, and an outage of what is in flight is survived."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    max_retries: int = 5
+    max_retries: int
     """Further attempts of one call after the first; throttling is not an attempt."""
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
@@ -33,7 +32,7 @@ class RetryLimits:
 class RetryBudget:
     """Of a run: its retries are at most FREE_RETRIES and `share` of its calls."""
 
-    def __init__(self, share: float = RETRY_SHARE, *, on_spent: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, share: float, *, on_spent: Callable[[str], None] = lambda _: None) -> None:
         self.calls = 0
         self.retries = 0
         self.refused = 0

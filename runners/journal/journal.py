@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 COMMIT_AFTER_S = 0.25
 COMMIT_RECORDS = 256
-SEGMENT_RECORDS = 20_000
 BACKLOG_RECORDS = 4_096
 """Uncommitted records at which workers wait for the disk."""
 CLOSE_WITHIN_S = 600.0
@@ -70,7 +69,7 @@ class Journal:
         compactor: Compactor,
         done: Bitmap,
         *,
-        segment_records: int = SEGMENT_RECORDS,
+        segment_records: int,
         close_within_s: float = CLOSE_WITHIN_S,
     ) -> None:
         self.done = done

@@ -11,7 +11,7 @@ from sharding.plan import Sample
 
 from ..calls.client import ModelClient
 from ..tools.formats import NATIVE, ToolFormat
-from ..tools.simulated_tools import FAILURE_KINDS, LoadFunction, SimulatedTools, no_function
+from ..tools.simulated_tools import LoadFunction, SimulatedTools, no_function
 from .answer import Answer, Solver
 
 MAX_TURNS = "max_turns"
@@ -20,9 +20,10 @@ MAX_TURNS = "max_turns"
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    max_turns: int = 10
+    max_turns: int
     """Replies of the model in one sample."""
-    failure_kinds: Sequence[str] = FAILURE_KINDS
+    failure_kinds: Sequence[str]
+    """Of those of `SimulatedTools`; one is drawn for every failing call."""
     formats: Mapping[str, ToolFormat] = field(default_factory=dict)
     """By model; native where it is not said."""
     load: LoadFunction = no_function
@@ -37,7 +38,7 @@ async def single_turn(sample: Sample, model: ModelClient, use: ToolUse | None = 
 
     The answer keeps the conversation where the model reasoned, since the text has no place for that.
     """
-    task, speech = sample.task, (use or ToolUse()).format_of(sample)
+    task, speech = sample.task, NATIVE if use is None else use.format_of(sample)
     asked = speech.opening(task.messages, task.tools)
     reply = await model.chat(asked, tools=speech.offered(task.tools))
     calls = speech.calls(reply)
@@ -45,9 +46,9 @@ async def single_turn(sample: Sample, model: ModelClient, use: ToolUse | None = 
     return Answer(reply.text, messages, calls)
 
 
-async def tool_loop(sample: Sample, model: ModelClient, use: ToolUse | None = None) -> Answer:
+async def tool_loop(sample: Sample, model: ModelClient, use: ToolUse) -> Answer:
     """Let the model call the task's simulated tools, several in one turn if it likes, until it answers without a call."""
-    use, task = use or ToolUse(), sample.task
+    task = sample.task
     speech, tools = use.format_of(sample), SimulatedTools(sample, use.load, use.failure_kinds)
     messages: list[Message] = list(speech.opening(task.messages, task.tools))
     done: list[ToolCall] = []

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.config.environment import ALIASES, PREFIX
+from orchestrator.config.setting_index import ENVIRONMENT_PREFIX, fixed_settings
 from orchestrator.results.run import Run
 
 PATIENCE_S = 240.0
@@ -104,7 +104,9 @@ class Program:
 
 
 def _clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in ALIASES and not name.startswith(PREFIX)}
+    short = {setting.short_variable for setting in fixed_settings()}
+    ours = {name for name in os.environ if name in short or name.startswith(ENVIRONMENT_PREFIX)}
+    return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 @pytest.fixture(scope="session")

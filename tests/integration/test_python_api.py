@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,23 @@ async def test_a_run_returns_its_results(folder: Path, program: Program, sweep: 
 async def test_a_configuration_may_be_a_mapping(folder: Path, sweep: Sweep) -> None:
     run = await orch.run(sweep(folder, tasks=3), settings=QUIET)
     assert run.to_arrow().num_rows == 3
+
+
+async def test_every_entry_point_tells_of_its_alerts(folder: Path, sweep: Sweep) -> None:
+    told: dict[str, list[str]] = {}
+
+    def noting(name: str) -> Callable[[Mapping[str, Any]], None]:
+        told[name] = []
+        return lambda event: told[name].append(event["event"])
+
+    def in_a_plain_script() -> None:
+        path = orch.run_sync(sweep(folder, tasks=2), settings=QUIET, on_event=noting("run_sync")).path
+        orch.resume_sync(path, settings=QUIET, on_event=noting("resume_sync"))
+
+    path = (await orch.run(sweep(folder, tasks=2), settings=QUIET, on_event=noting("run"))).path
+    await orch.resume(path, settings=QUIET, on_event=noting("resume"))
+    await asyncio.to_thread(in_a_plain_script)
+    assert {name: events[-1] for name, events in told.items()} == dict.fromkeys(told, "run_finished")
 
 
 async def test_two_runs_at_once_do_not_disturb_each_other(folder: Path, sweep: Sweep, books: Books) -> None:

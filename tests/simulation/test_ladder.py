@@ -44,7 +44,7 @@ def target(*endpoints: dict[str, Any]) -> tuple[Target, InProcessSimulator]:
     settings = SimulatorSettings.model_validate({"deployments": dict(zip(names, endpoints, strict=True))})
     simulator = InProcessSimulator(settings, EchoAnswers(200), {name: ("SIMULATOR_KEY", name) for name in names})
     instances = [Instance(name, "m", name, "sim", name) for name in names]
-    return Target(instances, {"sim": simulator}, WORKLOAD.request), simulator
+    return Target(instances, {"sim": simulator}, WORKLOAD.request, 300), simulator
 
 
 def ladder(

@@ -363,7 +363,7 @@ def test_while_a_judge_refuses_the_places_of_who_waits_for_it_are_used_by_others
         park = Park(a=Server(), j=Server(0))
         stage = Stage(60, mode, Park(a=park.servers["a"]), workers=4)
         judge = InstanceState(an_instance("j", model="j", workers=2), park, MODES[mode](2))
-        deadlines = Deadlines(sample_s=2 * HOUR_S)
+        deadlines = Deadlines(attempt_s=300, sample_s=2 * HOUR_S)
         stage.call_context = an_exchange(stage.dispatcher, Dispatcher("j", [judge], Decisions()), deadlines=deadlines)
 
         async def judged(sample: Sample, model: ModelClient) -> str:

@@ -15,7 +15,7 @@ from runners.load import ClosedLoop, OpenLoop, Volume
 from ...config.loading import LoadedConfig
 from ...config.settings import Config
 from ...execution.open_sweep import open_sweep
-from .measures import Trim
+from .measures import MINUTE_S, Trim
 from .presets import PURPOSES, WORKLOADS, PurposePreset, WorkloadPreset
 from .prompts import (
     MOST_PROMPTS,
@@ -35,7 +35,6 @@ SYNTHETIC = "synthetic"
 INPUT = Lengths(256, 768)
 """Of different lengths: that lets a quota of tokens show itself."""
 OUTPUT = Lengths(128, 128)
-MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config
         raise InputError(
             f"--warmup and --cooldown, {cut_s:g} s, leave nothing of {volume.duration_s:g} s to measure: make --duration longer"
         )
-    return LoadSetting(load, volume, trim, config.run.seed, config.run.attempt_timeout_s)
+    return LoadSetting(load, volume, config.run.attempt_timeout_s, trim, config.run.seed)
 
 
 def _purpose(name: str | None) -> PurposePreset:

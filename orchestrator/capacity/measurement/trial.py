@@ -36,9 +36,10 @@ class LoadSetting:
 
     load: ClosedLoop | OpenLoop
     volume: Volume
+    attempt_s: float
+    """Seconds for one request."""
     trim: Trim = field(default_factory=Trim)
     seed: int = 0
-    attempt_s: float = 300.0
     label: str = "bench"
     """Goes into the request ids."""
 

@@ -12,7 +12,7 @@ from runners.load import ClosedLoop, LoadGenerator, LoadRun, RequestResult, Targ
 
 from ...results.stats.paired import Pairs, compare_pairs, holm
 from ..measurement.bench import RetryAfterSender
-from ..measurement.measures import measure
+from ..measurement.measures import MINUTE_S, measure
 
 Verdict = Literal["better", "worse", "no evidence"]
 SIGNIFICANT = 0.05
@@ -28,7 +28,7 @@ class AbTest:
     rounds: int
     requests: int
     """Of each block."""
-    minute_s: float = 60.0
+    minute_s: float = MINUTE_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from ...capacity.search.ab_test import FEWEST_ROUNDS
 from .options import MINUTE, agree_to, load_options, read_order
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 _COMPARE = (
     click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True),
     click.option(
-        "--rounds", type=click.IntRange(5), default=10, show_default=True, help="A and B in turns, so many times."
+        "--rounds",
+        type=click.IntRange(FEWEST_ROUNDS),
+        default=10,
+        show_default=True,
+        help="A and B in turns, so many times.",
     ),
     click.option("--requests", type=click.IntRange(1), default=32, show_default=True, help="Of each turn."),
     click.option("--fail-if-worse", is_flag=True, help="Exit 1 where B is worse in any figure."),

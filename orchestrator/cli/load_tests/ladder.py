@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Unpack, cast
 
 import click
 
-from .options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, read_rung_duration
+from ...capacity.search.rules import Rules
+from ..options import Decorator
+from .options import ONE_ENDPOINT, PACE, agree_to, default_of, load_options, read_order, read_rung_duration
 
 if TYPE_CHECKING:
     from providers.messages import JSON
@@ -18,23 +20,26 @@ if TYPE_CHECKING:
     from ...capacity.search.ladders import LadderOptions
     from .flags import LadderFlags
 
-_ABOVE_0 = click.FloatRange(0, min_open=True)
+_SHARE, _ABOVE_0 = click.FloatRange(0, 1), click.FloatRange(0, min_open=True)
+
+
+def _rule(flag: str, threshold: str, value_type: click.ParamType[float], text: str | None = None) -> Decorator:
+    """Build the option of one of the `Rules`."""
+    return click.option(flag, type=value_type, default=default_of(Rules, threshold), show_default=True, help=text)
+
+
 _RULES = (
     click.option("--rungs", help="Concurrencies, rising: 1,2,4,8,16. By default 1 2 5 10 20 50 … 1000."),
     click.option("--no-stop", is_flag=True, help="Climb every rung, whatever the rules say."),
     click.option(
         "--no-refine", is_flag=True, help="Neither bisect, nor test the limit again, nor hold the recommendation."
     ),
-    click.option("--min-success", type=click.FloatRange(0, 1), default=0.95, show_default=True),
-    click.option(
-        "--max-ttft", type=_ABOVE_0, default=1.0, show_default=True, help="Seconds, mean; of streamed answers."
-    ),
-    click.option("--min-gain", type=float, default=0.2, show_default=True, help="Of throughput, per doubling."),
-    click.option("--max-cpu-share", type=_ABOVE_0, default=0.9, show_default=True, help="Of this client's core."),
-    click.option(
-        "--max-lag", type=_ABOVE_0, default=0.05, show_default=True, help="Seconds that this client may be late."
-    ),
-    click.option("--max-kv-usage", type=_ABOVE_0, default=0.95, show_default=True),
+    _rule("--min-success", "min_success", _SHARE),
+    _rule("--max-ttft", "max_ttft_s", _ABOVE_0, "Seconds, mean; of streamed answers."),
+    _rule("--min-gain", "min_gain", click.FLOAT, "Of throughput, per doubling."),
+    _rule("--max-cpu-share", "max_cpu_share", _ABOVE_0, "Of this client's core."),
+    _rule("--max-lag", "max_lag_s", _ABOVE_0, "Seconds that this client may be late."),
+    _rule("--max-kv-usage", "max_kv_usage", _ABOVE_0),
     click.option("--tpm-limit", type=_ABOVE_0, help="Tokens a minute that you know to be allowed."),
     click.option("--rpm-limit", type=_ABOVE_0, help="Requests a minute that you know to be allowed."),
     click.option(
@@ -153,7 +158,6 @@ def _read_ascent(directory: Path, options: LadderFlags, has_own_lengths: bool) -
     from ...capacity.search.binding import StatedLimits
     from ...capacity.search.ladders import LadderOptions
     from ...capacity.search.next_step import RUNGS, LadderPlan
-    from ...capacity.search.rules import Rules
 
     rules = Rules(
         min_success=options["min_success"],

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import click
 
-from ..options import Decorator, chosen_config, decorate, settings_of, show_warnings
+from ...capacity.measurement.bench import CLEAN_REQUESTS, RungDuration
+from ..options import Decorator, chosen_config, decorate, setting_option, settings_of, show_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...capacity.measurement.bench import RungDuration
     from ...capacity.measurement.load_estimate import LoadEstimate
     from ...capacity.measurement.session import LoadOrder
     from ...capacity.measurement.spec import WorkloadSpec
+    from ...capacity.search.rules import Rules
     from ...config.environment import Environment
     from ...config.loading import LoadedConfig
     from .flags import LoadFlags, PaceFlags
 
+
+def default_of(kind: type[RungDuration | Rules], name: str) -> object:
+    """Look up the default of a field; the value type declares it for Python and for the command line."""
+    return next(field.default for field in fields(kind) if field.name == name)
+
+
 _LOAD = (
     click.option("--model", help="A model of the file; without a file, the name that the API is called with."),
-    click.option("--attempt-timeout", type=float, help="Seconds for one request."),
-    click.option("--share", is_flag=True, help="Use keys that another run is using, too."),
+    setting_option("run.attempt_timeout_s"),
+    setting_option("run.share"),
     click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file."),
     click.option(
         "--workload",
@@ -43,8 +51,8 @@ _LOAD = (
     click.option("--extra-body", metavar="JSON", help="Goes into every request, e.g. '{\"ignore_eos\": true}'."),
     click.option("--stream/--no-stream", default=True, help="Whole answers have no time to first token."),
     click.option("--no-calibration", is_flag=True, help="Do not ask the endpoint first what it counts for a word."),
-    click.option("--seed", type=int, help="Of prompts and arrivals."),
-    click.option("--cost-limit", type=float, metavar="USD", help="Most that the test may cost."),
+    setting_option("run.seed", help="Of prompts and arrivals."),
+    setting_option("run.cost_limit_usd", help="Most that the test may cost."),
     click.option("--yes", is_flag=True, help="Do not ask before a test that may cost more than a dollar."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
 )
@@ -62,14 +70,26 @@ ONE_ENDPOINT = (
 )
 """What has no meaning where two are compared."""
 MINUTE = click.option(
-    "--minute", type=float, default=60.0, show_default=True, help="Seconds; less where a simulator's time is scaled."
+    "--minute",
+    type=float,
+    default=default_of(RungDuration, "minute_s"),
+    show_default=True,
+    help="Seconds; less where a simulator's time is scaled.",
 )
 PACE = (
     click.option(
-        "--prompts-per-slot", type=click.IntRange(1), default=10, show_default=True, help="Times the concurrency."
+        "--prompts-per-slot",
+        type=click.IntRange(1),
+        default=default_of(RungDuration, "prompts_per_slot"),
+        show_default=True,
+        help="Times the concurrency.",
     ),
     click.option(
-        "--min-requests", type=click.IntRange(1), default=73, show_default=True, help="73 clean ones show 95 %."
+        "--min-requests",
+        type=click.IntRange(1),
+        default=default_of(RungDuration, "min_requests"),
+        show_default=True,
+        help=f"{CLEAN_REQUESTS} clean ones show 95 %.",
     ),
     click.option("--rung-duration", type=float, help="Seconds, instead of a number of requests."),
     click.option(
@@ -106,8 +126,6 @@ def read_order(options: LoadFlags, names: Sequence[str] | None = None) -> LoadOr
 
 def read_rung_duration(options: PaceFlags) -> RungDuration:
     """Raises UsageError."""
-    from ...capacity.measurement.bench import RungDuration
-
     named = {"rung-duration": options["rung_duration"], "window": options["window"], "minute": options["minute"]}
     for name, seconds in named.items():
         if seconds is not None and not 0 < seconds < float("inf"):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from ..options import setting_option
 from .options import ONE_ENDPOINT, agree_to, load_options, read_order, workload_spec
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ RESULT = "bench-run.json"
 @click.option("--duration", type=float, metavar="S", help="Seconds in which requests are sent.")
 @click.option("--warmup", type=float, default=0.0, metavar="S", help="Seconds at the start that are not measured.")
 @click.option("--cooldown", type=float, default=0.0, metavar="S", help="Seconds at the end that are not measured.")
-@click.option("--display", type=click.Choice(["full", "plain", "none"]))
+@setting_option("run.display")
 @click.option("--save-result", is_flag=True, help=f"Write the result as JSON: {RESULT} unless --result-filename.")
 @click.option("--result-filename", type=click.Path(dir_okay=False), help="Where to; implies --save-result.")
 @click.option("--save-requests", type=click.Path(dir_okay=False), help="A line per request: .csv or .jsonl.")

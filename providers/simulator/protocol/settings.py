@@ -39,7 +39,7 @@ RefusedField = Literal[
 class CreditSettings(BaseModel):
     """Credit that is used up in the middle of a run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     after: Annotated[int, Field(ge=0)]
     """Requests admitted before every other one is told that the credit is used up."""
@@ -50,7 +50,7 @@ class CreditSettings(BaseModel):
 class QuirkSettings(BaseModel):
     """Peculiarities of answers. The defaults are what OpenAI sends."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     index_reuse: bool = False
     """Streamed: every tool call comes whole, in one chunk, with index 0 (Gemini)."""

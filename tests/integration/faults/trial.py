@@ -21,7 +21,7 @@ from providers.tokens import TokenEstimator
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 from runners.calls.client import Asking, CallContext, Deadlines, ModelClient
-from runners.calls.retry import RetryLimits
+from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.dispatch.instance_state import InstanceState
 from runners.limits.fixed import FixedLimiter
@@ -141,6 +141,7 @@ async def _work(fault: Fault, witness: _Witness) -> Record | None:
         estimators={"m": TokenEstimator()},
         asking={"m": Asking(Generation(max_tokens=16, stream=fault.stream), deadlines=deadlines)},
         retries=RetryLimits(max_retries=1, first_wait_s=0.01, longest_wait_s=0.01),
+        retry_budget=RetryBudget(0.5),
     )
     sample = Sample(0, "s0", QUESTION, Cell("m", "baseline", 1.0), 0, 7)
     method = Method("run", single_turn, lambda _: _exact, lambda _, __: None)

@@ -266,6 +266,9 @@ def a_dispatcher(
     return Dispatcher(model, instance_states, Decisions())
 
 
+USUAL = Deadlines(attempt_s=300, sample_s=1800)
+
+
 def an_exchange(
     *dispatchers: Dispatcher,
     deadlines: Deadlines | None = None,
@@ -276,13 +279,13 @@ def an_exchange(
     retry_budget: RetryBudget | None = None,
 ) -> CallContext:
     generation = Generation(max_tokens=max_tokens)
-    asking = Asking(generation, deadlines=deadlines or Deadlines())
+    asking = Asking(generation, deadlines=deadlines or USUAL)
     return CallContext(
         dispatchers={dispatcher.model: dispatcher for dispatcher in dispatchers},
         estimators={dispatcher.model: TokenEstimator() for dispatcher in dispatchers},
         asking={dispatcher.model: asking for dispatcher in dispatchers},
         retries=RetryLimits(max_retries=max_retries),
-        retry_budget=retry_budget or RetryBudget(),
+        retry_budget=retry_budget or RetryBudget(0.5),
         budget=budget or Budget(),
         on_first_send=on_first_send,
     )

@@ -50,7 +50,7 @@ class Server:
 
 
 async def loaded(server: Server, load: ClosedLoop | OpenLoop, volume: Volume) -> LoadRun:
-    target = Target([an_instance("a")], {an_instance("a").provider: server}, lambda _n: ChatRequest(messages=[]))
+    target = Target([an_instance("a")], {an_instance("a").provider: server}, lambda _n: ChatRequest(messages=[]), 300)
     return await run_load(LoadGenerator(target, "t"), load, volume)
 
 

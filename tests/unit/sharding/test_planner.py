@@ -28,6 +28,7 @@ def sweep(open_rows: Callable[..., TaskPool]) -> Sweep:
     return Sweep(spec, tasks, load_prompt_types(spec.prompt_types))
 
 
+STAGGER = (0.0, 30.0, 20.0)
 INSTANCES = {"m1": instances_of("m1", 3), "m2": instances_of("m2", 1)}
 
 
@@ -36,7 +37,7 @@ def delays(shards: Sequence[Shard]) -> list[float]:
 
 
 def test_a_models_samples_are_dealt_out_to_its_instances(sweep: Sweep) -> None:
-    plan = build_plan(sweep, INSTANCES, Layout())
+    plan = build_plan(sweep, INSTANCES, Layout(STAGGER))
     assert plan.stages[0] == (
         Shard("azure/m1-0", (range(0, 10, 3),), 0.0),
         Shard("azure/m1-1", (range(1, 10, 3),), 30.0),
@@ -48,7 +49,7 @@ def test_a_models_samples_are_dealt_out_to_its_instances(sweep: Sweep) -> None:
 
 
 def test_a_plan_is_a_plan(sweep: Sweep) -> None:
-    plan: Plan = build_plan(sweep, INSTANCES, Layout())
+    plan: Plan = build_plan(sweep, INSTANCES, Layout(STAGGER))
     assert plan.sample(7) == sweep.sample(7)
 
 
@@ -65,12 +66,12 @@ def test_delays_follow_the_shard_before_and_repeat_the_last(
 
 
 def test_instances_without_samples_are_left_out(sweep: Sweep) -> None:
-    plan = build_plan(sweep, {**INSTANCES, "m1": instances_of("m1", 12)}, Layout())
+    plan = build_plan(sweep, {**INSTANCES, "m1": instances_of("m1", 12)}, Layout(STAGGER))
     assert [len(shard) for shard in plan.stages[0]] == [1] * 10 + [10]
 
 
 def test_a_resume_splits_what_is_left_evenly(sweep: Sweep) -> None:
-    plan = build_plan(sweep, INSTANCES, Layout(remaining=lambda ordinal: ordinal in {1, 2, 3, 4, 9, 25}))
+    plan = build_plan(sweep, INSTANCES, Layout(STAGGER, remaining=lambda ordinal: ordinal in {1, 2, 3, 4, 9, 25}))
     assert plan.stages[0] == (
         Shard("azure/m1-0", (range(1, 5, 3),), 0.0),
         Shard("azure/m1-1", (range(2, 10, 7),), 30.0),
@@ -81,11 +82,11 @@ def test_a_resume_splits_what_is_left_evenly(sweep: Sweep) -> None:
 
 
 def test_the_fingerprint_ignores_instances_stagger_and_what_is_left(sweep: Sweep) -> None:
-    plan = build_plan(sweep, INSTANCES, Layout(extra_parts={"solver": "single"}))
+    plan = build_plan(sweep, INSTANCES, Layout(STAGGER, extra_parts={"solver": "single"}))
     elsewhere = {"m1": instances_of("m1", 1), "m2": instances_of("m2", 7)}
     other = build_plan(sweep, elsewhere, Layout((0,), lambda ordinal: ordinal > 3, {"solver": "single"}))
     assert other.fingerprint == plan.fingerprint == fingerprint(plan.parts)
-    assert build_plan(sweep, INSTANCES, Layout()).fingerprint != plan.fingerprint
+    assert build_plan(sweep, INSTANCES, Layout(STAGGER)).fingerprint != plan.fingerprint
     assert plan.parts["solver"] == "single"
 
 
@@ -96,9 +97,9 @@ def test_the_order_of_the_parts_does_not_matter() -> None:
 
 def test_a_model_without_instances_is_refused(sweep: Sweep) -> None:
     with pytest.raises(InputError, match="the model m2 has no instance"):
-        build_plan(sweep, {"m1": instances_of("m1", 1)}, Layout())
+        build_plan(sweep, {"m1": instances_of("m1", 1)}, Layout(STAGGER))
     with pytest.raises(InputError, match="the model m2 has no instance"):
-        build_plan(sweep, {"m1": instances_of("m1", 1), "m2": []}, Layout())
+        build_plan(sweep, {"m1": instances_of("m1", 1), "m2": []}, Layout(STAGGER))
 
 
 def test_a_negative_stagger_is_refused() -> None:
@@ -107,7 +108,7 @@ def test_a_negative_stagger_is_refused() -> None:
 
 
 def test_the_plan_can_be_printed(sweep: Sweep) -> None:
-    plan: SweepPlan = build_plan(sweep, INSTANCES, Layout())
+    plan: SweepPlan = build_plan(sweep, INSTANCES, Layout(STAGGER))
     rows = describe(plan, INSTANCES)
     assert len(rows) == 8
     assert json.loads(json.dumps(rows[1].to_json())) == {

@@ -98,7 +98,7 @@ def written(directory: RunDirectory, form: StorageFormat, records: list[Record])
 
     async def execution() -> None:
         compactor = Compactor(directory.journal, open_sink(form, directory.results))
-        async with Journal(directory.journal, compactor, compactor.replay(100).done) as journal:
+        async with Journal(directory.journal, compactor, compactor.replay(100).done, segment_records=100) as journal:
             for record in records:
                 journal.append(record, lambda: None)
 

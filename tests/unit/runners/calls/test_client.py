@@ -17,6 +17,7 @@ from runners.calls.retry import FREE_RETRIES, RetryBudget
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from tests.unit.runners.doubles import (
+    USUAL,
     BareLease,
     FreeLimiter,
     ScriptedSender,
@@ -186,7 +187,7 @@ async def test_a_sample_whose_deadline_comes_while_it_waits_for_leave_is_overdue
     desk = Desk()
     gate = {name: AdaptiveLimiter(Turnstile(opens=500.0)) for name in "ab"}
     dispatcher = a_dispatcher(desk.sender, "a", "b", limiters=gate)
-    client = desk.open(an_exchange(dispatcher, deadlines=Deadlines(sample_s=20)))
+    client = desk.open(an_exchange(dispatcher, deadlines=Deadlines(attempt_s=300, sample_s=20)))
     with pytest.raises(SampleOverdue):
         await client.chat(HELLO)
     assert now() == 20
@@ -202,7 +203,9 @@ async def test_throttled_without_end_is_overdue_too() -> None:
 
     sender = ScriptedSender(always=refuse)
     dispatcher = a_dispatcher(sender, "a", limiters={"a": limiter})
-    client = SampleClient(an_exchange(dispatcher, deadlines=Deadlines(sample_s=60)), an_opened(), BareLease())
+    client = SampleClient(
+        an_exchange(dispatcher, deadlines=Deadlines(attempt_s=300, sample_s=60)), an_opened(), BareLease()
+    )
     with pytest.raises(SampleOverdue):
         await client.chat(HELLO)
     assert now() == 60
@@ -317,7 +320,7 @@ async def test_each_model_is_asked_and_waited_for_in_its_own_way() -> None:
     judge = a_dispatcher(judges, "j", model="judge")
     asking = {
         "m": Asking(Generation(temperature=0.0, seed=5), deadlines=Deadlines(attempt_s=900, sample_s=14_400)),
-        "judge": Asking(Generation(top_p=0.5), deadlines=Deadlines(attempt_s=50)),
+        "judge": Asking(Generation(top_p=0.5), deadlines=Deadlines(attempt_s=50, sample_s=1800)),
     }
     client = desk.open(replace(an_exchange(desk.dispatcher, judge), asking=asking))
     begun_at = now()
@@ -333,7 +336,7 @@ async def test_a_bound_in_extra_body_is_what_is_set_aside() -> None:
     desk = Desk()
     budget = Budget(bounds=BudgetLimits(tokens=500))
     call_context = an_exchange(desk.dispatcher, budget=budget)
-    tight = {"m": Asking(Generation(max_tokens=1, extra_body={"max_completion_tokens": 9_999}))}
+    tight = {"m": Asking(Generation(max_tokens=1, extra_body={"max_completion_tokens": 9_999}), deadlines=USUAL)}
     with pytest.raises(LimitReached):
         await desk.open(replace(call_context, asking=tight)).chat(HELLO)
     assert desk.sender.sent == []
@@ -463,7 +466,7 @@ async def test_when_the_runs_retries_are_used_up_a_failure_ends_the_call_at_once
 async def test_an_instance_that_cannot_be_reached_costs_no_retries_once_it_is_known_to_be_silent() -> None:
     unreachable = Unreachable("refused", connection_lost("a").evidence)
     desk = Desk(*[unreachable] * 4)
-    client = desk.open(an_exchange(desk.dispatcher, retry_budget=(budget := RetryBudget())))
+    client = desk.open(an_exchange(desk.dispatcher, retry_budget=(budget := RetryBudget(0.5))))
     health_tracker = desk.dispatcher.instance_states["a"].health_tracker
     for _ in range(4):
         health_tracker.failed(unreachable, 0.0, is_probe=False)

@@ -46,7 +46,7 @@ class Sleep:
 
 
 async def outcome_of(call: Call, limits: RetryLimits | None = None, sleep: Sleep | None = None, seed: str = "s") -> str:
-    return await retry_policy(limits or RetryLimits(), sleep or Sleep(), seed)(call)
+    return await retry_policy(limits or RetryLimits(max_retries=5), sleep or Sleep(), seed)(call)
 
 
 @pytest.mark.parametrize("make", [server_fault, timed_out, connection_lost, malformed, empty])
@@ -137,7 +137,7 @@ async def test_a_call_that_is_given_up_ends_with_its_error_and_waits_no_more() -
         return len(asked) == 2
 
     with pytest.raises(ServerFault):
-        await retry_policy(RetryLimits(), sleep, "s", gives_up)(call)
+        await retry_policy(RetryLimits(max_retries=5), sleep, "s", gives_up)(call)
     assert call.made == 3
     assert len(sleep.slept) == 2
     assert [error.error_class for error in asked] == ["server_error"] * 2, "an empty answer has its own bound"

@@ -19,12 +19,13 @@ from providers.errors import StorageError
 from runners.journal.bitmap import Bitmap
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
-from runners.journal.journal import BACKLOG_RECORDS, COMMIT_RECORDS, SEGMENT_RECORDS, Journal
+from runners.journal.journal import BACKLOG_RECORDS, COMMIT_RECORDS, Journal
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.sink import Sink
 from runners.samples.record import instant
 from tests.unit.runners.doubles import ListSink, a_record
 
+SEGMENT_RECORDS = 20_000
 SIZE = 2 * SEGMENT_RECORDS
 SOON_S = 20.0
 """Far above what anything here takes: a test that waits longer hangs."""
@@ -79,7 +80,7 @@ def no_space(number: int) -> None:
 def open_journal(folder: Path, sink: Sink, **settings: Any) -> Journal:
     folder.mkdir(parents=True, exist_ok=True)
     compactor = Compactor(folder, sink)
-    return Journal(folder, compactor, compactor.replay(SIZE).done, **settings)
+    return Journal(folder, compactor, compactor.replay(SIZE).done, **{"segment_records": SEGMENT_RECORDS, **settings})
 
 
 def segments(folder: Path) -> list[Path]:
@@ -423,7 +424,7 @@ async def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -
     folder = tmp_path / "file"
     folder.write_bytes(b"")
     with pytest.raises(StorageError, match=r"cannot write \S+/file: .+; everything committed is safe: check the disk"):
-        Journal(folder, Compactor(folder, ListSink()), Bitmap(SIZE))
+        Journal(folder, Compactor(folder, ListSink()), Bitmap(SIZE), segment_records=SEGMENT_RECORDS)
 
 
 def test_a_replay_that_has_no_room_is_one_sentence_and_can_be_done_again(tmp_path: Path) -> None:

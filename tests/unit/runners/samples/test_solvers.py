@@ -13,9 +13,12 @@ from providers.messages import JSON, ChatResponse, Message, Tool
 from runners.samples.answer import Answer
 from runners.samples.solvers import MAX_TURNS, ToolUse, build_solver, single_turn, tool_loop
 from runners.tools.formats import NATIVE, TEXT, read_text_calls
+from runners.tools.simulated_tools import FAILURE_KINDS
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 from tests.unit.runners.doubles import a_response
+
+USUAL = ToolUse(max_turns=10, failure_kinds=FAILURE_KINDS)
 
 TOOLS: Sequence[Tool] = [{"type": "function", "function": {"name": name}} for name in ("look", "tell")]
 ASKED: tuple[Message, ...] = ({"role": "user", "content": "Weather?"},)
@@ -65,7 +68,7 @@ async def test_a_single_turn_calls_no_tool() -> None:
 
 async def test_the_loop_ends_with_the_first_reply_without_a_call() -> None:
     model = Model(calling(call("look"), text="Let me see."), a_response("It is sunny."))
-    answer = await tool_loop(a_sample(), model)
+    answer = await tool_loop(a_sample(), model, USUAL)
     assert (answer.text, answer.error_class) == ("It is sunny.", None)
     assert endings(answer) == [(1, "sunny", None, None)]
     assert answer.messages == [
@@ -79,20 +82,20 @@ async def test_the_loop_ends_with_the_first_reply_without_a_call() -> None:
 
 async def test_several_calls_of_one_turn_are_answered_in_their_order() -> None:
     model = Model(calling(call("tell", call_id="c2"), call("look", call_id="c1")), a_response())
-    answer = await tool_loop(a_sample(), model)
+    answer = await tool_loop(a_sample(), model, USUAL)
     assert [one["function"]["name"] for one in answer.tool_calls] == ["tell", "look"]  # type: ignore[call-overload,index]
     assert [one["tool_call_id"] for one in answer.messages[2:4]] == ["c2", "c1"]
 
 
 async def test_turns_that_are_used_up_leave_an_answer_that_says_so() -> None:
     model = Model(calling(call("look"), text="again"))
-    answer = await tool_loop(a_sample(), model, ToolUse(max_turns=3))
+    answer = await tool_loop(a_sample(), model, replace(USUAL, max_turns=3))
     assert (answer.text, answer.error_class, len(model.asked), len(answer.tool_calls)) == ("again", MAX_TURNS, 3, 3)
 
 
 async def test_a_wrong_name_and_bad_json_go_back_to_the_model() -> None:
     model = Model(calling(call("lok"), call("look", "{", "c2")), calling(call("look", call_id="c3")), a_response())
-    answer = await tool_loop(a_sample(), model)
+    answer = await tool_loop(a_sample(), model, USUAL)
     assert [ending[2:] for ending in endings(answer)] == [(None, "unknown_tool"), (None, "bad_arguments"), (None, None)]
     assert "there is no tool 'lok'" in str(answer.messages[2]["content"])
     assert "not valid JSON" in str(answer.messages[3]["content"])
@@ -100,19 +103,19 @@ async def test_a_wrong_name_and_bad_json_go_back_to_the_model() -> None:
 
 async def test_a_failing_tool_stands_in_the_answer() -> None:
     model = Model(calling(call("look")), a_response())
-    answer = await tool_loop(a_sample(0.0), model, ToolUse(failure_kinds=("timeout",)))
+    answer = await tool_loop(a_sample(0.0), model, replace(USUAL, failure_kinds=("timeout",)))
     assert endings(answer) == [(1, '{"error":"look timed out after 30 s"}', "timeout", None)]
 
 
 async def test_calls_without_an_id_get_one() -> None:
     model = Model(calling({"function": {"name": "look", "arguments": "{}"}}), a_response())
-    answer = await tool_loop(a_sample(), model)
+    answer = await tool_loop(a_sample(), model, USUAL)
     assert answer.messages[2]["tool_call_id"] == answer.tool_calls[0]["id"] == "r1-0"
 
 
 async def test_calls_of_one_id_get_ids_of_their_own() -> None:
     model = Model(calling(call("look"), call("tell"), call("look", call_id="")), a_response())
-    answer = await tool_loop(a_sample(), model)
+    answer = await tool_loop(a_sample(), model, USUAL)
     ids = ["c1", "r1-1", "r1-2"]
     assert [told["tool_call_id"] for told in answer.messages[2:5]] == ids
     assert [made["id"] for made in answer.messages[1]["tool_calls"]] == ids  # type: ignore[union-attr,call-overload,index]
@@ -133,7 +136,7 @@ async def test_arguments_go_back_as_the_text_of_an_object_and_stay_as_they_came_
 ) -> None:
     made: Mapping[str, JSON] = {"id": "c1", "function": {"name": "look", "arguments": arguments}}
     model = Model(calling(made), a_response())
-    answer = await tool_loop(a_sample(), model)
+    answer = await tool_loop(a_sample(), model, USUAL)
     back = {"type": "function", "id": "c1", "function": {"name": "look", "arguments": sent}}
     assert model.asked[1][0][1]["tool_calls"] == [back]
     assert answer.tool_calls[0]["function"] == {"name": "look", "arguments": arguments}
@@ -142,7 +145,7 @@ async def test_arguments_go_back_as_the_text_of_an_object_and_stay_as_they_came_
 async def test_a_turn_goes_back_with_every_field_that_came_with_it() -> None:
     turn: Message = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": ["as it came"]}
     model = Model(replace(calling(call("look")), reasoning="hm", assistant=turn), a_response())
-    await tool_loop(a_sample(), model)
+    await tool_loop(a_sample(), model, USUAL)
     assert model.asked[1][0][1] == {**turn, "tool_calls": [call("look")]}
 
 
@@ -154,12 +157,12 @@ async def test_a_single_turn_keeps_the_conversation_where_the_model_reasoned() -
 
 
 async def test_a_task_without_tools_takes_one_turn() -> None:
-    answer = await tool_loop(a_sample(tools=()), Model(a_response("4")))
+    answer = await tool_loop(a_sample(tools=()), Model(a_response("4")), USUAL)
     assert (answer.text, len(answer.messages)) == ("4", 2)
 
 
 # ------------------------------------------------------------------ as text
-AS_TEXT = ToolUse(formats={"m": TEXT})
+AS_TEXT = replace(USUAL, formats={"m": TEXT})
 LOOK = '<tool_call>\n{"name": "look", "arguments": {"city": "Paris"}}\n</tool_call>'
 
 

@@ -82,7 +82,7 @@ async def record_of(
     sender = ScriptedSender(*steps, always=always, takes_s=1.0)
     limiters = {name: FreeLimiter(opens) for name in instances}
     call_context = an_exchange(
-        a_dispatcher(sender, *instances, limiters=limiters), deadlines=Deadlines(sample_s=sample_s)
+        a_dispatcher(sender, *instances, limiters=limiters), deadlines=Deadlines(attempt_s=300, sample_s=sample_s)
     )
     active = ActiveSample(a_sample(4, epoch=2), "a", "a", 1, OPENED_AT, 2.0)
     return await work(active, method or a_method(), call_context, BareLease())
@@ -203,7 +203,7 @@ async def test_throttled_beyond_the_deadline_is_an_infrastructure_failure() -> N
         return throttled()
 
     dispatcher = a_dispatcher(ScriptedSender(always=refuse), "a", limiters={"a": limiter})
-    call_context = an_exchange(dispatcher, deadlines=Deadlines(sample_s=100))
+    call_context = an_exchange(dispatcher, deadlines=Deadlines(attempt_s=300, sample_s=100))
     record = await work(ActiveSample(a_sample(), "a", "a", 0, OPENED_AT, 0.0), a_method(), call_context, BareLease())
     assert (record.outcome, record.error_class, record.status) == ("infra_failure", "throttled", 429)
     assert (record.attempts, record.throttles, record.score) == (1, 4, None)

@@ -29,7 +29,7 @@ async def test_before_anything_is_sent_nothing_is_claimed() -> None:
 async def test_while_it_runs_the_figures_are_those_of_the_last_seconds() -> None:
     box = Instance("box/m", "m", "m", "box", "box/m", None, None)
     monitor = LoadMonitor(ServerWatch(None, [ServerReading(0.0, 4.0, 1.0, 0.25)]), None)
-    target = Target([box], {"box": OneSecond()}, lambda _n: ChatRequest(messages=[]))
+    target = Target([box], {"box": OneSecond()}, lambda _n: ChatRequest(messages=[]), 300)
     load_generator = LoadGenerator(target, "t", monitor.take)
     monitor.start(load_generator)
     async with asyncio.TaskGroup() as group:

@@ -52,7 +52,9 @@ async def test_prompts_stay_as_they_were_where_nothing_is_counted(how: str) -> N
 async def test_a_load_stops_at_what_it_may_cost() -> None:
     counter = Counter()
     budget = Budget(lambda _model, usage: usage.output_tokens / 100, BudgetLimits(cost_usd=1.05))
-    target = Target([BOX], {"box": BudgetedSender(counter, budget, 10)}, lambda n: ChatRequest(PROMPTS(n).messages))
+    target = Target(
+        [BOX], {"box": BudgetedSender(counter, budget, 10)}, lambda n: ChatRequest(PROMPTS(n).messages), 300
+    )
     run = await run_load(LoadGenerator(target, "t"), ClosedLoop(3), Volume(requests=100))
     assert (counter.asked, len(run.results)) == (10, 10)
     assert budget.spent.cost_usd == pytest.approx(1.0)
@@ -62,7 +64,7 @@ async def test_a_load_stops_at_what_it_may_cost() -> None:
 async def test_what_failed_is_paid_for_where_the_server_counted_it() -> None:
     budget = Budget(lambda _model, usage: usage.output_tokens / 100, BudgetLimits(cost_usd=10))
     target = Target(
-        [BOX], {"box": BudgetedSender(Counter("empty"), budget, 10)}, lambda n: ChatRequest(PROMPTS(n).messages)
+        [BOX], {"box": BudgetedSender(Counter("empty"), budget, 10)}, lambda n: ChatRequest(PROMPTS(n).messages), 300
     )
     run = await run_load(LoadGenerator(target, "t"), ClosedLoop(1), Volume(requests=5))
     assert [result.how for result in run.results] == ["empty"] * 5

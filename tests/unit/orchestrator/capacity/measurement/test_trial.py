@@ -33,7 +33,7 @@ def result(
 def trial(results: Sequence[RequestResult], load: ClosedLoop | OpenLoop = FOREVER, cpu_share: float = 0.1) -> Trial:
     ended_at = max(one.ended_at for one in results)
     run = LoadRun(load, results, 0.0, ended_at, [0.001] * 100, cpu_share)
-    return judge(LoadSetting(load, Volume(len(results))), run, ServerWatch(None))
+    return judge(LoadSetting(load, Volume(len(results)), 300), run, ServerWatch(None))
 
 
 def test_the_parts_of_a_request_add_up_to_its_whole_time() -> None:
@@ -71,7 +71,7 @@ def test_the_places_are_counted_over_time() -> None:
 def test_the_concurrency_to_expect_is_the_limit_or_rate_times_latency(
     load: ClosedLoop | OpenLoop, latency_s: float | None, expected: float | None
 ) -> None:
-    assert expected_in_flight(LoadSetting(load, Volume(1)), latency_s) == (
+    assert expected_in_flight(LoadSetting(load, Volume(1), 300), latency_s) == (
         None if expected is None else pytest.approx(expected)
     )
 
