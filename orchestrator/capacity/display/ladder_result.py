@@ -1,4 +1,7 @@
-"""A ladder on disk: `ladder.json` and one file per rung, each whole or not there, so that a broken one goes on at the next rung."""
+"""The files of a ladder: `ladder.json` and one file per rung.
+
+Each is written completely or not at all, so that a resume continues at the next rung.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from .files import write_document
 
 FILE = "ladder.json"
 SETTINGS_FILE = "settings.json"
-"""What a resume goes on with: the options of the command, no key among them."""
+"""The options of the command, for a resume. It contains no key."""
 RUNG_FILE = "rung-{number:02d}-c{concurrency}.json"
 _RUNGS = TypeAdapter(list[Rung])
 _DISTRIBUTIONS = ("ttft_s", "tpot_s", "itl_s", "latency_s", "scheduled_latency_s")
@@ -29,7 +32,7 @@ _PERCENTILES = ("p50", "p90", "p95", "p99")
 
 
 def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINUTE_S) -> dict[str, Any]:
-    """One flat row; a percentile below its sample floor is null."""
+    """Build one flat row of a rung's figures; a percentile below its sample floor is None."""
     measures = rung.measures
     row: dict[str, Any] = {
         "concurrency": rung.concurrency,
@@ -74,17 +77,22 @@ def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINU
 
 
 def rows_of(ladder: Ladder) -> list[dict[str, Any]]:
-    """All rungs but the contrast, whose requests are others."""
+    """Build the rows of all rungs except the contrast, which sends other requests."""
     return _rows(ladder, is_contrast=False)
 
 
 def _rows(ladder: Ladder, *, is_contrast: bool) -> list[dict[str, Any]]:
     pairs = zip(ladder.rungs, ladder.found.judged, strict=True)
-    return [rung_row(one, its, ladder.plan.minute_s) for one, its in pairs if (one.phase == "contrast") is is_contrast]
+    return [
+        rung_row(rung, judgement, ladder.plan.minute_s)
+        for rung, judgement in pairs
+        if (rung.phase == "contrast") is is_contrast
+    ]
 
 
 def ladder_document(ladder: Ladder) -> dict[str, Any]:
-    found, advice = ladder.found, recommendation_of(ladder)
+    """Build the JSON document of a ladder."""
+    findings, advice = ladder.found, recommendation_of(ladder)
     return {
         "name": ladder.name,
         "is_complete": ladder.is_complete,
@@ -95,14 +103,14 @@ def ladder_document(ladder: Ladder) -> dict[str, Any]:
         "no_recommendation": say_why_none(ladder) if advice is None else "",
         "paste": "" if advice is None or advice.is_verified is False else lines_to_paste(ladder.model, advice),
         "doubts": list(ladder.doubts),
-        "optimum": None if ladder.is_credit else found.optimum,
+        "optimum": None if ladder.is_credit else findings.optimum,
         "binding": ladder.binding.limit,
         "binding_sureness": ladder.binding.sureness,
         "binding_evidence": ladder.binding.evidence,
         "qpm_ceiling": ladder.binding.qpm_ceiling,
         "tpm_ceiling": ladder.binding.tpm_ceiling,
-        "stop_rule": None if found.stop is None else found.stop.rule,
-        "stop": None if found.stop is None else asdict(found.stop),
+        "stop_rule": None if findings.stop is None else findings.stop.rule,
+        "stop": None if findings.stop is None else asdict(findings.stop),
         "rungs": rows_of(ladder),
         "contrast": next(iter(_rows(ladder, is_contrast=True)), None),
         "measured": list(ladder.rungs),
@@ -110,7 +118,7 @@ def ladder_document(ladder: Ladder) -> dict[str, Any]:
 
 
 def write_ladder(directory: Path, document: Mapping[str, Any], rung_file: str | None = RUNG_FILE) -> None:
-    """The last rung's own file, then all of them. Raises StorageError, and InputError for a name that cannot be filled in."""
+    """Write the last rung's file, then the file of all rungs. Raises StorageError, and InputError for an invalid name template."""
     rows = [*document["rungs"], *filter(None, [document["contrast"]])]
     if rung_file is not None and rows:
         write_document(directory / name_rung(rung_file, len(rows), rows[-1]["concurrency"]), rows[-1])
@@ -118,6 +126,7 @@ def write_ladder(directory: Path, document: Mapping[str, Any], rung_file: str | 
 
 
 def name_rung(template: str, number: int, concurrency: int) -> str:
+    """Fill in the name of a rung's file. Raises InputError for an invalid template."""
     try:
         name = template.format(number=number, concurrency=concurrency)
     except (KeyError, IndexError, ValueError) as error:
@@ -130,26 +139,26 @@ def name_rung(template: str, number: int, concurrency: int) -> str:
 
 
 def write_settings(directory: Path, settings: Mapping[str, Any]) -> None:
-    """Raises StorageError."""
+    """Write the settings of a ladder. Raises StorageError."""
     write_document(directory / SETTINGS_FILE, settings)
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
-    """Raises InputError."""
+    """Read the settings of a ladder. Raises InputError."""
     path = directory / SETTINGS_FILE
     try:
-        found = orjson.loads(path.read_bytes())
+        settings = orjson.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; --resume takes the directory of a ladder") from error
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path} is not the settings of a ladder") from error
-    if not isinstance(found, dict):
+    if not isinstance(settings, dict):
         raise InputError(f"{path} is not the settings of a ladder")
-    return found
+    return settings
 
 
 def read_measured(directory: Path) -> Sequence[Rung]:
-    """The rungs of a ladder that was broken off; none where it had not got that far. Raises InputError."""
+    """Read the rungs that an interrupted ladder has measured; empty where there are none. Raises InputError."""
     path = directory / FILE
     try:
         return _RUNGS.validate_python(orjson.loads(path.read_bytes())["measured"])

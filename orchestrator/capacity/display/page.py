@@ -1,4 +1,4 @@
-"""A ladder's result as one HTML file in the look of the report: no network, no script, every text escaped where it is set into the page."""
+"""A ladder's result as one HTML file in the style of the report: no network, no script, every text escaped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def render_page(curves: Curves) -> str:
-    """The whole document; needs the extra `report`."""
+    """Render the whole document. This needs the extra `report`."""
     style = read_asset("page.css")
     return (
         open_room("orchestrator.capacity.display")

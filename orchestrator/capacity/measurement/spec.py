@@ -1,4 +1,4 @@
-"""From what a person asks for, a preset or figures of one's own, to the workload and the setting of a load test."""
+"""From the user's options, a preset or single values, to the workload and the setting of a load test."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from .trial import LoadSetting
 from .workload import Prompt, Workload
 
 TASKS = "tasks"
-"""The workload that is made of the sweep's own tasks."""
+"""The name of the workload that consists of the sweep's own tasks."""
 SYNTHETIC = "synthetic"
 INPUT = Lengths(256, 768)
-"""Of different lengths: that lets a quota of tokens show itself."""
+"""Of different lengths, so that a token quota can be recognized."""
 OUTPUT = Lengths(128, 128)
 MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSpec:
-    """What is asked of the endpoint; None takes the workload's own."""
+    """The requested workload; None takes the default of the workload."""
 
     name: str | None = None
-    """A preset, `tasks`, `synthetic` (None as well) or a file of conversations."""
+    """A preset, `tasks`, `synthetic` (the same as None) or a file of conversations."""
     input: str | None = None
     output: str | None = None
     range_ratio: float = 0.0
@@ -52,20 +52,22 @@ class WorkloadSpec:
 
     @property
     def preset(self) -> WorkloadPreset | None:
+        """The preset of that name, if any."""
         return WORKLOADS.get(self.name or "")
 
     @property
     def is_synthetic(self) -> bool:
+        """Whether the prompts are random words."""
         return self.name in {None, SYNTHETIC} or self.preset is not None
 
     @property
     def has_lengths(self) -> bool:
-        """It says how long synthetic prompts are, or how alike."""
+        """Whether it sets the lengths or the common prefix of synthetic prompts."""
         return bool(self.input or self.output or self.range_ratio or self.prefix_ratio)
 
 
 def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Workload:
-    """Raises InputError where the file or a figure is wrong."""
+    """Build the workload. Raises InputError where the file or a value is wrong."""
     config = loaded.config
     generation = replace(config.generation_of(model).as_generation(), stream=spec.stream)
     if spec.is_synthetic:
@@ -82,11 +84,12 @@ def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Work
 
 
 def with_prompts(workload: Workload, prompts: SyntheticPrompts) -> Workload:
+    """Replace the prompts of a workload."""
     return replace(workload, prompt=prompts, input_tokens=prompts.expected_tokens)
 
 
 def in_contrast(workload: Workload) -> Workload | None:
-    """Requests of twice the tokens that take half the output; None where the lengths are not ours to choose."""
+    """Return requests of twice the tokens and half the output; None where the lengths are not ours to choose."""
     if not isinstance(workload.prompt, SyntheticPrompts):
         return None
     prompts = workload.prompt.in_contrast()
@@ -107,15 +110,15 @@ def _synthetic(spec: WorkloadSpec, seed: int, generation: Generation) -> Workloa
 
 
 def _bounded(workload: Workload) -> Workload:
-    """A bound in `extra_body` wins over that of the prompts, as it does on the wire."""
+    """Apply a bound from `extra_body`, which overrides that of the prompts, as it does in the request."""
     limit = replace(workload.generation, max_tokens=None).output_limit
     return workload if limit is None else replace(workload, max_output_tokens=limit)
 
 
-def _lengths(said: str | None, ratio: float, otherwise: Lengths) -> Lengths:
-    if said is None:
-        said = f"{round(otherwise.mean)}" if ratio else f"{otherwise.least}:{otherwise.most}"
-    return read_lengths(said, ratio)
+def _lengths(text: str | None, ratio: float, otherwise: Lengths) -> Lengths:
+    if text is None:
+        text = f"{round(otherwise.mean)}" if ratio else f"{otherwise.least}:{otherwise.most}"
+    return read_lengths(text, ratio)
 
 
 def _tasks(loaded: LoadedConfig, model: str, max_tokens: int | None) -> list[Prompt]:
@@ -130,16 +133,16 @@ def _listed(name: str, prompts: Sequence[Prompt], config: Config, generation: Ge
     from providers.tokens import TokenEstimator
 
     estimator = TokenEstimator()
-    asked = [estimator.estimate(one.messages, one.tools) for one in prompts[:MOST_PROMPTS]]
-    bounds = [one.max_tokens for one in prompts if one.max_tokens is not None]
+    input_tokens = [estimator.estimate(prompt.messages, prompt.tools) for prompt in prompts[:MOST_PROMPTS]]
+    bounds = [prompt.max_tokens for prompt in prompts if prompt.max_tokens is not None]
     mean_bound = sum(bounds) / len(bounds) if len(bounds) == len(prompts) else None
     order = shuffled(prompts, config.run.seed)
-    return _bounded(Workload(name, sum(asked) / len(asked), mean_bound, order, generation))
+    return _bounded(Workload(name, sum(input_tokens) / len(input_tokens), mean_bound, order, generation))
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSpec:
-    """How hard and how long, as it was said; None leaves it to a preset."""
+    """The requested load and duration; None leaves a value to the preset."""
 
     purpose: str | None = None
     max_concurrency: int | None = None
@@ -151,11 +154,11 @@ class LoadSpec:
     cooldown_s: float = 0.0
 
 
-PLAIN = PurposePreset("as it was said")
+PLAIN = PurposePreset("as requested")
 
 
 def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config) -> LoadSetting:
-    """The one setting that is asked for. Raises InputError where it is none, or several."""
+    """Build the one requested setting. Raises InputError where the options give none, or several."""
     purpose = _purpose(spec.purpose)
     _check(spec)
     scheduled = spec.max_concurrency or (traffic and traffic.max_concurrency) or purpose.max_concurrency
@@ -205,7 +208,7 @@ def _aimed_rate(spec: LoadSpec, traffic: WorkloadPreset | None) -> float:
 def _volume(
     spec: LoadSpec, purpose: PurposePreset, traffic: WorkloadPreset | None, load: ClosedLoop | OpenLoop
 ) -> Volume:
-    """What was said; else the preset's; else ten requests for each place, or a minute of arrivals."""
+    """Return the requested volume, else the preset's, else ten requests per worker slot or one minute of arrivals."""
     if spec.num_prompts is not None or spec.duration_s is not None:
         return Volume(spec.num_prompts, spec.duration_s)
     if purpose.requests is not None or purpose.duration_s is not None:
