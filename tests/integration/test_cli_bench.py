@@ -89,7 +89,7 @@ async def test_the_table_says_what_was_asked_and_what_came(program: Program, moo
     done = await asyncio.to_thread(program, "bench", "run", "--base-url", moody, "--model", "m", *flags)
     assert done.code == 0, done.err
     assert "first chunk with content − send" in done.out
-    assert "the server says of itself" in done.out
+    assert "the server's own metrics" in done.out
     assert "price unknown" in done.err
 
 

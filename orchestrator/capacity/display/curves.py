@@ -106,7 +106,7 @@ def curves_of(document: Mapping[str, Any]) -> Curves:
     )
 
 
-def say_ceiling(qpm: float | None, tpm: float | None) -> str:
+def format_ceiling(qpm: float | None, tpm: float | None) -> str:
     """Format the throughput ceiling in requests and tokens per minute."""
     figures = [f"{qpm:,.1f} QPM" if qpm is not None else "", f"{tpm:,.0f} TPM" if tpm is not None else ""]
     return ", ".join(filter(None, figures)) or "unknown"
@@ -118,7 +118,7 @@ def _says(document: Mapping[str, Any]) -> list[str]:
         lines.append(f"binding: {binding} ({document['binding_sureness']}): {document['binding_evidence']}")
     qpm, tpm = _number(document.get("qpm_ceiling")), _number(document.get("tpm_ceiling"))
     if binding and document.get("stop_rule"):
-        lines.append(f"ceiling: {say_ceiling(qpm, tpm)}")
+        lines.append(f"ceiling: {format_ceiling(qpm, tpm)}")
     if reason := document.get("no_recommendation"):
         lines.append(f"no recommendation: {reason}")
     return [*lines, *document.get("doubts", ())]

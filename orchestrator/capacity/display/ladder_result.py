@@ -18,7 +18,7 @@ from providers.errors import InputError
 from ..measurement.measures import MINUTE_S, Distribution
 from ..measurement.rung import Rung
 from ..search.ladder import Ladder
-from ..search.recommendation import lines_to_paste, recommendation_of, say_why_none
+from ..search.recommendation import explain_no_recommendation, lines_to_paste, recommendation_of
 from ..search.rules import Judgement
 from .files import write_document
 
@@ -100,7 +100,7 @@ def ladder_document(ladder: Ladder) -> dict[str, Any]:
         "at_least": ladder.at_least,
         "recommended": None if advice is None else advice.concurrency,
         "recommendation": None if advice is None else asdict(advice),
-        "no_recommendation": say_why_none(ladder) if advice is None else "",
+        "no_recommendation": explain_no_recommendation(ladder) if advice is None else "",
         "paste": "" if advice is None or advice.is_verified is False else lines_to_paste(ladder.model, advice),
         "doubts": list(ladder.doubts),
         "optimum": None if ladder.is_credit else findings.optimum,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...report.figures import DARK, LIGHT
-from ...report.page import digest, open_room, read_asset
+from ...report.page import digest, open_templates, read_asset
 from .curves import Curves, table_rows
 from .plots import PANELS, draw
 
@@ -31,7 +31,7 @@ def render_page(curves: Curves) -> str:
     """Render the whole document. This needs the extra `report`."""
     style = read_asset("page.css")
     return (
-        open_room("orchestrator.capacity.display")
+        open_templates("orchestrator.capacity.display")
         .get_template("ladder.html.j2")
         .render(
             curves=curves,

@@ -80,7 +80,7 @@ def _checks(ladder: Ladder, at_limit: Rung) -> list[str]:
     return checks
 
 
-def say_why_none(ladder: Ladder) -> str:
+def explain_no_recommendation(ladder: Ladder) -> str:
     """Explain why there is no recommendation."""
     if ladder.is_credit:
         two = f"two windows of {ladder.plan.minute_s:g} s"

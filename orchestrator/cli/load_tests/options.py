@@ -1,4 +1,4 @@
-"""Options that load tests share: whom they load, with which prompts, for how long, and what that may cost."""
+"""Options that all load tests share: target, prompts, duration and cost."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 Option = Callable[[F], F]
 
 _LOAD = (
-    click.option("--model", help="A model of the file; without a file, the name that the API is called with."),
+    click.option("--model", help="A model of the file; without a file, the model name to send to the API."),
     click.option("--attempt-timeout", type=float, help="Seconds for one request."),
-    click.option("--share", is_flag=True, help="Use keys that another run is using, too."),
-    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of the file."),
+    click.option("--share", is_flag=True, help="Use keys that another run is using."),
+    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override any setting of the file."),
     click.option(
         "--workload",
         metavar="NAME|FILE",
-        help="customer-service, content or code; synthetic, the default; tasks, the sweep's own; or a ShareGPT file.",
+        help="customer-service, content, code, synthetic (default), tasks (those of the sweep), or a ShareGPT file.",
     ),
     click.option(
         "--random-input-len",
@@ -39,16 +39,20 @@ _LOAD = (
         help="Tokens of synthetic prompts; by default 256:768, or a preset's.",
     ),
     click.option(
-        "--random-output-len", metavar="N|MIN:MAX", help="Most tokens of each answer; by default 128, or a preset's."
+        "--random-output-len", metavar="N|MIN:MAX", help="Maximum tokens of each answer; by default 128, or a preset's."
     ),
-    click.option("--random-range-ratio", type=float, default=0.0, help="0.2 draws lengths from 0.8 to 1.2 times that."),
-    click.option("--prefix-ratio", type=float, default=0.0, help="Share of every prompt that all have in common."),
-    click.option("--extra-body", metavar="JSON", help="Goes into every request, e.g. '{\"ignore_eos\": true}'."),
-    click.option("--stream/--no-stream", default=True, help="Whole answers have no time to first token."),
-    click.option("--no-calibration", is_flag=True, help="Do not ask the endpoint first what it counts for a word."),
-    click.option("--seed", type=int, help="Of prompts and arrivals."),
-    click.option("--cost-limit", type=float, metavar="USD", help="Most that the test may cost."),
-    click.option("--yes", is_flag=True, help="Do not ask before a test that may cost more than a dollar."),
+    click.option(
+        "--random-range-ratio", type=float, default=0.0, help="0.2 draws lengths from 0.8 to 1.2 times these."
+    ),
+    click.option("--prefix-ratio", type=float, default=0.0, help="Share of every prompt that is identical in all."),
+    click.option(
+        "--extra-body", metavar="JSON", help="JSON fields to add to every request, e.g. '{\"ignore_eos\": true}'."
+    ),
+    click.option("--stream/--no-stream", default=True, help="Without streaming there is no time to first token."),
+    click.option("--no-calibration", is_flag=True, help="Skip measuring the endpoint's tokens per word."),
+    click.option("--seed", type=int, help="Seed of prompts and arrivals."),
+    click.option("--cost-limit", type=float, metavar="USD", help="Maximum cost of the test."),
+    click.option("--yes", is_flag=True, help="Do not ask for confirmation above one dollar."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
 )
 ONE_ENDPOINT = (
@@ -58,31 +62,45 @@ ONE_ENDPOINT = (
         multiple=True,
         help="An instance or deployment; repeat it for several. By default all of the model.",
     ),
-    click.option("--base-url", metavar="URL", help="An address, up to and with its /v1, in place of a file."),
-    click.option("--api-key-env", metavar="VAR", help="With --base-url: the variable that holds the key."),
-    click.option("--metrics-url", help="The server's Prometheus page (vLLM, SGLang); by default beside its API."),
-    click.option("--no-server-metrics", is_flag=True, help="Do not look at the server's own metrics."),
+    click.option("--base-url", metavar="URL", help="An address, including its /v1, instead of a file."),
+    click.option("--api-key-env", metavar="VAR", help="With --base-url: the environment variable with the key."),
+    click.option(
+        "--metrics-url", help="The server's Prometheus metrics (vLLM, SGLang); by default at /metrics beside its API."
+    ),
+    click.option("--no-server-metrics", is_flag=True, help="Do not read the server's own metrics."),
 )
-"""What has no meaning where two are compared."""
+"""Options that do not apply to a comparison of two targets."""
 MINUTE = click.option(
-    "--minute", type=float, default=60.0, show_default=True, help="Seconds; less where a simulator's time is scaled."
+    "--minute", type=float, default=60.0, show_default=True, help="Seconds; less on a simulator with scaled time."
 )
 PACE = (
     click.option(
-        "--prompts-per-slot", type=click.IntRange(1), default=10, show_default=True, help="Times the concurrency."
+        "--prompts-per-slot",
+        type=click.IntRange(1),
+        default=10,
+        show_default=True,
+        help="Requests per slot of the concurrency.",
     ),
     click.option(
-        "--min-requests", type=click.IntRange(1), default=73, show_default=True, help="73 clean ones show 95 %."
+        "--min-requests",
+        type=click.IntRange(1),
+        default=73,
+        show_default=True,
+        help="73 requests without failure show 95 % success.",
     ),
     click.option("--rung-duration", type=float, help="Seconds, instead of a number of requests."),
     click.option(
-        "--window", type=float, help="Seconds of the quota's window: rungs last three, measured over the last two."
+        "--window",
+        type=float,
+        help="Seconds of the quota window: a rung lasts three windows, the last two are measured.",
     ),
     MINUTE,
 )
 
 
 def load_options(*more: Option[Any]) -> Callable[[F], F]:
+    """Return a decorator that adds the shared options and `more`."""
+
     def add(function: F) -> F:
         for option in reversed((*_LOAD, *more)):
             function = option(function)
@@ -92,7 +110,7 @@ def load_options(*more: Option[Any]) -> Callable[[F], F]:
 
 
 def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -> LoadOrder:
-    """`names` stand in for --instance. Raises InputError and UsageError."""
+    """Read the target and the workload; `names` replace --instance. Raises InputError and UsageError."""
     from ...capacity.measurement.session import LoadOrder
     from ...capacity.measurement.spec import build_workload
     from ...capacity.measurement.target import choose_model
@@ -112,7 +130,7 @@ def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -
 
 
 def read_rung_duration(options: Mapping[str, Any]) -> RungDuration:
-    """Raises UsageError."""
+    """Read the duration of a rung. Raises UsageError."""
     from ...capacity.measurement.bench import RungDuration
 
     for name in ("rung_duration", "window", "minute"):
@@ -128,13 +146,13 @@ def read_rung_duration(options: Mapping[str, Any]) -> RungDuration:
 
 
 def _load_target(options: Mapping[str, Any]) -> tuple[LoadedConfig, Environment]:
-    """The file's configuration, or that of an address. Raises InputError."""
+    """Load the configuration of the file or of the address. Raises InputError."""
     from ...capacity.measurement.target import load_address
     from ...config.environment import read_environment
     from ...config.loading import load_config
 
     if options["model"] is not None and not options["model"].strip():
-        raise click.UsageError("--model is empty: name a model, or leave it out")
+        raise click.UsageError("--model is empty: name a model or omit the option")
     flags, base_url = settings_of(_as_settings(options)), options.get("base_url")
     if base_url is None:
         path = chosen_config(options["config"], options.get("config_option"))
@@ -144,7 +162,7 @@ def _load_target(options: Mapping[str, Any]) -> tuple[LoadedConfig, Environment]
         if options["config"] or options["config_option"]:
             raise click.UsageError("give a file or --base-url, not both")
         if options["model"] is None:
-            raise click.UsageError("--base-url needs --model: the name that the API is called with")
+            raise click.UsageError("--base-url needs --model: the model name to send to the API")
         environment = read_environment()
         loaded = load_address(base_url, options["model"], options["api_key_env"], environment, flags)
     show_warnings([*environment.warnings, *loaded.warnings()])
@@ -152,13 +170,13 @@ def _load_target(options: Mapping[str, Any]) -> tuple[LoadedConfig, Environment]
 
 
 def _as_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are settings of the file."""
-    found = {name: options[name] for name in ("attempt_timeout", "cost_limit", "seed", "share", "sets")}
+    """Collect the options that are settings of the file."""
+    settings = {name: options[name] for name in ("attempt_timeout", "cost_limit", "seed", "share", "sets")}
     if options.get("base_url") is None:
-        found["model"] = options["model"]
+        settings["model"] = options["model"]
     if options["extra_body"] is not None:
-        found["sets"] = (*found["sets"], f"generation.extra_body={_json_object(options['extra_body'])}")
-    return found
+        settings["sets"] = (*settings["sets"], f"generation.extra_body={_json_object(options['extra_body'])}")
+    return settings
 
 
 def _json_object(text: str) -> str:
@@ -174,10 +192,11 @@ def _json_object(text: str) -> str:
 
 
 def workload_spec(options: Mapping[str, Any]) -> WorkloadSpec:
+    """Read the requested workload. Raises UsageError."""
     from ...capacity.measurement.spec import TASKS, WorkloadSpec
 
     if options["workload"] == TASKS and options.get("base_url") is not None:
-        raise click.UsageError("--workload tasks needs a file that names them")
+        raise click.UsageError("--workload tasks needs a sweep file that names the tasks")
     return WorkloadSpec(
         name=options["workload"],
         input=options["random_input_len"],
@@ -191,7 +210,7 @@ def workload_spec(options: Mapping[str, Any]) -> WorkloadSpec:
 def agree_to(
     order: LoadOrder, requests: int | None, options: Mapping[str, Any], what: str = "to be sent"
 ) -> LoadEstimate:
-    """What so many requests take at most; asks before a test that may cost much. Raises UsageError where nobody can be asked."""
+    """Estimate the cost, print it and ask before an expensive test. Raises UsageError where there is no terminal to ask on."""
     from ...capacity.measurement.load_estimate import CONFIRM_ABOVE_USD, estimate
     from ...execution.components import prices_of
     from ...ui.terminal import say
@@ -205,5 +224,5 @@ def agree_to(
         return expected
     if not sys.stdin.isatty():
         raise click.UsageError(f"the test may cost {cost:,.2f} USD: agree with --yes, or bound it with --cost-limit")
-    click.confirm("Go on?", abort=True, err=True)
+    click.confirm("Continue?", abort=True, err=True)
     return expected
