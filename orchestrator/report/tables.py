@@ -44,7 +44,7 @@ def page_tables(facts: Facts) -> dict[str, TextTable]:
 
 
 def not_whole(facts: Facts) -> str:
-    """State that records are missing because the run continues or was killed; empty where every sample has a record."""
+    """Explain that records are missing because the run continues or was killed; empty where every sample has a record."""
     missing = facts.total - facts.recorded
     if not missing:
         return ""
@@ -52,7 +52,7 @@ def not_whole(facts: Facts) -> str:
 
 
 def not_ranked(facts: Facts) -> str:
-    """State why models are ordered by name and not by success; empty where they are ranked."""
+    """Explain why models are ordered by name and not by success; empty where they are ranked."""
     if not facts.obstacles:
         return ""
     more = f", and {len(facts.obstacles) - 1} more pairs" if len(facts.obstacles) > 1 else ""

@@ -44,7 +44,7 @@ class Curves:
     verdicts: Sequence[str]
     stop: str
     """The rule that stopped the ladder."""
-    says: Sequence[str] = ()
+    notes: Sequence[str] = ()
     """Sentences about the binding limit, the throughput ceiling, and doubts."""
     paste: str = ""
     """Lines for the sweep file."""
@@ -101,7 +101,7 @@ def curves_of(document: Mapping[str, Any]) -> Curves:
         rows=[_flat(row) for row in document["rungs"]],
         verdicts=[str(row.get("verdict") or "") for row in rows],
         stop=str(document.get("stop_rule") or ""),
-        says=_says(document),
+        notes=_notes(document),
         paste=str(document.get("paste") or ""),
     )
 
@@ -112,7 +112,7 @@ def format_ceiling(qpm: float | None, tpm: float | None) -> str:
     return ", ".join(filter(None, figures)) or "unknown"
 
 
-def _says(document: Mapping[str, Any]) -> list[str]:
+def _notes(document: Mapping[str, Any]) -> list[str]:
     lines = []
     if binding := document.get("binding"):
         lines.append(f"binding: {binding} ({document['binding_sureness']}): {document['binding_evidence']}")

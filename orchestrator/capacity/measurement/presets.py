@@ -35,7 +35,7 @@ WORKLOADS: Mapping[str, WorkloadPreset] = {
 class PurposePreset:
     """A purpose of a load test: factors for the given concurrency and rate, and the duration."""
 
-    says: str
+    description: str
     concurrency_factor: float = 1.0
     rate_factor: float | None = 1.0
     """None: as fast as the concurrency allows, whatever rate is given."""
