@@ -206,10 +206,10 @@ STATES = {
 """Index of each health state's colour in a theme's series."""
 MARKS = {
     "throttle": ("v", "refused"),
-    "rate": ("D", "limit learnt"),
-    "cap": ("|", "cap moved"),
-    "conc": ("|", "cap moved"),
-    "knee": ("|", "cap moved"),
+    "rate": ("D", "limit learned"),
+    "cap": ("|", "cap changed"),
+    "conc": ("|", "cap changed"),
+    "knee": ("|", "cap changed"),
     "breaker": ("x", "failures in a row"),
     "instance_lost": ("s", "lost"),
 }

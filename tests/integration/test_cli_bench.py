@@ -115,7 +115,7 @@ def test_what_a_person_got_wrong_is_one_sentence(program: Program) -> None:
     target = ("bench", "run", "--base-url", "http://127.0.0.1:9/v1")
     for arguments, complaint in (
         (target, "--base-url needs --model"),
-        ((*target, "--model", "m"), "say how hard"),
+        ((*target, "--model", "m"), "state the load"),
         ((*target, "--model", "m", "--extra-body", "[1]"), "is not a JSON object"),
         ((*target, "--model", "m", "--workload", "tasks"), "needs a file"),
         ((*target, "--model", "m", "--max-concurrency", "1", "--cost-limit", "1"), "nobody knows what m costs"),

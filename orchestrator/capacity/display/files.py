@@ -25,7 +25,7 @@ def require_writable(path: str | Path | None) -> None:
         pending.touch()
         pending.unlink()
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
+        raise InputError(f"cannot write {path}: {error.strerror}; choose another path") from error
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
@@ -62,4 +62,4 @@ def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, write)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}; what was written before is safe") from error
+        raise StorageError(f"cannot write {path}: {error.strerror}; earlier results are unchanged") from error

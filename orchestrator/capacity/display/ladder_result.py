@@ -130,11 +130,9 @@ def name_rung(template: str, number: int, concurrency: int) -> str:
     try:
         name = template.format(number=number, concurrency=concurrency)
     except (KeyError, IndexError, ValueError) as error:
-        raise InputError(
-            f"--result-filename {template}: only {{concurrency}} and {{number}} can be filled in"
-        ) from error
+        raise InputError(f"--result-filename {template}: only {{concurrency}} and {{number}} can be used") from error
     if "/" in name or name == FILE or not name:
-        raise InputError(f"--result-filename {template} must name a file of its own in the result's directory")
+        raise InputError(f"--result-filename {template} must name a separate file in the result directory")
     return name
 
 

@@ -33,9 +33,7 @@ def draw(curves: Curves, form: Form, theme: Theme = LIGHT, panels: Sequence[str]
         if not panels:
             axes.set_title(name, color=theme.ink)
     if not panels:
-        figure.suptitle(
-            f"{curves.title}: what {len(curves.concurrency)} levels of concurrency carried", color=theme.ink
-        )
+        figure.suptitle(f"{curves.title}: {len(curves.concurrency)} levels of concurrency", color=theme.ink)
     picture = BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
     with rc_context({"svg.hashsalt": "curves"}):  # the same names within it each time

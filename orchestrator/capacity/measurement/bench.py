@@ -23,8 +23,8 @@ from .rung import (
     count_throttles,
     find_bursts,
     find_quota_variation,
-    told_limits,
-    wait_asked,
+    limits_from_headers,
+    requested_wait_s,
 )
 from .server_metrics import ServerWatch
 
@@ -95,7 +95,7 @@ class Bench:
             run = await self._load(
                 load or ClosedLoop(step.concurrency), self.rung_duration.volume(step.concurrency), step
             )
-        rpm, tpm = told_limits(run.results)
+        rpm, tpm = limits_from_headers(run.results)
         window_s, window = self._window_s, self.rung_duration.window(run)
         measures = measure(run, minute_s=self.rung_duration.minute_s, window=window)
         let_in = count_let_in(self.recent, run.results, window_s, self.rung_duration.minute_s)
@@ -115,7 +115,7 @@ class Bench:
             find_quota_variation(run, window_s),
             server.load(),
             run.gone,
-            wait_asked(run),
+            requested_wait_s(run),
             (self.budget.spent - before).cost_usd if self.is_priced else None,
             (_starved_s() - starved_s) / max(time.monotonic() - began, 1e-9),
             let_in,

@@ -64,11 +64,11 @@ def read_lengths(text: str, range_ratio: float = 0.0) -> Lengths:
     except ValueError:
         bounds = []
     if len(bounds) not in {1, 2} or min(bounds) < 1 or bounds[0] > bounds[-1]:
-        raise InputError(f"{text!r} is no length: write a number of tokens, or a range as 256:1024")
+        raise InputError(f"{text!r} is not a length: write a number of tokens, or a range such as 256:1024")
     if range_ratio and len(bounds) == 2:
-        raise InputError(f"{text} is a range already: leave --random-range-ratio out")
+        raise InputError(f"{text} is already a range: omit --random-range-ratio")
     if not 0 <= range_ratio < 1:
-        raise InputError(f"--random-range-ratio {range_ratio:g} must lie in [0, 1)")
+        raise InputError(f"--random-range-ratio {range_ratio:g} must be in [0, 1)")
     return Lengths(max(1, round(bounds[0] * (1 - range_ratio))), round(bounds[-1] * (1 + range_ratio)))
 
 
@@ -161,7 +161,7 @@ def read_conversations(path: Path, max_tokens: int | None = None) -> list[Prompt
     prompts = list(islice(_exchanges(rows, max_tokens), MOST_PROMPTS))
     if not prompts:
         raise InputError(
-            f"{path} holds no conversation: each row needs `conversations` with a human's turn and an answer"
+            f"{path} contains no conversation: each row needs `conversations` with a human's turn and an answer"
         )
     return prompts
 

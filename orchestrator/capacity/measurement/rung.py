@@ -188,7 +188,7 @@ def _variation(values: Sequence[int]) -> float:
     return pstdev(values) / fmean(values) if values and sum(values) else 0.0
 
 
-def told_limits(results: Sequence[RequestResult]) -> tuple[float | None, float | None]:
+def limits_from_headers(results: Sequence[RequestResult]) -> tuple[float | None, float | None]:
     """Return the limits of requests and tokens per minute from the latest headers."""
     hints = [result.hint for result in results if result.hint is not None]
     requests = [hint.limit_requests for hint in hints if hint.limit_requests]
@@ -196,7 +196,7 @@ def told_limits(results: Sequence[RequestResult]) -> tuple[float | None, float |
     return (requests[-1] if requests else None), (tokens[-1] if tokens else None)
 
 
-def wait_asked(run: LoadRun) -> float:
+def requested_wait_s(run: LoadRun) -> float:
     """Return the seconds after the end of the run until every Retry-After has passed."""
     waits_s = [
         result.ended_at + result.hint.retry_after_s - run.ended_at

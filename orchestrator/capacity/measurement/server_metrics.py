@@ -105,7 +105,7 @@ async def require_metrics(address: str) -> None:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session:
         if await _read(session, address) is None:
             names = ", ".join((*RUNNING, *WAITING, *CACHE_USE))
-            raise InputError(f"--metrics-url {address} shows none of {names}: check the address")
+            raise InputError(f"--metrics-url {address} publishes none of {names}: check the address")
 
 
 def metrics_address(base_url: str) -> str:

@@ -73,13 +73,13 @@ def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Work
     if spec.is_synthetic:
         return _synthetic(spec, config.run.seed, generation)
     if spec.has_lengths:
-        raise InputError(f"--workload {spec.name} has lengths of its own: leave --random-… and --prefix-ratio out")
+        raise InputError(f"--workload {spec.name} has lengths of its own: omit --random-… and --prefix-ratio")
     if spec.name == TASKS:
         return _listed(TASKS, _tasks(loaded, model, generation.max_tokens), config, generation)
     path = Path(str(spec.name))
     if not path.is_file():
         known = suggestion(str(spec.name), [*WORKLOADS, TASKS, SYNTHETIC])
-        raise InputError(f"--workload {spec.name} is neither a file nor a workload that is known; {known}")
+        raise InputError(f"--workload {spec.name} is neither a file nor a known workload; {known}")
     return _listed(path.name, read_conversations(path, generation.max_tokens), config, generation)
 
 
@@ -165,7 +165,7 @@ def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config
     concurrency = purpose.concurrency(scheduled) if scheduled else None
     rate = purpose.rate_per_s(_aimed_rate(spec, traffic))
     if concurrency is None and spec.request_rate is None and math.isinf(rate):
-        raise InputError("say how hard: --max-concurrency, --request-rate, a --preset or a --workload that has both")
+        raise InputError("state the load: --max-concurrency, --request-rate, a --preset or a --workload that has both")
     if math.isinf(rate) and concurrency is not None:
         load: ClosedLoop | OpenLoop = ClosedLoop(concurrency)
     else:
@@ -174,7 +174,7 @@ def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config
     trim = Trim(spec.warmup_s, spec.cooldown_s)
     if volume.duration_s is not None and volume.duration_s <= (cut_s := spec.warmup_s + spec.cooldown_s):
         raise InputError(
-            f"--warmup and --cooldown, {cut_s:g} s, leave nothing of {volume.duration_s:g} s to measure: make --duration longer"
+            f"--warmup and --cooldown, {cut_s:g} s, leave nothing of {volume.duration_s:g} s to measure: increase --duration"
         )
     return LoadSetting(load, volume, trim, config.run.seed, config.run.attempt_timeout_s)
 
@@ -182,7 +182,7 @@ def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config
 def _purpose(name: str | None) -> PurposePreset:
     purpose = PLAIN if name is None else PURPOSES[name]
     if purpose.climbs:
-        raise InputError(f"the preset {name} climbs over many settings: use `bench ladder --preset {name}`")
+        raise InputError(f"the preset {name} needs a ladder of settings: use `bench ladder --preset {name}`")
     return purpose
 
 
@@ -218,5 +218,7 @@ def _volume(
     if isinstance(load, ClosedLoop):
         return Volume(10 * load.concurrency)
     if math.isinf(load.rate_per_s):
-        raise InputError("--request-rate inf without --max-concurrency sends all at once: say how many, --num-prompts")
+        raise InputError(
+            "--request-rate inf without --max-concurrency sends all requests at once: give their number with --num-prompts"
+        )
     return Volume(duration_s=MINUTE_S)

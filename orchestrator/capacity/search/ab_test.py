@@ -74,7 +74,7 @@ async def _block(ab_test: AbTest, target: Target, number: int, name: str) -> Loa
         lambda request: target.ask(began + request),
         target.attempt_s,
     )
-    load_generator = LoadGenerator(shifted, f"duel-{name}-{number}")
+    load_generator = LoadGenerator(shifted, f"ab-test-{name}-{number}")
     run = await run_load(load_generator, ClosedLoop(ab_test.concurrency), Volume(requests=ab_test.requests))
     waits = [
         result.hint.retry_after_s or 0.0

@@ -78,11 +78,11 @@ def find_binding(rungs: Sequence[Rung], findings: LadderFindings, known: StatedL
     if quota or flat:
         limit, sureness, evidence = (
             _by_refusals(quota)
-            or _by_told_limits(plateau, known, minute_s)
+            or _by_stated_limits(plateau, known, minute_s)
             or _by_flow(plateau)
             or _by_beat(plateau, minute_s)
             or _by_server(flat)
-            or _nothing_told(plateau, tpm)
+            or _undecided(plateau, tpm)
         )
         contrast = [
             (rung, judgement)
@@ -93,15 +93,15 @@ def find_binding(rungs: Sequence[Rung], findings: LadderFindings, known: StatedL
             limit, sureness, evidence = _by_contrast((pairs[0][0], plateau), *contrast[-1], minute_s) or (
                 limit,
                 sureness,
-                f"{evidence}; the contrast does not tell: {_silence(*contrast[-1])}",
+                f"{evidence}; the contrast is not decisive: {_why_undecided(*contrast[-1])}",
             )
         if limit in QUOTAS and any(rung.measures.is_burst for rung in plateau):
             qpm, tpm = _let_in(rungs, limit)  # stored credit is no ceiling
         return Binding(limit, sureness, evidence, qpm, tpm)
     if findings.stop is None and rungs and rungs[-1].gone:
-        return Binding("none", "open", "it was broken off before a rule spoke")
+        return Binding("none", "open", "it was interrupted before a rule stopped it")
     if findings.stop is None:
-        return Binding("none", "certain", "no rule has stopped it: the limit lies above what was tested")
+        return Binding("none", "certain", "no rule stopped it: the limit is above the tested concurrencies")
     return _by_rule(findings)
 
 
@@ -122,7 +122,7 @@ def doubts(rungs: Sequence[Rung], findings: LadderFindings, known: StatedLimits)
         if stated is None or best is None or (seen := float(getattr(best.measures, figure))) <= stated * (1 + CLOSE):
             continue
         how = "in bursts" if best.measures.is_burst else f"over {best.measures.window_s:.0f} s"
-        statements.append(f"you say {stated:,.0f} {unit}, seen {seen:,.0f} {how}")
+        statements.append(f"stated limit {stated:,.0f} {unit}, measured {seen:,.0f} {how}")
     return statements
 
 
@@ -163,15 +163,15 @@ def _by_contrast(
     )
     grown = _ratio(_mean(rung.measures.latency_s.mean or 0.0 for rung in same), lowest.measures.latency_s.mean)
     if slower >= max(SLOWER, math.sqrt(grown)):
-        return "capacity", "certain", f"{saw}: a busy server, for no quota slows an answer that has begun"
+        return "capacity", "certain", f"{saw}: a busy server, because no quota slows an answer that has begun"
     near, sure = math.log(longer) * NEAR, _sureness([*same, contrast], minute_s)
     if abs(math.log(tokens)) <= near:
-        return "TPM", sure, f"{saw}: tokens are what is counted, and held back without a word"
+        return "TPM", sure, f"{saw}: a token quota that delays requests without a refusal"
     if abs(math.log(requests)) <= near:
         if shorter > SHORTER:  # answers of the same length take a busy server the same time
             return None
-        return "RPM", sure, f"{saw}: requests are what is counted, and held back without a word"
-    return "capacity", "likely", f"{saw}: neither stays the same, so the server's own time is spent"
+        return "RPM", sure, f"{saw}: a request quota that delays requests without a refusal"
+    return "capacity", "likely", f"{saw}: neither stays the same, so the server's time is the limit"
 
 
 def _sureness(rungs: Sequence[Rung], minute_s: float) -> Sureness:
@@ -179,10 +179,12 @@ def _sureness(rungs: Sequence[Rung], minute_s: float) -> Sureness:
     return "certain" if any(rung.is_held(minute_s) for rung in rungs) else "likely"
 
 
-def _silence(contrast: Rung, judged: Judgement) -> str:
+def _why_undecided(contrast: Rung, judged: Judgement) -> str:
     if judged.reason:
         return judged.reason
-    return f"{contrast.measures.succeeded} answers were of other lengths than asked; --random-output-len must cut them short"
+    return (
+        f"{contrast.measures.succeeded} answers had other lengths than requested; --random-output-len must limit them"
+    )
 
 
 def _by_refusals(quota: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
@@ -194,11 +196,11 @@ def _by_refusals(quota: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
     unit = max(counts, key=lambda name: (name != "unsaid", counts[name]))
     total = sum(counts.values())
     if unit == "unsaid":
-        return "quota", "certain", f"{total} refusals with 429 that do not say which limit"
+        return "quota", "certain", f"{total} refusals with 429 that do not name a limit"
     return _BY_UNIT[unit], "certain", f"{counts[unit]} of {total} refusals with 429 name {unit}"
 
 
-def _by_told_limits(
+def _by_stated_limits(
     plateau: Sequence[Rung], known: StatedLimits, minute_s: float
 ) -> tuple[Limit, Sureness, str] | None:
     """Compare the plateau with the limits that the user or the headers state."""
@@ -207,10 +209,10 @@ def _by_told_limits(
     tpm = _mean(rung.measures.tpm for rung in plateau) or 0.0
     header_rpm, header_tpm = ((limit and limit * minute_s / 60) for limit in (last.told_rpm, last.told_tpm))
     candidates: tuple[tuple[Limit, float | None, float, str], ...] = (
-        ("TPM", known.tpm, tpm, "as given"),
-        ("RPM", known.rpm, rpm, "as given"),
-        ("TPM", header_tpm, tpm, "as the headers say"),
-        ("RPM", header_rpm, rpm, "as the headers say"),
+        ("TPM", known.tpm, tpm, "as stated"),
+        ("RPM", known.rpm, rpm, "as stated"),
+        ("TPM", header_tpm, tpm, "from the headers"),
+        ("RPM", header_rpm, rpm, "from the headers"),
     )
     for limit, stated, measured, where in candidates:
         if stated and abs(measured / stated - 1) <= CLOSE:
@@ -223,7 +225,7 @@ def _by_beat(plateau: Sequence[Rung], minute_s: float) -> tuple[Limit, Sureness,
     bursts = [rung.bursts for rung in plateau if rung.bursts is not None and rung.bursts.follow(minute_s)]
     if not bursts:
         return None
-    beat = f"answers stop dead until a window of {minute_s:g} s ends"
+    beat = f"answers stop until a window of {minute_s:g} s ends"
     requests, tokens = (_variation(counts) for counts in ([b.requests for b in bursts], [b.tokens for b in bursts]))
     windows = sum(len(burst.requests) for burst in bursts)
     varies = f"over {windows} windows requests vary by {requests:.1%} and tokens by {tokens:.1%}"
@@ -231,7 +233,7 @@ def _by_beat(plateau: Sequence[Rung], minute_s: float) -> tuple[Limit, Sureness,
         return "TPM", "likely", f"{beat}; {varies}"
     if tokens > STEADIER * requests:
         return "RPM", "likely", f"{beat}; {varies}"
-    return "quota", "likely", f"{beat}; {varies}, too alike to tell RPM from TPM: vary the prompts' lengths"
+    return "quota", "likely", f"{beat}; {varies}, too similar to distinguish RPM from TPM: vary the prompts' lengths"
 
 
 def _by_flow(plateau: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
@@ -248,7 +250,7 @@ def _by_flow(plateau: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
         "TPM",
         "likely",
         f"the tokens of every window are the same to {pooled.tokens:.1%}, where its requests vary by {pooled.requests:.1%} "
-        f"and its output by {pooled.output_tokens:.1%}: tokens are counted, and held back without a word",
+        f"and its output by {pooled.output_tokens:.1%}: a token quota that delays requests without a refusal",
     )
 
 
@@ -265,12 +267,12 @@ def _by_server(flat: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
     return ("capacity", "certain", f"the server's metrics show {waiting:g} requests waiting") if waiting else None
 
 
-def _nothing_told(plateau: Sequence[Rung], tpm: float | None) -> tuple[Limit, Sureness, str]:
+def _undecided(plateau: Sequence[Rung], tpm: float | None) -> tuple[Limit, Sureness, str]:
     first, last = plateau[0], plateau[-1]
     grows = _ratio(last.measures.latency_s.mean, first.measures.latency_s.mean)
     evidence = (
         f"plateau at {tpm or 0:,.0f} TPM while latency grows {grows:.1f} × from {first.concurrency} to {last.concurrency} "
-        "in flight, no refusal, no silence between windows: a busy server, or a quota that holds evenly; --tpm-limit or "
+        "in flight, no refusal, no pause between windows: a busy server, or a quota that delays requests evenly; --tpm-limit or "
         "--rpm-limit confirms a quota"
     )
     return "held or saturated", "open", evidence

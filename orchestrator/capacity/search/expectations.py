@@ -58,7 +58,7 @@ def read_expectations(text: str) -> list[Expectation]:
     terms, at, place = text.partition("@")
     matched = _PLACE.fullmatch(place)
     if at and matched is None:
-        raise InputError(f"--expect {text}: write the place as @c=50, not @{place}")
+        raise InputError(f"--expect {text}: write the concurrency as @c=50, not @{place}")
     return [_term(text, term, int(matched[1]) if matched else None) for term in terms.split(",")]
 
 
@@ -78,12 +78,16 @@ def check(expectation: Expectation, rows: Sequence[Mapping[str, Any]], limit: in
     row = next((rung_row for rung_row in reversed(rows) if rung_row["concurrency"] == concurrency), None)
     if row is None:
         where = (
-            "there is no limit to test it at" if concurrency is None else f"{concurrency} in flight was not measured"
+            "there is no limit at which to test it"
+            if concurrency is None
+            else f"{concurrency} in flight was not measured"
         )
         return Outcome(str(expectation), False, where)
     value = row[expectation.figure]
     if value is None or not math.isfinite(value):
-        return Outcome(str(expectation), False, f"n/a: {row['n']} requests are too few for it, or it is not measured")
+        return Outcome(
+            str(expectation), False, f"n/a: {row['n']} requests are too few for this figure, or it is not measured"
+        )
     if row["verdict"] in {"CLIENT-LIMITED", "UNRESOLVED"}:
         return Outcome(str(expectation), False, f"{row['verdict']}: {row['reason']}")
     is_met = _COMPARE[expectation.sign](value, expectation.bound)

@@ -57,7 +57,7 @@ def _reason(ladder: Ladder) -> str:
     findings, binding = ladder.found, ladder.binding
     share = f"{(findings.recommended or 0) / (findings.limit or 1):.0%} of the limit {findings.limit}"
     if findings.stop is None:
-        return f"{share}, the highest that passed: no rule has stopped it"
+        return f"{share}, the highest that passed: no rule stopped the ladder"
     return f"{share}, above which {binding.limit} binds"
 
 
@@ -68,14 +68,14 @@ def _checks(ladder: Ladder, at_limit: Rung) -> list[str]:
         little = measures.requests_per_s * latency_s
         checks.append(
             f"Little: {measures.requests_per_s:.3g} requests/s × {latency_s:.3g} s = {little:.3g} in flight, "
-            f"{at_limit.concurrency} asked for"
+            f"{at_limit.concurrency} requested"
         )
     unloaded_s = min(ladder.steps, key=lambda rung: rung.concurrency).measures.latency_s.mean
     if unloaded_s and ladder.binding.qpm_ceiling:
         spends = ladder.binding.qpm_ceiling / minute_s * unloaded_s
         checks.append(
             f"ceiling: {ladder.binding.qpm_ceiling:.4g} requests a minute at {unloaded_s:.3g} s each keep {spends:.3g} in "
-            "flight; more only wait"
+            "flight; further requests only wait"
         )
     return checks
 
@@ -85,13 +85,13 @@ def explain_no_recommendation(ladder: Ladder) -> str:
     if ladder.is_credit:
         two = f"two windows of {ladder.plan.minute_s:g} s"
         return (
-            f"what passed was shorter than {two}, so a quota's stored credit may have carried it; "
+            f"the rungs that passed were shorter than {two}, so a quota's stored credit may have carried them; "
             f"run again with --window {ladder.plan.minute_s:g}"
         )
     if ladder.binding.limit == "client":
         return "this client was the bottleneck"
     lowest = min((rung.concurrency for rung in ladder.steps), default=None)
-    return "nothing was measured" if lowest is None else f"the limit lies below {lowest}: no rung passed, or none held"
+    return "nothing was measured" if lowest is None else f"the limit is below {lowest}: no rung passed, or none held"
 
 
 def lines_to_paste(model: str, recommendation: Recommendation) -> str:

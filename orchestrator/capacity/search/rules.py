@@ -26,7 +26,7 @@ Verdict = Literal[
 HARD: frozenset[Verdict] = frozenset({"FAIL-SUCCESS", "FAIL-TTFT", "FAIL-RESOURCES"})
 """Verdicts on a rung by itself. A higher rung will not do better."""
 INVALID: frozenset[Verdict] = frozenset({"CLIENT-LIMITED", "UNRESOLVED"})
-"""Verdicts that say nothing about the server."""
+"""Verdicts without information about the server."""
 SMALLEST_STEP = 1.25
 """Minimum factor of the concurrency. Over a smaller step, noise exceeds any gain."""
 
@@ -74,7 +74,7 @@ def judge_alone(rung: Rung, rules: Rules) -> Judgement:
     if rung.gone or not measures.attempted:
         return Judgement("UNRESOLVED", rung.gone or "nothing was sent")
     if measures.cpu_share + rung.starved_share > rules.max_cpu_share:
-        starved = f" and waited for one {rung.starved_share:.0%} of the time" if rung.starved_share >= 0.01 else ""
+        starved = f" and waited for a core {rung.starved_share:.0%} of the time" if rung.starved_share >= 0.01 else ""
         return Judgement("CLIENT-LIMITED", f"this client used {measures.cpu_share:.0%} of a core{starved}")
     if measures.lag_p95_s > late_s:
         return Judgement("CLIENT-LIMITED", f"this client's event loop was {1000 * measures.lag_p95_s:.0f} ms late")
@@ -105,7 +105,7 @@ def judge(rungs: Sequence[Rung], rules: Rules, minute_s: float) -> list[Judgemen
 @dataclass(frozen=True, slots=True)
 class _Below:
     previous: Rung | None
-    """The next lower rung that says anything about the server."""
+    """The next lower rung with a verdict on the server."""
     passed: Rung | None
     """The highest lower rung that passed."""
 
@@ -144,7 +144,7 @@ def _name_plateau(rung: Rung, lacks: str, minute_s: float) -> tuple[Verdict, str
     if rung.measures.throttled:
         return "FAIL-QUOTA", f"{lacks}, with {rung.measures.throttled} refusals{_named(rung)}"
     if rung.is_held(minute_s):
-        return "FAIL-QUOTA", f"{lacks}, and what is let in keeps to a quota's window"
+        return "FAIL-QUOTA", f"{lacks}, and the accepted requests follow a quota's window"
     return "FAIL-GAIN", lacks
 
 

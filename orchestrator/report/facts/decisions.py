@@ -98,7 +98,7 @@ def _decision(line: Line) -> Decision:
 def _in_words(event: str, line: Line) -> str:
     try:
         return WORDS[event](line)
-    except (KeyError, TypeError, ValueError):  # another version's line: shown as it is
+    except (KeyError, TypeError, ValueError):  # a line of another version is shown unchanged
         evidence = {name: value for name, value in line.items() if name not in {"at", "instance", "event"}}
         return orjson.dumps(evidence).decode()
 
@@ -115,13 +115,13 @@ def _limits(limits: Mapping[str, Any]) -> str:
 
 WORDS: Mapping[str, Callable[[Line], str]] = {
     "cap": lambda line: f"{line['old']:g} → {line['new']:g} in flight ({line['mode']})",
-    "knee": lambda line: f"more in flight brings no more throughput: {line['old']:g} → {line['new']:g}",
-    "conc": lambda line: f"refused for its concurrency: {line['old']:g} → {line['new']:g} in flight",
+    "knee": lambda line: f"higher concurrency adds no throughput: {line['old']:g} → {line['new']:g}",
+    "conc": lambda line: f"refused because of its concurrency: {line['old']:g} → {line['new']:g} in flight",
     "throttle": lambda line: f"refused with {line['beside']} beside it; waits {line['wait_s']:.1f} s",
-    "rate": lambda line: f"learnt: {_limits(line['new'])}",
+    "rate": lambda line: f"learned: {_limits(line['new'])}",
     "breaker": lambda line: f"{line['failures']} failures in a row; waits {line['wait_s']:.1f} s",
     "tilt": lambda line: (
-        f"asks for {line['share']:.0%} of what is known for {line['for_s']:.0f} s, to tell one quota from several"
+        f"sends {line['share']:.0%} of the known rate for {line['for_s']:.0f} s, to distinguish a shared quota from separate ones"
     ),
     "quota_shared": lambda line: str(line["evidence"]),
     "health": _health,
