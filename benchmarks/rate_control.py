@@ -1,10 +1,10 @@
-"""How close rate control comes to what modelled endpoints allow: ours beside what people use instead, in virtual time.
+"""How close rate control comes to the limits of modelled endpoints: our controller and common alternatives, in virtual time.
 
     python benchmarks/rate_control.py                     ours and its rivals, three seeds
     python benchmarks/rate_control.py --quick --seed 7    every server once, within seconds
     python benchmarks/rate_control.py --full --holdout-seed 7 --json rows.json
 
-Efficiency is the ideal time (the quota flowing since the start, no burst credit) over the time taken: above one where burst credit was
+Efficiency is the ideal time (the quota since the start, without burst credit) over the time taken. It is above 1 where burst credit was
 used. Refused is the share of sends that were throttled. p99 inflation is against the unloaded p99.
 """
 

@@ -135,9 +135,7 @@ class Workshop:
         bench.execute(first, *bench.start_command(trial.form))
         for blow in later:
             bench.execute(blow, *(bench.resume_command(storm=2) or bench.start_command(trial.form)))
-        if (
-            not bench.resume_command()
-        ):  # ended before anything was planned: there is nothing to resume, one starts again
+        if not bench.resume_command():  # ended before the plan was stored: there is no run to resume, so start again
             bench.execute(NONE, *bench.start_command(trial.form))
         code = bench.execute(NONE, *bench.resume_command())
         bench.require_verified()

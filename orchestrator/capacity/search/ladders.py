@@ -100,7 +100,7 @@ def _groups(instances: Sequence[Instance], together: bool) -> list[tuple[str, Se
 
 async def _climb(name: str, bench: Bench, ladder_options: LadderOptions, directory: Path, on_rung: OnLadder) -> Ladder:
     measured = read_measured(directory)
-    while measured and measured[-1].gone:  # what was broken off is measured again
+    while measured and measured[-1].gone:  # an interrupted rung is measured again
         measured = measured[:-1]
     bench.fired = sum(rung.measures.attempted for rung in measured)
     bench.budget.spent += _spent_on(measured)

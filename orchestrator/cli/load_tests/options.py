@@ -196,7 +196,7 @@ def workload_spec(options: Mapping[str, Any]) -> WorkloadSpec:
     from ...capacity.measurement.spec import TASKS, WorkloadSpec
 
     if options["workload"] == TASKS and options.get("base_url") is not None:
-        raise click.UsageError("--workload tasks needs a sweep file that names the tasks")
+        raise click.UsageError("--workload tasks needs a file that names the tasks")
     return WorkloadSpec(
         name=options["workload"],
         input=options["random_input_len"],
