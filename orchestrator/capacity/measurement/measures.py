@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -139,15 +139,12 @@ def measure(
     good = [result for result in results if result.how == "ok"]
     window = window or steady_window(run, trim or Trim())
     inside = [result for result in good if window.holds(result.ended_at)]
-    latencies = [result.latency_s for result in good if result.latency_s is not None]
     wall_s = max(run.ended_at - run.began_at, 1e-9)
     return Measures(
         attempted=len(results),
         succeeded=len(good),
         throttled=sum(result.how == "throttled" for result in results),
-        failures=dict(
-            Counter(result.error_class or result.how for result in results if result.how not in {"ok", "throttled"})
-        ),
+        failures=_failures(results),
         finish_reasons=dict(Counter(result.finish_reason or "none" for result in good)),
         window_s=window.length_s,
         requests_per_s=len(inside) / window.length_s,
@@ -159,15 +156,11 @@ def measure(
         is_burst=run.ended_at - run.began_at < 2 * minute_s,
         achieved_concurrency=sum(result.ended_at - result.scheduled.dispatched_at for result in run.results) / wall_s,
         peak_in_flight=max((level for _at, level in in_flight_over_time(run.results)), default=0),
-        ttft_s=distribution(
-            [result.timing.ttft_s for result in good if result.timing and result.timing.ttft_s is not None]
-        ),
-        tpot_s=distribution([tpot for result in good if (tpot := _tpot_s(result)) is not None]),
+        ttft_s=distribution(_known(result.timing.ttft_s for result in good if result.timing)),
+        tpot_s=distribution(_known(map(_tpot_s, good))),
         itl_s=distribution([gap for result in good if result.timing for gap in result.timing.chunk_gaps_s]),
-        latency_s=distribution(latencies),
-        scheduled_latency_s=distribution(
-            [latency_s for result in good if (latency_s := result.scheduled_latency_s) is not None]
-        ),
+        latency_s=distribution(_known(result.latency_s for result in good)),
+        scheduled_latency_s=distribution(_known(result.scheduled_latency_s for result in good)),
         dispatch_delay_s=distribution(
             [result.scheduled.dispatched_at - result.scheduled.scheduled_at for result in results]
         ),
@@ -193,6 +186,15 @@ def steady_window(run: LoadRun, trim: Trim) -> SteadyWindow:
         if end - begin > (run.ended_at - run.began_at) / 10
         else SteadyWindow(begin, run.ended_at)
     )
+
+
+def _failures(results: Sequence[RequestResult]) -> dict[str, int]:
+    failed = [result for result in results if result.how not in {"ok", "throttled"}]
+    return dict(Counter(result.error_class or result.how for result in failed))
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _first_error(results: Sequence[RequestResult]) -> str:

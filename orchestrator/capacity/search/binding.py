@@ -20,6 +20,7 @@ from .rules import HARD, INVALID, Judgement
 
 Limit = Literal["TPM", "RPM", "concurrency", "quota", "capacity", "held or saturated", "client", "errors", "none"]
 Sureness = Literal["certain", "likely", "open"]
+LimitEvidence = tuple[Limit, Sureness, str]
 CLOSE = 0.05
 """A plateau this close to a stated limit is that limit."""
 PLATEAU = 0.93
@@ -38,10 +39,7 @@ SHORTER = 0.75
 NEAR = 0.35
 """A change below this share of the contrast, in logarithms, counts as no change."""
 SLOWER = 1.5
-"""Minimum factor of time per token, against an empty server, that shows a busy server.
-
-The factor must also reach the square root of the growth of the whole latency. A smaller factor may be due to this client.
-"""
+"""Minimum factor of time per token that shows a busy server; also at least the root of the factor of latency, to exclude this client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +64,9 @@ class Binding:
 
 def find_binding(rungs: Sequence[Rung], findings: LadderFindings, known: StatedLimits, minute_s: float) -> Binding:
     """Find what stops throughput from growing: the first evidence that decides, and the contrast where the evidence leaves it open."""
-    pairs = [
-        (rung, judgement) for rung, judgement in zip(rungs, findings.judged, strict=True) if rung.phase != "contrast"
-    ]
-    plateau = _plateau(
-        [rung for rung, judgement in pairs if judgement.verdict not in INVALID and judgement.verdict != "FAIL-SUCCESS"]
-    )
+    judged = list(zip(rungs, findings.judged, strict=True))
+    pairs = [(rung, judgement) for rung, judgement in judged if rung.phase != "contrast"]
+    plateau = _plateau([rung for rung, judgement in pairs if judgement.verdict not in INVALID | {"FAIL-SUCCESS"}])
     quota = [rung for rung, judgement in pairs if judgement.verdict == "FAIL-QUOTA"]
     flat = [rung for rung, judgement in pairs if judgement.verdict == "FAIL-GAIN"]
     qpm, tpm = _mean(rung.measures.qpm for rung in plateau), _mean(rung.measures.tpm for rung in plateau)
@@ -84,11 +79,7 @@ def find_binding(rungs: Sequence[Rung], findings: LadderFindings, known: StatedL
             or _by_server(flat)
             or _undecided(plateau, tpm)
         )
-        contrast = [
-            (rung, judgement)
-            for rung, judgement in zip(rungs, findings.judged, strict=True)
-            if rung.phase == "contrast"
-        ]
+        contrast = [(rung, judgement) for rung, judgement in judged if rung.phase == "contrast"]
         if contrast and limit in OPEN:
             limit, sureness, evidence = _by_contrast((pairs[0][0], plateau), *contrast[-1], minute_s) or (
                 limit,
@@ -144,7 +135,7 @@ def contrast_step(rungs: Sequence[Rung], plan: LadderPlan, known: StatedLimits) 
 
 def _by_contrast(
     measured: tuple[Rung, Sequence[Rung]], contrast: Rung, judged: Judgement, minute_s: float
-) -> tuple[Limit, Sureness, str] | None:
+) -> LimitEvidence | None:
     """Find the unit that stays constant when requests grow, against the lowest rung and the plateau; None without a decision."""
     lowest, plateau = measured
     same = [rung for rung in plateau if rung.concurrency == contrast.concurrency]
@@ -187,7 +178,7 @@ def _why_undecided(contrast: Rung, judged: Judgement) -> str:
     )
 
 
-def _by_refusals(quota: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
+def _by_refusals(quota: Sequence[Rung]) -> LimitEvidence | None:
     counts: dict[Unit, int] = {}
     for unit, count in ((unit, count) for rung in quota for unit, count in rung.throttles.items()):
         counts[unit] = counts.get(unit, 0) + count
@@ -200,9 +191,7 @@ def _by_refusals(quota: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
     return _BY_UNIT[unit], "certain", f"{counts[unit]} of {total} refusals with 429 name {unit}"
 
 
-def _by_stated_limits(
-    plateau: Sequence[Rung], known: StatedLimits, minute_s: float
-) -> tuple[Limit, Sureness, str] | None:
+def _by_stated_limits(plateau: Sequence[Rung], known: StatedLimits, minute_s: float) -> LimitEvidence | None:
     """Compare the plateau with the limits that the user or the headers state."""
     last = plateau[-1]
     rpm = _mean(rung.measures.qpm for rung in plateau) or 0.0
@@ -220,7 +209,7 @@ def _by_stated_limits(
     return None
 
 
-def _by_beat(plateau: Sequence[Rung], minute_s: float) -> tuple[Limit, Sureness, str] | None:
+def _by_beat(plateau: Sequence[Rung], minute_s: float) -> LimitEvidence | None:
     """Find the unit that is constant from window to window, where windows are visible."""
     bursts = [rung.bursts for rung in plateau if rung.bursts is not None and rung.bursts.follow(minute_s)]
     if not bursts:
@@ -236,14 +225,13 @@ def _by_beat(plateau: Sequence[Rung], minute_s: float) -> tuple[Limit, Sureness,
     return "quota", "likely", f"{beat}; {varies}, too similar to distinguish RPM from TPM: vary the prompts' lengths"
 
 
-def _by_flow(plateau: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
+def _by_flow(plateau: Sequence[Rung]) -> LimitEvidence | None:
     """Find a token quota with sliding windows: there are no bursts, but the sum of a window is constant at every time."""
     flows = [rung.flow for rung in plateau if rung.flow is not None]
     if not flows:
         return None
-    pooled = QuotaVariation(
-        *(_root_mean_square(values) for values in zip(*(_parts(flow) for flow in flows), strict=True))
-    )
+    figures = ((flow.requests, flow.tokens, flow.output_tokens) for flow in flows)
+    pooled = QuotaVariation(*(_root_mean_square(values) for values in zip(*figures, strict=True)))
     if not pooled.is_held_by_tokens:
         return None
     return (
@@ -254,20 +242,16 @@ def _by_flow(plateau: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
     )
 
 
-def _parts(flow: QuotaVariation) -> tuple[float, float, float]:
-    return flow.requests, flow.tokens, flow.output_tokens
-
-
 def _root_mean_square(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum(value * value for value in values) / len(values))
 
 
-def _by_server(flat: Sequence[Rung]) -> tuple[Limit, Sureness, str] | None:
+def _by_server(flat: Sequence[Rung]) -> LimitEvidence | None:
     waiting = max((rung.server.peak_waiting or 0.0 for rung in flat if rung.server is not None), default=0.0)
     return ("capacity", "certain", f"the server's metrics show {waiting:g} requests waiting") if waiting else None
 
 
-def _undecided(plateau: Sequence[Rung], tpm: float | None) -> tuple[Limit, Sureness, str]:
+def _undecided(plateau: Sequence[Rung], tpm: float | None) -> LimitEvidence:
     first, last = plateau[0], plateau[-1]
     grows = _ratio(last.measures.latency_s.mean, first.measures.latency_s.mean)
     evidence = (
