@@ -1,4 +1,4 @@
-"""Programs that measure what the README claims, and print it.
+"""Programs that measure the claims of the README and print the results.
 
-Run each from the folder of the repository, as `python -m benchmarks.NAME` or as `python benchmarks/NAME.py`; `--help` says what it takes.
+Run each from the folder of the repository, as `python -m benchmarks.NAME` or as `python benchmarks/NAME.py`; `--help` lists the options.
 """

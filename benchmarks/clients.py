@@ -1,7 +1,7 @@
-"""What `overhead` measures, one client per process: our whole pipeline, the bare floor, and the openai SDK.
+"""The clients that `overhead` measures, one per process: our whole pipeline, the minimal client, and the openai SDK.
 
-`python -m benchmarks.clients NAME '{"url": …}'` sends a job's requests and prints the CPU that they took. Every answer is parsed and
-checked; one that is wrong ends the process with an error.
+`python -m benchmarks.clients NAME '{"url": …}'` sends the requests of a job and prints the CPU time that they took. Every answer is parsed
+and checked; a wrong answer ends the process with an error.
 """
 
 from __future__ import annotations
@@ -37,38 +37,38 @@ _PASSAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one client process does."""
+    """The work of one client process."""
 
     url: str
-    """Up to and with /v1."""
+    """Including /v1."""
     n: int
     in_flight: int
     tasks: str
-    """JSONL with at least `n` tasks, for our pipeline."""
+    """JSONL file with at least `n` tasks, for our pipeline."""
     output: str
-    """A folder for its runs."""
+    """A folder for the runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """User and system time of the process with its threads, and the time on the wall."""
+    """User and system time of the process with its threads, and wall time."""
 
     cpu_s: float
     wall_s: float
 
 
 Check = Callable[[], object]
-"""Raises where an answer was wrong; called when the measurement is over."""
+"""Raises where an answer was wrong; called after the measurement."""
 
 
 def question(number: int) -> str:
-    """A user message of about 1.3 KB; with the system message and the frame around both, a body of 1.46 KB."""
+    """Build a user message of about 1.3 KB; with the system message and JSON around both, the body has 1.46 KB."""
     return f"{_PASSAGE}\n\nQuestion {number:07}: why does the sky of this passage look the way it does?"
 
 
 # ------------------------------------------------------------------ clients
 def ours(job: Job) -> Check:
-    """Plan, permit, request, parse, score, journal with fsync, Parquet: through the public way in."""
+    """Run the whole pipeline through the public API: plan, permit, request, parse, score, journal with fsync, Parquet."""
     import orchestrator
 
     run = orchestrator.run_sync(
@@ -91,7 +91,7 @@ def ours(job: Job) -> Check:
 
 
 def bare(job: Job) -> Check:
-    """aiohttp, orjson and a semaphore: nothing is planned, retried, scored or written."""
+    """Send with aiohttp, orjson and a semaphore; nothing is planned, retried, scored or written."""
     answered = uvloop.run(_bare(job))
     return lambda: _require(answered, job.n)
 
@@ -112,7 +112,7 @@ async def _bare(job: Job) -> int:
 
 
 def sdk(job: Job) -> Check:
-    """The openai SDK as it comes."""
+    """Send with the openai SDK and its default client."""
     from openai import AsyncOpenAI
 
     answered = uvloop.run(_create_all(job, lambda: AsyncOpenAI(base_url=job.url, api_key="none", max_retries=0)))
@@ -120,7 +120,7 @@ def sdk(job: Job) -> Check:
 
 
 def sdk_aiohttp(job: Job) -> Check:
-    """The openai SDK on its aiohttp client."""
+    """Send with the openai SDK on its aiohttp client."""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
     def client() -> AsyncOpenAI:
@@ -141,10 +141,10 @@ async def _create_all(job: Job, open_client: Callable[[], AsyncOpenAI]) -> int:
 
 
 async def _send_all(job: Job, send: Callable[[int], Awaitable[bool]]) -> int:
-    """Send under a semaphore; returns how many answers were right."""
+    """Send all requests under a semaphore and return the number of right answers."""
     slots, right = asyncio.Semaphore(job.in_flight), 0
 
-    async def one(number: int) -> None:
+    async def send_one(number: int) -> None:
         nonlocal right
         try:
             if await send(number):
@@ -155,7 +155,7 @@ async def _send_all(job: Job, send: Callable[[int], Awaitable[bool]]) -> int:
     async with asyncio.TaskGroup() as group:
         for number in range(job.n):
             await slots.acquire()
-            group.create_task(one(number))
+            group.create_task(send_one(number))
     return right
 
 
@@ -182,14 +182,14 @@ FLOOR = "aiohttp + orjson"
 
 
 def task_line(number: int) -> bytes:
-    """A line of the task file; its request has the same size as the others' requests."""
+    """Build a line of the task file; its request has the same size as the other clients' requests."""
     messages = _messages(number)
     task = {"id": f"task-{number}", "messages": messages, "target": TARGET}
     return orjson.dumps(task, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def measure(client: Callable[[Job], Check], job: Job) -> Spent:
-    """Run a job; the CPU is this process's since its start, so take the difference of two processes."""
+    """Run a job. The CPU time counts from the start of this process, so use the difference of two processes."""
     started = time.perf_counter()
     check = client(job)
     wall_s = time.perf_counter() - started
@@ -199,6 +199,7 @@ def measure(client: Callable[[Job], Check], job: Job) -> Spent:
 
 
 def main() -> None:
+    """Run one client on one job and print what it spent."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(CLIENTS), metavar="NAME", help=", ".join(CLIENTS))
     parser.add_argument("job", type=lambda text: Job(**orjson.loads(text)), metavar="JOB", help="as JSON")

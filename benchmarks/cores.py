@@ -1,4 +1,4 @@
-"""Client and server on a core each, where the machine has two and lets us choose; and what the machine is."""
+"""Pin client and server to one core each, where the machine has two and allows it, and describe the machine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def pin(core: int) -> None:
 
 
 def describe_machine() -> str:
+    """Describe processor, operating system and Python in one line."""
     return f"{os.cpu_count()} × {_processor()}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 

@@ -1,9 +1,8 @@
-"""A run that is left alone from Friday on: faults of all kinds, a key revoked, a deployment that flaps, a program that is killed; and then
-the books.
+"""An unattended run with faults of all kinds, a revoked key, an unstable deployment and kills; then all records are checked.
 
 `python -m benchmarks.friday [--minutes M] [--kills N] [--json FILE]`, from the folder of the repository. The provider is the simulator in a
-process of its own, which outlives every kill; its log says what it answered. N executions are ended by SIGKILL at random times, the last
-one brings the run to its end, and every sample is held against `verify`, against the result files, and against the provider's log.
+process of its own, which survives every kill and logs its answers. N executions are ended by SIGKILL at random times, and the last one
+completes the run. Every sample is checked with `verify`, against the result files, and against the provider's log.
 """
 
 from __future__ import annotations
@@ -32,40 +31,40 @@ from benchmarks.crash_matrix.stored_records import Row, final_rows, unresolved_r
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES_PER_MINUTE = 2_150
-"""A little less than what the quotas let through, with a twentieth of it lost to faults."""
+"""Slightly less than the quotas allow, with a twentieth of that lost to faults."""
 RPM = 600
 REVOKED_AFTER = 3_000
 OUTAGES = ((0.05, 0.08), (0.2, 0.27), (0.4, 0.41), (0.42, 0.43), (0.44, 0.45), (0.7, 0.8))
-"""Of the deployment that flaps, as shares of the time."""
+"""Outages of the unstable deployment, as shares of the time."""
 FAULTS = {
     "error_500": 0.010, "reset": 0.008, "malformed": 0.006, "empty": 0.005, "content_filter": 0.005,
     "error_in_200": 0.005, "length": 0.004, "early_end": 0.004, "stall": 0.003,
 }  # fmt: skip
-"""Five of a hundred requests."""
+"""Five percent of the requests."""
 STALL_S = 60.0
 ATTEMPT_S = 15.0
 SECRETS = {"SIMULATOR_KEY": "friday-east", "GATE_0": "friday-gate-0", "GATE_1": "friday-gate-1"}
 INFRA_LEFT = 1
-"""Exit code of a run that has samples which the infrastructure failed: a resume tries them again."""
+"""Exit code of a run with samples that failed because of the infrastructure: a resume runs them again."""
 MOST_RESUMES = 5
 PATIENCE_S = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One process."""
+    """Exit code and resources of one process."""
 
     execution: str
     exit_code: int
     wall_s: float
     cpu_s: float
     peak_rss_mb: float
-    """0 where the kernel does not say."""
+    """0 where the kernel does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What the run ended with, and what the provider knows of it."""
+    """The final records of the run, compared with the provider's log."""
 
     n: int
     final: int
@@ -73,31 +72,32 @@ class Books:
     duplicated: int
     unresolved: int
     never_answered: int
-    """Records of answers that the provider did not give, or gave otherwise."""
+    """Records of answers that the provider did not give or gave differently."""
     misjudged: int
-    """Answers that were scored otherwise than they were meant."""
+    """Answers whose score differs from the intended one."""
     paid_again: int
-    """Samples that the provider answered whole more than once: their record was lost with a kill."""
+    """Samples that the provider answered completely more than once: a kill lost their record."""
     outcomes: Mapping[str, int]
     """By outcome and error class."""
     requests: Mapping[str, int]
-    """What the provider saw, by status and fault."""
+    """Requests as the provider saw them, by status and fault."""
 
     @property
     def are_even(self) -> bool:
+        """Whether every sample has exactly one correct final record."""
         wrong = self.lost or self.duplicated or self.unresolved or self.never_answered or self.misjudged
         return self.final == self.n and not wrong
 
 
-# ------------------------------------------------------------------ the scene
+# ------------------------------------------------------------------ setup
 def write_scene(folder: Path, minutes: float, samples: int) -> None:
-    """Tasks, and the provider's file."""
+    """Write the tasks and the provider's configuration."""
     lines = (orjson.dumps({"id": f"t{n}", "question": f"What is {n} + {n}?", "answer": 2 * n}) for n in range(samples))
     (folder / "tasks.jsonl").write_bytes(b"\n".join(lines))
     latency = {"ttft_s": 0.3, "itl_s": 0.01, "noise": 0.4}
     east = {"rpm": RPM, "dialect": "azure", "latency": latency}
     gate = {"rpm": RPM, "retry_after": "none", "latency": latency}
-    outages = [[share * 60 * minutes for share in one] for one in OUTAGES]
+    outages = [[share * 60 * minutes for share in outage] for outage in OUTAGES]
     provider = {
         "type": "simulator",
         "deployments": {"m-1": east, "m-2": {**east, "outages": outages}, "m-3": east},
@@ -109,7 +109,7 @@ def write_scene(folder: Path, minutes: float, samples: int) -> None:
 
 
 def write_sweep(folder: Path, url: str) -> None:
-    """The file that a person has, who knows of no simulator."""
+    """Write the sweep file of a user who does not know that the provider is a simulator."""
     east = {"type": "azure", "endpoint": url, "api_key_env": "SIMULATOR_KEY"}
     gate = {"type": "gateway", "base_url": f"{url}/v1", "api_key_envs": ["GATE_0", "GATE_1"]}
     routes = [{"provider": "east", "deployments": ["m-1", "m-2", "m-3"]}, {"provider": "gate"}]
@@ -133,7 +133,7 @@ def _write(path: Path, providers: Mapping[str, object], model: Mapping[str, obje
 
 @contextmanager
 def provider_of(folder: Path) -> Iterator[str]:
-    """Its address, for as long as the block lasts."""
+    """Start the provider, yield its address, and stop it when the block ends."""
     command = [
         sys.executable,
         "-m",
@@ -159,28 +159,28 @@ def _environment(folder: Path) -> dict[str, str]:
 
 # ------------------------------------------------------------------ the run
 def execute(folder: Path, kill_at: float | None, *command: str) -> Execution:
-    """One command, to its end or to its kill at `kill_at` (monotonic time)."""
+    """Run one command to its end, or kill it at `kill_at` (monotonic time)."""
     since = time.monotonic()
-    with (folder / "said").open("wb") as said:
+    with (folder / "said").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator", *command],
             cwd=folder,
             env=_environment(folder),
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
         )
         peak_mb = _wait(process, PATIENCE_S if kill_at is None else kill_at - since)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     wall_s, cpu_s = time.monotonic() - since, usage.ru_utime + usage.ru_stime
-    found = Execution(command[0], process.returncode, round(wall_s, 1), round(cpu_s, 1), round(peak_mb, 1))
-    print(found, flush=True)
+    execution = Execution(command[0], process.returncode, round(wall_s, 1), round(cpu_s, 1), round(peak_mb, 1))
+    print(execution, flush=True)
     print((folder / "said").read_text(), flush=True)
-    return found
+    return execution
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> float:
-    """Until it has ended, which leaves it to be reaped, or to its kill. Returns the peak of its memory in MB."""
+    """Wait until the process has ended, without reaping it, or kill it at the timeout. Return its peak memory in MB."""
     until, peak_mb = time.monotonic() + timeout_s, 0.0
     while time.monotonic() < until:
         if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
@@ -192,7 +192,7 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> float:
 
 
 def _peak_mb(pid: int) -> float:
-    """As the kernel keeps it for the program itself: `ru_maxrss` begins with what this process had when it forked."""
+    """Read the peak memory of the program itself: `ru_maxrss` starts with the memory of the process that forked it."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -201,14 +201,14 @@ def _peak_mb(pid: int) -> float:
 
 
 def live_through(folder: Path, kill_after_s: Sequence[float]) -> list[Execution]:
-    """Run, be killed, resume, be killed …, and go on until no sample is left."""
-    since, found = time.monotonic(), list[Execution]()
+    """Run, get killed, resume, get killed …, and continue until no sample is left."""
+    since, executions = time.monotonic(), list[Execution]()
     for after_s in [*kill_after_s, *[None] * MOST_RESUMES]:
-        command = ("resume", str(_only_run(folder))) if found else ("run", "sweep.yaml")
-        found.append(execute(folder, None if after_s is None else since + after_s, *command))
-        if found[-1].exit_code not in {INFRA_LEFT, -9}:
+        command = ("resume", str(_only_run(folder))) if executions else ("run", "sweep.yaml")
+        executions.append(execute(folder, None if after_s is None else since + after_s, *command))
+        if executions[-1].exit_code not in {INFRA_LEFT, -9}:
             break
-    return found
+    return executions
 
 
 def _only_run(folder: Path) -> Path:
@@ -216,13 +216,13 @@ def _only_run(folder: Path) -> Path:
     return path
 
 
-# ------------------------------------------------------------------ the books
+# ------------------------------------------------------------------ checks
 def balance(folder: Path, samples: int) -> Books:
-    """The result files, read without the program, against the provider's log."""
+    """Compare the result files, read without the program, with the provider's log."""
     run = _only_run(folder)
     rows, entries = final_rows(run), [orjson.loads(line) for line in (folder / "answers.jsonl").open("rb")]
-    whole = [one for one in entries if one["status"] == 200 and one["fault"] is None]
-    meant = {one["response_id"]: one for one in whole}
+    whole = [entry for entry in entries if entry["status"] == 200 and entry["fault"] is None]
+    meant = {entry["response_id"]: entry for entry in whole}
     ordinals, answered = Counter(row["ordinal"] for row in rows), [row for row in rows if row["outcome"] == "ok"]
     unknown = [row for row in answered if not _is_known(row, meant)]
     return Books(
@@ -233,9 +233,9 @@ def balance(folder: Path, samples: int) -> Books:
         unresolved=len(unresolved_rows(run)),
         never_answered=len(unknown),
         misjudged=sum(row["passed"] != meant[row["response_id"]]["right"] for row in answered if row not in unknown),
-        paid_again=sum(count > 1 for count in Counter(one["sample_id"] for one in whole).values()),
+        paid_again=sum(count > 1 for count in Counter(entry["sample_id"] for entry in whole).values()),
         outcomes=_counted(f"{row['outcome']}: {row['error_class'] or row['grade']}" for row in rows),
-        requests=_counted(_kind(one) for one in entries),
+        requests=_counted(_kind(entry) for entry in entries),
     )
 
 
@@ -253,11 +253,12 @@ def _counted(kinds: Iterator[str]) -> dict[str, int]:
 
 
 def main() -> None:
+    """Run the scenario, print the checks, and exit with 1 where one fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--kills", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0, help="of the times of the kills")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the kill times")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args()
     samples, rng = round(options.minutes * SAMPLES_PER_MINUTE), random.Random(options.seed)
     kills_s = sorted(60 * options.minutes * rng.uniform(0.05, 0.95) for _ in range(options.kills))

@@ -1,6 +1,6 @@
-"""A provider without a wire, for measuring everything else: answers at once, and kills its own process when told to.
+"""A provider without network, for measuring everything else: it answers at once, and can kill its own process.
 
-Found through the entry-point group `orchestrator.providers`, as any third party's provider is.
+It is installed through the entry-point group `orchestrator.providers`, as any third party's provider.
 """
 
 from __future__ import annotations
@@ -22,29 +22,39 @@ from providers.provider import Adapter, RouteSpec
 
 
 class InstantSettings(BaseModel):
+    """Settings of the provider."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["instant"]
     first_send: str
-    """File that gets the wall-clock time of the first request, and what the process had computed until then."""
+    """File for the wall-clock time of the first request and the CPU time used until then."""
     die_after: int | None = None
-    """Requests after which the process ends by SIGKILL."""
+    """Number of requests after which the process ends by SIGKILL."""
 
 
 class InstantAdapter:
+    """An adapter whose every answer is 42."""
+
     def __init__(self, name: str, settings: InstantSettings) -> None:
         self._name = name
         self._settings = settings
         self._sent = 0
 
     def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
+        """Return one instance per deployment."""
         names = spec.deployments or (model,)
-        return [Instance(f"{self._name}/{one}", model, one, self._name, f"{self._name}/{one}") for one in names]
+        return [
+            Instance(f"{self._name}/{deployment}", model, deployment, self._name, f"{self._name}/{deployment}")
+            for deployment in names
+        ]
 
     def identity(self, on: Instance) -> str | None:  # noqa: ARG002 - nothing lasts
+        """Return no identity: nothing outlives the run."""
         return None
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:  # noqa: ARG002 - Provider's signature
+        """Return the answer at once; end the process after the configured number of requests."""
         if not self._sent:
             _note_now(self._settings.first_send)
         self._sent += 1
@@ -54,7 +64,7 @@ class InstantAdapter:
         return ChatResponse("42", (), "stop", Usage(20, 2), Timing(0.0, None, 0.0), None, request_id, on.model, None)
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 def _note_now(path: str) -> None:
@@ -62,6 +72,7 @@ def _note_now(path: str) -> None:
 
 
 def open_instant(name: str, settings: InstantSettings, adapter_context: AdapterContext) -> Adapter:  # noqa: ARG001 - AdapterType's signature
+    """Open the provider."""
     return InstantAdapter(name, settings)
 
 

@@ -1,4 +1,4 @@
-"""A chat-completions server that costs little more than its sockets: every request gets the same answer after the same delay.
+"""A chat-completions server with minimal overhead: every request gets the same answer after the same delay.
 
 HTTP/1.1 with keep-alive on a bare asyncio.Protocol. It prints its port and serves until its standard input ends.
 """
@@ -22,7 +22,7 @@ ANSWER_TEXT = (
     "The sky looks blue because air scatters short wavelengths of sunlight more than long ones. " * 3 + "So: blue."
 )
 TARGET = "so: blue"
-"""Stands in every answer, so the scorer `includes` finds it."""
+"""Part of every answer, so that the scorer `includes` finds it."""
 TOTAL_TOKENS = 412
 _BACKLOG = 4_096
 _LIMIT_HEADERS = (
@@ -32,7 +32,7 @@ _LIMIT_HEADERS = (
 
 
 def completion() -> bytes:
-    """The body of every answer, about 700 bytes."""
+    """Build the body of every answer, about 700 bytes."""
     message = {"role": "assistant", "content": ANSWER_TEXT, "refusal": None}
     return orjson.dumps(
         {
@@ -54,13 +54,14 @@ def completion() -> bytes:
 
 
 def response() -> bytes:
+    """Build the whole HTTP response."""
     body = completion()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{_LIMIT_HEADERS}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
 def request_length(data: bytes) -> int | None:
-    """Bytes of the first request in `data` with its body; None while its head is not all there."""
+    """Return the length in bytes of the first request in `data` with its body; None while its head is incomplete."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return None
@@ -71,7 +72,7 @@ def request_length(data: bytes) -> int | None:
 
 
 class _Connection(asyncio.Protocol):
-    """Answers whole requests; nobody here sends a second one before the first is answered."""
+    """Answers whole requests. No client here sends a second request before the first is answered."""
 
     def __init__(self, answer: bytes, delay_s: float) -> None:
         self._answer = answer
@@ -109,6 +110,7 @@ async def _serve(delay_s: float) -> None:
 
 
 def main() -> None:
+    """Serve until standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--delay", type=float, default=0.25, metavar="SECONDS")
     delay_s: float = parser.parse_args().delay

@@ -1,9 +1,9 @@
-"""A run of a million samples that is killed again and again: memory, time to go on, and the exact set in the end.
+"""A run of a million samples that is killed repeatedly: memory, time to resume, and completeness at the end.
 
 `python -m benchmarks.million [--samples N] [--kills N] [--json FILE]`, from the folder of the repository. Every execution is the program
 itself, `python -m orchestrator run` or `resume`, in a process of its own, with the real pools, journal and result parts; only the provider
-answers without a wire. It is ended by SIGKILL after an equal share of the samples, and `verify` says at the end whether each sample stands
-there once.
+answers without a network. It is ended by SIGKILL after an equal share of the samples, and `verify` checks at the end that each sample is
+stored once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmarks.cores import describe_machine
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS = 10_000
-"""Each is asked as often as it takes, in epochs."""
+"""Each is repeated in as many epochs as needed."""
 ENTRY_POINT = "[orchestrator.providers]\ninstant = benchmarks.instant:INSTANT\n"
 IMPORTS = "import " + ", ".join(
     (
@@ -44,12 +44,12 @@ IMPORTS = "import " + ", ".join(
     )
 )
 MB = 1024.0
-"""Kilobytes, as ru_maxrss has them."""
+"""Kilobytes, the unit of ru_maxrss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One process."""
+    """The figures of one process."""
 
     execution: str
     n: int
@@ -58,11 +58,11 @@ class Row:
     cpu_s: float
     peak_rss_mb: float
     above_imports_mb: float
-    """Peak, less that of an interpreter which has imported the same."""
+    """Peak memory minus that of an interpreter with the same imports."""
     start_s: float | None = None
-    """From the start of the process to its first request."""
+    """From process start to its first request."""
     start_cpu_s: float | None = None
-    """What it computed until then: the same on a busy machine."""
+    """CPU time until then: the same on a busy machine."""
     exit_code: int = 0
     machine: str = ""
 
@@ -87,9 +87,11 @@ class Bench:
         self._imports_mb = self._spend("imports", [sys.executable, "-c", IMPORTS]).peak_rss_mb
 
     def execute(self, name: str, *arguments: str) -> Row:
+        """Run one command of the program."""
         return self._spend(name, [sys.executable, "-m", "orchestrator", *arguments])
 
     def only_run(self) -> str:
+        """Return the path of the only run."""
         (path,) = (self._folder / "runs").iterdir()
         return str(path)
 
@@ -123,6 +125,7 @@ class Bench:
         return at, cpu_s
 
     def said(self) -> str:
+        """Return the output of the last command."""
         return (self._folder / "output").read_text()
 
     def _write_tasks(self) -> None:
@@ -141,6 +144,7 @@ class Bench:
 
 
 def measure(bench: Bench, kills: int) -> list[Row]:
+    """Run, kill and resume, then verify; return a row per process."""
     rows = [bench.execute("run, killed" if kills else "run", "run", "killed.yaml" if kills else "spared.yaml")]
     _say(rows[-1])
     for number in range(1, kills + 1):
@@ -166,10 +170,11 @@ def _say(row: Row) -> None:
 
 
 def main() -> None:
+    """Measure and print the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1_000_000, help=f"a multiple of {TASKS:,}")
     parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args()
     if options.samples < TASKS or options.samples % TASKS:
         parser.error(f"--samples must be a multiple of {TASKS}")

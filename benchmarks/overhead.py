@@ -1,8 +1,8 @@
-"""What a request costs the client: the CPU of our whole pipeline beside the bare floor and the openai SDK, in one run of one program.
+"""The client's CPU cost of a request: our whole pipeline beside the minimal client and the openai SDK, measured by one program.
 
 `python -m benchmarks.overhead [--quick] [--json FILE]`, from the folder of the repository. A server in a process of its own answers after
-250 ms. Each point is a fresh process; the cost of a request is the difference between a long and a short one, so that imports and
-connections cancel out. Clients take turns, and the table shows medians.
+250 ms. Each point is a fresh process. The cost of a request is the difference between a long and a short run, so that imports and
+connections cancel out. Clients alternate, and the table shows medians.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from benchmarks.startup import Startup, measure_startup
 ROOT = Path(__file__).resolve().parent.parent
 DELAY_S = 0.25
 WARM_UP = 10
-"""Requests that each client sends before anything is measured."""
+"""Requests that each client sends before the measurement."""
 DOCUMENT_REQUESTS_PER_S = 128.0
-"""What the document that this project grew from claims for two cores."""
+"""The claim of this project's original document, for two cores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One client at one concurrency; its cost is what lies between a short and a long run."""
+    """One client at one concurrency; the cost is the difference between a short and a long run."""
 
     client: str
     in_flight: int
@@ -46,6 +46,7 @@ class Trial:
 
     @property
     def n(self) -> int:
+        """Requests that the difference covers."""
         return self.long - self.short
 
 
@@ -69,7 +70,7 @@ QUICK = (
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one request, from one short and one long run."""
+    """Cost of one request, from one short and one long run."""
 
     cpu_ms: float
     requests_per_s: float
@@ -78,26 +79,26 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table, and of the JSON file."""
+    """One row of the table and of the JSON file."""
 
     client: str
     in_flight: int | None = None
     n: int | None = None
-    """Requests that the figures are over, per repetition."""
+    """Requests that the figures cover, per repetition."""
     repetitions: int | None = None
     cpu_ms_per_request: float | None = None
     cpu_ms_min: float | None = None
     cpu_ms_max: float | None = None
     ratio_to_floor: float | None = None
-    """Of the CPU, to the floor with as many in flight."""
+    """CPU time relative to the minimal client at the same concurrency."""
     one_core_requests_per_s: float | None = None
-    """What one core sustains at this cost."""
+    """Rate that one core sustains at this cost."""
     requests_per_s: float | None = None
-    """Reached here; the server's delay bounds it at in_flight / 0.25 s."""
+    """Measured rate; the server's delay bounds it at in_flight / 0.25 s."""
     server_cpu_ms_per_request: float | None = None
     wall_ms: float | None = None
     ratio_to_python: float | None = None
-    """Of the wall time, to an interpreter that does nothing."""
+    """Wall time relative to an interpreter that does nothing."""
     imported: str | None = None
     machine: str = ""
 
@@ -112,9 +113,11 @@ class Bench:
         self._environment = environment
 
     def warm_up(self, client: str) -> None:
+        """Send a few requests with the client."""
         self._spend(Trial(client, WARM_UP, WARM_UP, WARM_UP), WARM_UP)
 
     def cost(self, trial: Trial) -> Cost:
+        """Measure the cost of a request in one trial."""
         (short, served_short_s), (long, served_long_s) = (self._spend(trial, n) for n in (trial.short, trial.long))
         wall_s = long.wall_s - short.wall_s
         return Cost(
@@ -124,7 +127,7 @@ class Bench:
         )
 
     def _spend(self, trial: Trial, n: int) -> tuple[Spent, float]:
-        """What the client spent, and the server's CPU seconds."""
+        """Run the client and return what it spent, and the server's CPU seconds."""
         before = _cpu_s(self._server)
         with tempfile.TemporaryDirectory(dir=self._folder) as output:
             job = Job(self._url, n, trial.in_flight, str(self._tasks(n)), output)
@@ -144,6 +147,7 @@ class Bench:
 
 @contextmanager
 def open_bench(environment: Mapping[str, str]) -> Iterator[Bench]:
+    """Start the server and stop it when the block ends."""
     command = [sys.executable, "-m", "benchmarks.lean_server", "--delay", str(DELAY_S)]
     with (
         tempfile.TemporaryDirectory(prefix="overhead-") as folder,
@@ -157,7 +161,7 @@ def open_bench(environment: Mapping[str, str]) -> Iterator[Bench]:
 
 @contextmanager
 def compiled_once() -> Iterator[dict[str, str]]:
-    """An environment in which every import finds its bytecode from the second time on, and nobody else's settings."""
+    """Create an environment that caches bytecode from the first import on, without settings from outside."""
     with tempfile.TemporaryDirectory(prefix="bytecode-") as folder:
         ours = {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": folder}
         yield {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "ORCHESTRATOR_"))} | ours
@@ -170,7 +174,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 # ------------------------------------------------------------------ rows
 def measure(trials: Sequence[Trial], repetitions: int, bench: Bench) -> list[Row]:
-    """Every trial `repetitions` times, in turns, after a first one that leaves the bytecode behind and is not counted."""
+    """Run every trial `repetitions` times, alternating, after a warm-up that compiles the bytecode and is not counted."""
     for name in {trial.client for trial in trials}:
         bench.warm_up(name)
     costs: dict[Trial, list[Cost]] = {trial: [] for trial in trials}
@@ -202,6 +206,7 @@ def _row(trial: Trial, costs: Sequence[Cost], floor_ms: float | None) -> Row:
 
 
 def startup_row(startup: Startup) -> Row:
+    """Build the row of the startup time."""
     return Row(
         client="orchestrator --help",
         repetitions=startup.repetitions,
@@ -213,7 +218,10 @@ def startup_row(startup: Startup) -> Row:
 
 
 def document_row() -> Row:
-    return Row("document (claimed)", requests_per_s=DOCUMENT_REQUESTS_PER_S, machine="two cores, as the document says")
+    """Build the row of the claim in the original document."""
+    return Row(
+        "document (claimed)", requests_per_s=DOCUMENT_REQUESTS_PER_S, machine="two cores, as the document states"
+    )
 
 
 # ------------------------------------------------------------------ the table
@@ -230,6 +238,7 @@ HEADER = (
 
 
 def table(rows: Sequence[Row]) -> str:
+    """Format the rows as a text table."""
     lines = [HEADER, *(_cells(row) for row in rows if row.wall_ms is None)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(_aligned(line, widths)) for line in lines)
@@ -259,6 +268,7 @@ def _shown(value: float | None, form: str) -> str:
 
 
 def startup_line(startup: Startup) -> str:
+    """Describe the startup time in one line."""
     return (
         f"python -m orchestrator --help: {startup.help_ms:.0f} ms, {startup.help_ms / startup.python_ms:.1f} × `python -c pass` "
         f"({startup.python_ms:.0f} ms); of the heavy packages it imported: {', '.join(startup.imported) or 'none'}"
@@ -266,11 +276,12 @@ def startup_line(startup: Startup) -> str:
 
 
 def main() -> None:
+    """Measure, print the table and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the requests; figures are rougher")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the requests; less precise figures")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--only", metavar="NAME", help="clients whose name contains NAME, and the floor")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args()
     trials = [t for t in (QUICK if options.quick else FULL) if (options.only or "") in t.client or t.client == FLOOR]
     with compiled_once() as environment:

@@ -1,10 +1,10 @@
-"""How close rate control comes to what modelled endpoints allow: ours beside what people use instead, in virtual time.
+"""How close rate control comes to the limits of modelled endpoints: our controller and common alternatives, in virtual time.
 
     python benchmarks/rate_control.py                     ours and its rivals, three seeds
     python benchmarks/rate_control.py --quick --seed 7    every server once, within seconds
     python benchmarks/rate_control.py --full --holdout-seed 7 --json rows.json
 
-Efficiency is the ideal time (the quota flowing since the start, no burst credit) over the time taken: above one where burst credit was
+Efficiency is the ideal time (the quota since the start, without burst credit) over the time taken. It is above 1 where burst credit was
 used. Refused is the share of sends that were throttled. p99 inflation is against the unloaded p99.
 """
 
@@ -39,6 +39,7 @@ Job = tuple[str, str, str, int, int]
 
 
 def run_job(job: Job) -> Row:
+    """Run one controller on one modelled server and return its row."""
     part, server, controller, n, seed = job
     row: Row = {"part": part, "server": server, "controller": controller, "n": n, "seed": seed}
     if part == "servers":
@@ -54,7 +55,7 @@ def run_job(job: Job) -> Row:
 
 
 def run_controller(server: str, scenario: Scenario, controller: str, n: int, seed: int) -> Row:
-    """The figures of one run; ours says, beside them, where the time went and what the cap was in the end (of the first instance)."""
+    """Return the figures of one run; for our controller also the time under each gate and the final cap, of the first instance."""
     ours: list[AdaptiveLimits] = []
     measured = run_once(server, scenario, _builder(server, controller, ours), n, seed)
     row = measured.row()
@@ -78,6 +79,7 @@ def _builder(server: str, controller: str, ours: list[AdaptiveLimits]) -> Build:
 
 
 def jobs_of(options: argparse.Namespace) -> list[Job]:
+    """List the runs that the options ask for."""
     seeds = [options.seed] if options.seed is not None else ([0] if options.quick else list(SEEDS))
     jobs: list[Job] = [
         ("servers", server, controller, options.n, seed)
@@ -97,6 +99,7 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
 
 
 def run_all(jobs: Sequence[Job], processes: int) -> list[Row]:
+    """Run all jobs, in parallel processes where there are several."""
     if processes == 1:
         return [run_job(job) for job in jobs]
     with ProcessPoolExecutor(processes) as pool:
@@ -105,6 +108,7 @@ def run_all(jobs: Sequence[Job], processes: int) -> list[Row]:
 
 # ------------------------------------------------------------------ tables
 def show(rows: Sequence[Row]) -> None:
+    """Print the tables."""
     _show_groups(
         [row for row in rows if row["part"] != "held-out"], lambda row: (str(row["server"]), str(row["controller"]))
     )
@@ -131,7 +135,7 @@ def _show_groups(rows: Sequence[Row], key: Callable[[Row], tuple[str, str]]) -> 
 
 
 def _settled(group: Sequence[Row]) -> str:
-    """In flight in the second half of the run: median and p95, the worst seed's."""
+    """Return requests in flight in the second half of the run: median and p95 of the worst seed."""
     return f"{max(_values(group, 'in_flight_median')):.0f}/{max(_values(group, 'in_flight_p95')):.0f}"
 
 
@@ -160,6 +164,7 @@ def _values(rows: Iterable[Row], name: str) -> list[float]:
 
 
 def main() -> None:
+    """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     scope = parser.add_mutually_exclusive_group()
     scope.add_argument("--quick", action="store_true", help="every server, one seed")

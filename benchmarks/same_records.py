@@ -1,9 +1,9 @@
-"""Compare two runs record by record: is what was asked, answered and scored the same?
+"""Compare two runs record by record: are requests, answers and scores the same?
 
-`python -m benchmarks.same_records RUN_A RUN_B [--show N]`, from the folder of the repository. RUN is a run directory or a folder that holds
-exactly one. Records are matched by sample_id. Content columns are those that two undisturbed runs of one seed share; times, waits, ids and
-who answered are left out (`SCHEDULED`). A column that only one side has is listed and is no difference.
-The exit status is 1 where records differ, are missing or occur twice.
+`python -m benchmarks.same_records RUN_A RUN_B [--show N]`, from the folder of the repository. RUN is a run directory or a folder that
+contains exactly one. Records are matched by sample_id. Content columns are those that two undisturbed runs of one seed share; times, waits,
+ids and the answering instance are left out (`SCHEDULED`). A column that only one side has is listed and is no difference. The exit status
+is 1 where records differ, are missing or occur twice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WIDTH = 60
 
 @dataclass(frozen=True, slots=True)
 class ValueDifference:
-    """One value that is not the same; `column` is "record" where a whole record is missing or occurs twice."""
+    """One differing value; `column` is "record" where a whole record is missing or occurs twice."""
 
     sample_id: str
     column: str
@@ -37,6 +37,8 @@ class ValueDifference:
 
 @dataclass(frozen=True, slots=True)
 class RecordComparison:
+    """The result of comparing two runs."""
+
     records_a: int
     records_b: int
     columns: Sequence[str]
@@ -85,17 +87,17 @@ def find_run(path: Path) -> Path:
         return path
     runs = [folder for folder in sorted(path.glob("*/")) if (folder / "results").is_dir()]
     if len(runs) != 1:
-        raise SystemExit(f"{path} is no run directory and holds {len(runs)} of them; name one")
+        raise SystemExit(f"{path} is not a run directory and contains {len(runs)} of them; name one")
     return runs[0]
 
 
 def _read_rows(run: Path) -> list[Row]:
-    """Read the final records and those that stand as unresolved."""
+    """Read the final and the unresolved records."""
     return [*final_rows(run), *unresolved_rows(run)]
 
 
 def _content_columns(rows: list[Row]) -> set[str]:
-    """Collect the names of all columns but those that scheduling decides."""
+    """Collect the names of all columns that scheduling does not decide."""
     return {name for row in rows for name in row} - SCHEDULED
 
 
@@ -126,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run_a", type=Path, metavar="RUN_A")
     parser.add_argument("run_b", type=Path, metavar="RUN_B")
-    parser.add_argument("--show", type=int, default=SHOWN, metavar="N", help="differences that are printed")
+    parser.add_argument("--show", type=int, default=SHOWN, metavar="N", help="number of differences to print")
     options = parser.parse_args()
     comparison = compare_runs(find_run(options.run_a), find_run(options.run_b))
     print(describe(comparison, options.show))

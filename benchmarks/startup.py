@@ -1,4 +1,4 @@
-"""How long a person waits for `--help`, and whether anything heavy was imported for it."""
+"""The time that `--help` takes, and whether it imports a heavy package."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ except SystemExit:
 
 @dataclass(frozen=True, slots=True)
 class Startup:
+    """The startup times and the imported heavy packages."""
+
     help_ms: float
     python_ms: float
-    """Of an interpreter that does nothing."""
+    """Time of an interpreter that does nothing."""
     imported: Sequence[str]
-    """Of the heavy packages."""
+    """The heavy packages among the imports."""
     repetitions: int = REPETITIONS
 
 
 def measure_startup(environment: Mapping[str, str]) -> Startup:
-    """Medians over fresh processes that take turns; the first of each is not counted."""
+    """Measure medians over fresh, alternating processes; the first of each is not counted."""
     times: list[tuple[float, float]] = [
         (_wall_ms(_HELP, environment), _wall_ms(_NOTHING, environment)) for _ in range(REPETITIONS + 1)
     ]

@@ -1,11 +1,11 @@
-"""Are the intervals and the paired test right as often as they say? GSM8K, answered by simulated models whose skill is known.
+"""Check that intervals and the paired test are right as often as stated, on GSM8K answered by simulated models of known skill.
 
 `python -m benchmarks.statistics_coverage [--data FILE] [--seeds N] [--replicates N] [--json FILE]`, from the folder of the repository.
 
-Tasks differ in difficulty (spread 1.0) and all models share it, so that their answers are correlated; a model's skill is its mean over a
-normal population of tasks, and so it is the truth that an interval has to cover. Answers come from the simulator's answer source and are
-graded by the scorer `numeric`, without a request in between; `summarise` and `compare_levels` then do what they do for a run. One run over
-HTTP has to agree with that record by record.
+Tasks differ in difficulty (spread 1.0), which all models share, so that their answers are correlated. A model's skill is its mean over a
+normal population of tasks. It is the truth that an interval must cover. Answers come from the simulator's answer source and are graded by
+the scorer `numeric`, without requests; `summarise` and `compare_levels` then work as for a run. One run over HTTP must agree with that
+record by record.
 """
 
 from __future__ import annotations
@@ -57,43 +57,50 @@ EPOCHS = 3
 TASKS_OF_A_TEST = 300
 SKILL_OF_A_TEST = 0.55
 FEWER = 5
-"""Times as many replicates for false positives, of which 1 point off is a fifth, as for power, of which 5 points off are a sixteenth."""
+"""Factor of replicates for false positives over those for power.
+
+1 percentage point off is a fifth of the rate of false positives, 5 points off are a sixteenth of the power.
+"""
 POPULATION = [NormalDist().inv_cdf((i + 0.5) / 400) for i in range(400)]
-"""Of difficulties."""
+"""Quantiles of the difficulty."""
 NOT_ASKED = ChatRequest(messages=[])
 SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """One checked statement: the stated and the measured rate, and the accepted range."""
+
     what: str
     n: int
-    """Intervals, or replicates."""
+    """Number of intervals or replicates."""
     said: float
     found: float
     low: float
     high: float
-    """What is right lies from `low` to `high`."""
+    """The accepted range is from `low` to `high`."""
     detail: str = ""
     machine: str = ""
 
     @property
     def holds(self) -> bool:
+        """Whether the measured rate is in the accepted range."""
         return self.low <= self.found <= self.high
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Which tasks are asked of whom, how often."""
+    """The tasks, models and repetitions of an exam."""
 
     folder: Path
     models: Sequence[str]
     tasks: int | None = None
-    """The first ones; None: all."""
+    """Number of tasks from the start; None for all."""
     has_families: bool = False
     epochs: int = 1
 
     def config(self, skills: Mapping[str, float], seed: int = 0) -> dict[str, Any]:
+        """Build the configuration of a run."""
         tasks = self.folder / ("families.jsonl" if self.has_families else "tasks.jsonl")
         fast = {"latency": {"ttft_s": 0.0, "itl_s": 0.0}}
         simulator = {
@@ -112,7 +119,7 @@ class Design:
 
 
 class ReadOnce(Sweep):
-    """A sweep that keeps its samples: every seed asks for all of them."""
+    """A sweep that keeps its samples, because every seed needs all of them."""
 
     def __init__(self, sweep: Sweep) -> None:
         super().__init__(sweep.spec, sweep.tasks, {prompt.name: prompt for prompt in sweep.prompts})
@@ -120,9 +127,11 @@ class ReadOnce(Sweep):
         self._index = sweep.index_ids()
 
     def sample(self, ordinal: int) -> Sample:
+        """Return a kept sample."""
         return self.samples[ordinal]
 
     def index_ids(self) -> SampleIndex:
+        """Return the kept index."""
         return self._index
 
 
@@ -134,7 +143,7 @@ class Exam:
     samples: Sequence[Sample]
 
     def records(self, skills: Mapping[str, float], seed: int) -> pa.Table:
-        """What a run would record of them, as far as a summary reads it."""
+        """Build the records that a run would write, as far as a summary reads them."""
         settings = AnswerSettings(skill=dict(skills), spread=SPREAD)
         answers = replace(self.answers, settings=settings, seed=seed)
         passed = [_passes(answers, sample) for sample in self.samples]
@@ -171,8 +180,8 @@ def _table(samples: Sequence[Sample], passed: Sequence[bool]) -> pa.Table:
             "family": [sample.task.family for sample in samples],
             "epoch": [sample.epoch for sample in samples],
             "outcome": pa.repeat("ok", n),
-            "grade": ["full" if one else "failed" for one in passed],
-            "score": [float(one) for one in passed],
+            "grade": ["full" if is_passed else "failed" for is_passed in passed],
+            "score": [float(is_passed) for is_passed in passed],
             "passed": list(passed),
             **missing,
             **counts,
@@ -183,6 +192,7 @@ def _table(samples: Sequence[Sample], passed: Sequence[bool]) -> pa.Table:
 
 @contextmanager
 def sitting(design: Design) -> Iterator[Exam]:
+    """Open the sweep of the design."""
     loaded = load_config(design.config(SKILLS), Environment({}))
     active = open_sweep(loaded)
     with closing(active.tasks):
@@ -194,7 +204,7 @@ def sitting(design: Design) -> Iterator[Exam]:
 
 # ------------------------------------------------------------------ intervals
 def measure_coverage(what: str, design: Design, seeds: int) -> list[Row]:
-    """All intervals, and those of every model."""
+    """Count the intervals that cover the skill, in total and per model."""
     held: dict[str, list[bool]] = {name: [] for name in SKILLS}
     widths: dict[str, list[float]] = {name: [] for name in SKILLS}
     with sitting(design) as exam:
@@ -203,16 +213,16 @@ def measure_coverage(what: str, design: Design, seeds: int) -> list[Row]:
                 model, low, high = str(row["model"]), float(str(row["success_low"])), float(str(row["success_high"]))
                 held[model].append(low <= SKILLS[model] <= high)
                 widths[model].append(high - low)
-    each = ", ".join(f"{SKILLS[name]}: {sum(one)} of {len(one)}" for name, one in held.items())
+    by_model = ", ".join(f"{SKILLS[name]}: {sum(covers)} of {len(covers)}" for name, covers in held.items())
     width = sum(map(sum, widths.values())) / sum(map(len, widths.values()))
-    every = [one for its in held.values() for one in its]
-    detail = f"{each}; mean width {100 * width:.1f} points"
+    every = [covers for model_covers in held.values() for covers in model_covers]
+    detail = f"{by_model}; mean width {100 * width:.1f} points"
     return [Row(f"coverage, {what}", len(every), 0.95, sum(every) / len(every), 0.92, 0.98, detail)]
 
 
 # ------------------------------------------------------------------ the paired test
 def measure_test(what: str, design: Design, skill: float, replicates: int) -> list[Row]:
-    """How often two equal models are told apart, and two that differ by the minimum detectable effect."""
+    """Count how often two equal models are distinguished, and two that differ by the minimum detectable effect."""
     first, second = design.models
     fewer = max(1, replicates // FEWER)
     with sitting(design) as exam:
@@ -222,34 +232,36 @@ def measure_test(what: str, design: Design, skill: float, replicates: int) -> li
     assert equal[0].paired is not None
     assert better[0].paired is not None
     method = f"{equal[0].paired.method}, {equal[0].paired.n} pairs in {equal[0].paired.clusters} clusters"
-    wrong, found = (sum(map(_is_found, ones)) / len(ones) for ones in (equal, better))
-    said = sum(one.detectable for one in better) / fewer
-    effects = f"{method}; skill {skill} and {skill + effect:.4f}, the comparison itself says {100 * said:.2f} points"
+    wrong, power = (sum(map(_is_found, contrasts)) / len(contrasts) for contrasts in (equal, better))
+    stated_effect = sum(contrast.detectable for contrast in better) / fewer
+    effects = f"{method}; skill {skill} and {skill + effect:.4f}, the comparison itself states {100 * stated_effect:.2f} points"
     return [
         Row(f"false positives, {what}", replicates, SIGNIFICANT, wrong, 0.04, 0.06, method),
-        Row(f"power at the detectable effect, {what}", fewer, POWER, found, POWER - 0.05, POWER + 0.05, effects),
+        Row(f"power at the detectable effect, {what}", fewer, POWER, power, POWER - 0.05, POWER + 0.05, effects),
     ]
 
 
 def _contrast(exam: Exam, skills: Mapping[str, float], seed: int) -> Contrast:
-    (one,) = compare_levels(exam.records(skills, seed), Question("model"))
-    return one
+    (contrast,) = compare_levels(exam.records(skills, seed), Question("model"))
+    return contrast
 
 
-def _is_found(one: Contrast) -> bool:
-    return one.adjusted_p < SIGNIFICANT
+def _is_found(contrast: Contrast) -> bool:
+    return contrast.adjusted_p < SIGNIFICANT
 
 
 def _detectable(equal: Sequence[Contrast], skill: float) -> float:
-    """The effect that a plan would state: by the formula, for what these tasks and models are known to be."""
-    paired = [one.paired for one in equal if one.paired is not None]
+    """Compute the effect that a plan would state: by the formula, for the known tasks and models."""
+    paired = [contrast.paired for contrast in equal if contrast.paired is not None]
     if paired[0].method.startswith("McNemar"):
         return _effect_of(paired[0].n, skill)
-    return detectable_mean_effect(math.sqrt(math.fsum(one.standard_error**2 for one in paired) / len(paired)))
+    return detectable_mean_effect(
+        math.sqrt(math.fsum(difference.standard_error**2 for difference in paired) / len(paired))
+    )
 
 
 def _effect_of(pairs: int, skill: float) -> float:
-    """Where the effect is the one that the discordance of two models so far apart lets be seen."""
+    """Find the effect that equals the one detectable at the discordance of two models this far apart."""
     effect = 0.0
     for _ in range(50):
         effect = minimum_detectable_effect(pairs, _discordance(skill, skill + effect))
@@ -257,7 +269,7 @@ def _effect_of(pairs: int, skill: float) -> float:
 
 
 def _discordance(first: float, second: float) -> float:
-    """The share of tasks where two independent answers differ, over the population of difficulties."""
+    """Compute the share of tasks where two independent answers differ, over the population of difficulties."""
     chances = ((_chance(first, z), _chance(second, z)) for z in POPULATION)
     return sum(p * (1 - q) + q * (1 - p) for p, q in chances) / len(POPULATION)
 
@@ -268,14 +280,14 @@ def _chance(skill: float, easiness: float) -> float:
 
 # ------------------------------------------------------------------ over HTTP
 def measure_agreement(design: Design, seed: int) -> list[Row]:
-    """One run with server, sockets and files against the short way, sample by sample and interval by interval."""
+    """Compare a run with server, sockets and files to the computation without requests, by sample and by interval."""
     run = asyncio.run(orch.run(design.config(SKILLS, seed)))
     with sitting(design) as exam:
         short = exam.records(SKILLS, seed)
     keys = ["model", "task_id", "epoch"]
     order = [(name, "ascending") for name in keys]
     pairs = zip(*(t.select([*keys, "passed"]).sort_by(order).to_pylist() for t in (run.to_arrow(), short)), strict=True)
-    same = [one == other for one, other in pairs]
+    same = [run_row == exam_row for run_row, exam_row in pairs]
     figures = ("model", "success_rate", "success_low", "success_high")
     tables = [
         [[row[name] for name in figures] for row in rows]
@@ -287,7 +299,7 @@ def measure_agreement(design: Design, seed: int) -> list[Row]:
 
 
 def write_tasks(folder: Path, source: Path) -> None:
-    """The questions as they are, and with families of neighbours."""
+    """Write the questions unchanged, and with families of neighbours."""
     rows = [orjson.loads(line) for line in source.read_bytes().splitlines()]
     related = [{**row, "family": f"family-{number // FAMILY}"} for number, row in enumerate(rows)]
     for name, tasks in (("tasks.jsonl", rows), ("families.jsonl", related)):
@@ -295,6 +307,7 @@ def write_tasks(folder: Path, source: Path) -> None:
 
 
 def measure(folder: Path, seeds: int, replicates: int, processes: int) -> Iterator[Row]:
+    """Run all checks in parallel processes."""
     everyone, two = list(SKILLS), list(SKILLS)[:2]
     alone, related = "independent tasks", f"families of {FAMILY}"
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
@@ -312,17 +325,21 @@ def measure(folder: Path, seeds: int, replicates: int, processes: int) -> Iterat
 
 
 def main() -> None:
+    """Run all checks, print them, and exit with 1 where one fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=GSM8K, help="GSM8K's test set as it is published")
-    parser.add_argument("--seeds", type=int, default=100, help="each gives an interval per model")
+    parser.add_argument("--seeds", type=int, default=100, help="number of seeds; each gives an interval per model")
     parser.add_argument(
-        "--replicates", type=int, default=10_000, help="of two equal models, a fifth of two that differ"
+        "--replicates",
+        type=int,
+        default=10_000,
+        help="replicates of two equal models; a fifth of them for two that differ",
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args()
     if not options.data.exists():
-        print(f"skipped: {options.data} is not there; name GSM8K's test set (openai/grade-school-math) with --data")
+        print(f"skipped: {options.data} does not exist; name GSM8K's test set (openai/grade-school-math) with --data")
         return
     rows = []
     with tempfile.TemporaryDirectory(prefix="statistics-") as folder:
@@ -331,7 +348,7 @@ def main() -> None:
             rows.append(replace(row, machine=describe_machine()))
             verdict = "holds" if row.holds else "DOES NOT HOLD"
             print(
-                f"{row.what}: {100 * row.found:.1f} % of {row.n:,} ({100 * row.said:.0f} % said), {verdict}; {row.detail}",
+                f"{row.what}: {100 * row.found:.1f} % of {row.n:,} ({100 * row.said:.0f} % stated), {verdict}; {row.detail}",
                 flush=True,
             )
     if options.json:

@@ -1,7 +1,8 @@
-"""Measure the structure of the source packages: folders, names, import circles, docstrings, sizes, and the way of one sample.
+"""Measure the structure of the source packages: folders, names, import circles, docstrings, sizes, and the path of one sample.
 
-`python -m benchmarks.structure [--root DIR] [--static] [--list TEXT] [--json FILE]`, from the folder of the repository. All but the way of
-the sample is read from the source, nothing is imported. `--list` prints what the figures whose name contains TEXT have counted.
+`python -m benchmarks.structure [--root DIR] [--static] [--list TEXT] [--json FILE]`, from the folder of the repository. Everything except
+the path of the sample is read from the source without importing it. `--list` prints the items that the figures whose name contains TEXT
+have counted.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ def source_figures(root: Path) -> list[TreeFigure]:
 
 
 def rows(figures: Sequence[TreeFigure]) -> list[dict[str, str | float]]:
-    """Flatten the figures: one row each, without what they counted."""
+    """Flatten the figures: one row each, without the counted items."""
     return [{"figure": figure.name, "package": figure.package, "value": figure.value} for figure in figures]
 
 
 def table(figures: Sequence[TreeFigure]) -> str:
-    """Lay the figures out, one column for each package and one for all."""
+    """Format the figures with one column per package and one for all."""
     columns = (*PACKAGES, WHOLE)
     values = {(figure.name, figure.package): f"{figure.value:,g}" for figure in figures}
     names = list(dict.fromkeys(figure.name for figure in figures))
@@ -54,7 +55,7 @@ def table(figures: Sequence[TreeFigure]) -> str:
 
 
 def listing(figures: Sequence[TreeFigure], text: str) -> str:
-    """Write what was counted by each figure whose name contains `text`; not once more for all packages."""
+    """Format the counted items of each figure whose name contains `text`; items of a package are not repeated for all packages."""
     by_package = {figure.name for figure in figures if figure.package != WHOLE}
     named = [figure for figure in figures if text in figure.name and figure.items]
     chosen = [figure for figure in named if figure.package != WHOLE or figure.name not in by_package]
@@ -62,7 +63,7 @@ def listing(figures: Sequence[TreeFigure], text: str) -> str:
 
 
 def _counted(package: str, modules: Sequence[Module]) -> Iterator[TreeFigure]:
-    """Measure what adds up over packages."""
+    """Measure the figures that add up over packages."""
     yield from docstring_figures(package, modules)
     yield from verb_figures(package, modules)
     yield from any_figures(package, modules)
@@ -70,14 +71,14 @@ def _counted(package: str, modules: Sequence[Module]) -> Iterator[TreeFigure]:
 
 
 def main() -> None:
-    """Print the table, and what was asked for."""
+    """Print the table and the requested lists."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR", help="the tree that is measured")
+    parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR", help="the tree to measure")
     parser.add_argument("--static", action="store_true", help="run no sample")
     parser.add_argument("--start", action="append", metavar="NAME", help="the function that reads a sample")
     parser.add_argument("--end", action="append", metavar="NAME", help="the function that sends its request")
     parser.add_argument("--list", metavar="TEXT", help='e.g. "verb", "climbs", "docstring"')
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args()
     root: Path = options.root.resolve()
     figures = source_figures(root)

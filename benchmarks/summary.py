@@ -1,9 +1,9 @@
-"""A million records summarised and compared: time and memory.
+"""Summarise and compare a million records: time and memory.
 
 `python -m benchmarks.summary [--records N] [--distinct] [--json FILE]`, from the folder of the repository. Two models answer the same tasks
-under two prompt types; the records are written as the parts of a run by the run's own sink. Every figure is of a process of its own: the
-summary by model and prompt type with its intervals, the comparison of the two models, and the imports alone, for what is to be taken off.
-By default each task is asked in ten epochs, so that the tasks are clusters; with `--distinct` every task is asked once.
+under two prompt types; the run's own sink writes the records as parts of a run. Every figure comes from a process of its own: the summary
+by model and prompt type with its intervals, the comparison of the two models, and the imports alone, to be subtracted. By default each task
+runs in ten epochs, so that the tasks are clusters; with `--distinct` every task runs once.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ print(json.dumps([took_s, cpu_s, peak]))
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """The figures of one process."""
+
     measured: str
     n: int
     clusters: int
@@ -65,7 +67,7 @@ class Row:
 
 
 def write_run(path: Path, records: int, epochs: int) -> None:
-    """A run directory with `records` finished samples."""
+    """Write a run directory with `records` finished samples."""
     path.mkdir()
     directory = RunDirectory(path)
     directory.write_manifest(Manifest("bench", {}, str(path), "parquet", records, "bench", {}))
@@ -101,32 +103,33 @@ def _rows(records: int, epochs: int) -> Iterator[dict[str, object]]:
 
 
 def _usual() -> dict[str, object]:
-    """What is the same in every row; a column that is not named is its type's nothing."""
+    """Build the values that all rows share; other columns get the empty value of their type."""
     nothing = {"str": "", "int": 0, "float": 0.0, "bool": False, "Instant": instant(AT)}
-    types = {name: str(one.type) for name, one in Record.__dataclass_fields__.items()}
-    found: dict[str, object] = {name: None if " | " in kind else nothing[kind] for name, kind in types.items()}
-    return {**found, "run_id": "bench", "outcome": "ok", "difficulty": "default", "task_type": "default", "turns": 1}
+    types = {name: str(field.type) for name, field in Record.__dataclass_fields__.items()}
+    values: dict[str, object] = {name: None if " | " in kind else nothing[kind] for name, kind in types.items()}
+    return {**values, "run_id": "bench", "outcome": "ok", "difficulty": "default", "task_type": "default", "turns": 1}
 
 
 def measure(path: Path, name: str, shape: tuple[int, int]) -> Row:
-    """In a process of its own."""
+    """Run one measurement in a process of its own."""
     command = [sys.executable, "-c", HARNESS.format(code=MEASURED[name]), str(path)]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(done.stderr)
-    *said, figures = done.stdout.splitlines()
-    print("\n".join(said))
+    *output_lines, figures = done.stdout.splitlines()
+    print("\n".join(output_lines))
     wall_s, cpu_s, peak_rss_mb = orjson.loads(figures)
     return Row(name, *shape, wall_s, cpu_s, peak_rss_mb, describe_machine())
 
 
 def main() -> None:
+    """Measure and print the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000, help=f"a multiple of {2 * PART:,}")
-    parser.add_argument("--distinct", action="store_true", help="one epoch: as many clusters as there can be")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--distinct", action="store_true", help="one epoch: the maximum number of clusters")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args()
     if options.records < 2 * PART or options.records % (2 * PART):
         parser.error(f"--records must be a multiple of {2 * PART}")

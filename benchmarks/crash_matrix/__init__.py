@@ -1,1 +1,1 @@
-"""Runs that are killed at every named point of the write path, at random times and by signals; what a resume makes of each."""
+"""Runs that are killed at every named point of the write path, at random times and by signals, and the state after a resume."""

@@ -1,7 +1,7 @@
-"""The crash matrix: runs ended at every named point of their writing, at random times, by signals; each resumed and checked row by row.
+"""The crash matrix: runs are ended at every named point of the write path, at random times and by signals, then resumed and checked.
 
-A trial runs 300 samples in parts of 50, is ended once or twice, and is resumed to its end. Lost, duplicated and differing samples are
-counted against an undisturbed run of the same seed; a refused start is a resume that did not begin.
+A trial runs 300 samples in parts of 50, is ended once or twice, and is resumed to completion. Lost, duplicated and differing samples are
+counted by row against an undisturbed run with the same seed. A refused start is a resume that did not begin.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from benchmarks.crash_matrix.matrix import run_matrix, table
 
 
 def main() -> None:
+    """Run the trials, print the table, and exit with 1 where a trial failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write a row per trial there, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write one row per trial to FILE")
     options = parser.parse_args()
     with TemporaryDirectory(prefix="crash-matrix-") as folder:
         outcomes = []
@@ -35,9 +36,9 @@ def main() -> None:
                 file=sys.stderr,
             )
     print(table(outcomes))
-    bad = [one for one in outcomes if not one.is_good]
+    bad = [outcome for outcome in outcomes if not outcome.is_good]
     if options.json:
-        options.json.write_bytes(orjson.dumps([asdict(one) for one in outcomes], option=orjson.OPT_INDENT_2))
+        options.json.write_bytes(orjson.dumps([asdict(outcome) for outcome in outcomes], option=orjson.OPT_INDENT_2))
     sys.exit(1 if bad else 0)
 
 

@@ -1,6 +1,7 @@
-"""A process with everything imported, which forks one for every command: to start Python and import takes longer than most trials do.
+"""A fork server with all imports done. It forks a process for every command.
 
-It has no thread and no loop, so what it forks is as good as new. It ends with its standard input, and so with whoever started it.
+Starting Python and importing takes longer than most trials. The server has no thread and no event loop, so that its forks behave like new
+processes. It ends when its standard input ends.
 """
 
 from __future__ import annotations
@@ -43,44 +44,45 @@ WARM = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One process."""
+    """The command and environment of one process."""
 
     arguments: list[str]
-    """Of the launcher."""
+    """Arguments of the launcher."""
     environment: Mapping[str, str]
     path: str
-    """Comes first on `sys.path`."""
+    """First entry of `sys.path`."""
     output: str
-    """File for everything that it says."""
+    """File for stdout and stderr."""
 
 
 class Process:
-    """What was forked for an order."""
+    """A process that was forked for an order."""
 
     def __init__(self, order: Order, address: str) -> None:
         self._wire = socket.socket(socket.AF_UNIX)
         self._wire.connect(address)
         self._wire.sendall(orjson.dumps(order, option=orjson.OPT_APPEND_NEWLINE))
-        self._told = cast(BinaryIO, self._wire.makefile("rb"))
-        self._pid = int(self._told.readline())
+        self._replies = cast(BinaryIO, self._wire.makefile("rb"))
+        self._pid = int(self._replies.readline())
         self._ended = threading.Event()
 
     def wait(self, timeout_s: float) -> int:
-        """Its exit code, negative for a signal. Raises TimeoutError."""
+        """Wait for the end and return the exit code, negative for a signal. Raises TimeoutError."""
         readable, _, _ = select.select([self._wire], [], [], timeout_s)
         if not readable:
             raise TimeoutError
         self._ended.set()
-        with self._wire, self._told:
-            return int(self._told.readline())
+        with self._wire, self._replies:
+            return int(self._replies.readline())
 
     def send_signal(self, number: int) -> None:
+        """Send a signal unless the process has ended."""
         if not self._ended.is_set():
             os.kill(self._pid, number)
 
 
 class Zygote:
-    """`with Zygote() as zygote: zygote.start(order)`."""
+    """The fork server: `with Zygote() as zygote: zygote.start(order)`."""
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="zygote-")
@@ -90,9 +92,10 @@ class Zygote:
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         )  # fmt: skip
         assert self._process.stdout is not None
-        self._process.stdout.readline()  # it listens
+        self._process.stdout.readline()  # wait until it listens
 
     def start(self, order: Order) -> Process:
+        """Fork a process for the order."""
         return Process(order, self._address)
 
     def __enter__(self) -> Zygote:
@@ -103,12 +106,12 @@ class Zygote:
         self._folder.cleanup()
 
 
-# ------------------------------------------------------------------ the other side
+# ------------------------------------------------------------------ server process
 def serve(address: str) -> None:
     """Fork for every order until standard input ends."""
     for name in WARM:
         importlib.import_module(name)
-    gc.freeze()  # what is shared stays shared
+    gc.freeze()  # keep shared memory pages shared
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(address)
         listener.listen()
@@ -122,11 +125,11 @@ def serve(address: str) -> None:
             connection.close()
             with suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
-                    """Their time counts as ours."""
+                    """Reap ended children, so that their CPU time is counted."""
 
 
 def _guard(connection: socket.socket) -> None:
-    """Fork once more, and tell who it is and how it ends; the fork itself does not come back from `launch`."""
+    """Fork once more and report the process id and the exit code; the inner fork does not return from `launch`."""
     with connection, connection.makefile("rb") as orders:
         order = Order(**orjson.loads(orders.readline()))
         pid = os.fork()

@@ -1,6 +1,6 @@
-"""`python -m orchestrator …` under a watch: `python -m benchmarks.crash_matrix.launcher WATCH COMMAND …`.
+"""Run `python -m orchestrator …` with watched file operations: `python -m benchmarks.crash_matrix.launcher WATCH COMMAND …`.
 
-WATCH is a JSON object: `{"operation", "when", "number"}` to end at that operation, `{"record": FILE}` to write down every operation.
+WATCH is a JSON object: `{"operation", "when", "number"}` ends the process at that operation, `{"record": FILE}` records all operations.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from .watched import Watch, watch_system
 
 
 def launch(arguments: list[str]) -> None:
-    told, *command = arguments
-    wanted = orjson.loads(told)
-    record = wanted.pop("record", None)
-    watch = Watch(**wanted)
+    """Run the command under the watch that the first argument describes."""
+    watch_json, *command = arguments
+    watch_options = orjson.loads(watch_json)
+    record = watch_options.pop("record", None)
+    watch = Watch(**watch_options)
     if record is not None:
         atexit.register(lambda: Path(record).write_bytes(orjson.dumps(dict(watch.seen))))
     watch_system(watch)

@@ -1,4 +1,4 @@
-"""Which trials there are, how they are performed, and their table."""
+"""The trials of the matrix, how they run, and their table."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from .points import FORMS, POINTS, Point
 from .trial import Blow, Outcome, Reference, Trial, Workshop
 
 AT_ONCE = 3
-"""Trials that run beside each other; they mostly wait."""
+"""Trials that run in parallel; they mostly wait."""
 RANDOM_KILL, TERM, INT = "kill -9 at a random time", "SIGTERM at a random time", "SIGINT at a random time"
 SIGNALS = {RANDOM_KILL: signal.SIGKILL, TERM: signal.SIGTERM, INT: signal.SIGINT}
 AGAIN_SHARE = 0.25
-"""Of trials whose resume is ended as well."""
+"""Share of the trials whose resume is ended as well."""
 
 
 def named_trials(references: Mapping[str, Reference], seed: int) -> Iterator[Trial]:
-    """For ever: every point of every form and every signal once, then all again at other moments; a share ends the resume, too."""
+    """Generate trials without end: every point and signal for every form, then all again at other times. A share also ends the resume."""
     rng = random.Random(seed)
-    places = [(point, form) for form in FORMS for point in POINTS if form in point.forms]
-    kinds: list[tuple[Point | str, str]] = [*places, *((name, form) for form in FORMS for name in SIGNALS)]
+    point_forms = [(point, form) for form in FORMS for point in POINTS if form in point.forms]
+    kinds: list[tuple[Point | str, str]] = [*point_forms, *((name, form) for form in FORMS for name in SIGNALS)]
     for kind, form in cycle(kinds):
         reference = references[form]
         blows = [_blow(kind, reference, rng)]
         if rng.random() < AGAIN_SHARE:
-            blows.append(_blow(rng.choice([kind for kind, its in kinds if its == form]), reference, rng))
+            blows.append(_blow(rng.choice([kind for kind, kind_form in kinds if kind_form == form]), reference, rng))
         yield Trial(form, blows)
 
 
 def chosen_trials(
     references: Mapping[str, Reference], names: Iterable[tuple[str, str, str]], seed: int
 ) -> Iterator[Trial]:
-    """Those named: kind, form, and the kind of a second blow or nothing."""
+    """Generate the named trials: kind, form, and the kind of a second interruption or ""."""
     rng, points = random.Random(seed), {point.name: point for point in POINTS}
     for kind, form, second in names:
         blows = [_blow(points.get(name, name), references[form], rng, sure=True) for name in (kind, second) if name]
@@ -44,7 +44,10 @@ def chosen_trials(
 
 
 def _blow(kind: Point | str, reference: Reference, rng: random.Random, *, sure: bool = False) -> Blow:
-    """At any time that the undisturbed run came by there; a busy machine commits fewer groups, so `sure` keeps to the first half."""
+    """Choose a random occurrence of the point in the undisturbed run.
+
+    A busy machine commits fewer groups, so `sure` uses the first half of the occurrences.
+    """
     if isinstance(kind, str):
         return Blow(kind, signal=SIGNALS[kind], after_s=rng.uniform(0.0, 1.05 * reference.took_s))
     seen = reference.seen[kind.operation]
@@ -53,7 +56,7 @@ def _blow(kind: Point | str, reference: Reference, rng: random.Random, *, sure: 
 
 
 def perform(workshop: Workshop, trials: Iterable[Trial], references: Mapping[str, Reference]) -> Iterator[Outcome]:
-    """All of them, a few at once, in their order."""
+    """Run all trials, a few in parallel, and return their outcomes in order."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
         yield from threads.map(
             lambda pair: workshop.perform(pair[1], references[pair[1].form], pair[0]), enumerate(trials, start=1)
@@ -61,6 +64,7 @@ def perform(workshop: Workshop, trials: Iterable[Trial], references: Mapping[str
 
 
 def run_matrix(folder: Path, count: int, seed: int) -> Iterator[Outcome]:
+    """Run `count` trials and iterate over their outcomes."""
     with Workshop(folder) as workshop:
         references = {form: workshop.refer(form) for form in FORMS}
         yield from perform(workshop, islice(named_trials(references, seed), count), references)
@@ -82,8 +86,8 @@ HEADER = (
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """A line for every kind and form, and one for all."""
-    kinds = dict.fromkeys((one.kind, one.form) for one in outcomes)
+    """Format a row per kind and form, and one for all."""
+    kinds = dict.fromkeys((outcome.kind, outcome.form) for outcome in outcomes)
     lines = [HEADER, *(_line(*kind, [o for o in outcomes if (o.kind, o.form) == kind]) for kind in kinds)]
     lines.append(_line("all", "", outcomes))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -95,7 +99,15 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 def _line(kind: str, form: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     sums = (
-        sum(getattr(one, name) for one in outcomes) for name in ("hits", "lost", "duplicated", "refused", "differing")
+        sum(getattr(outcome, name) for outcome in outcomes)
+        for name in ("hits", "lost", "duplicated", "refused", "differing")
     )
-    again = sum(1 for one in outcomes if one.second)
-    return (kind, form, str(len(outcomes)), str(again), *map(str, sums), f"{sum(one.seconds for one in outcomes):.1f}")
+    again = sum(1 for outcome in outcomes if outcome.second)
+    return (
+        kind,
+        form,
+        str(len(outcomes)),
+        str(again),
+        *map(str, sums),
+        f"{sum(outcome.seconds for outcome in outcomes):.1f}",
+    )

@@ -1,4 +1,4 @@
-"""The named points of the write path: what a process has done, and not yet done, when it is killed there."""
+"""The named points of the write path: which operations are done and which are not when the process is killed there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ FORMS = ("parquet", "json")
 
 @dataclass(frozen=True, slots=True)
 class Point:
+    """A point of the write path: before, within or after one operation."""
+
     name: str
     operation: str
     when: When
@@ -70,17 +72,17 @@ POINTS = (
 
 
 class NoSuchPoint(RuntimeError):
-    """A run that was not disturbed never came by a point: the write path has changed, and this list has not."""
+    """An undisturbed run did not reach a point: the write path has changed and this list has not."""
 
 
 def require_points(form: str, seen: Mapping[str, int]) -> None:
-    """Raises NoSuchPoint with every point that a recorded run of this form did not pass."""
-    gone = [
+    """Check that a recorded run of this form reached every point. Raises NoSuchPoint with the missing ones."""
+    missing = [
         f"{point.name!r} ({point.operation})"
         for point in POINTS
         if form in point.forms and not seen.get(point.operation)
     ]
-    if gone:
+    if missing:
         raise NoSuchPoint(
-            f"a run with {form} results has no longer: {'; '.join(gone)}; it has: {', '.join(sorted(seen))}"
+            f"a run with {form} results has no longer: {'; '.join(missing)}; it has: {', '.join(sorted(seen))}"
         )

@@ -1,4 +1,4 @@
-"""One trial: a run is ended in some way, perhaps its resume too; the last resume completes it, and the books are compared."""
+"""One trial: a run is interrupted, perhaps its resume too; the last resume completes it, and the records are compared."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ REFUSED = 2
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """How an execution is ended: at an operation that its launcher knows, or by a signal after some time. None of both: not at all.
+    """How an execution is ended: at an operation that its launcher watches, by a signal after some time, or not at all.
 
-    With both, the signal is what the launcher sends."""
+    With both, the signal is the one that the launcher sends.
+    """
 
     name: str
     watch: Mapping[str, object] = field(default_factory=dict)
@@ -40,23 +41,26 @@ NONE = Blow("none")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
+    """The interruptions of one run."""
+
     form: str
     blows: Sequence[Blow]
 
     @property
     def name(self) -> str:
+        """The names of the interruptions, joined."""
         return ", then ".join(blow.name for blow in self.blows)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a trial; the fields are columns of the table."""
+    """The result of a trial; the fields are columns of the table."""
 
     kind: str
     form: str
     second: str
     hits: int
-    """Blows that fell before the execution's own end."""
+    """Interruptions that came before the execution ended by itself."""
     lost: int
     duplicated: int
     refused: int
@@ -68,12 +72,13 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
+        """Whether nothing was lost, duplicated, refused or different."""
         return not (self.lost or self.duplicated or self.refused or self.differing or self.unresolved or self.complaint)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An undisturbed run and its resume: what it did, how long it took, what it ended with."""
+    """An undisturbed run and its resume: its operations, its duration and its records."""
 
     seen: Mapping[str, int]
     took_s: float
@@ -81,7 +86,7 @@ class Reference:
 
 
 class Workshop:
-    """`with Workshop(folder)`: a folder with the sweep; every trial runs in a folder of its own below it."""
+    """A folder with the sweep, used as `with Workshop(folder)`; every trial runs in a folder of its own below it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -110,7 +115,7 @@ class Workshop:
         self._zygote.__exit__()
 
     def refer(self, form: str) -> Reference:
-        """Run once without a blow. Raises NoSuchPoint where the write path has lost one of its points."""
+        """Run once without an interruption. Raises NoSuchPoint where the write path has lost a point."""
         bench, record = self.bench(f"reference-{form}"), self._folder / f"operations-{form}.json"
         since = time.monotonic()
         bench.execute(Blow("recorded", {"record": str(record)}), *bench.start_command(form))
@@ -124,33 +129,33 @@ class Workshop:
         return Reference(seen, took_s, content(rows))
 
     def perform(self, trial: Trial, reference: Reference, number: int) -> Outcome:
+        """Run one trial and compare its records with the reference."""
         bench, since = self.bench(f"trial-{number:04}"), time.monotonic()
         first, *later = trial.blows
         bench.execute(first, *bench.start_command(trial.form))
         for blow in later:
             bench.execute(blow, *(bench.resume_command(storm=2) or bench.start_command(trial.form)))
-        if (
-            not bench.resume_command()
-        ):  # ended before anything was planned: there is nothing to resume, one starts again
+        if not bench.resume_command():  # ended before the plan was stored: there is no run to resume, so start again
             bench.execute(NONE, *bench.start_command(trial.form))
         code = bench.execute(NONE, *bench.resume_command())
         bench.require_verified()
         refused = code == REFUSED
-        found = balance(bench.run(), dict(reference.content))
+        compared = balance(bench.run(), dict(reference.content))
         return Outcome(
             first.name, trial.form, later[0].name if later else "", bench.hits,
-            found.lost, found.duplicated, int(refused), found.differing, found.unresolved, found.litter,
+            compared.lost, compared.duplicated, int(refused), compared.differing, compared.unresolved, compared.litter,
             round(time.monotonic() - since, 2), "; ".join(bench.complaints),
         )  # fmt: skip
 
     def bench(self, name: str) -> Bench:
+        """Create a folder for one run."""
         folder = self._folder / name
         folder.mkdir()
         return Bench(folder, self._sweep, self._zygote)
 
 
 class Bench:
-    """Executions of one run, one after another."""
+    """The executions of one run."""
 
     def __init__(self, folder: Path, sweep: Path, fork_server: Zygote) -> None:
         self.hits = 0
@@ -162,10 +167,12 @@ class Bench:
         self._zygote = fork_server
 
     def run(self) -> Path:
+        """Return the run directory."""
         (manifest,) = self._manifests()
         return manifest.parent
 
     def start_command(self, form: str) -> list[str]:
+        """Build the command that starts the run."""
         return [
             "run",
             str(self._sweep),
@@ -177,14 +184,14 @@ class Bench:
         ]
 
     def resume_command(self, *, storm: int = 0) -> list[str]:
-        """Empty where there is no run to resume."""
+        """Build the command that resumes the run; empty where there is no run."""
         return ["resume", str(self.run()), *_weather(storm)] if self._manifests() else []
 
     def execute(self, blow: Blow, *command: str) -> int:
-        """Run a command to its end or to the blow's; complains where it ended in no way that a blow explains."""
-        said = self._folder / "said"
+        """Run a command to its end or to the interruption; note a complaint where the interruption does not explain how it ended."""
+        output = self._folder / "said"
         process = self._zygote.start(
-            Order([json.dumps(blow.watch), *command], self._environment(), self._path, str(said))
+            Order([json.dumps(blow.watch), *command], self._environment(), self._path, str(output))
         )
         timer = (
             threading.Timer(blow.after_s, process.send_signal, (blow.signal,))
@@ -202,12 +209,12 @@ class Bench:
         finally:
             if timer is not None:
                 timer.cancel()
-        self.last_words = said.read_text()
+        self.last_words = output.read_text()
         self._judge(blow, command[0], code)
         return code
 
     def require_verified(self) -> None:
-        """By the program itself, beside our own reading of its files."""
+        """Check the files with the program's own `verify`, besides our reading of them."""
         if self.execute(NONE, "verify", str(self.run()), "--complete"):
             self.complaints.append(f"verify says: {self.last_words.splitlines()[0]}")
 
@@ -216,8 +223,10 @@ class Bench:
         self.hits += was_killed or (blow.signal is not None and was_stopped)
         if code in {0, 1} or was_killed or (blow.signal and was_stopped):
             return
-        said = self.last_words.strip().splitlines()
-        self.complaints.append(f"{command} ended with {code} after {blow.name}: {said[-1] if said else 'no word'}")
+        output_lines = self.last_words.strip().splitlines()
+        self.complaints.append(
+            f"{command} ended with {code} after {blow.name}: {output_lines[-1] if output_lines else 'no word'}"
+        )
 
     def _manifests(self) -> list[Path]:
         return list(self._folder.glob("*/manifest.json"))

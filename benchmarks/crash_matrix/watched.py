@@ -1,8 +1,7 @@
-"""The operating system's file functions, watched: every call on a run's files has a name, and at a chosen one the process kills itself,
-or sends itself another signal.
+"""Watched file functions of the operating system: every call on a run's files has a name, and at a chosen call the process signals itself.
 
-Nothing of the program is touched: it calls `os.write`, `os.fsync`, `Path.open` … as always, and finds these instead. SIGKILL is no
-exception: no `finally`, no buffer, no second thread gets a word in.
+The program is unchanged: it calls `os.write`, `os.fsync`, `Path.open` … as always and gets these functions. The default signal is SIGKILL,
+which is no exception: no `finally` block, no buffer and no other thread runs after it.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ ROLES = tuple(
 
 
 def role_of(path: object) -> str | None:
-    """What a file is in the write path; None for any other."""
+    """Return the role of a file in the write path; None for any other file."""
     if isinstance(path, int):
         try:
             path = Path(f"/proc/self/fd/{path}").readlink()
@@ -62,18 +61,18 @@ def role_of(path: object) -> str | None:
 
 @dataclass(slots=True)
 class Watch:
-    """Counts operations ("segment: write records"), and ends the process at the n-th of one kind."""
+    """Counts operations such as "segment: write records" and ends the process at the n-th of one kind."""
 
     operation: str = ""
     when: When = "before"
     number: int = 0
     signals: tuple[int, ...] = (signal.SIGKILL,)
-    """What the process sends itself there."""
+    """The signals that the process sends to itself."""
     seen: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def call(self, operation: str, do: Callable[[], Any], tear: Callable[[], object] | None = None) -> Any:
-        """`do`, or as much of it as is done before the signals."""
+        """Run `do`, or only the part of it that comes before the signals."""
         with self._lock:
             self.seen[operation] += 1
             is_last = operation == self.operation and self.seen[operation] == self.number
@@ -88,7 +87,7 @@ class Watch:
 
 
 def _content(role: str, data: bytes) -> str:
-    """What is written into a segment: records, marks of what was sent, or the mark that seals it."""
+    """Name what is written into a segment: records, marks of sent samples, or the seal."""
     if role != "segment":
         return "write"
     if b'"ordinal":' in data:
@@ -97,7 +96,7 @@ def _content(role: str, data: bytes) -> str:
 
 
 def watch_system(watch: Watch) -> None:
-    """Put the watched functions in the place of the real ones, for the rest of this process."""
+    """Replace the real functions by watched ones, for the rest of this process."""
     write, truncate = os.write, os.ftruncate
 
     def watched_write(descriptor: int, data: Any, /) -> int:
@@ -140,7 +139,7 @@ def _watched_open(watch: Watch, real: Callable[..., int]) -> Callable[..., int]:
 
 
 def _watched_file(watch: Watch, real: Callable[..., Any]) -> Callable[..., Any]:
-    """Binary files that are written: their buffer's writes and truncations pass the watch, as those of `os.write` do."""
+    """Watch binary files opened for writing: their buffer's writes and truncations are counted like those of `os.write`."""
 
     class WatchedFile(io.FileIO):
         def write(self, data: Any, /) -> int:

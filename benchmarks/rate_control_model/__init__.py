@@ -1,4 +1,4 @@
-"""Modelled endpoints, rival controllers and a discrete-event loop: what `benchmarks/rate_control.py` measures on.
+"""Modelled endpoints, rival controllers and a discrete-event loop for `benchmarks/rate_control.py`.
 
 Virtual seconds, one thread, seeded: the same command gives the same table.
 """

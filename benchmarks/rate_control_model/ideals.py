@@ -1,4 +1,4 @@
-"""How fast it could have been: clairvoyant schedules without burst credit, in seconds."""
+"""The ideal time of a batch: clairvoyant schedules without burst credit, in seconds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .requests import Request
 
 Measure = Callable[[Request], float]
 Lasting = Callable[[Request, float], float]
-"""Latency of a request sent at a time."""
+"""Latency of a request that is sent at a time."""
 
 
 def sustained(requests: Iterable[Request], cost: Measure, rate: float, latency: Measure) -> float:
-    """In order, each admitted when the quota that has flowed since the start covers everything up to it."""
+    """Compute the time in order, each request admitted when the quota since the start covers all requests up to it."""
     spent = end = 0.0
     for request in requests:
         spent += cost(request)
@@ -22,7 +22,7 @@ def sustained(requests: Iterable[Request], cost: Measure, rate: float, latency: 
 
 
 def scheduled(requests: Iterable[Request], latency: Measure, seats: int) -> float:
-    """In order on `seats` servers, each taken when it is free."""
+    """Compute the time in order on `seats` servers, each taken when it is free."""
     free_at: list[float] = []
     end = 0.0
     for request in requests:
@@ -35,7 +35,7 @@ def scheduled(requests: Iterable[Request], latency: Measure, seats: int) -> floa
 def dipping(
     requests: Sequence[Request], rate: float, dip: tuple[float, float], per_request: float, latency: Lasting
 ) -> float:
-    """A quota that flows at `rate`, at half of it between two times; `per_request` > 1 pays for failed attempts."""
+    """Compute the time under a quota of `rate` that halves between two times; `per_request` > 1 accounts for failed attempts."""
     end = 0.0
     for index, request in enumerate(requests):
         sent_at = _flowed_at((index + 1) * per_request, rate, dip)

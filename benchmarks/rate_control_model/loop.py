@@ -1,4 +1,4 @@
-"""The closed loop: instances pull from one queue whenever their controller says go; what was refused returns to its head."""
+"""The closed loop: instances pull from one queue whenever their controller allows it; refused requests return to its head."""
 
 from __future__ import annotations
 
@@ -14,15 +14,23 @@ from .timeline import Timeline
 
 
 class Controller(Protocol):
-    def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent: ...
-    def settle(self, ticket: int, settled: Settled, now: float) -> None: ...
+    """The interface of a rate controller, a subset of the adaptive limits."""
+
+    def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
+        """Decide whether a request may be sent now."""
+
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        """Record how a request ended."""
 
 
 class BackingOff(Controller, Protocol):
-    """A controller under which a refused request sleeps on its own, as in a retrying client, instead of going back to the queue."""
+    """A controller under which a refused request sleeps by itself, as in a retrying client, instead of returning to the queue."""
 
-    def sleep_s(self, tries: int, settled: Settled) -> float: ...
-    def woke(self) -> None: ...
+    def sleep_s(self, tries: int, settled: Settled) -> float:
+        """Return how long a refused request sleeps."""
+
+    def woke(self) -> None:
+        """Record that a sleeping request is back in the queue."""
 
 
 class Instance:
@@ -36,6 +44,7 @@ class Instance:
         self._alarm = float("inf")
 
     def pull(self, alarm: float | None = None) -> None:
+        """Send requests from the queue while the controller allows it."""
         if alarm == self._alarm:
             self._alarm = float("inf")
         loop = self._loop
@@ -58,7 +67,7 @@ class Instance:
             self._loop.timeline.at(at, self.pull, at)
 
     def _reply_to(self, request: Request, tries: int, ticket: int, controller: Controller) -> Callable[[Settled], None]:
-        """Tickets are settled where they were taken, whoever controls the instance by then."""
+        """Return the callback of a request. It settles the ticket with the controller that issued it."""
 
         def reply(settled: Settled) -> None:
             loop = self._loop
@@ -92,6 +101,8 @@ class Instance:
 
 
 class Loop:
+    """A batch of requests, the instances that process it, and the counts."""
+
     def __init__(self, requests: Sequence[Request]) -> None:
         self.timeline = Timeline()
         self.queue: deque[tuple[Request, int]] = deque((request, 0) for request in requests)
@@ -99,29 +110,34 @@ class Loop:
         self.left = len(requests)
         self.sent = self.refused = self.failed = 0
         self.on_refused: Callable[[Controller, Settled], None] = lambda _controller, _settled: None
-        """Told after the controller."""
+        """Called after the controller."""
         self.latencies_s: list[float] = []
         self.ended_at: list[float] = []
 
     def add(self, server: Server, controller: Controller) -> None:
+        """Add an instance."""
         self.instances.append(Instance(self, server, controller))
 
     def run(self, latest: float) -> None:
+        """Run until all requests are done or until `latest`."""
         for instance in self.instances:
             self.timeline.at(0.0, instance.pull)
         self.timeline.run(lambda: self.left == 0, latest)
 
     def finished(self, latency_s: float) -> None:
+        """Count a finished request."""
         self.left -= 1
         self.latencies_s.append(latency_s)
         self.ended_at.append(self.timeline.now)
 
     def count(self, settled: Settled) -> None:
+        """Count a refusal or a failure."""
         if settled.how == "throttled":
             self.refused += 1
         else:
             self.failed += 1
 
     def wake(self) -> None:
+        """Let every instance pull."""
         for instance in self.instances:
             instance.pull()

@@ -1,4 +1,4 @@
-"""One run of one controller against one scenario, and the row of figures that it leaves."""
+"""One run of one controller in one scenario, and its row of figures."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from .loop import Controller, Loop
 from .scenarios import Scenario
 
 PATIENCE = 6.0
-"""A run is given up after so many times its ideal, and counts as what it got done."""
+"""A run is stopped after this many times its ideal time; only what was done counts."""
 CONVERGED = 0.93
 WINDOW_S = 60.0
 STEP_S = 5.0
 
 Build = Callable[[int, Scenario, random.Random], Controller]
-"""The controller of the i-th instance."""
+"""Builds the controller of the i-th instance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
+    """The figures of one run."""
+
     efficiency: float
     refused: float
     p99_inflation: float
     peak_in_flight: int
     in_flight_median: int
-    """Of the time of the second half of the run, at the first instance; so is the next."""
+    """Over the time of the second half of the run, at the first instance; so is `in_flight_p95`."""
     in_flight_p95: int
     converged_s: float | None
     makespan_s: float
@@ -37,6 +39,7 @@ class Measured:
     done: tuple[int, ...]
 
     def row(self) -> dict[str, JSON]:
+        """Build a flat row."""
         return {
             "efficiency": round(self.efficiency, 4),
             "refused": round(self.refused, 5),
@@ -53,6 +56,7 @@ class Measured:
 
 
 def run_once(name: str, scenario: Scenario, build: Build, n: int, seed: int) -> Measured:
+    """Run one batch under one controller and measure it."""
     n = scenario.n or n
     requests = scenario.ask(n, random.Random(f"{name} {seed} {n}"))
     ideal_s = scenario.ideal_s(requests)
@@ -80,18 +84,18 @@ def run_once(name: str, scenario: Scenario, build: Build, n: int, seed: int) -> 
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Linear interpolation; not a number where there is nothing."""
+    """Interpolate linearly; nan without values."""
     if not values:
         return float("nan")
     ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    low = int(place)
+    position = share * (len(ordered) - 1)
+    low = int(position)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+    return ordered[low] + (position - low) * (ordered[high] - ordered[low])
 
 
 def time_at_levels(levels: Sequence[tuple[float, int]], since: float, until: float) -> Mapping[int, float]:
-    """Seconds at each level between two times; `levels` are steps in the order of time."""
+    """Sum the seconds at each level between two times; `levels` are steps in time order."""
     spent: dict[int, float] = {}
     for (began_at, level), (ended_at, _) in zip(levels, [*levels[1:], (until, 0)], strict=True):
         seconds = min(ended_at, until) - max(began_at, since)
@@ -101,7 +105,7 @@ def time_at_levels(levels: Sequence[tuple[float, int]], since: float, until: flo
 
 
 def level_at(spent: Mapping[int, float], share: float) -> int:
-    """The level that is not exceeded for this share of the time."""
+    """Return the level that is not exceeded for this share of the time."""
     left = share * sum(spent.values())
     for level, seconds in sorted(spent.items()):
         left -= seconds
@@ -111,7 +115,7 @@ def level_at(spent: Mapping[int, float], share: float) -> int:
 
 
 def converged_s(ended_at: Sequence[float], rate: float) -> float | None:
-    """Start of the first minute (on a grid of 5 s) that delivers 93 % of the ideal rate."""
+    """Return the start of the first minute, on a grid of 5 s, that delivers 93 % of the ideal rate."""
     first = last = 0
     end = WINDOW_S
     while ended_at and end <= ended_at[-1] + STEP_S:

@@ -1,4 +1,4 @@
-"""One quota behind several deployments, and what only looks like one: endpoints, the loop over them, and what was recognised."""
+"""One quota shared by several deployments, and cases that only resemble it: endpoints, the loop over them, and what was detected."""
 
 from __future__ import annotations
 
@@ -30,32 +30,35 @@ TRAITS = Traits(latency=lambda request: 5.0 * request.factor)
 
 
 def two_thousand_tokens(n: int, draw: random.Random) -> list[Request]:
+    """Generate requests of 2,000 tokens."""
     return [Request(1500, 500, 500, draw.lognormvariate(0, 0.15)) for _ in range(n)]
 
 
 def by_tokens(meter: Meter, words: RateLimitHint = SILENT) -> Metered:
-    """Tokens on arrival; a refusal names the wait in whole seconds."""
+    """Build a rule that counts tokens on arrival; a refusal states the wait in whole seconds."""
     tells = Tells(retry_after=True, whole_seconds=True, words=words)
     return Metered(None, meter, counts=lambda request: request.used, tells=tells)
 
 
 class RandomRefusals(Open):
-    """Refuses a share of what arrives, whatever was sent before, and names one wait."""
+    """A rule that refuses a random share of the requests, independent of what was sent, and states one fixed wait."""
 
     def __init__(self, share: float, wait_s: float, draw: random.Random) -> None:
         self._share, self._wait_s, self._draw = share, wait_s, draw
 
     def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        """Refuse at random."""
         return Refusal(self._wait_s) if self._draw.random() < self._share else None
 
 
 class Outages(Open):
-    """Refuses everything from time to time and names one wait that is not the outage's end."""
+    """A rule that refuses everything from time to time and states a fixed wait that is not the end of the outage."""
 
     def __init__(self, every_s: float, lasts_s: float, wait_s: float) -> None:
         self._every_s, self._lasts_s, self._wait_s = every_s, lasts_s, wait_s
 
     def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        """Refuse during an outage."""
         return Refusal(self._wait_s) if now % self._every_s > self._every_s - self._lasts_s else None
 
 
@@ -64,7 +67,7 @@ Build = Callable[[Timeline, random.Random], Sequence[Server]]
 
 @dataclass(slots=True)
 class QuotaRun:
-    """A batch over several deployments of one model, and what was found on the way."""
+    """A batch over several deployments of one model, and the detected shared quotas."""
 
     loop: Loop
     controllers: list[AdaptiveLimits] = field(default_factory=list)
@@ -72,6 +75,7 @@ class QuotaRun:
     merged_at: list[float] = field(default_factory=list)
 
     def refused(self, sharing: QuotaSharing[AdaptiveLimits], controller: Controller, settled: Settled) -> None:
+        """Report a refusal to the detector, and merge the limits where it finds a shared quota."""
         now = self.loop.timeline.now
         if not isinstance(controller, AdaptiveLimits):
             return
@@ -86,7 +90,7 @@ class QuotaRun:
 
 
 def run_quota(build: Build, requests: Sequence[Request], seed: int, most: Sequence[int | None] = ()) -> QuotaRun:
-    """Adaptive limits over what `build` gives; `most` bounds what is in flight at each."""
+    """Run adaptive limits over the servers that `build` gives; `most` bounds the requests in flight at each."""
     run = QuotaRun(Loop(requests))
     for index, server in enumerate(build(run.loop.timeline, random.Random(f"quota {seed}"))):
         run.controllers.append(AdaptiveLimits(most=most[index] if most else None))
@@ -98,26 +102,29 @@ def run_quota(build: Build, requests: Sequence[Request], seed: int, most: Sequen
 
 
 def shared(meter: Callable[[], Meter], words: RateLimitHint = SILENT, deployments: int = 3) -> Build:
+    """Build deployments that share one quota."""
     return lambda timeline, draw: one_quota(timeline, draw, by_tokens(meter(), words), TRAITS, deployments)
 
 
 def apart(meters: Callable[[random.Random], Sequence[Meter]], words: RateLimitHint = SILENT) -> Build:
-    """Deployments with a quota of their own each."""
+    """Build deployments with a quota of their own each."""
     return lambda timeline, draw: [Server(timeline, draw, by_tokens(meter, words), TRAITS) for meter in meters(draw)]
 
 
 def minute(phase_s: float = 0.0, tokens: int = TOKENS_PER_MINUTE) -> FixedWindow:
+    """Create a fixed window of one minute."""
     return fixed_window(tokens, 60.0, phase_s)
 
 
 def sliding(tokens: int = TOKENS_PER_MINUTE) -> SlidingWindow:
+    """Create a sliding window of one minute."""
     return SlidingWindow(tokens, 60.0)
 
 
-# ------------------------------------------------------------------ what only looks like one quota
+# ------------------------------------------------------------------ cases that only resemble one quota
 @dataclass(frozen=True, slots=True)
 class Lookalike:
-    """Deployments that share nothing: drawn at random, so that chance has its chance."""
+    """Deployments that share nothing; drawn at random, so that coincidences occur."""
 
     name: str
     rules: Callable[[random.Random, int], Sequence[Rule]]
@@ -130,12 +137,12 @@ def _tokens(meter: Meter, words: RateLimitHint, *, afterwards: bool = False, cei
 
 
 def _limits(draw: random.Random, count: int, *, alike: bool) -> list[int]:
-    one = draw.randrange(20_000, 120_000)
-    return [one if alike else draw.randrange(20_000, 120_000) for _ in range(count)]
+    common_limit = draw.randrange(20_000, 120_000)
+    return [common_limit if alike else draw.randrange(20_000, 120_000) for _ in range(count)]
 
 
 def _aligned(*, alike: bool, worded: bool) -> Callable[[random.Random, int], Sequence[Rule]]:
-    """Fixed windows that begin at the same minute, all of them used up."""
+    """Build fixed windows that begin at the same minute and are all used up."""
 
     def rules(draw: random.Random, count: int) -> Sequence[Rule]:
         phase_s, by_ceiling, later = draw.uniform(0, 60), draw.random() < 0.3, draw.random() < 0.3
@@ -153,7 +160,7 @@ def _aligned(*, alike: bool, worded: bool) -> Callable[[random.Random, int], Seq
 
 
 def _gliding(draw: random.Random, count: int) -> Sequence[Rule]:
-    """Sliding windows and buckets, in words."""
+    """Build sliding windows and buckets that state their limit."""
     return [
         _tokens(
             SlidingWindow(limit, 60.0) if draw.random() < 0.5 else TokenBucket(limit / 60, limit),
@@ -165,7 +172,7 @@ def _gliding(draw: random.Random, count: int) -> Sequence[Rule]:
 
 
 def _finer(draw: random.Random, count: int) -> Sequence[Rule]:
-    """Stated by the minute, counted by ten seconds that begin together."""
+    """Build limits that are stated per minute but counted in windows of ten seconds that begin together."""
     limit, phase_s = draw.randrange(6, 20), draw.uniform(0, 10)
     words = RateLimitHint(stated_limit=6.0 * limit, stated_window_s=60.0, stated_unit="requests")
     tells = Tells(retry_after=True, whole_seconds=True, words=words)
@@ -173,7 +180,7 @@ def _finer(draw: random.Random, count: int) -> Sequence[Rule]:
 
 
 def _constant_wait(draw: random.Random, count: int) -> Sequence[Rule]:
-    """Windows of requests that begin at the same minute; every refusal names a minute."""
+    """Build windows of requests that begin at the same minute; every refusal states a wait of one minute."""
     phase_s = draw.uniform(0, 60)
     limits = [draw.randrange(40, 200) for _ in range(count)]
     return [Metered(fixed_window(limit, 60.0, phase_s), tells=Tells(always_s=60.0)) for limit in limits]
@@ -203,7 +210,7 @@ LOOKALIKES = [
 
 
 def run_lookalike(lookalike: Lookalike, index: int, n: int = 600) -> QuotaRun:
-    """Two to four deployments, heavy-tailed or even requests, answers in about 0.5 to 20 s."""
+    """Run two to four deployments with heavy-tailed or even requests and answers that take about 0.5 to 20 s."""
     draw = random.Random(f"{lookalike.name} {index}")
     count, latency_s = draw.randrange(2, 5), draw.choice([0.5, 2.0, 5.0, 20.0])
     requests = (chat if draw.random() < 0.5 else even)(n, draw)

@@ -1,4 +1,4 @@
-"""What is asked: prompts and answers of heavy-tailed length, and the evenly sized batch that was measured on a holding endpoint."""
+"""The requests: prompts and answers of heavy-tailed length, and the even batch that was measured on an endpoint that delays requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Tokens, and the request's own factor on the time that it takes."""
+    """The tokens of a request, and its own factor on the latency."""
 
     prompt: int
     output: int
@@ -18,15 +18,17 @@ class Request:
 
     @property
     def used(self) -> int:
+        """Tokens that it uses."""
         return self.prompt + self.output
 
     @property
     def ceiling(self) -> int:
+        """Tokens that it may use at most."""
         return self.prompt + self.most_output
 
 
 def chat(n: int, draw: random.Random) -> list[Request]:
-    """Log-normal prompts (median 220) and outputs (median 120, cut at 512); times vary by 15 %."""
+    """Generate log-normal prompts (median 220) and outputs (median 120, cut at 512); times vary by 15 %."""
     return [
         Request(
             max(20, int(draw.lognormvariate(math.log(220), 0.5))),
@@ -39,7 +41,7 @@ def chat(n: int, draw: random.Random) -> list[Request]:
 
 
 def even(n: int, draw: random.Random) -> list[Request]:
-    """About 543 tokens each, times within 8 %."""
+    """Generate requests of about 543 tokens each; times vary by 8 %."""
     return [
         Request(int(draw.gauss(300, 25)), max(60, int(draw.gauss(243, 40))), 400, draw.lognormvariate(0, 0.08))
         for _ in range(n)

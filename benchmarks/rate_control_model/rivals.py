@@ -1,4 +1,4 @@
-"""What people use instead: fixed pacing, a semaphore with back-off, AIMD on concurrency, and the CUBIC send rate of the AWS clients."""
+"""Common alternatives: fixed pacing, a semaphore with back-off, AIMD on concurrency, and the CUBIC send rate of the AWS clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runners.limits.permit import Cost, Go, Settled, WaitForEvent, WaitUntil
 
 
 class Sleeper:
-    """Exponential back-off of every refused request, or what Retry-After says; it keeps its place meanwhile if `keeps_place`."""
+    """A semaphore with exponential back-off per refused request, or Retry-After. A sleeping request keeps its slot if `keeps_place`."""
 
     keeps_place = True
     first_s = 1.0
@@ -19,28 +19,32 @@ class Sleeper:
         self.most = most
 
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:  # noqa: ARG002
+        """Allow a request while a slot is free."""
         if self.taken >= self.most:
             return WaitForEvent()
         self.taken += 1
         return Go(0)
 
     def settle(self, ticket: int, settled: Settled, now: float) -> None:  # noqa: ARG002
+        """Free the slot, unless the request will sleep in it."""
         if settled.how == "succeeded" or not self.keeps_place:
             self.taken -= 1
 
     def sleep_s(self, tries: int, settled: Settled) -> float:
-        told = settled.hint.retry_after_s if settled.hint else None
-        if told is not None:
-            return told + self._draw.uniform(0, 0.1)
+        """Return Retry-After with jitter, else an exponential back-off."""
+        retry_after_s = settled.hint.retry_after_s if settled.hint else None
+        if retry_after_s is not None:
+            return retry_after_s + self._draw.uniform(0, 0.1)
         return min(60.0, self.first_s * 2.0 ** (tries - 1)) * self._draw.uniform(0.5, 1.0)
 
     def woke(self) -> None:
+        """Free the slot of a request that slept in it."""
         if self.keeps_place:
             self.taken -= 1
 
 
 class FixedPace(Sleeper):
-    """One send every 1/rate seconds: an oracle, for it is given the true rate times a factor."""
+    """One send every 1/rate seconds. It is an oracle, because it gets the true rate times a factor."""
 
     keeps_place = False
 
@@ -50,6 +54,7 @@ class FixedPace(Sleeper):
         self._next_at = 0.0
 
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
+        """Allow the next request at its time."""
         if now < self._next_at - 1e-9:
             return WaitUntil(self._next_at)
         self._next_at = max(self._next_at, now - 0.5 * self._gap_s) + self._gap_s
@@ -57,7 +62,7 @@ class FixedPace(Sleeper):
 
 
 class ConcurrencyAimd(Sleeper):
-    """Double per clean round until the first refusal, then 5 % up per round and 20 % down per refused burst, at most every 15 s."""
+    """Doubles per clean round until the first refusal, then adds 5 % per round and removes 20 % per refused burst, at most every 15 s."""
 
     first_s = 3.0
 
@@ -68,6 +73,7 @@ class ConcurrencyAimd(Sleeper):
         self._cool_until = 0.0
 
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        """Raise or lower the concurrency."""
         super().settle(ticket, settled, now)
         if settled.how == "throttled":
             self._fall(settled, now)
@@ -83,13 +89,13 @@ class ConcurrencyAimd(Sleeper):
     def _fall(self, settled: Settled, now: float) -> None:
         self._clean, self._doubling = 0, False
         if now >= self._cool_until:
-            told = settled.hint.retry_after_s if settled.hint else None
+            retry_after_s = settled.hint.retry_after_s if settled.hint else None
             self.most = max(1, int(0.8 * self.most))
-            self._cool_until = now + max(15.0, told or 0.0)
+            self._cool_until = now + max(15.0, retry_after_s or 0.0)
 
 
 class AwsCubic(Sleeper):
-    """The "adaptive" retry mode of the AWS clients: a CUBIC rate behind a token bucket that the first refusal switches on."""
+    """The "adaptive" retry mode of the AWS clients: a CUBIC rate behind a token bucket that the first refusal enables."""
 
     def __init__(self, draw: random.Random) -> None:
         super().__init__(draw, 64)
@@ -101,6 +107,7 @@ class AwsCubic(Sleeper):
         self._answers = 0
 
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
+        """Allow a request when the bucket has a token."""
         if self._on and self.taken < self.most:
             self._fill(now)
             if self._level < 1 - 1e-6:
@@ -109,6 +116,7 @@ class AwsCubic(Sleeper):
         return super().acquire(cost, now)
 
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        """Update the rate."""
         super().settle(ticket, settled, now)
         self._measure(now)
         if settled.how == "throttled":
@@ -139,7 +147,7 @@ RIVALS = ("fixed x 0.95", "semaphore 16", "semaphore 64", "AIMD concurrency", "C
 
 
 def build_rival(name: str, rate: float, draw: random.Random) -> Sleeper:
-    """`rate` is the true rate of the instance in requests per second; only the fixed pace is told."""
+    """Build a controller; `rate` is the instance's true rate in requests per second, which only the fixed pace gets."""
     if name.startswith("fixed x "):
         return FixedPace(draw, rate * float(name.rsplit(" ", 1)[1]))
     if name.startswith("semaphore "):

@@ -1,4 +1,4 @@
-"""The modelled endpoints by name, as `design.md` and the research page name them."""
+"""The modelled endpoints by name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DIP = (300.0, 420.0)
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A batch against endpoints: what is asked, who answers, how fast it could be done, and the true rate in requests per second."""
+    """A batch against endpoints: the requests, the servers, the ideal time, and the true rate in requests per second."""
 
     build: Build
     ideal_s: Callable[[Sequence[Request]], float]
@@ -42,7 +42,7 @@ class Scenario:
     ask: Callable[[int, random.Random], list[Request]] = chat
     latency: Callable[[Request], float] = LATENCY
     n: int | None = None
-    """A fixed batch size, whatever the command line says."""
+    """A fixed batch size, whatever the command line requests."""
 
 
 def _one(rule: Callable[[random.Random], Metered | DippingBucket | Seats], traits: Traits = Traits()) -> Build:  # noqa: B008
@@ -58,7 +58,7 @@ def _ceilings_ideal(rate: float) -> Callable[[Sequence[Request]], float]:
 
 
 def _azure(rpm: float, tpm: float, tells: Tells) -> Metered:
-    """Ten seconds of burst in requests, sixty in tokens."""
+    """Build a limit with ten seconds of burst in requests and sixty in tokens."""
     return Metered(TokenBucket(rpm / 60, rpm / 6), TokenBucket(tpm / 60, tpm), tells=tells)
 
 
@@ -72,7 +72,7 @@ def _holding(timeline: Timeline, draw: random.Random) -> Sequence[Server]:
 
 
 def fixed_window(limit: float, window_s: float, phase_s: float) -> FixedWindow:
-    """Boundaries `phase_s` before every multiple of the window, wherever the first request falls."""
+    """Create a window with boundaries `phase_s` before every multiple of its length, whenever the first request comes."""
     window = FixedWindow(limit, window_s)
     window.ready_at(1, -phase_s)
     return window
@@ -84,7 +84,7 @@ def _refusing_minute(draw: random.Random) -> Metered:
 
 
 def _minute_ideal(requests: Sequence[Request]) -> float:
-    """Half a request less than the quota: what does not fit waits for the next minute."""
+    """Compute the ideal with half a request less than the quota: a request that does not fit waits for the next minute."""
     return ideals.sustained(requests, lambda request: float(request.used), (MINUTE_TOKENS - 271) / 60, _minute_latency)
 
 
@@ -108,7 +108,7 @@ WINDOW_LATENCY = latency_of(0.2, 200.0)
 
 
 def _told_window(meter: Callable[[random.Random], Meter], rate: float) -> Scenario:
-    """A window of requests that tells what remains of it, and refuses with the exact time until it has room."""
+    """Build a window of requests that reports what remains, and refuses with the exact time until it has room."""
     build = _one(lambda draw: Metered(meter(draw), tells=AZURE), Traits(latency=WINDOW_LATENCY))
     return Scenario(build, _window_ideal(rate), rate, latency=WINDOW_LATENCY)
 
@@ -154,7 +154,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 SHARES = {"H3": (0.2, 0.2, 0.6), "W2": (2 / 3, 1 / 3)}
-"""Of the true rate, where a scenario has several instances."""
+"""Shares of the true rate, where a scenario has several instances."""
 
 TOLD_WINDOWS = "windows+headers"
 FAMILIES = (
@@ -172,7 +172,7 @@ FAMILIES = (
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One random endpoint: everything that a held-out family leaves open."""
+    """One random endpoint: all parameters that a held-out family leaves open."""
 
     rate: float
     concurrency: int
@@ -185,11 +185,15 @@ class Draw:
 
     @property
     def minute(self) -> int:
+        """Requests per minute, at least 5."""
         return max(5, int(self.rate * 60))
 
 
 def draw_endpoint(family: str, seed: int, index: int) -> Draw:
-    """Log-uniform: rate 0.5-30/s, concurrency 4-150, burst 1-60 s, 15-120 tokens/s, latency from 0.2-1.5 s, refusals after 0.03-1 s."""
+    """Draw the parameters of an endpoint log-uniformly.
+
+    Rate 0.5-30/s, concurrency 4-150, burst 1-60 s, 15-120 tokens/s, latency from 0.2-1.5 s, refusals after 0.03-1 s.
+    """
     source = random.Random(f"held-out {family} {seed} {index}")
 
     def spread(low: float, high: float) -> float:
@@ -255,7 +259,7 @@ def _family_ideal(family: str, drawn: Draw) -> Callable[[Sequence[Request]], flo
 
 
 def held_out(family: str, seed: int, index: int) -> Scenario:
-    """A random endpoint of `family`; about fifteen minutes of its quota are asked of it."""
+    """Build a random endpoint of `family` with requests for about fifteen minutes of its quota."""
     if family == TOLD_WINDOWS:
         return _held_out_window(seed, index)
     drawn = draw_endpoint(family, seed, index)
@@ -270,9 +274,9 @@ def held_out(family: str, seed: int, index: int) -> Scenario:
 
 
 def _held_out_window(seed: int, index: int) -> Scenario:
-    """60-3000 RPM (one request per window at least) in a sliding or fixed window of 5-60 s, answers in 0.2-5 s.
+    """Draw 60-3000 RPM (at least one request per window) in a sliding or fixed window of 5-60 s, answers in 0.2-5 s.
 
-    Refusals say when there is room, or name the length of the window whatever is true.
+    Refusals state when there is room, or always the length of the window.
     """
     source = random.Random(f"held-out {TOLD_WINDOWS} {seed} {index}")
 

@@ -1,6 +1,7 @@
-"""Modelled endpoints: an admission rule, a law of latency, and how a refusal looks. Limits are hidden from whoever sends.
+"""Modelled endpoints: an admission rule, a latency law, and the form of a refusal. The client does not know the limits.
 
-The meters are the simulator's own; what it does not have (a quota that dips, a window that holds instead of refusing) stands here.
+The meters are the simulator's own. What the simulator does not have is defined here: a quota that dips, and a window that delays requests
+instead of refusing them.
 """
 
 from __future__ import annotations
@@ -25,78 +26,91 @@ Reply = Callable[[Settled], None]
 SPEED = 50.0
 """Output tokens per second."""
 SILENT = RateLimitHint()
-"""Says nothing."""
+"""A hint without information."""
 BASE_S = 0.4
 
 
 def latency_of(base_s: float = BASE_S, speed: float = SPEED) -> Callable[[Request], float]:
+    """Return the latency law: a base plus the output at a constant speed, times the request's factor."""
     return lambda request: (base_s + request.output / speed) * request.factor
 
 
 def hint(retry_after_s: float | None, requests: float | None = None, tokens: float | None = None) -> RateLimitHint:
+    """Build a hint of the wait and the remaining amounts."""
     return RateLimitHint(retry_after_s, None, None, requests, tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """A refusal and what it states."""
+
     retry_after_s: float | None = None
     words: RateLimitHint = SILENT
-    """What else it says."""
+    """The limits that its message states."""
 
     def hint(self) -> RateLimitHint | None:
-        said = replace(self.words, retry_after_s=self.retry_after_s)
-        return None if said == SILENT else said
+        """Return what the refusal states; None where it states nothing."""
+        stated = replace(self.words, retry_after_s=self.retry_after_s)
+        return None if stated == SILENT else stated
 
 
 class Rule(Protocol):
-    """Who is let in. `admit` counts what it lets in; `finish` is told what was used, once it is done."""
+    """An admission rule. `admit` counts the requests that it admits; `finish` gets the usage of a finished request."""
 
-    def admit(self, request: Request, inside: int, now: float) -> Refusal | None: ...
-    def finish(self, request: Request, now: float) -> None: ...
-    def remaining(self, now: float) -> RateLimitHint | None: ...
+    def admit(self, request: Request, inside: int, now: float) -> Refusal | None:
+        """Admit or refuse a request."""
+
+    def finish(self, request: Request, now: float) -> None:
+        """Count a finished request."""
+
+    def remaining(self, now: float) -> RateLimitHint | None:
+        """Return what remains of the limits, if the endpoint reports it."""
 
 
 class Open:
-    """Lets everybody in."""
+    """A rule that admits every request."""
 
     def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        """Admit the request."""
         return None
 
     def finish(self, request: Request, now: float) -> None:
-        pass
+        """Do nothing."""
 
     def remaining(self, now: float) -> RateLimitHint | None:  # noqa: ARG002
+        """Report nothing."""
         return None
 
 
 class Seats(Open):
-    """At most `seats` inside at once."""
+    """A rule that admits at most `seats` requests at a time."""
 
     def __init__(self, seats: int) -> None:
         self._seats = seats
 
     def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        """Refuse where all seats are taken."""
         return Refusal() if inside >= self._seats else None
 
 
 @dataclass(frozen=True, slots=True)
 class Tells:
-    """What the endpoint says beside yes and no."""
+    """What the endpoint reports besides admitting or refusing."""
 
     retry_after: bool = False
     always_s: float | None = None
-    """One Retry-After for every refusal, true or not."""
+    """One Retry-After for every refusal, correct or not."""
     remaining: bool = False
     token_scale: float = 1.0
-    """Remaining tokens are told in the server's own arithmetic."""
+    """Remaining tokens are reported in the server's own unit."""
     whole_seconds: bool = False
     """Retry-After is rounded up."""
     words: RateLimitHint = SILENT
-    """What every refusal says of its quota."""
+    """What every refusal states about its quota."""
 
 
 class Metered:
-    """Requests and tokens under meters of their own; tokens count prompt + max_tokens on arrival, or what was used when it is done."""
+    """A rule with separate meters for requests and tokens. Tokens count as prompt + max_tokens on arrival, or as the usage at the end."""
 
     def __init__(
         self,
@@ -111,6 +125,7 @@ class Metered:
         self._counts, self._afterwards, self._tells = counts, afterwards, tells
 
     def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        """Admit where both meters have room."""
         amount = 1 if self._afterwards else self._counts(request)
         ready_at = now if self._requests is None else self._requests.ready_at(1, now)
         if self._tokens is not None:
@@ -124,10 +139,12 @@ class Metered:
         return None
 
     def finish(self, request: Request, now: float) -> None:
+        """Count the usage, where tokens are counted at the end."""
         if self._tokens is not None and self._afterwards:
             self._tokens.count(request.used, now)
 
     def remaining(self, now: float) -> RateLimitHint | None:
+        """Return what remains of both meters, if the endpoint reports it."""
         if not self._tells.remaining:
             return None
         requests = None if self._requests is None else self._requests.remaining(now)
@@ -142,13 +159,14 @@ class Metered:
 
 
 class DippingBucket(Open):
-    """A bucket of requests whose refill is halved between two times: a capacity 429 that has nothing to do with the quota."""
+    """A bucket of requests whose refill is halved between two times: a 429 for capacity, unrelated to the quota."""
 
     def __init__(self, rate: float, burst: float, dip: tuple[float, float]) -> None:
         self._rate, self._burst, self._dip = rate, burst, dip
         self._level, self._at = burst, 0.0
 
     def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
+        """Admit where the bucket has a token."""
         rate = self._rate * (0.5 if self._dip[0] <= now < self._dip[1] else 1.0)
         self._level = min(self._burst, self._level + rate * (now - self._at))
         self._at = now
@@ -160,7 +178,7 @@ class DippingBucket(Open):
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """How an endpoint answers, apart from whom it lets in. Times in seconds."""
+    """How an endpoint answers, apart from admission. Times in seconds."""
 
     latency: Callable[[Request], float] = latency_of()  # noqa: RUF009 - a pure function
     refuses_in: tuple[float, float] = (0.05, 0.12)
@@ -172,7 +190,7 @@ class Traits:
 
 
 class Server:
-    """An endpoint on a timeline. `peak` is the most that were inside at once, `levels` how many were since when."""
+    """An endpoint on a timeline. `peak` is the maximum of requests inside at once, `levels` their number over time."""
 
     def __init__(self, timeline: Timeline, draw: random.Random, rule: Rule, traits: Traits) -> None:
         self.inside = 0
@@ -181,6 +199,7 @@ class Server:
         self._timeline, self._draw, self._rule, self._traits = timeline, draw, rule, traits
 
     def submit(self, request: Request, reply: Reply) -> None:
+        """Send a request; `reply` gets the result."""
         if self._traits.arrives_in[1]:
             self._timeline.at(
                 self._timeline.now + self._draw.uniform(*self._traits.arrives_in), self._arrive, request, reply
@@ -205,33 +224,33 @@ class Server:
         self.inside += by
         self.levels.append((self._timeline.now, self.inside))
 
-    def _answer(self, now: float, delay_s: float, reply: Reply, how: str, told: RateLimitHint | None) -> None:
-        settled = Settled("failed" if how == "failed" else "throttled", delay_s, None, told)
+    def _answer(self, now: float, delay_s: float, reply: Reply, how: str, hint: RateLimitHint | None) -> None:
+        settled = Settled("failed" if how == "failed" else "throttled", delay_s, None, hint)
         self._timeline.at(now + delay_s, reply, settled)
 
-    def _serve(self, request: Request, reply: Reply, told: RateLimitHint | None) -> None:
+    def _serve(self, request: Request, reply: Reply, hint: RateLimitHint | None) -> None:
         now, traits = self._timeline.now, self._traits
         latency_s = traits.latency(request) * traits.slow(now)
         failed = bool(traits.fails) and self._draw.random() < traits.fails
         if failed:
             latency_s = self._draw.uniform(0.2, max(0.2, latency_s))
-        self._timeline.at(now + latency_s, self._end, request, reply, told, now, failed)
+        self._timeline.at(now + latency_s, self._end, request, reply, hint, now, failed)
 
-    def _end(self, request: Request, reply: Reply, told: RateLimitHint | None, since: float, failed: bool) -> None:
+    def _end(self, request: Request, reply: Reply, hint: RateLimitHint | None, since: float, failed: bool) -> None:
         now = self._timeline.now
         self._move(-1)
         self._rule.finish(request, now)
         usage = None if failed else Usage(request.prompt, request.output)
-        reply(Settled("failed" if failed else "succeeded", now - since, usage, told))
+        reply(Settled("failed" if failed else "succeeded", now - since, usage, hint))
 
 
 def one_quota(timeline: Timeline, draw: random.Random, rule: Rule, traits: Traits, deployments: int) -> list[Server]:
-    """Several names of one quota: every server counts what all of them let in."""
+    """Build several deployments of one quota: every server counts what all of them admit."""
     return [Server(timeline, draw, rule, traits) for _ in range(deployments)]
 
 
 class SharedServer(Server):
-    """Processor sharing: full speed up to K answers, constant throughput beyond, `seats` in service, the rest in line."""
+    """Processor sharing: full speed up to K answers, constant throughput beyond, `seats` in service, the rest in a queue."""
 
     def __init__(self, timeline: Timeline, draw: random.Random, traits: Traits, saturates_at: int, seats: int) -> None:
         super().__init__(timeline, draw, Open(), traits)
@@ -239,7 +258,7 @@ class SharedServer(Server):
         self._open: dict[Job, tuple[Request, Reply, float]] = {}
         self._booked = 0
 
-    def _serve(self, request: Request, reply: Reply, told: RateLimitHint | None) -> None:  # noqa: ARG002
+    def _serve(self, request: Request, reply: Reply, hint: RateLimitHint | None) -> None:  # noqa: ARG002
         now = self._timeline.now
         job = Job((self._traits.latency(request),))
         self._open[job] = (request, reply, now)
@@ -260,7 +279,7 @@ class SharedServer(Server):
 
 
 class HoldingServer(Server):
-    """A fixed one-minute window of tokens that lets requests wait, unsaid, until the next one."""
+    """A fixed one-minute window of tokens that delays requests until the next window without reporting it."""
 
     def __init__(self, timeline: Timeline, draw: random.Random, traits: Traits, tokens: int, phase_s: float) -> None:
         super().__init__(timeline, draw, Open(), traits)
@@ -268,7 +287,7 @@ class HoldingServer(Server):
         self._minute, self._used = -1, 0
         self._line: deque[tuple[Request, Reply, float]] = deque()
 
-    def _serve(self, request: Request, reply: Reply, told: RateLimitHint | None) -> None:  # noqa: ARG002
+    def _serve(self, request: Request, reply: Reply, hint: RateLimitHint | None) -> None:  # noqa: ARG002
         self._line.append((request, reply, self._timeline.now))
         self._let_in()
 

@@ -1,4 +1,4 @@
-"""Several instances of unequal quota behind one queue; one of them may die midway."""
+"""Several instances of unequal quota behind one queue; one of them may fail midway."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ MINUTE = 60
 KNEE = 8
 DIES_AT_S = 300.0
 TAIL_S = 5.0
-"""The last answers, after the last admission."""
+"""Time of the last answers after the last admission."""
 
 
 @dataclass(frozen=True, slots=True)
 class Team:
+    """A group of instances with weights."""
+
     name: str
     kind: Kind
     weights: tuple[int, ...]
     dying: int | None = None
-    """Which instance dies at DIES_AT_S."""
+    """Index of the instance that fails at DIES_AT_S."""
 
     def flow(self, alive: bool) -> float:
-        """Of all instances, or of those that stay alive: requests per second (seconds of work per second for S3)."""
+        """Sum the requests per second (seconds of work per second for S3) of all instances, or of those that stay alive."""
         weight = sum(w for i, w in enumerate(self.weights) if not alive or i != self.dying)
         return weight * (KNEE if self.kind == "S3" else MINUTE / 60)
 
@@ -64,6 +66,8 @@ def _ideal(team: Team) -> Callable[[Sequence[Request]], float]:
 
 
 def team_scenario(team: Team) -> Scenario:
+    """Build the scenario of a team."""
+
     def build(timeline: Timeline, draw: random.Random) -> Sequence[Server]:
         return [_server(team, index, timeline, draw) for index in range(len(team.weights))]
 

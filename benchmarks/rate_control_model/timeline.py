@@ -1,4 +1,4 @@
-"""The discrete-event loop: calls in order of their virtual time, and of their booking where times are equal."""
+"""The discrete-event loop: calls in order of their virtual time, and of their scheduling where times are equal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 
 class Timeline:
+    """A virtual clock with scheduled calls."""
+
     def __init__(self) -> None:
         self.now = 0.0
         self._booked: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
@@ -18,7 +20,7 @@ class Timeline:
         heapq.heappush(self._booked, (max(when, self.now), self._order, call, arguments))
 
     def run(self, is_over: Callable[[], bool], latest: float) -> None:
-        """Until `is_over`, until nothing is booked, or until `latest`."""
+        """Run until `is_over`, until no call is scheduled, or until `latest`."""
         booked = self._booked
         while booked and not is_over():
             when, _, call, arguments = heapq.heappop(booked)

@@ -1,4 +1,4 @@
-"""One figure: its name, the package that it is about, its value, and what it counted."""
+"""One figure: its name, its package, its value, and the items that it counted."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WHOLE = "all"
-"""Stands for the four packages together."""
+"""The four packages together."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeFigure:
+    """One figure of the source tree."""
+
     name: str
     package: str
     value: float
     items: Sequence[str] = ()
-    """What was counted, in words for people; may be empty."""
+    """Descriptions of the counted items; may be empty."""
 
 
 def count(name: str, package: str, items: Sequence[str]) -> TreeFigure:

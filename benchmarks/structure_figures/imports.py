@@ -43,7 +43,7 @@ def circle_figures(package: str, modules: Sequence[Module]) -> Iterator[TreeFigu
 
 
 def import_graph(modules: Sequence[Module], scope: ImportScope = ImportScope.ON_IMPORT) -> Graph:
-    """Map each module to those of `modules` that it imports; `from . import name` is the module of that name if there is one."""
+    """Map each module to those of `modules` that it imports; `from . import name` means the module of that name if there is one."""
     names = {module.name for module in modules}
     return {
         module.name: {
@@ -130,7 +130,7 @@ def _resolve(name: str, names: set[str]) -> str | None:
 
 
 def _reachable(graph: Graph, start: str) -> set[str]:
-    """Collect what can be reached from a node; itself only if it lies on a circle."""
+    """Collect the nodes that can be reached from a node; the node itself only if it is on a circle."""
     seen: set[str] = set()
     stack = [*graph[start]]
     while stack:
@@ -142,7 +142,7 @@ def _reachable(graph: Graph, start: str) -> set[str]:
 
 
 def _is_acyclic(graph: Graph) -> bool:
-    """Ask the standard library."""
+    """Check that the graph has no cycle."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError:
@@ -151,5 +151,5 @@ def _is_acyclic(graph: Graph) -> bool:
 
 
 def _described(components: Sequence[Sequence[str]]) -> list[str]:
-    """Write each circle as a line."""
+    """Format each circle as a line."""
     return [f"{len(component)}: {' '.join(component)}" for component in components]

@@ -15,7 +15,7 @@ _REPEATED = {"overload", "setter", "deleter"}
 
 
 def duplicate_figure(modules: Sequence[Module]) -> TreeFigure:
-    """Count the class names that more than one place defines; a leading underscore makes no other name."""
+    """Count the class names that are defined more than once; a leading underscore does not make another name."""
     places: dict[str, list[str]] = defaultdict(list)
     for module in modules:
         for definition in definitions(module):
@@ -55,14 +55,14 @@ def export_figures(modules: Sequence[Module]) -> Iterator[TreeFigure]:
 
 
 def _kind(definition: Definition) -> str:
-    """Tell classes, functions and methods apart."""
+    """Distinguish classes, functions and methods."""
     if isinstance(definition.node, ast.ClassDef):
         return "classes"
     return "methods" if definition.in_class else "functions"
 
 
 def _says_any(node: Function) -> bool:
-    """Look through parameters and result."""
+    """Check whether `Any` occurs in a parameter or in the result."""
     arguments = node.args
     starred = [parameter for parameter in (arguments.vararg, arguments.kwarg) if parameter]
     parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *starred]
@@ -92,13 +92,13 @@ def _exported(module: Module) -> list[str]:
 
 
 def _is_documented(module: Module, name: str, by_name: dict[str, Module]) -> bool:
-    """Follow a name to its definition and look for a docstring there; an assignment has it on the next line."""
+    """Find the definition of a name and check for its docstring; an assignment has it on the next line."""
     body = module.tree.body
-    for place, node in enumerate(body):
+    for index, node in enumerate(body):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name == name:
             return ast.get_docstring(node) is not None
         if name in _assigned(node):
-            return place + 1 < len(body) and _is_text(body[place + 1])
+            return index + 1 < len(body) and _is_text(body[index + 1])
     sources = [
         (by_name.get(resolve_relative(module, imported)), alias.name)
         for imported in ast.walk(module.tree)
@@ -117,5 +117,5 @@ def _assigned(node: ast.stmt) -> set[str]:
 
 
 def _is_text(node: ast.stmt) -> bool:
-    """Recognise a string that stands alone."""
+    """Check whether a statement is only a string."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -17,7 +17,7 @@ _Block = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast
 
 
 def folder_figures(root: Path, package: str) -> Iterator[TreeFigure]:
-    """Count the entries of each folder, modules and other files and folders alike, `__init__.py` too."""
+    """Count the entries of each folder: modules, other files and folders, `__init__.py` included."""
     folders = [root / package, *(path for path in sorted((root / package).rglob("*")) if path.is_dir())]
     sizes = {str(folder.relative_to(root)): _entries(folder) for folder in folders if _is_shown(folder)}
     yield TreeFigure("entries in the largest folder", package, max(sizes.values(), default=0))
@@ -43,7 +43,7 @@ def size_figures(package: str, modules: Sequence[Module]) -> Iterator[TreeFigure
 
 
 def nesting(node: ast.AST) -> int:
-    """Count how many blocks stand inside each other at most; `elif` is not a further one, and functions inside count apart."""
+    """Count the maximum depth of nested blocks; `elif` adds no level, and inner functions count separately."""
     if isinstance(node, ast.If):
         body = max((nesting_of(child) for child in node.body), default=0)
         is_elif = len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If)
@@ -60,12 +60,12 @@ def nesting_of(node: ast.AST) -> int:
 
 
 def _entries(folder: Path) -> int:
-    """Count the entries that a reader sees."""
+    """Count the visible entries."""
     return sum(_is_shown(path) for path in folder.iterdir())
 
 
 def _is_shown(path: Path) -> bool:
-    """Tell caches and hidden entries from the others."""
+    """Check that a path is neither a cache nor hidden."""
     return not any(part.startswith(".") or part == "__pycache__" for part in path.parts[-2:])
 
 
@@ -75,7 +75,7 @@ def _lines(node: Function) -> int:
 
 
 def _parameters(node: Function) -> int:
-    """Count the parameters, `self` and `cls` not."""
+    """Count the parameters without `self` and `cls`."""
     arguments = node.args
     names = [parameter.arg for parameter in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
     starred = (arguments.vararg is not None) + (arguments.kwarg is not None)
@@ -83,5 +83,5 @@ def _parameters(node: Function) -> int:
 
 
 def _over(values: Sequence[tuple[str, int]], most: int) -> list[str]:
-    """Name the places whose value is above the most."""
+    """List the places whose value exceeds the maximum."""
     return [f"{place}: {value}" for place, value in values if value > most]

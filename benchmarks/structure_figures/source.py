@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGES = ("providers", "sharding", "runners", "orchestrator")
-"""From the lowest to the highest."""
+"""From the lowest layer to the highest."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
+    """A parsed module."""
+
     name: str
-    """Dotted; a package's `__init__` has the name of the package."""
+    """Dotted; the `__init__` of a package has the package's name."""
     path: Path
     is_package: bool
     lines: int
@@ -23,31 +25,34 @@ class Module:
 
     @property
     def package(self) -> str:
+        """The top-level package."""
         return self.name.partition(".")[0]
 
     @property
     def folder(self) -> str:
-        """The dotted name of the package that the module lies in; a package's `__init__` lies in it."""
+        """The dotted name of the package that contains the module; for an `__init__` the package itself."""
         return self.name if self.is_package else self.name.rpartition(".")[0]
 
     @property
     def is_public(self) -> bool:
+        """Whether no part of the name begins with an underscore."""
         return not any(part.startswith("_") and part != "__main__" for part in self.name.split("."))
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A function or a class, with where it stands."""
+    """A function or a class and its location."""
 
     module: Module
     qualname: str
     node: Function | ast.ClassDef
     is_public: bool
-    """Neither it nor what holds it begins with an underscore, and no function holds it."""
+    """Whether neither it nor its module or class begins with an underscore, and it is not inside a function."""
     in_class: bool
 
     @property
     def place(self) -> str:
+        """Module and qualified name."""
         return f"{self.module.name}:{self.qualname}"
 
 

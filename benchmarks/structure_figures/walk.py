@@ -1,8 +1,8 @@
-"""One sample, run through `orchestrator.run_sync` against the simulator and watched by a profile hook: through how many files it passes.
+"""The path of one sample: it runs through `orchestrator.run_sync` against the simulator, under a profile hook that counts.
 
-What is counted are functions of the source packages that are called, in the order of their first call; what runs while a module is imported
-is left out. A climb is a pair of functions of which the lower package's calls the higher package's; code of others in between is looked
-through. "Next function" goes by the order of first calls, whoever calls.
+The counted items are the called functions of the source packages, in the order of their first call, and their files. Calls while a module
+is imported are left out. A climb is a pair of functions where the lower package's function calls the higher package's function; foreign
+code in between is skipped. "Next function" goes by the order of first calls, independent of the caller.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ from benchmarks.structure_figures.figure import WHOLE, TreeFigure, count
 from benchmarks.structure_figures.source import PACKAGES
 
 STARTS = ("SweepPlan.sample", "Plan.sample", "Sweep.sample", "sample")
-"""Where a sample is read: the first of these qualified names that was called; a plain name fits a function of any class."""
+"""Functions that read a sample: the first of these qualified names that was called; a plain name fits a function of any class."""
 ENDS = ("NativeTransport.send", "HttpTransport.send", "Transport.send", "send")
-"""Where its request goes to the wire."""
+"""Functions that send its request."""
 _FUNCTION = 0x2
-"""CO_NEWLOCALS: bodies of modules and classes don't have it."""
+"""CO_NEWLOCALS: bodies of modules and classes do not have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedCall:
+    """A call of a function of the source packages."""
+
     callee: CodeType
     caller: CodeType | None
     """The nearest function of the source packages on the stack."""
@@ -40,7 +42,7 @@ class ObservedCall:
 
 @dataclass(slots=True)
 class ProfileHook:
-    """The profile hook; each thread has its own depth of imports."""
+    """The profile hook; each thread has its own import depth."""
 
     root: Path
     calls: list[ObservedCall] = field(default_factory=list)
@@ -60,13 +62,13 @@ class ProfileHook:
             self.calls.append(ObservedCall(code, self._caller(frame.f_back)))
 
     def _caller(self, frame: FrameType | None) -> CodeType | None:
-        """Look through code of others."""
+        """Find the calling function, skipping foreign code."""
         while frame is not None and not self._is_ours(frame.f_code):
             frame = frame.f_back
         return frame.f_code if frame is not None else None
 
     def _is_ours(self, code: CodeType) -> bool:
-        """Tell whether code lies in one of the source packages."""
+        """Check whether code is in one of the source packages."""
         name = code.co_filename
         if name not in self._known:
             self._known[name] = _package(code, self.root) in PACKAGES
@@ -74,7 +76,7 @@ class ProfileHook:
 
 
 def walk_figures(root: Path, starts: Sequence[str] = STARTS, ends: Sequence[str] = ENDS) -> Iterator[TreeFigure]:
-    """Run one sample and count. `root` must be importable first. Raises LookupError where an end point was never called."""
+    """Run one sample and count. `root` must be importable. Raises LookupError where an end point was never called."""
     calls = watch_sample(root)
     yield from _span_figures("one sample, whole run", calls, root)
     start, end = end_points(calls, starts, ends)
@@ -82,7 +84,7 @@ def walk_figures(root: Path, starts: Sequence[str] = STARTS, ends: Sequence[str]
 
 
 def watch_sample(root: Path) -> list[ObservedCall]:
-    """Run one sample in this process, its provider in another, and return the calls."""
+    """Run one sample in this process, with its provider in another, and return the calls."""
     watch = ProfileHook(root)
     with TemporaryDirectory(prefix="structure-") as folder, _state_in(folder):
         orchestrator = importlib.import_module("orchestrator")
@@ -98,7 +100,7 @@ def watch_sample(root: Path) -> list[ObservedCall]:
 
 
 def end_points(calls: Sequence[ObservedCall], starts: Sequence[str], ends: Sequence[str]) -> tuple[int, int]:
-    """Return the places of the first send and of the last reading before it."""
+    """Return the indices of the first send and of the last read before it."""
     end = next(iter(_places(calls, ends)), None)
     start = _places(calls[:end], starts) if end is not None else []
     if end is None or not start:
@@ -107,14 +109,14 @@ def end_points(calls: Sequence[ObservedCall], starts: Sequence[str], ends: Seque
 
 
 def _places(calls: Sequence[ObservedCall], names: Sequence[str]) -> list[int]:
-    """Find the calls of the first name that was called at all."""
+    """Find the calls of the first name that was called."""
     for name in names:
         whole = "." in name
-        places = [
+        indices = [
             i for i, call in enumerate(calls) if name == (call.callee.co_qualname if whole else call.callee.co_name)
         ]
-        if places:
-            return places
+        if indices:
+            return indices
     return []
 
 
@@ -141,13 +143,13 @@ def _climbs(calls: Sequence[ObservedCall], root: Path) -> list[str]:
 
 
 def _package(code: CodeType, root: Path) -> str:
-    """Name the folder below `root` that code lies in; "" for code of others."""
+    """Return the folder below `root` that contains the code; "" for foreign code."""
     path = Path(code.co_filename)
     return path.relative_to(root).parts[0] if path.is_relative_to(root) else ""
 
 
 def _config(folder: Path) -> dict[str, object]:
-    """Describe a sweep of one sample on the simulator."""
+    """Build the configuration of a sweep with one sample on the simulator."""
     tasks = folder / "tasks.jsonl"
     tasks.write_text(json.dumps({"id": "1", "input": "What is 2 + 3?", "target": "5"}))
     deployments = {"simulated": {"latency": {"ttft_s": 0.01, "itl_s": 0}}}
@@ -161,7 +163,7 @@ def _config(folder: Path) -> dict[str, object]:
 
 @contextmanager
 def _state_in(folder: str) -> Iterator[None]:
-    """Keep learnt limits and locks of the run apart from the user's."""
+    """Keep learned limits and locks of the run separate from the user's."""
     before = os.environ.get("XDG_STATE_HOME")
     os.environ["XDG_STATE_HOME"] = folder
     try:

@@ -1,8 +1,8 @@
-"""A capacity plan on paper: what splitting scenarios, another model and more instances bring together, and theory against measurement.
+"""A capacity plan: the predicted gain of splitting scenarios, another model and more instances, and its check against a measured ladder.
 
 The gains of one scenario multiply: shorter calls, more tokens per minute, more instances on the same hardware. Over scenarios they are
-averaged by call share, which is how such plans are usually stated; at a fixed mix of calls the slow scenario holds the others back, so
-that figure stands beside it.
+averaged by call share, the usual way to state such plans. At a fixed mix of calls the slow scenario limits the others, so that figure is
+given too.
 """
 
 from __future__ import annotations
@@ -26,47 +26,50 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Deployment(BaseModel):
-    """What serves the calls, before or after."""
+    """The model and instances that serve the calls, before or after the change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = ""
     tpm: Positive
-    """Tokens per minute that one instance is allowed."""
+    """Token quota of one instance, per minute."""
     parameters_b: Positive | None = None
-    """Billions: where `instances` is not said, the same hardware carries instances in inverse proportion."""
+    """Billions. Where `instances` is not given, the same hardware carries instances in inverse proportion to this."""
     instances: Positive | None = None
 
 
 class PlannedScenario(BaseModel):
+    """One scenario of a plan: its share of the calls and the latency of a call."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: Annotated[float, Field(gt=0, le=1)]
-    """Of all calls."""
+    """Share of all calls."""
     latency_s: tuple[Positive, Positive]
-    """Of one call, before and after."""
+    """Latency of one call, before and after."""
 
 
 class CapacityPlan(BaseModel):
-    """The file that a person writes."""
+    """The plan file that the user writes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     before: Deployment
     after: Deployment
     tokens_per_request: Positive | None = None
-    """Input and output; what a ladder measured where it is not said."""
+    """Input and output. Where it is not given, the value that the ladder measured."""
     scenarios: Annotated[dict[str, PlannedScenario], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _adds_up(self) -> CapacityPlan:
-        total = math.fsum(one.share for one in self.scenarios.values())
+        total = math.fsum(scenario.share for scenario in self.scenarios.values())
         if not math.isclose(total, 1.0, abs_tol=1e-6):
             raise ValueError(f"the shares of the scenarios add up to {total:g}, not to 1")
         return self
 
     @property
     def instance_ratio(self) -> float:
+        """Instances after the change per instance before it."""
         before, after = self.before, self.after
         if before.instances and after.instances:
             return after.instances / before.instances
@@ -77,7 +80,7 @@ class CapacityPlan(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Of one scenario: after over before."""
+    """The gains of one scenario: each figure after the change divided by the figure before it."""
 
     scenario: str
     share: float
@@ -85,31 +88,35 @@ class Gain:
     tpm: float
     instances: float
     per_instance_qpm: tuple[float, float]
-    """Calls per minute that one instance gets through one after another, scaled by its tokens."""
+    """Calls per minute that one instance completes one after another, scaled by its token quota; before and after."""
     wait_saved: float
-    """Share of a user's waiting that is gone."""
+    """Share of a user's waiting time that the change removes."""
 
     @property
     def composite(self) -> float:
+        """Product of the three gains."""
         return self.latency * self.tpm * self.instances
 
 
 @dataclass(frozen=True, slots=True)
 class CapacityGain:
+    """The gains of all scenarios of a plan."""
+
     scenarios: tuple[Gain, ...]
 
     @property
     def weighted(self) -> float:
-        """Mean of the composite gains by call share."""
-        return math.fsum(one.share * one.composite for one in self.scenarios)
+        """Mean of the composite gains, weighted by call share."""
+        return math.fsum(gain.share * gain.composite for gain in self.scenarios)
 
     @property
     def at_fixed_mix(self) -> float:
-        """Calls that the whole system gets through if the mix of scenarios stays what it is: the harmonic mean."""
-        return 1 / math.fsum(one.share / one.composite for one in self.scenarios)
+        """Gain in calls of the whole system where the mix of scenarios stays the same: the harmonic mean by call share."""
+        return 1 / math.fsum(gain.share / gain.composite for gain in self.scenarios)
 
 
 def gain_of(plan: CapacityPlan) -> CapacityGain:
+    """Compute the predicted gain of every scenario of the plan."""
     return CapacityGain(tuple(_gain(plan, name, scenario) for name, scenario in plan.scenarios.items()))
 
 
@@ -122,7 +129,7 @@ def _gain(plan: CapacityPlan, name: str, scenario: PlannedScenario) -> Gain:
 
 @dataclass(frozen=True, slots=True)
 class PredictionCheck:
-    """One figure, predicted and measured; None where the plan cannot say."""
+    """One figure, predicted and measured; None where the plan gives no prediction."""
 
     figure: str
     predicted: float | None
@@ -130,13 +137,14 @@ class PredictionCheck:
 
     @property
     def deviation(self) -> float | None:
+        """Measured over predicted, minus 1; None without a prediction."""
         return None if not self.predicted else self.measured / self.predicted - 1
 
 
 def check(plan: CapacityPlan, rungs: Sequence[Mapping[str, JSON]]) -> list[PredictionCheck]:
-    """Theory against a ladder: the quota as TPM, its requests as QPM, and Little's law for the concurrency that spends it.
+    """Compare the plan with a ladder: the quota as TPM, its requests as QPM, and the concurrency that spends it by Little's law.
 
-    The best rung is the lowest one within 3 % of the most requests per minute. Raises InputError for rungs without those figures.
+    The best rung is the one of lowest concurrency within 3 % of the highest QPM. Raises InputError for rungs without these figures.
     """
     try:
         by_level = sorted(rungs, key=lambda rung: number_of(rung["concurrency"]))
@@ -157,7 +165,7 @@ def check(plan: CapacityPlan, rungs: Sequence[Mapping[str, JSON]]) -> list[Predi
 
 
 def read_plan(path: Path) -> CapacityPlan:
-    """Raises InputError that names the file and the key."""
+    """Read a plan file. Raises InputError that names the file and the key."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         return CapacityPlan.model_validate(document)
@@ -170,7 +178,7 @@ def read_plan(path: Path) -> CapacityPlan:
 
 
 def read_rungs(path: Path) -> list[Mapping[str, JSON]]:
-    """The rungs of a ladder's result: `ladder.json`, or the directory that holds it."""
+    """Read the rungs of a ladder's result: `ladder.json`, or the directory that contains it. Raises InputError."""
     file = ladder_file(path)
     try:
         rungs = orjson.loads(file.read_bytes())["rungs"]

@@ -1,4 +1,4 @@
-"""`capacity`: a capacity plan on paper, and theory against what a ladder measured."""
+"""`capacity`: the predicted gain of a capacity plan, and its check against a measured ladder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 @click.command("capacity")
 @click.argument("plan", type=click.Path(exists=True, dir_okay=False))
-@click.option("--ladder", type=click.Path(exists=True), help="A ladder's result: predicted against measured.")
+@click.option(
+    "--ladder", type=click.Path(exists=True), help="A ladder's result, to compare predictions with measurements."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def command(plan: str, ladder: str | None, as_json: bool) -> int:
-    """What the changes in PLAN bring: scenario split × TPM × instances, each alone, together, and weighted by call share."""
+    """Show the gain of the changes in PLAN: scenario split × TPM × instances, each alone, combined, and weighted by call share."""
     from pathlib import Path
 
     from ..capacity.capacity_plan import check, gain_of, read_plan, read_rungs
@@ -40,21 +42,23 @@ def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[PredictionCheck])
         ("scenario", "share", "latency", "TPM", "instances", "together", "waiting"),
         [
             (
-                one.scenario,
-                f"{one.share:.0%}",
-                f"{one.latency:.3g} ×",
-                f"{one.tpm:.4g} ×",
-                f"{one.instances:.3g} ×",
-                _times(one.composite),
-                f"{-one.wait_saved:+.0%}" if one.wait_saved else "as before",
+                gain_row.scenario,
+                f"{gain_row.share:.0%}",
+                f"{gain_row.latency:.3g} ×",
+                f"{gain_row.tpm:.4g} ×",
+                f"{gain_row.instances:.3g} ×",
+                _times(gain_row.composite),
+                f"{-gain_row.wait_saved:+.0%}" if gain_row.wait_saved else "as before",
             )
-            for one in gain.scenarios
+            for gain_row in gain.scenarios
         ],
     )
     say(f"weighted by call share: {_times(gain.weighted)}")
-    say(f"calls that get through while the mix of calls stays as it is: {_times(gain.at_fixed_mix)}")
+    say(f"gain in calls at a fixed mix of scenarios: {_times(gain.at_fixed_mix)}")
     if checks:
-        rows = [(one.figure, _figure(one.predicted), _figure(one.measured), _deviation(one)) for one in checks]
+        rows = [
+            (check.figure, _figure(check.predicted), _figure(check.measured), _deviation(check)) for check in checks
+        ]
         print_table("Theory and measurement", ("", "predicted", "measured", "deviation"), rows)
 
 
@@ -67,13 +71,20 @@ def _before_after(plan: CapacityPlan, gain: CapacityGain) -> list[tuple[str, str
     rows.append(
         ("instances on the same hardware", "1 ×", f"{plan.instance_ratio:.3g} ×", f"{plan.instance_ratio:.3g} ×")
     )
-    for one in gain.scenarios:
-        latency = plan.scenarios[one.scenario].latency_s
-        qpm = one.per_instance_qpm
-        rows.append((f"{one.scenario}: latency", f"{latency[0]:g} s", f"{latency[1]:g} s", f"{one.latency:.3g} ×"))
+    for scenario_gain in gain.scenarios:
+        latency = plan.scenarios[scenario_gain.scenario].latency_s
+        qpm = scenario_gain.per_instance_qpm
         rows.append(
             (
-                f"{one.scenario}: calls a minute, one instance",
+                f"{scenario_gain.scenario}: latency",
+                f"{latency[0]:g} s",
+                f"{latency[1]:g} s",
+                f"{scenario_gain.latency:.3g} ×",
+            )
+        )
+        rows.append(
+            (
+                f"{scenario_gain.scenario}: calls a minute, one instance",
                 f"{qpm[0]:.3g}",
                 f"{qpm[1]:.3g}",
                 f"{qpm[1] / qpm[0]:.3g} ×",
@@ -90,8 +101,8 @@ def _figure(value: float | None) -> str:
     return "n/a" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _deviation(one: PredictionCheck) -> str:
-    return "n/a" if one.deviation is None else f"{100 * one.deviation:+.1f} %"
+def _deviation(check: PredictionCheck) -> str:
+    return "n/a" if check.deviation is None else f"{100 * check.deviation:+.1f} %"
 
 
 def _echo_json(gain: CapacityGain, checks: list[PredictionCheck]) -> None:
@@ -100,9 +111,11 @@ def _echo_json(gain: CapacityGain, checks: list[PredictionCheck]) -> None:
     from ..ui.terminal import say_json
 
     document = {
-        "scenarios": [{**asdict(one), "composite": one.composite} for one in gain.scenarios],
+        "scenarios": [
+            {**asdict(scenario_gain), "composite": scenario_gain.composite} for scenario_gain in gain.scenarios
+        ],
         "weighted": gain.weighted,
         "at_fixed_mix": gain.at_fixed_mix,
-        "checks": [{**asdict(one), "deviation": one.deviation} for one in checks],
+        "checks": [{**asdict(check), "deviation": check.deviation} for check in checks],
     }
     say_json(document)

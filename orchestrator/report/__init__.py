@@ -1,1 +1,1 @@
-"""A run as one document: facts first, then pages made of them."""
+"""The report of a run: first the facts, then the pages built from them."""

@@ -1,4 +1,4 @@
-"""The plots of a report as SVG: light and dark, for a desk and for a phone. matplotlib is imported here alone, when it is used."""
+"""The plots of a report as SVG: light and dark, wide and narrow. Only this module imports matplotlib, when it draws."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ LONGEST_LABEL = 34
 
 @dataclass(frozen=True, slots=True)
 class Theme:
+    """The colours of a plot."""
+
     ink: str
     faint: str
     line: str
@@ -36,6 +38,7 @@ class Theme:
 
     @property
     def colours(self) -> tuple[str, ...]:
+        """All colours, in a fixed order."""
         return (self.ink, self.faint, self.line, self.accent, self.bad, *self.series)
 
 
@@ -63,12 +66,14 @@ Draw = Callable[["Figure", Facts, Theme], None]
 
 
 def draw_plots(facts: Facts) -> dict[str, Plot]:
-    """By the name of what they show; without those that have nothing to show."""
-    return {name: _plot(one, facts) for name, one in SKETCHES.items() if one.has_something(facts)}
+    """Draw all plots that have data, by name."""
+    return {name: _plot(spec, facts) for name, spec in PLOTS.items() if spec.has_something(facts)}
 
 
 @dataclass(frozen=True, slots=True)
-class Sketch:
+class PlotSpec:
+    """How one plot is drawn, and when it has data."""
+
     title: str
     caption: str
     draw: Draw
@@ -76,13 +81,13 @@ class Sketch:
     has_something: Callable[[Facts], bool]
 
 
-def _plot(sketch: Sketch, facts: Facts) -> Plot:
+def _plot(plot_spec: PlotSpec, facts: Facts) -> Plot:
     images = {}
     for width, width_in in WIDTHS_IN.items():
-        light = _render(sketch, facts, width_in)
+        light = _render(plot_spec, facts, width_in)
         images[f"{width} light"] = _data_uri(light)
-        images[f"{width} dark"] = _data_uri(_COLOUR.sub(lambda found: _DARKENED.get(found[0], found[0]), light))
-    return Plot(sketch.title, sketch.caption, images)
+        images[f"{width} dark"] = _data_uri(_COLOUR.sub(lambda matched: _DARKENED.get(matched[0], matched[0]), light))
+    return Plot(plot_spec.title, plot_spec.caption, images)
 
 
 _DARKENED = dict(zip(LIGHT.colours, DARK.colours, strict=True))
@@ -93,14 +98,14 @@ def _data_uri(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}"
 
 
-def _render(sketch: Sketch, facts: Facts, width_in: float) -> str:
+def _render(plot_spec: PlotSpec, facts: Facts, width_in: float) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(_settings(LIGHT)), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # the reader's fonts write it, not ours
-        figure = Figure(figsize=(width_in, sketch.height_in(facts)), layout="constrained")
-        sketch.draw(figure, facts, LIGHT)
+        warnings.filterwarnings("ignore", message="Glyph")  # the reader's fonts draw it, not ours
+        figure = Figure(figsize=(width_in, plot_spec.height_in(facts)), layout="constrained")
+        plot_spec.draw(figure, facts, LIGHT)
         file = io.BytesIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return file.getvalue().decode()
@@ -132,7 +137,7 @@ def _settings(theme: Theme) -> dict[RcKeyType, Any]:
 
 
 def label(text: str) -> str:
-    """One line, nothing that XML forbids, and not too long for an axis."""
+    """Format a label in one line without characters that XML forbids, shortened for an axis."""
     plain = printable(text)
     return plain if len(plain) <= LONGEST_LABEL else f"…{plain[-LONGEST_LABEL + 1 :]}"
 
@@ -151,28 +156,28 @@ def _ranked(facts: Facts) -> Sequence[GroupScore]:
 
 def _draw_intervals(figure: Figure, facts: Facts, theme: Theme) -> None:
     axes, rows = figure.subplots(), _ranked(facts)
-    for place, one in enumerate(rows):
-        if one.scored < one.total:
-            ends = [100 * one.worst_case, 100 * one.best_case]
+    for place, score in enumerate(rows):
+        if score.scored < score.total:
+            ends = [100 * score.worst_case, 100 * score.best_case]
             axes.plot(ends, [place, place], color=theme.bad, lw=7, alpha=0.25, solid_capstyle="butt")
-        if one.success_rate is not None and one.low is not None and one.high is not None:
-            axes.plot([100 * one.low, 100 * one.high], [place, place], color=theme.accent, lw=1.6)
-            axes.plot([100 * one.success_rate], [place], "o", color=theme.accent, ms=5.5)
-    _rows(axes, [one.name for one in rows])
+        if score.success_rate is not None and score.low is not None and score.high is not None:
+            axes.plot([100 * score.low, 100 * score.high], [place, place], color=theme.accent, lw=1.6)
+            axes.plot([100 * score.success_rate], [place], "o", color=theme.accent, ms=5.5)
+    _rows(axes, [score.name for score in rows])
     axes.set_xlim(0, 100)
     axes.set_xlabel("success rate, %")
 
 
 # ------------------------------------------------------------------ how it went
 def _draw_throughput(figure: Figure, facts: Facts, theme: Theme) -> None:
-    found = facts.throughput
-    at_s = [found.step_s * place for place in range(len(found.answered) + 1)]
+    throughput = facts.throughput
+    at_s = [throughput.step_s * step for step in range(len(throughput.answered) + 1)]
     samples, tokens = figure.subplots(2, 1, sharex=True)
-    samples.stairs(found.answered, at_s, fill=True, color=theme.accent, alpha=0.85, label="answered")
-    if any(found.infra_failures):
-        samples.stairs(found.infra_failures, at_s, color=theme.bad, lw=1.6, label="failed by the infrastructure")
+    samples.stairs(throughput.answered, at_s, fill=True, color=theme.accent, alpha=0.85, label="answered")
+    if any(throughput.infra_failures):
+        samples.stairs(throughput.infra_failures, at_s, color=theme.bad, lw=1.6, label="failed by the infrastructure")
         samples.legend(loc="upper right", fontsize=8)
-    tokens.stairs(found.output_tokens, at_s, color=theme.faint, lw=1.2)
+    tokens.stairs(throughput.output_tokens, at_s, color=theme.faint, lw=1.2)
     samples.set_ylabel("samples/s")
     tokens.set_ylabel("output tokens/s")
     tokens.set_xlabel(_running(facts))
@@ -198,13 +203,13 @@ STATES = {
     "deployment missing": 7,
     "unusable": 7,
 }
-"""A health and its place in a theme's series."""
+"""Index of each health state's colour in a theme's series."""
 MARKS = {
     "throttle": ("v", "refused"),
-    "rate": ("D", "limit learnt"),
-    "cap": ("|", "cap moved"),
-    "conc": ("|", "cap moved"),
-    "knee": ("|", "cap moved"),
+    "rate": ("D", "limit learned"),
+    "cap": ("|", "cap changed"),
+    "conc": ("|", "cap changed"),
+    "knee": ("|", "cap changed"),
     "breaker": ("x", "failures in a row"),
     "instance_lost": ("s", "lost"),
 }
@@ -225,18 +230,18 @@ def _draw_decisions(figure: Figure, facts: Facts, theme: Theme) -> None:
 
 
 def _at(facts: Facts, lane: Sequence[Decision]) -> list[float]:
-    return facts.running_time.at_each([one.at for one in lane])
+    return facts.running_time.at_each([decision.at for decision in lane])
 
 
 def _draw_lane(axes: Axes, place: int, lane: Sequence[tuple[float, Decision]], style: tuple[Theme, float]) -> None:
-    """The health as a bar, the decisions as marks on it."""
+    """Draw the health as a bar and the decisions as marks on it."""
     theme, end_s = style
-    changes = [(0.0, "healthy"), *((at_s, one.state) for at_s, one in lane if one.state)]
+    changes = [(0.0, "healthy"), *((at_s, decision.state) for at_s, decision in lane if decision.state)]
     for (since_s, state), (until_s, _next) in zip(changes, [*changes[1:], (end_s, "")], strict=True):
         colour = theme.series[STATES.get(state, 1)]
         axes.plot([since_s, until_s], [place, place], color=colour, lw=3.5, alpha=0.55, solid_capstyle="butt")
     for event, (mark, words) in MARKS.items():
-        at_s = [at for at, one in lane if one.event == event]
+        at_s = [at for at, decision in lane if decision.event == event]
         if at_s:
             colour = theme.bad if event in {"throttle", "breaker", "instance_lost"} else theme.accent
             axes.plot(at_s, [place] * len(at_s), mark, color=colour, ms=6, label=words, ls="none")
@@ -258,7 +263,7 @@ def _draw_bars(
 
 
 def _draw_stages(figure: Figure, facts: Facts, theme: Theme) -> None:
-    rows = {one.model: one.mean_s for one in facts.model_times[:MOST_ROWS]}
+    rows = {model_time.model: model_time.mean_s for model_time in facts.model_times[:MOST_ROWS]}
     _draw_bars(figure, rows, [TITLES[stage] for stage in STAGES], theme.series)
 
 
@@ -274,8 +279,8 @@ def _height_in(rows: int, more_in: float = 0.75) -> float:
     return more_in + 0.3 * min(rows, MOST_ROWS)
 
 
-SKETCHES: Mapping[str, Sketch] = {
-    "intervals": Sketch(
+PLOTS: Mapping[str, PlotSpec] = {
+    "intervals": PlotSpec(
         "Success rate with its 95 % interval",
         "Dot and line: the rate and its interval over what the models answered or failed. "
         "Red band: where the rate could lie if the missing samples had all failed, or all passed.",
@@ -283,30 +288,30 @@ SKETCHES: Mapping[str, Sketch] = {
         lambda facts: _height_in(len(_ranked(facts))),
         lambda facts: bool(facts.standings),
     ),
-    "stages": Sketch(
+    "stages": PlotSpec(
         "Mean time of a sample, stage by stage",
         "From waiting in the queue to the disk.",
         _draw_stages,
         lambda facts: _height_in(len(facts.model_times), 1.2),
         lambda facts: bool(facts.model_times),
     ),
-    "throughput": Sketch(
+    "throughput": PlotSpec(
         "Throughput over time",
-        "Samples that came to their end, and the tokens of their answers, per second.",
+        "Finished samples and the tokens of their answers, per second.",
         _draw_throughput,
         lambda _facts: 3.4,
         lambda facts: bool(facts.throughput.answered),
     ),
-    "decisions": Sketch(
+    "decisions": PlotSpec(
         "Decisions over time",
-        "A lane per instance: green is healthy, amber suspect, red down or gone; marks are what its limiter decided.",
+        "One row per instance: green is healthy, amber suspect, red down or lost. Marks are decisions of its limiter.",
         _draw_decisions,
         lambda facts: _height_in(len(lanes(facts.decisions.kept)), 1.2),
         lambda facts: bool(facts.decisions.kept),
     ),
-    "gates": Sketch(
+    "gates": PlotSpec(
         "Time under each gate",
-        "What kept an instance's next request waiting; idle is nobody asking. The parts add up to its time in use.",
+        "What delayed an instance's next request; idle means that there was none. The parts add up to its time in use.",
         _draw_gates,
         lambda facts: _height_in(len(facts.decisions.ledger.time_under_s), 1.2),
         lambda facts: bool(facts.decisions.ledger.time_under_s),

@@ -1,4 +1,4 @@
-"""The report as Markdown: the same tables, for a pull request, a notebook or a mail."""
+"""The report as Markdown with the same tables, for a pull request, a notebook or an e-mail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MARKUP = re.compile(r"([\\`*_\[\]~#!])")
 
 
 def render_markdown(facts: Facts) -> str:
-    """What a name or a message says is text here, too: neither markup nor HTML."""
+    """Render the report. Names and messages are escaped: they are neither Markdown nor HTML."""
     tables = page_tables(facts)
     lines = [
         f"# Run {as_text(facts.run_id)}",
@@ -39,7 +39,7 @@ def render_markdown(facts: Facts) -> str:
 
 
 def as_text(text: str) -> str:
-    """One line that any Markdown reader shows as it is."""
+    """Escape a text as one line that every Markdown renderer shows unchanged."""
     plain = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKUP.sub(r"\\\1", plain)
 

@@ -1,8 +1,8 @@
-"""The report as one HTML file: no network, no library, nothing from outside that is not escaped.
+"""The report as one HTML file: no network, no library, every external text escaped.
 
-Three walls stand between what a model or a server said and the reader's browser: every text is escaped where it is set into the page;
-the samples travel as base64 and are shown as text, never as markup; and the page's own policy lets no script run but ours, known by
-its digest, and nothing be fetched at all.
+Three measures protect the reader's browser from the texts of models and servers. Every text is escaped where it is inserted. The samples
+are embedded as base64 and shown as text, never as markup. The content security policy allows only our own scripts, by digest, and no
+requests.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _NUMERIC = re.compile(r"[\d$+−\-\[–<].{0,22}")
 
 
 def render_page(facts: Facts, pack: SamplePack) -> str:
-    """The whole document. What steers a display (control characters, direction marks) is a space in it."""
-    room = open_room("orchestrator.report")
+    """Render the whole document. Control characters and direction marks become spaces."""
+    templates = open_templates("orchestrator.report")
     style, script = (read_asset(name) for name in ("page.css", "viewer.js"))
-    return room.get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         facts=facts,
         tables=page_tables(facts),
         heat_map=build_heat_map(facts),
@@ -50,8 +50,8 @@ def render_page(facts: Facts, pack: SamplePack) -> str:
     )
 
 
-def open_room(package: str) -> Environment:
-    """Where the templates in a package's `assets` are filled in."""
+def open_templates(package: str) -> Environment:
+    """Return the template environment of a package's `assets`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -64,13 +64,14 @@ def open_room(package: str) -> Environment:
     )
 
 
-def is_numeric(table: TextTable, place: int) -> bool:
-    """Whether a column is set to the right."""
-    cells = [row[place] for row in table.rows if row[place] != NOTHING]
-    return place >= table.keys and bool(cells) and all(map(_NUMERIC.fullmatch, cells))
+def is_numeric(table: TextTable, index: int) -> bool:
+    """Check whether a column is aligned right."""
+    cells = [row[index] for row in table.rows if row[index] != NOTHING]
+    return index >= table.keys and bool(cells) and all(map(_NUMERIC.fullmatch, cells))
 
 
 def read_asset(name: str) -> str:
+    """Read one file of the report's assets."""
     return (files("orchestrator.report") / "assets" / name).read_text(encoding="utf-8")
 
 
@@ -82,12 +83,15 @@ def _policy(style: str, script: str) -> str:
 
 
 def digest(text: str) -> str:
+    """Return the source expression of a script or style for the content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
 def _period(facts: Facts) -> str:
-    """When the run ran, in UTC."""
-    begun, ended = ([float(str(one[name])) for one in facts.executions] for name in ("started_at", "ended_at"))
+    """Format the period of the run, in UTC."""
+    begun, ended = (
+        [float(str(execution[name])) for execution in facts.executions] for name in ("started_at", "ended_at")
+    )
     if not begun:
         return ""
     begin, end = datetime.fromtimestamp(min(begun), UTC), datetime.fromtimestamp(max(ended), UTC)

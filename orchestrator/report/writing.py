@@ -1,4 +1,4 @@
-"""`write_report`: from a run directory to a file in one of three forms."""
+"""`write_report`: write the report of a run in one of three formats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEEDED = ("jinja2", "matplotlib", "scipy")
 
 
 def write_report(run: Run, form: str, path: Path, most_samples: int) -> str:
-    """Write `run` as `form` (a key of FORMS); says what the file holds. Raises InputError where it cannot be made or written."""
+    """Write `run` as `form` (a key of FORMS) and return a description of the file. Raises InputError where it cannot be written."""
     require_extra()
     from .facts.gather import gather_facts, read_columns
 
@@ -35,7 +35,7 @@ def write_report(run: Run, form: str, path: Path, most_samples: int) -> str:
 
 
 def require_extra(needed: Sequence[str] = NEEDED) -> None:
-    """Raises InputError in one sentence where a package of the extra is not installed."""
+    """Check that the packages of the extra are installed. Raises InputError in one sentence."""
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise InputError(f"report needs {', '.join(missing)}: pip install 'llm-batch-orchestrator[report]'")
@@ -57,7 +57,7 @@ def _markdown(facts: Facts, _run: Run, _most_samples: int) -> tuple[bytes, str]:
 
 def _json(facts: Facts, _run: Run, _most_samples: int) -> tuple[bytes, str]:
     document = {field.name: getattr(facts, field.name) for field in fields(facts)}
-    document["comparisons"] = {one.axis: one.contrasts for one in facts.comparisons}
+    document["comparisons"] = {comparison.axis: comparison.contrasts for comparison in facts.comparisons}
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS), "facts only"
 
 

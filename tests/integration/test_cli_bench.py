@@ -89,7 +89,7 @@ async def test_the_table_says_what_was_asked_and_what_came(program: Program, moo
     done = await asyncio.to_thread(program, "bench", "run", "--base-url", moody, "--model", "m", *flags)
     assert done.code == 0, done.err
     assert "first chunk with content − send" in done.out
-    assert "the server says of itself" in done.out
+    assert "the server's own metrics" in done.out
     assert "price unknown" in done.err
 
 
@@ -115,7 +115,7 @@ def test_what_a_person_got_wrong_is_one_sentence(program: Program) -> None:
     target = ("bench", "run", "--base-url", "http://127.0.0.1:9/v1")
     for arguments, complaint in (
         (target, "--base-url needs --model"),
-        ((*target, "--model", "m"), "say how hard"),
+        ((*target, "--model", "m"), "state the load"),
         ((*target, "--model", "m", "--extra-body", "[1]"), "is not a JSON object"),
         ((*target, "--model", "m", "--workload", "tasks"), "needs a file"),
         ((*target, "--model", "m", "--max-concurrency", "1", "--cost-limit", "1"), "nobody knows what m costs"),

@@ -108,7 +108,7 @@ def test_an_expectation_is_the_exit_code(ladder: Callable[..., Any]) -> None:
         (("bench", "ladder", "sweep.yaml", "--instance", "nobody"), "no instance 'nobody'"),
         (("bench", "ladder", "--resume", "."), "--resume takes the directory of a ladder"),
         (("bench", "ladder", "sweep.yaml", "--result-filename", "{what}.json"), "only {concurrency} and {number}"),
-        (("bench", "ladder", "sweep.yaml", "--result-filename", "../x"), "a file of its own"),
+        (("bench", "ladder", "sweep.yaml", "--result-filename", "../x"), "a separate file"),
         (("bench", "ladder", "sweep.yaml", "--window", "0"), "seconds must be more than 0"),
         (("bench", "ladder", "sweep.yaml", "--metrics-url", "http://127.0.0.1:9/metrics"), "check the address"),
         (("bench", "compare", "sweep.yaml", "m-1", "m-1"), "name two different ones"),

@@ -1,4 +1,4 @@
-"""A ladder's result as curves: throughput, efficiency and latency against concurrency, with the places that matter marked."""
+"""A ladder's result as curves: throughput, efficiency and latency against concurrency, with the important concurrencies marked."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from providers.messages import JSON
 
 LADDER = "ladder.json"
 MARKS = ("limit", "at_least", "recommended", "optimum")
-"""Keys of a ladder's result that are concurrencies."""
+"""Keys of a ladder's result whose values are concurrencies."""
 FLAT = 0.25
-"""Share of the slope before the knee that the slope after it has at most (as guidellm draws it)."""
+"""The slope after the knee is at most this share of the slope before it (as in guidellm)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Values by concurrency; where a rung has none, None."""
+    """Values of one figure, one per concurrency; None where a rung has no value."""
 
     name: str
     values: Sequence[float | None]
@@ -28,7 +28,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """What a ladder measured, in the order of concurrency."""
+    """The figures that a ladder measured, ordered by concurrency."""
 
     title: str
     concurrency: Sequence[int]
@@ -38,16 +38,16 @@ class Curves:
     first_tokens: Sequence[Curve]
     success: Sequence[float]
     marks: Mapping[str, int]
-    """Names and the concurrencies that they mark."""
+    """Concurrency of each named mark."""
     rows: Sequence[Mapping[str, JSON]]
-    """Flat figures of all rungs, in the order in which they were measured."""
+    """Flat figures of all rungs, in measuring order."""
     verdicts: Sequence[str]
     stop: str
-    """Which rule ended the climb."""
-    says: Sequence[str] = ()
-    """What binds, where throughput ends, and what to mind."""
+    """The rule that stopped the ladder."""
+    notes: Sequence[str] = ()
+    """Sentences about the binding limit, the throughput ceiling, and doubts."""
     paste: str = ""
-    """For the sweep file."""
+    """Lines for the sweep file."""
 
     @property
     def efficiency(self) -> list[float]:
@@ -56,7 +56,7 @@ class Curves:
 
 
 def read_curves(path: Path) -> Curves:
-    """`ladder.json`, or the directory that holds it. Raises InputError that names the file and the key."""
+    """Read `ladder.json`, or the directory that contains it. Raises InputError that names the file and the key."""
     file = ladder_file(path)
     try:
         document = orjson.loads(file.read_bytes())
@@ -71,16 +71,16 @@ def read_curves(path: Path) -> Curves:
 
 
 def ladder_file(path: Path) -> Path:
-    """Raises InputError for the directory of several instances' ladders."""
+    """Return the path of `ladder.json`. Raises InputError for a directory that contains the ladders of several instances."""
     if not path.is_dir() or (path / LADDER).exists():
         return path / LADDER if path.is_dir() else path
-    if each := sorted(str(one.parent) for one in path.glob(f"*/{LADDER}")):
-        raise InputError(f"{path} holds the ladders of several instances; name one of them: {', '.join(each)}")
+    if directories := sorted(str(file.parent) for file in path.glob(f"*/{LADDER}")):
+        raise InputError(f"{path} holds the ladders of several instances; name one of them: {', '.join(directories)}")
     return path / LADDER
 
 
 def curves_of(document: Mapping[str, JSON]) -> Curves:
-    """Raises KeyError, TypeError or ValueError where rungs lack their figures."""
+    """Build the curves from a ladder's result. Raises KeyError, TypeError or ValueError where rungs lack their figures."""
     measured = _rungs(document["rungs"])
     by_level = {int(number_of(row["concurrency"])): row for row in measured}  # measured twice: the last one stands
     if not by_level:
@@ -100,7 +100,7 @@ def curves_of(document: Mapping[str, JSON]) -> Curves:
         rows=[_flat(row) for row in measured],
         verdicts=[str(row.get("verdict") or "") for row in rows],
         stop=str(document.get("stop_rule") or ""),
-        says=_says(document),
+        notes=_notes(document),
         paste=str(document.get("paste") or ""),
     )
 
@@ -119,18 +119,18 @@ def number_of(value: JSON) -> float:
     return float(value)
 
 
-def say_ceiling(qpm: float | None, tpm: float | None) -> str:
+def format_ceiling(qpm: float | None, tpm: float | None) -> str:
     figures = [f"{qpm:,.1f} QPM" if qpm is not None else "", f"{tpm:,.0f} TPM" if tpm is not None else ""]
     return ", ".join(filter(None, figures)) or "unknown"
 
 
-def _says(document: Mapping[str, JSON]) -> list[str]:
+def _notes(document: Mapping[str, JSON]) -> list[str]:
     lines = []
     if binding := document.get("binding"):
         lines.append(f"binding: {binding} ({document['binding_sureness']}): {document['binding_evidence']}")
     qpm, tpm = _number(document.get("qpm_ceiling")), _number(document.get("tpm_ceiling"))
     if binding and document.get("stop_rule"):
-        lines.append(f"ceiling: {say_ceiling(qpm, tpm)}")
+        lines.append(f"ceiling: {format_ceiling(qpm, tpm)}")
     if none := document.get("no_recommendation"):
         lines.append(f"no recommendation: {none}")
     doubts = document.get("doubts", ())
@@ -153,26 +153,26 @@ def _marks(document: Mapping[str, JSON], qpm: Mapping[int, float]) -> dict[str, 
 
 
 def find_knee(concurrency: Sequence[int], throughput: Sequence[float]) -> int | None:
-    """Where two straight lines that meet describe the curve best, and the second is flat; None where it is flat nowhere."""
-    found: tuple[float, int] | None = None
+    """Return the concurrency where two least-squares lines that meet fit the curve best and the second line is flat, else None."""
+    best: tuple[float, int] | None = None
     for at in range(1, len(concurrency) - 1):
         rise, rise_error = _line(concurrency[: at + 1], throughput[: at + 1])
         tail, tail_error = _line(concurrency[at:], throughput[at:])
-        if rise > 0 and tail <= FLAT * rise and (found is None or rise_error + tail_error < found[0]):
-            found = (rise_error + tail_error, concurrency[at])
-    return None if found is None else found[1]
+        if rise > 0 and tail <= FLAT * rise and (best is None or rise_error + tail_error < best[0]):
+            best = (rise_error + tail_error, concurrency[at])
+    return None if best is None else best[1]
 
 
 def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Slope of the least-squares line, and the sum of its squared errors."""
+    """Return the slope of the least-squares line and the sum of its squared errors."""
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    pairs = [(one - mean_x, other - mean_y) for one, other in zip(x, y, strict=True)]
+    pairs = [(x_value - mean_x, y_value - mean_y) for x_value, y_value in zip(x, y, strict=True)]
     slope = sum(a * b for a, b in pairs) / sum(a * a for a, _b in pairs)
     return slope, sum((b - slope * a) ** 2 for a, b in pairs)
 
 
 def _concurrency(value: object) -> int | None:
-    """A number, or an object that holds it."""
+    """Read a number, or the number that an object contains."""
     if isinstance(value, Mapping):
         value = value.get("concurrency")
     return int(value) if isinstance(value, int | float) and value > 0 else None
@@ -183,7 +183,7 @@ def _flat(row: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def table_rows(curves: Curves) -> list[dict[str, JSON]]:
-    """A row per rung for a CSV: its flat figures, and the throughput of each connection."""
+    """Build one CSV row per rung: its flat figures and the throughput per connection."""
     heads = list(dict.fromkeys(key for row in curves.rows for key in row))
     return [{**{head: row.get(head) for head in heads}, **_efficiency(row)} for row in curves.rows]
 

@@ -1,4 +1,4 @@
-"""Results as files: each whole or not there. What cannot be written is said before anything is sent, where that can be known."""
+"""Result files. Each is written completely or not at all. Where possible, an unwritable path is reported before requests are sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runners.journal.durable import replace_file
 
 
 def require_writable(path: str | Path | None) -> None:
-    """Before anything is sent. Raises InputError."""
+    """Check that a file can be written there, before requests are sent. Raises InputError."""
     if path is None:
         return
     pending = Path(path).with_name(f".{Path(path).name}.pending")
@@ -25,17 +25,17 @@ def require_writable(path: str | Path | None) -> None:
         pending.touch()
         pending.unlink()
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
+        raise InputError(f"cannot write {path}: {error.strerror}; choose another path") from error
 
 
 def write_document(path: Path, document: Mapping[str, object]) -> None:
-    """As indented JSON. Raises StorageError."""
+    """Write the document as indented JSON. Raises StorageError."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
     _write(path, lambda file: file.write(orjson.dumps(document, option=options)))
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, JSON]]) -> None:
-    """CSV where the name ends so, else JSON lines. Raises StorageError."""
+    """Write CSV where the name ends with `.csv`, else JSON Lines. Raises StorageError."""
     if path.suffix == ".csv":
         write_bytes(path, as_csv(list(rows)).encode())
     else:
@@ -43,12 +43,12 @@ def write_rows(path: Path, rows: Iterable[dict[str, JSON]]) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Raises StorageError."""
+    """Write the content as a file. Raises StorageError."""
     _write(path, lambda file: file.write(content))
 
 
 def as_csv(rows: Sequence[dict[str, JSON]]) -> str:
-    """A table with the keys of its first row as its heads."""
+    """Format rows as CSV; the keys of the first row are the header."""
     text = StringIO()
     if rows:
         writer = csv.DictWriter(text, list(rows[0]))
@@ -62,4 +62,4 @@ def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, write)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}; what was written before is safe") from error
+        raise StorageError(f"cannot write {path}: {error.strerror}; earlier results are unchanged") from error

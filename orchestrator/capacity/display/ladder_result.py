@@ -1,4 +1,7 @@
-"""A ladder on disk: `ladder.json` and one file per rung, each whole or not there, so that a broken one goes on at the next rung."""
+"""The files of a ladder: `ladder.json` and one file per rung.
+
+Each is written completely or not at all, so that a resume continues at the next rung.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ from providers.messages import JSON
 from ..measurement.measures import MINUTE_S, Distribution
 from ..measurement.rung import Rung
 from ..search.ladder import Ladder
-from ..search.recommendation import lines_to_paste, recommendation_of, say_why_none
+from ..search.recommendation import explain_no_recommendation, lines_to_paste, recommendation_of
 from ..search.rules import Judgement
 from .files import write_document
 
 FILE = "ladder.json"
 SETTINGS_FILE = "settings.json"
-"""What a resume goes on with: the options of the command, no key among them."""
+"""The options of the command, for a resume. It contains no key."""
 RUNG_FILE = "rung-{number:02d}-c{concurrency}.json"
 _RUNGS = TypeAdapter(list[Rung])
 _DISTRIBUTIONS = ("ttft_s", "tpot_s", "itl_s", "latency_s", "scheduled_latency_s")
@@ -55,7 +58,7 @@ class LadderDocument(TypedDict):
 
 
 def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINUTE_S) -> dict[str, JSON]:
-    """One flat row; a percentile below its sample floor is null."""
+    """Build one flat row of a rung's figures; a percentile below its sample floor is None."""
     measures = rung.measures
     row: dict[str, JSON] = {
         "concurrency": rung.concurrency,
@@ -100,18 +103,22 @@ def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINU
 
 
 def rows_of(ladder: Ladder) -> list[dict[str, JSON]]:
-    """All rungs but the contrast, whose requests are others."""
+    """Build the rows of all rungs except the contrast, which sends other requests."""
     return _rows(ladder, is_contrast=False)
 
 
 def _rows(ladder: Ladder, *, is_contrast: bool) -> list[dict[str, JSON]]:
     pairs = zip(ladder.rungs, ladder.found.judged, strict=True)
-    return [rung_row(one, its, ladder.plan.minute_s) for one, its in pairs if (one.phase == "contrast") is is_contrast]
+    return [
+        rung_row(rung, judgement, ladder.plan.minute_s)
+        for rung, judgement in pairs
+        if (rung.phase == "contrast") is is_contrast
+    ]
 
 
 def ladder_document(ladder: Ladder) -> LadderDocument:
-    """Put together all that a ladder found."""
-    found, advice = ladder.found, recommendation_of(ladder)
+    """Build the JSON document of a ladder."""
+    findings, advice = ladder.found, recommendation_of(ladder)
     return {
         "name": ladder.name,
         "is_complete": ladder.is_complete,
@@ -119,17 +126,17 @@ def ladder_document(ladder: Ladder) -> LadderDocument:
         "at_least": ladder.at_least,
         "recommended": None if advice is None else advice.concurrency,
         "recommendation": None if advice is None else asdict(advice),
-        "no_recommendation": say_why_none(ladder) if advice is None else "",
+        "no_recommendation": explain_no_recommendation(ladder) if advice is None else "",
         "paste": "" if advice is None or advice.is_verified is False else lines_to_paste(ladder.model, advice),
         "doubts": list(ladder.doubts),
-        "optimum": None if ladder.is_credit else found.optimum,
+        "optimum": None if ladder.is_credit else findings.optimum,
         "binding": ladder.binding.limit,
         "binding_sureness": ladder.binding.sureness,
         "binding_evidence": ladder.binding.evidence,
         "qpm_ceiling": ladder.binding.qpm_ceiling,
         "tpm_ceiling": ladder.binding.tpm_ceiling,
-        "stop_rule": None if found.stop is None else found.stop.rule,
-        "stop": None if found.stop is None else asdict(found.stop),
+        "stop_rule": None if findings.stop is None else findings.stop.rule,
+        "stop": None if findings.stop is None else asdict(findings.stop),
         "rungs": rows_of(ladder),
         "contrast": next(iter(_rows(ladder, is_contrast=True)), None),
         "measured": list(ladder.rungs),
@@ -137,7 +144,7 @@ def ladder_document(ladder: Ladder) -> LadderDocument:
 
 
 def write_ladder(directory: Path, document: LadderDocument, rung_file: str | None = RUNG_FILE) -> None:
-    """The last rung's own file, then all of them. Raises StorageError, and InputError for a name that cannot be filled in."""
+    """Write the last rung's file, then the file of all rungs. Raises StorageError, and InputError for an invalid name template."""
     contrast = document["contrast"]
     rows = document["rungs"] if contrast is None else [*document["rungs"], contrast]
     if rung_file is not None and rows:
@@ -147,38 +154,37 @@ def write_ladder(directory: Path, document: LadderDocument, rung_file: str | Non
 
 
 def name_rung(template: str, number: int, concurrency: int) -> str:
+    """Fill in the name of a rung's file. Raises InputError for an invalid template."""
     try:
         name = template.format(number=number, concurrency=concurrency)
     except (KeyError, IndexError, ValueError) as error:
-        raise InputError(
-            f"--result-filename {template}: only {{concurrency}} and {{number}} can be filled in"
-        ) from error
+        raise InputError(f"--result-filename {template}: only {{concurrency}} and {{number}} can be used") from error
     if "/" in name or name == FILE or not name:
-        raise InputError(f"--result-filename {template} must name a file of its own in the result's directory")
+        raise InputError(f"--result-filename {template} must name a separate file in the result directory")
     return name
 
 
 def write_settings(directory: Path, settings: Mapping[str, object]) -> None:
-    """Raises StorageError."""
+    """Write the settings of a ladder. Raises StorageError."""
     write_document(directory / SETTINGS_FILE, settings)
 
 
 def read_settings(directory: Path) -> dict[str, JSON]:
-    """Raises InputError."""
+    """Read the settings of a ladder. Raises InputError."""
     path = directory / SETTINGS_FILE
     try:
-        found = orjson.loads(path.read_bytes())
+        settings = orjson.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; --resume takes the directory of a ladder") from error
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path} is not the settings of a ladder") from error
-    if not isinstance(found, dict):
+    if not isinstance(settings, dict):
         raise InputError(f"{path} is not the settings of a ladder")
-    return found
+    return settings
 
 
 def read_measured(directory: Path) -> Sequence[Rung]:
-    """The rungs of a ladder that was broken off; none where it had not got that far. Raises InputError."""
+    """Read the rungs that an interrupted ladder has measured; empty where there are none. Raises InputError."""
     path = directory / FILE
     try:
         return _RUNGS.validate_python(orjson.loads(path.read_bytes())["measured"])

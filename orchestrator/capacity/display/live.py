@@ -1,4 +1,4 @@
-"""The live display of a load test: a table on a terminal, a line now and then elsewhere."""
+"""The live display of a load test: a table on a terminal, a text line at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 RECENT_S = 10.0
 RECENT = 2_000
-"""Latencies that the running percentiles are of."""
+"""Number of latencies that the running percentiles cover."""
 
 
 @dataclass(slots=True)
 class LoadMonitor:
-    """What has ended so far, and how fast, lately. Reads a Gunner; changes nothing."""
+    """Counts and rates of the requests that have ended so far. It reads the load generator and changes nothing."""
 
     server: ServerWatch
     expected: int | None
@@ -37,10 +37,11 @@ class LoadMonitor:
     _first_tokens: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     def start(self, load_generator: LoadGenerator) -> None:
+        """Take the load generator and note the start time."""
         self.load_generator, self.began_at = load_generator, asyncio.get_running_loop().time()
 
     def take(self, result: RequestResult) -> None:
-        """One request has ended."""
+        """Count one request that has ended."""
         self.counts[result.how] += 1
         if result.how != "ok":
             return
@@ -51,13 +52,13 @@ class LoadMonitor:
             self._first_tokens.append(result.timing.ttft_s)
 
     def rows(self) -> list[tuple[str, str]]:
-        """Names and figures of this instant."""
+        """Return the names and figures to show now."""
         now, done = asyncio.get_running_loop().time(), self.counts.total()
         elapsed_s = max(now - self.began_at, 1e-9) if self.load_generator else 1e-9
         while self._ended and self._ended[0] < now - RECENT_S:
             self._ended.popleft()
         ok = self.counts["ok"]
-        found = [
+        rows = [
             ("elapsed", f"{elapsed_s:.0f} s"),
             ("done", f"{done}" if self.expected is None else f"{done}/{self.expected}"),
             ("in flight", str(self.load_generator.in_flight if self.load_generator else 0)),
@@ -68,16 +69,16 @@ class LoadMonitor:
             ("p99", _percentile(self._latencies, 99)),
             ("TTFT p50", _percentile(self._first_tokens, 50)),
         ]
-        found += [(how, str(count)) for how, count in sorted(self.counts.items()) if how != "ok"]
-        return found + self._server_rows()
+        rows += [(how, str(count)) for how, count in sorted(self.counts.items()) if how != "ok"]
+        return rows + self._server_rows()
 
     def _server_rows(self) -> list[tuple[str, str]]:
         latest = self.server.latest
         if latest is None:
             return []
         named = (("server running", latest.running), ("server waiting", latest.waiting))
-        found = [(name, f"{value:g}") for name, value in named if value is not None]
-        return found + ([("cache", f"{latest.cache_use:.0%}")] if latest.cache_use is not None else [])
+        rows = [(name, f"{value:g}") for name, value in named if value is not None]
+        return rows + ([("cache", f"{latest.cache_use:.0%}")] if latest.cache_use is not None else [])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A ladder's result as one HTML file in the look of the report: no network, no script, every text escaped where it is set into the page."""
+"""A ladder's result as one HTML file in the style of the report: no network, no script, every text escaped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from providers.messages import JSON
 
 from ...report.figures import DARK, LIGHT
-from ...report.page import digest, open_room, read_asset
+from ...report.page import digest, open_templates, read_asset
 from .curves import Curves, table_rows
 from .plots import PANELS, draw
 
@@ -29,10 +29,10 @@ COLUMNS = (
 
 
 def render_page(curves: Curves) -> str:
-    """The whole document; needs the extra `report`."""
+    """Render the whole document. This needs the extra `report`."""
     style = read_asset("page.css")
     return (
-        open_room("orchestrator.capacity.display")
+        open_templates("orchestrator.capacity.display")
         .get_template("ladder.html.j2")
         .render(
             curves=curves,

@@ -1,4 +1,4 @@
-"""Curves of a ladder as pictures: PNG and SVG. matplotlib comes with the extra `report` and is imported when something is drawn."""
+"""Curves of a ladder as PNG and SVG images. matplotlib comes with the extra `report` and is imported when an image is drawn."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 WIDTH_IN, HEIGHT_IN, DPI = 5.0, 3.9, 120
 WIDE_IN = 8.6
-"""Of a panel that stands alone."""
+"""Width of a panel that is drawn alone."""
 
 Form = Literal["png", "svg"]
 
 
 def draw(curves: Curves, form: Form, theme: Theme = LIGHT, panels: Sequence[str] = ()) -> bytes:
-    """One picture of the named panels beside each other; of all of them where none is named."""
+    """Draw one image of the named panels side by side; all panels where none is named."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -33,9 +33,7 @@ def draw(curves: Curves, form: Form, theme: Theme = LIGHT, panels: Sequence[str]
         if not panels:
             axes.set_title(name, color=theme.ink)
     if not panels:
-        figure.suptitle(
-            f"{curves.title}: what {len(curves.concurrency)} levels of concurrency carried", color=theme.ink
-        )
+        figure.suptitle(f"{curves.title}: {len(curves.concurrency)} levels of concurrency", color=theme.ink)
     picture = BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
     with rc_context({"svg.hashsalt": "curves"}):  # the same names within it each time

@@ -1,4 +1,4 @@
-"""The result of one setting: one document, and a row per request for whoever wants to look closer."""
+"""The result of one load-test setting: one document, and one row per request for closer analysis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KIND = "bench run"
 
 
 def document_of(measured: MeasuredSetting, expected: LoadEstimate, write_s: float | None) -> dict[str, JSON]:
-    """All that was asked and measured; seconds, and None where a figure is not available."""
+    """Build the result document: the settings and all figures; times in seconds, None where a figure is not available."""
     trial, target, workload = measured.trial, measured.target, measured.workload
     measures = trial.measures
     return {
@@ -29,7 +29,7 @@ def document_of(measured: MeasuredSetting, expected: LoadEstimate, write_s: floa
         "version": version(DISTRIBUTION),
         "ended_at": measured.ended_at.isoformat(),
         "model": target.model,
-        "instances": [one.name for one in target.instances],
+        "instances": [instance.name for instance in target.instances],
         "workload": _workload(workload),
         "setting": setting_row(trial.setting),
         "estimate": asdict(expected),
@@ -46,7 +46,7 @@ def document_of(measured: MeasuredSetting, expected: LoadEstimate, write_s: floa
         "slots": asdict(trial.slots),
         "breakdown": asdict(trial.breakdown) | {"writing_all_s": write_s},
         "cost_usd": measured.cost_usd,
-        "server": None if (seen := trial.server.load()) is None else asdict(seen),
+        "server": None if (server_load := trial.server.load()) is None else asdict(server_load),
         "client_limits": trial.client_limits,
         "stopped": trial.run.gone or None,
     }
@@ -54,18 +54,18 @@ def document_of(measured: MeasuredSetting, expected: LoadEstimate, write_s: floa
 
 def _workload(workload: Workload) -> dict[str, JSON]:
     prompts = workload.prompt
-    asked: dict[str, JSON] = {
+    row: dict[str, JSON] = {
         "name": workload.name,
         "input_tokens": workload.input_tokens,
         "max_output_tokens": workload.max_output_tokens,
         "stream": workload.generation.stream,
         "extra_body": workload.generation.extra_body,
     }
-    return asked | ({"synthetic": asdict(prompts)} if isinstance(prompts, SyntheticPrompts) else {})
+    return row | ({"synthetic": asdict(prompts)} if isinstance(prompts, SyntheticPrompts) else {})
 
 
 def setting_row(setting: LoadSetting) -> dict[str, JSON]:
-    """What was asked for; an infinite rate or burstiness is the word `inf`."""
+    """Build a row of the requested setting; an infinite rate or burstiness is the word `inf`."""
     load = setting.load
     is_closed = isinstance(load, ClosedLoop)
     return {
@@ -86,12 +86,13 @@ def _finite(value: float) -> JSON:
 
 
 def request_rows(trial: Trial) -> Iterator[dict[str, JSON]]:
-    """In the order in which they ended; instants are seconds from the start."""
+    """Iterate over the rows of all requests in the order in which they ended; times are seconds from the start."""
     for result in trial.run.results:
         yield request_row(result, trial.run.began_at)
 
 
 def request_row(result: RequestResult, began_at: float) -> dict[str, JSON]:
+    """Build the row of one request; times are seconds from `began_at`, a loop time."""
     scheduled, timing, usage = result.scheduled, result.timing, result.usage
     delay_s = scheduled.dispatched_at - scheduled.scheduled_at
     return {

@@ -1,1 +1,1 @@
-"""One load-test setting, run and measured. Read `session.py` first; `measures.py` defines every figure."""
+"""Run and measure one load-test setting. Read `session.py` first; `measures.py` defines every figure."""

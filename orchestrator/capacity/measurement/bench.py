@@ -1,4 +1,4 @@
-"""One rung, measured for real: the load, a client that heeds refusals, the server's own metrics, and the rest before the next one."""
+"""Measure one rung: send the load, respect Retry-After, read the server's metrics, and wait before the next rung."""
 
 from __future__ import annotations
 
@@ -23,30 +23,34 @@ from .rung import (
     count_throttles,
     find_bursts,
     find_quota_variation,
-    told_limits,
-    wait_asked,
+    limits_from_headers,
+    requested_wait_s,
 )
 from .server_metrics import ServerWatch
 
 CLEAN_REQUESTS = 73
-"""Without a failure they show a success rate of 95 % or more: Wilson's lower bound at 95 % is n / (n + 3.84)."""
+"""So many requests without a failure show a success rate of at least 95 %: Wilson's lower bound at 95 % is n / (n + 3.84)."""
 UNSAID_WAIT = 1 / 30
-"""Share of a quota window that a refusal without a hint is waited for."""
+"""Share of a quota window to wait after a refusal without a hint."""
 
 
 @dataclass(frozen=True, slots=True)
 class RungDuration:
-    """How long a rung lasts, and in which minutes it is counted."""
+    """How long a rung lasts, and the length of the minute in which its rates are stated."""
 
     prompts_per_slot: int = 10
     min_requests: int = CLEAN_REQUESTS
     duration_s: float | None = None
     window_s: float | None = None
-    """Of the endpoint's quota. Given, a rung spends the credit of one window and is measured over two whole ones, or more."""
+    """Length of the endpoint's quota window.
+
+    With it, a rung first spends the credit of one window and is then measured over at least two whole windows.
+    """
     minute_s: float = MINUTE_S
-    """60, but on a simulator with its time scaled."""
+    """60, except on a simulator with scaled time."""
 
     def volume(self, concurrency: int) -> Volume:
+        """Return the number of requests or the duration of a rung."""
         if self.window_s is not None:
             windows = max(2, round((self.duration_s or 0.0) / self.window_s))
             return Volume(duration_s=(1 + windows) * self.window_s)
@@ -55,7 +59,7 @@ class RungDuration:
         return Volume(requests=max(self.min_requests, self.prompts_per_slot * concurrency))
 
     def window(self, run: LoadRun) -> SteadyWindow | None:
-        """Whole quota windows, without the first one's credit."""
+        """Return the whole quota windows after the first, which may contain stored credit; None where there are fewer than two windows."""
         if self.window_s is None:
             return None
         windows = int((run.ended_at - run.began_at) / self.window_s + 1e-6)
@@ -67,36 +71,38 @@ class RungDuration:
 
 @dataclass(slots=True)
 class Bench:
-    """What every rung of a test shares."""
+    """The target and the settings that all rungs of a test share."""
 
     target: Target
     rung_duration: RungDuration
     budget: Budget = field(default_factory=Budget)
-    """That the target's senders pay from."""
+    """The budget that the target's senders spend from."""
     is_priced: bool = False
     metrics_address: str | None = None
     contrast: Callable[[int], ChatRequest] | None = None
-    """Requests of other lengths, for the rung that tells a quota's unit."""
+    """Requests of other lengths, for the rung that identifies the unit of a quota."""
     fired: int = 0
-    """Requests so far: every one of a test has a number of its own, so that no cache answers twice."""
+    """Requests so far. Every request of a test has its own number, so that no cache can answer it."""
 
     recent: list[RequestResult] = field(default_factory=list)
-    """Of the last window: what they spent is missing from the quota of the next rung."""
+    """Requests of the last window: what they spent is missing from the quota of the next rung."""
 
     async def measure(self, step: LadderStep, load: ClosedLoop | OpenLoop | None = None) -> Rung:
-        """Load the target as `step` says. Cancelled, nothing is left in flight."""
+        """Load the target as `step` requires and measure it. After a cancellation no request is in flight."""
         before, starved_s, began = self.budget.spent, _starved_s(), time.monotonic()
         server = ServerWatch(self.metrics_address)
         async with server.watching():
             run = await self._load(
                 load or ClosedLoop(step.concurrency), self.rung_duration.volume(step.concurrency), step
             )
-        rpm, tpm = told_limits(run.results)
+        rpm, tpm = limits_from_headers(run.results)
         window_s, window = self._window_s, self.rung_duration.window(run)
         measures = measure(run, minute_s=self.rung_duration.minute_s, window=window)
         let_in = count_let_in(self.recent, run.results, window_s, self.rung_duration.minute_s)
         self.recent = [
-            one for one in (*self.recent, *run.results) if one.scheduled.dispatched_at > run.ended_at - window_s
+            result
+            for result in (*self.recent, *run.results)
+            if result.scheduled.dispatched_at > run.ended_at - window_s
         ]
         return Rung(
             step.concurrency,
@@ -109,7 +115,7 @@ class Bench:
             find_quota_variation(run, window_s),
             server.load(),
             run.gone,
-            wait_asked(run),
+            requested_wait_s(run),
             (self.budget.spent - before).cost_usd if self.is_priced else None,
             (_starved_s() - starved_s) / max(time.monotonic() - began, 1e-9),
             let_in,
@@ -133,7 +139,7 @@ class Bench:
         return run
 
     async def rest(self, rung: Rung) -> None:
-        """Let the endpoint come to itself: as long as it asked for, and a whole window where a quota was spent."""
+        """Wait before the next rung: as long as the refusals ask for, and a whole window where a quota was spent."""
         has_spent = bool(rung.throttles) or rung.is_held(self._window_s)
         await asyncio.sleep(max(rung.wait_s, self._window_s if has_spent else 0.0))
 
@@ -143,7 +149,7 @@ class Bench:
 
 
 def _starved_s() -> float:
-    """Seconds that this thread was ready to run and did not, as Linux counts them; elsewhere nothing is known."""
+    """Return the seconds for which this thread was ready to run but did not run, as Linux counts them; 0 on other systems."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
@@ -152,13 +158,14 @@ def _starved_s() -> float:
 
 @dataclass(slots=True)
 class RetryAfterSender:
-    """Sends nothing to an instance before the time that its last refusal named: a test does not hammer on a closed door."""
+    """A sender that sends nothing to an instance before the retry time of its last refusal."""
 
     sender: Sender
     minute_s: float
     opens_at: dict[str, float] = field(default_factory=dict)
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        """Wait for the retry time of the instance, then send. Raises what the wrapped sender raises."""
         loop = asyncio.get_running_loop()
         if (wait_s := min(self.opens_at.get(on.name, 0.0), deadline) - loop.time()) > 0:
             await asyncio.sleep(wait_s)

@@ -1,4 +1,4 @@
-"""What a word costs at an endpoint: two prompts of different length are sent, and the server's own count is the scale."""
+"""Measure how many tokens a word has at an endpoint: send two prompts of different length and compare the server's token counts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PATIENCE_S = 60.0
 SHORT = 8
 """Words of the shorter prompt."""
 BELIEVABLE = (0.3, 4.0)
-"""Tokens that a four-letter word may be; outside of it the server counts something else."""
+"""Plausible tokens per four-letter word. Outside this range the server counts something else."""
 
 
 async def calibrate(prompts: SyntheticPrompts, instance: Instance, sender: Sender, label: str) -> SyntheticPrompts:
-    """Prompts as long as the endpoint counts them; as they were where it counts nothing or does not answer."""
+    """Return prompts scaled to the endpoint's token count; unchanged where it reports no usage or does not answer."""
     long = max(4 * SHORT, prompts.count.words(prompts.input.most))
     counts = [await _count(words, prompts.seed, instance, sender, f"{label}-words-{words}") for words in (SHORT, long)]
     if counts[0] is None or counts[1] is None:

@@ -1,4 +1,4 @@
-"""What a load test will take, before anything is sent."""
+"""The requests, tokens and cost of a load test, estimated before it starts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from runners.load import ClosedLoop, OpenLoop, Volume
 from .workload import Workload
 
 CONFIRM_ABOVE_USD = 1.0
-"""A load test that may cost more is not begun without a yes."""
+"""A load test that may cost more than this needs a confirmation."""
 SOME_TOKENS = 256
-"""What an answer is reckoned with where no max_tokens bounds it."""
+"""Tokens assumed for an answer where no max_tokens bounds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadEstimate:
-    """None where nobody can say: how many requests a closed loop makes in its time, or what a server of one's own costs."""
+    """Requests, tokens and cost; None where unknown: the requests of a closed loop with a duration, the cost of a self-hosted server."""
 
     requests: int | None
     input_tokens: int | None
     output_tokens: int | None
-    """Most: answers may be shorter."""
+    """An upper bound: answers may be shorter."""
     cost_usd: float | None
     is_bounded: bool = True
-    """Every request says how long its answer may be."""
+    """Whether every request bounds the length of its answer."""
 
     def __str__(self) -> str:
         if self.requests is None:
@@ -44,7 +44,7 @@ class LoadEstimate:
 
 
 def estimate(requests: int | None, workload: Workload, model: str, price_usd: PriceUsd) -> LoadEstimate:
-    """What so many requests take."""
+    """Estimate the tokens and the cost of that many requests."""
     if requests is None:
         return LoadEstimate(None, None, None, None)
     input_tokens = round(requests * workload.input_tokens)
@@ -55,7 +55,7 @@ def estimate(requests: int | None, workload: Workload, model: str, price_usd: Pr
 
 
 def requests_of(load: ClosedLoop | OpenLoop, volume: Volume) -> int | None:
-    """How many requests a load sends; None where that depends on the server."""
+    """Compute how many requests a load sends; None where that depends on the server."""
     by_rate = (
         math.ceil(load.rate_per_s * volume.duration_s)
         if isinstance(load, OpenLoop) and volume.duration_s is not None and math.isfinite(load.rate_per_s)

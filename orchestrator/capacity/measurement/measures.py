@@ -1,6 +1,6 @@
-"""What a load test measured, in the field's terms; every definition stands beside its figure.
+"""The figures of a load test, in the terms of the field. Each definition is next to its figure.
 
-Success is an answer with content and a normal finish. Everything that was attempted is in the denominator.
+Success is an answer with content and a normal finish. The denominator is every attempted request.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from runners.load import LoadRun, RequestResult
 
 SAMPLE_FLOORS: Mapping[int, int] = {90: 64, 95: 130, 99: 662}
-"""Fewest samples with which a percentile means anything (MLPerf inference rules, early stopping at a confidence of 0.99)."""
+"""Minimum number of samples for a percentile (MLPerf inference rules, early stopping at a confidence of 0.99)."""
 MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Seconds. A percentile is None below its sample floor."""
+    """Statistics of times in seconds. A percentile is None below its sample floor."""
 
     n: int
     mean: float | None
@@ -33,6 +33,7 @@ class Distribution:
 
 
 def distribution(values: Sequence[float]) -> Distribution:
+    """Compute the statistics of the values."""
     if not values:
         return Distribution(0, None, None, None, None, None, None)
     ordered = sorted(values)
@@ -42,7 +43,7 @@ def distribution(values: Sequence[float]) -> Distribution:
 
 
 def percentile(ordered: Sequence[float], q: float) -> float:
-    """Linear interpolation between the closest ranks of sorted values."""
+    """Interpolate linearly between the closest ranks of sorted values."""
     position = (len(ordered) - 1) * q / 100
     below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)
@@ -51,47 +52,51 @@ def percentile(ordered: Sequence[float], q: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class SteadyWindow:
-    """The part of a run that is measured; loop seconds."""
+    """The part of a run that is measured, in loop seconds."""
 
     begin: float
     end: float
 
     @property
     def length_s(self) -> float:
+        """Length of the window, above 0."""
         return max(self.end - self.begin, 1e-9)
 
     def holds(self, at: float) -> bool:
+        """Check whether a loop time lies in the window."""
         return self.begin < at <= self.end
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
+    """The figures of one run at one load."""
+
     attempted: int
     succeeded: int
     throttled: int
     failures: Mapping[str, int]
-    """By error class; throttled ones stand apart."""
+    """By error class. Throttled requests are counted separately."""
     finish_reasons: Mapping[str, int]
     window_s: float
     requests_per_s: float
-    """Successful, over the steady window."""
+    """Successful requests, over the steady window."""
     output_tokens_per_s: float
     qpm: float
     tpm: float
-    """Successful requests, and their input and output tokens, per minute of the quota: the mean over the steady window."""
+    """Successful requests, and their input and output tokens, per quota minute: the mean over the steady window."""
     peak_qpm: float
     peak_tpm: float
-    """The same in the fullest sliding window of that length; of a shorter run, the mean."""
+    """The same in the busiest sliding window of one quota minute; the mean where the run is shorter."""
     is_burst: bool
-    """Shorter than two minutes of a quota: what was carried may have been stored credit."""
+    """Whether the run was shorter than two quota minutes: stored credit may have carried it."""
     achieved_concurrency: float
-    """Sum of latencies over wall time (Little)."""
+    """Sum of latencies over wall time (Little's law)."""
     peak_in_flight: int
     ttft_s: Distribution
     tpot_s: Distribution
-    """(latency - TTFT) / (output tokens - 1), for two tokens or more."""
+    """(latency - TTFT) / (output tokens - 1), for answers of at least two tokens."""
     itl_s: Distribution
-    """Gaps between content chunks, pooled; a chunk may hold several tokens."""
+    """Gaps between content chunks, pooled. A chunk may contain several tokens."""
     latency_s: Distribution
     scheduled_latency_s: Distribution
     dispatch_delay_s: Distribution
@@ -101,20 +106,22 @@ class Measures:
     cpu_share: float
     lag_p95_s: float
     first_error: str = ""
-    """What the first request that failed was told; a refusal by a quota only where nothing else failed."""
+    """Message of the first failed request; of a throttled request only where nothing else failed."""
 
     @property
     def success_rate(self) -> float:
+        """Share of the attempted requests that succeeded."""
         return self.succeeded / self.attempted if self.attempted else 0.0
 
     @property
     def throttled_rate(self) -> float:
+        """Share of the attempted requests that were throttled."""
         return self.throttled / self.attempted if self.attempted else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Trim:
-    """What is left out at both ends, in seconds of the run."""
+    """Seconds that are left out at the start and at the end of a run."""
 
     warmup_s: float = 0.0
     cooldown_s: float = 0.0
@@ -123,37 +130,37 @@ class Trim:
 def measure(
     run: LoadRun, *, trim: Trim | None = None, minute_s: float = MINUTE_S, window: SteadyWindow | None = None
 ) -> Measures:
-    """`minute_s` is the length of the endpoint's quota window, 60 s but on a simulator with its time scaled.
+    """Compute the figures of a run. `minute_s` is the length of a quota minute: 60 s, except on a simulator with scaled time.
 
-    Throughput is that of `window`, the steady window where none is given: a held quota is only seen over whole windows of its own.
+    Throughput is measured over `window`, by default the steady window. A quota that delays requests is visible only over whole quota
+    windows.
     """
     results = _kept(run, trim or Trim())
     good = [result for result in results if result.how == "ok"]
     window = window or steady_window(run, trim or Trim())
     inside = [result for result in good if window.holds(result.ended_at)]
-    latencies = [result.latency_s for result in good if result.latency_s is not None]
     wall_s = max(run.ended_at - run.began_at, 1e-9)
     return Measures(
         attempted=len(results),
         succeeded=len(good),
         throttled=sum(result.how == "throttled" for result in results),
-        failures=dict(Counter(s.error_class or s.how for s in results if s.how not in {"ok", "throttled"})),
+        failures=_failures(results),
         finish_reasons=dict(Counter(result.finish_reason or "none" for result in good)),
         window_s=window.length_s,
         requests_per_s=len(inside) / window.length_s,
         output_tokens_per_s=sum(result.usage.output_tokens for result in inside if result.usage) / window.length_s,
         qpm=len(inside) / window.length_s * minute_s,
         tpm=sum(map(_tokens, inside)) / window.length_s * minute_s,
-        peak_qpm=_busiest(inside, window, minute_s, lambda _shot: 1),
+        peak_qpm=_busiest(inside, window, minute_s, lambda _result: 1),
         peak_tpm=_busiest(inside, window, minute_s, _tokens),
         is_burst=run.ended_at - run.began_at < 2 * minute_s,
         achieved_concurrency=sum(result.ended_at - result.scheduled.dispatched_at for result in run.results) / wall_s,
         peak_in_flight=max((level for _at, level in in_flight_over_time(run.results)), default=0),
-        ttft_s=distribution([s.timing.ttft_s for s in good if s.timing and s.timing.ttft_s is not None]),
-        tpot_s=distribution([tpot for result in good if (tpot := _tpot_s(result)) is not None]),
+        ttft_s=distribution(_known(result.timing.ttft_s for result in good if result.timing)),
+        tpot_s=distribution(_known(map(_tpot_s, good))),
         itl_s=distribution([gap for result in good if result.timing for gap in result.timing.chunk_gaps_s]),
-        latency_s=distribution(latencies),
-        scheduled_latency_s=distribution([late for s in good if (late := s.scheduled_latency_s) is not None]),
+        latency_s=distribution(_known(result.latency_s for result in good)),
+        scheduled_latency_s=distribution(_known(result.scheduled_latency_s for result in good)),
         dispatch_delay_s=distribution(
             [result.scheduled.dispatched_at - result.scheduled.scheduled_at for result in results]
         ),
@@ -167,7 +174,10 @@ def measure(
 
 
 def steady_window(run: LoadRun, trim: Trim) -> SteadyWindow:
-    """From the first dispatch, or the end of the warm-up, to the last dispatch: the drain at the end has fewer in flight than was asked."""
+    """Return the time from the first dispatch, or the end of the warm-up, to the last dispatch.
+
+    After the last dispatch fewer requests are in flight than the setting requires.
+    """
     begin = run.began_at + trim.warmup_s
     last = max((result.scheduled.dispatched_at for result in run.results), default=run.ended_at)
     end = min(last, run.ended_at - trim.cooldown_s)
@@ -178,6 +188,15 @@ def steady_window(run: LoadRun, trim: Trim) -> SteadyWindow:
     )
 
 
+def _failures(results: Sequence[RequestResult]) -> dict[str, int]:
+    failed = [result for result in results if result.how not in {"ok", "throttled"}]
+    return dict(Counter(result.error_class or result.how for result in failed))
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
 def _first_error(results: Sequence[RequestResult]) -> str:
     failed = [result for result in results if result.how not in {"ok", "throttled"}]
     refused = [result for result in results if result.how == "throttled"]
@@ -185,7 +204,7 @@ def _first_error(results: Sequence[RequestResult]) -> str:
 
 
 def in_flight_over_time(results: Sequence[RequestResult]) -> list[tuple[float, int]]:
-    """Instants at which the number in flight changed, and the number from then on."""
+    """List the times at which the number of requests in flight changed, with the new number."""
     steps = sorted(
         [(result.scheduled.dispatched_at, 1) for result in results] + [(result.ended_at, -1) for result in results]
     )
@@ -201,7 +220,7 @@ def _kept(run: LoadRun, trim: Trim) -> list[RequestResult]:
 def _busiest(
     good: Sequence[RequestResult], window: SteadyWindow, minute_s: float, weight: Callable[[RequestResult], int]
 ) -> float:
-    """Per minute of the endpoint: the fullest sliding window of that length; where the run is shorter, its mean."""
+    """Return the amount per quota minute in the busiest sliding window; the mean where the run is shorter."""
     ended = sorted((result.ended_at, weight(result)) for result in good)
     if window.length_s <= minute_s:
         return sum(amount for _at, amount in ended) / window.length_s * minute_s

@@ -1,4 +1,4 @@
-"""Load tests that many people want, by what they are for and by whom they imitate. Whatever is said beside a preset wins over it."""
+"""Presets of common load tests: by purpose and by kind of traffic. A value that the user gives overrides the preset."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .prompts import Lengths
 
 @dataclass(frozen=True, slots=True)
 class WorkloadPreset:
-    """A kind of traffic: how many at once, how many a second, how long questions and answers are."""
+    """A kind of traffic: its concurrency, its rate, and the lengths of prompts and answers."""
 
     max_concurrency: int
     rate_per_s: float
@@ -33,30 +33,36 @@ WORKLOADS: Mapping[str, WorkloadPreset] = {
 
 @dataclass(frozen=True, slots=True)
 class PurposePreset:
-    """A reason to test: what becomes of the concurrency and the rate that are aimed at, and how long it lasts."""
+    """A purpose of a load test: factors for the given concurrency and rate, and the duration."""
 
-    says: str
+    description: str
     concurrency_factor: float = 1.0
     rate_factor: float | None = 1.0
-    """None: as fast as the concurrency allows, whatever the rate aimed at."""
+    """None: as fast as the concurrency allows, whatever rate is given."""
     max_concurrency: int | None = None
-    """Where none is aimed at."""
+    """Used where no concurrency is given."""
     requests: int | None = None
     duration_s: float | None = None
     climbs: bool = False
-    """It takes a ladder of settings, not one."""
+    """Whether it needs a ladder of settings, not one setting."""
 
     def concurrency(self, scheduled: int) -> int:
+        """Scale the given concurrency; at least 1."""
         return max(1, math.ceil(self.concurrency_factor * scheduled))
 
     def rate_per_s(self, scheduled: float) -> float:
+        """Scale the given rate."""
         return math.inf if self.rate_factor is None else self.rate_factor * scheduled
 
 
 PURPOSES: Mapping[str, PurposePreset] = {
-    "quick": PurposePreset("does it work at all", rate_factor=None, max_concurrency=10, requests=50),
-    "limit": PurposePreset("how many at once it bears: climb until a rule stops", rate_factor=None, climbs=True),
-    "realistic": PurposePreset("the traffic that is expected", requests=1_000),
-    "planning": PurposePreset("room to grow: 1.5 times as many at once", concurrency_factor=1.5, requests=2_000),
-    "stability": PurposePreset("0.8 of both, for long", concurrency_factor=0.8, rate_factor=0.8, duration_s=1_800.0),
+    "quick": PurposePreset("check that the endpoint works", rate_factor=None, max_concurrency=10, requests=50),
+    "limit": PurposePreset(
+        "find the highest concurrency: increase it until a rule stops the test", rate_factor=None, climbs=True
+    ),
+    "realistic": PurposePreset("the expected traffic", requests=1_000),
+    "planning": PurposePreset("reserve for growth: 1.5 times the concurrency", concurrency_factor=1.5, requests=2_000),
+    "stability": PurposePreset(
+        "long run at 0.8 of the concurrency and the rate", concurrency_factor=0.8, rate_factor=0.8, duration_s=1_800.0
+    ),
 }

@@ -1,4 +1,4 @@
-"""One rung of a ladder: so many requests in flight, what was measured, and what the endpoint said meanwhile."""
+"""One rung of a ladder: a concurrency, what was measured at it, and what the endpoint reported."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ Phase = Literal["climb", "confirm", "bisect", "again", "hold", "contrast"]
 Unit = Literal["requests", "tokens", "concurrency", "unsaid"]
 
 SILENCE = 0.15
-"""Share of a quota window without a single completion that separates two bursts."""
+"""Share of a quota window without any completion that separates two bursts."""
 PERIOD_TOLERANCE = 0.15
 WHOLE = 0.99
-"""Of a window is summed up: what goes out and what comes in at its two ends is never in it together."""
+"""Share of a window that is summed up: what enters and what leaves at the two ends never belongs to the same window."""
 STEADIER = 2.0
-"""Times less than any other unit a quota's own unit varies from window to window."""
+"""The unit that a quota counts varies from window to window by this factor less than any other unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
-    """Completions that come in bursts, with silence between: what a quota does that holds requests back until its window ends."""
+    """Completions in bursts with pauses between them: the pattern of a quota that delays requests until its window ends."""
 
     period_s: float
-    """From the start of one to the start of the next."""
+    """Time from the start of one burst to the start of the next."""
     requests: Sequence[int]
-    """Of each whole burst."""
+    """Requests of each complete burst."""
     tokens: Sequence[int]
 
     def follow(self, window_s: float) -> bool:
-        """Whether the quota's window sets the beat. A saturated server may work in waves too, but to a beat of its own."""
+        """Check whether the bursts have the period of the quota window. A saturated server may have bursts of another period."""
         return len(self.requests) >= 2 and abs(self.period_s / window_s - 1) <= PERIOD_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaVariation:
-    """How much what was let in varies from one quota window to the next, by what is counted: standard deviation over mean."""
+    """Variation of the accepted amount from one quota window to the next, by unit: standard deviation over mean."""
 
     requests: float
     tokens: float
@@ -53,13 +53,13 @@ class QuotaVariation:
 
     @property
     def is_held_by_tokens(self) -> bool:
-        """Input and output together are constant, neither the requests nor the output alone: no processor works like that."""
+        """Whether input and output tokens together are constant, but neither requests nor output tokens alone, unlike server capacity."""
         return STEADIER * self.tokens < min(self.requests, self.output_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRate:
-    """Per minute, in the window before a quota's first refusal: what the quota allows, or more where it kept credit."""
+    """Accepted amount per minute in the window before a quota's first refusal: the quota, or more where it had stored credit."""
 
     requests: float
     tokens: float
@@ -67,35 +67,37 @@ class AcceptedRate:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
+    """The measurement at one concurrency."""
+
     concurrency: int
     phase: Phase
     measures: Measures
     throttles: Mapping[Unit, int]
-    """Refusals by what they named."""
+    """Refusals by the unit that they name."""
     told_rpm: float | None = None
     told_tpm: float | None = None
-    """Limits that headers named, per minute."""
+    """Limits per minute from response headers."""
     bursts: Bursts | None = None
     flow: QuotaVariation | None = None
     server: ServerLoad | None = None
     gone: str = ""
-    """Why it was broken off."""
+    """Why the rung was interrupted; empty where it was not."""
     wait_s: float = 0.0
-    """What the last refusal asked for, from the rung's end on."""
+    """Wait that the last refusal asks for, from the end of the rung."""
     cost_usd: float | None = None
     starved_share: float = 0.0
-    """Of the time this client was ready to work and had no core to work on."""
+    """Share of the time for which this client was ready to run but had no core."""
     let_in: AcceptedRate | None = None
-    """Where a quota refused."""
+    """Given where a quota refused."""
 
     def is_held(self, window_s: float) -> bool:
-        """It looks as if a quota held requests back without a word. Means something where throughput no longer grows."""
+        """Check whether a quota seems to delay requests without a refusal. Meaningful where throughput no longer grows."""
         follows = self.bursts is not None and self.bursts.follow(window_s)
         return follows or (self.flow is not None and self.flow.is_held_by_tokens)
 
 
 def name_throttle(result: RequestResult) -> Unit:
-    """Which limit a refusal was about: its headers where one is used up, else its words."""
+    """Return the limit that a refusal is about: from its headers where one limit is used up, else from its message."""
     hint, words = result.hint, result.message.lower()
     if hint is not None and (hint.remaining_requests == 0) != (hint.remaining_tokens == 0):
         return "requests" if hint.remaining_requests == 0 else "tokens"
@@ -109,14 +111,19 @@ def name_throttle(result: RequestResult) -> Unit:
 
 
 def count_throttles(results: Sequence[RequestResult]) -> dict[Unit, int]:
+    """Count the refusals by the limit that they name."""
     return dict(Counter(name_throttle(result) for result in results if result.how == "throttled"))
 
 
 def count_let_in(
     earlier: Sequence[RequestResult], results: Sequence[RequestResult], window_s: float, minute_s: float
 ) -> AcceptedRate | None:
-    """By this rung and `earlier` ones; None where no quota of requests or tokens refused."""
-    refused = [s.scheduled.dispatched_at for s in results if s.how == "throttled" and name_throttle(s) != "concurrency"]
+    """Compute the accepted rate of this rung and `earlier` results; None where no quota of requests or tokens refused."""
+    refused = [
+        result.scheduled.dispatched_at
+        for result in results
+        if result.how == "throttled" and name_throttle(result) != "concurrency"
+    ]
     if not refused:
         return None
     first = min(refused)
@@ -129,12 +136,14 @@ def count_let_in(
 
 
 def find_bursts(run: LoadRun, window_s: float) -> Bursts | None:
-    """Split the completions at every silence; None where there are not three bursts. The last may be cut off and is left out."""
+    """Split the completions at every pause; None for fewer than three bursts. The last burst may be incomplete and is left out."""
     good = sorted((result for result in run.results if result.how == "ok"), key=lambda result: result.ended_at)
     least_s = min((result.latency_s for result in good if result.latency_s is not None), default=0.0)
     silence_s = max(SILENCE * window_s, 1.5 * least_s)
     starts = [
-        index for index, (one, two) in enumerate(pairwise(good), start=1) if two.ended_at - one.ended_at >= silence_s
+        index
+        for index, (before, after) in enumerate(pairwise(good), start=1)
+        if after.ended_at - before.ended_at >= silence_s
     ]
     if len(starts) < 2:
         return None
@@ -145,9 +154,9 @@ def find_bursts(run: LoadRun, window_s: float) -> Bursts | None:
 
 
 def find_quota_variation(run: LoadRun, window_s: float) -> QuotaVariation | None:
-    """Over every window that ends with a request let in, between the first window and the last send; None of fewer than three windows.
+    """Compute the variation over all windows between the first window and the last dispatch; None for fewer than three windows.
 
-    Let in is when the first token came: a request that is held has not begun.
+    A window ends when a request is accepted, which is when its first token arrives: a delayed request has not begun.
     """
     if run.ended_at - run.began_at < 3 * window_s:
         return None
@@ -165,7 +174,7 @@ def find_quota_variation(run: LoadRun, window_s: float) -> QuotaVariation | None
         return _variation([total[end] - total[begin] for begin, end in windows])
 
     output = varies(lambda result: result.usage.output_tokens if result.usage else 0)
-    return QuotaVariation(varies(lambda _shot: 1), varies(_tokens), output)
+    return QuotaVariation(varies(lambda _result: 1), varies(_tokens), output)
 
 
 def _let_in_at(result: RequestResult) -> float:
@@ -179,24 +188,24 @@ def _variation(values: Sequence[int]) -> float:
     return pstdev(values) / fmean(values) if values and sum(values) else 0.0
 
 
-def told_limits(results: Sequence[RequestResult]) -> tuple[float | None, float | None]:
-    """Requests and tokens per minute, as headers last named them."""
+def limits_from_headers(results: Sequence[RequestResult]) -> tuple[float | None, float | None]:
+    """Return the limits of requests and tokens per minute from the latest headers."""
     hints = [result.hint for result in results if result.hint is not None]
     requests = [hint.limit_requests for hint in hints if hint.limit_requests]
     tokens = [hint.limit_tokens for hint in hints if hint.limit_tokens]
     return (requests[-1] if requests else None), (tokens[-1] if tokens else None)
 
 
-def wait_asked(run: LoadRun) -> float:
-    """Seconds from the end of the run until no refusal asks to wait any longer."""
-    asked = [
+def requested_wait_s(run: LoadRun) -> float:
+    """Return the seconds after the end of the run until every Retry-After has passed."""
+    waits_s = [
         result.ended_at + result.hint.retry_after_s - run.ended_at
         for result in run.results
         if result.hint is not None
         and result.hint.retry_after_s is not None
         and math.isfinite(result.hint.retry_after_s)
     ]
-    return max(0.0, *asked) if asked else 0.0
+    return max(0.0, *waits_s) if waits_s else 0.0
 
 
 def _tokens(result: RequestResult) -> int:

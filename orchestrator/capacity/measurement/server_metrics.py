@@ -1,7 +1,7 @@
-"""What the server says of itself while it is loaded: requests running and waiting, and how full its cache is.
+"""The server's own metrics under load: requests running and waiting, and cache use.
 
-vLLM and SGLang publish these as Prometheus text beside their API. They are looked at once a second, beside the load and never in its
-way; a server that says nothing costs a few refused requests.
+vLLM and SGLang publish them as Prometheus text beside their API. They are read once a second, without delaying the load. A server that
+publishes no metrics costs a few refused requests.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _LINE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{.*\})?\s+(\S+)(?:\s+-?\d+)?\s*$")
 RUNNING = ("vllm:num_requests_running", "sglang:num_running_reqs")
 WAITING = ("vllm:num_requests_waiting", "sglang:num_queue_reqs")
 CACHE_USE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc", "sglang:token_usage")
-"""Shares of 1, in spite of the name."""
+"""Shares of 1, despite the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerReading:
-    """One look; None where the server does not publish it."""
+    """One reading of the metrics; None where the server does not publish a figure."""
 
     at: float
     """Loop seconds."""
@@ -45,12 +45,13 @@ class ServerReading:
 
     @property
     def is_empty(self) -> bool:
+        """Whether no figure is published."""
         return self.running is None and self.waiting is None and self.cache_use is None
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
-    """What was seen over a load."""
+    """Summary of all readings during a load."""
 
     looks: int
     mean_running: float | None
@@ -58,20 +59,20 @@ class ServerLoad:
     peak_waiting: float | None
     peak_cache_use: float | None
     peak_cache_use_waiting: float | None = None
-    """While requests waited: a full cache alone is no lack."""
+    """While requests waited: a full cache alone is no shortage."""
 
 
 def read_metrics(text: str, at: float) -> ServerReading:
-    """Read Prometheus text: requests are added up over engines, the fullest cache counts. Lines that are none are passed over."""
-    found = _values(text)
-    return ServerReading(at, _sum(found, RUNNING), _sum(found, WAITING), _most(found, CACHE_USE))
+    """Read Prometheus text: requests are summed over engines, the highest cache use counts. Other lines are ignored."""
+    values = _values(text)
+    return ServerReading(at, _sum(values, RUNNING), _sum(values, WAITING), _most(values, CACHE_USE))
 
 
 def _values(text: str) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = {}
     for name, value in _samples(text):
-        found.setdefault(name, []).append(value)
-    return found
+        values.setdefault(name, []).append(value)
+    return values
 
 
 def _samples(text: str) -> Iterator[tuple[str, float]]:
@@ -85,30 +86,30 @@ def _samples(text: str) -> Iterator[tuple[str, float]]:
                 yield matched[1], value
 
 
-def _sum(found: Mapping[str, Sequence[float]], names: Sequence[str]) -> float | None:
-    return next((sum(found[name]) for name in names if name in found), None)
+def _sum(values: Mapping[str, Sequence[float]], names: Sequence[str]) -> float | None:
+    return next((sum(values[name]) for name in names if name in values), None)
 
 
-def _most(found: Mapping[str, Sequence[float]], names: Sequence[str]) -> float | None:
-    return next((max(found[name]) for name in names if name in found), None)
+def _most(values: Mapping[str, Sequence[float]], names: Sequence[str]) -> float | None:
+    return next((max(values[name]) for name in names if name in values), None)
 
 
 def _fullest(readings: Sequence[ServerReading]) -> float | None:
-    return max((one.cache_use for one in readings if one.cache_use is not None), default=None)
+    return max((reading.cache_use for reading in readings if reading.cache_use is not None), default=None)
 
 
 async def require_metrics(address: str) -> None:
-    """Raises InputError where nothing is published."""
+    """Check that the address publishes metrics. Raises InputError where it does not."""
     import aiohttp
 
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session:
         if await _read(session, address) is None:
             names = ", ".join((*RUNNING, *WAITING, *CACHE_USE))
-            raise InputError(f"--metrics-url {address} shows none of {names}: check the address")
+            raise InputError(f"--metrics-url {address} publishes none of {names}: check the address")
 
 
 def metrics_address(base_url: str) -> str:
-    """Where a server with this API address publishes: at its root, not below /v1."""
+    """Return the metrics address of a server with this API address: at its root, not below /v1."""
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/").removesuffix("/v1")
     return urlunsplit((parts.scheme, parts.netloc, f"{path}/metrics", "", ""))
@@ -116,33 +117,36 @@ def metrics_address(base_url: str) -> str:
 
 @dataclass(slots=True)
 class ServerWatch:
-    """Looks at a server again and again, as long as `watching` lasts."""
+    """Reads the metrics of a server repeatedly while `watching` is open."""
 
     address: str | None
-    """None looks at nothing."""
+    """None reads nothing."""
     readings: list[ServerReading] = field(default_factory=list)
 
     @property
     def latest(self) -> ServerReading | None:
+        """The latest reading, if any."""
         return self.readings[-1] if self.readings else None
 
     def load(self) -> ServerLoad | None:
-        """What was seen; None where nothing was."""
+        """Summarize the readings; None where there are none."""
         if not self.readings:
             return None
-        running = [one.running for one in self.readings if one.running is not None]
+        running = [reading.running for reading in self.readings if reading.running is not None]
         return ServerLoad(
             looks=len(self.readings),
             mean_running=sum(running) / len(running) if running else None,
             peak_running=max(running, default=None),
-            peak_waiting=max((one.waiting for one in self.readings if one.waiting is not None), default=None),
+            peak_waiting=max(
+                (reading.waiting for reading in self.readings if reading.waiting is not None), default=None
+            ),
             peak_cache_use=_fullest(self.readings),
-            peak_cache_use_waiting=_fullest([one for one in self.readings if one.waiting]),
+            peak_cache_use_waiting=_fullest([reading for reading in self.readings if reading.waiting]),
         )
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Look while the block runs."""
+        """Read the metrics while the block runs."""
         if self.address is None:
             yield
             return
@@ -183,7 +187,7 @@ async def _read(session: aiohttp.ClientSession, address: str) -> ServerReading |
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """`read(n)` gives what is there: this gives all of it, up to the bound."""
+    """Read the whole body up to the size limit; `read(n)` would return only what has arrived."""
     body = b""
     async for piece in response.content.iter_any():
         body += piece

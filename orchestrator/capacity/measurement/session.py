@@ -1,4 +1,4 @@
-"""What every load test begins with, from opening to calibration; and the test of one setting. The commands print what comes back."""
+"""The start of every load test, from opening the target to calibration, and the test of one setting. The commands print the results."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from .workload import Workload
 
 @dataclass(frozen=True, slots=True)
 class LoadOrder:
-    """Whom to load, and with what."""
+    """The target of a load test and its workload."""
 
     loaded: LoadedConfig
     environment: Environment
     workload: Workload
     names: Sequence[str] = ()
-    """Instances, deployments or models; none means all of the one model."""
+    """Instances, deployments or models; empty means all instances of the only model."""
     calibrates: bool = True
     reads_server_metrics: bool = True
     metrics_url: str | None = None
-    """None looks beside the API of a server of one's own."""
+    """None tries the metrics beside the API of a self-hosted server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Instances that are open, held against other runs, and paid for; prompts in the words that the endpoint counts."""
+    """Open instances, locked against other runs, with a budget, and prompts that are calibrated to the endpoint."""
 
     target: OpenTarget
     workload: Workload
@@ -55,12 +55,13 @@ class Session:
     attempt_s: float
 
     def scheduled(self, instances: Sequence[Instance]) -> Target:
+        """Return the target that sends to these instances."""
         return Target(instances, self.target.senders, self.workload.request, self.attempt_s)
 
 
 @asynccontextmanager
 async def open_session(order: LoadOrder, owner: str) -> AsyncIterator[Session]:
-    """Raises InputError where something is missing or wrong; nothing has been sent then."""
+    """Open the target, lock it and calibrate the prompts. Raises InputError before any request where something is missing or wrong."""
     config = order.loaded.config
     require_prices(config)
     if order.metrics_url is not None:
@@ -78,9 +79,11 @@ async def open_session(order: LoadOrder, owner: str) -> AsyncIterator[Session]:
 
 
 def _paid(opened: OpenTarget, budget: Budget, workload: Workload) -> OpenTarget:
-    """The same, paid from `purse`."""
+    """Return the same target with senders that spend from `budget`."""
     most = round(workload.max_output_tokens or SOME_TOKENS)
-    return replace(opened, senders={name: BudgetedSender(one, budget, most) for name, one in opened.senders.items()})
+    return replace(
+        opened, senders={name: BudgetedSender(sender, budget, most) for name, sender in opened.senders.items()}
+    )
 
 
 async def _calibrated(order: LoadOrder, target: OpenTarget) -> Workload:
@@ -89,14 +92,14 @@ async def _calibrated(order: LoadOrder, target: OpenTarget) -> Workload:
         return order.workload
     instance = target.instances[0]
     try:
-        found = await calibrate(prompts, instance, target.senders[instance.provider], "bench")
+        calibrated = await calibrate(prompts, instance, target.senders[instance.provider], "bench")
     except LimitReached:
-        return order.workload  # the load will say so
-    return with_prompts(order.workload, found)
+        return order.workload  # the load reports it
+    return with_prompts(order.workload, calibrated)
 
 
 def _metrics_address(order: LoadOrder, target: OpenTarget) -> str | None:
-    """Of a server of one's own; hosted ones publish nothing."""
+    """Return the metrics address of a self-hosted server; hosted services publish none."""
     settings = order.loaded.providers[target.instances[0].provider]
     if not order.reads_server_metrics or order.metrics_url is not None:
         return order.metrics_url
@@ -105,12 +108,12 @@ def _metrics_address(order: LoadOrder, target: OpenTarget) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSetting:
-    """What came of one setting."""
+    """The result of one setting."""
 
     trial: Trial
     target: OpenTarget
     workload: Workload
-    """With the words that the endpoint counts."""
+    """With the calibrated prompts."""
     cost_usd: float | None
     """None where no price is known."""
     ended_at: datetime
@@ -118,16 +121,18 @@ class MeasuredSetting:
 
 @dataclass(slots=True)
 class EarlyStop:
-    """Ends a load early: nothing more is sent, what is in flight is waited for."""
+    """A switch that ends a load early: no request is sent after it, and requests in flight are awaited."""
 
     reason: str = ""
     load_generator: LoadGenerator | None = None
 
     def take(self, load_generator: LoadGenerator) -> None:
+        """Take the load generator, and stop it at once where the stop came before."""
         self.load_generator = load_generator
         load_generator.gone = self.reason
 
     def pull(self, reason: str) -> None:
+        """Stop the load and keep the reason."""
         self.reason = reason
         if self.load_generator is not None:
             self.load_generator.gone = reason
@@ -141,7 +146,7 @@ async def measure_setting(
     display: str | None = None,
     expected: int | None = None,
 ) -> MeasuredSetting:
-    """`expected` requests, where their number is known. Raises InputError; nothing has been sent then."""
+    """Run and measure one setting; `expected` is the number of requests where it is known. Raises InputError before any request."""
     async with open_session(order, "bench run") as session:
         server = ServerWatch(session.metrics_address)
         monitor = LoadMonitor(server, expected)

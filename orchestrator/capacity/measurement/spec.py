@@ -1,4 +1,4 @@
-"""From what a person asks for, a preset or figures of one's own, to the workload and the setting of a load test."""
+"""From the user's options, a preset or single values, to the workload and the setting of a load test."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from .trial import LoadSetting
 from .workload import Prompt, Workload
 
 TASKS = "tasks"
-"""The workload that is made of the sweep's own tasks."""
+"""The name of the workload that consists of the sweep's own tasks."""
 SYNTHETIC = "synthetic"
 INPUT = Lengths(256, 768)
-"""Of different lengths: that lets a quota of tokens show itself."""
+"""Of different lengths, so that a token quota can be recognized."""
 OUTPUT = Lengths(128, 128)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSpec:
-    """What is asked of the endpoint; None takes the workload's own."""
+    """The requested workload; None takes the default of the workload."""
 
     name: str | None = None
-    """A preset, `tasks`, `synthetic` (None as well) or a file of conversations."""
+    """A preset, `tasks`, `synthetic` (the same as None) or a file of conversations."""
     input: str | None = None
     output: str | None = None
     range_ratio: float = 0.0
@@ -51,41 +51,44 @@ class WorkloadSpec:
 
     @property
     def preset(self) -> WorkloadPreset | None:
+        """The preset of that name, if any."""
         return WORKLOADS.get(self.name or "")
 
     @property
     def is_synthetic(self) -> bool:
+        """Whether the prompts are random words."""
         return self.name in {None, SYNTHETIC} or self.preset is not None
 
     @property
     def has_lengths(self) -> bool:
-        """It says how long synthetic prompts are, or how alike."""
+        """Whether it sets the lengths or the common prefix of synthetic prompts."""
         return bool(self.input or self.output or self.range_ratio or self.prefix_ratio)
 
 
 def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Workload:
-    """Raises InputError where the file or a figure is wrong."""
+    """Build the workload. Raises InputError where the file or a value is wrong."""
     config = loaded.config
     generation = replace(config.generation_of(model).as_generation(), stream=spec.stream)
     if spec.is_synthetic:
         return _synthetic(spec, config.run.seed, generation)
     if spec.has_lengths:
-        raise InputError(f"--workload {spec.name} has lengths of its own: leave --random-… and --prefix-ratio out")
+        raise InputError(f"--workload {spec.name} has lengths of its own: omit --random-… and --prefix-ratio")
     if spec.name == TASKS:
         return _listed(TASKS, _tasks(loaded, model, generation.max_tokens), config, generation)
     path = Path(str(spec.name))
     if not path.is_file():
         known = suggestion(str(spec.name), [*WORKLOADS, TASKS, SYNTHETIC])
-        raise InputError(f"--workload {spec.name} is neither a file nor a workload that is known; {known}")
+        raise InputError(f"--workload {spec.name} is neither a file nor a known workload; {known}")
     return _listed(path.name, read_conversations(path, generation.max_tokens), config, generation)
 
 
 def with_prompts(workload: Workload, prompts: SyntheticPrompts) -> Workload:
+    """Replace the prompts of a workload."""
     return replace(workload, prompt=prompts, input_tokens=prompts.expected_tokens)
 
 
 def in_contrast(workload: Workload) -> Workload | None:
-    """Requests of twice the tokens that take half the output; None where the lengths are not ours to choose."""
+    """Return requests of twice the tokens and half the output; None where the lengths are not ours to choose."""
     if not isinstance(workload.prompt, SyntheticPrompts):
         return None
     prompts = workload.prompt.in_contrast()
@@ -106,15 +109,15 @@ def _synthetic(spec: WorkloadSpec, seed: int, generation: Generation) -> Workloa
 
 
 def _bounded(workload: Workload) -> Workload:
-    """A bound in `extra_body` wins over that of the prompts, as it does on the wire."""
+    """Apply a bound from `extra_body`, which overrides that of the prompts, as it does in the request."""
     limit = replace(workload.generation, max_tokens=None).output_limit
     return workload if limit is None else replace(workload, max_output_tokens=limit)
 
 
-def _lengths(said: str | None, ratio: float, otherwise: Lengths) -> Lengths:
-    if said is None:
-        said = f"{round(otherwise.mean)}" if ratio else f"{otherwise.least}:{otherwise.most}"
-    return read_lengths(said, ratio)
+def _lengths(text: str | None, ratio: float, otherwise: Lengths) -> Lengths:
+    if text is None:
+        text = f"{round(otherwise.mean)}" if ratio else f"{otherwise.least}:{otherwise.most}"
+    return read_lengths(text, ratio)
 
 
 def _tasks(loaded: LoadedConfig, model: str, max_tokens: int | None) -> list[Prompt]:
@@ -129,16 +132,16 @@ def _listed(name: str, prompts: Sequence[Prompt], config: Config, generation: Ge
     from providers.tokens import TokenEstimator
 
     estimator = TokenEstimator()
-    asked = [estimator.estimate(one.messages, one.tools) for one in prompts[:MOST_PROMPTS]]
-    bounds = [one.max_tokens for one in prompts if one.max_tokens is not None]
+    input_tokens = [estimator.estimate(prompt.messages, prompt.tools) for prompt in prompts[:MOST_PROMPTS]]
+    bounds = [prompt.max_tokens for prompt in prompts if prompt.max_tokens is not None]
     mean_bound = sum(bounds) / len(bounds) if len(bounds) == len(prompts) else None
     order = shuffled(prompts, config.run.seed)
-    return _bounded(Workload(name, sum(asked) / len(asked), mean_bound, order, generation))
+    return _bounded(Workload(name, sum(input_tokens) / len(input_tokens), mean_bound, order, generation))
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSpec:
-    """How hard and how long, as it was said; None leaves it to a preset."""
+    """The requested load and duration; None leaves a value to the preset."""
 
     purpose: str | None = None
     max_concurrency: int | None = None
@@ -150,18 +153,18 @@ class LoadSpec:
     cooldown_s: float = 0.0
 
 
-PLAIN = PurposePreset("as it was said")
+PLAIN = PurposePreset("as requested")
 
 
 def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config) -> LoadSetting:
-    """The one setting that is asked for. Raises InputError where it is none, or several."""
+    """Build the one requested setting. Raises InputError where the options give none, or several."""
     purpose = _purpose(spec.purpose)
     _check(spec)
     scheduled = spec.max_concurrency or (traffic and traffic.max_concurrency) or purpose.max_concurrency
     concurrency = purpose.concurrency(scheduled) if scheduled else None
     rate = purpose.rate_per_s(_aimed_rate(spec, traffic))
     if concurrency is None and spec.request_rate is None and math.isinf(rate):
-        raise InputError("say how hard: --max-concurrency, --request-rate, a --preset or a --workload that has both")
+        raise InputError("state the load: --max-concurrency, --request-rate, a --preset or a --workload that has both")
     if math.isinf(rate) and concurrency is not None:
         load: ClosedLoop | OpenLoop = ClosedLoop(concurrency)
     else:
@@ -170,7 +173,7 @@ def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config
     trim = Trim(spec.warmup_s, spec.cooldown_s)
     if volume.duration_s is not None and volume.duration_s <= (cut_s := spec.warmup_s + spec.cooldown_s):
         raise InputError(
-            f"--warmup and --cooldown, {cut_s:g} s, leave nothing of {volume.duration_s:g} s to measure: make --duration longer"
+            f"--warmup and --cooldown, {cut_s:g} s, leave nothing of {volume.duration_s:g} s to measure: increase --duration"
         )
     return LoadSetting(load, volume, config.run.attempt_timeout_s, trim, config.run.seed)
 
@@ -178,7 +181,7 @@ def build_setting(spec: LoadSpec, traffic: WorkloadPreset | None, config: Config
 def _purpose(name: str | None) -> PurposePreset:
     purpose = PLAIN if name is None else PURPOSES[name]
     if purpose.climbs:
-        raise InputError(f"the preset {name} climbs over many settings: use `bench ladder --preset {name}`")
+        raise InputError(f"the preset {name} needs a ladder of settings: use `bench ladder --preset {name}`")
     return purpose
 
 
@@ -204,7 +207,7 @@ def _aimed_rate(spec: LoadSpec, traffic: WorkloadPreset | None) -> float:
 def _volume(
     spec: LoadSpec, purpose: PurposePreset, traffic: WorkloadPreset | None, load: ClosedLoop | OpenLoop
 ) -> Volume:
-    """What was said; else the preset's; else ten requests for each place, or a minute of arrivals."""
+    """Return the requested volume, else the preset's, else ten requests per worker slot or one minute of arrivals."""
     if spec.num_prompts is not None or spec.duration_s is not None:
         return Volume(spec.num_prompts, spec.duration_s)
     if purpose.requests is not None or purpose.duration_s is not None:
@@ -214,5 +217,7 @@ def _volume(
     if isinstance(load, ClosedLoop):
         return Volume(10 * load.concurrency)
     if math.isinf(load.rate_per_s):
-        raise InputError("--request-rate inf without --max-concurrency sends all at once: say how many, --num-prompts")
+        raise InputError(
+            "--request-rate inf without --max-concurrency sends all requests at once: give their number with --num-prompts"
+        )
     return Volume(duration_s=MINUTE_S)

@@ -1,4 +1,4 @@
-"""Which instances are loaded, and by which sender: those of one model in a configuration, or one address that was given by itself."""
+"""The instances that are loaded and their senders: those of one model in a configuration, or one address given without a file."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ from ...config.settings import Config
 from ...execution.components import instances_of, instances_with_all_keys, open_providers
 
 ENDPOINT = "endpoint"
-"""The provider's name where no file gives it one."""
+"""The provider's name where no file names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTarget:
-    """Instances that answer, and how they are asked."""
+    """Instances that can be reached, and their senders."""
 
     instances: Sequence[Instance]
     senders: Mapping[str, Sender]
-    """By the provider's name."""
+    """By provider name."""
     identities: Mapping[str, str]
-    """Of the instances that outlive the test, by name."""
+    """Identities, by instance name, of the instances that outlive the test."""
 
     @property
     def model(self) -> str:
+        """Model of the first instance."""
         return self.instances[0].model
 
 
 def load_address(
     base_url: str, model: str, api_key_env: str | None, environment: Environment, flags: Sequence[SettingOverride] = ()
 ) -> LoadedConfig:
-    """The configuration of one address without a file. Raises InputError."""
+    """Build the configuration of one address without a file. Raises InputError."""
     provider: dict[str, str] = {"type": "openai", "base_url": base_url}
     if api_key_env:
         provider["api_key_env"] = api_key_env
@@ -55,7 +56,7 @@ def load_address(
 
 
 def choose_model(config: Config) -> str:
-    """The one model that is loaded. Raises InputError where the file has several."""
+    """Return the only model of the configuration. Raises InputError where it has several."""
     models = config.swept_models()
     if len(models) > 1:
         raise InputError(f"the file has several models: choose one with --model ({', '.join(models)})")
@@ -66,52 +67,57 @@ def choose_model(config: Config) -> str:
 async def open_target(
     loaded: LoadedConfig, environment: Environment, names: Sequence[str] = ()
 ) -> AsyncIterator[OpenTarget]:
-    """Open what `names` mean, instances, deployments or models, else all of the one model; simulators are started. Raises InputError."""
+    """Open the named instances, deployments or models, else all instances of the only model. Starts simulators. Raises InputError."""
     if not names:
         choose_model(loaded.config)
     instances_with_all_keys(loaded, environment.key)
     async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-        everything = [one for its in instances_of(loaded, adapters).values() for one in its]
-        chosen = [one for name in names for one in named(name, everything)] if names else everything
-        identities = {one.name: found for one in chosen if (found := adapters[one.provider].identity(one))}
+        everything = [instance for group in instances_of(loaded, adapters).values() for instance in group]
+        chosen = [instance for name in names for instance in named(name, everything)] if names else everything
+        identities = {
+            instance.name: identity
+            for instance in chosen
+            if (identity := adapters[instance.provider].identity(instance))
+        }
         yield OpenTarget(list(dict.fromkeys(chosen)), adapters, identities)
 
 
 def named(name: str, instances: Sequence[Instance]) -> list[Instance]:
-    """The instance of that name, else all of that deployment, else all of that model. Raises InputError."""
+    """Return the instance of that name, else all of that deployment, else all of that model. Raises InputError."""
     for exact in (
-        [one for one in instances if one.name == name],
-        [one for one in instances if one.deployment == name],
-        [one for one in instances if one.model == name],
+        [instance for instance in instances if instance.name == name],
+        [instance for instance in instances if instance.deployment == name],
+        [instance for instance in instances if instance.model == name],
     ):
         if exact:
             return exact
-    raise InputError(f"no instance {name!r}; {suggestion(name, [one.name for one in instances])}")
+    raise InputError(f"no instance {name!r}; {suggestion(name, [instance.name for instance in instances])}")
 
 
 @dataclass(slots=True)
 class BudgetedSender:
-    """Sends through `sender` as long as the purse has room. Raises LimitReached, and what `sender` raises."""
+    """Sends through `sender` while the budget has room. Raises LimitReached, and what `sender` raises."""
 
     sender: Sender
     budget: Budget
     output_tokens: int
-    """Reckoned with where a request sets no bound."""
+    """Assumed where a request sets no bound."""
     estimator: TokenEstimator = field(default_factory=TokenEstimator)
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        """Reserve the cost, send, and commit what the request used."""
         input_tokens = self.estimator.estimate(request.messages, request.tools)
         limit = request.generation.output_limit
         cost = Cost(input_tokens, self.output_tokens if limit is None else limit)
-        aside = await self.budget.set_aside(on.model, cost)
+        reservation = await self.budget.set_aside(on.model, cost)
         try:
             response = await self.sender.complete(on, request, request_id=request_id, deadline=deadline)
         except ProviderError as error:
-            self.budget.fail(on.model, aside, error)
+            self.budget.fail(on.model, reservation, error)
             raise
         except BaseException:
-            self.budget.lose(on.model, aside)
+            self.budget.lose(on.model, reservation)
             raise
-        self.budget.settle(on.model, aside, response.usage)
+        self.budget.settle(on.model, reservation, response.usage)
         self.estimator.learn(request.messages, request.tools, response.usage)
         return response

@@ -1,4 +1,4 @@
-"""One setting of a load test, run and measured: what was asked, what came of it, and where the time went."""
+"""One load-test setting, run and measured: the setting, the result, and where the time went."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .target import OpenTarget
 from .workload import Workload
 
 LATE_S = 0.01
-"""A dispatch that is later than this, where a place was free, is the client's fault."""
+"""A dispatch later than this although a worker slot was free is a delay of the client."""
 LAG_S = 0.05
 BUSY = 0.9
-"""Of a core."""
+"""Share of a core."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSetting:
-    """How hard and how long."""
+    """The load, its duration and what is trimmed."""
 
     load: ClosedLoop | OpenLoop
     volume: Volume
@@ -41,28 +41,30 @@ class LoadSetting:
     trim: Trim = field(default_factory=Trim)
     seed: int = 0
     label: str = "bench"
-    """Goes into the request ids."""
+    """Part of the request ids."""
 
     @property
     def max_concurrency(self) -> int | None:
+        """The bound on requests in flight; None where there is none."""
         return self.load.concurrency if isinstance(self.load, ClosedLoop) else self.load.max_concurrency
 
     @property
     def rate_per_s(self) -> float:
+        """The arrival rate; infinite for a closed loop."""
         return self.load.rate_per_s if isinstance(self.load, OpenLoop) else math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class SlotUse:
-    """How the places were used over the steady window."""
+    """Use of the worker slots over the steady window."""
 
     mean_in_flight: float
     expected_in_flight: float | None
     """min(limit, rate × mean latency); None where neither bounds it."""
     at_level: Mapping[int, float]
-    """Share of the time that so many were in flight."""
+    """Share of the time at each number of requests in flight."""
     waits_ended_by: Mapping[str, int]
-    """What let requests go: their time had come (`arrival`), or another one had given its place (`place`)."""
+    """Why requests were dispatched: their scheduled time came (`arrival`), or another request freed its slot (`place`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +72,20 @@ class Breakdown:
     """Where the time of an answered request went, from its scheduled time to its end; seconds."""
 
     queue: Distribution
-    """Scheduled to dispatched while all places were taken."""
+    """Scheduled to dispatched while all worker slots were taken."""
     rate_wait: Distribution
-    """Scheduled to dispatched although a place was free: how late the client was."""
+    """Scheduled to dispatched although a slot was free: the delay of the client."""
     connect: Distribution
     first_token: Distribution
     generation: Distribution
-    """First to last content; of an answer in one piece, send to end."""
+    """First to last content; send to end where the answer is not streamed."""
     parsing: Distribution
-    """Last content to the end of the call: the rest of the stream, and reading it."""
+    """Last content to the end of the call: the rest of the stream, and parsing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting, measured."""
+    """One setting with its measurements."""
 
     setting: LoadSetting
     run: LoadRun
@@ -94,38 +96,38 @@ class Trial:
 
     @property
     def dispatched_per_s(self) -> float | None:
-        """Arrivals that were sent, per second between the first and the last of them."""
+        """Dispatched requests per second, between the first and the last."""
         at = sorted(result.scheduled.dispatched_at for result in self.run.results)
         return (len(at) - 1) / (at[-1] - at[0]) if len(at) > 1 and at[-1] > at[0] else None
 
     @property
     def client_limits(self) -> list[str]:
-        """Why the figures say less about the server than they seem to; empty where the client kept up."""
-        found = []
+        """Reasons why the client limited the figures; empty where it did not."""
+        reasons = []
         late = self.breakdown.rate_wait
         late_s = late.p99 if late.p99 is not None else late.most
         if late_s is not None and late_s > LATE_S:
-            found.append(f"requests left up to {1000 * late_s:.0f} ms late")
+            reasons.append(f"requests left up to {1000 * late_s:.0f} ms late")
         if self.measures.lag_p95_s > LAG_S:
-            found.append(f"the event loop was {1000 * self.measures.lag_p95_s:.0f} ms late (p95)")
+            reasons.append(f"the event loop was {1000 * self.measures.lag_p95_s:.0f} ms late (p95)")
         if self.measures.cpu_share > BUSY:
-            found.append(f"this process used {100 * self.measures.cpu_share:.0f} % of a core")
-        return found
+            reasons.append(f"this process used {100 * self.measures.cpu_share:.0f} % of a core")
+        return reasons
 
 
 @dataclass(slots=True)
 class LoadObserver:
-    """Who looks on while a load runs."""
+    """Callbacks and metrics that observe a load while it runs."""
 
     server: ServerWatch = field(default_factory=lambda: ServerWatch(None))
-    on_start: Callable[[LoadGenerator], None] = lambda _gunner: None
-    on_result: Callable[[RequestResult], None] = lambda _shot: None
+    on_start: Callable[[LoadGenerator], None] = lambda _generator: None
+    on_result: Callable[[RequestResult], None] = lambda _result: None
 
 
 async def run_trial(
     target: OpenTarget, workload: Workload, setting: LoadSetting, watch: LoadObserver | None = None
 ) -> Trial:
-    """Send the load and measure it. Cancelled, nothing is left in flight."""
+    """Send the load and measure it. After a cancellation no request is in flight."""
     watch = watch or LoadObserver()
     aimed = Target(target.instances, target.senders, workload.request, setting.attempt_s)
     load_generator = LoadGenerator(aimed, setting.label, watch.on_result)
@@ -136,7 +138,7 @@ async def run_trial(
 
 
 def judge(setting: LoadSetting, run: LoadRun, server: ServerWatch) -> Trial:
-    """Measure a load that has run."""
+    """Measure a finished load."""
     measures = measure(run, trim=setting.trim)
     return Trial(setting, run, measures, _slots(setting, run, measures), _breakdown(run.results), server)
 
@@ -153,38 +155,40 @@ def _slots(setting: LoadSetting, run: LoadRun, measures: Measures) -> SlotUse:
 
 
 def expected_in_flight(setting: LoadSetting, mean_latency_s: float | None) -> float | None:
-    """min(limit, rate × latency): what the concurrency should come to (Little)."""
+    """Return min(limit, rate × latency), the expected concurrency by Little's law; None where neither bounds it."""
     by_rate = setting.rate_per_s * mean_latency_s if mean_latency_s is not None else math.inf
-    found = min(setting.max_concurrency or math.inf, by_rate)
-    return found if math.isfinite(found) else None
+    expected = min(setting.max_concurrency or math.inf, by_rate)
+    return expected if math.isfinite(expected) else None
 
 
 def _time_at_levels(run: LoadRun, window: SteadyWindow) -> dict[int, float]:
-    found: dict[int, float] = {}
+    seconds: dict[int, float] = {}
     since, level = window.begin, 0
     for at, after in [*in_flight_over_time(run.results), (window.end, 0)]:
         upto = min(max(at, window.begin), window.end)
         if upto > since:
-            found[level] = found.get(level, 0.0) + upto - since
+            seconds[level] = seconds.get(level, 0.0) + upto - since
         since, level = max(since, upto), after
-    return found
+    return seconds
 
 
 def _breakdown(results: Sequence[RequestResult]) -> Breakdown:
     timed = [(result, result.timing) for result in results if result.timing is not None]
     delays = [(result, result.scheduled.dispatched_at - result.scheduled.scheduled_at) for result, _timing in timed]
     return Breakdown(
-        queue=distribution([late if result.scheduled.waited_for == "place" else 0.0 for result, late in delays]),
-        rate_wait=distribution([late if result.scheduled.waited_for == "arrival" else 0.0 for result, late in delays]),
-        connect=distribution([timing.connect_s for _shot, timing in timed]),
-        first_token=distribution([timing.ttft_s for _shot, timing in timed if timing.ttft_s is not None]),
-        generation=distribution([timing.generation_s for _shot, timing in timed]),
+        queue=distribution([delay_s if result.scheduled.waited_for == "place" else 0.0 for result, delay_s in delays]),
+        rate_wait=distribution(
+            [delay_s if result.scheduled.waited_for == "arrival" else 0.0 for result, delay_s in delays]
+        ),
+        connect=distribution([timing.connect_s for _result, timing in timed]),
+        first_token=distribution([timing.ttft_s for _result, timing in timed if timing.ttft_s is not None]),
+        generation=distribution([timing.generation_s for _result, timing in timed]),
         parsing=distribution([rest_s(result) for result, _timing in timed]),
     )
 
 
 def rest_s(result: RequestResult) -> float:
-    """From the last content to the end of the call."""
+    """Return the seconds from the last content to the end of the call."""
     if result.timing is None or result.latency_s is None:
         return 0.0
     return max(0.0, result.ended_at - result.scheduled.dispatched_at - result.timing.connect_s - result.latency_s)

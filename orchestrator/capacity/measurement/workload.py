@@ -1,4 +1,4 @@
-"""What a load test sends: the request of every number, the same in every run of a seed, and how long it is meant to be."""
+"""The requests of a load test by number, identical in every run with the same seed, and their expected lengths."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from providers.messages import ChatRequest, Generation, Message, Tool
 
 STREAMED = Generation(stream=True)
-"""Without it there is no time to first token."""
+"""Without streaming there is no time to first token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What one request asks, and for how much."""
+    """The messages of one request and the bound of its answer."""
 
     messages: Sequence[Message]
     max_tokens: int | None = None
@@ -26,15 +26,15 @@ class Workload:
 
     name: str
     input_tokens: float
-    """Mean per request, as far as anybody knows before it is sent."""
+    """Mean per request, as estimated before the request is sent."""
     max_output_tokens: float | None
-    """Mean of what requests allow; None where they set no bound."""
+    """Mean bound of the answers; None where requests set no bound."""
     prompt: Callable[[int], Prompt]
-    """Pure: of a seed and the number alone."""
+    """Pure: depends on the seed and the number only."""
     generation: Generation = STREAMED
-    """What all requests have in common; the prompt says how long the answer may be."""
+    """The settings that all requests share. The prompt bounds the length of the answer."""
 
     def request(self, number: int) -> ChatRequest:
-        """The request of a number; the same whenever it is asked for."""
+        """Build the request of a number; always the same for the same number."""
         prompt = self.prompt(number)
         return ChatRequest(prompt.messages, prompt.tools, replace(self.generation, max_tokens=prompt.max_tokens))

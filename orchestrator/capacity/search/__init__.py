@@ -1,1 +1,1 @@
-"""What to measure next, when to stop, and what follows: ladder, rate search, A/B test. Read `ladder.py` first."""
+"""The next measurement, when to stop, and the conclusion: ladder, rate search, A/B test. Read `ladder.py` first."""

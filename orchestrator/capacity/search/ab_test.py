@@ -1,4 +1,4 @@
-"""A against B under the same load: in turns, with the same prompts, so that a busy hour strikes both; is the difference real?"""
+"""Compare A with B under the same load, in alternating blocks with the same prompts, so that a busy hour affects both."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from ..measurement.measures import MINUTE_S, measure
 Verdict = Literal["better", "worse", "no evidence"]
 SIGNIFICANT = 0.05
 FEWEST_ROUNDS = 5
-"""Blocks are what is compared: of fewer no interval means anything."""
+"""Blocks are compared. With fewer blocks an interval means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbTest:
-    """How it is fought."""
+    """The settings of an A/B test."""
 
     concurrency: int
     rounds: int
     requests: int
-    """Of each block."""
+    """Requests of each block."""
     minute_s: float = MINUTE_S
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """B against A, of one figure."""
+    """B compared with A in one figure."""
 
     figure: str
     a: float
@@ -44,14 +44,17 @@ class Difference:
     p_value: float
     n: int
     verdict: Verdict
-    """Of B."""
+    """The verdict on B."""
 
 
 Blocks = list[tuple[LoadRun, LoadRun]]
 
 
 async def run_ab_test(ab_test: AbTest, first: Target, second: Target, on_round: Callable[[int], None]) -> Blocks:
-    """ABAB …: the same prompts for both in every round. Ends early where an instance or the money is gone."""
+    """Run blocks in the order ABAB …, with the same prompts for both in every round.
+
+    It ends early where an instance is lost or the budget is spent.
+    """
     blocks: Blocks = []
     for number in range(ab_test.rounds):
         a = await _block(ab_test, first, number, "a")
@@ -71,7 +74,7 @@ async def _block(ab_test: AbTest, target: Target, number: int, name: str) -> Loa
         lambda request: target.ask(began + request),
         target.attempt_s,
     )
-    load_generator = LoadGenerator(shifted, f"duel-{name}-{number}")
+    load_generator = LoadGenerator(shifted, f"ab-test-{name}-{number}")
     run = await run_load(load_generator, ClosedLoop(ab_test.concurrency), Volume(requests=ab_test.requests))
     waits = [
         result.hint.retry_after_s or 0.0
@@ -83,23 +86,25 @@ async def _block(ab_test: AbTest, target: Target, number: int, name: str) -> Loa
 
 
 def differences(blocks: Blocks) -> list[Difference]:
-    """Requests pair by pair where both were answered, clustered by round; rates block by block. Holm over all figures."""
-    found = [one for one in (_latency(blocks), _ttft(blocks), _success(blocks), *_rates(blocks)) if one is not None]
-    compared = [(name, sign, pairs, compare_pairs(pairs)) for name, sign, pairs in found]
-    adjusted = holm([_known(its.p_value) for *_rest, its in compared])
+    """Compare answered requests in pairs, clustered by round, and rates block by block, with Holm's correction over all figures."""
+    figures = [
+        figure for figure in (_latency(blocks), _ttft(blocks), _success(blocks), *_rates(blocks)) if figure is not None
+    ]
+    compared = [(name, sign, pairs, compare_pairs(pairs)) for name, sign, pairs in figures]
+    adjusted = holm([_known(comparison.p_value) for *_figure, comparison in compared])
     return [
         Difference(
             name,
             math.fsum(pairs.first) / len(pairs.first),
             math.fsum(pairs.second) / len(pairs.second),
-            its.difference,
-            its.interval.low,
-            its.interval.high,
+            comparison.difference,
+            comparison.interval.low,
+            comparison.interval.high,
             p_value,
-            its.n,
-            _verdict(its.difference * sign, its.interval.low, its.interval.high, p_value),
+            comparison.n,
+            _verdict(comparison.difference * sign, comparison.interval.low, comparison.interval.high, p_value),
         )
-        for (name, sign, pairs, its), p_value in zip(compared, adjusted, strict=True)
+        for (name, sign, pairs, comparison), p_value in zip(compared, adjusted, strict=True)
     ]
 
 
@@ -122,12 +127,12 @@ def _success(blocks: Blocks) -> Figure | None:
 def _per_request(name: str, sign: int, blocks: Blocks, value: Callable[[RequestResult], float | None]) -> Figure | None:
     first, second, rounds = list[float](), list[float](), list[str]()
     for number, (a, b) in enumerate(blocks):
-        others = {result.scheduled.number: value(result) for result in b.results}
+        values_of_b = {result.scheduled.number: value(result) for result in b.results}
         for result in a.results:
-            mine, other = value(result), others.get(result.scheduled.number)
-            if mine is not None and other is not None:
-                first.append(mine)
-                second.append(other)
+            value_a, value_b = value(result), values_of_b.get(result.scheduled.number)
+            if value_a is not None and value_b is not None:
+                first.append(value_a)
+                second.append(value_b)
                 rounds.append(str(number))
     return (name, sign, Pairs(first, second, rounds)) if first else None
 
@@ -153,4 +158,5 @@ def _verdict(gain: float, low: float, high: float, p_value: float) -> Verdict:
 
 
 def are_enough(blocks: Sequence[tuple[LoadRun, LoadRun]]) -> bool:
+    """Check whether there are enough blocks for an interval."""
     return len(blocks) >= FEWEST_ROUNDS

@@ -1,4 +1,4 @@
-"""`p95_ttft_s<1,success>=0.99@c=50`: what a rung must show, as an exit code. What cannot be measured is not met."""
+"""Expectations such as `p95_ttft_s<1,success>=0.99@c=50` that decide the exit code. A figure that cannot be measured does not meet one."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
+    """A bound on one figure at one concurrency."""
+
     figure: str
     sign: str
     bound: float
@@ -44,37 +46,41 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """Whether an expectation is met, and why."""
+
     expectation: str
     is_met: bool
     reason: str
 
 
 def read_expectations(text: str) -> list[Expectation]:
-    """Raises InputError that says which part is wrong."""
+    """Read a list of expectations. Raises InputError that names the wrong part."""
     terms, at, place = text.partition("@")
-    found = _PLACE.fullmatch(place)
-    if at and found is None:
-        raise InputError(f"--expect {text}: write the place as @c=50, not @{place}")
-    return [_term(text, term, int(found[1]) if found else None) for term in terms.split(",")]
+    matched = _PLACE.fullmatch(place)
+    if at and matched is None:
+        raise InputError(f"--expect {text}: write the concurrency as @c=50, not @{place}")
+    return [_term(text, term, int(matched[1]) if matched else None) for term in terms.split(",")]
 
 
 def _term(text: str, term: str, concurrency: int | None) -> Expectation:
-    found = _TERM.fullmatch(term)
-    if found is None:
+    matched = _TERM.fullmatch(term)
+    if matched is None:
         raise InputError(f"--expect {text}: {term!r} is not FIGURE<NUMBER; e.g. p95_ttft_s<1 or success>=0.99")
-    figure = ALIASES.get(found[1], found[1])
+    figure = ALIASES.get(matched[1], matched[1])
     if figure not in FIGURES:
-        raise InputError(f"--expect {text}: no figure {found[1]!r}; {suggestion(found[1], [*ALIASES, *FIGURES])}")
-    return Expectation(figure, found[2], float(found[3]), concurrency)
+        raise InputError(f"--expect {text}: no figure {matched[1]!r}; {suggestion(matched[1], [*ALIASES, *FIGURES])}")
+    return Expectation(figure, matched[2], float(matched[3]), concurrency)
 
 
 def check(expectation: Expectation, rows: Sequence[Mapping[str, JSON]], limit: int | None) -> Outcome:
-    """Against the last measurement at the concurrency that is meant."""
+    """Compare the expectation with the last measurement at its concurrency."""
     concurrency = limit if expectation.concurrency is None else expectation.concurrency
-    row = next((one for one in reversed(rows) if one["concurrency"] == concurrency), None)
+    row = next((rung_row for rung_row in reversed(rows) if rung_row["concurrency"] == concurrency), None)
     if row is None:
         where = (
-            "there is no limit to test it at" if concurrency is None else f"{concurrency} in flight was not measured"
+            "there is no limit at which to test it"
+            if concurrency is None
+            else f"{concurrency} in flight was not measured"
         )
         return Outcome(str(expectation), False, where)
     value = row[expectation.figure]

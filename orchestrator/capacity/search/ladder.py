@@ -1,4 +1,4 @@
-"""The ladder at work: measure what the search asks for, write it down, rest, and go on until it asks for nothing more."""
+"""Run a ladder: measure the next step, store it, wait, and repeat until no step is left."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ OnRung = Callable[[Sequence[Rung]], None]
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """What came of it."""
+    """The rungs of a ladder and the conclusions from them."""
 
     name: str
-    """Of the instance; `together` of several."""
+    """Name of the instance; `together` for several instances."""
     model: str
     plan: LadderPlan
     rungs: Sequence[Rung]
@@ -26,55 +26,56 @@ class Ladder:
     binding: Binding
     is_complete: bool
     doubts: Sequence[str] = ()
-    """What was said beforehand and was not seen."""
+    """Contradictions between the stated limits and the measurements."""
 
     @property
     def limit(self) -> int | None:
-        """As far as it is found: not where it lies above all that was tested, nor where stored credit carried it."""
+        """The limit as far as it is known; None where it lies above all tested rungs, or where stored credit carried it."""
         return None if self.is_credit or self.is_open else self.found.limit
 
     @property
     def at_least(self) -> int | None:
-        """The highest that passed, where the limit lies above it."""
+        """The highest concurrency that passed, where the limit lies above it."""
         return self.found.limit if self.is_open and not self.is_credit else None
 
     @property
     def is_open(self) -> bool:
-        """Nothing of the endpoint has stopped it."""
+        """Whether nothing of the endpoint stopped the ladder."""
         return self.found.stop is None or self.binding.limit == "client"
 
     @property
     def is_credit(self) -> bool:
-        """A quota refuses or binds, and what passed at the limit was over before its stored credit was."""
+        """Whether a quota refuses or binds, and the rung at the limit ended before its stored credit was spent."""
         at_limit = None if self.found.limit is None else self.at(self.found.limit)
         if at_limit is None or not at_limit.measures.is_burst:
             return False
-        return self.binding.limit in QUOTAS or any(one.let_in is not None for one in self.steps)
+        return self.binding.limit in QUOTAS or any(rung.let_in is not None for rung in self.steps)
 
     @property
     def held(self) -> Rung | None:
-        """The recommended value under test."""
-        holds = [one for one in self.rungs if one.phase == "hold" and one.concurrency == self.found.recommended]
-        return holds[-1] if holds else None
+        """The test of the recommended concurrency."""
+        matches = [rung for rung in self.rungs if rung.phase == "hold" and rung.concurrency == self.found.recommended]
+        return matches[-1] if matches else None
 
     def at(self, concurrency: int) -> Rung | None:
-        """The last measurement there."""
-        return next((one for one in reversed(self.steps) if one.concurrency == concurrency), None)
+        """Return the last measurement at this concurrency."""
+        return next((rung for rung in reversed(self.steps) if rung.concurrency == concurrency), None)
 
     @property
     def steps(self) -> Sequence[Rung]:
-        """All rungs of the same requests."""
-        return [one for one in self.rungs if one.phase != "contrast"]
+        """All rungs with the same kind of requests."""
+        return [rung for rung in self.rungs if rung.phase != "contrast"]
 
     @property
     def contrast(self) -> Rung | None:
-        return next((one for one in self.rungs if one.phase == "contrast"), None)
+        """The rung with requests of other lengths, if any."""
+        return next((rung for rung in self.rungs if rung.phase == "contrast"), None)
 
 
 async def climb(
     bench: Bench, plan: LadderPlan, known: StatedLimits, measured: Sequence[Rung], on_rung: OnRung
 ) -> list[Rung]:
-    """Go on from what is `measured`; `on_rung` gets all rungs after each one."""
+    """Continue from what is `measured` until no step is left; `on_rung` gets all rungs after each one."""
     rungs = list(measured)
     while (step := _next(rungs, plan, known)) is not None:
         if rungs:
@@ -89,25 +90,28 @@ def _next(rungs: Sequence[Rung], plan: LadderPlan, known: StatedLimits) -> Ladde
 
 
 def conclude(name: str, model: str, known: StatedLimits, plan: LadderPlan, rungs: Sequence[Rung]) -> Ladder:
-    found = find(rungs, plan)
+    """Draw the conclusions from the rungs."""
+    findings = find(rungs, plan)
     is_complete = bool(rungs) and not rungs[-1].gone and _next(rungs, plan, known) is None
-    binding = find_binding(rungs, found, known, plan.minute_s)
-    return Ladder(name, model, plan, rungs, found, binding, is_complete, doubts(rungs, found, known))
+    binding = find_binding(rungs, findings, known, plan.minute_s)
+    return Ladder(name, model, plan, rungs, findings, binding, is_complete, doubts(rungs, findings, known))
 
 
 _SHARED: frozenset[Limit] = QUOTAS | {"concurrency", "held or saturated"}
 
 
 def share_a_quota(alone: Sequence[Ladder], together: Ladder) -> tuple[float, float] | None:
-    """Requests per minute of all singles added up, and of all together with as many in flight each, where the first is more than a third
-    larger and together they meet a quota or a plateau.
+    """Return QPM summed over single instances and QPM of all together, where the instances seem to share one quota.
+
+    Each runs at the same concurrency in both. The sum must exceed the joint rate by more than a third, and the joint ladder must meet a
+    quota or a plateau.
     """
     if together.binding.limit not in _SHARED:
         return None
-    for concurrency in sorted({one.concurrency for one in alone[0].steps}, reverse=True):
-        singles = [one.at(concurrency) for one in alone]
+    for concurrency in sorted({rung.concurrency for rung in alone[0].steps}, reverse=True):
+        singles = [ladder.at(concurrency) for ladder in alone]
         joint = together.at(len(alone) * concurrency)
         if joint is not None and None not in singles:
-            summed = sum(one.measures.qpm for one in singles if one is not None)
+            summed = sum(rung.measures.qpm for rung in singles if rung is not None)
             return (summed, joint.measures.qpm) if summed > 4 / 3 * joint.measures.qpm > 0 else None
     return None

@@ -1,7 +1,7 @@
-"""What a ladder measures next: a pure function of what it has measured. A broken one goes on because it is asked the same again.
+"""The next step of a ladder, a pure function of the measured rungs. A resumed ladder continues because it computes the same step.
 
-Climb until a rule stops, bisect to where it begins to speak, measure the limit once more (a server that was overrun may not have
-recovered), then hold the value that is recommended.
+Increase the concurrency until a rule stops, bisect to where the rule begins to apply, measure the limit once more (an overloaded server may
+not have recovered), then hold the recommended value.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ RUNGS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 PLATEAU = 0.97
 """Share of the best throughput that counts as the best."""
 RECOMMENDED = (0.7, 0.75, 0.8)
-"""Of the limit: least, aim, most."""
+"""Shares of the limit: minimum, target, maximum."""
 STEPS: frozenset[Phase] = frozenset({"climb", "confirm", "bisect"})
-"""Judged against the rungs below them."""
+"""Phases that are judged against the rungs below them."""
 MOST_BISECTIONS = 6
 TOLERANCE = 0.05
 MOST_REPEATS = 2
@@ -26,85 +26,95 @@ MOST_REPEATS = 2
 
 @dataclass(frozen=True, slots=True)
 class LadderPlan:
+    """The rungs, rules and phases of a ladder."""
+
     rungs: Sequence[int] = RUNGS
     rules: Rules = field(default_factory=Rules)
     minute_s: float = 60.0
     stops: bool = True
-    """Without it every rung is climbed, whatever the rules say."""
+    """Without it every rung is measured, whatever the rules decide."""
     refines: bool = True
-    """Bisect, test again and hold."""
+    """Bisect, repeat and hold."""
     contrasts: bool = False
-    """Where it stays open what binds, ask it with requests of other lengths."""
+    """Where the binding limit stays open, test with requests of other lengths."""
 
     def times(self, instances: int) -> LadderPlan:
-        """As many in flight for each of them."""
-        return replace(self, rungs=[instances * one for one in self.rungs])
+        """Multiply every rung by the number of instances."""
+        return replace(self, rungs=[instances * concurrency for concurrency in self.rungs])
 
 
 @dataclass(frozen=True, slots=True)
 class LadderStep:
+    """The concurrency of the next rung, and its purpose."""
+
     concurrency: int
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
 class LadderFindings:
-    """What the rungs so far say."""
+    """What follows from the rungs so far."""
 
     judged: Sequence[Judgement]
     stop: Stop | None
     limit: int | None
-    """The highest concurrency at which every rule passes, as far as it is known; None where not even the lowest does."""
+    """The highest concurrency at which every rule passes, as far as it is known; None where the lowest rung fails."""
     optimum: int | None
     """The lowest concurrency within 3 % of the best throughput."""
     bracket: tuple[int, int] | None
-    """Between which two the limit lies."""
+    """The two concurrencies between which the limit lies."""
     recommended: int | None
 
 
 def next_step(rungs: Sequence[Rung], plan: LadderPlan) -> LadderStep | None:
-    """None at the end, or where the instance is out."""
+    """Return the next step; None at the end, or where the instance is lost."""
     if rungs and rungs[-1].gone:
         return None
-    found = find(rungs, plan)
-    climbed = [one for one in rungs if one.phase == "climb"]
-    if len(climbed) < len(plan.rungs) and (found.stop is None or not plan.stops):
-        return LadderStep(plan.rungs[len(climbed)], "climb")
-    if found.stop is None and found.judged[-1].verdict != "PASS" and rungs[-1].phase == "climb":
+    findings = find(rungs, plan)
+    climb_rungs = [rung for rung in rungs if rung.phase == "climb"]
+    if len(climb_rungs) < len(plan.rungs) and (findings.stop is None or not plan.stops):
+        return LadderStep(plan.rungs[len(climb_rungs)], "climb")
+    if findings.stop is None and findings.judged[-1].verdict != "PASS" and rungs[-1].phase == "climb":
         return LadderStep(rungs[-1].concurrency, "confirm")
-    return _refine(rungs, found) if plan.refines and found.limit is not None else None
+    return _refine(rungs, findings) if plan.refines and findings.limit is not None else None
 
 
-def _refine(rungs: Sequence[Rung], found: LadderFindings) -> LadderStep | None:
-    bisected = sum(one.phase == "bisect" for one in rungs)
-    if found.bracket is not None and bisected < MOST_BISECTIONS:
-        low, high = found.bracket
+def _refine(rungs: Sequence[Rung], findings: LadderFindings) -> LadderStep | None:
+    bisected = sum(rung.phase == "bisect" for rung in rungs)
+    if findings.bracket is not None and bisected < MOST_BISECTIONS:
+        low, high = findings.bracket
         if high - low > max(1, round(TOLERANCE * high)):
             return LadderStep((low + high) // 2, "bisect")
-    again = [one for one in rungs if one.phase == "again"]
-    assert found.limit is not None
-    if found.stop is not None and len(again) < MOST_REPEATS and found.limit not in {one.concurrency for one in again}:
-        return LadderStep(found.limit, "again")
-    held = [one.concurrency for one in rungs if one.phase == "hold"]
-    if found.recommended is not None and len(held) < MOST_REPEATS and found.recommended not in held:
-        return LadderStep(found.recommended, "hold")
+    again = [rung for rung in rungs if rung.phase == "again"]
+    assert findings.limit is not None
+    if (
+        findings.stop is not None
+        and len(again) < MOST_REPEATS
+        and findings.limit not in {rung.concurrency for rung in again}
+    ):
+        return LadderStep(findings.limit, "again")
+    held = [rung.concurrency for rung in rungs if rung.phase == "hold"]
+    if findings.recommended is not None and len(held) < MOST_REPEATS and findings.recommended not in held:
+        return LadderStep(findings.recommended, "hold")
     return None
 
 
 def find(rungs: Sequence[Rung], plan: LadderPlan) -> LadderFindings:
-    """Raises nothing: of no rung there is nothing to say."""
+    """Judge the rungs and find limit, optimum and bracket; all None without rungs."""
     judged = judge(rungs, plan.rules, plan.minute_s)
     stop = find_stop(rungs, judged)
     pairs = zip(rungs, judged, strict=True)
-    valid = [(one, its) for one, its in pairs if its.verdict not in INVALID and one.phase != "contrast"]
-    usable = [one for one, its in valid if its.verdict not in HARD]
+    valid = [
+        (rung, judgement) for rung, judgement in pairs if judgement.verdict not in INVALID and rung.phase != "contrast"
+    ]
+    usable = [rung for rung, judgement in valid if judgement.verdict not in HARD]
     optimum = find_optimum(usable)
-    has_plateau = any(its.verdict in {"FAIL-GAIN", "FAIL-QUOTA"} for _one, its in valid)
-    ceiling = min((one.concurrency for one, its in valid if its.verdict in HARD), default=None)
-    passed = [one.concurrency for one, its in valid if its.verdict == "PASS" and one.phase in STEPS]
+    has_plateau = any(judgement.verdict in {"FAIL-GAIN", "FAIL-QUOTA"} for _rung, judgement in valid)
+    ceiling = min((rung.concurrency for rung, judgement in valid if judgement.verdict in HARD), default=None)
+    passed = [rung.concurrency for rung, judgement in valid if judgement.verdict == "PASS" and rung.phase in STEPS]
     if has_plateau and optimum is not None and (ceiling is None or optimum < ceiling):
-        lower = max((one.concurrency for one, _its in valid if one.concurrency < optimum), default=None)
-        limit = max((one for one in passed if one <= optimum), default=None)
+        lower = max((rung.concurrency for rung, _judgement in valid if rung.concurrency < optimum), default=None)
+        limit = max((concurrency for concurrency in passed if concurrency <= optimum), default=None)
         bracket = None if lower is None else (lower, optimum)
     else:
         below = [c for c in passed if ceiling is None or c < ceiling]
@@ -115,11 +125,11 @@ def find(rungs: Sequence[Rung], plan: LadderPlan) -> LadderFindings:
 
 
 def find_optimum(rungs: Sequence[Rung]) -> int | None:
-    """The lowest within 3 % of the most requests, or of the most tokens: where lengths vary, one of the two is the steadier.
+    """Return the lowest concurrency within 3 % of the most requests or tokens: where lengths vary, one of the two is steadier.
 
-    Of every concurrency's measurements the mean counts.
+    The mean over all measurements at a concurrency counts.
     """
-    requests, tokens = (_means([(one.concurrency, value(one)) for one in rungs]) for value in (_qpm, _tpm))
+    requests, tokens = (_means([(rung.concurrency, value(rung)) for rung in rungs]) for value in (_qpm, _tpm))
     best = [(means, max(means.values(), default=0.0)) for means in (requests, tokens)]
     return min(
         (c for means, most in best for c, mean in means.items() if mean and mean >= PLATEAU * most), default=None
@@ -142,7 +152,7 @@ def _means(pairs: Sequence[tuple[int, float]]) -> dict[int, float]:
 
 
 def recommend(limit: int | None) -> int | None:
-    """The whole number within 70 to 80 % that is nearest to 75 %; of few, the next one below 80 %, and one at least."""
+    """Return the integer within 70 to 80 % of the limit that is nearest to 75 %; else the next one below 80 %, at least 1."""
     if limit is None:
         return None
     least, scheduled, most = (share * limit for share in RECOMMENDED)
@@ -151,14 +161,14 @@ def recommend(limit: int | None) -> int | None:
 
 
 def _after_repeats(rungs: Sequence[Rung], rules: Rules, limit: int | None) -> int | None:
-    """A limit that failed when it was tested again is none: the next lower rung that passed is."""
-    failed = {one.concurrency for one in rungs if one.phase in {"again", "hold"} and fails_by_itself(one, rules)}
+    """Lower a limit that failed when it was repeated to the next lower rung that passed."""
+    failed = {rung.concurrency for rung in rungs if rung.phase in {"again", "hold"} and fails_by_itself(rung, rules)}
     if limit is None or not failed or min(failed) > limit:
         return limit
-    passed = {one.concurrency for one in rungs if judge_alone(one, rules).verdict == "PASS"} - failed
-    return max((one for one in passed if one < min(failed)), default=None)
+    passed = {rung.concurrency for rung in rungs if judge_alone(rung, rules).verdict == "PASS"} - failed
+    return max((concurrency for concurrency in passed if concurrency < min(failed)), default=None)
 
 
 def fails_by_itself(rung: Rung, rules: Rules) -> bool:
-    """A quota that is spent refuses at its limit as well: that is no failure of the server."""
+    """Check whether the rung fails without comparison. A refusal by a spent quota is no failure of the server."""
     return judge_alone(rung, rules).verdict in HARD

@@ -1,4 +1,4 @@
-"""The smallest concurrency that carries a rate: constant arrivals on the absolute clock, at most so many of them in flight."""
+"""Find the lowest concurrency that carries a rate: constant arrivals on the absolute clock with a bound on requests in flight."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from .next_step import TOLERANCE, LadderStep
 REACHED = 0.95
 """Share of the target rate that counts as the rate."""
 LATENCIES = 6
-"""Latencies that a trial lasts at least: less would measure the filling of an empty pipe."""
+"""A trial lasts at least this many latencies. A shorter trial would mainly measure the ramp-up."""
 FIRST_LOOK = 5
 LEAST_GAIN = 1.05
 
 
 @dataclass(frozen=True, slots=True)
 class RateSearch:
+    """The trials of a rate search and the concurrency that was found."""
+
     target_qps: float
     trials: Sequence[Rung]
     smallest: int | None
-    """None where no concurrency that was tried carries the rate."""
+    """None where no tried concurrency carries the rate."""
     little: float
-    """Rate times latency of one request alone: what it takes at least."""
+    """Rate times latency of a single request: the minimum concurrency by Little's law."""
 
 
 async def find_concurrency(
     bench: Bench, target_qps: float, rungs: Sequence[int], on_trial: Callable[[Rung], None]
 ) -> RateSearch:
-    """Search upwards from half of what Little's law asks for, then bisect."""
+    """Search upwards from half of what Little's law requires, then bisect."""
     rung_duration = bench.rung_duration
     bench.rung_duration = replace(rung_duration, duration_s=None, prompts_per_slot=1, min_requests=FIRST_LOOK)
     alone = await bench.measure(LadderStep(1, "climb"))
@@ -42,7 +44,7 @@ async def find_concurrency(
     least = max(1, math.ceil(REACHED * target_qps * latency_s / 2))
     trials: list[Rung] = []
     while not alone.gone and (concurrency := next_trial(outcomes(trials, target_qps), least, rungs)) is not None:
-        slowest_s = max([latency_s, *(one.measures.latency_s.mean or 0.0 for one in trials)])
+        slowest_s = max([latency_s, *(trial.measures.latency_s.mean or 0.0 for trial in trials)])
         lasts_s = max(rung_duration.duration_s or 0.0, rung_duration.min_requests / target_qps, LATENCIES * slowest_s)
         bench.rung_duration = replace(rung_duration, duration_s=lasts_s)
         await bench.rest(trials[-1] if trials else alone)
@@ -59,30 +61,34 @@ async def find_concurrency(
 
 
 def outcomes(trials: Sequence[Rung], target_qps: float) -> dict[int, bool]:
-    return {one.concurrency: delivered_qps(one.measures) >= REACHED * target_qps for one in trials}
+    """Return for every tried concurrency whether it carried the rate."""
+    return {trial.concurrency: delivered_qps(trial.measures) >= REACHED * target_qps for trial in trials}
 
 
 def _is_in_vain(trials: Sequence[Rung], target_qps: float) -> bool:
-    """More in flight brought nothing: the server is at its end, and even more would only pile up."""
+    """Check whether a higher concurrency brought no gain, so that the server is saturated and a still higher one would only queue."""
     if len(trials) < 2 or any(outcomes(trials, target_qps).values()):
         return False
-    before, after = (delivered_qps(one.measures) for one in trials[-2:])
+    before, after = (delivered_qps(trial.measures) for trial in trials[-2:])
     return after < LEAST_GAIN * before
 
 
 def delivered_qps(measures: Measures) -> float:
-    """Successful requests per second of the steady window, without the latency in which the first ones were on their way."""
+    """Compute successful requests per second of the steady window, without the ramp-up of one mean latency."""
     filling_s = measures.latency_s.mean or 0.0
     steady_s = measures.window_s - filling_s
     return measures.requests_per_s * measures.window_s / steady_s if steady_s > filling_s else measures.requests_per_s
 
 
 def next_trial(tried: Mapping[int, bool], least: int, rungs: Sequence[int]) -> int | None:
-    """Up until one carries the rate, then between it and the highest that does not."""
+    """Return the next concurrency: upwards until one carries the rate, then between it and the highest that does not."""
     if not tried:
         return min(least, rungs[-1])
     reached = min((concurrency for concurrency, is_reached in tried.items() if is_reached), default=None)
     if reached is None:
-        return next((one for one in rungs if one > max(tried)), None)
-    missed = max((one for one, is_reached in tried.items() if not is_reached and one < reached), default=0)
+        return next((concurrency for concurrency in rungs if concurrency > max(tried)), None)
+    missed = max(
+        (concurrency for concurrency, is_reached in tried.items() if not is_reached and concurrency < reached),
+        default=0,
+    )
     return (missed + reached) // 2 if reached - missed > max(1, round(TOLERANCE * reached)) else None

@@ -1,4 +1,4 @@
-"""From a ladder to a setting: how many at once, why, what checks it, the lines for the sweep file, and what the limiter starts from."""
+"""From a ladder to a recommended setting: concurrency, reason, checks, lines for the sweep file, and the adaptive limiter's start."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ from .rules import judge_alone
 
 MINUTE_LEVEL = WINDOWS_S.index(60.0)
 RATE_MARGIN = 0.8
-"""Of the throughput at the limit, for fixed mode."""
+"""Share of the throughput at the limit, for fixed mode."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
+    """The recommended setting and the reason for it."""
+
     limit: int
     concurrency: int
     """70 to 80 % of the limit."""
     qps: float
-    """For fixed mode."""
+    """Requests per second for fixed mode."""
     is_verified: bool | None
-    """Whether it passed while it was held; None where it was not held."""
+    """Whether the setting passed while it was held; None where it was not held."""
     reason: str
     checks: tuple[str, ...]
 
 
 def recommendation_of(ladder: Ladder) -> Recommendation | None:
-    """None where nothing passed, or nothing but what stored credit may have carried."""
-    found = ladder.found
+    """Derive the recommendation; None where no rung passed, or where stored credit may have carried all that passed."""
+    findings = ladder.found
     if ladder.is_credit:
         return None
-    at_limit = None if found.limit is None else ladder.at(found.limit)
-    if found.limit is None or found.recommended is None or at_limit is None:
+    at_limit = None if findings.limit is None else ladder.at(findings.limit)
+    if findings.limit is None or findings.recommended is None or at_limit is None:
         return None
     held = ladder.held
     verified = None if held is None else judge_alone(held, ladder.plan.rules).verdict == "PASS"
     return Recommendation(
-        found.limit,
-        found.recommended,
+        findings.limit,
+        findings.recommended,
         round(RATE_MARGIN * at_limit.measures.requests_per_s, 3),
         verified,
         _reason(ladder),
@@ -52,10 +54,10 @@ def recommendation_of(ladder: Ladder) -> Recommendation | None:
 
 
 def _reason(ladder: Ladder) -> str:
-    found, binding = ladder.found, ladder.binding
-    share = f"{(found.recommended or 0) / (found.limit or 1):.0%} of the limit {found.limit}"
-    if found.stop is None:
-        return f"{share}, the highest that passed: no rule has stopped it"
+    findings, binding = ladder.found, ladder.binding
+    share = f"{(findings.recommended or 0) / (findings.limit or 1):.0%} of the limit {findings.limit}"
+    if findings.stop is None:
+        return f"{share}, the highest that passed: no rule stopped the ladder"
     return f"{share}, above which {binding.limit} binds"
 
 
@@ -66,40 +68,40 @@ def _checks(ladder: Ladder, at_limit: Rung) -> list[str]:
         little = measures.requests_per_s * latency_s
         checks.append(
             f"Little: {measures.requests_per_s:.3g} requests/s × {latency_s:.3g} s = {little:.3g} in flight, "
-            f"{at_limit.concurrency} asked for"
+            f"{at_limit.concurrency} requested"
         )
-    unloaded_s = min(ladder.steps, key=lambda one: one.concurrency).measures.latency_s.mean
+    unloaded_s = min(ladder.steps, key=lambda rung: rung.concurrency).measures.latency_s.mean
     if unloaded_s and ladder.binding.qpm_ceiling:
         spends = ladder.binding.qpm_ceiling / minute_s * unloaded_s
         checks.append(
             f"ceiling: {ladder.binding.qpm_ceiling:.4g} requests a minute at {unloaded_s:.3g} s each keep {spends:.3g} in "
-            "flight; more only wait"
+            "flight; further requests only wait"
         )
     return checks
 
 
-def say_why_none(ladder: Ladder) -> str:
-    """Where there is no recommendation."""
+def explain_no_recommendation(ladder: Ladder) -> str:
+    """Explain why there is no recommendation."""
     if ladder.is_credit:
         two = f"two windows of {ladder.plan.minute_s:g} s"
         return (
-            f"what passed was shorter than {two}, so a quota's stored credit may have carried it; "
+            f"the rungs that passed were shorter than {two}, so a quota's stored credit may have carried them; "
             f"run again with --window {ladder.plan.minute_s:g}"
         )
     if ladder.binding.limit == "client":
         return "this client was the bottleneck"
-    lowest = min((one.concurrency for one in ladder.steps), default=None)
-    return "nothing was measured" if lowest is None else f"the limit lies below {lowest}: no rung passed, or none held"
+    lowest = min((rung.concurrency for rung in ladder.steps), default=None)
+    return "nothing was measured" if lowest is None else f"the limit is below {lowest}: no rung passed, or none held"
 
 
-def lines_to_paste(model: str, found: Recommendation) -> str:
-    """For the sweep file."""
-    return f"models:\n  {model}: {{workers: {found.concurrency}, qps: {found.qps:g}}}   # beside its provider"
+def lines_to_paste(model: str, recommendation: Recommendation) -> str:
+    """Format the recommendation as lines for the sweep file."""
+    return f"models:\n  {model}: {{workers: {recommendation.concurrency}, qps: {recommendation.qps:g}}}   # beside its provider"
 
 
 def learned_limits(ladder: Ladder) -> Mapping[str, JSON] | None:
-    """What the adaptive limiter starts from, in the form that it exports itself; None where nothing was found."""
-    lowest = min(ladder.steps, key=lambda one: one.concurrency, default=None)
+    """Build initial values for the adaptive limiter in its own export format; None where no limit was found."""
+    lowest = min(ladder.steps, key=lambda rung: rung.concurrency, default=None)
     limit, binding = ladder.found.limit, ladder.binding
     if lowest is None or limit is None or ladder.is_open or ladder.is_credit or binding.limit == "errors":
         return None
@@ -120,7 +122,7 @@ def learned_limits(ladder: Ladder) -> Mapping[str, JSON] | None:
 
 
 def _limits(ladder: Ladder) -> Mapping[str, JSON]:
-    """Per real minute."""
+    """Build the limits per real minute."""
     binding, scale = ladder.binding, 60 / ladder.plan.minute_s
     amount = binding.tpm_ceiling if binding.limit == "TPM" else binding.qpm_ceiling
     binds = UNITS[TOKENS] if binding.limit == "TPM" else UNITS[0]

@@ -1,7 +1,7 @@
-"""When a ladder stops, as pure functions of what its rungs measured. Every rule can be set; the verdict says which one spoke.
+"""The rules that stop a ladder, as pure functions of the measured rungs. Every rule can be configured. The verdict names the rule.
 
-Throughput is judged per doubling of the concurrency, so that a step from 20 to 50 is not asked for less than one from 50 to 100, and a
-rung is judged against the last one that passed. A gain that is missing, or a client that is late, counts once a second point says so.
+Throughput gain is judged per doubling of the concurrency, so that a step from 20 to 50 needs no smaller relative gain than one from 50 to
+100. A rung is compared with the last rung that passed. A missing gain or a slow client counts only once a second rung confirms it.
 """
 
 from __future__ import annotations
@@ -24,44 +24,48 @@ Verdict = Literal[
     "UNRESOLVED",
 ]
 HARD: frozenset[Verdict] = frozenset({"FAIL-SUCCESS", "FAIL-TTFT", "FAIL-RESOURCES"})
-"""Spoken by the rung alone: a higher one will not do better."""
+"""Verdicts on a rung by itself. A higher rung will not do better."""
 INVALID: frozenset[Verdict] = frozenset({"CLIENT-LIMITED", "UNRESOLVED"})
-"""Says nothing about the server."""
+"""Verdicts without information about the server."""
 SMALLEST_STEP = 1.25
-"""Times the concurrency: over less, noise is larger than any gain."""
+"""Minimum factor of the concurrency. Over a smaller step, noise exceeds any gain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
+    """The thresholds of all rules."""
+
     min_success: float = 0.95
-    """Of what was not throttled."""
+    """Share of the requests that were not throttled."""
     max_ttft_s: float = 1.0
     """Mean; of streamed answers."""
     min_gain: float = 0.2
-    """Of throughput, per doubling of the concurrency."""
+    """Gain of throughput per doubling of the concurrency."""
     max_throttled: float = 0.05
     max_kv_usage: float = 0.95
-    """Of the server's key-value cache, while requests wait."""
+    """Use of the server's key-value cache while requests wait."""
     max_cpu_share: float = 0.9
-    """Of a core: what the client used, and what it waited for while others had it."""
+    """Share of a core: what the client used, and what it waited for while others used the core."""
     max_lag_s: float = 0.05
-    """Of the client's event loop, p95; or a tenth of the mean latency where that is more."""
+    """Lag of the client's event loop, p95; or a tenth of the mean latency where that is more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """The verdict on one rung."""
+
     verdict: Verdict
     reason: str = ""
     gain: float | None = None
-    """Of requests per minute over the rung below."""
+    """Gain of requests per minute over the next lower rung."""
     gain_per_doubling: float | None = None
     """Over the last rung that passed."""
     lacks_gain: bool = False
-    """Whatever else the verdict says."""
+    """Independent of the verdict."""
 
 
 def judge_alone(rung: Rung, rules: Rules) -> Judgement:
-    """The rules that need no other rung; the client's own limits first, for they spoil every other figure."""
+    """Apply the rules that need no other rung; the client's own limits first, because they distort every other figure."""
     measures = rung.measures
     late_s = max(rules.max_lag_s, 0.1 * (measures.latency_s.mean or 0.0))
     admitted = measures.attempted - measures.throttled
@@ -70,7 +74,7 @@ def judge_alone(rung: Rung, rules: Rules) -> Judgement:
     if rung.gone or not measures.attempted:
         return Judgement("UNRESOLVED", rung.gone or "nothing was sent")
     if measures.cpu_share + rung.starved_share > rules.max_cpu_share:
-        starved = f" and waited for one {rung.starved_share:.0%} of the time" if rung.starved_share >= 0.01 else ""
+        starved = f" and waited for a core {rung.starved_share:.0%} of the time" if rung.starved_share >= 0.01 else ""
         return Judgement("CLIENT-LIMITED", f"this client used {measures.cpu_share:.0%} of a core{starved}")
     if measures.lag_p95_s > late_s:
         return Judgement("CLIENT-LIMITED", f"this client's event loop was {1000 * measures.lag_p95_s:.0f} ms late")
@@ -88,41 +92,45 @@ def judge_alone(rung: Rung, rules: Rules) -> Judgement:
 
 
 def judge(rungs: Sequence[Rung], rules: Rules, minute_s: float) -> list[Judgement]:
-    """Of every rung, in their order. What holds and what tests again is no step up: it has no gain."""
+    """Judge every rung, in order. Phases that hold or repeat a concurrency are no step up and have no gain."""
     judged: list[Judgement] = []
     for index, rung in enumerate(rungs):
-        found = judge_alone(rung, rules)
-        if rung.phase in {"climb", "confirm", "bisect"} and found.verdict not in INVALID:
-            found = _with_gain(found, rung, _below(rungs[:index], judged, rung), rules, minute_s)
-        judged.append(found)
+        judgement = judge_alone(rung, rules)
+        if rung.phase in {"climb", "confirm", "bisect"} and judgement.verdict not in INVALID:
+            judgement = _with_gain(judgement, rung, _below(rungs[:index], judged, rung), rules, minute_s)
+        judged.append(judgement)
     return judged
 
 
 @dataclass(frozen=True, slots=True)
 class _Below:
     previous: Rung | None
-    """The next lower one that says anything."""
+    """The next lower rung with a verdict on the server."""
     passed: Rung | None
-    """The highest lower one that passed."""
+    """The highest lower rung that passed."""
 
 
-def _below(rungs: Sequence[Rung], judged: Sequence[Judgement], rung: Rung) -> _Below:
+def _below(rungs: Sequence[Rung], judged: Sequence[Judgement], upper: Rung) -> _Below:
     lower = [
-        (one, its)
-        for one, its in zip(rungs, judged, strict=True)
-        if one.concurrency < rung.concurrency and its.verdict not in INVALID
+        (rung, judgement)
+        for rung, judgement in zip(rungs, judged, strict=True)
+        if rung.concurrency < upper.concurrency and judgement.verdict not in INVALID
     ]
-    highest = max((one for one, _its in lower), key=lambda one: one.concurrency, default=None)
-    passed = max((one for one, its in lower if its.verdict == "PASS"), key=lambda one: one.concurrency, default=None)
+    highest = max((rung for rung, _judgement in lower), key=lambda rung: rung.concurrency, default=None)
+    passed = max(
+        (rung for rung, judgement in lower if judgement.verdict == "PASS"),
+        key=lambda rung: rung.concurrency,
+        default=None,
+    )
     return _Below(highest, passed)
 
 
-def _with_gain(found: Judgement, rung: Rung, below: _Below, rules: Rules, minute_s: float) -> Judgement:
+def _with_gain(judgement: Judgement, rung: Rung, below: _Below, rules: Rules, minute_s: float) -> Judgement:
     gain = None if below.previous is None else gain_over(below.previous, rung)
     if below.passed is None:
-        return Judgement(found.verdict, found.reason, gain)
+        return Judgement(judgement.verdict, judgement.reason, gain)
     doubled = gain_per_doubling(below.passed, rung)
-    verdict, reason = found.verdict, found.reason
+    verdict, reason = judgement.verdict, judgement.reason
     is_step = rung.concurrency / below.passed.concurrency >= SMALLEST_STEP
     lacks_gain = is_step and doubled is not None and doubled < rules.min_gain
     if lacks_gain and verdict == "PASS":
@@ -132,20 +140,21 @@ def _with_gain(found: Judgement, rung: Rung, below: _Below, rules: Rules, minute
 
 
 def _name_plateau(rung: Rung, lacks: str, minute_s: float) -> tuple[Verdict, str]:
-    """Of a quota where anything says so."""
+    """Attribute a plateau to a quota where there is evidence of one."""
     if rung.measures.throttled:
         return "FAIL-QUOTA", f"{lacks}, with {rung.measures.throttled} refusals{_named(rung)}"
     if rung.is_held(minute_s):
-        return "FAIL-QUOTA", f"{lacks}, and what is let in keeps to a quota's window"
+        return "FAIL-QUOTA", f"{lacks}, and the accepted requests follow a quota's window"
     return "FAIL-GAIN", lacks
 
 
 def gain_over(before: Rung, after: Rung) -> float | None:
+    """Compute the relative gain of requests per minute; None where the first rung had none."""
     return after.measures.qpm / before.measures.qpm - 1 if before.measures.qpm else None
 
 
 def gain_per_doubling(before: Rung, after: Rung) -> float | None:
-    """The gain that the same elasticity would bring if the concurrency doubled."""
+    """Compute the gain per doubling of the concurrency at constant elasticity."""
     if not before.measures.qpm or not after.measures.qpm or after.concurrency <= before.concurrency:
         return None
     doublings = math.log2(after.concurrency / before.concurrency)
@@ -154,7 +163,7 @@ def gain_per_doubling(before: Rung, after: Rung) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a climb ends, and why."""
+    """The concurrency at which a ladder stops, and the reason."""
 
     rule: Verdict
     concurrency: int
@@ -162,21 +171,23 @@ class Stop:
 
 
 def find_stop(rungs: Sequence[Rung], judged: Sequence[Judgement]) -> Stop | None:
-    """The first rule that spoke for good; None while it may go on. A soft verdict needs a second one right after it."""
-    climb = [(one, its) for one, its in zip(rungs, judged, strict=True) if one.phase in {"climb", "confirm"}]
-    for index, (rung, found) in enumerate(climb):
-        if found.verdict in HARD or _is_throttled(rung, found):
-            return Stop(found.verdict, rung.concurrency, found.reason)
-        if found.verdict in {"PASS", "UNRESOLVED"} or index + 1 == len(climb):
+    """Return the first final verdict; None while the ladder may continue. A soft verdict needs a second one directly after it."""
+    steps = [
+        (rung, judgement) for rung, judgement in zip(rungs, judged, strict=True) if rung.phase in {"climb", "confirm"}
+    ]
+    for index, (rung, judgement) in enumerate(steps):
+        if judgement.verdict in HARD or _is_throttled(rung, judgement):
+            return Stop(judgement.verdict, rung.concurrency, judgement.reason)
+        if judgement.verdict in {"PASS", "UNRESOLVED"} or index + 1 == len(steps):
             continue
-        its = climb[index + 1][1]
-        if its.lacks_gain if found.lacks_gain else its.verdict == found.verdict:
-            return Stop(found.verdict, rung.concurrency, found.reason)
+        following = steps[index + 1][1]
+        if following.lacks_gain if judgement.lacks_gain else following.verdict == judgement.verdict:
+            return Stop(judgement.verdict, rung.concurrency, judgement.reason)
     return None
 
 
-def _is_throttled(rung: Rung, found: Judgement) -> bool:
-    return found.verdict == "FAIL-QUOTA" and rung.measures.throttled > 0
+def _is_throttled(rung: Rung, judgement: Judgement) -> bool:
+    return judgement.verdict == "FAIL-QUOTA" and rung.measures.throttled > 0
 
 
 def _named(rung: Rung) -> str:

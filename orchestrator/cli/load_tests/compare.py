@@ -1,4 +1,4 @@
-"""`bench compare`: two models, deployments or instances under the same load, in turns; better, worse, or no evidence."""
+"""`bench compare`: compare two models, deployments or instances under the same load: better, worse, or no evidence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COMPARE = (
         show_default=True,
         help="A and B in turns, so many times.",
     ),
-    click.option("--requests", type=click.IntRange(1), default=32, show_default=True, help="Of each turn."),
+    click.option("--requests", type=click.IntRange(1), default=32, show_default=True, help="Requests of each block."),
     click.option("--fail-if-worse", is_flag=True, help="Exit 1 where B is worse in any figure."),
     MINUTE,
 )
@@ -37,7 +37,7 @@ _COMPARE = (
 @click.argument("b")
 @load_options(*_COMPARE)
 def command(a: str, b: str, **options: Unpack[CompareFlags]) -> int:
-    """Load A and B of CONFIG in turns with the same prompts and say whether B is quicker: models, deployments or instances."""
+    """Load A and B of CONFIG (models, deployments or instances) in alternating blocks with the same prompts and report which is faster."""
     from dataclasses import asdict
 
     from runners.event_loop.run_loop import run_loop
@@ -48,22 +48,24 @@ def command(a: str, b: str, **options: Unpack[CompareFlags]) -> int:
     order = read_order(options, (a, b))
     ab_test = AbTest(options["concurrency"], options["rounds"], options["requests"], options["minute"])
     agree_to(order, 2 * ab_test.rounds * ab_test.requests, options)
-    blocks = run_loop(_fight(order, ab_test, (lambda _n: None) if options["as_json"] else _tell(ab_test)))
-    found = differences(blocks) if are_enough(blocks) else []
+    blocks = run_loop(_run(order, ab_test, (lambda _n: None) if options["as_json"] else _print_round(ab_test)))
+    compared = differences(blocks) if are_enough(blocks) else []
     if options["as_json"]:
-        say_json({"a": a, "b": b, "rounds": len(blocks), "differences": [asdict(one) for one in found]})
-    elif found:
-        _show(a, b, found)
+        say_json(
+            {"a": a, "b": b, "rounds": len(blocks), "differences": [asdict(difference) for difference in compared]}
+        )
+    elif compared:
+        _show(a, b, compared)
     else:
         say(
-            f"no comparison: {len(blocks)} of {ab_test.rounds} rounds were fought before an instance or the money was gone"
+            f"no comparison: an instance was lost or the budget was spent after {len(blocks)} of {ab_test.rounds} rounds"
         )
-    if not found:
+    if not compared:
         return 3
-    return 1 if options["fail_if_worse"] and any(one.verdict == "worse" for one in found) else 0
+    return 1 if options["fail_if_worse"] and any(difference.verdict == "worse" for difference in compared) else 0
 
 
-async def _fight(order: LoadOrder, ab_test: AbTest, on_round: Callable[[int], None]) -> Blocks:
+async def _run(order: LoadOrder, ab_test: AbTest, on_round: Callable[[int], None]) -> Blocks:
     from providers.errors import InputError
 
     from ...capacity.measurement.session import open_session
@@ -72,31 +74,31 @@ async def _fight(order: LoadOrder, ab_test: AbTest, on_round: Callable[[int], No
 
     async with open_session(order, "bench compare") as session:
         first, second = (named(name, session.target.instances) for name in order.names)
-        if {one.name for one in first} & {one.name for one in second}:
+        if {instance.name for instance in first} & {instance.name for instance in second}:
             raise InputError(f"{' and '.join(order.names)} mean the same instance: name two different ones")
         return await run_ab_test(ab_test, session.scheduled(first), session.scheduled(second), on_round)
 
 
-def _tell(ab_test: AbTest) -> Callable[[int], None]:
+def _print_round(ab_test: AbTest) -> Callable[[int], None]:
     from ...ui.terminal import say
 
     return lambda number: say(f"round {number} of {ab_test.rounds}")
 
 
-def _show(a: str, b: str, found: Sequence[Difference]) -> None:
+def _show(a: str, b: str, compared: Sequence[Difference]) -> None:
     from ..tables import print_table
 
     rows = [
         (
-            one.figure,
-            f"{one.a:.4g}",
-            f"{one.b:.4g}",
-            f"{one.difference:+.4g}",
-            f"{one.low:+.4g} to {one.high:+.4g}",
-            f"{one.p_value:.2g}",
-            one.n,
-            one.verdict,
+            difference.figure,
+            f"{difference.a:.4g}",
+            f"{difference.b:.4g}",
+            f"{difference.difference:+.4g}",
+            f"{difference.low:+.4g} to {difference.high:+.4g}",
+            f"{difference.p_value:.2g}",
+            difference.n,
+            difference.verdict,
         )
-        for one in found
+        for difference in compared
     ]
     print_table(f"{b} against {a}", ("", a, b, "difference", "95 % interval", "p (Holm)", "pairs", b), rows)

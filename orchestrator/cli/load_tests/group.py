@@ -1,4 +1,4 @@
-"""`bench`: load tests. How many concurrent requests an endpoint carries, what a rate takes, and which of two is quicker."""
+"""`bench`: load tests. They measure the concurrency that an endpoint carries or a rate needs, and which of two targets is faster."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import click
 from ..lazy import LazyGroup
 
 COMMANDS = {
-    "compare": ("load_tests.compare", "Load two in turns and say which is quicker, and how sure that is."),
-    "ladder": ("load_tests.ladder", "Climb until a rule stops: how many concurrent requests, and what to set."),
+    "compare": ("load_tests.compare", "Compare two under the same load: which is faster, with which certainty."),
+    "ladder": ("load_tests.ladder", "Raise the concurrency until a rule stops: the limit and the settings to use."),
     "plot": ("load_tests.plot", "Draw a ladder's curves as PNG and SVG, and write its rows as CSV."),
     "qps": ("load_tests.qps", "Find the smallest concurrency that carries a rate."),
     "report": ("load_tests.report", "Write a ladder's result as one HTML page."),
-    "run": ("load_tests.run", "Measure one setting: so many at once, or so many a second."),
+    "run": ("load_tests.run", "Measure one setting: a concurrency or a request rate."),
 }
 
 

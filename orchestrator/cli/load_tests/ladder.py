@@ -1,4 +1,4 @@
-"""`bench ladder`: how many concurrent requests an endpoint carries, which rule says so, and what to set."""
+"""`bench ladder`: the number of concurrent requests that an endpoint carries, the rule that limits it, and the settings to use."""
 
 from __future__ import annotations
 
@@ -43,35 +43,39 @@ _RULES = (
     click.option("--tpm-limit", type=_ABOVE_0, help="Tokens a minute that you know to be allowed."),
     click.option("--rpm-limit", type=_ABOVE_0, help="Requests a minute that you know to be allowed."),
     click.option(
-        "--no-contrast", is_flag=True, help="Do not tell quota from capacity by a last rung of other lengths."
+        "--no-contrast",
+        is_flag=True,
+        help="Skip the last rung with other prompt lengths, which separates quota from capacity.",
     ),
-    click.option("--together", is_flag=True, help="After each instance alone all of them at once."),
+    click.option("--together", is_flag=True, help="After each single instance, test all together."),
 )
 _RESULT = (
     click.option(
-        "--expect", "expects", multiple=True, help="E.g. 'p95_ttft_s<1,success>=0.99@c=50': the exit code says."
+        "--expect", "expects", multiple=True, help="E.g. 'p95_ttft_s<1,success>=0.99@c=50': exit 1 if not met."
     ),
-    click.option("--save", is_flag=True, help="Let the next run start with the limits that are found."),
+    click.option("--save", is_flag=True, help="Start the next run with the measured limits."),
     click.option("--save-result/--no-save-result", default=True, help="One JSON file per rung."),
-    click.option("--result-filename", help="Of those files: {concurrency} and {number} are filled in."),
-    click.option("--output-dir", "-o", type=click.Path(file_okay=False), help="By default under bench/, by the time."),
+    click.option("--result-filename", help="Name of those files, with {concurrency} and {number}."),
     click.option(
-        "--resume", type=click.Path(exists=True, file_okay=False), help="Go on with the ladder in this directory."
+        "--output-dir", "-o", type=click.Path(file_okay=False), help="By default a new directory under bench/."
+    ),
+    click.option(
+        "--resume", type=click.Path(exists=True, file_okay=False), help="Continue the ladder in this directory."
     ),
 )
-_TELLS = ("resume", "as_json", "yes")
-"""Of one call alone."""
-_ANEW = (*_TELLS, "expects", "cost_limit", "share")
-"""Not part of what is measured: a resume may say them anew."""
+_PER_CALL = ("resume", "as_json", "yes")
+"""Options of a single call."""
+_MAY_CHANGE = (*_PER_CALL, "expects", "cost_limit", "share")
+"""Not part of what is measured: a resume may change these options."""
 
 
 @click.command("ladder")
 @click.argument("config", required=False, type=click.Path())
 @load_options(*ONE_ENDPOINT, *PACE, *_RULES, *_RESULT)
 def command(**options: Unpack[LadderFlags]) -> int:
-    """Climb from one request at a time until a rule stops, and say how many the endpoint of CONFIG carries.
+    """Raise the concurrency step by step until a rule stops, and report how many requests the endpoint of CONFIG carries.
 
-    Exits 0, or 1 where an expectation is not met or nothing passed, 2 for a mistake, 3 where the cost limit or the instance ended it.
+    Exits 0; 1 where an expectation is not met or no rung passed; 2 for a usage error; 3 where the cost limit or a lost instance stopped it.
     """
     from runners.event_loop.run_loop import run_loop
 
@@ -85,20 +89,20 @@ def command(**options: Unpack[LadderFlags]) -> int:
     expected = [one for text in options["expects"] for one in read_expectations(text)]
     name_rung(options["result_filename"] or RUNG_FILE, 1, 1)
     order = read_order(options)
-    ladder_options = _read_ascent(directory, options, isinstance(order.workload.prompt, SyntheticPrompts))
+    ladder_options = _read_ladder_options(directory, options, isinstance(order.workload.prompt, SyntheticPrompts))
     agree_to(
         order,
         most_requests(ladder_options.plan, ladder_options.rung_duration),
         options,
         "to each instance, if no rule stops it",
     )
-    write_settings(directory, {name: value for name, value in options.items() if name not in _TELLS})
+    write_settings(directory, {name: value for name, value in options.items() if name not in _PER_CALL})
     if not options["as_json"]:
         say(f"results: {directory}")
     try:
-        ladders = run_loop(run_ladders(order, ladder_options, _quiet if options["as_json"] else _tell_rung))
+        ladders = run_loop(run_ladders(order, ladder_options, _quiet if options["as_json"] else _print_rung))
     except KeyboardInterrupt:
-        say(f"interrupted; go on with: python -m orchestrator bench ladder --resume {directory}", err=True)
+        say(f"interrupted; continue with: python -m orchestrator bench ladder --resume {directory}", err=True)
         raise
     outcomes = _check(expected, ladders)
     _show(ladders, outcomes, directory, options["as_json"])
@@ -114,7 +118,7 @@ def _begun(options: LadderFlags) -> tuple[Path, LadderFlags]:
     config = options["config"] or options["config_option"]
     if options["resume"] is not None:
         directory = Path(options["resume"])
-        said = _said({**options, "config": config})
+        said = _given_options({**options, "config": config})
         before = {name: value for name, value in read_settings(directory).items() if name in options}
         _require_same(before, said, directory)
         kept = {name: value for name, value in before.items() if name not in said}
@@ -126,34 +130,36 @@ def _begun(options: LadderFlags) -> tuple[Path, LadderFlags]:
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     directory = Path(options["output_dir"] or Path("bench") / f"ladder-{stamp}")
     if (directory / SETTINGS_FILE).exists():
-        raise click.UsageError(f"{directory} holds a ladder: go on with it (--resume {directory}) or choose another -o")
+        raise click.UsageError(
+            f"{directory} contains a ladder: continue it (--resume {directory}) or choose another -o"
+        )
     path = None if config is None else str(Path(config).absolute())
     return directory, {**options, "config": path, "config_option": None}
 
 
-def _said(options: LadderFlags) -> dict[str, object]:
-    """What stands on the command line, the configuration as it is kept."""
+def _given_options(options: LadderFlags) -> dict[str, object]:
+    """Return the options given on the command line, with the absolute path of the configuration."""
     source = click.get_current_context().get_parameter_source
     typed = {name for name in options if source(name) == click.core.ParameterSource.COMMANDLINE}
-    said = {name: value for name, value in options.items() if name in typed - {"config_option"}}
-    return said if options["config"] is None else {**said, "config": str(Path(options["config"]).absolute())}
+    given = {name: value for name, value in options.items() if name in typed - {"config_option"}}
+    return given if options["config"] is None else {**given, "config": str(Path(options["config"]).absolute())}
 
 
-def _require_same(before: Mapping[str, JSON], said: Mapping[str, object], directory: Path) -> None:
-    """Rungs that were measured otherwise make no ladder."""
+def _require_same(before: Mapping[str, JSON], given: Mapping[str, object], directory: Path) -> None:
+    """Check that the options match those of the earlier rungs. Raises UsageError."""
     for parameter in click.get_current_context().command.params:
         name = str(parameter.name)
-        given = said.get(name)
-        value = list(given) if isinstance(given, tuple) else given
-        if name in said and name not in _ANEW and value != before.get(name):
+        chosen = given.get(name)
+        value = list(chosen) if isinstance(chosen, tuple) else chosen
+        if name in given and name not in _MAY_CHANGE and value != before.get(name):
             what = "the configuration" if name == "config" else parameter.opts[0]
             raise click.UsageError(
-                f"{what} {said[name]} is not what {directory} was begun with ({before.get(name)}): "
+                f"{what} {given[name]} is not what {directory} was begun with ({before.get(name)}): "
                 "leave it out, or begin another ladder with -o"
             )
 
 
-def _read_ascent(directory: Path, options: LadderFlags, has_own_lengths: bool) -> LadderOptions:
+def _read_ladder_options(directory: Path, options: LadderFlags, has_own_lengths: bool) -> LadderOptions:
     from ...capacity.display.ladder_result import RUNG_FILE
     from ...capacity.search.binding import StatedLimits
     from ...capacity.search.ladders import LadderOptions
@@ -188,26 +194,29 @@ def _read_ascent(directory: Path, options: LadderFlags, has_own_lengths: bool) -
 
 def _rungs(text: str) -> list[int]:
     try:
-        found = [int(part) for part in text.replace(",", " ").split()]
+        levels = [int(part) for part in text.replace(",", " ").split()]
     except ValueError:
-        found = []
-    if not found or found[0] < 1 or found != sorted(set(found)):
+        levels = []
+    if not levels or levels[0] < 1 or levels != sorted(set(levels)):
         raise click.UsageError(f"--rungs {text}: write rising whole numbers from 1 on, e.g. 1,2,4,8,16")
-    return found
+    return levels
 
 
 def _check(expected: list[Expectation], ladders: list[Ladder]) -> dict[str, list[Outcome]]:
     from ...capacity.display.ladder_result import rows_of
     from ...capacity.search.expectations import check
 
-    return {ladder.name: [check(one, rows_of(ladder), _limit(ladder)) for one in expected] for ladder in ladders}
+    return {
+        ladder.name: [check(expectation, rows_of(ladder), _limit(ladder)) for expectation in expected]
+        for ladder in ladders
+    }
 
 
 def _exit_code(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]]) -> int:
-    if any(not one.rungs or one.rungs[-1].gone for one in ladders):
+    if any(not ladder.rungs or ladder.rungs[-1].gone for ladder in ladders):
         return 3
-    is_met = all(one.is_met for its in outcomes.values() for one in its)
-    return 0 if is_met and all(_limit(one) is not None for one in ladders) else 1
+    is_met = all(outcome.is_met for ladder_outcomes in outcomes.values() for outcome in ladder_outcomes)
+    return 0 if is_met and all(_limit(ladder) is not None for ladder in ladders) else 1
 
 
 def _limit(ladder: Ladder) -> int | None:
@@ -218,14 +227,14 @@ def _quiet(_ladder: Ladder) -> None:
     pass
 
 
-def _tell_rung(ladder: Ladder) -> None:
-    """One line as a rung ends."""
+def _print_rung(ladder: Ladder) -> None:
+    """Print one line when a rung ends."""
     from ...ui.terminal import say
 
-    rung, found = ladder.rungs[-1], ladder.found.judged[-1]
+    rung, judgement = ladder.rungs[-1], ladder.found.judged[-1]
     say(
-        f"{ladder.name}: {rung.phase} {rung.concurrency} in flight: {rung.measures.qpm:.4g} QPM, {found.verdict}"
-        f"{': ' if found.reason else ''}{found.reason}"
+        f"{ladder.name}: {rung.phase} {rung.concurrency} in flight: {rung.measures.qpm:.4g} QPM, {judgement.verdict}"
+        f"{': ' if judgement.reason else ''}{judgement.reason}"
     )
 
 
@@ -248,10 +257,10 @@ def _show(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]], director
         return
     for ladder in ladders:
         show_ladder(ladder)
-        for one in outcomes[ladder.name]:
-            say(f"expected {one.expectation}: {'met' if one.is_met else 'NOT MET'}, {one.reason}")
+        for outcome in outcomes[ladder.name]:
+            say(f"expected {outcome.expectation}: {'met' if outcome.is_met else 'NOT MET'}, {outcome.reason}")
     if shared is not None:
         say(
-            f"ONE QUOTA FOR ALL: alone they reach {shared['singles_qpm']:.4g} QPM added up, together "
+            f"ONE QUOTA FOR ALL: single instances reach {shared['singles_qpm']:.4g} QPM in total, together "
             f"{shared['together_qpm']:.4g}: give these instances one limiter_group"
         )

@@ -1,10 +1,10 @@
-"""What people see of a ladder: the table in the units that are billed, the limit, what binds it, and what to set."""
+"""The printed result of a ladder: the table in billed units, the limit, what binds it, and the settings to use."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...capacity.display.curves import say_ceiling
+from ...capacity.display.curves import format_ceiling
 from ...ui.terminal import say
 from ..tables import print_table
 
@@ -33,18 +33,19 @@ COLUMNS = (
 
 
 def show_ladder(ladder: Ladder) -> None:
-    rows = [_row(ladder, one, its) for one, its in zip(ladder.rungs, ladder.found.judged, strict=True)]
+    """Print the result of a ladder."""
+    rows = [_row(ladder, rung, judgement) for rung, judgement in zip(ladder.rungs, ladder.found.judged, strict=True)]
     print_table(ladder.name, COLUMNS, rows)
-    found, binding = ladder.found, ladder.binding
-    if found.stop is not None:
-        say(f"stopped by {found.stop.rule} at {found.stop.concurrency} in flight: {found.stop.reason}")
+    findings, binding = ladder.found, ladder.binding
+    if findings.stop is not None:
+        say(f"stopped by {findings.stop.rule} at {findings.stop.concurrency} in flight: {findings.stop.reason}")
     elif not ladder.is_complete:
-        say(f"broken off: {ladder.rungs[-1].gone}" if ladder.rungs else "nothing was measured")
+        say(f"interrupted: {ladder.rungs[-1].gone}" if ladder.rungs else "nothing was measured")
     if not ladder.is_credit:
-        say(f"optimum: {_text(found.optimum)} in flight, the fewest within 3 % of the best throughput")
+        say(f"optimum: {_text(findings.optimum)} in flight, the lowest concurrency within 3 % of the best throughput")
     say(f"binding: {binding.limit} ({binding.sureness}): {binding.evidence}")
-    if found.stop is not None and binding.limit not in {"client", "errors"}:
-        say(f"ceiling: {say_ceiling(binding.qpm_ceiling, binding.tpm_ceiling)}")
+    if findings.stop is not None and binding.limit not in {"client", "errors"}:
+        say(f"ceiling: {format_ceiling(binding.qpm_ceiling, binding.tpm_ceiling)}")
     say_first_error(ladder.rungs)
     for doubt in ladder.doubts:
         say(doubt)
@@ -52,20 +53,20 @@ def show_ladder(ladder: Ladder) -> None:
 
 
 def say_first_error(rungs: Sequence[Rung]) -> None:
-    """Print what the first request that failed was told."""
+    """Print the message of the first failed request."""
     errors = [rung.measures.first_error for rung in rungs if rung.measures.first_error]
     if errors:
         say(f"first error: {errors[0]}")
 
 
 def _show_advice(ladder: Ladder) -> None:
-    from ...capacity.search.recommendation import lines_to_paste, recommendation_of, say_why_none
+    from ...capacity.search.recommendation import explain_no_recommendation, lines_to_paste, recommendation_of
 
     advice = recommendation_of(ladder)
     if advice is None:
-        say(f"no recommendation: {say_why_none(ladder)}")
+        say(f"no recommendation: {explain_no_recommendation(ladder)}")
         return
-    by_client = ": beyond it this client was the bottleneck" if ladder.binding.limit == "client" else ""
+    by_client = ": above it this client was the bottleneck" if ladder.binding.limit == "client" else ""
     say(f"limit: {'at least ' if ladder.is_open else ''}{advice.limit} concurrent requests{by_client}")
     tested = {None: "not held", True: "held under test", False: "DID NOT HOLD under test"}[advice.is_verified]
     say(f"recommended: {advice.concurrency} ({advice.reason}); {tested}")

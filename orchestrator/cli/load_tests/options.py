@@ -1,4 +1,4 @@
-"""Options that load tests share: whom they load, with which prompts, for how long, and what that may cost."""
+"""Options that all load tests share: target, prompts, duration and cost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LOAD = (
     click.option(
         "--workload",
         metavar="NAME|FILE",
-        help="customer-service, content or code; synthetic, the default; tasks, the sweep's own; or a ShareGPT file.",
+        help="customer-service, content, code, synthetic (default), tasks (those of the sweep), or a ShareGPT file.",
     ),
     click.option(
         "--random-input-len",
@@ -44,7 +44,7 @@ _LOAD = (
         help="Tokens of synthetic prompts; by default 256:768, or a preset's.",
     ),
     click.option(
-        "--random-output-len", metavar="N|MIN:MAX", help="Most tokens of each answer; by default 128, or a preset's."
+        "--random-output-len", metavar="N|MIN:MAX", help="Maximum tokens of each answer; by default 128, or a preset's."
     ),
     click.option("--random-range-ratio", type=float, default=0.0, help="0.2 draws lengths from 0.8 to 1.2 times that."),
     click.option("--prefix-ratio", type=float, default=0.0, help="Share of every prompt that all have in common."),
@@ -63,12 +63,14 @@ ONE_ENDPOINT = (
         multiple=True,
         help="An instance or deployment; repeat it for several. By default all of the model.",
     ),
-    click.option("--base-url", metavar="URL", help="An address, up to and with its /v1, in place of a file."),
-    click.option("--api-key-env", metavar="VAR", help="With --base-url: the variable that holds the key."),
-    click.option("--metrics-url", help="The server's Prometheus page (vLLM, SGLang); by default beside its API."),
-    click.option("--no-server-metrics", is_flag=True, help="Do not look at the server's own metrics."),
+    click.option("--base-url", metavar="URL", help="An address, including its /v1, instead of a file."),
+    click.option("--api-key-env", metavar="VAR", help="With --base-url: the environment variable with the key."),
+    click.option(
+        "--metrics-url", help="The server's Prometheus metrics (vLLM, SGLang); by default at /metrics beside its API."
+    ),
+    click.option("--no-server-metrics", is_flag=True, help="Do not read the server's own metrics."),
 )
-"""What has no meaning where two are compared."""
+"""Options that do not apply to a comparison of two targets."""
 MINUTE = click.option(
     "--minute",
     type=float,
@@ -93,19 +95,21 @@ PACE = (
     ),
     click.option("--rung-duration", type=float, help="Seconds, instead of a number of requests."),
     click.option(
-        "--window", type=float, help="Seconds of the quota's window: rungs last three, measured over the last two."
+        "--window",
+        type=float,
+        help="Seconds of the quota window: a rung lasts three windows, the last two are measured.",
     ),
     MINUTE,
 )
 
 
 def load_options(*more: Decorator) -> Decorator:
-    """Add the options of every load test, and `more`."""
+    """Return a decorator that adds the shared options and `more`."""
     return lambda function: decorate(function, *_LOAD, *more)
 
 
 def read_order(options: LoadFlags, names: Sequence[str] | None = None) -> LoadOrder:
-    """`names` stand in for --instance. Raises InputError and UsageError."""
+    """Read the target and the workload; `names` replace --instance. Raises InputError and UsageError."""
     from ...capacity.measurement.session import LoadOrder
     from ...capacity.measurement.spec import build_workload
     from ...capacity.measurement.target import choose_model
@@ -125,7 +129,7 @@ def read_order(options: LoadFlags, names: Sequence[str] | None = None) -> LoadOr
 
 
 def read_rung_duration(options: PaceFlags) -> RungDuration:
-    """Raises UsageError."""
+    """Read the duration of a rung. Raises UsageError."""
     named = {"rung-duration": options["rung_duration"], "window": options["window"], "minute": options["minute"]}
     for name, seconds in named.items():
         if seconds is not None and not 0 < seconds < float("inf"):
@@ -140,13 +144,13 @@ def read_rung_duration(options: PaceFlags) -> RungDuration:
 
 
 def _load_target(options: LoadFlags) -> tuple[LoadedConfig, Environment]:
-    """The file's configuration, or that of an address. Raises InputError."""
+    """Load the configuration of the file or of the address. Raises InputError."""
     from ...capacity.measurement.target import load_address
     from ...config.environment import read_environment
     from ...config.loading import load_config
 
     if options["model"] is not None and not options["model"].strip():
-        raise click.UsageError("--model is empty: name a model, or leave it out")
+        raise click.UsageError("--model is empty: name a model or omit the option")
     flags, base_url = settings_of(_as_settings(options)), options.get("base_url")
     if base_url is None:
         path = chosen_config(options["config"], options.get("config_option"))
@@ -156,7 +160,7 @@ def _load_target(options: LoadFlags) -> tuple[LoadedConfig, Environment]:
         if options["config"] or options["config_option"]:
             raise click.UsageError("give a file or --base-url, not both")
         if options["model"] is None:
-            raise click.UsageError("--base-url needs --model: the name that the API is called with")
+            raise click.UsageError("--base-url needs --model: the model name to send to the API")
         environment = read_environment()
         loaded = load_address(base_url, options["model"], options["api_key_env"], environment, flags)
     show_warnings([*environment.warnings, *loaded.warnings()])
@@ -164,7 +168,7 @@ def _load_target(options: LoadFlags) -> tuple[LoadedConfig, Environment]:
 
 
 def _as_settings(options: LoadFlags) -> dict[str, object]:
-    """Those that are settings of the file."""
+    """Collect the options that are settings of the file."""
     body = options["extra_body"]
     return {
         "attempt_timeout": options["attempt_timeout"],
@@ -189,11 +193,11 @@ def _json_object(text: str) -> str:
 
 
 def workload_spec(options: LoadFlags) -> WorkloadSpec:
-    """Read what the prompts are like. Raises UsageError."""
+    """Read the requested workload. Raises UsageError."""
     from ...capacity.measurement.spec import TASKS, WorkloadSpec
 
     if options["workload"] == TASKS and options.get("base_url") is not None:
-        raise click.UsageError("--workload tasks needs a file that names them")
+        raise click.UsageError("--workload tasks needs a file that names the tasks")
     return WorkloadSpec(
         name=options["workload"],
         input=options["random_input_len"],
@@ -205,7 +209,7 @@ def workload_spec(options: LoadFlags) -> WorkloadSpec:
 
 
 def agree_to(order: LoadOrder, requests: int | None, options: LoadFlags, what: str = "to be sent") -> LoadEstimate:
-    """What so many requests take at most; asks before a test that may cost much. Raises UsageError where nobody can be asked."""
+    """Estimate the cost, print it and ask before an expensive test. Raises UsageError where there is no terminal to ask on."""
     from ...capacity.measurement.load_estimate import CONFIRM_ABOVE_USD, estimate
     from ...execution.components import prices_of
     from ...ui.terminal import say
@@ -219,5 +223,5 @@ def agree_to(order: LoadOrder, requests: int | None, options: LoadFlags, what: s
         return expected
     if not sys.stdin.isatty():
         raise click.UsageError(f"the test may cost {cost:,.2f} USD: agree with --yes, or bound it with --cost-limit")
-    click.confirm("Go on?", abort=True, err=True)
+    click.confirm("Continue?", abort=True, err=True)
     return expected

@@ -1,4 +1,4 @@
-"""`bench plot`: a ladder's curves as pictures, and its rows as a table."""
+"""`bench plot`: a ladder's curves as images, and its rows as a CSV table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import click
 
 @click.command("plot")
 @click.argument("ladder", type=click.Path(exists=True))
-@click.option("--output-dir", "-o", type=click.Path(file_okay=False), help="Where to; by default beside the result.")
+@click.option(
+    "--output-dir", "-o", type=click.Path(file_okay=False), help="Output directory; by default beside the result."
+)
 def command(ladder: str, output_dir: str | None) -> int:
     """Draw throughput, efficiency and latency of LADDER (ladder.json or its directory) against concurrency.
 

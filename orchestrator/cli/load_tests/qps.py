@@ -1,4 +1,4 @@
-"""`bench qps`: the smallest concurrency that carries a rate."""
+"""`bench qps`: the lowest concurrency that carries a rate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _QPS = (
     click.option(
-        "--target", type=click.FloatRange(0, min_open=True), required=True, help="Requests a second; 0.1 is one in ten."
+        "--target",
+        type=click.FloatRange(0, min_open=True),
+        required=True,
+        help="Requests per second; 0.1 is one in ten seconds.",
     ),
     click.option("--max-concurrency", type=click.IntRange(1), default=1000, show_default=True),
 )
@@ -31,7 +34,7 @@ _QPS = (
 @click.argument("config", required=False, type=click.Path())
 @load_options(*ONE_ENDPOINT, *PACE, *_QPS)
 def command(**options: Unpack[QpsFlags]) -> int:
-    """Find the smallest concurrency at which the endpoint of CONFIG reaches 95 % of a target rate. Exits 1 where none does."""
+    """Find the lowest concurrency at which the endpoint of CONFIG reaches 95 % of a target rate. Exits 1 where none does."""
     from runners.event_loop.run_loop import run_loop
 
     from ...capacity.search.next_step import RUNGS
@@ -40,21 +43,21 @@ def command(**options: Unpack[QpsFlags]) -> int:
     order, rung_duration = read_order(options), read_rung_duration(options)
     agree_to(order, None, options)
     most = options["max_concurrency"]
-    rungs = [one for one in RUNGS if one < most] + [most]
-    found = run_loop(
+    rungs = [concurrency for concurrency in RUNGS if concurrency < most] + [most]
+    rate_search = run_loop(
         _search(
             order,
             rung_duration,
             rungs,
             options["target"],
-            (lambda _rung: None) if options["as_json"] else _tell(options["target"]),
+            (lambda _rung: None) if options["as_json"] else _print_trial(options["target"]),
         )
     )
     if options["as_json"]:
-        say_json(_document(found))
+        say_json(_document(rate_search))
     else:
-        _show(found)
-    return 0 if found.smallest is not None else 1
+        _show(rate_search)
+    return 0 if rate_search.smallest is not None else 1
 
 
 async def _search(
@@ -74,7 +77,7 @@ async def _search(
         return await find_concurrency(bench, target_qps, rungs, on_trial)
 
 
-def _tell(target: float) -> Callable[[Rung], None]:
+def _print_trial(target: float) -> Callable[[Rung], None]:
     from ...capacity.search.rate_search import delivered_qps
     from ...ui.terminal import say
 
@@ -83,28 +86,28 @@ def _tell(target: float) -> Callable[[Rung], None]:
     )
 
 
-def _rows(found: RateSearch) -> list[dict[str, JSON]]:
+def _rows(rate_search: RateSearch) -> list[dict[str, JSON]]:
     from ...capacity.display.ladder_result import rung_row
     from ...capacity.search.rate_search import REACHED, delivered_qps
 
     rows = []
-    for one in found.trials:
-        delivered = delivered_qps(one.measures)
-        is_reached = delivered >= REACHED * found.target_qps
-        rows.append({**rung_row(one), "delivered_qps": delivered, "is_reached": is_reached})
+    for trial in rate_search.trials:
+        delivered = delivered_qps(trial.measures)
+        is_reached = delivered >= REACHED * rate_search.target_qps
+        rows.append({**rung_row(trial), "delivered_qps": delivered, "is_reached": is_reached})
     return rows
 
 
-def _document(found: RateSearch) -> dict[str, JSON]:
+def _document(rate_search: RateSearch) -> dict[str, JSON]:
     return {
-        "target_qps": found.target_qps,
-        "smallest_concurrency": found.smallest,
-        "rate_times_latency": found.little,
-        "trials": _rows(found),
+        "target_qps": rate_search.target_qps,
+        "smallest_concurrency": rate_search.smallest,
+        "rate_times_latency": rate_search.little,
+        "trials": _rows(rate_search),
     }
 
 
-def _show(found: RateSearch) -> None:
+def _show(rate_search: RateSearch) -> None:
     from ...ui.terminal import say
     from ..tables import print_table
     from .ladder_view import say_first_error
@@ -132,13 +135,15 @@ def _show(found: RateSearch) -> None:
             row["n"],
             "carries the rate" if row["is_reached"] else "",
         )
-        for row in _rows(found)
+        for row in _rows(rate_search)
     ]
-    print_table(f"{found.target_qps:g} requests/s", columns, rows)
-    say_first_error(found.trials)
-    if found.trials and found.trials[-1].gone:
-        say(f"broken off: {found.trials[-1].gone}")
-    if found.smallest is None:
-        say(f"no concurrency that was tried reaches 95 % of {found.target_qps:g} requests/s")
+    print_table(f"{rate_search.target_qps:g} requests/s", columns, rows)
+    say_first_error(rate_search.trials)
+    if rate_search.trials and rate_search.trials[-1].gone:
+        say(f"interrupted: {rate_search.trials[-1].gone}")
+    if rate_search.smallest is None:
+        say(f"no tested concurrency reaches 95 % of {rate_search.target_qps:g} requests/s")
     else:
-        say(f"smallest concurrency: {found.smallest}; rate × latency of one request alone asks for {found.little:.3g}")
+        say(
+            f"lowest concurrency: {rate_search.smallest}; rate × latency of a single request requires {rate_search.little:.3g}"
+        )

@@ -1,4 +1,4 @@
-"""`bench report`: a ladder's result as one page."""
+"""`bench report`: a ladder's result as one HTML page."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import click
 @click.command("report")
 @click.argument("ladder", type=click.Path(exists=True))
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False), help="Where to; by default bench-report.html beside the result."
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False),
+    help="Output file; by default bench-report.html beside the result.",
 )
 def command(ladder: str, output: str | None) -> int:
-    """Write LADDER (ladder.json or its directory) as one HTML file that needs nothing else: curves, table, limit."""
+    """Write LADDER (ladder.json or its directory) as one self-contained HTML file: curves, table, limit."""
     from pathlib import Path
 
     from ...capacity.display.curves import read_curves

@@ -1,4 +1,4 @@
-"""`bench run`: one setting of a load test, measured."""
+"""`bench run`: measure one setting of a load test."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ RESULT = "bench-run.json"
 @click.option(
     "--preset",
     type=click.Choice(["quick", "realistic", "planning", "stability"]),
-    help="quick: does it work. realistic: as expected. planning: 1.5 times as many at once. stability: 0.8 of both, for long.",
+    help="quick: check that it works. realistic: expected traffic. planning: 1.5 × concurrency. stability: long run at 0.8 of both.",
 )
-@click.option("--max-concurrency", type=click.IntRange(min=1), help="Most requests in flight.")
+@click.option("--max-concurrency", type=click.IntRange(min=1), help="Maximum requests in flight.")
+@click.option("--request-rate", type=float, help="Arrivals per second, above 0; inf sends as fast as possible.")
 @click.option(
-    "--request-rate", type=float, help="Arrivals per second, any number above 0; inf sends as fast as it goes."
+    "--burstiness", type=float, default=1.0, help="Of arrivals: 1 is Poisson, less is burstier, inf is constant."
 )
-@click.option("--burstiness", type=float, default=1.0, help="Of arrivals: 1 Poisson, less is burstier, inf constant.")
-@click.option("--num-prompts", type=click.IntRange(min=1), help="Requests.")
-@click.option("--duration", type=float, metavar="S", help="Seconds in which requests are sent.")
+@click.option("--num-prompts", type=click.IntRange(min=1), help="Number of requests.")
+@click.option("--duration", type=float, metavar="S", help="Seconds during which requests are sent.")
 @click.option("--warmup", type=float, default=0.0, metavar="S", help="Seconds at the start that are not measured.")
 @click.option("--cooldown", type=float, default=0.0, metavar="S", help="Seconds at the end that are not measured.")
 @setting_option("run.display")
@@ -46,8 +46,8 @@ RESULT = "bench-run.json"
 def command(**options: Unpack[RunFlags]) -> int:
     """Load an endpoint with one setting and print its measures.
 
-    With a finite --request-rate requests are sent at their times, whatever comes back; without one, the next goes when an answer is there.
-    Exits 0 where all requests succeeded, 1 where some failed, 3 at a limit, 4 where the instance is out for good.
+    With a finite --request-rate requests are sent at their scheduled times. Without one, the next request is sent when an answer arrives.
+    Exits 0 where all requests succeeded, 1 where some failed, 3 at a limit, 4 where the instance is permanently unusable.
     """
     from ...capacity.display.files import require_writable
     from ...capacity.measurement.load_estimate import requests_of
@@ -83,7 +83,7 @@ def _load_spec(options: RunFlags) -> LoadSpec:
 
 
 def _measure(measure: Callable[[EarlyStop], Awaitable[MeasuredSetting]]) -> MeasuredSetting:
-    """Leaves the program where a second signal wants no result."""
+    """Run the measurement; exit the program where a second signal cancels it."""
     import asyncio
     import sys
 
@@ -111,7 +111,7 @@ async def _until_signal(measure: Callable[[EarlyStop], Awaitable[MeasuredSetting
 
 
 def _finish(measured: MeasuredSetting, expected: LoadEstimate, options: RunFlags) -> int:
-    """Write what was asked for, print, and say how it ended. What cannot be written is printed all the same."""
+    """Write the requested files, print the result and return the exit code. Where writing fails, the result is still printed."""
     from ...capacity.display.files import write_document
     from ...capacity.display.run_result import document_of
     from ...ui.terminal import say, say_json
@@ -142,7 +142,7 @@ def _result_path(options: RunFlags) -> Path | None:
 
 
 def _write_requests(measured: MeasuredSetting, to: str | None) -> float | None:
-    """Seconds that it took."""
+    """Write one row per request and return the seconds that it took."""
     import time
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How a measured setting is shown: every figure beside its definition."""
+"""The printed result of a measured setting: every figure with its definition."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ TIMES = (
     ("scheduled latency", "scheduled_latency_s", "last content − scheduled arrival"),
 )
 PHASES = (
-    ("queue", "queue", "scheduled − sent, all places taken"),
-    ("rate wait", "rate_wait", "scheduled − sent, a place free: the client's lateness"),
-    ("connect", "connect", "a connection: 0 where one was open"),
+    ("queue", "queue", "scheduled − sent, all slots taken"),
+    ("rate wait", "rate_wait", "scheduled − sent, a slot free: the client's delay"),
+    ("connect", "connect", "opening a connection: 0 where one was open"),
     ("first token", "first_token", "send − first content"),
     ("generation", "generation", "first − last content; not streamed: send − end"),
-    ("parsing", "parsing", "last content − the answer is read"),
+    ("parsing", "parsing", "last content − answer parsed"),
 )
 HEADS = ("", "n", "mean", "p50", "p90", "p95", "p99", "max", "definition")
 
 
 def print_trial(measured: MeasuredSetting, write_s: float | None) -> None:
-    """Tables of what was carried, how long it took, and where the time went; then what to mind."""
+    """Print tables of throughput, latency and phases, then notes."""
     trial = measured.trial
     print_table("Carried", ("", "", "definition"), _carried(measured))
     say()
@@ -46,47 +46,53 @@ def print_trial(measured: MeasuredSetting, write_s: float | None) -> None:
 
 
 def _carried(measured: MeasuredSetting) -> list[tuple[str, str, str]]:
-    trial, found = measured.trial, measured.trial.measures
+    trial, measures = measured.trial, measured.trial.measures
     rows = [
-        ("attempted", f"{found.attempted:,}", "requests that ended; all are in the denominator"),
-        ("success rate", _share(found.success_rate), "answers with content and a normal finish"),
-        ("throttled", f"{found.throttled:,}", "refused by a quota; no success"),
+        ("attempted", f"{measures.attempted:,}", "requests that ended; all are in the denominator"),
+        ("success rate", _share(measures.success_rate), "answers with content and a normal finish"),
+        ("throttled", f"{measures.throttled:,}", "refused by a quota; no success"),
     ]
-    rows += [(f"failed: {name}", f"{count:,}", "no success") for name, count in sorted(found.failures.items())]
-    rows += [(f"finish: {name}", f"{count:,}", "") for name, count in sorted(found.finish_reasons.items())]
+    rows += [(f"failed: {name}", f"{count:,}", "no success") for name, count in sorted(measures.failures.items())]
+    rows += [(f"finish: {name}", f"{count:,}", "") for name, count in sorted(measures.finish_reasons.items())]
     rows += [
-        ("requests/s", f"{found.requests_per_s:.3f}", f"successful, over a steady window of {found.window_s:.1f} s"),
-        ("output tokens/s", f"{found.output_tokens_per_s:,.1f}", _tokens_note(measured)),
-        ("QPM, TPM", f"{found.qpm:,.1f}, {found.tpm:,.0f}", "successful requests and their tokens per minute"),
+        (
+            "requests/s",
+            f"{measures.requests_per_s:.3f}",
+            f"successful, over a steady window of {measures.window_s:.1f} s",
+        ),
+        ("output tokens/s", f"{measures.output_tokens_per_s:,.1f}", _tokens_note(measured)),
+        ("QPM, TPM", f"{measures.qpm:,.1f}, {measures.tpm:,.0f}", "successful requests and their tokens per minute"),
         ("tokens per request", _tokens_per_request(measured), "input, output; mean of the successful"),
     ]
     if (rate := trial.setting.rate_per_s) < float("inf") and trial.dispatched_per_s is not None:
         text = f"{trial.dispatched_per_s:.3f} of {rate:g}"
         rows.append(
-            ("rate sent", text, f"per second, against what was asked: {trial.dispatched_per_s / rate - 1:+.2%}")
+            ("rate sent", text, f"per second, against the requested rate: {trial.dispatched_per_s / rate - 1:+.2%}")
         )
     if measured.cost_usd is not None:
-        rows.append(("cost", f"{measured.cost_usd:,.4f} USD", "of all that was answered"))
+        rows.append(("cost", f"{measured.cost_usd:,.4f} USD", "of all answered requests"))
     return rows
 
 
 def _tokens_note(measured: MeasuredSetting) -> str:
     return (
-        "estimated: the server counts none" if measured.trial.measures.are_tokens_estimated else "as the server counts"
+        "estimated: the server reports none"
+        if measured.trial.measures.are_tokens_estimated
+        else "as the server reports"
     )
 
 
 def _tokens_per_request(measured: MeasuredSetting) -> str:
-    found, workload = measured.trial.measures, measured.workload
-    if not found.succeeded:
+    measures, workload = measured.trial.measures, measured.workload
+    if not measures.succeeded:
         return "n/a"
     asked_out = "" if workload.max_output_tokens is None else f" (at most {workload.max_output_tokens:g})"
-    mean_in, mean_out = found.input_tokens / found.succeeded, found.output_tokens / found.succeeded
-    return f"{mean_in:.0f} (asked {workload.input_tokens:.0f}), {mean_out:.0f}{asked_out}"
+    mean_in, mean_out = measures.input_tokens / measures.succeeded, measures.output_tokens / measures.succeeded
+    return f"{mean_in:.0f} (requested {workload.input_tokens:.0f}), {mean_out:.0f}{asked_out}"
 
 
 def _rows(of: object, names: tuple[tuple[str, str, str], ...]) -> list[tuple[str, ...]]:
-    return [(title, *_figures(getattr(of, field)), says) for title, field, says in names]
+    return [(title, *_figures(getattr(of, field)), definition) for title, field, definition in names]
 
 
 def _figures(of: Distribution) -> tuple[str, ...]:
@@ -108,7 +114,7 @@ def _share(value: float) -> str:
 
 
 def _slots(trial: Trial) -> list[tuple[str, str, str]]:
-    slots, found = trial.slots, trial.measures
+    slots, measures = trial.slots, trial.measures
     expected = slots.expected_in_flight
     limit, rate = trial.setting.max_concurrency, trial.setting.rate_per_s
     law = f"min(limit {limit or 'none'}, rate {rate:g} × mean latency)"
@@ -117,17 +123,17 @@ def _slots(trial: Trial) -> list[tuple[str, str, str]]:
     return [
         ("in flight", f"{slots.mean_in_flight:.2f}", "mean over the steady window"),
         ("expected", "n/a" if expected is None else f"{expected:.2f}", law),
-        ("over all", f"{found.achieved_concurrency:.2f}", "sum of latencies / wall time, start and end included"),
-        ("peak", f"{found.peak_in_flight:,}", "most at once"),
+        ("over all", f"{measures.achieved_concurrency:.2f}", "sum of latencies / wall time, start and end included"),
+        ("peak", f"{measures.peak_in_flight:,}", "most at once"),
         (
             "most of the time",
             ", ".join(f"{level} ({share:.0%})" for level, share in busiest),
             "in flight, by share of time",
         ),
-        ("sent because", ended, "arrival: its time had come; place: another request had ended"),
+        ("sent because", ended, "arrival: its scheduled time; place: another request ended"),
         (
             "client",
-            f"loop {1000 * found.lag_p95_s:.1f} ms late, {_share(found.cpu_share)} of a core",
+            f"loop {1000 * measures.lag_p95_s:.1f} ms late, {_share(measures.cpu_share)} of a core",
             "p95; over the run",
         ),
     ]
@@ -137,20 +143,20 @@ def _print_notes(measured: MeasuredSetting) -> None:
     trial = measured.trial
     if trial.measures.first_error:
         say(f"first error: {trial.measures.first_error}")
-    if (seen := trial.server.load()) is not None:
+    if (server_load := trial.server.load()) is not None:
         figures = (
-            ("running", seen.mean_running),
-            ("peak running", seen.peak_running),
-            ("peak waiting", seen.peak_waiting),
+            ("running", server_load.mean_running),
+            ("peak running", server_load.peak_running),
+            ("peak waiting", server_load.peak_waiting),
         )
-        said = [f"{name} {value:g}" for name, value in figures if value is not None]
-        said += [f"fullest cache {seen.peak_cache_use:.0%}"] if seen.peak_cache_use is not None else []
-        say(f"the server says of itself ({seen.looks} looks): {', '.join(said)}")
+        figures_text = [f"{name} {value:g}" for name, value in figures if value is not None]
+        figures_text += (
+            [f"peak cache use {server_load.peak_cache_use:.0%}"] if server_load.peak_cache_use is not None else []
+        )
+        say(f"the server's own metrics ({server_load.looks} readings): {', '.join(figures_text)}")
     if trial.client_limits:
-        say(
-            f"client-limited: {'; '.join(trial.client_limits)}. The figures say less about the server than they seem to."
-        )
+        say(f"client-limited: {'; '.join(trial.client_limits)}. The figures describe this client more than the server.")
     if trial.measures.is_burst:
-        say("shorter than two minutes: a quota may have been met from stored credit")
+        say("shorter than two minutes: stored quota credit may have carried this load")
     if trial.run.gone:
         say(f"stopped early: {trial.run.gone}")

@@ -175,7 +175,7 @@
       ]),
       make("h3", "", "Conversation"), ...conversation(at),
     ];
-    if (get("score_details") !== null) parts.push(make("h3", "", "The scorer's words"), turn("scorer", get("score_details")));
+    if (get("score_details") !== null) parts.push(make("h3", "", "Score details"), turn("scorer", get("score_details")));
     if (get("tool_trace") !== null) parts.push(make("h3", "", "Tool calls"), turn("tool calls", pretty(get("tool_trace"))));
     parts.push(
       make("h3", "", "Attempts"),

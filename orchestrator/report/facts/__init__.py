@@ -1,1 +1,1 @@
-"""What a report says, as plain data. Read `gather.py` first."""
+"""The facts of a report as plain data. Read `gather.py` first."""

@@ -1,4 +1,4 @@
-"""What the run decided, read back from decisions.jsonl: in words, on the time axis, and the time that each gate took."""
+"""The decisions of a run, read from decisions.jsonl: as text, on the time axis, and the time under each gate."""
 
 from __future__ import annotations
 
@@ -12,44 +12,48 @@ import orjson
 
 Line = Mapping[str, Any]
 MOST_KEPT = 4_000
-"""Of a run that decided more, the first of them; all of them stand in decisions.jsonl."""
+"""Only the first decisions are kept; decisions.jsonl contains all."""
 HEALTH = ("health", "instance_lost")
 END = "end"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
+    """One decision about an instance."""
+
     at: float
     """Seconds since the epoch."""
     instance: str
     event: str
     words: str
     state: str
-    """The instance's health from now on; empty where this says nothing of it."""
+    """The instance's health from this decision on; empty where the decision does not change it."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateTimes:
-    """What the instances' last words add up to, over all executions."""
+    """Totals of the instances' end events over all executions."""
 
     sent: Mapping[str, int]
-    """Requests by instance; without those whose limiter does not count (fixed mode)."""
+    """Requests by instance, without instances whose limiter does not count them (fixed mode)."""
     refused: Mapping[str, int]
     time_under_s: Mapping[str, Mapping[str, float]]
-    """By instance and gate; the gates of an instance add up to the time that it was in use."""
+    """By instance and gate. The gates of an instance add up to the time for which it was in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
+    """The decisions of a run and what follows from them."""
+
     total: int
     kept: tuple[Decision, ...]
     states: Mapping[str, str]
-    """The last that was said of an instance's health, with the evidence."""
+    """The last known health of each instance, with the evidence."""
     ledger: GateTimes
 
 
 def read_decisions(path: Path) -> Decisions:
-    """Line by line; one that a crash cut off is left out."""
+    """Read the file line by line. A line that a crash cut off is left out."""
     total, kept, states = 0, list[Decision](), dict[str, str]()
     sent, refused, gates = Counter[str](), Counter[str](), dict[str, Counter[str]]()
     for line in _lines(path):
@@ -65,7 +69,10 @@ def read_decisions(path: Path) -> Decisions:
         if len(kept) < MOST_KEPT or line["event"] in HEALTH:
             kept.append(_decision(line))
     return Decisions(
-        total, tuple(kept), states, GateTimes(sent, refused, {name: one for name, one in gates.items() if one})
+        total,
+        tuple(kept),
+        states,
+        GateTimes(sent, refused, {name: seconds_by_gate for name, seconds_by_gate in gates.items() if seconds_by_gate}),
     )
 
 
@@ -75,11 +82,11 @@ def _lines(path: Path) -> Iterator[Line]:
     with path.open("rb") as file:
         for line in file:
             try:
-                found = orjson.loads(line)
+                record = orjson.loads(line)
             except orjson.JSONDecodeError:
                 continue
-            if isinstance(found, dict) and {"at", "instance", "event"} <= found.keys():
-                yield found
+            if isinstance(record, dict) and {"at", "instance", "event"} <= record.keys():
+                yield record
 
 
 def _decision(line: Line) -> Decision:
@@ -91,7 +98,7 @@ def _decision(line: Line) -> Decision:
 def _in_words(event: str, line: Line) -> str:
     try:
         return WORDS[event](line)
-    except (KeyError, TypeError, ValueError):  # another version's line: shown as it is
+    except (KeyError, TypeError, ValueError):  # a line of another version is shown unchanged
         evidence = {name: value for name, value in line.items() if name not in {"at", "instance", "event"}}
         return orjson.dumps(evidence).decode()
 
@@ -108,13 +115,13 @@ def _limits(limits: Mapping[str, Any]) -> str:
 
 WORDS: Mapping[str, Callable[[Line], str]] = {
     "cap": lambda line: f"{line['old']:g} → {line['new']:g} in flight ({line['mode']})",
-    "knee": lambda line: f"more in flight brings no more throughput: {line['old']:g} → {line['new']:g}",
-    "conc": lambda line: f"refused for its concurrency: {line['old']:g} → {line['new']:g} in flight",
+    "knee": lambda line: f"higher concurrency adds no throughput: {line['old']:g} → {line['new']:g}",
+    "conc": lambda line: f"refused because of its concurrency: {line['old']:g} → {line['new']:g} in flight",
     "throttle": lambda line: f"refused with {line['beside']} beside it; waits {line['wait_s']:.1f} s",
-    "rate": lambda line: f"learnt: {_limits(line['new'])}",
+    "rate": lambda line: f"learned: {_limits(line['new'])}",
     "breaker": lambda line: f"{line['failures']} failures in a row; waits {line['wait_s']:.1f} s",
     "tilt": lambda line: (
-        f"asks for {line['share']:.0%} of what is known for {line['for_s']:.0f} s, to tell one quota from several"
+        f"sends {line['share']:.0%} of the known rate for {line['for_s']:.0f} s, to distinguish a shared quota from separate ones"
     ),
     "quota_shared": lambda line: str(line["evidence"]),
     "health": _health,
@@ -124,8 +131,10 @@ WORDS: Mapping[str, Callable[[Line], str]] = {
 
 
 def lanes(decisions: Sequence[Decision]) -> dict[str, list[Decision]]:
-    """By instance, in the order of their names."""
-    found: dict[str, list[Decision]] = {name: [] for name in sorted({one.instance for one in decisions})}
-    for one in decisions:
-        found[one.instance].append(one)
-    return found
+    """Group the decisions by instance, in the order of the names."""
+    by_instance: dict[str, list[Decision]] = {
+        name: [] for name in sorted({decision.instance for decision in decisions})
+    }
+    for decision in decisions:
+        by_instance[decision.instance].append(decision)
+    return by_instance

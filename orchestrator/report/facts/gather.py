@@ -1,6 +1,6 @@
-"""What a report says of a run, as plain data: the JSON form is this, the pages are made of this.
+"""The facts of a run's report as plain data: the JSON report contains them, and the pages are built from them.
 
-Records are counted and averaged in Arrow; what leaves it grows with the cells and instances of a run, not with its samples.
+Records are counted and averaged in Arrow. The result grows with the cells and instances of a run, not with its samples.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ COLUMNS = [
 
 @dataclass(frozen=True, slots=True)
 class ComparisonFacts:
+    """The comparison of the levels of one axis."""
+
     axis: str
     table: TextTable
     contrasts: tuple[Mapping[str, JSON], ...]
@@ -67,16 +69,20 @@ class ComparisonFacts:
 
 @dataclass(frozen=True, slots=True)
 class FailureClass:
+    """The samples that failed with one error class."""
+
     outcome: str
     error_class: str
     samples: int
     instances: tuple[str, ...]
     example: str
-    """One message; empty where the scorer found the answer wrong."""
+    """One error message; empty where the scorer judged the answer wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleLine:
+    """One sample in a list of slow or unanswered samples."""
+
     ordinal: int
     task_id: str
     model: str
@@ -92,6 +98,8 @@ class SampleLine:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
+    """Everything that a report shows about a run, except the samples."""
+
     run_id: str
     total: int
     """Samples of the plan."""
@@ -100,9 +108,9 @@ class Facts:
     executions: tuple[Mapping[str, object], ...]
     configuration: Mapping[str, object]
     axes: tuple[str, ...]
-    """Of the hierarchy, those with more than one level."""
+    """The axes of the hierarchy that have more than one level."""
     standings: tuple[GroupScore, ...]
-    """By model: the best first, or by name where there are obstacles to a ranking."""
+    """By model: the best first, or by name where obstacles prevent a ranking."""
     obstacles: tuple[str, ...]
     by_prompt: tuple[GroupScore, ...]
     cells: tuple[GroupScore, ...]
@@ -116,23 +124,24 @@ class Facts:
     throughput: Throughput
     slowest: tuple[SampleLine, ...]
     unanswered: tuple[SampleLine, ...]
-    """The first of those without an answer: failures of the model, of the infrastructure, and what was not run."""
+    """The first samples without an answer: model failures, infrastructure failures, and samples not run."""
 
     @property
     def final(self) -> int:
+        """Number of samples with a final outcome."""
         return sum(count for outcome, count in self.outcomes.items() if outcome in FINAL)
 
 
 def read_columns(run: Run) -> pa.Table:
-    """What the facts are made of: every sample's record without its texts. Raises StorageError where a file is damaged."""
+    """Read every sample's record without its texts. Raises StorageError where a file is damaged."""
     return pa.concat_tables([record_schema().empty_table().select(COLUMNS), *run.tables(COLUMNS)])
 
 
 def gather_facts(run: Run, records: pa.Table) -> Facts:
-    """`records` are those of `run`; COLUMNS are enough."""
+    """Gather the facts from the records of `run`; the columns COLUMNS are enough."""
     directory = RunDirectory(run.path)
     decisions = read_decisions(directory.decisions)
-    time = find_running_time(records, [one.at for one in decisions.kept])
+    time = find_running_time(records, [decision.at for decision in decisions.kept])
     axes = tuple(axis for axis in HIERARCHY if pc.count_distinct(records[axis]).as_py() > 1)
     standings = find_group_scores(run, ["model"])
     obstacles = tuple(map(str, run.obstacles("model")))
@@ -166,19 +175,19 @@ def _by_rate(standing: GroupScore) -> float:
 
 
 def _compare(records: pa.Table, axis: str) -> ComparisonFacts:
-    """Against the plain prompt, the highest tool success rate, or the first model by name."""
+    """Compare with the plain prompt, the highest tool success rate, or the first model by name."""
     levels = pc.unique(records[axis]).to_pylist()
     baseline = PLAIN_PROMPT if PLAIN_PROMPT in levels else None
     if axis == "tool_success_rate":
         baseline = str(pc.cast(pa.array([max(levels)]), pa.string())[0])
-    found = compare_levels(records, Question(axis, baseline))
-    title = f"{axis.replace('_', ' ').capitalize()}, against {found[0].baseline.name}"
-    table = replace(contrast_table(axis, found), title=title)
-    return ComparisonFacts(axis, table, tuple(contrast_row(one) for one in found))
+    contrasts = compare_levels(records, Question(axis, baseline))
+    title = f"{axis.replace('_', ' ').capitalize()}, against {contrasts[0].baseline.name}"
+    table = replace(contrast_table(axis, contrasts), title=title)
+    return ComparisonFacts(axis, table, tuple(contrast_row(contrast) for contrast in contrasts))
 
 
 def _find_failures(records: pa.Table) -> tuple[FailureClass, ...]:
-    """Whatever has an error class, the scorer's among them; the most frequent first within an outcome."""
+    """Count samples by error class, including the scorer's; the most frequent first within an outcome."""
     table = records.select(["outcome", "instance", "error_message"]).append_column(
         "error", pc.coalesce(records["error_class"], records["score_error"])
     )

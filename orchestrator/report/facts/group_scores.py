@@ -1,4 +1,4 @@
-"""How well each group did: the summary's row, with the interval of its rate and what the missing samples could change."""
+"""The results of each group: the row of the summary, with the interval of its rate and the effect of missing samples."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ...results.run import Run
 
 @dataclass(frozen=True, slots=True)
 class GroupScore:
-    """One group of samples. Rates are over what the models answered or failed: full + partial + failed."""
+    """The results of one group of samples. The denominator of rates is full + partial + failed."""
 
     group: Mapping[str, JSON]
     total: int
     scored: int
     success_rate: float | None
     low: float | None
-    """Of the 95 % interval, which respects that epochs and variations of one task are no independent draws."""
+    """Of the 95 % interval, which is clustered: epochs and variations of one task are not independent."""
     high: float | None
     worst_case: float
-    """The rate if everything that is missing had failed."""
+    """The rate if all missing samples had failed."""
     best_case: float
     missing_rate: float
     weighted_score: float | None
@@ -35,12 +35,13 @@ class GroupScore:
     output_tokens: int
     cost_usd: float | None
     judge_tokens: int
-    """In neither of the two above, as its cost is in no other."""
+    """Not part of the two token counts above, as its cost is not part of `cost_usd`."""
     judge_cost_usd: float | None
     errors: Mapping[str, int]
 
     @property
     def name(self) -> str:
+        """The levels of the group, joined."""
         return " · ".join(shown(value) for value in self.group.values())
 
 
@@ -49,11 +50,12 @@ MEANS = ("mean_time_s", "mean_turns", "mean_tool_calls", "tool_coverage", "tool_
 
 
 def find_group_scores(run: Run, by: Sequence[str]) -> tuple[GroupScore, ...]:
-    """One for each group, in the order of the summary."""
+    """Build one score per group, in the order of the summary."""
     return tuple(_standing(row, by) for row in run.summary(by))
 
 
 def shown(value: object) -> str:
+    """Format a level of an axis."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Instance by instance: what was planned for it, what it did, what moved away and why, and how it ended."""
+"""The facts of each instance: its planned samples, its work, samples moved away and why, and its final state."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from .decisions import Decisions
 
 @dataclass(frozen=True, slots=True)
 class InstanceFacts:
+    """The work and the final state of one instance."""
+
     instance: str
     model: str
     planned: int
     done: int
-    """Samples that it answered, or failed last."""
+    """Samples that it answered, or where it was the last to fail."""
     moved_away: Mapping[str, int]
-    """By reason: samples planned for it that another one did."""
+    """By reason: samples planned for it that another instance processed."""
     requests: int | None
     """None where its limiter does not count them (fixed mode)."""
     refusals: int | None
@@ -30,6 +32,7 @@ class InstanceFacts:
 
 
 def find_instances(records: pa.Table, decisions: Decisions) -> tuple[InstanceFacts, ...]:
+    """Build the facts of every instance, ordered by model and name."""
     planned = {
         (row["planned_instance"], row["model"]): row["count_all"]
         for row in records.group_by(["planned_instance", "model"]).aggregate([([], "count_all")]).to_pylist()
@@ -72,7 +75,7 @@ def _done(records: pa.Table) -> list[dict[str, Any]]:
 
 def _moved(records: pa.Table) -> dict[str, dict[str, int]]:
     moved = records.filter(pc.is_valid(records["moved_reason"])).group_by(["planned_instance", "moved_reason"])
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for row in moved.aggregate([([], "count_all")]).sort_by("moved_reason").to_pylist():
-        found.setdefault(row["planned_instance"], {})[row["moved_reason"]] = row["count_all"]
-    return found
+        counts.setdefault(row["planned_instance"], {})[row["moved_reason"]] = row["count_all"]
+    return counts

@@ -1,7 +1,7 @@
-"""The samples that a page holds: packed small, chosen fairly, said plainly.
+"""The samples that a report page contains, compressed.
 
-Every sample that did not pass comes first, then a seeded draw of the others, until there are enough of them or they would take too
-much room. The page gets them column by column as gzipped JSON.
+All samples that did not pass come first, then a seeded random draw of the others, up to limits of number and size. The page gets them
+column by column as gzipped JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Flags = npt.NDArray[np.bool_]
 
 MOST_SAMPLES = 20_000
 MOST_TEXT_BYTES = 96_000_000
-"""Before compression: what a browser unpacks in a second or two, on a phone as well."""
+"""Before compression: what a browser decompresses in one or two seconds, also on a phone."""
 LONGEST_TEXT = 50_000
 """Characters of one field."""
 SEED = 0
@@ -55,27 +55,30 @@ COLUMNS = [
 
 @dataclass(frozen=True, slots=True)
 class SamplePack:
+    """The selected samples of a run and their counts."""
+
     total: int
     held: int
     not_passed: int
-    """Of the run."""
+    """In the whole run."""
     not_passed_held: int
     payload: str
     """Base64 of gzipped JSON: {"name": [...]} or, where values repeat, {"name": {"values": [...], "at": [...]}}."""
 
     def in_words(self) -> str:
+        """Describe the selection in one sentence."""
         if self.held == self.total:
             return f"All {self.total:,} samples."
-        others = self.held - self.not_passed_held
+        passed_held = self.held - self.not_passed_held
         failed = "all" if self.not_passed_held == self.not_passed else f"{self.not_passed_held:,} of"
         return (
             f"{self.held:,} of {self.total:,} samples: {failed} {self.not_passed:,} that did not pass "
-            f"and {others:,} of the others, drawn with seed {SEED}."
+            f"and {passed_held:,} of the others, drawn with seed {SEED}."
         )
 
 
 def pack_samples(run: Run, most: int = MOST_SAMPLES) -> SamplePack:
-    """Reads the run piece by piece, twice: what each sample would take, and then those that are held."""
+    """Select and compress samples. The run is read twice in parts: for the sizes, then for the selected samples."""
     ordinals, passed, text_bytes = _measure(run)
     drawn = np.random.default_rng(SEED).permutation(len(ordinals))
     order = np.concatenate([drawn[~passed[drawn]], drawn[passed[drawn]]])
@@ -93,14 +96,17 @@ def pack_samples(run: Run, most: int = MOST_SAMPLES) -> SamplePack:
 
 
 def _measure(run: Run) -> tuple[Numbers, Flags, Numbers]:
-    """Sample by sample: its ordinal, whether it passed, and an upper bound of the bytes that its texts take."""
+    """Return each sample's ordinal, whether it passed, and an upper bound of the bytes of its texts."""
     ordinals, passed, text_bytes = [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)], [np.zeros(0, np.int64)]
     for table in run.tables(["ordinal", "passed", *TEXTS]):
         ordinals.append(table["ordinal"].to_numpy())
         passed.append(pc.fill_null(table["passed"], False).to_numpy())
         lengths = (pc.fill_null(pc.binary_length(table[name]), 0).to_numpy() for name in TEXTS)
         text_bytes.append(
-            sum((np.minimum(one, 4 * LONGEST_TEXT) for one in lengths), np.zeros(table.num_rows, np.int64))
+            sum(
+                (np.minimum(text_lengths, 4 * LONGEST_TEXT) for text_lengths in lengths),
+                np.zeros(table.num_rows, np.int64),
+            )
         )
     return np.concatenate(ordinals), np.concatenate(passed), np.concatenate(text_bytes)
 

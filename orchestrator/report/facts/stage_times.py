@@ -1,4 +1,4 @@
-"""Where the time goes, per sample: from waiting in the queue to the disk. The stages are disjoint and in their order."""
+"""The time per sample by stage, from the queue to the disk. The stages are disjoint and in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from ...capacity.measurement.measures import SAMPLE_FLOORS
 
 INSIDE = ("connect_s", "ttft_s", "generation_s", "parse_s")
-"""What `working_s` is made of; the rest of it are failed attempts, tools and grading."""
+"""The parts of `working_s`. The rest of it is failed attempts, tools and grading."""
 REST = "other_s"
 STAGES = ("queue_s", "rate_wait_s", "retry_wait_s", *INSIDE, REST, "write_s")
 RECORDED = tuple(stage for stage in STAGES if stage != REST)
@@ -35,7 +35,7 @@ class StageTime:
     n: int
     mean_s: float | None
     share: float | None
-    """Of the mean time from the queue to the disk."""
+    """Share of the mean time from the queue to the disk."""
     p50_s: float | None
     p95_s: float | None
     p99_s: float | None
@@ -44,13 +44,15 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class ModelTime:
+    """Mean seconds per stage of one model."""
+
     model: str
     mean_s: tuple[float, ...]
-    """Stage by stage, over all sent samples of the model."""
+    """By stage, over all samples of the model that were sent."""
 
 
 def find_stage_times(records: pa.Table) -> tuple[StageTime, ...]:
-    """Only of samples that were sent."""
+    """Compute the times of each stage over the samples that were sent."""
     sent = _with_rest(records)
     sums = {stage: pc.sum(sent[stage]).as_py() or 0.0 for stage in STAGES}
     whole = sum(sums.values())
@@ -58,6 +60,7 @@ def find_stage_times(records: pa.Table) -> tuple[StageTime, ...]:
 
 
 def find_model_times(records: pa.Table) -> tuple[ModelTime, ...]:
+    """Compute the mean time of each stage by model."""
     sent = _with_rest(records)
     grouped = sent.group_by("model").aggregate([*((stage, "sum") for stage in STAGES), ([], "count_all")])
     return tuple(
@@ -78,9 +81,9 @@ def _stage_time(stage: str, values: pa.ChunkedArray, share: float | None) -> Sta
     known = values.drop_null()
     if not len(known):
         return StageTime(stage, 0, None, None, None, None, None, None)
-    found = pc.quantile(known, [0.5, 0.95, 0.99], interpolation="linear").to_pylist()
+    quantiles = pc.quantile(known, [0.5, 0.95, 0.99], interpolation="linear").to_pylist()
     p95_s, p99_s = (
-        value if len(known) >= SAMPLE_FLOORS[q] else None for q, value in zip((95, 99), found[1:], strict=True)
+        value if len(known) >= SAMPLE_FLOORS[q] else None for q, value in zip((95, 99), quantiles[1:], strict=True)
     )
     mean_s, most_s = pc.mean(known).as_py(), pc.max(known).as_py()
-    return StageTime(stage, len(known), mean_s, share, found[0], p95_s, p99_s, most_s)
+    return StageTime(stage, len(known), mean_s, share, quantiles[0], p95_s, p99_s, most_s)

@@ -1,1 +1,1 @@
-"""Results side by side: levels of an axis pair by pair, runs stage by stage, other tools' files. Read `comparison.py` first."""
+"""Comparison of results: levels of an axis pair by pair, runs stage by stage, result files of other tools. Read `comparison.py` first."""

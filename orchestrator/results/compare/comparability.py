@@ -1,7 +1,7 @@
-"""Whether groups of one run may be ranked at all: what is missing must not decide who is better.
+"""Whether the groups of a run may be ranked: missing samples must not decide which group is better.
 
-Samples that the infrastructure failed are no random draw: long answers time out first. So a group with 8 % missing is not set beside one
-with 0.1 %, by the same measure as in a comparison of levels.
+Infrastructure failures are not random: long answers time out first. Therefore a group with 8 % missing is not ranked against one with 0.1
+%. The criterion is the same as in a comparison of levels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Obstacle:
 
 
 def find_obstacles(rows: Sequence[SummaryRow], by: str = "model") -> list[Obstacle]:
-    """Every pair of rows of a summary by one column whose missing shares differ by more than MISSING_GAP; a resume may remove them."""
+    """List the pairs of rows of a summary whose missing shares differ by more than MISSING_GAP. A resume may remove them."""
     return [
         Obstacle(str(a[by]), str(b[by]), f"missingness {100 * _missing(a):.1f} % vs {100 * _missing(b):.1f} %")
         for a, b in combinations(rows, 2)

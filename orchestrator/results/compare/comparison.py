@@ -1,4 +1,4 @@
-"""Comparing runs: their records in one table, the levels of an axis pair by pair, or the runs stage by stage."""
+"""Compare runs: their records in one table, the levels of an axis pair by pair, or the runs stage by stage."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StageComparison:
+    """The figures of several stages and their gaps to a competitor."""
+
     stages: tuple[StageFigures, ...]
     competitor: StageFigures | None
     gaps: tuple[GapRow, ...]
@@ -36,46 +38,49 @@ class StageComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Every level of an axis against the baseline; a table in a notebook."""
+    """Every level of an axis compared with the baseline; shown as a table in a notebook."""
 
     axis: str
     contrasts: tuple[Contrast, ...]
 
     def table(self) -> TextTable:
+        """Build the table of all contrasts."""
         return contrast_table(self.axis, self.contrasts)
 
     def to_markdown(self) -> str:
+        """Format the table as Markdown."""
         return self.table().to_markdown()
 
     def to_latex(self) -> str:
-        """For the package `booktabs`."""
+        """Format the table as LaTeX for the package `booktabs`."""
         return self.table().to_latex()
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per contrast, its figures rounded nowhere (needs the extra `analysis`)."""
+        """Return one row per contrast with unrounded figures. This needs the extra `analysis`."""
         require_extra("pandas")
         import pandas as pd
 
-        return pd.json_normalize([contrast_row(one) for one in self.contrasts])
+        return pd.json_normalize([contrast_row(contrast) for contrast in self.contrasts])
 
     def as_json(self) -> dict[str, JSON]:
-        return {"axis": self.axis, "contrasts": [contrast_row(one) for one in self.contrasts]}
+        """Return all contrasts as JSON values."""
+        return {"axis": self.axis, "contrasts": [contrast_row(contrast) for contrast in self.contrasts]}
 
     def _repr_html_(self) -> str:
         return self.table().to_html()
 
 
 def compare_runs(runs: Sequence[Run], question: Question) -> Comparison:
-    """Contrast the levels of an axis over the records of all `runs`; the axis `run` is the runs themselves.
+    """Compare the levels of an axis over the records of all `runs`; the axis `run` compares the runs themselves.
 
-    Several runs and another axis: their records are pooled, so a sample may stand in one of them only, unless they are compared by `run`.
+    On another axis the records of several runs are pooled. A sample may then be in only one of them, unless `by` contains `run`.
     """
     require_extra("numpy", "scipy")
-    sides_runs = RUN in (question.axis, *question.by)
-    columns = _columns(question, needs_ids=len(runs) > 1 and not sides_runs)
+    compares_runs = RUN in (question.axis, *question.by)
+    columns = _columns(question, needs_ids=len(runs) > 1 and not compares_runs)
     tables = [run.to_arrow(columns) for run in runs]
     names = _names([run.path for run in runs])
-    if sides_runs:
+    if compares_runs:
         tables = [
             table.append_column(RUN, pa.repeat(name, table.num_rows)) for name, table in zip(names, tables, strict=True)
         ]
@@ -87,7 +92,7 @@ def compare_runs(runs: Sequence[Run], question: Question) -> Comparison:
 
 
 def _columns(question: Question, *, needs_ids: bool) -> list[str]:
-    """What a comparison reads. Raises InputError for what records do not have."""
+    """Return the columns that a comparison reads. Raises InputError for a column that records do not have."""
     known = record_schema().names
     for name in question.by:
         if name not in (*known, RUN):
@@ -98,14 +103,14 @@ def _columns(question: Question, *, needs_ids: bool) -> list[str]:
 
 
 def compare_stages(paths: Sequence[Path], competitor: Path | None) -> StageComparison:
-    """Figures of every run directory or foreign result file in `paths`, and the gaps to `competitor`, which is either too."""
+    """Compute the figures of every run directory or external result file, and the gaps to `competitor`, which may be either."""
     names = _names(paths)
     stages = [stage for name, path in zip(names, paths, strict=True) for stage in _figures(name, path)]
     if competitor is None:
         return StageComparison(tuple(stages), None, ())
     rivals = _figures(competitor.name, competitor)
     if len(rivals) > 1:
-        raise InputError(f"{competitor} holds {len(rivals)} benchmarks; a competitor is one")
+        raise InputError(f"{competitor} contains {len(rivals)} benchmarks; a competitor must be a single benchmark")
     return StageComparison(tuple(stages), rivals[0], tuple(gaps_to(rivals[0], stages)))
 
 
@@ -114,7 +119,7 @@ def _figures(name: str, path: Path) -> list[StageFigures]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The runs' directory names; where two share one, with the folder above."""
+    """Return the directory names of the runs, with the parent folder where two names are equal."""
     short = [path.resolve().name for path in paths]
     return [
         name if short.count(name) == 1 else f"{path.resolve().parent.name}/{name}"

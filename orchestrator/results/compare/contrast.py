@@ -1,8 +1,8 @@
-"""Two models, two prompt types, two runs on the same tasks: is one better, and how sure is that?
+"""Compare two models, prompt types or runs on the same tasks: which is better, and how certain is that?
 
-Every level of an axis is held against a baseline, over the samples that both have scored: same task, same epoch, same place on
-every other axis. Failures of the infrastructure have no score, so they are no pairs; where they hit one level more than another,
-nothing is ranked.
+Every level of an axis is compared with a baseline, over the samples that both have scored: same task, same epoch, same levels on every
+other axis. Infrastructure failures have no score and form no pairs. Where they affect one level more than the other, the levels are not
+ranked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..stats.paired import PairedDifference, Pairs, compare_pairs, holm
 from ..stats.power import detectable_mean_effect, minimum_detectable_effect
 
 RUN = "run"
-"""The axis that is no column of a record."""
+"""The axis that is not a column of a record."""
 AXES = ("model", "prompt_type", "tool_success_rate", RUN)
 SIGNIFICANT = 0.05
 MISSING_GAP = 0.02
@@ -38,7 +38,7 @@ Verdict = Literal["better", "worse", "no evidence", "not comparable"]
 
 @dataclass(frozen=True, slots=True)
 class AxisLevel:
-    """One level of the axis: all of its samples, and what the scored ones say."""
+    """One level of the axis: its samples, and the estimate from the scored ones."""
 
     name: str
     total: int
@@ -48,18 +48,19 @@ class AxisLevel:
 
     @property
     def missing_share(self) -> float:
+        """Share of the samples without a score."""
         return self.missing / self.total if self.total else 1.0
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The mean if all that is missing had scored 0, and if it had scored 1."""
+        """The mean if all missing samples had scored 0, and if they had scored 1."""
         gained = self.estimate.value * self.estimate.n if self.estimate else 0.0
         return (gained / self.total, (gained + self.missing) / self.total) if self.total else (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """`level` against `baseline`, within one stratum."""
+    """A `level` compared with the `baseline`, within one stratum."""
 
     stratum: Mapping[str, str]
     measure: Measure
@@ -67,16 +68,16 @@ class Contrast:
     level: AxisLevel
     paired: PairedDifference | None
     detectable: float
-    """The smallest difference that this many pairs show with a power of 0.8; nan where none can be."""
+    """The smallest difference that this number of pairs shows with a power of 0.8; nan where no difference can be shown."""
     adjusted_p: float
-    """Holm, over all contrasts of the comparison."""
+    """Holm's correction over all contrasts of the comparison."""
     verdict: Verdict
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is compared: the levels of `axis`, each against `baseline` (the first by name if None), within every group of `by`."""
+    """The comparison: the levels of `axis`, each against `baseline` (by default the first by name), within every group of `by`."""
 
     axis: str = "model"
     baseline: str | None = None
@@ -85,19 +86,19 @@ class Question:
 
 
 def compare_levels(records: pa.Table, question: Question) -> list[Contrast]:
-    """Every level against the baseline, in every stratum. Raises InputError where there is nothing to compare."""
+    """Compare every level with the baseline, in every stratum. Raises InputError where there is nothing to compare."""
     levels = _levels(records, question.axis)
     baseline = _baseline(levels, question)
     prepared = _prepared(records, question)
-    found = [
+    contrasts = [
         _contrast(stratum, part, baseline, name, question)
         for stratum, part in _strata(prepared, question.by)
         for name in levels
         if name != baseline
     ]
-    tested = [one for one in found if one.paired is not None]
-    adjusted = iter(holm([one.paired.p_value for one in tested if one.paired]))
-    return [_judged(one, next(adjusted) if one.paired is not None else math.nan) for one in found]
+    tested = [contrast for contrast in contrasts if contrast.paired is not None]
+    adjusted = iter(holm([contrast.paired.p_value for contrast in tested if contrast.paired]))
+    return [_judged(contrast, next(adjusted) if contrast.paired is not None else math.nan) for contrast in contrasts]
 
 
 def _levels(records: pa.Table, axis: str) -> list[str]:
@@ -121,7 +122,7 @@ def _baseline(levels: Sequence[str], question: Question) -> str:
 
 
 def _prepared(records: pa.Table, question: Question) -> pa.Table:
-    """What a comparison reads: the axis as text, the numbers of the pair and of its cluster, and the value."""
+    """Build the table of a comparison: the axis as text, the numbers of pair and cluster, and the value."""
     for name in question.by:
         if name not in records.column_names:
             raise InputError(
@@ -153,7 +154,7 @@ def _where(table: pa.Table, values: Mapping[str, str]) -> pa.Table:
 
 
 def _contrast(stratum: Mapping[str, str], part: pa.Table, baseline: str, name: str, question: Question) -> Contrast:
-    first, second = (_where(part, {"level": one}) for one in (baseline, name))
+    first, second = (_where(part, {"level": level_name}) for level_name in (baseline, name))
     base, level = _level(baseline, first), _level(name, second)
     paired = _paired(first, second)
     detectable = _detectable(paired) if paired else math.nan
@@ -175,10 +176,10 @@ def _paired(first: pa.Table, second: pa.Table) -> PairedDifference | None:
     import numpy as np
 
     left, right = (part.filter(pc.is_valid(part["value"])) for part in (first, second))
-    _keys, here, there = np.intersect1d(left["key"], right["key"], return_indices=True)
-    if not len(here):
+    _keys, left_indices, right_indices = np.intersect1d(left["key"], right["key"], return_indices=True)
+    if not len(left_indices):
         return None
-    left, right = left.take(here), right.take(there)
+    left, right = left.take(left_indices), right.take(right_indices)
     return compare_pairs(Pairs(left["value"].to_numpy(), right["value"].to_numpy(), left[CLUSTER].to_numpy()))
 
 
@@ -189,7 +190,7 @@ def _detectable(paired: PairedDifference) -> float:
 
 
 def _judged(contrast: Contrast, adjusted_p: float) -> Contrast:
-    """The verdict, and why it is none where it is none."""
+    """Set the verdict, with the reason where the levels are not comparable."""
     base, level, paired = contrast.baseline, contrast.level, contrast.paired
     verdict: Verdict = "no evidence"
     reason = ""

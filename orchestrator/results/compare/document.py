@@ -1,4 +1,4 @@
-"""A comparison as a table: for the terminal, for Markdown, for LaTeX; and as rows for JSON."""
+"""A comparison as a table for the terminal, Markdown and LaTeX, and as rows for JSON."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from .stages import FIGURES, GapRow, StageFigures, as_row, changes
 
 # ------------------------------------------------------------------ contrasts
 def contrast_table(axis: str, contrasts: Sequence[Contrast]) -> TextTable:
-    """One line a contrast, the baseline's own figures beside it."""
+    """Build a table with one row per contrast and the baseline's own figures."""
     by = tuple(contrasts[0].stratum) if contrasts else ()
     title = f"{axis}: against {contrasts[0].baseline.name}" if contrasts else axis
     columns = (*by, axis, "n", "baseline", "value", "difference", "95 % interval", "p (Holm)", "detectable", "verdict")
-    return TextTable(title, columns, tuple(_contrast_cells(one) for one in contrasts), keys=len(by) + 1)
+    return TextTable(title, columns, tuple(_contrast_cells(contrast) for contrast in contrasts), keys=len(by) + 1)
 
 
-def _contrast_cells(one: Contrast) -> tuple[str, ...]:
-    paired = one.paired
+def _contrast_cells(contrast: Contrast) -> tuple[str, ...]:
+    paired = contrast.paired
     return (
-        *one.stratum.values(),
-        one.level.name,
+        *contrast.stratum.values(),
+        contrast.level.name,
         str(paired.n) if paired else "0",
-        _level_cell(one.baseline),
-        _level_cell(one.level),
+        _level_cell(contrast.baseline),
+        _level_cell(contrast.level),
         *(_difference_cells(paired) if paired else ("n/a", "n/a")),
-        "n/a" if math.isnan(one.adjusted_p) else f"{one.adjusted_p:.3g}",
-        "n/a" if math.isnan(one.detectable) else f"{100 * one.detectable:.1f}",
-        f"{one.verdict} ({one.reason})" if one.reason else one.verdict,
+        "n/a" if math.isnan(contrast.adjusted_p) else f"{contrast.adjusted_p:.3g}",
+        "n/a" if math.isnan(contrast.detectable) else f"{100 * contrast.detectable:.1f}",
+        f"{contrast.verdict} ({contrast.reason})" if contrast.reason else contrast.verdict,
     )
 
 
@@ -49,26 +49,26 @@ def _level_cell(level: AxisLevel) -> str:
     return f"{100 * level.estimate.value:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
-def contrast_row(one: Contrast) -> dict[str, JSON]:
-    """For JSON; a figure that there is none of is null."""
-    paired = one.paired
+def contrast_row(contrast: Contrast) -> dict[str, JSON]:
+    """Build a row for JSON; a figure that does not exist is null."""
+    paired = contrast.paired
     return {
-        **one.stratum,
-        "measure": one.measure,
-        "baseline": _level_row(one.baseline),
-        "level": _level_row(one.level),
+        **contrast.stratum,
+        "measure": contrast.measure,
+        "baseline": _level_row(contrast.baseline),
+        "level": _level_row(contrast.level),
         "pairs": paired.n if paired else 0,
         "clusters": paired.clusters if paired else 0,
         "difference": paired.difference if paired else None,
         "interval": [paired.interval.low, paired.interval.high] if paired else None,
         "p_value": paired.p_value if paired else None,
-        "p_holm": None if math.isnan(one.adjusted_p) else one.adjusted_p,
+        "p_holm": None if math.isnan(contrast.adjusted_p) else contrast.adjusted_p,
         "method": paired.method if paired else None,
         "wins": paired.wins if paired else 0,
         "losses": paired.losses if paired else 0,
-        "minimum_detectable_effect": None if math.isnan(one.detectable) else one.detectable,
-        "verdict": one.verdict,
-        "reason": one.reason,
+        "minimum_detectable_effect": None if math.isnan(contrast.detectable) else contrast.detectable,
+        "verdict": contrast.verdict,
+        "reason": contrast.reason,
     }
 
 
@@ -88,7 +88,7 @@ def _level_row(level: AxisLevel) -> dict[str, JSON]:
 
 # ------------------------------------------------------------------ stages
 def stage_table(stages: Sequence[StageFigures]) -> TextTable:
-    """What every stage reached, and the change from the first to the last."""
+    """Build the table of every stage's figures, and the change from the first to the last."""
     rows = [_stage_cells(stage) for stage in stages]
     if len(stages) > 1:
         change = changes(stages)
@@ -98,18 +98,18 @@ def stage_table(stages: Sequence[StageFigures]) -> TextTable:
     return TextTable("Stages", ("stage", "success rate", "mean response", "throughput", "total time"), tuple(rows))
 
 
-def _stage_cells(one: StageFigures) -> tuple[str, ...]:
+def _stage_cells(stage: StageFigures) -> tuple[str, ...]:
     return (
-        one.name,
-        f"{100 * one.success_rate:.1f} %",
-        f"{one.mean_response_s:.2f} s",
-        f"{one.tokens_per_s:.2f} tokens/s",
-        f"{one.total_s:.2f} s",
+        stage.name,
+        f"{100 * stage.success_rate:.1f} %",
+        f"{stage.mean_response_s:.2f} s",
+        f"{stage.tokens_per_s:.2f} tokens/s",
+        f"{stage.total_s:.2f} s",
     )
 
 
 def gap_table(competitor: str, stages: Sequence[StageFigures], gaps: Sequence[GapRow]) -> TextTable:
-    """How far every stage is behind the competitor, and the share of the first gap that is closed."""
+    """Build the table of every stage's gap to the competitor, and the closed share of the first gap."""
     rows = []
     for row in gaps:
         cells = [f"{100 * gap:+.1f} points" if row.figure.unit == "points" else _share(gap) for gap in row.gaps]
@@ -121,12 +121,12 @@ def gap_table(competitor: str, stages: Sequence[StageFigures], gaps: Sequence[Ga
 def stages_row(
     stages: Sequence[StageFigures], competitor: StageFigures | None, gaps: Sequence[GapRow]
 ) -> dict[str, JSON]:
-    """For JSON."""
-    found: dict[str, JSON] = {"stages": [dict(as_row(stage)) for stage in stages]}
+    """Build the JSON document of a comparison of stages."""
+    document: dict[str, JSON] = {"stages": [dict(as_row(stage)) for stage in stages]}
     if competitor is not None:
-        found["competitor"] = dict(as_row(competitor))
-        found["gaps"] = [_gap_row(row) for row in gaps]
-    return found
+        document["competitor"] = dict(as_row(competitor))
+        document["gaps"] = [_gap_row(row) for row in gaps]
+    return document
 
 
 def _gap_row(row: GapRow) -> Mapping[str, JSON]:

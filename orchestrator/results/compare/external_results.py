@@ -1,4 +1,4 @@
-"""Result files of other tools, read for the four figures that all of them have: guidellm and evalscope perf."""
+"""Read result files of other tools, guidellm and evalscope perf, for the four figures that all of them report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVALSCOPE = "Req Throughput (req/s)"
 
 
 def read_external_results(path: Path) -> list[StageFigures]:
-    """One stage for every benchmark in the file. Raises InputError where it is of neither tool."""
+    """Read one stage per benchmark in the file. Raises InputError where the file is from neither tool."""
     try:
         document = orjson.loads(path.read_bytes())
     except OSError as error:
@@ -39,13 +39,18 @@ def _read(
     try:
         return read(path.stem, document)
     except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise InputError(f"{path} lacks what a comparison needs: {error!r}; was the benchmark finished?") from error
+        raise InputError(
+            f"{path} lacks a figure that a comparison needs: {error!r}; check that the benchmark finished"
+        ) from error
 
 
 def _guidellm(name: str, document: Mapping[str, Any]) -> list[StageFigures]:
-    """guidellm 0.8: `metrics` of every benchmark, split by how requests ended; latencies in seconds, of the successful ones."""
-    found = document["benchmarks"]
-    return [_guidellm_stage(name if len(found) == 1 else f"{name}[{i}]", one) for i, one in enumerate(found)]
+    """Read guidellm 0.8: `metrics` of every benchmark, by outcome; latencies in seconds, of successful requests."""
+    benchmarks = document["benchmarks"]
+    return [
+        _guidellm_stage(name if len(benchmarks) == 1 else f"{name}[{i}]", benchmark)
+        for i, benchmark in enumerate(benchmarks)
+    ]
 
 
 def _guidellm_stage(name: str, benchmark: Mapping[str, Any]) -> StageFigures:
@@ -60,7 +65,7 @@ def _guidellm_stage(name: str, benchmark: Mapping[str, Any]) -> StageFigures:
 
 
 def _evalscope(name: str, document: Mapping[str, Any]) -> list[StageFigures]:
-    """evalscope 1.14 perf: one flat object with units in its keys."""
+    """Read evalscope 1.14 perf: one flat object with units in its keys."""
     return [
         StageFigures(
             name=name,

@@ -1,4 +1,4 @@
-"""Stage after stage against a competitor: what each change brought, what is left of the gap, and how much of it is closed."""
+"""Compare stages with a competitor: the effect of each change, the remaining gap, and the closed share of it."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import pyarrow.compute as pc
 from providers.errors import InputError
 
 MEASURED = ("outcome", "started_at", "completed_at", "working_s", "output_tokens")
-"""The columns that a run's figures are made of."""
+"""The columns that a run's figures are computed from."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageFigures:
-    """One run of anything, in the four figures that all tools have."""
+    """One run of any tool, in the four figures that all tools report."""
 
     name: str
     success_rate: float
-    """Answered with a normal end, over all that was attempted."""
+    """Answers with a normal finish over all attempted samples."""
     mean_response_s: float
     tokens_per_s: float
-    """Output tokens over the wall time."""
+    """Output tokens over wall time."""
     total_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measure of a stage: its value, and how far a stage is behind a competitor."""
+    """A measure of a stage: its value, and its gap to a competitor."""
 
     title: str
     value: Callable[[StageFigures], float]
     gap: Callable[[float, float], float]
-    """Of a stage's value and the competitor's; 0 is level with it, less than 0 is ahead of it."""
+    """Computed from a stage's value and the competitor's; 0 means equal, below 0 means better."""
     unit: str
 
 
@@ -51,16 +51,16 @@ def _lower(ours: float, theirs: float) -> float:
 
 
 FIGURES = (
-    Figure("success rate", lambda one: one.success_rate, _behind_in_points, "points"),
-    Figure("mean response", lambda one: one.mean_response_s, _slower, "%"),
-    Figure("throughput", lambda one: one.tokens_per_s, _lower, "%"),
-    Figure("total time", lambda one: one.total_s, _slower, "%"),
+    Figure("success rate", lambda stage: stage.success_rate, _behind_in_points, "points"),
+    Figure("mean response", lambda stage: stage.mean_response_s, _slower, "%"),
+    Figure("throughput", lambda stage: stage.tokens_per_s, _lower, "%"),
+    Figure("total time", lambda stage: stage.total_s, _slower, "%"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class GapRow:
-    """One figure: the gap of every stage, and the share of the first stage's gap that is closed by the last."""
+    """One figure: the gap of every stage, and the share of the first stage's gap that the last stage closed."""
 
     figure: Figure
     gaps: tuple[float, ...]
@@ -69,9 +69,9 @@ class GapRow:
 
 
 def gaps_to(competitor: StageFigures, stages: Sequence[StageFigures]) -> list[GapRow]:
-    """Every figure's gap to `competitor`, stage by stage. Raises InputError without a stage."""
+    """Compute every figure's gap to `competitor` by stage. Raises InputError without a stage."""
     if not stages:
-        raise InputError("compare: a competitor needs one run at least beside it")
+        raise InputError("compare: a competitor needs at least one run to compare with")
     return [_gap_row(figure, competitor, stages) for figure in FIGURES]
 
 
@@ -82,19 +82,19 @@ def _gap_row(figure: Figure, competitor: StageFigures, stages: Sequence[StageFig
 
 
 def changes(stages: Sequence[StageFigures]) -> dict[str, float]:
-    """From the first stage to the last: the success rate in points, the others as a share."""
+    """Compute the changes from the first stage to the last: the success rate in points, the others as a share."""
     first, last = stages[0], stages[-1]
-    found = {"success rate": last.success_rate - first.success_rate}
+    differences = {"success rate": last.success_rate - first.success_rate}
     for figure in FIGURES[1:]:
-        found[figure.title] = _slower(figure.value(last), figure.value(first))
-    return found
+        differences[figure.title] = _slower(figure.value(last), figure.value(first))
+    return differences
 
 
 def figures_of(name: str, records: pa.Table) -> StageFigures:
-    """A run's figures from its records. Raises InputError where nothing was sent."""
+    """Compute a run's figures from its records. Raises InputError where no sample was sent."""
     sent = records.filter(pc.is_valid(records["started_at"]))
     if not sent.num_rows:
-        raise InputError(f"compare: {name} holds no sample that was sent")
+        raise InputError(f"compare: {name} contains no sample that was sent")
     answered = sent.filter(pc.equal(sent["outcome"], "ok"))
     total_s = _span_s(sent)
     tokens = pc.sum(answered["output_tokens"]).as_py() or 0
@@ -113,7 +113,7 @@ def _span_s(sent: pa.Table) -> float:
 
 
 def as_row(stage: StageFigures) -> Mapping[str, str | float]:
-    """For JSON."""
+    """Build a row for JSON."""
     return {
         "name": stage.name,
         "success_rate": stage.success_rate,

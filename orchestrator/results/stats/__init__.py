@@ -1,1 +1,1 @@
-"""Statistics: intervals, paired tests, power, percentiles. Published formulas, each cited where it stands."""
+"""Statistics: intervals, paired tests, power, percentiles. Each published formula is cited at its definition."""

@@ -1,7 +1,7 @@
-"""How sure a rate or a mean score is: Wilson's interval, and standard errors that respect clusters.
+"""Intervals of rates and mean scores: Wilson's interval, and clustered standard errors.
 
-Epochs of one task, and tasks that are variations of one another, are not independent. They form clusters; everything here works
-from the clusters' sums and sizes, so that a million rows need two numbers for each of them and six for all.
+Epochs of one task, and tasks that are variations of one another, are not independent. They form clusters. Everything here is computed from
+the clusters' sums and sizes, so that a million rows need two numbers per cluster and six in total.
 """
 
 from __future__ import annotations
@@ -14,20 +14,25 @@ from statistics import NormalDist
 
 CONFIDENCE = 0.95
 ROUNDING = 1e-12
-"""Of a sum of squares: what subtraction leaves of equal terms."""
+"""Relative to a sum of squares: the rounding error of subtracting equal terms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
+    """A closed interval."""
+
     low: float
     high: float
 
     def holds(self, value: float) -> bool:
+        """Check whether the interval contains the value."""
         return self.low <= value <= self.high
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
+    """An estimated mean with its interval."""
+
     value: float
     interval: Interval
     n: int
@@ -36,7 +41,10 @@ class Estimate:
 
 
 def wilson(successes: float, n: float, *, z: float | None = None) -> Interval:
-    """Wilson's score interval for a rate (E. B. Wilson, JASA 22, 1927). `n` may be an effective sample size; of nothing, all of [0, 1]."""
+    """Compute Wilson's score interval for a rate (E. B. Wilson, JASA 22, 1927).
+
+    `n` may be an effective sample size. For n = 0 the interval is [0, 1].
+    """
     if n <= 0:
         return Interval(0.0, 1.0)
     z = z_of(CONFIDENCE) if z is None else z
@@ -48,7 +56,7 @@ def wilson(successes: float, n: float, *, z: float | None = None) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class ClusterMoments:
-    """All that an estimate needs of any number of clusters; with s a cluster's sum of scores and k its size."""
+    """The moments of the clusters that an estimate needs; s is a cluster's sum of scores and k its size."""
 
     groups: int
     n: int
@@ -62,14 +70,14 @@ class ClusterMoments:
 
 
 def estimate_mean(sums: Sequence[float], sizes: Sequence[int], *, is_binary: bool) -> Estimate:
-    """The mean of scores in [0, 1], from each cluster's sum and size. Raises ValueError without scores."""
+    """Estimate the mean of scores in [0, 1] from each cluster's sum and size. Raises ValueError without scores."""
     return estimate_from(
         ClusterMoments(
             groups=len(sums),
             n=sum(sizes),
             total=math.fsum(sums),
-            squares=math.fsum(one * one for one in sums),
-            products=math.fsum(one * size for one, size in zip(sums, sizes, strict=True)),
+            squares=math.fsum(cluster_sum * cluster_sum for cluster_sum in sums),
+            products=math.fsum(cluster_sum * size for cluster_sum, size in zip(sums, sizes, strict=True)),
             sizes=sum(size * size for size in sizes),
         ),
         is_binary=is_binary,
@@ -77,12 +85,11 @@ def estimate_mean(sums: Sequence[float], sizes: Sequence[int], *, is_binary: boo
 
 
 def estimate_from(moments: ClusterMoments, *, is_binary: bool) -> Estimate:
-    """The mean of scores in [0, 1].
+    """Estimate the mean of scores in [0, 1]. Raises ValueError without scores.
 
-    The standard error is clustered (K.-Y. Liang and S. L. Zeger, Biometrika 73, 1986; for evaluations E. Miller,
-    arXiv:2411.00640, 2024), with G / (G - 1) for few clusters. Of binary scores the interval is Wilson's on the effective sample
-    size (N. Franco et al., J. Survey Statistics and Methodology 7, 2019), else Student's with G - 1 degrees of freedom.
-    Raises ValueError without scores.
+    The standard error is clustered (K.-Y. Liang and S. L. Zeger, Biometrika 73, 1986; for evaluations E. Miller, arXiv:2411.00640, 2024),
+    with the factor G / (G - 1) for few clusters. For binary scores the interval is Wilson's on the effective sample size (N. Franco et al.,
+    J. Survey Statistics and Methodology 7, 2019), else Student's with G - 1 degrees of freedom.
     """
     n, groups = moments.n, moments.groups
     if not n:
@@ -96,7 +103,7 @@ def estimate_from(moments: ClusterMoments, *, is_binary: bool) -> Estimate:
 
 
 def _clustered_error(moments: ClusterMoments, mean: float) -> float:
-    """From the sum of (s - k mean) squared; what is left of it by rounding alone is nothing."""
+    """Compute the standard error from the sum of (s - k mean) squared; a remainder within rounding error counts as 0."""
     groups, n = moments.groups, moments.n
     if groups < 2:
         return math.nan
@@ -107,7 +114,10 @@ def _clustered_error(moments: ClusterMoments, mean: float) -> float:
 
 
 def _effective_wilson(mean: float, n: int, groups: int, error: float) -> Interval:
-    """Without clusters Wilson's own; all right or all wrong, the clusters are what was seen; else n over the design effect."""
+    """Compute Wilson's interval on the effective sample size.
+
+    It is n without clusters, the number of clusters if all scores are equal, else n over the design effect.
+    """
     if groups == n:
         return wilson(mean * n, n)
     if groups < 2:
@@ -119,13 +129,13 @@ def _effective_wilson(mean: float, n: int, groups: int, error: float) -> Interva
 
 
 def z_of(confidence: float) -> float:
-    """The two-sided normal quantile: 1.96 at 0.95."""
+    """Return the two-sided normal quantile: 1.96 at 0.95."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 @cache
 def t_of(confidence: float, freedom: int) -> float:
-    """Student's two-sided quantile; beyond 200 degrees of freedom the normal's, which differs by less than 0.7 %."""
+    """Return Student's two-sided quantile; above 200 degrees of freedom the normal quantile, which differs by less than 0.7 %."""
     if freedom > 200:
         return z_of(confidence)
     low, high = 0.0, math.pi / 2
@@ -136,7 +146,7 @@ def t_of(confidence: float, freedom: int) -> float:
 
 
 def _t_within(angle: float, freedom: int) -> float:
-    """The chance that Student's t lies within sqrt(freedom) tan(angle) of 0 (M. Abramowitz, I. A. Stegun, 26.7.3 and 26.7.4)."""
+    """Return the probability of |t| <= sqrt(freedom) tan(angle) (M. Abramowitz, I. A. Stegun, 26.7.3 and 26.7.4)."""
     is_odd = freedom % 2 == 1 or freedom < 1
     cosine, sine = math.cos(angle), math.sin(angle)
     term, total = (cosine, 0.0) if is_odd else (1.0, 0.0)

@@ -1,7 +1,7 @@
-"""Is the difference real? Two models or prompts on the same tasks, compared pair by pair.
+"""Paired comparison of two models or prompts on the same tasks: is the difference real?
 
-The unit is the cluster: a task with all its epochs, or a family of tasks. Of binary scores without clusters the test is
-McNemar's; everywhere else it is the test of the mean of clustered differences. The interval is the paired bootstrap's.
+The unit is the cluster: a task with all its epochs, or a family of tasks. For binary scores without clusters the test is McNemar's,
+otherwise a t test of the mean of clustered differences. The interval is the paired bootstrap's.
 """
 
 from __future__ import annotations
@@ -19,27 +19,29 @@ if TYPE_CHECKING:
 
 RESAMPLES = 4_000
 BATCH_CELLS = 4_000_000
-"""Bootstrap weights held at once: 32 MB."""
+"""Bootstrap weights in memory at once: 32 MB."""
 MOST_KINDS = 5_000
-"""Of clusters that are resampled; more are there only where scores are graded and the clusters many."""
+"""Kinds of clusters that are resampled. There are more only with graded scores and many clusters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Scores of the same samples, first against second, with the cluster of each pair."""
+    """Scores of the same samples, first and second, with the cluster of each pair."""
 
     first: Sequence[float] | npt.NDArray[np.float64]
     second: Sequence[float] | npt.NDArray[np.float64]
     clusters: Sequence[str] | npt.NDArray[np.int64]
-    """Names, or numbers that stand for them."""
+    """Names, or numbers that represent them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
+    """The result of a paired test."""
+
     n: int
     clusters: int
     difference: float
-    """Mean of second less first."""
+    """Mean of second minus first."""
     interval: Interval
     p_value: float
     method: str
@@ -72,23 +74,27 @@ def compare_pairs(pairs: Pairs, *, seed: int = 0, resamples: int = RESAMPLES) ->
 
 
 def mcnemar_midp(wins: int, losses: int) -> float:
-    """Two-sided mid-p of McNemar's test (H. O. Lancaster, JASA 56, 1961; M. W. Fagerland et al., BMC Med. Res. Methodol. 13, 2013)."""
+    """Compute the two-sided mid-p of McNemar's test.
+
+    Sources: H. O. Lancaster, JASA 56, 1961; M. W. Fagerland et al., BMC Med. Res. Methodol. 13, 2013.
+    """
     from scipy.special import bdtr
 
     discordant, fewer = wins + losses, min(wins, losses)
     if not discordant:
         return 1.0
-    # twice the tail less its last term is the tail with it and the tail without it
+    # twice the tail minus its last term equals the tail with that term plus the tail without it
     return min(1.0, float(bdtr(fewer, discordant, 0.5)) + (float(bdtr(fewer - 1, discordant, 0.5)) if fewer else 0.0))
 
 
 def bootstrap_interval(
     sums: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:
-    """Percentile interval of the mean over resampled clusters (B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993).
+    """Compute the percentile interval of the mean over resampled clusters.
 
-    Clusters of the same sum and size are one kind, and how often a kind is drawn is multinomial: the same distribution, for the price of
-    the kinds. Beyond MOST_KINDS the mean is normal, and so is the interval.
+    Source: B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993. Clusters with the same sum and size form one kind. The
+    number of draws of each kind is multinomial, which gives the same distribution at the cost of the kinds. With more than MOST_KINDS kinds
+    the interval is normal.
     """
     import numpy as np
 
@@ -109,7 +115,7 @@ def bootstrap_interval(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted for testing all of them at once, in their order (S. Holm, Scand. J. Statist. 6, 1979)."""
+    """Adjust p values for multiple tests, in their order (S. Holm, Scand. J. Statist. 6, 1979)."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):

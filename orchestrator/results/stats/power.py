@@ -1,4 +1,4 @@
-"""What a sweep of this size can see at all: the minimum detectable effect."""
+"""The minimum detectable effect: the smallest difference that a sweep of a given size can show."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ POWER = 0.8
 
 
 def minimum_detectable_effect(pairs: int, discordance: float, *, power: float = POWER) -> float:
-    """The smallest difference of two paired rates that a two-sided test finds with `power`; nan where no difference can be.
+    """Compute the smallest difference of two paired rates that a two-sided test finds with `power`; nan where there is none.
 
-    `discordance` is the share of pairs where the two differ. Inverts n = (z_a sqrt(p) + z_b sqrt(p - d^2))^2 / d^2
-    (R. J. Connor, Biometrics 43, 1987). A difference cannot exceed the discordance: where even that is not seen, nan.
+    `discordance` is the share of pairs where the two differ. Inverts n = (z_a sqrt(p) + z_b sqrt(p - d^2))^2 / d^2 (R. J. Connor,
+    Biometrics 43, 1987). A difference cannot exceed the discordance: where even that cannot be detected, the result is nan.
     """
     if pairs < 1 or discordance <= 0:
         return math.nan
@@ -29,7 +29,7 @@ def minimum_detectable_effect(pairs: int, discordance: float, *, power: float = 
 
 
 def detectable_mean_effect(standard_error: float, *, power: float = POWER) -> float:
-    """The same for clustered or graded scores, from the standard error of the difference: (z_a + z_b) SE; nan where it is 0."""
+    """Compute the same for clustered or graded scores from the standard error of the difference: (z_a + z_b) SE; nan where it is 0."""
     if not standard_error > 0:
         return math.nan
     return (z_of(CONFIDENCE) + NormalDist().inv_cdf(power)) * standard_error

@@ -47,5 +47,5 @@ def test_a_folder_that_holds_one_run_stands_for_it(tmp_path: Path) -> None:
     (results / "results.jsonl").write_text(json.dumps(row("1")))
     assert find_run(tmp_path) == find_run(tmp_path / "first") == tmp_path / "first"
     (tmp_path / "second" / "results").mkdir(parents=True)
-    with pytest.raises(SystemExit, match="holds 2 of them"):
+    with pytest.raises(SystemExit, match="contains 2 of them"):
         find_run(tmp_path)

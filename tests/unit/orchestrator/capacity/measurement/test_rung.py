@@ -10,9 +10,9 @@ from orchestrator.capacity.measurement.bench import RungDuration
 from orchestrator.capacity.measurement.rung import (
     find_bursts,
     find_quota_variation,
+    limits_from_headers,
     name_throttle,
-    told_limits,
-    wait_asked,
+    requested_wait_s,
 )
 from providers.messages import RateLimitHint, Timing, Usage
 from runners.load import ClosedLoop, LoadRun, RequestResult, ScheduledRequest
@@ -93,8 +93,8 @@ def test_a_window_of_tokens_is_constant_in_tokens_alone() -> None:
 
 def test_limits_and_waits_are_read_off_the_headers() -> None:
     results = [refused(hint=RateLimitHint(retry_after_s=7.0, limit_requests=300.0), at=8.0), refused(at=9.0)]
-    assert told_limits(results) == (300.0, None)
-    assert wait_asked(LoadRun(ClosedLoop(1), results, 0.0, 10.0, (), 0.0)) == pytest.approx(5.0)
+    assert limits_from_headers(results) == (300.0, None)
+    assert requested_wait_s(LoadRun(ClosedLoop(1), results, 0.0, 10.0, (), 0.0)) == pytest.approx(5.0)
 
 
 def test_a_rung_lasts_as_long_as_its_evidence_takes() -> None:

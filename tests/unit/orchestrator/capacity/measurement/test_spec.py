@@ -65,8 +65,8 @@ def test_a_quick_check_needs_no_figure() -> None:
 @pytest.mark.parametrize(
     ("said", "complaint"),
     [
-        ({}, "say how hard"),
-        ({"purpose": "stability"}, "say how hard"),
+        ({}, "state the load"),
+        ({"purpose": "stability"}, "state the load"),
         ({"purpose": "limit"}, "bench ladder"),
         ({"request_rate": 0.0}, "--request-rate 0 must be above 0"),
         ({"request_rate": math.nan}, "--request-rate"),

@@ -71,10 +71,12 @@ def test_a_rule_of_the_rung_alone_binds_by_itself() -> None:
 
 def test_a_limit_that_was_stated_and_is_passed_is_doubted() -> None:
     rungs = [a_rung(1, 60), a_rung(2, 120)]
-    assert doubts(rungs, find(rungs, PLAN), StatedLimits(rpm=100)) == ["you say 100 RPM, seen 120 over 120 s"]
+    assert doubts(rungs, find(rungs, PLAN), StatedLimits(rpm=100)) == ["stated limit 100 RPM, measured 120 over 120 s"]
     assert doubts(rungs, find(rungs, PLAN), StatedLimits(rpm=120, tpm=60_000)) == []
     short = [replace(one, measures=replace(one.measures, is_burst=True)) for one in rungs]
-    assert doubts(short, find(short, PLAN), StatedLimits(tpm=30_000)) == ["you say 30,000 TPM, seen 60,000 in bursts"]
+    assert doubts(short, find(short, PLAN), StatedLimits(tpm=30_000)) == [
+        "stated limit 30,000 TPM, measured 60,000 in bursts"
+    ]
 
 
 def contrasted(qpm: float, *, tokens: float = 1_000.0, token_s: float = 0.01, **more: object) -> Binding:
@@ -115,7 +117,7 @@ def test_a_contrast_that_says_nothing_leaves_it_open() -> None:
         contrasted(300, output=50),
     ):
         assert (found.limit, found.sureness) == ("held or saturated", "open")
-        assert "the contrast does not tell" in found.evidence
+        assert "the contrast is not decisive" in found.evidence
 
 
 def test_a_contrast_is_asked_for_once_and_only_where_it_is_open_what_binds() -> None:
