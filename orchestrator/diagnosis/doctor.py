@@ -13,7 +13,7 @@ from providers.provider import Adapter
 
 from ..config.environment import Environment
 from ..config.loading import LoadedConfig
-from ..execution.components import instances_of, instances_with_all_keys, open_providers
+from ..execution.components import open_providers
 from ..execution.outcome import ExitCode
 
 PATIENCE_S = 20.0
@@ -30,11 +30,9 @@ class InstanceDiagnosis:
 
 async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
     """Ask every instance of the swept models once, all at once; raises InputError where a variable is missing."""
-    instances_with_all_keys(loaded, environment.key)
-    async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-        instances = [one for its in instances_of(loaded, adapters).values() for one in its]
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(_ask(one, adapters[one.provider])) for one in instances]
+    providers = open_providers(loaded, environment.key)
+    async with providers.serving(environment), asyncio.TaskGroup() as group:
+        asked = [group.create_task(_ask(one, providers.adapters[one.provider])) for one in providers.all_instances()]
     return [task.result() for task in asked]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..adapters.registry import AdapterContext, AdapterType
-from ..adapters.routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from ..adapters.routed import open_transport, plain_instance, unique_deployments
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
 from ..suggestion import suggestion
@@ -18,26 +18,57 @@ if TYPE_CHECKING:
 
     from ..credentials import ApiKey
     from ..instance import Instance
+    from ..messages import ChatRequest, ChatResponse
 
 API_VERSION = "2024-10-21"
 
 
 def open_simulator(name: str, settings: SimulatorSettings, adapter_context: AdapterContext) -> Adapter:
-    """Open a simulator under its name in the user's file. Raises InputError where none listens."""
+    """Open a simulator under its name in the user's file. Raises InputError where nobody says where it will listen."""
     if adapter_context.simulator_url is None:
         raise InputError(f"{name} has no server yet: start it and pass its address as simulator_url")
-    url = adapter_context.simulator_url.rstrip("/")
+    return SimulatorAdapter(name, settings, adapter_context)
 
-    def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
-        routes = []
-        for instance, key_name in instances_with_keys(name, settings, model, spec):
-            key = adapter_context.key(key_name)
-            endpoints = settings.deployments if key_name == DEPLOYMENT_KEY else settings.keys
-            dialect = endpoints[instance.deployment if key_name == DEPLOYMENT_KEY else key_name].dialect
-            routes.append(_azure_route(url, instance, key) if dialect == "azure" else Route(instance, f"{url}/v1", key))
-        return routes
 
-    return RoutedAdapter(find_routes, open_transport(settings, adapter_context.connections), outlives_run=False)
+class SimulatorAdapter:
+    """Implements Adapter. Its instances are known before its server runs: address and key are asked for at the first request."""
+
+    def __init__(self, name: str, settings: SimulatorSettings, adapter_context: AdapterContext) -> None:
+        self._name = name
+        self._settings = settings
+        self._context = adapter_context
+        self._transport = open_transport(settings, adapter_context.connections)
+        self._key_names: dict[str, str] = {}
+        self._routes: dict[str, Route] = {}
+
+    def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
+        """The model's instances; `complete` knows those that were asked for here."""
+        with_keys = instances_with_keys(self._name, self._settings, model, spec)
+        self._key_names.update((instance.name, key_name) for instance, key_name in with_keys)
+        return [instance for instance, _ in with_keys]
+
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        route = self._routes.get(on.name) or self._open_route(on)
+        return await self._transport.send(route, request, request_id=request_id, deadline=deadline)
+
+    def identity(self, on: Instance) -> str | None:  # noqa: ARG002 - of no instance
+        """None: a simulator ends with its run, and so does what was learnt of it."""
+        return None
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    def _open_route(self, on: Instance) -> Route:
+        key_name = self._key_names[on.name]
+        endpoints = self._settings.deployments if key_name == DEPLOYMENT_KEY else self._settings.keys
+        dialect = endpoints[on.deployment if key_name == DEPLOYMENT_KEY else key_name].dialect
+        url, key = self._url(), self._context.key(key_name)
+        route = _azure_route(url, on, key) if dialect == "azure" else Route(on, f"{url}/v1", key)
+        return self._routes.setdefault(on.name, route)
+
+    def _url(self) -> str:
+        url = self._context.simulator_url
+        return str(url() if callable(url) else url).rstrip("/")
 
 
 def instances_with_keys(

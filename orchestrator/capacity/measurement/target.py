@@ -18,7 +18,7 @@ from runners.limits.permit import Cost
 from ...config.environment import Environment, SettingOverride
 from ...config.loading import LoadedConfig, load_config
 from ...config.settings import Config
-from ...execution.components import instances_of, instances_with_all_keys, open_providers
+from ...execution.components import open_providers
 
 ENDPOINT = "endpoint"
 """The provider's name where no file gives it one."""
@@ -69,12 +69,11 @@ async def open_target(
     """Open what `names` mean, instances, deployments or models, else all of the one model; simulators are started. Raises InputError."""
     if not names:
         choose_model(loaded.config)
-    instances_with_all_keys(loaded, environment.key)
-    async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-        everything = [one for its in instances_of(loaded, adapters).values() for one in its]
-        chosen = [one for name in names for one in named(name, everything)] if names else everything
-        identities = {one.name: found for one in chosen if (found := adapters[one.provider].identity(one))}
-        yield OpenTarget(list(dict.fromkeys(chosen)), adapters, identities)
+    providers = open_providers(loaded, environment.key)
+    everything = providers.all_instances()
+    chosen = [one for name in names for one in named(name, everything)] if names else everything
+    async with providers.serving(environment):
+        yield OpenTarget(list(dict.fromkeys(chosen)), providers.adapters, providers.identities(chosen))
 
 
 def named(name: str, instances: Sequence[Instance]) -> list[Instance]:
