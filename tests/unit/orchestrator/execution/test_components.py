@@ -11,7 +11,7 @@ import pytest
 from orchestrator.cli.sweeps.plan_view import plan_document
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import LoadedConfig
-from orchestrator.execution.components import no_key, simulator_keys, used_providers
+from orchestrator.execution.components import no_key, open_providers, simulator_keys, used_providers
 from orchestrator.execution.context import RunContext
 from orchestrator.execution.prepare import prepare
 from providers.errors import InputError
@@ -173,6 +173,12 @@ def test_a_missing_key_of_the_environment_is_named_before_anything_is_made(load:
     loaded = load({"providers": PROVIDERS, "models": MODELS})
     with pytest.raises(InputError, match=r"the environment variables AZURE_KEY, .* are not set"):
         prepare(loaded, Environment({}).key)
+
+
+def test_a_simulator_that_has_not_started_cannot_be_asked(load: Load) -> None:
+    link = open_providers(load(), no_key).simulators["sim"]
+    with pytest.raises(InputError, match="the simulator sim has not started"):
+        link.address()
 
 
 def test_only_providers_of_the_swept_models_need_their_keys(load: Load) -> None:
