@@ -38,7 +38,7 @@ SECTIONS: dict[str, Any] = {
 }
 
 
-class Driver:
+class NotingDriver:
     """Keeps what its owner says."""
 
     def __init__(self, token_limit: int | None = None) -> None:
@@ -60,7 +60,7 @@ class Driver:
 
 
 @dataclass(frozen=True)
-class Report:
+class OwnerReport:
     """What an owner has to say at the end."""
 
     limited: list[str]
@@ -77,12 +77,12 @@ def carried(assignment: OwnerAssignment) -> OwnerAssignment:
     return OwnerAssignment(**orjson.loads(orjson.dumps(asdict(assignment))))
 
 
-async def execute(context: RunContext, assignment: OwnerAssignment, driver: Driver) -> Report:
+async def execute(context: RunContext, assignment: OwnerAssignment, driver: NotingDriver) -> OwnerReport:
     with ExitStack() as stack:
         owner = Owner(assignment, LocalParts(context, _senders(context, stack), UserCode()), driver)
         engine = LocalEngine(owner.dispatchers, owner.work, owner.deliver, Shutdown(), Bitmap(8))
         await engine.execute(context.whole_plan, 0)
-        return Report([report.instance for report in owner.limiter_reports()], owner.waits())
+        return OwnerReport([report.instance for report in owner.limiter_reports()], owner.waits())
 
 
 def test_an_assignment_survives_the_way_to_another_process_and_opens_the_same_there(context: RunContext) -> None:
@@ -95,7 +95,7 @@ def test_an_assignment_survives_the_way_to_another_process_and_opens_the_same_th
 
 
 def test_every_record_and_every_first_request_is_told_to_the_driver(context: RunContext) -> None:
-    driver = Driver()
+    driver = NotingDriver()
     report = run_virtual(execute(context, carried(assign_all("r1", context)), driver))
     assert sorted(driver.sent) == sorted(record.ordinal for record in driver.records) == list(range(8))
     assert {record.run_id for record in driver.records} == {"r1"}
@@ -103,7 +103,7 @@ def test_every_record_and_every_first_request_is_told_to_the_driver(context: Run
 
 
 def test_an_owner_reserves_from_the_drivers_budget(context: RunContext) -> None:
-    driver = Driver(token_limit=10)
+    driver = NotingDriver(token_limit=10)
     run_virtual(execute(context, assign_all("run", context), driver))
     assert driver.records == []
     assert driver.budgets.budget.spent == Spending()
@@ -112,7 +112,7 @@ def test_an_owner_reserves_from_the_drivers_budget(context: RunContext) -> None:
 
 def test_an_owner_has_the_instances_of_its_assignment_alone(context: RunContext) -> None:
     assignment = OwnerAssignment(**{**asdict(assign_all("run", context)), "instances": ["sim/m-2"]})
-    driver = Driver()
+    driver = NotingDriver()
     report = run_virtual(execute(context, assignment, driver))
     assert report.limited == ["sim/m-2"]
     assert {record.instance for record in driver.records} == {"sim/m-2"}
