@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from providers.instance import Instance
@@ -45,10 +45,14 @@ class RunContext:
 
     def plan(self, done: Bitmap | None = None, asked: Bitmap | None = None) -> SweepPlan:
         """Plan what is not done yet; of that, what is `asked` for."""
-        if asked is None and (done is None or not done.count):
-            return self.whole_plan
-        remaining = (lambda ordinal: ordinal not in done) if asked is None else asked.__contains__
-        return plan_remaining(self.whole_plan, self.instances, Layout(self.config.run.stagger_s, remaining))
+        if asked is not None:
+            return self._plan_where(asked.__contains__)
+        if done is not None and done.count:
+            return self._plan_where(lambda ordinal: ordinal not in done)
+        return self.whole_plan
+
+    def _plan_where(self, remains: Callable[[int], bool]) -> SweepPlan:
+        return plan_remaining(self.whole_plan, self.instances, Layout(self.config.run.stagger_s, remains))
 
 
 @dataclass(frozen=True, slots=True)

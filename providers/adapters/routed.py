@@ -17,9 +17,12 @@ class RoutedAdapter:
         self,
         find_routes: Callable[[str, RouteSpec], Sequence[Route]],
         transport: Transport,
+        *,
+        outlives_run: bool = True,
     ) -> None:
         self._find_routes = find_routes
         self._transport = transport
+        self._outlives_run = outlives_run
         self._routes: dict[str, Route] = {}
 
     def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
@@ -32,7 +35,9 @@ class RoutedAdapter:
         return await self._transport.send(self._routes[on.name], request, request_id=request_id, deadline=deadline)
 
     def identity(self, on: Instance) -> str | None:
-        """Address, deployment and the name of the key."""
+        """None for a simulator: it ends with its run, and so does what was learnt of it."""
+        if not self._outlives_run:
+            return None
         route = self._routes[on.name]
         key_name = route.credential.name if route.credential else "no key"
         return f"{route.base_url} {on.deployment} {key_name}"

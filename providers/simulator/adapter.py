@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..adapters.registry import AdapterContext, AdapterType
-from ..adapters.routed import open_transport, plain_instance, unique_deployments
+from ..adapters.routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from ..credentials import ApiKey
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
 from ..suggestion import suggestion
@@ -16,9 +18,9 @@ from .settings import SimulatorSettings
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ..credentials import ApiKey
     from ..instance import Instance
     from ..messages import ChatRequest, ChatResponse
+    from ..provider import Transport
 
 API_VERSION = "2024-10-21"
 
@@ -27,48 +29,44 @@ def open_simulator(name: str, settings: SimulatorSettings, adapter_context: Adap
     """Open a simulator under its name in the user's file. Raises InputError where nobody says where it will listen."""
     if adapter_context.simulator_url is None:
         raise InputError(f"{name} has no server yet: start it and pass its address as simulator_url")
-    return SimulatorAdapter(name, settings, adapter_context)
+
+    def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
+        routes = []
+        for instance, key_name in instances_with_keys(name, settings, model, spec):
+            key = ApiKey(key_name, "")
+            endpoints = settings.deployments if key_name == DEPLOYMENT_KEY else settings.keys
+            dialect = endpoints[instance.deployment if key_name == DEPLOYMENT_KEY else key_name].dialect
+            routes.append(_azure_route(instance, key) if dialect == "azure" else Route(instance, "/v1", key))
+        return routes
+
+    transport = _LateTransport(open_transport(settings, adapter_context.connections), adapter_context)
+    return RoutedAdapter(find_routes, transport, outlives_run=False)
 
 
-class SimulatorAdapter:
-    """Implements Adapter. Its instances are known before its server runs: address and key are asked for at the first request."""
+class _LateTransport:
+    """Sends to a server that may start after its routes are known: address and key are asked for at an instance's first request."""
 
-    def __init__(self, name: str, settings: SimulatorSettings, adapter_context: AdapterContext) -> None:
-        self._name = name
-        self._settings = settings
+    def __init__(self, transport: Transport, adapter_context: AdapterContext) -> None:
+        self._transport = transport
         self._context = adapter_context
-        self._transport = open_transport(settings, adapter_context.connections)
-        self._key_names: dict[str, str] = {}
-        self._routes: dict[str, Route] = {}
+        self._bound: dict[str, Route] = {}
 
-    def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
-        """The model's instances; `complete` knows those that were asked for here."""
-        with_keys = instances_with_keys(self._name, self._settings, model, spec)
-        self._key_names.update((instance.name, key_name) for instance, key_name in with_keys)
-        return [instance for instance, _ in with_keys]
-
-    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        route = self._routes.get(on.name) or self._open_route(on)
-        return await self._transport.send(route, request, request_id=request_id, deadline=deadline)
-
-    def identity(self, on: Instance) -> str | None:  # noqa: ARG002 - of no instance
-        """None: a simulator ends with its run, and so does what was learnt of it."""
-        return None
+    async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        bound = self._bound.get(route.instance.name) or self._bind(route)
+        return await self._transport.send(bound, request, request_id=request_id, deadline=deadline)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    def _open_route(self, on: Instance) -> Route:
-        key_name = self._key_names[on.name]
-        endpoints = self._settings.deployments if key_name == DEPLOYMENT_KEY else self._settings.keys
-        dialect = endpoints[on.deployment if key_name == DEPLOYMENT_KEY else key_name].dialect
-        url, key = self._url(), self._context.key(key_name)
-        route = _azure_route(url, on, key) if dialect == "azure" else Route(on, f"{url}/v1", key)
-        return self._routes.setdefault(on.name, route)
-
-    def _url(self) -> str:
+    def _bind(self, route: Route) -> Route:
+        """Put the server's address before the path of a route, and the secret behind the name of its key."""
+        assert route.credential is not None
         url = self._context.simulator_url
-        return str(url() if callable(url) else url).rstrip("/")
+        address = str(url() if callable(url) else url).rstrip("/")
+        key = self._context.key(route.credential.name)
+        return self._bound.setdefault(
+            route.instance.name, replace(route, base_url=f"{address}{route.base_url}", credential=key)
+        )
 
 
 def instances_with_keys(
@@ -98,9 +96,9 @@ def _checked(provider: str, noun: str, names: Sequence[str], known: Collection[s
     return tuple(dict.fromkeys(names))
 
 
-def _azure_route(url: str, instance: Instance, key: ApiKey) -> Route:
-    base_url = f"{url}/openai/deployments/{quote(instance.deployment, safe='')}"
-    return Route(instance, base_url, key, auth="api-key", api_version=API_VERSION)
+def _azure_route(instance: Instance, key: ApiKey) -> Route:
+    path = f"/openai/deployments/{quote(instance.deployment, safe='')}"
+    return Route(instance, path, key, auth="api-key", api_version=API_VERSION)
 
 
 SIMULATOR = AdapterType(SimulatorSettings, open_simulator)
