@@ -72,7 +72,7 @@ async def _execute_pending(execution: _Execution, environment: Environment, even
     """Open everything, join driver and owner, and execute the plan of what is left."""
     context, pending, hooks = execution.context, execution.pending, execution.hooks
     budget = open_budget(context.config.run, context.price_usd, spent_so_far(execution.directory))
-    async with _opened(_open(execution, environment, budget), hooks.shutdown) as resources:
+    async with _stoppable(_open(execution, environment, budget), hooks.shutdown) as resources:
         if resources is None:
             return _ended_before_it_began(execution, budget)
         driver = Driver(context, resources, hooks, events)
@@ -98,7 +98,7 @@ async def _open(execution: _Execution, environment: Environment, budget: Budget)
 
 
 @asynccontextmanager
-async def _opened(
+async def _stoppable(
     opening: AbstractAsyncContextManager[DriverResources], shutdown: Shutdown
 ) -> AsyncIterator[DriverResources | None]:
     """Give None where the run is told to stop while it opens: nothing is in flight yet, so nothing has a grace."""
