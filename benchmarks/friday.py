@@ -43,7 +43,7 @@ FAULTS = {
 }  # fmt: skip
 """Five of a hundred requests."""
 STALL_S = 60.0
-FIRST_TOKEN_S = 15.0
+ATTEMPT_S = 15.0
 SECRETS = {"SIMULATOR_KEY": "friday-east", "GATE_0": "friday-gate-0", "GATE_1": "friday-gate-1"}
 INFRA_LEFT = 1
 """Exit code of a run that has samples which the infrastructure failed: a resume tries them again."""
@@ -110,11 +110,14 @@ def write_scene(folder: Path, minutes: float, samples: int) -> None:
 
 def write_sweep(folder: Path, url: str) -> None:
     """The file that a person has, who knows of no simulator."""
-    timeouts = {"first_token_s": FIRST_TOKEN_S}
-    east = {"type": "azure", "endpoint": url, "api_key_env": "SIMULATOR_KEY", "timeouts": timeouts}
-    gate = {"type": "gateway", "base_url": f"{url}/v1", "api_key_envs": ["GATE_0", "GATE_1"], "timeouts": timeouts}
+    east = {"type": "azure", "endpoint": url, "api_key_env": "SIMULATOR_KEY"}
+    gate = {"type": "gateway", "base_url": f"{url}/v1", "api_key_envs": ["GATE_0", "GATE_1"]}
     routes = [{"provider": "east", "deployments": ["m-1", "m-2", "m-3"]}, {"provider": "gate"}]
-    _write(folder / "sweep.yaml", {"east": east, "gate": gate}, {"routes": routes, "workers": 40})
+    _write(
+        folder / "sweep.yaml",
+        {"east": east, "gate": gate},
+        {"routes": routes, "workers": 40, "timeouts": {"attempt_s": ATTEMPT_S}},
+    )
 
 
 def _write(path: Path, providers: Mapping[str, object], model: Mapping[str, object]) -> None:

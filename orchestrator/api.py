@@ -48,13 +48,13 @@ async def run(
     """Run a sweep and return its results; samples that failed stand in them as unresolved.
 
     `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutines.
-    `on_event` is told of alerts: instance_lost, health, drift, drift_unknown, run_stalled, budget_near, run_finished; of
-    loop_blocked in a thread of its own.
+    `on_event` is told of alerts: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, open_files,
+    run_stalled, budget_near, run_finished; of loop_blocked in a thread of its own.
     Raises InputError for a wrong configuration, RunStopped when no instance is left or your own code failed.
     """
     environment = read_environment(config)
     loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
-    context = prepare(loaded, environment.key, solver=solver, scorer=scorer)
+    context = prepare(loaded, environment.key, environment.network(), solver=solver, scorer=scorer)
     hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
     return await _carried_out(context, create(context), environment, hooks)
 
@@ -73,7 +73,7 @@ async def resume(
     environment = read_environment()
     directory = RunDirectory(Path(path))
     stored = stored_config(directory, environment, _flags(None, None, settings, solver, scorer))
-    context = prepare(stored, environment.key, solver=solver, scorer=scorer)
+    context = prepare(stored, environment.key, environment.network(), solver=solver, scorer=scorer)
     hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, scorer)
     return await _carried_out(context, directory, environment, hooks)
 

@@ -12,15 +12,18 @@ OrchestratorError
    │  ├─ ServerFault          5xx, 529
    │  └─ Malformed            truncated JSON, a stream that ends early, an error object inside a 200
    ├─ Empty                   200, finished, no content: once more, elsewhere if possible; then model_failure
-   ├─ Rejected                record: the model cannot or will not take this request; never tried again
+   ├─ Rejected                model_failure: known to concern this one request's content; never tried again
    │  ├─ ContentFiltered
    │  ├─ Truncated            finish reason "length" and no text
-   │  ├─ BadRequest
-   │  └─ ContextTooLong
+   │  ├─ ContextTooLong
+   │  └─ InvalidToolCall      the server says that the model wrote a broken call
+   ├─ Refused                 infra_failure: any other refusal; asked of a few other instances, once each; never scored
+   │  └─ RequestTooLarge      more than a rate limit ever admits: this sample fails alone, the instance is not to blame
    └─ InstanceGone            give the instance up for good; the call goes to another; not an attempt
-      ├─ AuthFailed           401, 403
+      ├─ AuthFailed           401, 403, a key that is refused in words
       ├─ OutOfQuota           insufficient_quota, a quota of zero, a wait that is no wait
-      └─ DeploymentMissing    404 on the deployment or model
+      ├─ DeploymentMissing    404 on the deployment or model
+      └─ Unusable             it refused different samples alike and answered none
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .messages import RateLimitHint, Usage
+from .messages import Adaptation, RateLimitHint, Usage
 
 BODY_LIMIT = 4096
 """Characters of a raw response body that an error keeps."""
@@ -72,6 +75,8 @@ class Evidence:
     response_id: str = ""
     resent: int = 0
     """As in Timing."""
+    adaptation: Adaptation | None = None
+    """As in ChatResponse."""
 
 
 class ProviderError(OrchestratorError):
@@ -138,7 +143,7 @@ class Empty(ProviderError):
 
 
 class Rejected(ProviderError):
-    """The model cannot or will not answer this request."""
+    """The model cannot or will not answer this request: only what is known to concern its content."""
 
 
 class ContentFiltered(Rejected):
@@ -149,12 +154,24 @@ class Truncated(Rejected):
     error_class = "length"
 
 
-class BadRequest(Rejected):
-    error_class = "request"
-
-
 class ContextTooLong(Rejected):
     error_class = "context_length"
+
+
+class InvalidToolCall(Rejected):
+    error_class = "invalid_tool_call"
+
+
+class Refused(ProviderError):
+    """The request as it is configured is not taken, as far as anybody knows: never the model's failure."""
+
+    error_class = "refused"
+
+
+class RequestTooLarge(Refused):
+    """It asks for more than a rate limit ever admits: waiting does not help, and no other sample is concerned."""
+
+    error_class = "request_too_large"
 
 
 class InstanceGone(ProviderError):
@@ -171,3 +188,7 @@ class OutOfQuota(InstanceGone):
 
 class DeploymentMissing(InstanceGone):
     error_class = "deployment_missing"
+
+
+class Unusable(InstanceGone):
+    error_class = "refused"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
-from providers.errors import Empty, InstanceGone, ProviderError, Rejected, Throttled
+from providers.errors import Empty, InstanceGone, ProviderError, Refused, Rejected, Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
 
@@ -301,6 +301,7 @@ def _how(error: ProviderError) -> How:
         (Throttled, "throttled"),
         (Empty, "empty"),
         (Rejected, "rejected"),
+        (Refused, "rejected"),
         (InstanceGone, "gone"),
     )
     return next((how for kind, how in kinds if isinstance(error, kind)), "failed")

@@ -18,7 +18,7 @@ from providers.errors import Evidence, ServerFault
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
 from providers.provider import RouteSpec
-from providers.simulator.answers import SimulatedAnswer
+from providers.simulator.answers.source import SimulatedAnswer
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import EndpointSettings, FaultSettings, LatencySettings, SimulatorSettings

@@ -49,7 +49,7 @@ class Instance:
                 return
             queue.popleft()
             loop.sent += 1
-            self.server.submit(request, self._reply_to(request, tries, decision.ticket))
+            self.server.submit(request, self._reply_to(request, tries, decision.ticket, self.controller))
 
     def _set_alarm(self, at: float) -> None:
         assert at > self._loop.timeline.now, "a wait must end later than now"
@@ -57,10 +57,14 @@ class Instance:
             self._alarm = at
             self._loop.timeline.at(at, self.pull, at)
 
-    def _reply_to(self, request: Request, tries: int, ticket: int) -> Callable[[Settled], None]:
+    def _reply_to(self, request: Request, tries: int, ticket: int, controller: Controller) -> Callable[[Settled], None]:
+        """Tickets are settled where they were taken, whoever controls the instance by then."""
+
         def reply(settled: Settled) -> None:
             loop = self._loop
-            self.controller.settle(ticket, settled, loop.timeline.now)
+            controller.settle(ticket, settled, loop.timeline.now)
+            if settled.how == "throttled":
+                loop.on_refused(controller, settled)
             if settled.how == "succeeded":
                 self.done += 1
                 loop.finished(settled.latency_s)
@@ -94,6 +98,8 @@ class Loop:
         self.instances: list[Instance] = []
         self.left = len(requests)
         self.sent = self.refused = self.failed = 0
+        self.on_refused: Callable[[Controller, Settled], None] = lambda _controller, _settled: None
+        """Told after the controller."""
         self.latencies_s: list[float] = []
         self.ended_at: list[float] = []
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from providers.simulator.quota import FixedWindow, Meter, SlidingWindow, TokenBucket
+from providers.simulator.limits.quota import FixedWindow, Meter, SlidingWindow, TokenBucket
 
 from . import ideals
 from .requests import Request, chat, even

@@ -9,12 +9,12 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from providers.messages import RateLimitHint, Usage
-from providers.simulator.latency import Job, ProcessorSharing
-from providers.simulator.quota import Meter
+from providers.simulator.limits.latency import Job, ProcessorSharing
+from providers.simulator.limits.quota import Meter
 from providers.simulator.settings import LatencySettings
 from runners.limits.permit import Settled
 
@@ -24,6 +24,8 @@ from .timeline import Timeline
 Reply = Callable[[Settled], None]
 SPEED = 50.0
 """Output tokens per second."""
+SILENT = RateLimitHint()
+"""Says nothing."""
 BASE_S = 0.4
 
 
@@ -38,6 +40,12 @@ def hint(retry_after_s: float | None, requests: float | None = None, tokens: flo
 @dataclass(frozen=True, slots=True)
 class Refusal:
     retry_after_s: float | None = None
+    words: RateLimitHint = SILENT
+    """What else it says."""
+
+    def hint(self) -> RateLimitHint | None:
+        said = replace(self.words, retry_after_s=self.retry_after_s)
+        return None if said == SILENT else said
 
 
 class Rule(Protocol):
@@ -81,6 +89,10 @@ class Tells:
     remaining: bool = False
     token_scale: float = 1.0
     """Remaining tokens are told in the server's own arithmetic."""
+    whole_seconds: bool = False
+    """Retry-After is rounded up."""
+    words: RateLimitHint = SILENT
+    """What every refusal says of its quota."""
 
 
 class Metered:
@@ -125,7 +137,8 @@ class Metered:
     def _refusal(self, wait_s: float) -> Refusal:
         if self._tells.always_s is not None:
             return Refusal(self._tells.always_s)
-        return Refusal(math.ceil(wait_s * 1000) / 1000 if self._tells.retry_after else None)
+        parts = 1 if self._tells.whole_seconds else 1000
+        return Refusal(math.ceil(wait_s * parts) / parts if self._tells.retry_after else None, self._tells.words)
 
 
 class DippingBucket(Open):
@@ -182,8 +195,7 @@ class Server:
             return
         refusal = self._rule.admit(request, self.inside, now)
         if refusal is not None:
-            told = None if refusal.retry_after_s is None else hint(refusal.retry_after_s)
-            self._answer(now, self._draw.uniform(*self._traits.refuses_in), reply, "throttled", told)
+            self._answer(now, self._draw.uniform(*self._traits.refuses_in), reply, "throttled", refusal.hint())
             return
         self._move(1)
         self.peak = max(self.peak, self.inside)
@@ -211,6 +223,11 @@ class Server:
         self._rule.finish(request, now)
         usage = None if failed else Usage(request.prompt, request.output)
         reply(Settled("failed" if failed else "succeeded", now - since, usage, told))
+
+
+def one_quota(timeline: Timeline, draw: random.Random, rule: Rule, traits: Traits, deployments: int) -> list[Server]:
+    """Several names of one quota: every server counts what all of them let in."""
+    return [Server(timeline, draw, rule, traits) for _ in range(deployments)]
 
 
 class SharedServer(Server):

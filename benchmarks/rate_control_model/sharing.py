@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from providers.simulator.quota import SlidingWindow, TokenBucket
+from providers.simulator.limits.quota import SlidingWindow, TokenBucket
 
 from .requests import Request
 from .scenarios import AZURE, LATENCY, Scenario

@@ -11,15 +11,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from providers.errors import InputError
+from providers.messages import JSON
 
-from .display.curves import ladder_file
+from .display.curves import ladder_file, number_of
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -132,23 +133,22 @@ class PredictionCheck:
         return None if not self.predicted else self.measured / self.predicted - 1
 
 
-def check(plan: CapacityPlan, rungs: Sequence[Mapping[str, Any]]) -> list[PredictionCheck]:
+def check(plan: CapacityPlan, rungs: Sequence[Mapping[str, JSON]]) -> list[PredictionCheck]:
     """Theory against a ladder: the quota as TPM, its requests as QPM, and Little's law for the concurrency that spends it.
 
     The best rung is the lowest one within 3 % of the most requests per minute. Raises InputError for rungs without those figures.
     """
     try:
-        most = max(float(rung["qpm"]) for rung in rungs)
-        best = min(
-            (one for one in rungs if float(one["qpm"]) >= 0.97 * most), key=lambda one: float(one["concurrency"])
-        )
-        unloaded_s = float(min(rungs, key=lambda one: float(one["concurrency"]))["mean_latency_s"])
-        tokens = plan.tokens_per_request or float(best["tpm"]) / float(best["qpm"])
-        qpm, minute_s = plan.after.tpm / tokens, float(best.get("minute_s", 60.0))
+        by_level = sorted(rungs, key=lambda rung: number_of(rung["concurrency"]))
+        most = max(number_of(rung["qpm"]) for rung in rungs)
+        best = next(rung for rung in by_level if number_of(rung["qpm"]) >= 0.97 * most)
+        unloaded_s, tpm, qpm = (number_of(value) for value in (by_level[0]["mean_latency_s"], best["tpm"], best["qpm"]))
+        planned_qpm = plan.after.tpm / (plan.tokens_per_request or tpm / qpm)
+        needed = planned_qpm / number_of(best.get("minute_s", 60.0)) * unloaded_s
         return [
-            PredictionCheck("TPM", plan.after.tpm, float(best["tpm"])),
-            PredictionCheck("QPM", qpm, float(best["qpm"])),
-            PredictionCheck("best concurrency", qpm / minute_s * unloaded_s, float(best["concurrency"])),
+            PredictionCheck("TPM", plan.after.tpm, tpm),
+            PredictionCheck("QPM", planned_qpm, qpm),
+            PredictionCheck("best concurrency", needed, number_of(best["concurrency"])),
         ]
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise InputError(
@@ -169,7 +169,7 @@ def read_plan(path: Path) -> CapacityPlan:
         raise InputError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
-def read_rungs(path: Path) -> list[Mapping[str, Any]]:
+def read_rungs(path: Path) -> list[Mapping[str, JSON]]:
     """The rungs of a ladder's result: `ladder.json`, or the directory that holds it."""
     file = ladder_file(path)
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import click
+
+from providers.messages import JSON
 
 
 @click.group("limits")
@@ -32,12 +33,17 @@ def show(as_json: bool) -> int:
     return 0
 
 
-def learnt(limits: Mapping[str, Any]) -> list[object]:
+def learnt(limits: Mapping[str, JSON]) -> list[object]:
     """In flight, requests, tokens, and the time that the two are counted over."""
     window_s = {0: "second", 1: "10 s", 2: "60 s"}
-    counts = limits.get("limits") or {}
-    shown = [round(counts[unit], 1) if counts.get(unit) else "" for unit in ("requests", "tokens")]
-    return [limits.get("cap", ""), *shown, window_s.get(limits.get("level", -1), "") if counts else ""]
+    counts, level = limits.get("limits"), limits.get("level")
+    counts = counts if isinstance(counts, Mapping) else {}
+    values = [counts.get(unit) for unit in ("requests", "tokens")]
+    shown = [round(value, 1) if isinstance(value, int | float) and value else "" for value in values]
+    window = window_s.get(level, "") if isinstance(level, int) and counts else ""
+    sharing = limits.get("quota_group")
+    shared = f", shared by {len(sharing)}" if isinstance(sharing, Sequence) and sharing else ""
+    return [limits.get("cap", ""), *shown, f"{window}{shared}"]
 
 
 @command.command("clear")

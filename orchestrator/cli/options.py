@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
 
 import click
 
 from ..config.environment import SettingOverride
 from ..ui.terminal import say
 
-F = TypeVar("F", bound=Callable[..., Any])
+CommandFunction = Callable[..., int]
+"""Returns the exit code."""
+Decorator = Callable[[CommandFunction], CommandFunction]
 
 PATHS = {
     "scenario": "sweep.scenario",
@@ -76,21 +77,24 @@ _RUN = (
 _NEW = (click.option("--output-dir", "-o", type=click.Path(), help="Where run directories are made."),)
 
 
-def config_argument(function: F) -> F:
+def config_argument(function: CommandFunction) -> CommandFunction:
     """The sweep file, by position or as --config."""
     function = click.option("--config", "-c", "config_option", type=click.Path(), help="The sweep file.")(function)
     return click.argument("config", required=False, type=click.Path())(function)
 
 
-def sweep_options(function: F) -> F:
-    return _all(function, *_SWEEP, *_RUN, *_NEW)
+def sweep_options(function: CommandFunction) -> CommandFunction:
+    """Add the options of a new run."""
+    return decorate(function, *_SWEEP, *_RUN, *_NEW)
 
 
-def run_options(function: F) -> F:
-    return _all(function, *_RUN)
+def run_options(function: CommandFunction) -> CommandFunction:
+    """Add the options of a run that may be an old one."""
+    return decorate(function, *_RUN)
 
 
-def _all(function: F, *options: Callable[[F], F]) -> F:
+def decorate(function: CommandFunction, *options: Decorator) -> CommandFunction:
+    """Add options, so that help shows them in their order."""
     for option in reversed(options):
         function = option(function)
     return function
@@ -102,7 +106,7 @@ def chosen_config(config: str | None, config_option: str | None) -> str:
     return str(config or config_option)
 
 
-def settings_of(options: Mapping[str, Any]) -> list[SettingOverride]:
+def settings_of(options: Mapping[str, object]) -> list[SettingOverride]:
     """The flags that were given, as settings."""
     found = [
         SettingOverride(path, _value(options[name]), f"--{name.replace('_', '-')}")
@@ -116,7 +120,8 @@ def settings_of(options: Mapping[str, Any]) -> list[SettingOverride]:
     found += [
         SettingOverride(f"run.{name}", True, f"--{name}") for name in ("cold", "share", "rehearse") if options.get(name)
     ]
-    return found + [_set(text) for text in options.get("sets", ())]
+    sets = options.get("sets", ())
+    return found + [_set(text) for text in (sets if isinstance(sets, tuple) else ())]
 
 
 def show_warnings(warnings: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.messages import JSON
+from providers.network import Network
 
 PREFIX = "ORCHESTRATOR_"
 """`ORCHESTRATOR_RUN__MAX_RETRIES=3` sets `run.max_retries`."""
@@ -59,6 +60,19 @@ class Environment:
 
     def key_or(self, name: str, otherwise: str) -> ApiKey:
         return ApiKey(name, self._variables.get(name, "").strip() or otherwise)
+
+    def network(self) -> Network:
+        """Proxies and certificates; the lower-case name of a proxy wins, as for curl."""
+        return Network(
+            http_proxy=self._either("http_proxy"),
+            https_proxy=self._either("https_proxy"),
+            no_proxy=self._either("no_proxy") or "",
+            cert_file=self._variables.get("SSL_CERT_FILE") or None,
+            cert_dir=self._variables.get("SSL_CERT_DIR") or None,
+        )
+
+    def _either(self, name: str) -> str | None:
+        return self._variables.get(name) or self._variables.get(name.upper()) or None
 
     def settings(self) -> list[SettingOverride]:
         """What the environment says about the configuration, most general first; an empty variable says nothing."""

@@ -24,7 +24,7 @@ from .settings import Config
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
     config: Config
-    raw: Mapping[str, Any]
+    raw: Mapping[str, object]
     """As merged, before defaults: what the manifest keeps. Holds names of variables, never keys."""
     base: Path
     """The folder that relative paths in the file start from."""
@@ -36,7 +36,7 @@ class LoadedConfig:
         used = {
             route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
         }
-        return [*self._idle_rates(), *self._unchecked(used)]
+        return [*self._idle_rates(), *self._notes(used)]
 
     def _idle_rates(self) -> list[str]:
         rates = [f"{rate:g}" for rate in self.config.sweep.tool_success_rates if rate < 1]
@@ -47,23 +47,42 @@ class LoadedConfig:
             "run.solver: tool_loop does"
         ]
 
-    def _unchecked(self, used: Collection[str]) -> list[str]:
+    def _notes(self, used: Collection[str]) -> list[str]:
         return [
-            f"providers.{name}: verify_tls is off: whoever stands between can read the key; ca_file is the better way"
+            f"providers.{name}: {note}"
             for name, settings in self.providers.items()
-            if name in used and isinstance(settings, WireSettings) and not settings.verify_tls
+            if name in used and isinstance(settings, WireSettings)
+            for note in settings.notes()
         ]
 
 
-ConfigSource = str | Path | Mapping[str, Any]
+ConfigSource = str | Path | Mapping[str, object]
 
 
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 """`!!int x` is a ValueError of PyYAML's, a thousand brackets are a RecursionError."""
 
 
+MERGE = "tag:yaml.org,2002:merge"
+"""The tag of `<<`, whose keys may be overridden."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Dates stay text: `api_version: 2024-10-21` needs no quotes."""
+    """Dates stay text: `api_version: 2024-10-21` needs no quotes. A key that stands twice is refused: one of the two would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping. Raises MarkedYAMLError where a key stands twice."""
+        seen = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
+                continue
+            key = (key_node.tag, key_node.value)
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key_node.value!r} stands twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -123,7 +142,7 @@ def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
     return raw, path.resolve().parent, str(path)
 
 
-def _require_json(raw: Mapping[str, Any], name: str) -> None:
+def _require_json(raw: Mapping[str, object], name: str) -> None:
     """The manifest keeps the configuration as JSON."""
     try:
         orjson.dumps(raw, option=orjson.OPT_NON_STR_KEYS)
@@ -177,7 +196,7 @@ def _check_models(config: Config, name: str) -> None:
 
 
 def _sentence(
-    error: ValidationError, name: str, said_by: Mapping[str, str], raw: Mapping[str, Any], prefix: str = ""
+    error: ValidationError, name: str, said_by: Mapping[str, str], raw: Mapping[str, object], prefix: str = ""
 ) -> str:
     """The first problem in words, the others counted; a misspelt key goes before the one that is missing for it."""
     problems = error.errors(include_url=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from providers.errors import InputError
 from sharding.scenarios import SOLVER, SweepScenario, find_scenario
@@ -28,14 +27,14 @@ def spell_out(raw: object) -> object:
     return {**raw, "sweep": {**axes, **sweep}, "run": {"solver": SOLVER, **run}}
 
 
-def _asked(sweep: Mapping[str, Any]) -> SweepScenario | None:
+def _asked(sweep: Mapping[str, object]) -> SweepScenario | None:
     try:
         return find_scenario(str(sweep["scenario"])) if sweep.get("scenario") is not None else None
     except InputError:
         return None
 
 
-def contradiction(name: str, axes: Mapping[str, Any]) -> str | None:
+def contradiction(name: str, axes: Mapping[str, Sequence[str] | Sequence[float] | None]) -> str | None:
     """Where what is spelt out leaves nothing of the axis that a scenario is about."""
     scenario = find_scenario(name)
     if scenario.varies is None:
@@ -49,5 +48,5 @@ def contradiction(name: str, axes: Mapping[str, Any]) -> str | None:
     )
 
 
-def _listed(values: Any) -> str:
+def _listed(values: Iterable[object]) -> str:
     return ", ".join(map(str, values))

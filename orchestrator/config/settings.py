@@ -16,8 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from providers.messages import Generation
 from providers.pricing import Price
 from providers.simulator.settings import EndpointSettings
+from providers.wire.adaptation import Adapt
 from runners.calls.retry import RETRY_SHARE
 from runners.shutdown import GRACE_S
 
@@ -49,6 +51,11 @@ def _all_or_listed(value: object) -> object:
     return None if value == "all" else _named(value)
 
 
+def _off_if_null(value: object) -> object:
+    """A null takes the inherited value away."""
+    return False if value is None else value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
 NamesOrAll = Annotated[tuple[str, ...] | None, BeforeValidator(_all_or_listed)]
 Rates = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(_listed)]
@@ -69,6 +76,104 @@ class RouteConfig(Section):
     """Instances of one group share one limiter: keys or deployments of one account. By default each has its own."""
 
 
+def _one_text_listed(value: object) -> object:
+    return [value] if isinstance(value, str) else () if value is None else value
+
+
+NEW_SINCE_FINGERPRINTS = (
+    "top_p",
+    "stop",
+    "reasoning_effort",
+    "verbosity",
+    "response_format",
+    "tool_choice",
+    "parallel_tool_calls",
+    "logprobs",
+)
+"""Fields of `GenerationConfig` that a fingerprint leaves out where they say nothing, as it was before there were any."""
+
+
+class GenerationConfig(Section):
+    """How answers are generated. What is null is not sent."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Most tokens of an answer, in whichever spelling the instance takes: max_tokens or max_completion_tokens."""
+    stream: Annotated[bool, BeforeValidator(_off_if_null)] = False
+    seed: int | None = None
+    """Sent plus the epoch; None sends no seed."""
+    extra_body: dict[str, Any] | None = None
+    """Fields that go to the wire as they are and win over ours. A bound on the answer's tokens counts as `max_tokens` does."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_one_text_listed)] = ()
+    """Texts that end an answer: one, or a list."""
+    reasoning_effort: str | None = None
+    """As the model names them: none, minimal, low, medium, high."""
+    verbosity: str | None = None
+    """low, medium or high, where the model knows it."""
+    response_format: dict[str, Any] | None = None
+    """As the API takes it: {type: json_object}, or {type: json_schema, json_schema: …}."""
+    tool_choice: str | dict[str, Any] | None = None
+    """auto, none, required, or one function; sent where the task has tools."""
+    parallel_tool_calls: bool | None = None
+    """Sent where the task has tools."""
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    """Alternatives per token; 0 asks for the chosen tokens' own."""
+
+    @field_validator("extra_body")
+    @classmethod
+    def _holds_no_key(cls, body: dict[str, Any] | None) -> dict[str, Any] | None:
+        for name in body or ():
+            if name.lower().replace("-", "_") in NAMES_OF_KEYS:
+                raise ValueError(
+                    f"{name!r} looks like a key, which results would keep; name its variable under `providers`"
+                )
+        return body
+
+    def over(self, inherited: GenerationConfig) -> GenerationConfig:
+        """Return `inherited` with what is written here in its place; a null takes a value away."""
+        return GenerationConfig.model_validate({**inherited.model_dump(), **self.model_dump(exclude_unset=True)})
+
+    def as_generation(self) -> Generation:
+        """Return the value that crosses the layers."""
+        return Generation(**dict(self))
+
+    def as_written(self) -> str:
+        """Return what results belong to."""
+        return self.model_dump_json(exclude={name for name in NEW_SINCE_FINGERPRINTS if not _says(getattr(self, name))})
+
+
+def _says(value: object) -> bool:
+    return value is not None and value != ()
+
+
+REASONING = {"attempt_s": 900, "sample_s": 4 * 3600, "first_token_s": 900}
+"""Seconds: one answer may take a quarter of an hour, and ten turns of five minutes fit a sample."""
+
+
+def _known_timeouts(value: object) -> object:
+    if isinstance(value, str):
+        if value != "reasoning":
+            raise ValueError("say `reasoning`, or a mapping such as {attempt_s: 900, first_token_s: 900}")
+        return REASONING
+    return value
+
+
+PositiveSeconds = Annotated[float, Field(gt=0)]
+
+
+class ModelTimeoutsConfig(Section):
+    """Seconds, for one model; what is not said is the provider's (connect, first_token, between_tokens) or the run's (attempt, sample)."""
+
+    connect_s: PositiveSeconds | None = None
+    first_token_s: PositiveSeconds | None = None
+    between_tokens_s: PositiveSeconds | None = None
+    attempt_s: PositiveSeconds | None = None
+    """One request, from the send to the end of its answer; the only bound of an answer that is not streamed."""
+    sample_s: PositiveSeconds | None = None
+    """All turns, attempts and waits of one sample."""
+
+
 class ModelConfig(Section):
     """A model of the sweep: one route spelt out here, or several under `routes`."""
 
@@ -86,6 +191,15 @@ class ModelConfig(Section):
     """Requests per second and instance in fixed mode."""
     tool_format: Literal["native", "text"] = "native"
     """How the built-in solvers speak of tools: OpenAI function calling, or `<tool_call>` in the text for models without it."""
+    operation: Literal["chat", "responses"] = "chat"
+    """chat: chat completions. responses: OpenAI's Responses API, for models that are only there, or reason between tool calls only
+    there; `extra_body` then speaks its language."""
+    generation: GenerationConfig | None = None
+    """What differs from `generation` of the file; null takes a value away."""
+    adapt: Adapt | None = None
+    """As `run.adapt`, for this model."""
+    timeouts: Annotated[ModelTimeoutsConfig, BeforeValidator(_known_timeouts)] = ModelTimeoutsConfig()
+    """`reasoning` (attempt 900 s, sample 4 h, first token 900 s), or a mapping; wins over `run` and the provider."""
     rehearse_as: EndpointSettings | None = None
     """Quota and latency that a rehearsal believes in, per instance; simulators have their own."""
 
@@ -107,7 +221,7 @@ class TaskFileConfig(Section):
     """A file or a glob, relative to the configuration file."""
     fields: dict[str, str] = {}
     """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system."""
-    scorer: str | dict[str, Any] | None = None
+    scorer: str | dict[str, object] | None = None
     reader: str | None = None
     """`bfcl`, or `module:function` for formats of your own."""
 
@@ -147,25 +261,6 @@ class ToolsConfig(Section):
     """How tools fail where the sweep's tool success rate makes them; one is drawn for every failing call."""
 
 
-class GenerationConfig(Section):
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    stream: bool = False
-    seed: int | None = None
-    """Sent plus the epoch; None sends no seed."""
-    extra_body: dict[str, Any] | None = None
-
-    @field_validator("extra_body")
-    @classmethod
-    def _holds_no_key(cls, body: dict[str, Any] | None) -> dict[str, Any] | None:
-        for name in body or ():
-            if name.lower().replace("-", "_") in NAMES_OF_KEYS:
-                raise ValueError(
-                    f"{name!r} looks like a key, which results would keep; name its variable under `providers`"
-                )
-        return body
-
-
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 
@@ -197,13 +292,18 @@ class RunConfig(Section):
     seed: int = 0
     solver: str = "single_turn"
     """single_turn, tool_loop, or `module:function` of your own."""
-    scorer: str | dict[str, Any] = "includes"
+    scorer: str | dict[str, object] = "includes"
     """For task files that name none."""
     max_workers: Annotated[int, Field(ge=1)] | None = None
     """Most samples in flight per instance, whatever the profile says."""
     max_retries: Annotated[int, Field(ge=0)] = 5
     attempt_timeout_s: Annotated[float, Field(gt=0)] = 300
+    """One request, from the send to the end of its answer; `models.X.timeouts` wins, as over the next."""
     sample_timeout_s: Annotated[float, Field(gt=0)] = 1800
+    adapt: Adapt = "rename"
+    """Where an instance refuses a field of `generation` in its own words. rename: max_tokens and max_completion_tokens stand in for each
+    other, which changes nothing that is asked. drop: a temperature, seed or other field is left out as well. never: neither. What was sent
+    stands in the column `adaptation` of every record."""
     retry_budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] = RETRY_SHARE
     """Retries as a share of the calls of an execution, beside the first 500; what fails beyond is not tried again until a resume."""
     cost_limit_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -266,7 +366,7 @@ ProviderName = Annotated[str, AfterValidator(_check_name)]
 
 
 class Config(Section):
-    providers: Annotated[dict[ProviderName, dict[str, Any]], Field(min_length=1)]
+    providers: Annotated[dict[ProviderName, dict[str, object]], Field(min_length=1)]
     """Validated by the provider's own settings class."""
     models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
     tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]
@@ -282,7 +382,7 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _spells_its_scenario_out(cls, raw: Any) -> Any:
+    def _spells_its_scenario_out(cls, raw: object) -> object:
         return spell_out(raw)
 
     @model_validator(mode="after")
@@ -294,6 +394,11 @@ class Config(Section):
                         f"models.{name} names the provider {route.provider!r}, which is not under `providers`"
                     )
         return self
+
+    def generation_of(self, model: str) -> GenerationConfig:
+        """How the answers of a model are generated: its own over the file's."""
+        own = self.models[model].generation
+        return self.generation if own is None else own.over(self.generation)
 
     def swept_models(self) -> tuple[str, ...]:
         return self.sweep.models or tuple(self.models)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from providers.errors import InputError
 
 
-def load_function(name: str, purpose: str) -> Any:
+def load_function(name: str, purpose: str) -> Callable[..., object]:
     """Import `module:function`; the current folder counts as importable. Raises InputError in one sentence."""
     module_name, _, function_name = name.partition(":")
     here = str(Path.cwd())
@@ -22,7 +22,7 @@ def load_function(name: str, purpose: str) -> Any:
         raise InputError(
             f"cannot import {module_name or 'a module without a name'} for the {purpose} {name}: {error}"
         ) from error
-    function = getattr(module, function_name, None)
+    function: object = getattr(module, function_name, None)
     if not callable(function):
         passed_in = (
             f"; it was passed in from Python, so resume from there with {purpose}=" if module_name == "__main__" else ""

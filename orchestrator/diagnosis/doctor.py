@@ -1,23 +1,49 @@
-"""Is every instance usable? One small request each, and what came back in plain words."""
+"""Is every instance usable? One request each, with the generation and the tools of the sweep, and what came back in plain words."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 
-from providers.errors import ConnectionLost, Empty, ProviderError, Rejected, Throttled
+from pydantic import BaseModel
+
+from providers.adapters.settings import WireSettings
+from providers.errors import (
+    ConnectionLost,
+    ContentFiltered,
+    ContextTooLong,
+    Empty,
+    InputError,
+    ProviderError,
+    Throttled,
+    Truncated,
+)
 from providers.instance import Instance
-from providers.messages import ChatRequest
+from providers.messages import Adaptation, ChatRequest, Message, Tool
+from providers.network import Network
 from providers.provider import Adapter
+from providers.wire.adaptation import describe_adaptation
+from runners.tools.formats import FORMATS
+from runners.tools.names import names_of
 
 from ..config.environment import Environment
 from ..config.loading import LoadedConfig
+from ..config.settings import Config
 from ..execution.components import open_providers
+from ..execution.open_sweep import open_sweep
 from ..execution.outcome import ExitCode
+from ..execution.owner import asking_of
 
-PATIENCE_S = 20.0
-QUESTION = ChatRequest(messages=[{"role": "user", "content": "Say: ready"}], max_tokens=16)
+log = logging.getLogger(__name__)
+
+PATIENCE_SHARE = 1 / 15
+"""Of the time that one attempt of the run has: 20 s of 300."""
+MESSAGES: Sequence[Message] = ({"role": "user", "content": "Say: ready"},)
+TASKS_READ = 100
+"""Tasks that are looked through for the first one with tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +52,87 @@ class InstanceDiagnosis:
     is_usable: bool
     words: str
     latency_s: float | None
+    network: str = ""
+    """What the environment puts in between: a proxy, certificates in place of the system's."""
 
 
 async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
     """Ask every instance of the swept models once, all at once; raises InputError where a variable is missing."""
-    providers = open_providers(loaded, environment.key)
-    async with providers.serving(environment), asyncio.TaskGroup() as group:
-        asked = [group.create_task(_ask(one, providers.adapters[one.provider])) for one in providers.all_instances()]
-    return [task.result() for task in asked]
+    network = environment.network()
+    providers = open_providers(loaded, environment.key, network)
+    tools = _first_tools(loaded)
+    questions = {model: _question(loaded.config, model, tools) for model in providers.instances}
+    instances = providers.all_instances()
+    async with providers.serving(environment, on_adapted=_say_nothing), asyncio.TaskGroup() as group:
+        asked = [
+            group.create_task(_ask(instance, providers.adapters[instance.provider], questions[instance.model]))
+            for instance in instances
+        ]
+    ways = {name: _way(settings, network) for name, settings in loaded.providers.items()}
+    return [
+        replace(task.result(), network=ways[instance.provider]) for instance, task in zip(instances, asked, strict=True)
+    ]
 
 
-async def _ask(instance: Instance, adapter: Adapter) -> InstanceDiagnosis:
+def _way(settings: BaseModel, network: Network) -> str:
+    """What lies between here and a provider because of variables; nothing for a simulator."""
+    address = settings.address if isinstance(settings, WireSettings) else None
+    if address is None:
+        return ""
+    proxy = network.proxy_for(address)
+    said = [f"through {proxy.shown} ({proxy.variable})"] if proxy else []
+    certificates = {"SSL_CERT_FILE": network.cert_file, "SSL_CERT_DIR": network.cert_dir}
+    if address.startswith("https://"):
+        said += [f"certificates of {path} ({variable})" for variable, path in certificates.items() if path]
+    return ", ".join(said)
+
+
+def _say_nothing(_instance: str, _adaptation: Adaptation) -> None:
+    """What an instance refused stands in its finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    request: ChatRequest
+    patience_s: float
+
+
+def _question(config: Config, model: str, tools: Sequence[Tool]) -> _Question:
+    """What the sweep will ask of the model, but for the words."""
+    asking = asking_of(config, model)
+    is_tested = model in config.swept_models()
+    offered = FORMATS[config.models[model].tool_format].offered(tools) if is_tested else ()
+    generation = asking.generation if is_tested else asking.judging
+    return _Question(ChatRequest(MESSAGES, offered, generation), PATIENCE_SHARE * asking.deadlines.attempt_s)
+
+
+def _first_tools(loaded: LoadedConfig) -> Sequence[Tool]:
+    """The tools of the first task that has any, under the names that they travel by; none where the tasks cannot be read."""
+    try:
+        opened = open_sweep(loaded)
+    except InputError as error:
+        log.warning("asked without tools, because the tasks cannot be read: %s", error)
+        return ()
+    with closing(opened.tasks):
+        tasks = (opened.tasks[row].tools for row in opened.sweep.rows[:TASKS_READ])
+        tools = next(filter(None, tasks), ())
+    names = names_of(tools)
+    return tools if names is None else names.tools(tools)
+
+
+async def _ask(instance: Instance, adapter: Adapter, question: _Question) -> InstanceDiagnosis:
     loop = asyncio.get_running_loop()
     since = loop.time()
     try:
-        await adapter.complete(instance, QUESTION, request_id="doctor/1/1", deadline=since + PATIENCE_S)
-    except (Throttled, Empty, Rejected) as error:
+        response = await adapter.complete(
+            instance, question.request, request_id="doctor/1/1", deadline=since + question.patience_s
+        )
+    except (Throttled, Empty, ContentFiltered, ContextTooLong, Truncated) as error:
         return InstanceDiagnosis(instance.name, True, f"answers, though: {_words(error)}", loop.time() - since)
     except ProviderError as error:
         return InstanceDiagnosis(instance.name, False, _words(error), None)
-    return InstanceDiagnosis(instance.name, True, "answers", loop.time() - since)
+    adapted = f"; {describe_adaptation(response.adaptation)}" if response.adaptation else ""
+    return InstanceDiagnosis(instance.name, True, f"answers{adapted}", loop.time() - since)
 
 
 def _words(error: ProviderError) -> str:

@@ -75,7 +75,7 @@ class DriftFinding:
 
 async def check_drift(loaded: LoadedConfig, environment: Environment, canaries: int = CANARIES) -> list[DriftFinding]:
     """`ask_canaries` for a configuration that no run has open. Raises InputError as a run would."""
-    providers = open_providers(loaded, environment.key)
+    providers = open_providers(loaded, environment.key, environment.network())
     opened = open_sweep(loaded)
     with closing(opened.tasks):
         async with providers.serving(environment):
@@ -105,20 +105,14 @@ async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: DriftTargets, 
 
 def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> dict[str, ChatRequest]:
     """The model's first samples of different tasks, by request id: as the run would send them, for some models refuse a temperature."""
-    generation, found, tasks = loaded.config.generation, dict[str, ChatRequest](), set[str]()
+    generation = replace(loaded.config.generation_of(model).as_generation(), stream=False)
+    found, tasks = dict[str, ChatRequest](), set[str]()
     for ordinal in range(len(sweep)):
         sample = sweep.sample(ordinal)
         if sample.cell.model != model or sample.task.task_id in tasks:
             continue
         tasks.add(sample.task.task_id)
-        found[f"{sample.sample_id}/1/1"] = ChatRequest(
-            sample.task.messages,
-            sample.task.tools,
-            max_tokens=generation.max_tokens,
-            temperature=generation.temperature,
-            seed=generation.seed,
-            extra_body=generation.extra_body,
-        )
+        found[f"{sample.sample_id}/1/1"] = ChatRequest(sample.task.messages, sample.task.tools, generation)
         if len(found) == canaries:
             break
     return found

@@ -6,6 +6,7 @@ Nothing here sends a request: a run, a rehearsal, `plan`, `doctor`, the drift ch
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,27 +14,51 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from providers.adapters.registry import AdapterContext, adapter_type
+from providers.adapters.settings import WireSettings
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
-from providers.messages import Usage
+from providers.messages import Adaptation, Usage
+from providers.network import Network
 from providers.pricing import find_price
-from providers.provider import Adapter, RouteSpec
+from providers.provider import Adapter, RouteSpec, Timeouts
 from providers.simulator.settings import SimulatorSettings
+from providers.wire.adaptation import OnAdapted, describe_adaptation
 from runners.calls.budget import PriceUsd
 from sharding.profiles import Profile, WorkerOptions, assign_workers, find_profile
 
 from ..config.environment import Environment, not_set
 from ..config.loading import LoadedConfig
-from ..config.settings import Config, ModelConfig
+from ..config.settings import Config, ModelConfig, RouteConfig
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process
+from .open_files import raise_open_files
 from .open_sweep import needed_models
+
+log = logging.getLogger(__name__)
 
 DEFAULT_PROFILES = {"azure": "azure-open", "gateway": "gateway-open", "openai": "openai", "simulator": "azure-open"}
 
 
 # ------------------------------------------------------------------ providers
+def say_adapted(instance: str, adaptation: Adaptation) -> None:
+    """Tell a person in one line what an instance refuses, and what it is sent instead."""
+    log.warning("%s: %s", instance, describe_adaptation(adaptation))
+
+
+@dataclass(slots=True)
+class AdaptationListener:
+    """Implements OnAdapted for adapters that open before it is known who listens."""
+
+    tell: OnAdapted = say_adapted
+
+    def __call__(self, instance: str, adaptation: Adaptation) -> None:
+        """Pass it on to whoever listens now."""
+        self.tell(instance, adaptation)
+
+
 @dataclass(slots=True)
 class SimulatorLink:
     """Where a simulator's adapter finds its server and the keys of it: nowhere until the process has started."""
@@ -63,6 +88,8 @@ class OpenProviders:
     """By model."""
     simulators: Mapping[str, SimulatorLink]
     """By the provider's name."""
+    adaptation_listener: AdaptationListener
+    """Of all adapters."""
 
     def all_instances(self) -> list[Instance]:
         return [instance for own in self.instances.values() for instance in own]
@@ -74,9 +101,14 @@ class OpenProviders:
 
     @asynccontextmanager
     async def serving(
-        self, environment: Environment, simulator_log: Callable[[str], Path | None] = lambda _provider: None
+        self,
+        environment: Environment,
+        simulator_log: Callable[[str], Path | None] = lambda _provider: None,
+        on_adapted: OnAdapted = say_adapted,
     ) -> AsyncIterator[None]:
-        """Start the simulators, so that every instance may be asked; close all adapters at the end."""
+        """Start the simulators, with room for sockets like ours, so that every instance may be asked; close all adapters at the end."""
+        raise_open_files()
+        self.adaptation_listener.tell = on_adapted
         async with AsyncExitStack() as stack:
             for name, adapter in self.adapters.items():
                 if name in self.simulators:
@@ -99,19 +131,20 @@ def _assign_simulator(loaded: LoadedConfig, link: SimulatorLink, log: Path | Non
     return SimulatorAssignment(loaded.raw, str(loaded.base), link.provider, secrets_by_name, log_path)
 
 
-def open_providers(loaded: LoadedConfig, key: Callable[[str], ApiKey]) -> OpenProviders:
+def open_providers(loaded: LoadedConfig, key: Callable[[str], ApiKey], network: Network) -> OpenProviders:
     """Open each provider once and find its instances. Raises InputError that names all variables that are missing, not the first alone."""
     keys, adapters, simulators = _KeyReader(key), dict[str, Adapter](), dict[str, SimulatorLink]()
+    listener = AdaptationListener()
     for name in used_providers(loaded.config):
-        adapter_context = AdapterContext(key=keys.read)
+        adapter_context = AdapterContext(key=keys.read, network=network, on_adapted=listener)
         if isinstance(loaded.providers[name], SimulatorSettings):
             link = simulators[name] = SimulatorLink(name)
-            adapter_context = AdapterContext(key=link.key, simulator_url=link.address)
+            adapter_context = AdapterContext(key=link.key, simulator_url=link.address, on_adapted=listener)
         kind = str(loaded.config.providers[name]["type"])
         adapters[name] = adapter_type(kind).open(name, loaded.providers[name], adapter_context)
     instances = instances_of(loaded, adapters)
     keys.require_all()
-    return OpenProviders(loaded, adapters, instances, simulators)
+    return OpenProviders(loaded, adapters, instances, simulators, listener)
 
 
 class _KeyReader:
@@ -158,7 +191,7 @@ def simulator_keys(settings: SimulatorSettings, environment: Environment) -> dic
 def instances_of(loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> dict[str, list[Instance]]:
     """Find the instances of every model that is needed, over all its routes, with workers and rates."""
     config = loaded.config
-    found = {name: _model_instances(name, config, adapters) for name in needed_models(config)}
+    found = {name: _model_instances(name, loaded, adapters) for name in needed_models(config)}
     names = [instance.name for instances in found.values() for instance in instances]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
@@ -166,8 +199,8 @@ def instances_of(loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> dict[
     return found
 
 
-def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter]) -> list[Instance]:
-    model = config.models[name]
+def _model_instances(name: str, loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> list[Instance]:
+    config, model = loaded.config, loaded.config.models[name]
     worker_options = WorkerOptions(
         rate_mode=config.run.rate_mode,
         prompt_types=len(config.sweep.prompt_types),
@@ -179,14 +212,29 @@ def _model_instances(name: str, config: Config, adapters: Mapping[str, Adapter])
         replace(
             assign_workers(
                 instance,
-                _profile(name, model, config.providers[route.provider]["type"], bool(route.keys)),
+                _profile(name, model, str(config.providers[route.provider]["type"]), bool(route.keys)),
                 worker_options,
             ),
             limiter_group=route.limiter_group or instance.limiter_group,
         )
         for route in model.all_routes()
-        for instance in adapters[route.provider].instances(name, RouteSpec(route.deployments, route.keys))
+        for instance in adapters[route.provider].instances(name, _route_spec(route, model, loaded))
     ]
+
+
+def _route_spec(route: RouteConfig, model: ModelConfig, loaded: LoadedConfig) -> RouteSpec:
+    """Say what a model's route asks of its provider."""
+    adapt = model.adapt or loaded.config.run.adapt
+    timeouts = _timeouts(model, loaded.providers[route.provider])
+    return RouteSpec(route.deployments, route.keys, model.operation, adapt, timeouts)
+
+
+def _timeouts(model: ModelConfig, settings: BaseModel) -> Timeouts | None:
+    """Lay the model's own over its provider's; None where it has none."""
+    names = ("connect_s", "first_token_s", "between_tokens_s")
+    own = {name: value for name in names if (value := getattr(model.timeouts, name)) is not None}
+    shared = settings.timeouts.as_timeouts() if isinstance(settings, WireSettings) else Timeouts()
+    return replace(shared, **own) if own else None
 
 
 def _profile(name: str, model: ModelConfig, kind: str, by_keys: bool) -> Profile:

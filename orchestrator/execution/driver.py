@@ -33,12 +33,14 @@ from .context import RunContext, RunHooks
 from .events import Events
 from .outcome import RunOutcome, count_pending, outcome_of
 from .owner import Owner
+from .refusal_watch import RefusalWatch
 from .resumption import PendingWork
+from .shared_quotas import learned_of
 from .user_state import UserState
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "drift", "drift_unknown"})
+ALERTS = frozenset({"instance_lost", "health", "refusals", "drift", "drift_unknown", "quota_shared", "open_files"})
 """Decisions that people are told of."""
 
 
@@ -69,6 +71,7 @@ class Driver:
         self._alerts = BudgetAlerts(hooks.shutdown, resources.decisions, events.emit)
         self.budgets = open_budgets(self._run, context.price_usd, resources.budget.spent, self._alerts)
         self._user_errors = self._run.max_user_errors
+        self._refusals = RefusalWatch(partial(self.decided, "", "refusals"))
         self._monitor: Monitor
 
     # ------------------------------------------------------------------ what the owner says
@@ -88,6 +91,7 @@ class Driver:
         """Append a record, count it when it is durable, and wait while the disk is behind."""
         self._resources.journal.append(record, partial(self._monitor.count, record))
         _log_record(record)
+        self._refusals.note(record)
         if record.error_class == "user_code":
             self._count_user_error(record)
         await self._resources.journal.room()
@@ -157,13 +161,11 @@ class Driver:
 
     def _remember(self, owner: Owner) -> None:
         """Write down how every limiter stands, and keep what it has learnt for the next run."""
-        identities, learned = self._resources.identities, {}
-        for report in owner.limiter_reports():
+        reports = list(owner.limiter_reports())
+        for report in reports:
             self._resources.decisions(report.instance, "end", report.snapshot)
-            if report.instance in identities and report.learned:
-                learned[identities[report.instance]] = report.learned
         if not self._run.share:  # what two runs found together is no limit of one
-            self._resources.state.remember(learned)
+            self._resources.state.remember(learned_of(reports, self._resources.identities))
 
     def _outcome(self, lost: Sequence[NoUsableInstance]) -> RunOutcome:
         resources, budgets = self._resources, self.budgets
@@ -176,6 +178,8 @@ class Driver:
             spent=budgets.budget.spent,
             unanswered=resources.budget.unanswered + budgets.budget.unanswered,
             retries_refused=budgets.retries.refused,
+            refusals=self._refusals.sentences,
+            refused=self._refusals.listing,
             drifts=tuple(finding.sentence for finding in resources.canaries if finding.drifts),
             is_drift_checked=any(finding.answered for finding in resources.canaries),
         )

@@ -28,9 +28,10 @@ class SweepEstimate:
 
 def estimate(context: RunContext, plan: SweepPlan) -> dict[str, SweepEstimate]:
     """By model; some of its tasks are read."""
-    price_usd, most = context.price_usd, context.config.generation.max_tokens
+    price_usd = context.price_usd
     found = {}
     for model, instances in context.instances.items():
+        most = context.config.generation_of(model).as_generation().output_limit
         names = {instance.name for instance in instances}
         parts = [part for stage in plan.stages for shard in stage if shard.instance in names for part in shard.ordinals]
         samples = sum(map(len, parts))

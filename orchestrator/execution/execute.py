@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 
+from providers.messages import JSON, Adaptation
 from runners.calls.budget import Budget
 from runners.dispatch.decision_log import DecisionLog
 from runners.journal.journal import Journal
@@ -22,9 +24,11 @@ from ..config.environment import Environment
 from ..diagnosis.canaries import ask_due_canaries
 from ..results.directory import Manifest, RunDirectory
 from .budgets import open_budget
+from .components import say_adapted
 from .context import RunContext, RunHooks
 from .driver import Driver, DriverResources
 from .events import Events
+from .open_files import fit_workers, free_sockets
 from .outcome import RunOutcome, count_pending, outcome_of
 from .owner import LocalParts, Owner, assign_all
 from .rehearsal import rehearse_prepared
@@ -72,29 +76,52 @@ async def _execute_pending(execution: _Execution, environment: Environment, even
     """Open everything, join driver and owner, and execute the plan of what is left."""
     context, pending, hooks = execution.context, execution.pending, execution.hooks
     budget = open_budget(context.config.run, context.price_usd, spent_so_far(execution.directory))
-    async with _stoppable(_open(execution, environment, budget), hooks.shutdown) as resources:
+    async with _stoppable(_open(execution, environment, budget, events), hooks.shutdown) as resources:
         if resources is None:
             return _ended_before_it_began(execution, budget)
         driver = Driver(context, resources, hooks, events)
         follows_samples = logging.getLogger(__package__).isEnabledFor(logging.DEBUG)
         assignment = assign_all(execution.manifest.run_id, context, driver.learned(), follows_samples=follows_samples)
-        owner = Owner(assignment, LocalParts(context, context.providers.adapters, hooks.code), driver)
+        fitted = _fit_to_open_files(context, pending, driver)
+        owner = Owner(assignment, LocalParts(fitted, fitted.providers.adapters, hooks.code), driver)
         return await driver.execute(owner, context.plan(pending.replay.done, pending.asked))
 
 
-@asynccontextmanager
-async def _open(execution: _Execution, environment: Environment, budget: Budget) -> AsyncIterator[DriverResources]:
-    """Open the journal and start the simulators; lock every key, so that no other run throttles this one; ask the canaries."""
-    context, directory, pending = execution.context, execution.directory, execution.pending
-    run, providers, state = context.config.run, context.providers, user_state()
+def _fit_to_open_files(context: RunContext, pending: PendingWork, driver: Driver) -> RunContext:
+    """Lower the workers where the system allows fewer open files than the samples in flight would need, and say so."""
     done = pending.replay.done
-    journal = Journal(directory.journal, pending.compactor, done, segment_records=run.part_records)
-    async with journal, providers.serving(environment, directory.simulator_log):
+    instances, sentence = fit_workers(context.instances, done.size - done.count, free_sockets())
+    if sentence:
+        driver.decided("", "open_files", {"evidence": sentence})
+    return replace(context, providers=replace(context.providers, instances=instances))
+
+
+@asynccontextmanager
+async def _open(
+    execution: _Execution, environment: Environment, budget: Budget, events: Events
+) -> AsyncIterator[DriverResources]:
+    """Open journal and decisions, start the simulators; lock every key, so that no other run throttles this one; ask the canaries."""
+    context, directory, pending = execution.context, execution.directory, execution.pending
+    run, providers, state, done = context.config.run, context.providers, user_state(), pending.replay.done
+    async with AsyncExitStack() as stack:
+        journal = Journal(directory.journal, pending.compactor, done, segment_records=run.part_records)
+        await stack.enter_async_context(journal)
+        decisions = stack.enter_context(closing(DecisionLog(directory.decisions)))
+        on_adapted = partial(_tell_adapted, decisions, events)
+        await stack.enter_async_context(providers.serving(environment, directory.simulator_log, on_adapted))
         identities = providers.identities(providers.all_instances())
-        locks = nullcontext() if run.share else state.locked(list(identities.values()), str(directory.path))
-        with closing(DecisionLog(directory.decisions)) as decisions, locks:
-            canaries = await ask_due_canaries(context, directory, done, budget)
-            yield DriverResources(execution.manifest, pending, journal, decisions, state, identities, budget, canaries)
+        if not run.share:
+            stack.enter_context(state.locked(list(identities.values()), str(directory.path)))
+        canaries = await ask_due_canaries(context, directory, done, budget)
+        yield DriverResources(execution.manifest, pending, journal, decisions, state, identities, budget, canaries)
+
+
+def _tell_adapted(decisions: DecisionLog, events: Events, instance: str, adaptation: Adaptation) -> None:
+    """Tell the terminal and whoever listens, and write it down."""
+    evidence: Mapping[str, JSON] = asdict(adaptation)
+    say_adapted(instance, adaptation)
+    decisions(instance, "adapted", evidence)
+    events.emit("adapted", {"instance": instance, **evidence})
 
 
 @asynccontextmanager

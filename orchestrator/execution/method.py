@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache, partial
+from functools import cache
+from typing import cast
 
 from providers.errors import InputError
 from runners.samples.answer import Scorer, Solver, guard_scorer, guard_solver
 from runners.samples.solvers import SOLVERS, ToolUse, build_solver
 from runners.samples.worker import Method
 from runners.tools.formats import FORMATS
+from runners.tools.simulated_tools import ToolFunction
 from sharding.plan import Sample
 from sharding.tasks.tool_results import declared_results
 
@@ -56,15 +58,19 @@ def _solver(config: Config) -> Solver:
     if name in SOLVERS:
         return build_solver(name, tool_use(config))
     if ":" in name:
-        return guard_solver(load_function(name, "solver"), f"the solver {name}")
+        return guard_solver(cast("Solver", load_function(name, "solver")), f"the solver {name}")
     raise InputError(f"run.solver: no solver {name!r}; known: {', '.join(SOLVERS)}, or module:function")
 
 
 def tool_use(config: Config) -> ToolUse:
     """Say how the built-in solvers use tools; each of a person's own tools is imported once."""
     formats = {name: FORMATS[model.tool_format] for name, model in config.models.items()}
-    load = cache(partial(load_function, purpose="tool"))
-    return ToolUse(config.tools.max_turns, config.tools.failure_kinds, formats, load)
+    return ToolUse(config.tools.max_turns, config.tools.failure_kinds, formats, cache(_load_tool))
+
+
+def _load_tool(name: str) -> ToolFunction:
+    """Import a person's tool. What it returns is checked when it is called."""
+    return cast("ToolFunction", load_function(name, "tool"))
 
 
 def check_tools(config: Config, open_: OpenSweep) -> None:

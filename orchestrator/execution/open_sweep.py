@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
+import orjson
+
 from providers.errors import InputError
 from providers.suggestion import suggestion
 from runners.samples.solvers import SOLVERS
@@ -90,11 +92,26 @@ def needed_models(config: Config) -> tuple[str, ...]:
 def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:
     """What results belong to beside the sweep itself: how answers are generated, solved and scored. `scorer` wins over the file's."""
     return {
-        "generation": config.generation.model_dump_json(),
+        "generation": config.generation.as_written(),
         "solver": config.run.solver,
         "scorers": scorer or ", ".join(spelt_out(entry.scorer or config.run.scorer) for entry in config.tasks),
+        **_own_generations(config),
         **_tool_parts(config),
+        **_operation_parts(config),
     }
+
+
+def _operation_parts(config: Config) -> dict[str, str]:
+    """Which models are asked for something else than chats."""
+    other = [f"{name}: {model.operation}" for name, model in config.models.items() if model.operation != "chat"]
+    return {"operations": ", ".join(other)} if other else {}
+
+
+def _own_generations(config: Config) -> dict[str, str]:
+    """What models say for themselves about their generation, where one does."""
+    models = {name: config.models[name].generation for name in needed_models(config)}
+    written = {name: own.model_dump(mode="json", exclude_unset=True) for name, own in models.items() if own is not None}
+    return {"model_generation": orjson.dumps(written, option=orjson.OPT_SORT_KEYS).decode()} if written else {}
 
 
 def _tool_parts(config: Config) -> dict[str, str]:

@@ -46,6 +46,10 @@ class RunOutcome:
     """Failures that were not tried again because the run's retry budget was used up."""
     possibly_billed_twice: int = 0
     damaged: int = 0
+    refusals: tuple[str, ...] = ()
+    """Models of which more was refused, unreadable or ungradable than a sweep should let pass, a sentence each."""
+    refused: tuple[str, ...] = ()
+    """What servers refused, in their words."""
     drifts: tuple[str, ...] = ()
     """Instances that may not be the model whose samples they answered, a sentence each."""
     is_drift_checked: bool = False
@@ -70,6 +74,8 @@ class RunOutcome:
             "possibly_billed_twice": self.possibly_billed_twice,
             "damaged_lines": self.damaged,
             "elapsed_s": self.statistics.elapsed_s,
+            "refusals": list(self.refusals),
+            "refused": list(self.refused),
             "drifts": list(self.drifts),
             "drift_checked": self.is_drift_checked,
             "rehearsed_s": self.rehearsed_s,

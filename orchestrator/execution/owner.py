@@ -10,36 +10,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
-from providers.instance import Instance
-from providers.messages import JSON
+from providers.messages import JSON, Generation
 from providers.tokens import TokenEstimator
-from runners.calls.client import CallContext, Deadlines, Generation
+from runners.calls.client import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import InstanceState, Sender
-from runners.limits.adaptive.state import AdaptiveLimits
-from runners.limits.adaptive_limiter import AdaptiveLimiter
-from runners.limits.fixed import FixedLimiter
-from runners.limits.permit import Limiter
+from runners.dispatch.instance_state import Sender
 from runners.samples.in_flight_samples import InFlightSamples
 from runners.samples.record import Record
 from runners.samples.worker import work
 from runners.workers.active_sample import ActiveSample
 from runners.workers.slots import SlotLease
 
-from ..config.settings import Config
+from ..config.settings import Config, GenerationConfig
 from ..scoring.registry import spelt_out
 from .budgets import Budgets
 from .context import RunContext, UserCode
+from .limiting import Limiting, build_dispatchers
 from .method import build_method
+from .shared_quotas import LimiterReport, limiter_reports
 
 log = logging.getLogger(__name__)
-
-UNBOUNDED_WORKERS = 1_000
-"""`workers: auto` in fixed mode: the rate is the bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,7 @@ class OwnerAssignment:
     """What an owner is told, in plain values: names of variables and of code, never a key."""
 
     run_id: str
-    config: Mapping[str, JSON]
+    config: Mapping[str, object]
     """As it stands in the manifest."""
     base: str
     """The folder that its paths are relative to."""
@@ -116,16 +109,6 @@ class LocalParts:
     code: UserCode
 
 
-@dataclass(frozen=True, slots=True)
-class LimiterReport:
-    """How the limiter of an instance stands at the end."""
-
-    instance: str
-    snapshot: Mapping[str, JSON]
-    learned: Mapping[str, JSON]
-    """What the next run may begin with; empty where there is nothing."""
-
-
 class Owner:
     """Works on the samples that its pools open, and hands the records over."""
 
@@ -135,15 +118,8 @@ class Owner:
             model: [instance for instance in own if instance.name in owned]
             for model, own in parts.context.instances.items()
         }
-        limiters = _build_limiters(instances, config.run.rate_mode, assignment, driver)
-        self.dispatchers = {
-            model: Dispatcher(
-                model,
-                [InstanceState(one, parts.senders[one.provider], limiters[one.limiter_group]) for one in own],
-                driver.decided,
-            )
-            for model, own in instances.items()
-        }
+        limiting = Limiting(config.run.rate_mode, driver.decided, assignment.learned)
+        self.dispatchers = build_dispatchers(instances, parts.senders, limiting)
         self._driver = driver
         self._method = build_method(assignment.run_id, parts.context, parts.code)
         self._call_context = _build_call_context(config, self.dispatchers, driver)
@@ -167,46 +143,32 @@ class Owner:
         return {"open_samples": len(self._in_flight), "waits": [wait.as_row() for wait in self._in_flight.waits()]}
 
     def limiter_reports(self) -> Iterator[LimiterReport]:
-        """Report how every limiter stands and what it has learnt."""
-        for dispatcher in self.dispatchers.values():
-            for name, instance_state in dispatcher.instance_states.items():
-                limiter = instance_state.limiter
-                yield LimiterReport(name, limiter.snapshot(), limiter.export() or {})
-
-
-def _build_limiters(
-    instances: Mapping[str, Sequence[Instance]], mode: str, assignment: OwnerAssignment, driver: DriverLink
-) -> dict[str, Limiter]:
-    """Build one limiter per limiter group."""
-    limiters: dict[str, Limiter] = {}
-    for own in instances.values():
-        for instance in own:
-            if instance.limiter_group not in limiters:
-                restored = assignment.learned.get(instance.name)
-                limiters[instance.limiter_group] = _build_limiter(instance, mode, restored, driver)
-    return limiters
-
-
-def _build_limiter(instance: Instance, mode: str, restored: Mapping[str, JSON] | None, driver: DriverLink) -> Limiter:
-    if mode == "fixed":
-        return FixedLimiter(workers=instance.workers or UNBOUNDED_WORKERS, qps=instance.qps)
-    on_decision = partial(driver.decided, instance.name)
-    return AdaptiveLimiter(AdaptiveLimits(most=instance.workers, restored=restored, on_decision=on_decision))
+        """Report how every limiter stands, what it has learnt, and with whom it shares a quota."""
+        return limiter_reports(self.dispatchers)
 
 
 def _build_call_context(config: Config, dispatchers: Mapping[str, Dispatcher], driver: DriverLink) -> CallContext:
-    generation, run = config.generation, config.run
     return CallContext(
         dispatchers=dispatchers,
         estimators={model: TokenEstimator() for model in dispatchers},
-        generation=Generation(
-            generation.temperature, generation.max_tokens, generation.stream, generation.seed, generation.extra_body
-        ),
-        judging=Generation(generation.temperature, stream=generation.stream, seed=generation.seed),
-        deadlines=Deadlines(run.attempt_timeout_s, run.sample_timeout_s),
-        retries=RetryLimits(run.max_retries),
+        asking={model: asking_of(config, model) for model in dispatchers},
+        retries=RetryLimits(config.run.max_retries),
         retry_budget=driver.budgets.retries,
         budget=driver.budgets.budget,
         on_first_send=driver.started,
         on_unbilled=driver.unbilled,
     )
+
+
+def asking_of(config: Config, model: str) -> Asking:
+    """Say how a model is asked: its own settings over those of the file and the run."""
+    run, timeouts = config.run, config.models[model].timeouts
+    deadlines = Deadlines(timeouts.attempt_s or run.attempt_timeout_s, timeouts.sample_s or run.sample_timeout_s)
+    return Asking(config.generation_of(model).as_generation(), _judging(config, model), deadlines)
+
+
+def _judging(config: Config, model: str) -> Generation:
+    """Say how a scorer asks: what the file says for the models that are tested is not said for their judge, but its own words are."""
+    said, own = config.generation, config.models[model].generation
+    shared = GenerationConfig(temperature=said.temperature, stream=said.stream, seed=said.seed)
+    return (shared if own is None else own.over(shared)).as_generation()

@@ -12,7 +12,8 @@ import orjson
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.transport.received import SHORTEST_KEY
+from providers.network import DIRECT, Network
+from providers.wire.received import SHORTEST_KEY
 from runners.samples.answer import Scorer, Solver
 from sharding.planner import Layout, SweepPlan, build_plan
 
@@ -25,7 +26,12 @@ from .open_sweep import method_parts, open_sweep
 
 
 def prepare(
-    loaded: LoadedConfig, key: Callable[[str], ApiKey], *, solver: Solver | None = None, scorer: Scorer | None = None
+    loaded: LoadedConfig,
+    key: Callable[[str], ApiKey],
+    network: Network = DIRECT,
+    *,
+    solver: Solver | None = None,
+    scorer: Scorer | None = None,
 ) -> RunContext:
     """Open the providers, read the tasks, lay out the sweep and plan it. Raises InputError for whatever a person can have got
     wrong, so that nothing has been made by then; `key` does where a variable is missing."""
@@ -39,7 +45,7 @@ def prepare(
         keys.append(key(name))
         return keys[-1]
 
-    providers = open_providers(loaded, noted)
+    providers = open_providers(loaded, noted, network)
     _require_no_key_in(loaded.raw, keys)
     sweep = open_sweep(loaded)
     sweep.sweep.check_plans()

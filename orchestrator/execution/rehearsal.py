@@ -12,7 +12,7 @@ from providers.instance import Instance
 from providers.messages import JSON
 from providers.provider import RouteSpec
 from providers.simulator.adapter import instances_with_keys
-from providers.simulator.answers import AnswerSource, EchoAnswers
+from providers.simulator.answers.source import AnswerSource, EchoAnswers
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator, Place
 from providers.simulator.settings import EndpointSettings, SimulatorSettings
@@ -209,8 +209,8 @@ def _modelled(provider: str, context: RunContext) -> InProcessSimulator:
         return InProcessSimulator(settings, answers, _simulator_places(provider, settings, context))
     own = [one for its in context.instances.values() for one in its if one.provider == provider]
     believed = SimulatorSettings(deployments={one.name: _believed(one, context) for one in own})
-    max_tokens = context.config.generation.max_tokens
-    answers = EchoAnswers(max(1, max_tokens // 4)) if max_tokens else EchoAnswers()
+    limit = context.config.generation.as_generation().output_limit
+    answers = EchoAnswers(max(1, limit // 4)) if limit else EchoAnswers()
     return InProcessSimulator(believed, answers, {one.name: (DEPLOYMENT_KEY, one.name) for one in own})
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from providers.errors import InputError
+from providers.errors import InputError, Refused, RequestTooLarge
 from runners.journal.bitmap import Bitmap
 from runners.journal.compaction import Compactor, Replay
-from runners.journal.sinks.sink import open_sink
+from runners.journal.sinks.sink import Row, open_sink
 from sharding.planner import SweepPlan
 
 from ..results.directory import Manifest, RunDirectory
 from ..results.verify.verification import Damage, Verification, verify
+
+MISJUDGED = "request"
+"""The class that versions before 0.2 gave to every refusal that they did not know, as a failure of the model."""
+REFUSALS = frozenset({Refused.error_class, RequestTooLarge.error_class})
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +29,8 @@ class ResumeOptions:
 
     repairs: bool = False
     """Set damaged parts aside: their samples are paid for again, so it is never done unasked."""
-    only_infra: bool = False
-    """Run infrastructure failures again, and nothing that was never run."""
+    only: Literal["infra", "refused"] | None = None
+    """Run infrastructure failures again, or of them what was refused, and nothing that was never run."""
     config: str | None = None
     """A file in place of the stored configuration; the next resume needs it again."""
 
@@ -45,7 +50,9 @@ def find_pending(directory: RunDirectory, manifest: Manifest, options: ResumeOpt
     compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
     make_sound(directory, compactor, repairs=options.repairs)
     replay = compactor.replay(manifest.total)
-    return PendingWork(compactor, replay, infra_failures(compactor, replay.done) if options.only_infra else None)
+    if options.only == "refused":
+        bring_back(directory, compactor, replay.done)
+    return PendingWork(compactor, replay, chosen(options.only, compactor, replay.done))
 
 
 def require_same(manifest: Manifest, plan: SweepPlan) -> None:
@@ -88,10 +95,27 @@ def _repair(damages: Sequence[Damage], found: Verification, compactor: Compactor
         )
 
 
-def infra_failures(compactor: Compactor, done: Bitmap) -> Bitmap:
-    """The samples whose last record is an infrastructure failure."""
-    found = Bitmap(done.size)
+def chosen(only: Literal["infra", "refused"] | None, compactor: Compactor, done: Bitmap) -> Bitmap | None:
+    """The samples that a resume with `--only` runs: those whose last record is such a failure; None for all that are open."""
+    if only is None:
+        return None
+    asked = Bitmap(done.size)
     for row in compactor.unresolved(done):
-        if row["outcome"] == "infra_failure":
-            found.add(row["ordinal"])
-    return found
+        if row["outcome"] == "infra_failure" and (only == "infra" or row["error_class"] in REFUSALS):
+            asked.add(row["ordinal"])
+    return asked
+
+
+def bring_back(directory: RunDirectory, compactor: Compactor, done: Bitmap) -> None:
+    """Take back what an older version booked as the model's failure although a server had only refused the request as configured."""
+    for ordinal in compactor.withdraw(directory.superseded, _was_misjudged, _as_refused):
+        done.remove(ordinal)
+
+
+def _was_misjudged(row: Row) -> bool:
+    return bool(row["outcome"] == "model_failure" and row["error_class"] == MISJUDGED)
+
+
+def _as_refused(row: Row) -> Row:
+    without_score = dict.fromkeys(("score", "grade", "passed", "score_error"))
+    return {**row, **without_score, "outcome": "infra_failure", "error_class": Refused.error_class}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from runners.calls.budget import NOTHING, Spending
-from runners.journal.frames import rows
+from runners.journal.frames import JournalRow, rows
 
 from ..results.directory import RunDirectory
 
@@ -32,8 +31,14 @@ def spent_so_far(directory: RunDirectory) -> Spending:
         total += _of_part(part, since)
     for row in _lines(directory):
         if datetime.fromisoformat(row["completed_at"]) > since:
-            total += Spending(sum(row[name] for name in TOKENS), sum(row[name] or 0.0 for name in COSTS))
+            total += _of_row(row)
     return total
+
+
+def _of_row(row: JournalRow) -> Spending:
+    """Read the columns that count."""
+    tokens = row["input_tokens"] + row["output_tokens"] + row["judge_input_tokens"] + row["judge_output_tokens"]
+    return Spending(tokens, (row["cost_usd"] or 0.0) + (row["judge_cost_usd"] or 0.0))
 
 
 def _of_part(part: Path, since: datetime) -> Spending:
@@ -51,7 +56,7 @@ def _of_part(part: Path, since: datetime) -> Spending:
     return total
 
 
-def _lines(directory: RunDirectory) -> Iterator[Mapping[str, Any]]:
+def _lines(directory: RunDirectory) -> Iterator[JournalRow]:
     results, unresolved = directory.results / "results.jsonl", directory.journal / "unresolved.log"
     if results.exists():
         with results.open("rb") as file:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, TypedDict, cast
 
 import orjson
 from platformdirs import user_state_path
@@ -28,12 +28,19 @@ log = logging.getLogger(__name__)
 NAME = "llm-batch-orchestrator"
 
 
+class LearnedLimits(TypedDict):
+    """What was learned of one instance, and when."""
+
+    learned_at: str
+    limits: Mapping[str, JSON]
+
+
 @dataclass(frozen=True, slots=True)
 class UserState:
     path: Path
 
     # ------------------------------------------------------------------ learned limits
-    def limits(self) -> dict[str, dict[str, Any]]:
+    def limits(self) -> dict[str, LearnedLimits]:
         """Everything learned, by identity; empty where nothing was, or where the file is damaged."""
         try:
             found = orjson.loads(self._limits.read_bytes())
@@ -53,7 +60,9 @@ class UserState:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             with self._exclusive("limits"):
-                news = {name: {"learned_at": now, "limits": what} for name, what in learned.items()}
+                news: dict[str, LearnedLimits] = {
+                    name: {"learned_at": now, "limits": what} for name, what in learned.items()
+                }
                 merged = {**self.limits(), **news}
                 replace_file(self._limits, lambda file: file.write(orjson.dumps(merged, option=orjson.OPT_INDENT_2)))
         except OSError as error:

@@ -187,7 +187,17 @@ def _running(facts: Facts) -> str:
     return "seconds of running" if facts.running_time.pauses else "seconds"
 
 
-STATES = {"healthy": 3, "suspect": 1, "down": 7, "revoked": 7, "out of quota": 7, "deployment missing": 7}
+STATES = {
+    "healthy": 3,
+    "suspect": 1,
+    "refusing": 1,
+    "down": 7,
+    "revoked": 7,
+    "key not accepted": 7,
+    "out of quota": 7,
+    "deployment missing": 7,
+    "unusable": 7,
+}
 """A health and its place in a theme's series."""
 MARKS = {
     "throttle": ("v", "refused"),

@@ -4,6 +4,7 @@ manifest.json        the merged configuration (names of variables, never keys) a
 executions.jsonl     one line per run or resume: when, how it ended
 journal/             records on their way, and those that are not final
 results/             part-*.parquet or results.jsonl; unresolved.*
+superseded/          records that `resume --only refused` took back, as they were
 decisions.jsonl      what the run decided and why
 summary.json         the table that was printed
 """
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -35,12 +36,26 @@ DISTRIBUTION = "llm-batch-orchestrator"
 @dataclass(frozen=True, slots=True)
 class Manifest:
     run_id: str
-    raw: Mapping[str, Any]
+    raw: Mapping[str, object]
     base: str
     storage_format: StorageFormat
     total: int
     fingerprint: str
     parts: Mapping[str, str]
+
+
+class ExecutionNote(TypedDict, total=False):
+    """A line of `executions.jsonl`: what is read of it."""
+
+    started_at: float
+    ended_at: float
+    exit_code: int
+    reason: str
+    spent_tokens: int
+    spent_usd: float
+    drifts: list[str]
+    drift_checked: bool
+    refusals: list[str]
 
 
 _MANIFEST = TypeAdapter(Manifest)
@@ -53,6 +68,10 @@ class RunDirectory:
     @property
     def results(self) -> Path:
         return self.path / "results"
+
+    @property
+    def superseded(self) -> Path:
+        return self.path / "superseded"
 
     @property
     def journal(self) -> Path:
@@ -97,7 +116,7 @@ class RunDirectory:
         with storing(path), closing(LineFile(path)) as file:
             file.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
-    def executions(self) -> list[dict[str, Any]]:
+    def executions(self) -> list[ExecutionNote]:
         """Those that were noted in full: a line that a crash cut off is left out."""
         path = self.path / "executions.jsonl"
         lines = path.read_bytes().splitlines() if path.exists() else []
@@ -124,12 +143,12 @@ class RunDirectory:
             raise InputError(f"{self.path} is being run by another process; wait for its end or stop it") from error
 
 
-def _decoded(line: bytes) -> dict[str, Any] | None:
+def _decoded(line: bytes) -> ExecutionNote | None:
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    return cast("ExecutionNote", found) if isinstance(found, dict) else None
 
 
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS

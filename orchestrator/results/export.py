@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import orjson
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from providers.errors import InputError
+from providers.messages import JSON
 from runners.journal.durable import replace_file
 
 from .run import Run
@@ -37,7 +38,7 @@ def _openai_batch(records: pa.Table, file: BinaryIO) -> None:
         file.write(orjson.dumps(batch_line(row), option=orjson.OPT_APPEND_NEWLINE))
 
 
-def batch_line(row: Mapping[str, Any]) -> dict[str, Any]:
+def batch_line(row: Mapping[str, JSON]) -> dict[str, JSON]:
     """One line of Batch output; `custom_id` is the sample's id, because one task has several samples in a sweep."""
     answered = row["output_text"] is not None
     error = {"code": row["error_class"], "message": row["error_message"]}
@@ -51,8 +52,9 @@ def batch_line(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _completion(row: Mapping[str, Any]) -> dict[str, Any]:
-    message = {"role": "assistant", "content": row["output_text"]}
+def _completion(row: Mapping[str, JSON]) -> dict[str, JSON]:
+    counts = (row["input_tokens"], row["output_tokens"])
+    message: dict[str, JSON] = {"role": "assistant", "content": row["output_text"]}
     return {
         "id": row["response_id"],
         "object": "chat.completion",
@@ -62,7 +64,7 @@ def _completion(row: Mapping[str, Any]) -> dict[str, Any]:
         "usage": {
             "prompt_tokens": row["input_tokens"],
             "completion_tokens": row["output_tokens"],
-            "total_tokens": row["input_tokens"] + row["output_tokens"],
+            "total_tokens": sum(count for count in counts if isinstance(count, int)),
         },
     }
 

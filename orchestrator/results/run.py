@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from providers.errors import InputError, StorageError
 from providers.suggestion import suggestion
 from runners.journal.bitmap import Bitmap
-from runners.journal.sinks.parquet import record_schema, record_table
+from runners.journal.sinks.parquet import add_later_columns, record_schema, record_table
 
 from ..config.extras import require_extra
 from .compare.comparability import Obstacle, find_obstacles
@@ -80,7 +80,8 @@ class Run:
     def to_pandas(self) -> pd.DataFrame:
         """The same as a pandas DataFrame (needs the extra `analysis`)."""
         require_extra("pandas")
-        return self.to_arrow().to_pandas()
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
 
     def to_polars(self) -> pl.DataFrame:
         """The same as a polars DataFrame (needs the extra `analysis`)."""
@@ -134,6 +135,11 @@ class Run:
         said = (line for one in RunDirectory(self.path).executions() for line in one.get("drifts") or ())
         return list(dict.fromkeys(said))
 
+    def refusals(self) -> list[str]:
+        """Models of which the last execution saw too much refused, unreadable or ungradable."""
+        executions = RunDirectory(self.path).executions()
+        return list(executions[-1].get("refusals") or ()) if executions else []
+
     def ranking(self, by: str = "model") -> list[str]:
         """The groups by success rate, the best first. Raises InputError where they are not comparable."""
         obstacles = self.obstacles(by)
@@ -143,8 +149,9 @@ class Run:
         return [str(row[by]) for row in sorted(scored, key=_by_rate, reverse=True)]
 
     def _weights(self) -> Weights:
-        scoring = self.manifest.raw.get("scoring") or {}
-        return Weights(**(scoring.get("weights") or {}))
+        scoring = self.manifest.raw.get("scoring")
+        weights = scoring.get("weights") if isinstance(scoring, Mapping) else None
+        return Weights(**(weights or {}))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -154,7 +161,7 @@ class Run:
         rows = self.summary(HEADLINE)
         final = sum(_count(row, "total") - _count(row, "infra_failures") - _count(row, "not_run") for row in rows)
         title = f"{self.path.name}: {final:,} of {self.manifest.total:,} samples have a final record"
-        warnings = [*self.drifts(), *map(str, self.obstacles())]
+        warnings = [*self.refusals(), *self.drifts(), *map(str, self.obstacles())]
         return rows.table(title).to_html() + "".join(f"<p>warning: {escape(one)}</p>\n" for one in warnings)
 
 
@@ -186,7 +193,8 @@ def _read(path: Path, names: list[str]) -> Iterator[pa.Table]:
     if path.suffix == ".parquet":
         with pq.ParquetFile(path, memory_map=False) as file:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=names, use_threads=False)
+                table = file.read_row_group(group, columns=names, use_threads=False)
+                yield add_later_columns(table, names)
         return
     with path.open("rb") as file:
         # a crash may have cut the last line off; a resume writes it anew

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, cast
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,7 +24,7 @@ from .refusal import telling_refusals
 from .schema import json_schema
 from .tool_calls import tool_calls
 
-ScorerSetting = str | Mapping[str, Any]
+ScorerSetting = str | Mapping[str, object]
 """As the file says it: a bare name, or `{name: numeric, tolerance: 0.01}`."""
 
 COMPARISONS: Mapping[str, Callable[[str, JSON], Score]] = {
@@ -51,7 +51,7 @@ class RegexOptions(Options):
 
 
 class SchemaOptions(Options):
-    json_schema: Annotated[dict[str, Any], Field(alias="schema")]
+    json_schema: Annotated[dict[str, object], Field(alias="schema")]
 
 
 class JudgeOptions(Options):
@@ -71,6 +71,8 @@ def _regex(options: RegexOptions) -> Scorer:
     except re.error as error:
         raise InputError(f"the regex scorer's pattern is not valid: {error}") from error
 
+
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 SCORERS: Mapping[str, tuple[type[Options], Callable[[Any], Scorer]]] = {
     "exact": (Options, lambda _: text.scorer(text.exact)),
@@ -93,13 +95,12 @@ def judge_of(scorer: ScorerSetting) -> str | None:
     """The model that a scorer asks for its verdict."""
     if isinstance(scorer, str) or scorer.get("name") != "model_graded":
         return None
-    options: JudgeOptions = _options(JudgeOptions, scorer)
-    return options.judge
+    return _options(JudgeOptions, scorer).judge
 
 
 def build_scorer(spelt: str) -> Scorer:
     """The scorer of a name from `spelt_out`. Raises InputError where there is none or its options are wrong."""
-    settings: Mapping[str, Any] = orjson.loads(spelt) if spelt.startswith("{") else {"name": spelt}
+    settings: Mapping[str, object] = orjson.loads(spelt) if spelt.startswith("{") else {"name": spelt}
     name = settings.get("name")
     if not isinstance(name, str):
         raise InputError("a scorer's settings need its name: {name: numeric, tolerance: 0.01}")
@@ -107,11 +108,11 @@ def build_scorer(spelt: str) -> Scorer:
         kind, build = SCORERS[name]
         return telling_refusals(build(_options(kind, settings)))
     if ":" in name:
-        return guard_scorer(load_function(name, "scorer"), f"the scorer {name}")
+        return guard_scorer(cast("Scorer", load_function(name, "scorer")), f"the scorer {name}")
     raise InputError(f"no scorer {name!r}; {suggestion(name, SCORERS)}, or module:function")
 
 
-def _options(kind: type[Options], settings: Mapping[str, Any]) -> Any:
+def _options(kind: type[OptionsT], settings: Mapping[str, object]) -> OptionsT:
     try:
         return kind.model_validate(settings)
     except ValidationError as error:

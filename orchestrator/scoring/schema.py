@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
-def json_schema(schema: dict[str, Any]) -> Scorer:
+def json_schema(schema: Mapping[str, object]) -> Scorer:
     """The answer is JSON and valid against `schema`. Raises InputError where the schema is none."""
-    validator = _validator(schema)
+    validator = _validator(dict(schema))
 
     async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:  # noqa: ARG001 - the text says it all
         return _validated(answer.text, validator)
@@ -33,7 +33,7 @@ def json_schema(schema: dict[str, Any]) -> Scorer:
     return score
 
 
-def _validator(schema: dict[str, Any]) -> Validator:
+def _validator(schema: dict[str, object]) -> Validator:
     from jsonschema import SchemaError  # 90 ms to import
     from jsonschema.validators import validator_for
     from referencing import Registry, Resource
@@ -55,7 +55,7 @@ def _validator(schema: dict[str, Any]) -> Validator:
     return validator
 
 
-def _references(schema: JSON) -> Iterator[str]:
+def _references(schema: object) -> Iterator[str]:
     if isinstance(schema, Mapping):
         reference = schema.get("$ref")
         if isinstance(reference, str):

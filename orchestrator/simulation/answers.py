@@ -17,8 +17,8 @@ from statistics import NormalDist
 import orjson
 
 from providers.messages import JSON, ChatRequest
-from providers.simulator.answers import EchoAnswers, SimulatedAnswer
-from providers.simulator.draws import draw_uniform
+from providers.seeded_draws import draw_uniform
+from providers.simulator.answers.source import EchoAnswers, SimulatedAnswer
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from runners.calls.client import JUDGE_TURN
 from runners.samples.answer import REFUSAL
@@ -113,7 +113,7 @@ class SweepAnswers:
 
     def _unasked(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
         """To what is no sample of the sweep, as a load test sends it: filler of the length that answers have, or may have."""
-        tokens = self.settings.output_tokens or request.max_tokens
+        tokens = self.settings.output_tokens or request.generation.output_limit
         if tokens is None:
             return SimulatedAnswer("Ready.")
         return EchoAnswers(tokens, self.seed).answer(request_id, request, deployment)

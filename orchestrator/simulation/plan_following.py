@@ -16,8 +16,8 @@ import orjson
 
 from providers.errors import InputError
 from providers.messages import ChatRequest, Message
-from providers.simulator.answers import SimulatedAnswer
-from providers.simulator.draws import draw_name, draw_uniform
+from providers.seeded_draws import draw_name, draw_uniform
+from providers.simulator.answers.source import SimulatedAnswer
 from runners.tools.names import name_on_the_wire
 from sharding.plan import Sample
 from sharding.prompts.conversation import text_of

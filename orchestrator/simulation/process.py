@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -37,7 +37,7 @@ STOP_S = 5.0
 class SimulatorAssignment:
     """What the process is told."""
 
-    raw: Mapping[str, Any]
+    raw: Mapping[str, object]
     base: str
     provider: str
     secrets: Mapping[str, str] = field(repr=False)

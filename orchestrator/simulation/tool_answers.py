@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import orjson
 
 from providers.messages import JSON, ToolCall
-from providers.simulator.answers import SimulatedAnswer
-from providers.simulator.draws import draw_name, draw_uniform
+from providers.seeded_draws import draw_name, draw_uniform
+from providers.simulator.answers.source import SimulatedAnswer
 from runners.tools.names import name_on_the_wire
 from sharding.tasks.task import Task
 

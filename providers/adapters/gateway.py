@@ -11,8 +11,8 @@ from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
 from ..suggestion import suggestion
 from .registry import AdapterContext, AdapterType
-from .routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
-from .settings import Address, VariableName, WireSettings, check_key
+from .routed import open_routed, plain_instance, unique_deployments
+from .settings import BASE_URL_HINT, Address, VariableName, WireSettings, check_key
 
 
 def _split_names(names: object) -> object:
@@ -34,6 +34,10 @@ class GatewaySettings(WireSettings):
             raise ValueError("names a variable twice: one key is one account")
         return names
 
+    @property
+    def address(self) -> str:
+        return self.base_url
+
 
 def open_gateway(name: str, settings: GatewaySettings, adapter_context: AdapterContext) -> Adapter:
     """Open a gateway under its name in the user's file. A key is read when a model first uses it."""
@@ -46,10 +50,12 @@ def open_gateway(name: str, settings: GatewaySettings, adapter_context: AdapterC
             for deployment in deployments:
                 last = model if len(deployments) == 1 else deployment
                 instance = plain_instance(name, model, deployment, f"{name}/key{index}/{last}")
-                routes.append(Route(instance, settings.base_url, key))
+                routes.append(
+                    Route(instance, settings.base_url, key, operation=spec.operation, address_hint=BASE_URL_HINT)
+                )
         return routes
 
-    return RoutedAdapter(find_routes, open_transport(settings, adapter_context.connections))
+    return open_routed(find_routes, settings, adapter_context)
 
 
 def _chosen_keys(provider: str, settings: GatewaySettings, spec: RouteSpec) -> Mapping[int, str]:

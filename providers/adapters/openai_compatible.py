@@ -7,8 +7,8 @@ from typing import Literal
 
 from ..provider import Adapter, Route, RouteSpec
 from .registry import AdapterContext, AdapterType
-from .routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
-from .settings import Address, VariableName, WireSettings, check_key
+from .routed import open_routed, plain_instance, unique_deployments
+from .settings import BASE_URL_HINT, Address, VariableName, WireSettings, check_key
 
 
 class OpenAISettings(WireSettings):
@@ -18,6 +18,10 @@ class OpenAISettings(WireSettings):
     base_url: Address
     """Up to and with its /v1."""
     api_key_env: VariableName | None = None
+
+    @property
+    def address(self) -> str:
+        return self.base_url
 
 
 def open_openai(name: str, settings: OpenAISettings, adapter_context: AdapterContext) -> Adapter:
@@ -31,11 +35,13 @@ def open_openai(name: str, settings: OpenAISettings, adapter_context: AdapterCon
                 instance=plain_instance(name, model, deployment, f"{name}/{deployment}"),
                 base_url=settings.base_url,
                 credential=credential,
+                operation=spec.operation,
+                address_hint=BASE_URL_HINT,
             )
             for deployment in unique_deployments(model, spec)
         ]
 
-    return RoutedAdapter(find_routes, open_transport(settings, adapter_context.connections))
+    return open_routed(find_routes, settings, adapter_context)
 
 
 OPENAI = AdapterType(OpenAISettings, open_openai)

@@ -15,8 +15,10 @@ from pydantic import BaseModel
 
 from ..credentials import ApiKey
 from ..errors import InputError
+from ..network import DIRECT, Network
 from ..provider import Adapter
 from ..suggestion import suggestion
+from ..wire.adaptation import OnAdapted
 
 ENTRY_POINT_GROUP = "orchestrator.providers"
 
@@ -40,6 +42,10 @@ class AdapterContext:
     """Most open connections; 0 leaves it to the requests in flight."""
     simulator_url: str | Callable[[], str] | None = None
     """Where the run's simulator listens; a function where it may start later: it is called at an instance's first request."""
+    network: Network = DIRECT
+    """Proxies and certificates that the environment names."""
+    on_adapted: OnAdapted = lambda _instance, _adaptation: None
+    """Told of what an instance refuses of a request's generation and what it is sent instead, once for each field."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..adapters.registry import AdapterContext, AdapterType
-from ..adapters.routed import RoutedAdapter, open_transport, plain_instance, unique_deployments
+from ..adapters.routed import open_routed, plain_instance, unique_deployments
 from ..credentials import ApiKey
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ..instance import Instance
-    from ..messages import ChatRequest, ChatResponse
-    from ..provider import Transport
 
 API_VERSION = "2024-10-21"
 
@@ -31,6 +29,9 @@ def open_simulator(name: str, settings: SimulatorSettings, adapter_context: Adap
         raise InputError(f"{name} has no server yet: start it and pass its address as simulator_url")
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
+        """List the routes of a model that the route's specification allows."""
+        if spec.operation != "chat":
+            raise InputError(f"models.{model}: the simulator {name} answers chats, and no operation: {spec.operation}")
         routes = []
         for instance, key_name in instances_with_keys(name, settings, model, spec):
             key = ApiKey(key_name, "")
@@ -39,40 +40,21 @@ def open_simulator(name: str, settings: SimulatorSettings, adapter_context: Adap
             routes.append(_azure_route(instance, key) if dialect == "azure" else Route(instance, "/v1", key))
         return routes
 
-    transport = _LateTransport(open_transport(settings, adapter_context.connections), adapter_context)
-    return RoutedAdapter(find_routes, transport, outlives_run=False)
-
-
-class _LateTransport:
-    """Sends to a server that may start after its routes are known: address and key are asked for at an instance's first request."""
-
-    def __init__(self, transport: Transport, adapter_context: AdapterContext) -> None:
-        self._transport = transport
-        self._context = adapter_context
-        self._bound: dict[str, Route] = {}
-
-    async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        bound = self._bound.get(route.instance.name) or self._bind(route)
-        return await self._transport.send(bound, request, request_id=request_id, deadline=deadline)
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()
-
-    def _bind(self, route: Route) -> Route:
+    def bind(route: Route) -> Route:
         """Put the server's address before the path of a route, and the secret behind the name of its key."""
         assert route.credential is not None
-        url = self._context.simulator_url
+        url = adapter_context.simulator_url
         address = str(url() if callable(url) else url).rstrip("/")
-        key = self._context.key(route.credential.name)
-        return self._bound.setdefault(
-            route.instance.name, replace(route, base_url=f"{address}{route.base_url}", credential=key)
-        )
+        key = adapter_context.key(route.credential.name)
+        return replace(route, base_url=f"{address}{route.base_url}", credential=key)
+
+    return open_routed(find_routes, settings, adapter_context, bind=bind, outlives_run=False)
 
 
 def instances_with_keys(
     provider: str, settings: SimulatorSettings, model: str, spec: RouteSpec
 ) -> Sequence[tuple[Instance, str]]:
-    """Instances, each with the name of its key."""
+    """List the instances of a model, each with the name of its key."""
     by_key = bool(spec.keys) or not settings.deployments or (not spec.deployments and model not in settings.deployments)
     deployments = unique_deployments(model, spec)
     if by_key:

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .completion import Call, Reply, decide_reply, read_call
-from .dialects import AZURE, OPENAI, RESOURCE_NOT_FOUND, Dialect, ErrorAnswer
-from .endpoint import Closed, Directory, Endpoint
-from .exchange import Exchange, cut_connection, error_response
-from .log import AnswerLog, Entry
+from .answers.completion import SimulatedCall, SimulatedReply, decide_reply, read_call
+from .endpoint import Closed, Endpoint, EndpointRegistry, denial
+from .exchange import SimulatedExchange, cut_connection, error_response
+from .log import AnswerLog, AnswerLogEntry
+from .protocol.dialects import AZURE, OPENAI, RESOURCE_NOT_FOUND, Dialect, ErrorAnswer
+from .protocol.refused_requests import find_request_error
 
 if TYPE_CHECKING:
-    from .answers import AnswerSource
-    from .quota import Refused
+    from .answers.source import AnswerSource
+    from .limits.quota import QuotaRefusal
+    from .settings import SimulatorSettings
 
-REQUEST_ID_HEADERS = ("x-request-id", "x-client-request-id", "x-ms-client-request-id")
+REQUEST_ID_HEADERS = ("x-orchestrator-request", "x-request-id", "x-client-request-id", "x-ms-client-request-id")
 LARGEST_BODY = 64 * 1024**2
 CLIENT_CLOSED_REQUEST = 499
 
@@ -35,24 +37,33 @@ class _Incoming:
     request_id: str
     key: str | None
 
-    def log_entry(self, deployment: str) -> Entry:
-        return Entry(self.request_id, deployment, self.key)
+    def log_entry(self, deployment: str) -> AnswerLogEntry:
+        """Begin the line of the log for this request."""
+        return AnswerLogEntry(self.request_id, deployment, self.key)
 
 
 class SimulatorApp:
     """The simulated provider behind its URLs."""
 
     def __init__(
-        self, directory: Directory, answers: AnswerSource, log: AnswerLog, *, seed: int, logs_text: bool
+        self,
+        registry: EndpointRegistry,
+        answers: AnswerSource,
+        log: AnswerLog,
+        settings: SimulatorSettings,
+        *,
+        logs_text: bool,
     ) -> None:
-        self._directory = directory
+        self._registry = registry
         self._answers = answers
         self._log = log
-        self._seed = seed
+        self._settings = settings
+        self._seed = settings.seed
         self._logs_text = logs_text
         self._anonymous = 0
 
     def routes(self) -> list[web.RouteDef]:
+        """List the URLs of the provider."""
         return [
             web.post("/v1/chat/completions", self._chat_openai),
             web.post("/openai/deployments/{deployment}/chat/completions", self._chat_azure),
@@ -74,24 +85,25 @@ class SimulatorApp:
         return await self._chat(incoming, deployment)
 
     def _receive(self, http: web.Request, dialect: Dialect) -> _Incoming:
-        found = (http.headers.get(name) for name in REQUEST_ID_HEADERS)
-        request_id = next((each for each in found if each), None)
+        sent_ids = (http.headers.get(name) for name in REQUEST_ID_HEADERS)
+        request_id = next((sent_id for sent_id in sent_ids if sent_id), None)
         if request_id is None:
             self._anonymous += 1
             request_id = f"anonymous-{self._anonymous}/1/1"
-        return _Incoming(http, dialect, request_id, self._directory.key_name(_secret(http)))
+        return _Incoming(http, dialect, request_id, self._registry.key_name(_secret(http)))
 
     async def _chat(self, incoming: _Incoming, deployment: str | None) -> web.StreamResponse:
         try:
             call = read_call(await incoming.http.read(), incoming.request_id, deployment)
         except ValueError as error:
             return self._decline(incoming.log_entry(deployment or ""), incoming.dialect.bad_request(str(error)))
-        endpoint = self._directory.find(incoming.key, call.name)
+        endpoint = self._registry.find(incoming.key, call.name)
         if isinstance(endpoint, str):
-            return self._decline(incoming.log_entry(call.name), incoming.dialect.denied(endpoint, call.name))
+            denied = denial(self._settings, endpoint, call.name, incoming.dialect)
+            return self._decline(incoming.log_entry(call.name), denied)
         return await self._pass_gate(incoming, call, endpoint)
 
-    async def _pass_gate(self, incoming: _Incoming, call: Call, endpoint: Endpoint) -> web.StreamResponse:
+    async def _pass_gate(self, incoming: _Incoming, call: SimulatedCall, endpoint: Endpoint) -> web.StreamResponse:
         entry = incoming.log_entry(call.name)
         used_tokens, entered = 0, False
         try:
@@ -99,9 +111,12 @@ class SimulatorApp:
             if barred is not None:
                 return self._turn_away(incoming, endpoint, barred)
             entered = True
+            error = find_request_error(call, endpoint.settings, incoming.dialect)
+            if error is not None:
+                return self._decline(entry, error, endpoint.limits())
             reply = decide_reply(call, endpoint, self._answers, self._seed)
             headers = {**endpoint.limits(), "x-request-id": call.request_id}
-            exchange = Exchange(incoming.http, call, reply, endpoint, incoming.dialect, headers)
+            exchange = SimulatedExchange(incoming.http, call, reply, endpoint, incoming.dialect, headers)
             response = await exchange.perform(self._seed)
             used_tokens = reply.input_tokens + reply.output_tokens
             self._record(entry, reply, response.status)
@@ -116,19 +131,21 @@ class SimulatorApp:
                 endpoint.gate.leave(used_tokens)
         return response
 
-    def _turn_away(self, incoming: _Incoming, endpoint: Endpoint, barred: Closed | Refused) -> web.Response:
+    def _turn_away(self, incoming: _Incoming, endpoint: Endpoint, barred: Closed | QuotaRefusal) -> web.Response:
         entry = incoming.log_entry(endpoint.name)
         if barred == "dead":
             self._log.write(entry)
             return cut_connection(incoming.http)
-        return self._decline(entry, *endpoint.refusal(barred, incoming.dialect))
+        return self._decline(entry, *endpoint.refusal(barred, incoming.dialect, incoming.request_id))
 
-    def _decline(self, entry: Entry, error: ErrorAnswer, headers: dict[str, str] | None = None) -> web.Response:
+    def _decline(
+        self, entry: AnswerLogEntry, error: ErrorAnswer, headers: dict[str, str] | None = None
+    ) -> web.Response:
         entry.status = error.status
         self._log.write(entry)
         return error_response(error, {**(headers or {}), "x-request-id": entry.request_id})
 
-    def _record(self, entry: Entry, reply: Reply, status: int) -> None:
+    def _record(self, entry: AnswerLogEntry, reply: SimulatedReply, status: int) -> None:
         entry.status = None if reply.fault == "reset" else status
         entry.right, entry.fault, entry.corruption = reply.right, reply.fault, reply.corruption
         entry.response_id = reply.response_id if entry.status == 200 else None
@@ -136,17 +153,17 @@ class SimulatorApp:
         entry.text = reply.text if self._logs_text else None
         self._log.write(entry)
 
-    def _record_gone(self, entry: Entry) -> None:
+    def _record_gone(self, entry: AnswerLogEntry) -> None:
         entry.status = CLIENT_CLOSED_REQUEST
         self._log.write(entry)
 
     async def _models(self, http: web.Request) -> web.Response:
         incoming = self._receive(http, OPENAI if http.path.startswith("/v1") else AZURE)
         if incoming.key is None:
-            return error_response(incoming.dialect.denied("unauthorized", ""), {})
+            return error_response(denial(self._settings, "unauthorized", "", incoming.dialect), {})
         entries = [
             {"id": name, "object": "model", "created": 0, "owned_by": "simulator"}
-            for name in self._directory.models(incoming.key)
+            for name in self._registry.models(incoming.key)
         ]
         return web.json_response({"object": "list", "data": entries})
 
@@ -156,7 +173,7 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 def _secret(http: web.Request) -> str | None:
-    """From `api-key` or `Authorization: Bearer`, whichever is there."""
+    """Read the secret from `api-key` or `Authorization: Bearer`, whichever is there."""
     key = http.headers.get("api-key")
     if key:
         return key

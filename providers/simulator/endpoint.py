@@ -7,22 +7,30 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import InputError
-from .dialects import limit_headers, retry_headers
-from .gate import Gate
-from .quota import Refused
-from .service import Service
+from .limits.gate import QuotaGate
+from .limits.quota import QuotaRefusal
+from .limits.service import Service
+from .protocol.limit_headers import QuotaState, limit_headers, retry_headers
+from .protocol.vendor_errors import (
+    WRONG_KEYS,
+    credit_used_up,
+    throttled_by_gateway,
+    throttled_by_google,
+    throttled_by_shared_quota,
+    throttled_without_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .dialects import Dialect, ErrorAnswer
+    from .protocol.dialects import Dialect, ErrorAnswer
     from .settings import EndpointSettings, FaultSettings, SimulatorSettings
 
 DEPLOYMENT_KEY = "SIMULATOR_KEY"
 """Name of the one secret that opens all deployments."""
 
 Denial = Literal["unauthorized", "not_found"]
-Closed = Literal["dead", "unauthorized"]
+Closed = Literal["dead", "unauthorized", "out_of_credit"]
 
 
 @dataclass(slots=True)
@@ -31,6 +39,7 @@ class Lifetime:
 
     unauthorized_after: int | None
     refuses_connections_after: int | None
+    credit_after: int | None
     outages: Sequence[tuple[float, float]]
     """From, until: seconds since its first request."""
     admitted: int = 0
@@ -38,7 +47,7 @@ class Lifetime:
     """Of its first request."""
 
     def closed(self, now: float) -> Closed | None:
-        """Why nobody is let in, now or any more; None while it lives."""
+        """Say why nobody is let in, now or any more; None while it lives."""
         if self.begun_at is None:
             self.begun_at = now
         if any(since_s <= now - self.begun_at < until_s for since_s, until_s in self.outages):
@@ -47,6 +56,8 @@ class Lifetime:
             return "dead"
         if self.unauthorized_after is not None and self.admitted >= self.unauthorized_after:
             return "unauthorized"
+        if self.credit_after is not None and self.admitted >= self.credit_after:
+            return "out_of_credit"
         return None
 
 
@@ -60,15 +71,17 @@ class Endpoint:
     """Name of the key that opens it."""
     settings: EndpointSettings
     faults: FaultSettings
+    provider: SimulatorSettings = field(repr=False)
     lifetime: Lifetime
-    gate: Gate = field(repr=False)
+    gate: QuotaGate = field(repr=False)
     service: Service = field(repr=False)
 
     @property
     def model(self) -> str:
+        """Return the name under which the model answers."""
         return self.settings.model or self.name
 
-    async def admit(self, tokens: int) -> Closed | Refused | None:
+    async def admit(self, tokens: int) -> Closed | QuotaRefusal | None:
         """Let a request in, or say why not. Each None is followed by one `gate.leave`."""
         loop = asyncio.get_running_loop()
         barred = self.lifetime.closed(loop.time()) or await self.gate.enter(tokens)
@@ -81,19 +94,42 @@ class Endpoint:
         self.lifetime.admitted += 1
         return None
 
-    def refusal(self, barred: Denial | Refused, dialect: Dialect) -> tuple[ErrorAnswer, dict[str, str]]:
-        """How `dialect` says it: the error, and the headers beside it."""
-        if isinstance(barred, Refused):
+    def refusal(
+        self, barred: Closed | QuotaRefusal, dialect: Dialect, request_id: str
+    ) -> tuple[ErrorAnswer, dict[str, str]]:
+        """Build the error and the headers beside it, in `dialect` where the settings name no vendor."""
+        if isinstance(barred, QuotaRefusal):
             headers = {**self.limits(), **retry_headers(barred, self.settings)}
-            return dialect.throttled(barred, self.name), headers
-        return dialect.denied(barred, self.name), {}
+            return self._throttled(barred, dialect, request_id), headers
+        if barred == "out_of_credit" and self.settings.credit is not None:
+            return credit_used_up(self.settings.credit.status), {}
+        return denial(self.provider, "unauthorized", self.name, dialect), {}
+
+    def _throttled(self, refusal: QuotaRefusal, dialect: Dialect, request_id: str) -> ErrorAnswer:
+        if self.settings.throttle_style == 400:
+            return throttled_by_gateway(refusal, self.provider.seed, request_id)
+        if self.settings.quota_group is not None:
+            return throttled_by_shared_quota(refusal, self.settings)
+        if self.settings.wait_in == "retry_info":
+            return throttled_by_google(refusal)
+        if self.settings.wait_in == "zero_ms":
+            return throttled_without_words(self.name)
+        return dialect.throttled(refusal, self.name)
 
     def limits(self) -> dict[str, str]:
-        """The headers that say how the quota stands now."""
-        return limit_headers(self.gate.quota.levels(asyncio.get_running_loop().time()), self.settings)
+        """Build the headers that say how the quota stands now."""
+        quota, now = self.gate.quota, asyncio.get_running_loop().time()
+        return limit_headers(QuotaState(quota.levels(now), quota.day_level(now), self.settings.window_s), self.settings)
 
 
-class Directory:
+def denial(provider: SimulatorSettings, reason: Denial, name: str, dialect: Dialect) -> ErrorAnswer:
+    """Build the answer to an unknown key, or to a name that does not exist."""
+    if reason == "unauthorized" and provider.wrong_key != 401:
+        return WRONG_KEYS[provider.wrong_key]
+    return dialect.denied(reason, name)
+
+
+class EndpointRegistry:
     """Finds the endpoint that a secret and a model name mean."""
 
     def __init__(self, settings: SimulatorSettings, secrets: Mapping[str, str]) -> None:
@@ -101,30 +137,31 @@ class Directory:
         self._key_names = _names_by_secret(settings, secrets)
         lifetimes = {DEPLOYMENT_KEY: settings.deployments, **{key: {key: settings.keys[key]} for key in settings.keys}}
         self._lifetimes = {
-            (key, name): Lifetime(each.unauthorized_after, each.refuses_connections_after, each.outages)
-            for key, endpoints in lifetimes.items()
-            for name, each in endpoints.items()
+            (key, name): _lifetime(each) for key, endpoints in lifetimes.items() for name, each in endpoints.items()
         }
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        self._shared_gates: dict[str, QuotaGate] = {}
+        """By quota group."""
 
     def key_name(self, secret: str | None) -> str | None:
-        """The name of the key with this secret; None where nobody knows it."""
+        """Return the name of the key with this secret; None where nobody knows it."""
         return None if secret is None else self._key_names.get(secret)
 
     def find(self, key: str | None, name: str) -> Endpoint | Denial:
-        """The endpoint called `name`, a deployment or a model, for the key of that name."""
+        """Find the endpoint called `name`, a deployment or a model, for the key of that name."""
         if key is None:
             return "unauthorized"
-        found = self._endpoints.get((key, name))
-        if found is None and (settings := self._settings_of(key, name)) is not None:
-            found = self._endpoints[(key, name)] = self._build(key, name, settings)
-        return found or "not_found"
+        endpoint = self._endpoints.get((key, name))
+        if endpoint is None and (settings := self._settings_of(key, name)) is not None:
+            endpoint = self._endpoints[(key, name)] = self._build(key, name, settings)
+        return endpoint or "not_found"
 
     def models(self, key: str) -> list[str]:
-        """What a listing shows to this key."""
+        """List the models that this key sees."""
         return list(self._settings.deployments) if key == DEPLOYMENT_KEY else list(self._settings.models or ())
 
     def close(self) -> None:
+        """Stop the timers of all endpoints."""
         for endpoint in self._endpoints.values():
             endpoint.gate.close()
             endpoint.service.close()
@@ -141,10 +178,22 @@ class Directory:
             key=key,
             settings=settings,
             faults=settings.faults or self._settings.faults,
+            provider=self._settings,
             lifetime=self._lifetimes[(key, name if key == DEPLOYMENT_KEY else key)],
-            gate=Gate(settings),
+            gate=self._gate(settings),
             service=Service(settings.latency),
         )
+
+    def _gate(self, settings: EndpointSettings) -> QuotaGate:
+        group = settings.quota_group
+        if group is None:
+            return QuotaGate(settings)
+        return self._shared_gates.setdefault(group, QuotaGate(settings))
+
+
+def _lifetime(settings: EndpointSettings) -> Lifetime:
+    credit_after = None if settings.credit is None else settings.credit.after
+    return Lifetime(settings.unauthorized_after, settings.refuses_connections_after, credit_after, settings.outages)
 
 
 def _names_by_secret(settings: SimulatorSettings, secrets: Mapping[str, str]) -> dict[str, str]:

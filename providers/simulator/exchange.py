@@ -14,28 +14,29 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
-from .bodies import Script, whole_body, write_script
-from .latency import draw_noise
+from .limits.latency import draw_extra_s, draw_noise
+from .protocol.bodies import whole_body
+from .protocol.streams import Script, write_script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .completion import Call, Reply
-    from .dialects import Dialect, ErrorAnswer
+    from .answers.completion import SimulatedCall, SimulatedReply
     from .endpoint import Endpoint
-    from .service import Work
+    from .limits.service import Work
+    from .protocol.dialects import Dialect, ErrorAnswer
 
 JSON_TYPE = "application/json"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class SimulatedExchange:
     """A request that was let in and the reply that it is going to get."""
 
     http: web.Request
-    call: Call
-    reply: Reply
+    call: SimulatedCall
+    reply: SimulatedReply
     endpoint: Endpoint
     dialect: Dialect
     headers: Mapping[str, str]
@@ -47,9 +48,13 @@ class Exchange:
         if error is not None or self.reply.fault == "reset":
             await self._spend([self.endpoint.settings.latency.ttft_s * factor])
             return cut_connection(self.http) if error is None else error_response(error, self.headers)
-        if self.call.request.stream:
-            return await self._stream(factor)
-        return await self._answer_whole(factor)
+        first_s = self.endpoint.settings.latency.ttft_s + self._extra_s(seed)
+        if self.call.request.generation.stream:
+            return await self._stream(first_s, factor)
+        return await self._answer_whole(first_s, factor)
+
+    def _extra_s(self, seed: int) -> float:
+        return draw_extra_s(seed, self.call.request_id, self.endpoint.settings.latency)
 
     def _error(self) -> ErrorAnswer | None:
         if self.reply.fault == "error_500":
@@ -58,12 +63,12 @@ class Exchange:
             return self.dialect.filtered()
         return None
 
-    async def _answer_whole(self, factor: float) -> web.Response:
+    async def _answer_whole(self, first_s: float, factor: float) -> web.Response:
         latency = self.endpoint.settings.latency
         if self.reply.fault == "stall":
             await asyncio.sleep(self.endpoint.faults.stall_s)
-        await self._spend([(latency.ttft_s + latency.itl_s * self.reply.output_tokens) * factor])
-        body = whole_body(self.reply, self.dialect)
+        await self._spend([(first_s + latency.itl_s * self.reply.output_tokens) * factor])
+        body = whole_body(self.reply, self.dialect, self.endpoint.settings)
         if self.reply.fault == "early_end":
             return _promise_too_much(body, self.headers)
         return web.Response(body=body, headers=self.headers, content_type=JSON_TYPE)
@@ -75,9 +80,10 @@ class Exchange:
         finally:
             work.leave()
 
-    async def _stream(self, factor: float) -> web.StreamResponse:
-        script = write_script(self.reply, self.dialect, wants_usage=self.call.wants_usage)
-        work = self.endpoint.service.begin(self._milestones(len(script.events), factor))
+    async def _stream(self, first_s: float, factor: float) -> web.StreamResponse:
+        settings = self.endpoint.settings
+        script = write_script(self.reply, self.dialect, settings, wants_usage=self.call.wants_usage)
+        work = self.endpoint.service.begin(self._milestones(len(script.events), first_s, factor))
         try:
             response = web.StreamResponse(headers={**self.headers, "Content-Type": "text/event-stream; charset=utf-8"})
             await response.prepare(self.http)
@@ -86,12 +92,11 @@ class Exchange:
             work.leave()
         return response
 
-    def _milestones(self, events: int, factor: float) -> list[float]:
-        """When each event is due, and the end: the first after ttft_s, the end when a whole answer would have come."""
-        latency = self.endpoint.settings.latency
-        first, end = latency.ttft_s, latency.ttft_s + latency.itl_s * self.reply.output_tokens
-        step = (end - first) / events if events else 0.0
-        return [*((first + step * index) * factor for index in range(events)), end * factor]
+    def _milestones(self, events: int, first_s: float, factor: float) -> list[float]:
+        """Compute when each event is due, and the end: the first after first_s, the end when a whole answer would have come."""
+        end_s = first_s + self.endpoint.settings.latency.itl_s * self.reply.output_tokens
+        step = (end_s - first_s) / events if events else 0.0
+        return [*((first_s + step * index) * factor for index in range(events)), end_s * factor]
 
     async def _play(self, script: Script, response: web.StreamResponse, work: Work) -> None:
         await response.write(script.opening)
@@ -110,6 +115,7 @@ class Exchange:
 
 
 def error_response(error: ErrorAnswer, headers: Mapping[str, str]) -> web.Response:
+    """Send an error as JSON."""
     return web.Response(status=error.status, body=orjson.dumps(error.body), headers=headers, content_type=JSON_TYPE)
 
 
@@ -125,7 +131,7 @@ def cut_connection(http: web.Request) -> web.Response:
 
 
 def _promise_too_much(body: bytes, headers: Mapping[str, str]) -> web.Response:
-    """A content-length that the body does not keep; then the connection is closed."""
+    """Promise a content-length that the body does not keep, then close the connection."""
     response = web.Response(body=body[: len(body) // 2], headers=headers, content_type=JSON_TYPE)
     response.headers["Content-Length"] = str(len(body))
     response.force_close()

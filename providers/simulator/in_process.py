@@ -7,45 +7,73 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from ..errors import ConnectionLost, Evidence, ProviderError, TimedOut
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..transport.failures import classify_failure
-from ..transport.received import Received, parse_json
-from ..transport.wire import read_completion
-from .answers import AnswerSource
-from .bodies import whole_body
-from .completion import Call, Reply, count_input_tokens, decide_reply
-from .dialects import AZURE, OPENAI, Dialect, ErrorAnswer
-from .endpoint import DEPLOYMENT_KEY, Directory, Endpoint
-from .latency import draw_noise
+from ..provider import Route
+from ..wire.body import parse_json
+from ..wire.chat import build_payload, read_completion
+from ..wire.received import Received
+from ..wire.refusals import classify_failure
+from ..wire.stream import StreamAssembler
+from .answers.completion import SimulatedCall, SimulatedReply, count_input_tokens, decide_reply
+from .answers.source import AnswerSource
+from .endpoint import DEPLOYMENT_KEY, Closed, Endpoint, EndpointRegistry, denial
+from .limits.latency import draw_extra_s, draw_noise
+from .limits.quota import QuotaRefusal
+from .protocol.bodies import whole_body
+from .protocol.dialects import AZURE, OPENAI, Dialect, ErrorAnswer
+from .protocol.refused_requests import find_request_error
+from .protocol.settings import QuirkSettings
+from .protocol.streams import write_script
 from .settings import SimulatorSettings
 
 ROUND_TRIP_S = 0.002
 """What a refusal takes on loopback."""
 
 
+DEFAULT_QUIRKS = QuirkSettings()
+
 Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _InProcessRequest:
     instance: Instance
-    call: Call
+    call: SimulatedCall
     endpoint: Endpoint
     dialect: Dialect
 
     def received(self, status: int, body: bytes, headers: Mapping[str, str]) -> Received:
+        """Build what a transport would have received."""
         return Received(self.instance.name, self.call.request_id, self.call.request, status, headers, body)
 
     def failure(self, error: ErrorAnswer, headers: Mapping[str, str]) -> ProviderError:
+        """Classify an error as a transport would."""
         return classify_failure(self.received(error.status, orjson.dumps(error.body), headers))
 
+    def refusal(self, barred: Closed | QuotaRefusal) -> tuple[ErrorAnswer, dict[str, str]]:
+        """Build the error and the headers of a request that is not let in."""
+        return self.endpoint.refusal(barred, self.dialect, self.call.request_id)
+
+    def read(self, reply: SimulatedReply, headers: Mapping[str, str], timing: Timing) -> ChatResponse:
+        """Read the answer as a transport would. Events are written only where they say what a whole body does not."""
+        settings = self.endpoint.settings
+        is_plain = settings.reasoning is None and settings.quirks == DEFAULT_QUIRKS
+        if is_plain or not self.call.request.generation.stream:
+            received = self.received(200, whole_body(reply, self.dialect, settings), headers)
+            return read_completion(parse_json(received), received, timing)
+        script = write_script(reply, self.dialect, settings, wants_usage=True)
+        assembler = StreamAssembler(self.received(200, b"", headers), sent_at=0.0)
+        assembler.feed(script.whole(), now=timing.generation_s)
+        return replace(assembler.finish(connect_s=0.0), timing=timing)
+
     def lost(self) -> ConnectionLost:
+        """Build the error of a connection that broke."""
         evidence = Evidence(self.instance.name, self.call.request_id)
         return ConnectionLost(f"{self.instance.name}: the connection broke", evidence)
 
@@ -56,59 +84,69 @@ class InProcessSimulator:
     def __init__(self, settings: SimulatorSettings, answers: AnswerSource, places: Mapping[str, Place]) -> None:
         self._settings = settings
         self._answers = answers
-        self._directory = Directory(settings, {key: key for key in (*settings.keys, DEPLOYMENT_KEY)})
+        self._registry = EndpointRegistry(settings, {key: key for key in (*settings.keys, DEPLOYMENT_KEY)})
         self._places = places
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        call = Call(request_id, on.deployment, request, wants_usage=True, input_tokens=count_input_tokens(request))
-        endpoint = self._directory.find(*self._places[on.name])
+        """Answer one request. Raises ProviderError and nothing else."""
+        endpoint = self._registry.find(*self._places[on.name])
         if isinstance(endpoint, str):
-            denied = OPENAI.denied(endpoint, on.deployment)
+            denied = denial(self._settings, endpoint, on.deployment, OPENAI)
             raise classify_failure(Received(on.name, request_id, request, denied.status, {}, orjson.dumps(denied.body)))
-        asked = _Asked(on, call, endpoint, AZURE if endpoint.settings.dialect == "azure" else OPENAI)
+        fields = build_payload(Route(on, "", None), request)
+        input_tokens = count_input_tokens(request)
+        call = SimulatedCall(
+            request_id, on.deployment, request, wants_usage=True, input_tokens=input_tokens, fields=fields
+        )
+        incoming = _InProcessRequest(on, call, endpoint, AZURE if endpoint.settings.dialect == "azure" else OPENAI)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._pass_gate(asked)
+                return await self._pass_gate(incoming)
         except TimeoutError as error:
             evidence = Evidence(on.name, request_id)
             raise TimedOut(f"{on.name}: no answer in time", evidence, stage="attempt") from error
 
     def close(self) -> None:
-        self._directory.close()
+        """Stop the timers of all endpoints."""
+        self._registry.close()
 
-    async def _pass_gate(self, asked: _Asked) -> ChatResponse:
-        endpoint, used_tokens = asked.endpoint, 0
-        barred = await endpoint.admit(asked.call.estimated_tokens)
+    async def _pass_gate(self, incoming: _InProcessRequest) -> ChatResponse:
+        endpoint, used_tokens = incoming.endpoint, 0
+        barred = await endpoint.admit(incoming.call.estimated_tokens)
         if barred is not None:
             await asyncio.sleep(ROUND_TRIP_S)
-            raise asked.lost() if barred == "dead" else asked.failure(*endpoint.refusal(barred, asked.dialect))
+            raise incoming.lost() if barred == "dead" else incoming.failure(*incoming.refusal(barred))
         try:
-            reply = decide_reply(asked.call, endpoint, self._answers, self._settings.seed)
-            response = await self._answer(asked, reply)
+            error = find_request_error(incoming.call, endpoint.settings, incoming.dialect)
+            if error is not None:
+                await asyncio.sleep(ROUND_TRIP_S)
+                raise incoming.failure(error, endpoint.limits())
+            reply = decide_reply(incoming.call, endpoint, self._answers, self._settings.seed)
+            response = await self._answer(incoming, reply)
             used_tokens = reply.input_tokens + reply.output_tokens
         finally:
             endpoint.gate.leave(used_tokens)
         return response
 
-    async def _answer(self, asked: _Asked, reply: Reply) -> ChatResponse:
+    async def _answer(self, incoming: _InProcessRequest, reply: SimulatedReply) -> ChatResponse:
         loop = asyncio.get_running_loop()
-        headers, since, endpoint = asked.endpoint.limits(), loop.time(), asked.endpoint
+        headers, since, endpoint = incoming.endpoint.limits(), loop.time(), incoming.endpoint
         latency = endpoint.settings.latency
-        factor = draw_noise(self._settings.seed, asked.call.request_id, latency.noise)
+        factor = draw_noise(self._settings.seed, incoming.call.request_id, latency.noise)
         if reply.fault == "stall":
             await asyncio.sleep(endpoint.faults.stall_s)
         fails_early = reply.fault in {"error_500", "reset"}
-        first_s = latency.ttft_s * factor
+        extra_s = 0.0 if fails_early else draw_extra_s(self._settings.seed, incoming.call.request_id, latency)
+        first_s = (latency.ttft_s + extra_s) * factor
         await _spend(endpoint, first_s if fails_early else first_s + latency.itl_s * factor * reply.output_tokens)
         if reply.fault in {"reset", "early_end"}:
-            raise asked.lost()
+            raise incoming.lost()
         if reply.fault == "error_500":
-            raise asked.failure(asked.dialect.server_error(), headers)
-        if reply.fault == "content_filter" and asked.dialect.filters_by_status:
-            raise asked.failure(asked.dialect.filtered(), headers)
-        received = asked.received(200, whole_body(reply, asked.dialect), headers)
-        ttft_s = first_s if asked.call.request.stream else None
-        return read_completion(parse_json(received), received, Timing(0.0, ttft_s, loop.time() - since))
+            raise incoming.failure(incoming.dialect.server_error(), headers)
+        if reply.fault == "content_filter" and incoming.dialect.filters_by_status:
+            raise incoming.failure(incoming.dialect.filtered(), headers)
+        ttft_s = first_s if incoming.call.request.generation.stream else None
+        return incoming.read(reply, headers, Timing(0.0, ttft_s, loop.time() - since))
 
 
 async def _spend(endpoint: Endpoint, service_s: float) -> None:

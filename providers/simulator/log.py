@@ -19,7 +19,7 @@ FLUSH_AFTER_S = 0.2
 
 
 @dataclass(slots=True)
-class Entry:
+class AnswerLogEntry:
     """One answered request; filled in while it is answered."""
 
     request_id: str
@@ -38,6 +38,7 @@ class Entry:
 
     @property
     def sample_id(self) -> str:
+        """Return the id of the sample, which the id of the request begins with."""
         return self.request_id.rsplit("/", 2)[0]
 
 
@@ -51,7 +52,8 @@ class AnswerLog:
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: AnswerLogEntry) -> None:
+        """Gather a line, to be written soon."""
         if self._file is None:
             return
         self._lines.append(_line(entry))
@@ -59,6 +61,7 @@ class AnswerLog:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.flush)
 
     def flush(self) -> None:
+        """Write what is gathered."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -73,6 +76,7 @@ class AnswerLog:
                 self._file = None
 
     def close(self) -> None:
+        """Write the rest and close the file."""
         self.flush()
         if self._file is not None:
             self._file.close()
@@ -80,7 +84,7 @@ class AnswerLog:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """A line that a crash cut off is ended."""
+    """Open the file, and end a line that a crash cut off."""
     file = path.open("a+b", buffering=0)
     size = file.seek(0, os.SEEK_END)
     if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
@@ -88,7 +92,7 @@ def _opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, file)
 
 
-def _line(entry: Entry) -> bytes:
+def _line(entry: AnswerLogEntry) -> bytes:
     row: dict[str, object] = {
         "request_id": entry.request_id,
         "sample_id": entry.sample_id,

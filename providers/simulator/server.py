@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from .answers import AnswerSource, EchoAnswers
+from .answers.source import AnswerSource, EchoAnswers
 from .app import LARGEST_BODY, SimulatorApp
-from .endpoint import Directory
+from .endpoint import EndpointRegistry
 from .log import AnswerLog
 
 if TYPE_CHECKING:
@@ -46,18 +46,19 @@ class Launch:
 class RunningServer:
     """A simulator that answers. Close it: `async with` or `aclose`."""
 
-    def __init__(self, runner: web.AppRunner, directory: Directory, log: AnswerLog) -> None:
+    def __init__(self, runner: web.AppRunner, registry: EndpointRegistry, log: AnswerLog) -> None:
         self._runner = runner
-        self._directory = directory
+        self._registry = registry
         self._log = log
 
     @property
     def port(self) -> int:
+        """Return the port that the server listens on."""
         return int(self._runner.addresses[0][1])
 
     @property
     def url(self) -> str:
-        """Without a trailing slash; what `Surroundings.simulator_url` wants."""
+        """Build the address, without a trailing slash: what `Surroundings.simulator_url` wants."""
         host = str(self._runner.addresses[0][0])
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
@@ -66,7 +67,7 @@ class RunningServer:
         try:
             await self._runner.cleanup()
         finally:
-            self._directory.close()
+            self._registry.close()
             self._log.close()
 
     async def __aenter__(self) -> Self:
@@ -81,17 +82,17 @@ class RunningServer:
 async def serve(launch: Launch) -> RunningServer:
     """Start answering on the running loop. Raises InputError where secrets are missing or alike, OSError where the port is taken."""
     settings = launch.settings
-    directory = Directory(settings, launch.secrets)
+    registry = EndpointRegistry(settings, launch.secrets)
     answers = launch.answers or EchoAnswers(settings.answers.output_tokens, settings.seed)
     log = AnswerLog(launch.log_path)
-    app = SimulatorApp(directory, answers, log, seed=settings.seed, logs_text=launch.logs_text)
+    app = SimulatorApp(registry, answers, log, settings, logs_text=launch.logs_text)
     site = web.Application(client_max_size=LARGEST_BODY)
     site.add_routes(app.routes())
     runner = web.AppRunner(
         site, access_log=None, handler_cancellation=True, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S
     )
     await runner.setup()
-    running = RunningServer(runner, directory, log)
+    running = RunningServer(runner, registry, log)
     try:
         await web.TCPSite(runner, launch.host, launch.port, backlog=BACKLOG).start()
     except BaseException:

@@ -10,12 +10,37 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..adapters.settings import WireSettings
+from .protocol.settings import (
+    CreditSettings,
+    HeaderFamily,
+    QuirkSettings,
+    ReasoningForm,
+    ReasoningUsage,
+    RefusedField,
+    WaitPlace,
+    WrongKey,
+)
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Total = Annotated[int, Field(ge=0)]
+
+
+SHARED_BY_A_GROUP = (
+    "rpm",
+    "tpm",
+    "rpd",
+    "window_s",
+    "quota",
+    "burst_s",
+    "tokens",
+    "on_limit",
+    "concurrency",
+    "retry_after",
+)
+"""Settings of a quota: alike in all endpoints of a quota_group."""
 
 
 class _Frozen(BaseModel):
@@ -34,6 +59,10 @@ class LatencySettings(_Frozen):
     """Beyond K answers in service each gets K/n of full speed (processor sharing): the throughput stays, the latency grows."""
     seats: Count | None = None
     """Most answers in service; the rest wait, first come, first served."""
+    long: Probability = 0.0
+    """Share of answers that take `long_s` more, all of it before the first token: a model that reasons for minutes."""
+    long_s: NotNegative = 150.0
+    """Longer than the two minutes that many clients wait for the first byte."""
 
 
 class FaultSettings(_Frozen):
@@ -73,6 +102,8 @@ class EndpointSettings(_Frozen):
 
     rpm: Positive | None = None
     tpm: Positive | None = None
+    rpd: Positive | None = None
+    """Requests per day, refilled evenly; `header_family: openai` then tells of the day, as OpenAI does (10000: one in 8.64 s)."""
     window_s: Positive = 60.0
     quota: Literal["sliding", "fixed", "bucket"] = "sliding"
     burst_s: Positive | None = None
@@ -85,7 +116,18 @@ class EndpointSettings(_Frozen):
     """Most requests inside at once."""
     retry_after: Literal["exact", "window", "none"] = "exact"
     """exact: to the millisecond; window: always window_s, whatever is true (LiteLLM); none: not said."""
+    wait_in: WaitPlace = "everywhere"
+    """Where a refusal says the wait. everywhere: in headers and words; words: in words alone; retry_info: in Google's RetryInfo alone;
+    zero_ms: `retry-after` in seconds, contradicted by `retry-after-ms: 0` (Azure Foundry)."""
+    throttle_style: Literal[429, 400] = 429
+    """400: a refusal has the status and the body of a gateway (MPE-429 or PL-002) and never says a wait."""
+    quota_group: str | None = None
+    """Endpoints of one group share one quota, whatever their names: a quota per user and model. Refusals name it and the wait."""
+    credit: CreditSettings | None = None
+    """None: it never ends."""
     rate_limit_headers: bool = True
+    header_family: HeaderFamily = "openai"
+    """The names under which headers tell the limits."""
     dialect: Literal["openai", "azure"] = "openai"
     """The URLs that this provider's own adapter uses; the server speaks the dialect of the URL that it is called by."""
     latency: LatencySettings = LatencySettings()
@@ -99,6 +141,20 @@ class EndpointSettings(_Frozen):
     """From when until when every connection is cut, in seconds since its first request: a deployment that flaps."""
     model: str | None = None
     """The model that answers name; what was asked for where it is not said."""
+    refuses: tuple[RefusedField, ...] = ()
+    """Fields of a request that are answered 400 in the words of OpenAI and Azure; `system` is the role of a message. A value that is
+    the field's default (temperature 1) is taken."""
+    reasoning: ReasoningForm | None = None
+    """Answers show their reasoning. field: `reasoning_content` beside the content; think: a <think> block inside it; list: Mistral's
+    thinking parts, the content being a list."""
+    reasoning_tokens: Count = 64
+    """Mean length of the reasoning; a request's own lies between half and one and a half of it, and uses up max_tokens first."""
+    reasoning_usage: ReasoningUsage = "inside"
+    """inside: counted in completion_tokens and said apart; outside: said apart and left out of completion_tokens, not of total_tokens
+    (xAI); unsaid: counted in completion_tokens, nothing more."""
+    wants_back: Literal["reasoning_content"] | None = None
+    """A turn of the assistant that called tools is refused with 400 where this field did not come back with it (Kimi, DeepSeek)."""
+    quirks: QuirkSettings = QuirkSettings()
 
     @model_validator(mode="after")
     def _windows_have_room(self) -> EndpointSettings:
@@ -112,6 +168,18 @@ class EndpointSettings(_Frozen):
                 raise ValueError(f"the outage [{since_s:g}, {until_s:g}] ends before it begins: give [from, until]")
         if self.burst_s is not None and self.quota != "bucket":
             raise ValueError(f"burst_s belongs to 'quota: bucket', this quota is {self.quota!r}: remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> EndpointSettings:
+        if self.throttle_style == 400 and self.wait_in != "everywhere":
+            raise ValueError(f"throttle_style 400 never says a wait: remove wait_in {self.wait_in!r}")
+        if self.quota_group is not None and self.wait_in in ("retry_info", "zero_ms"):
+            raise ValueError(f"a quota_group says the wait in words: remove wait_in {self.wait_in!r}")
+        if self.wants_back is not None and self.reasoning != "field":
+            raise ValueError(
+                f"wants_back {self.wants_back!r} needs 'reasoning: field': nobody can give back what never came"
+            )
         return self
 
 
@@ -167,6 +235,7 @@ class AnswerSettings(_Frozen):
         return self
 
     def skill_of(self, name: str) -> float:
+        """Return the share of right answers of a model or deployment."""
         return self.skill.get(name, 1.0) if isinstance(self.skill, dict) else self.skill
 
 
@@ -180,10 +249,28 @@ class SimulatorSettings(WireSettings):
     """What keys serve; everything where it is not said."""
     answers: AnswerSettings = AnswerSettings()
     faults: FaultSettings = FaultSettings()
+    wrong_key: WrongKey = 401
+    """How a key that is not accepted is answered: 401, or 400 in the words of a gateway (CE-003), Google (API_KEY_INVALID) or xAI
+    (invalid-argument)."""
     seed: int = 0
 
     @model_validator(mode="after")
     def _has_endpoints(self) -> SimulatorSettings:
         if not self.deployments and not self.keys:
             raise ValueError("a simulator needs 'deployments' or 'keys': one entry for each endpoint that it plays")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_agree(self) -> SimulatorSettings:
+        first_of: dict[str, tuple[str, EndpointSettings]] = {}
+        for name, endpoint in (*self.deployments.items(), *self.keys.items()):
+            if endpoint.quota_group is None:
+                continue
+            first_name, first = first_of.setdefault(endpoint.quota_group, (name, endpoint))
+            for setting in SHARED_BY_A_GROUP:
+                if getattr(first, setting) != getattr(endpoint, setting):
+                    raise ValueError(
+                        f"{first_name} and {name} are in the quota_group {endpoint.quota_group!r}, a single quota, but differ in "
+                        f"{setting}: give them the same"
+                    )
         return self

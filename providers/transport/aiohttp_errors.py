@@ -9,12 +9,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ..credentials import SignInFailed
 from ..errors import ConnectionLost, Evidence, Malformed, ProviderError, TimedOut, Unreachable
-from .failures import tell
-from .received import Oversized
+from ..wire.received import Oversized
+from ..wire.refusals import tell
 
 FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, Oversized)
 """All that sending a request and reading its answer may raise, cancellation apart."""
 
+_ABOUT_PROXIES = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY say where it stands and what goes past it"
 _BROKEN_HTTP = (aiohttp.ClientResponseError, aiohttp.InvalidURL, HttpProcessingError)
 
 
@@ -27,6 +28,10 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
         return TimedOut(f"{name}: no connection in time", evidence, stage="connect")
     if isinstance(error, Oversized):
         return Malformed(f"{name}: {error}", evidence)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Unreachable(
+            f"{name}: the proxy refuses the way to the server (HTTP {error.status}); {_ABOUT_PROXIES}", evidence
+        )
     if isinstance(error, _BROKEN_HTTP):
         return Malformed(
             f"{name}: the server does not speak proper HTTP (is the address right, http or https?)", evidence
@@ -43,6 +48,10 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
 def _why_unconnected(error: aiohttp.ClientConnectorError) -> str:
     """In words that say what to look at; the system's own where there are none."""
     host, there = error.host, f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return (
+            f"no connection to the proxy {there} ({error.strerror or type(error.os_error).__name__}); {_ABOUT_PROXIES}"
+        )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the name {host} is not known (DNS): is it spelt right, and is there a network?"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -15,18 +16,21 @@ from yarl import URL
 
 from ..errors import BODY_LIMIT, Evidence, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
+from ..network import Proxy
 from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
+from ..wire.body import parse_json
+from ..wire.chat import is_event_stream
+from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
+from ..wire.refusals import classify_failure
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
-from .failures import classify_failure
-from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
-from .sse import StreamAssembler
+from .formats import FORMATS
+from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
 from .tls import tls_context
-from .wire import build_payload, is_event_stream, read_completion
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
-    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -45,6 +49,10 @@ class _ClockedConnector(aiohttp.TCPConnector):
         _CALL.get().clock.connected()
         return connection
 
+    def _get(self, key: ConnectionKey, traces: list[Trace]) -> Coroutine[object, object, Connection | None]:
+        """None for a request that has met a connection as it closed: the others of the pool may be as old."""
+        return _none() if _CALL.get().resent else super()._get(key, traces)
+
     async def _create_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
@@ -52,9 +60,13 @@ class _ClockedConnector(aiohttp.TCPConnector):
         return await super()._create_connection(req, traces, timeout)
 
 
+async def _none() -> None:
+    return None
+
+
 _CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError, BrokenPipeError)
 """Without a byte of an answer on a connection that was used before, this is most likely a server that had closed it meanwhile: the
-request goes out once more, on another one. That is no attempt, but the server may have taken the first: `resent` says so."""
+request goes out once more, on a new one. That is no attempt, but the server may have taken the first: `resent` says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,9 @@ class _Address:
 
     url: URL
     headers: CIMultiDict[str]
+    secrets: tuple[str, ...] = field(repr=False)
+    """Among the headers."""
+    takes_whole_id: bool
 
 
 @dataclass(slots=True)
@@ -74,6 +89,7 @@ class _NativeCall:
     request_id: str
     clock: CallClock
     secret: str = field(default="", repr=False)
+    other_secrets: tuple[str, ...] = field(default=(), repr=False)
     response: aiohttp.ClientResponse | None = None
     start: bytes = b""
     """Of the body; kept only where it comes in several pieces."""
@@ -83,7 +99,7 @@ class _NativeCall:
 
     def received(self, response: aiohttp.ClientResponse, body: bytes = b"") -> Received:
         name, status, headers = self.route.instance.name, response.status, response.headers
-        return Received(name, self.request_id, self.request, status, headers, body, self.secret)
+        return Received(name, self.request_id, self.request, status, headers, body, self.secret, self.other_secrets)
 
     def evidence(self) -> Evidence:
         if self.response is None:
@@ -102,16 +118,27 @@ class NativeTransport:
     goes to the host that the user named and to no other.
     """
 
-    def __init__(self, timeouts: Timeouts, connections: int | None = 0, trust: Trust = SYSTEM_TRUST) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        connections: int | None = 0,
+        trust: Trust = SYSTEM_TRUST,
+        proxy: Proxy | None = None,
+    ) -> None:
         self._timeouts = timeouts
         self._connections = connections or 0
         self._trust = trust
+        self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
         self._addresses: dict[str, _Address] = {}
+        self._finishing: set[str] = set()
+        """Instances whose streams name a finish reason."""
 
     async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and read its whole answer. Raises ProviderError and nothing else."""
-        call = _NativeCall(route, request, request_id, CallClock(self._timeouts, deadline))
+        timeouts = route.timeouts or self._timeouts
+        clock = CallClock(timeouts, deadline, is_streamed=request.generation.stream)
+        call = _NativeCall(route, request, request_id, clock)
         _CALL.set(call)
         try:
             async with call.clock.timer:
@@ -138,13 +165,15 @@ class NativeTransport:
     async def _exchange(self, call: _NativeCall) -> ChatResponse:
         route = call.route
         address = self._addresses.get(route.instance.name) or self._add_address(route)
-        headers = address.headers.copy()
-        headers["x-request-id"] = headers["x-client-request-id"] = call.request_id
+        headers, call.other_secrets = address.headers.copy(), address.secrets
+        headers["x-request-id"] = headers["x-client-request-id"] = wire_id(call.request_id)
+        if address.takes_whole_id:
+            headers[WHOLE_ID_HEADER] = call.request_id
         if route.credential is not None:
             name, value = route.credential.header(route.auth)
             headers[name] = value
             call.secret = value.removeprefix("Bearer ")
-        payload = orjson.dumps(build_payload(route, call.request))
+        payload = orjson.dumps(FORMATS[route.operation].build(route, call.request))
         data = payload if len(payload) <= _LARGE_BODY else io.BytesIO(payload)
         session = self._session or self._open_session()
         async with session.post(address.url, data=data, headers=headers, allow_redirects=False) as response:
@@ -156,25 +185,29 @@ class NativeTransport:
         if not 200 <= response.status < 300:
             raise classify_failure(call.received(response, await _read_start(response, clock)))
         if is_event_stream(response.headers.get("Content-Type", ""), call.request):
-            return await _read_stream(response, call)
+            return await _read_stream(response, call, self._finishing)
         received = call.received(response, await _read_whole(response, call))
         ended_at = clock.now()
         answer = parse_json(received)
         timing = Timing(clock.connect_s, None, ended_at - clock.sent_at, parse_s=clock.now() - ended_at)
-        return read_completion(answer, received, timing)
+        return FORMATS[call.route.operation].read(answer, received, timing)
 
     def _open_session(self) -> aiohttp.ClientSession:
         connector = _ClockedConnector(limit=self._connections, ssl=tls_context(self._trust))
         self._session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            proxy=URL(self._proxy.url) if self._proxy else None,
         )
         return self._session
 
     def _add_address(self, route: Route) -> _Address:
         query = f"?api-version={route.api_version}" if route.api_version else ""
-        url = URL(f"{route.base_url}/chat/completions{query}", encoded=True)
-        headers = CIMultiDict({"Content-Type": "application/json", **route.headers})
-        return self._addresses.setdefault(route.instance.name, _Address(url, headers))
+        url = URL(f"{route.base_url}{FORMATS[route.operation].path}{query}", encoded=True)
+        headers = CIMultiDict({"Content-Type": "application/json", **route.own_headers()})
+        address = _Address(url, headers, route.own_secrets(), may_be_simulator(route.base_url))
+        return self._addresses.setdefault(route.instance.name, address)
 
 
 def _explain(error: BaseException, call: _NativeCall) -> ProviderError:
@@ -210,9 +243,9 @@ async def _read_start(response: aiohttp.ClientResponse, clock: CallClock) -> byt
     return body
 
 
-async def _read_stream(response: aiohttp.ClientResponse, call: _NativeCall) -> ChatResponse:
+async def _read_stream(response: aiohttp.ClientResponse, call: _NativeCall, finishing: set[str]) -> ChatResponse:
     clock = call.clock
-    assembler = StreamAssembler(call.received(response), clock.sent_at)
+    assembler = FORMATS[call.route.operation].assemble(call.received(response), clock.sent_at, finishing)
     content, now = response.content, clock.now
     while chunk := await (_read_tail(content, clock) if assembler.has_finished else content.readany()):
         at = now()

@@ -1,9 +1,9 @@
 """The openai SDK as a transport: its URLs, its signing, its client. Seven times the price of `native`, which is checked against it.
 
-The package is imported on first use (half a second). Its retries are off, redirects are not followed, proxies and organisations from the
-environment are not used: what goes where is written in the user's file. What comes back is read by our own decoders, for the SDK's know
-no bounds. One difference remains: a used connection cannot be told from a new one here, so that a request which a closing server never
-read counts as an attempt, where the native transport sends it again.
+The package is imported on first use (half a second). Its retries are off, redirects are not followed, and it reads nothing of the
+environment: what goes where is written in the user's file, and the run says which proxy lies between. What comes back is read by our own
+decoders, for the SDK's know no bounds. One difference remains: a used connection cannot be told from a new one here, so that a request
+which a closing server never read counts as an attempt, where the native transport sends it again.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING, cast
 from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
+from ..network import Proxy
+from ..provider import SYSTEM_TRUST, Operation, Route, Timeouts, Trust
+from ..wire.body import parse_json
+from ..wire.chat import is_event_stream
+from ..wire.generation import extra_fields
+from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
+from ..wire.refusals import classify_failure
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
-from .failures import classify_failure
-from .received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received, parse_json
-from .sse import StreamAssembler
+from .formats import FORMATS, Format
+from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
 from .tls import tls_context
-from .wire import build_standard_payload, is_event_stream, read_completion
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,27 +42,41 @@ _NO_KEY = "unused"
 class SdkTransport:
     """The wire of one provider; implements Transport. One SDK client per route, one pool of connections for all."""
 
-    def __init__(self, timeouts: Timeouts, connections: int | None = 0, trust: Trust = SYSTEM_TRUST) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        connections: int | None = 0,
+        trust: Trust = SYSTEM_TRUST,
+        proxy: Proxy | None = None,
+    ) -> None:
         self._timeouts = timeouts
         self._connections = connections or 0
         self._trust = trust
+        self._proxy = proxy
         self._http: httpx2.AsyncClient | None = None
         self._clients: dict[str, AsyncOpenAI] = {}
+        self._finishing: set[str] = set()
+        """Instances whose streams name a finish reason."""
 
     async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and read its whole answer. Raises ProviderError and nothing else."""
         client = self._clients.get(route.instance.name) or self._open_client(route)
         try:
             headers, secret = _sign(route, request_id)
+            if self._proxy and self._proxy.authorization and route.base_url.startswith("http://"):
+                headers["Proxy-Authorization"] = self._proxy.authorization  # without a tunnel the request itself asks
         except SignInFailed as error:
             raise map_transport_error(error, Evidence(route.instance.name, request_id)) from error
-        unread = Received(route.instance.name, request_id, request, 0, {}, secret=secret)
-        call = _SdkCall(unread, CallClock(self._timeouts, deadline))
+        unread = Received(
+            route.instance.name, request_id, request, 0, {}, secret=secret, other_secrets=route.own_secrets()
+        )
+        clock = CallClock(route.timeouts or self._timeouts, deadline, is_streamed=request.generation.stream)
+        call = _SdkCall(unread, clock, self._finishing)
         _CALL.set(call)
         try:
             async with call.clock.timer:
                 call.clock.connected()  # the SDK does not say when; its own connect timeout bounds that phase
-                return await _exchange(client, build_standard_payload(route, request), headers, call)
+                return await _exchange(client, route, headers, call)
         except _SdkRefusal as refusal:
             raise classify_failure(call.received) from refusal
         except _foreign_errors() as error:
@@ -70,19 +88,14 @@ class SdkTransport:
             await self._http.aclose()
 
     def _open_client(self, route: Route) -> AsyncOpenAI:
-        from openai import AsyncAzureOpenAI, AsyncOpenAI
+        from openai import AsyncOpenAI
 
         http = self._http or self._open_http()
-        timeout = http.timeout
-        if route.api_version:
-            client: AsyncOpenAI = AsyncAzureOpenAI(
-                base_url=route.base_url, api_version=route.api_version, api_key=_NO_KEY,
-                max_retries=0, http_client=http, timeout=timeout,
-            )  # fmt: skip
-        else:
-            client = AsyncOpenAI(
-                base_url=route.base_url, api_key=_NO_KEY, max_retries=0, http_client=http, timeout=timeout
-            )
+        query = {"api-version": route.api_version} if route.api_version else None
+        client = AsyncOpenAI(
+            base_url=route.base_url, api_key=_NO_KEY, max_retries=0, http_client=http, timeout=http.timeout,
+            default_query=query,
+        )  # fmt: skip
         return self._clients.setdefault(route.instance.name, client)
 
     def _open_http(self) -> httpx2.AsyncClient:
@@ -94,9 +107,17 @@ class SdkTransport:
         timeout = httpx2.Timeout(None, connect=self._timeouts.connect_s)
         self._http = DefaultAioHttpClient(
             limits=limits, timeout=timeout, follow_redirects=False, trust_env=False, verify=tls_context(self._trust),
-            event_hooks={"response": [_refuse_failures]},
+            event_hooks={"response": [_refuse_failures]}, proxy=_as_httpx(self._proxy) if self._proxy else None,
         )  # fmt: skip
         return self._http
+
+
+def _as_httpx(proxy: Proxy) -> httpx2.Proxy:
+    """For the SDK's client: what a tunnel is asked with stands in headers, which go to the proxy alone."""
+    import httpx2
+
+    headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+    return httpx2.Proxy(proxy.shown, headers=headers)
 
 
 def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:
@@ -104,14 +125,16 @@ def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:
     from openai import Omit
 
     headers: dict[str, object] = {
-        **route.headers,
+        **route.own_headers(),
         "OpenAI-Organization": Omit(),
         "OpenAI-Project": Omit(),
         "Authorization": Omit(),
         "api-key": Omit(),
-        "x-request-id": request_id,
-        "x-client-request-id": request_id,
+        "x-request-id": wire_id(request_id),
+        "x-client-request-id": wire_id(request_id),
     }
+    if may_be_simulator(route.base_url):
+        headers[WHOLE_ID_HEADER] = request_id
     if route.credential is None:
         return headers, ""
     name, value = route.credential.header(route.auth)
@@ -124,6 +147,7 @@ class _SdkCall:
 
     received: Received
     clock: CallClock
+    finishing: set[str]
 
     def heard(self, piece: bytes) -> None:
         if len(self.received.body) < BODY_LIMIT:
@@ -157,29 +181,36 @@ class _SdkRefusal(Exception):
     """An answer other than 2xx, on its way past the SDK."""
 
 
-async def _exchange(
-    client: AsyncOpenAI, payload: dict[str, object], headers: dict[str, object], call: _SdkCall
-) -> ChatResponse:
+async def _exchange(client: AsyncOpenAI, route: Route, headers: dict[str, object], call: _SdkCall) -> ChatResponse:
     # The payload has the shape of the wire, which is wider than the SDK's signature.
     create = cast(
         "Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[object]]]",
-        client.chat.completions.with_streaming_response.create,
+        (client.chat.completions if route.operation == "chat" else client.responses).with_streaming_response.create,
     )
     request, clock = call.received.request, call.clock
-    async with create(**payload, extra_headers=headers, extra_body=request.extra_body) as answer:
+    named, other = _split(FORMATS[route.operation].build_standard(route, request), route.operation)
+    async with create(**named, extra_headers=headers, extra_body={**other, **(extra_fields(request) or {})}) as answer:
         response = answer.http_response
         if is_event_stream(response.headers.get("content-type", ""), request):
-            return await _read_stream(response, call)
+            return await _read_stream(response, FORMATS[route.operation], call)
         clock.heard(clock.now())
         received = replace(call.received, body=await _read_body(response, call))
-        return _read_whole(received, clock)
+        return _read_whole(received, FORMATS[route.operation], clock)
 
 
-def _read_whole(received: Received, clock: CallClock) -> ChatResponse:
+def _split(payload: dict[str, object], operation: Operation) -> tuple[dict[str, object], dict[str, object]]:
+    """What the SDK's method takes by name, and the rest: its signature for responses knows fewer fields than servers do."""
+    if operation == "chat":
+        return payload, {}
+    named = {name: value for name, value in payload.items() if name in {"model", "input", "stream"}}
+    return named, {name: value for name, value in payload.items() if name not in named}
+
+
+def _read_whole(received: Received, form: Format, clock: CallClock) -> ChatResponse:
     ended_at = clock.now()
     body = parse_json(received)
     timing = Timing(clock.connect_s, None, ended_at - clock.sent_at, parse_s=clock.now() - ended_at)
-    return read_completion(body, received, timing)
+    return form.read(body, received, timing)
 
 
 async def _read_body(response: httpx2.Response, call: _SdkCall) -> bytes:
@@ -195,9 +226,9 @@ async def _read_body(response: httpx2.Response, call: _SdkCall) -> bytes:
     return b"".join(pieces)
 
 
-async def _read_stream(response: httpx2.Response, call: _SdkCall) -> ChatResponse:
+async def _read_stream(response: httpx2.Response, form: Format, call: _SdkCall) -> ChatResponse:
     clock = call.clock
-    assembler = StreamAssembler(call.received, clock.sent_at)
+    assembler = form.assemble(call.received, clock.sent_at, call.finishing)
     pieces = response.aiter_bytes()
     while piece := await (_read_tail(pieces, clock) if assembler.has_finished else anext(pieces, b"")):
         now = clock.now()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Literal, Protocol
@@ -16,17 +16,28 @@ from providers.errors import (
     InstanceGone,
     OrchestratorError,
     ProviderError,
+    Refused,
     Rejected,
+    RequestTooLarge,
     Throttled,
 )
 from providers.instance import Instance
-from providers.messages import JSON, ChatRequest, ChatResponse, Message, Tool, Usage
+from providers.messages import (
+    PLAIN_GENERATION,
+    Adaptation,
+    ChatRequest,
+    ChatResponse,
+    Generation,
+    Message,
+    Tool,
+    Usage,
+)
 from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 
 from ..dispatch.dispatcher import Dispatcher, NoUsableInstance
 from ..dispatch.instance_state import Permit
-from ..dispatch.poison import PoisonDetector
+from ..dispatch.poison import PoisonDetector, ThrottleSuspicion
 from ..limits.permit import Cost, Settled
 from ..tools.names import names_of
 from ..workers.active_sample import ActiveSample
@@ -40,20 +51,13 @@ DEFAULT_OUTPUT_TOKENS = 512
 JUDGE_TURN = "judge-"
 """What turns of a scorer's client are called by in request ids."""
 
+REFUSALS_AT_MOST = 3
+"""Instances that one request is sent to while each refuses it as it is configured."""
+
+NO_USAGE = Usage(0, 0)
+
 CLOSE_S = 5.0
 """How long a solver's cancelled calls may take to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """How answers are generated; part of what a run's results belong to."""
-
-    temperature: float | None = None
-    max_tokens: int | None = None
-    stream: bool = False
-    seed: int | None = None
-    """Sent plus the epoch, so that repetitions differ; None sends no seed."""
-    extra_body: Mapping[str, JSON] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ class SampleUsage:
     response: ChatResponse | None = None
     error: ProviderError | None = None
     """The last one met, also where a later attempt succeeded."""
+    adaptation: Adaptation | None = None
+    """How the last request was adapted to its instance."""
 
     @property
     def usage(self) -> Usage:
@@ -127,7 +133,7 @@ class SampleUsage:
     def credit(self, response: ChatResponse, model: str) -> None:
         timing = response.timing
         if self.concerns(model):
-            self.response = response
+            self.response, self.adaptation = response, response.adaptation
         self._spend(model, response.usage)
         self.connect_s += timing.connect_s
         self.generation_s += timing.generation_s
@@ -138,7 +144,7 @@ class SampleUsage:
     def debit(self, error: ProviderError, model: str) -> None:
         self.error = error
         if self.concerns(model):
-            self.response = None
+            self.response, self.adaptation = None, error.evidence.adaptation
         if error.evidence.usage is not None:
             self._spend(model, error.evidence.usage)
 
@@ -148,17 +154,33 @@ class SampleUsage:
 
 
 def sum_usage(usages: Iterable[Usage]) -> Usage:
-    """All of them together; estimated where one is."""
-    total = Usage(0, 0)
+    """Add all of them up; estimated where one is."""
+    total: Usage | None = None
     for usage in usages:
-        total = Usage(
-            total.input_tokens + usage.input_tokens,
-            total.output_tokens + usage.output_tokens,
-            total.cached_tokens + usage.cached_tokens,
-            total.reasoning_tokens + usage.reasoning_tokens,
-            total.estimated or usage.estimated,
-        )
-    return total
+        total = usage if total is None else _add_usage(total, usage)
+    return NO_USAGE if total is None else total
+
+
+def _add_usage(left: Usage, right: Usage) -> Usage:
+    """Add two of them up."""
+    return Usage(
+        left.input_tokens + right.input_tokens,
+        left.output_tokens + right.output_tokens,
+        left.cached_tokens + right.cached_tokens,
+        left.reasoning_tokens + right.reasoning_tokens,
+        left.estimated or right.estimated,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How one model is asked, and how long for."""
+
+    generation: Generation = PLAIN_GENERATION
+    """Its seed is sent plus the epoch, so that repetitions differ."""
+    judging: Generation = PLAIN_GENERATION
+    """The same where a scorer asks."""
+    deadlines: Deadlines = Deadlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +189,8 @@ class CallContext:
 
     dispatchers: Mapping[str, Dispatcher]
     estimators: Mapping[str, TokenEstimator]
-    generation: Generation = field(default_factory=Generation)
-    judging: Generation = field(default_factory=Generation)
-    """How a scorer's models are asked."""
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    asking: Mapping[str, Asking]
+    """By model."""
     retries: RetryLimits = field(default_factory=RetryLimits)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     budget: Budget = field(default_factory=Budget)
@@ -185,12 +205,12 @@ class SampleClient:
 
     def __init__(self, call_context: CallContext, active: ActiveSample, slot: SlotLease) -> None:
         self.sample_usage = SampleUsage(active.sample.cell.model, asyncio.get_running_loop().time())
-        self.deadline = self.sample_usage.opened_s + call_context.deadlines.sample_s
+        self.deadline = self.sample_usage.opened_s + call_context.asking[self.sample_usage.model].deadlines.sample_s
         self.call_context = call_context
         self.active = active
         self.active.activity.since_s = self.sample_usage.opened_s
         self.sample = active.sample
-        self.generation = call_context.generation
+        self.is_judging = False
         self.turn_prefix = ""
         self.slot = slot
         self.billable = 0
@@ -216,12 +236,12 @@ class SampleClient:
     def for_scoring(self, sample_usage: SampleUsage) -> SampleClient:
         """A second client, for the scorer, that fills `account`: what a judge says and costs is not the answer. Same place and deadline.
 
-        It generates as `CallContext.judging` says: what is said for the models that are tested is not said for their judge.
+        It generates as `Asking.judging` says: what is said for the models that are tested is not said for their judge.
         """
         scoring = SampleClient(self.call_context, self.active, self.slot)
         sample_usage.opened_s, sample_usage.first_sent_s = scoring.sample_usage.opened_s, self.sample_usage.first_sent_s
         scoring.sample_usage, scoring.deadline, scoring.turn_prefix = sample_usage, self.deadline, JUDGE_TURN
-        scoring.generation = self.call_context.judging
+        scoring.is_judging = True
         self._scoring = scoring
         return scoring
 
@@ -247,7 +267,7 @@ class SampleClient:
         with self._noted(), self.active.activity.call() as doing:
             try:
                 response = await self._answered(
-                    _ChatCall(self, self._request(messages, tools, max_tokens), name, doing)
+                    _ChatCall(self, ChatRequest(messages, tools, self._generation(name, max_tokens)), name, doing)
                 )
             except (LimitReached, NoUsableInstance, SampleOverdue) as error:
                 self.ended_by = error
@@ -290,17 +310,15 @@ class SampleClient:
         await self.slot.park(delay_s)
         self.sample_usage.retry_wait_s += self.sample_usage.waited(since, asyncio.get_running_loop().time())
 
-    def _request(self, messages: Sequence[Message], tools: Sequence[Tool], max_tokens: int | None) -> ChatRequest:
-        generation = self.generation
-        return ChatRequest(
-            messages=messages,
-            tools=tools,
-            max_tokens=max_tokens or generation.max_tokens,
-            temperature=generation.temperature,
-            seed=None if generation.seed is None else generation.seed + self.sample.epoch,
-            stream=generation.stream,
-            extra_body=generation.extra_body,
-        )
+    def _generation(self, model: str, max_tokens: int | None) -> Generation:
+        """As the model is asked; a call's own bound wins, and a seed moves with the epoch."""
+        asking = self.call_context.asking[model]
+        generation = asking.judging if self.is_judging else asking.generation
+        if max_tokens:
+            generation = replace(generation, max_tokens=max_tokens)
+        if generation.seed is None or not self.sample.epoch:
+            return generation
+        return replace(generation, seed=generation.seed + self.sample.epoch)
 
 
 class _ChatCall:
@@ -314,18 +332,20 @@ class _ChatCall:
         self._turn = f"{client.turn_prefix}{client.sample_usage.turns}"
         self._has_answer = client.sample_usage.turns > 1 or bool(client.turn_prefix)
         self._request = request
-        self._deadlines = call_context.deadlines
+        self._deadlines = call_context.asking[model].deadlines
         self._model = model
         self._dispatcher = call_context.dispatchers[model]
         self._estimator = call_context.estimators[model]
         self._prefer = client.active.instance
         self._avoid: frozenset[str] = frozenset()
         self._suspicion = PoisonDetector()
+        self._throttles: ThrottleSuspicion | None = None
+        self._refused_by: frozenset[str] = frozenset()
         self._attempts = 0
         self._is_out = False
         self._first_error: ProviderError | None = None
         estimate = self._estimator.estimate(request.messages, request.tools)
-        self._cost = Cost(estimate, request.max_tokens or DEFAULT_OUTPUT_TOKENS)
+        self._cost = Cost(estimate, request.generation.output_limit or DEFAULT_OUTPUT_TOKENS)
 
     @property
     def name(self) -> str:
@@ -385,19 +405,43 @@ class _ChatCall:
         return True
 
     async def attempt(self) -> ChatResponse:
-        """One attempt: throttling and lost instances are waited out or moved away from, and count as none."""
+        """One attempt: throttling, refusals and lost instances are waited out or moved away from, and count as none."""
         self._attempts += 1
         self._client.sample_usage.attempts += 1
         while True:
             try:
                 return await self._send()
-            except (Throttled, InstanceGone) as error:
-                self._note(error)
-            except ProviderError as error:
-                self._note(error)
+            except ProviderError as met:
+                self._note(met)
+                error = self._judged(met)
+                if isinstance(error, Throttled | InstanceGone) or self._may_ask_another(error):
+                    continue
                 if self._attempts == 1:
                     self._first_error = error
+                if error is not met:
+                    raise error from met
                 raise
+
+    def _judged(self, error: ProviderError) -> ProviderError:
+        """A throttle that follows this request while others pass is its own size."""
+        if not isinstance(error, Throttled) or self._throttles is None:
+            return error
+        if not self._throttles.is_too_large(self._dispatcher.instance_states):
+            return error
+        return RequestTooLarge(f"{error}; it was refused again and again while others were answered", error.evidence)
+
+    def _may_ask_another(self, error: ProviderError) -> bool:
+        """A refused request goes to a few instances, once to each: what one endpoint does not take another may."""
+        if not isinstance(error, Refused):
+            return False
+        self._refused_by |= {error.evidence.instance}
+        instance_states = self._dispatcher.instance_states
+        others = [
+            name
+            for name in instance_states
+            if name not in self._refused_by and instance_states[name].health_tracker.is_healthy
+        ]
+        return bool(others) and len(self._refused_by) < REFUSALS_AT_MOST
 
     async def _send(self) -> ChatResponse:
         loop = asyncio.get_running_loop()
@@ -406,10 +450,11 @@ class _ChatCall:
         asked = self._dispatcher.permit(
             self._cost,
             prefer=self._prefer,
-            avoid=self._avoid,
+            avoid=self._avoid | self._refused_by,
             deadline=deadline,
             is_begun=self._has_answer,
             slot=self._client.slot,
+            yields=self._throttles is not None and self._throttles.yields,
         )
         self.doing.wait_for_leave(asked, since)
         try:
@@ -443,6 +488,9 @@ class _ChatCall:
             self._count_resent(error.evidence.resent)
             permit.settle(_failed(error, permit))
             self._dispatcher.observe(permit, error)
+            if isinstance(error, Throttled):
+                self._throttles = self._throttles or ThrottleSuspicion()
+                self._throttles.note(instance_state, permit.sent_at)
             raise
         self._count_resent(response.timing.resent)
         latency_s = asyncio.get_running_loop().time() - permit.sent_at
@@ -464,7 +512,7 @@ class _ChatCall:
             self._avoid = frozenset({error.evidence.instance})
         elif is_suspected:
             self._avoid = frozenset(self._suspicion.times)
-        moves = is_suspected or isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled)
+        moves = is_suspected or isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled | Refused)
         if moves and sample_usage.concerns(self._model):
             sample_usage.moved_reason = error.error_class
 
@@ -478,6 +526,6 @@ def _how(error: ProviderError) -> Literal["succeeded", "throttled", "failed", "c
     """For the limiter: an answer that is worth nothing was still an answer; a request that was sent back at once teaches nothing."""
     if isinstance(error, Throttled):
         return "throttled"
-    if isinstance(error, Empty | Rejected):
-        return "succeeded" if error.evidence.status == HTTPStatus.OK else "cancelled"
-    return "failed"
+    if isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK:
+        return "succeeded"
+    return "cancelled" if isinstance(error, Rejected | Refused) else "failed"

@@ -9,14 +9,27 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 
-from providers.errors import InstanceGone, OrchestratorError, ProviderError, Transient
+from providers.errors import (
+    Empty,
+    InstanceGone,
+    OrchestratorError,
+    ProviderError,
+    Refused,
+    Rejected,
+    RequestTooLarge,
+    Throttled,
+    Transient,
+)
 
-from ..limits.permit import Cost
+from ..limits.permit import Cost, Limiter
 from ..workers.slots import SlotLease
 from .decision_log import Decide
+from .health import Health
 from .instance_state import InstanceState, Permit, PermitWaiter
+from .quota_watch import QuotaWatch
 
 OUTAGE_S = 1800.0
 """An outage of all instances that is waited out; a longer one stops the run, which can be resumed."""
@@ -31,7 +44,18 @@ class NoUsableInstance(OrchestratorError):
 class PermitRequest:
     """`async with dispatcher.permit(...)`: waits on entering, gives back on leaving."""
 
-    __slots__ = ("_deadline", "_dispatcher", "_permit", "_slot", "avoid", "cost", "is_begun", "prefer", "waiter")
+    __slots__ = (
+        "_deadline",
+        "_dispatcher",
+        "_permit",
+        "_slot",
+        "avoid",
+        "cost",
+        "is_begun",
+        "prefer",
+        "waiter",
+        "yields",
+    )
 
     def __init__(
         self,
@@ -43,11 +67,13 @@ class PermitRequest:
         deadline: float,
         is_begun: bool,
         slot: SlotLease | None,
+        yields: bool = False,
     ) -> None:
         self.cost = cost
         self.prefer = prefer
         self.avoid = avoid
         self.is_begun = is_begun
+        self.yields = yields
         self.waiter: PermitWaiter | None = None
         """As whom it waits; None while no station may be waited at."""
         self._dispatcher = dispatcher
@@ -62,7 +88,7 @@ class PermitRequest:
 
     @property
     def was_sent(self) -> bool:
-        return self._slot is not None and self._slot.was_sent
+        return self._slot is not None and self._slot.was_sent and not self.yields
 
     async def __aenter__(self) -> Permit:
         self._dispatcher.require_open(is_begun=self.is_begun)
@@ -82,6 +108,8 @@ class PermitRequest:
     ) -> None:
         if self._permit is not None:
             self._permit.abandon()
+            if self._permit.instance_state.health_tracker.health.state is Health.REFUSING:
+                self._dispatcher.close_refusing(self._permit.instance_state)
             if self._permit.is_probe:
                 self._dispatcher.rouse()
             if self._slot is not None:
@@ -97,6 +125,7 @@ class Dispatcher:
             instance_state.instance.name: instance_state for instance_state in instance_states
         }
         self._decide = decide
+        self._quotas = QuotaWatch(instance_states, decide)
         self._changed = asyncio.Event()
         self._is_draining = False
 
@@ -109,13 +138,16 @@ class Dispatcher:
         deadline: float,
         is_begun: bool = False,
         slot: SlotLease | None = None,
+        yields: bool = False,
     ) -> PermitRequest:
         """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left.
 
         `is_begun` says that the sample has an answer already, which a drain would waste. A sample that was sent before gives the place of
-        its `lease` back while it waits.
+        its `lease` back while it waits, and goes ahead of samples that were not, unless it `yields`.
         """
-        return PermitRequest(self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, slot=slot)
+        return PermitRequest(
+            self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, slot=slot, yields=yields
+        )
 
     def acquire_at_once(self, request: PermitRequest) -> Permit | None:
         """From the preferred station, where it may send now and nobody waits: the usual case, without the price of waiting."""
@@ -144,7 +176,9 @@ class Dispatcher:
             ticket = None
             try:
                 ticket = await instance_state.limiter.acquire(
-                    cost, partial(self._still_waits, waiter, instance_state), ahead=waiter.was_sent
+                    cost,
+                    partial(self._still_waits, waiter, instance_state, instance_state.limiter),
+                    ahead=waiter.was_sent,
                 )
             finally:
                 instance_state.line.leave(waiter)
@@ -170,8 +204,8 @@ class Dispatcher:
         if self._is_draining and not is_begun:
             raise asyncio.CancelledError
 
-    def _still_waits(self, waiter: PermitWaiter, at: InstanceState) -> bool:
-        if waiter.instance_state is not at or (self._is_draining and not waiter.is_begun):
+    def _still_waits(self, waiter: PermitWaiter, at: InstanceState, limiter: Limiter) -> bool:
+        if waiter.instance_state is not at or at.limiter is not limiter or (self._is_draining and not waiter.is_begun):
             return False
         return at.health_tracker.is_healthy or (waiter.is_probe and at.is_usable())
 
@@ -184,8 +218,18 @@ class Dispatcher:
         elif isinstance(error, Transient):
             if instance_state.health_tracker.failed(error, now, is_probe=permit.is_probe):
                 self._say(instance_state)
-        elif instance_state.health_tracker.answered():
+        elif isinstance(error, Refused) and not isinstance(error, RequestTooLarge):
+            if instance_state.health_tracker.refused(error, error.evidence.request_id.split("/")[0]):
+                self._say(instance_state)
+        elif instance_state.health_tracker.answered(has_worked=error is None or _is_of_the_model(error)):
             self._say(instance_state)
+        if isinstance(error, Throttled):
+            self._quotas.refused(permit, error.evidence.hint, now)
+
+    def close_refusing(self, instance_state: InstanceState) -> None:
+        """Give up an instance that refuses, once nothing is in flight there that it could still answer."""
+        if (error := instance_state.health_tracker.verdict(instance_state.counters.in_flight)) is not None:
+            self.give_up(instance_state, error)
 
     def give_up(self, instance_state: InstanceState, error: InstanceGone) -> None:
         """Take an instance out for good; who waits for it chooses another. Saying so twice is harmless."""
@@ -301,6 +345,11 @@ class Dispatcher:
         if not instance_state.health_tracker.is_healthy or instance_state.counters.first_sent_at is None:
             return 0.0
         return instance_state.counters.succeeded / max(now - instance_state.counters.first_sent_at, 1e-3)
+
+
+def _is_of_the_model(error: ProviderError) -> bool:
+    """Whether a model answered, if only with nothing."""
+    return isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK
 
 
 def _may_come_back(instance_state: InstanceState, now: float) -> bool:

@@ -37,6 +37,8 @@ class RequestCounters:
     """Summed over what succeeded."""
     answered_at: float | None = None
     """When the last of these ended, loop time."""
+    let_in_at: float | None = None
+    """When the last of these was sent, loop time."""
 
     def sent(self, now: float) -> None:
         self.in_flight += 1
@@ -48,6 +50,7 @@ class RequestCounters:
         if settled.how == "succeeded":
             self.succeeded += 1
             self.answered_at = now
+            self.let_in_at = max(self.let_in_at or 0.0, now - settled.latency_s)
             self.latency_s += settled.latency_s
         elif settled.how == "throttled":
             self.throttled += 1
@@ -112,12 +115,14 @@ class PermitWaiter:
 class Permit:
     """Leave to send one request through one station. Leaving the block without `settle` counts as cancelled."""
 
-    __slots__ = ("_settled", "_ticket", "instance_state", "is_probe", "sent_at")
+    __slots__ = ("_settled", "_ticket", "instance_state", "is_probe", "limiter", "sent_at")
 
     def __init__(self, instance_state: InstanceState, ticket: int, *, is_probe: bool = False) -> None:
         self.instance_state = instance_state
         self.is_probe = is_probe
         self.sent_at = asyncio.get_running_loop().time()
+        self.limiter = instance_state.limiter
+        """That gave the ticket and gets it back, whichever limits the station by then."""
         self._ticket = ticket
         self._settled = False
         instance_state.counters.sent(self.sent_at)
@@ -130,7 +135,7 @@ class Permit:
         if not self._settled:
             self._settled = True
             self.instance_state.counters.settle(settled, self.sent_at + settled.latency_s)
-            self.instance_state.limiter.settle(self._ticket, settled)
+            self.limiter.settle(self._ticket, settled)
 
     def abandon(self) -> None:
         if self._settled:

@@ -20,3 +20,9 @@ class Bitmap:
         self._bits[ordinal >> 3] |= 1 << (ordinal & 7)
         self.count += 1
         return True
+
+    def remove(self, ordinal: int) -> None:
+        """Clear the bit of an ordinal that is in it."""
+        if ordinal in self:
+            self._bits[ordinal >> 3] &= ~(1 << (ordinal & 7))
+            self.count -= 1

@@ -8,19 +8,21 @@ from __future__ import annotations
 import os
 from array import array
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+import orjson
 
 from providers.errors import StorageError
 
 from ..samples.record import FINAL
 from .bitmap import Bitmap
 from .durable import fsync_directory, replace_file, storing
-from .frames import frame, read_lines, rows
+from .frames import JournalRow, frame, read_lines, rows
 from .sinks.sink import UNRESOLVED, Row, Sink
 
 LONGEST_WRITE_S = 60.0
@@ -89,8 +91,29 @@ class Compactor:
             for batch in self._sink.examine(["ordinal"]):
                 if batch.part not in {UNRESOLVED, *parts}:
                     for (ordinal,) in batch.rows:
-                        known.add(ordinal)
+                        if isinstance(ordinal, int):
+                            known.add(ordinal)
             return self._sink.repair(parts, known)
+
+    def withdraw(self, folder: Path, is_superseded: Callable[[Row], bool], rebook: Callable[[Row], Row]) -> list[int]:
+        """Take final records back: they go to `folder` as they were, and are unresolved as `rebook` writes them. Returns their ordinals."""
+        withdrawn: list[int] = []
+
+        def keep(number: int, superseded: Sequence[Row]) -> None:
+            path = _free_name(folder, number)
+            lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in superseded]
+            replace_file(path, lambda file: file.writelines(lines))
+            with self._unresolved.open("ab") as aside:
+                aside.writelines(frame(rebook(row)) for row in superseded)
+                aside.flush()
+                os.fsync(aside.fileno())
+            fsync_directory(self._folder)
+            withdrawn.extend(int(str(row["ordinal"])) for row in superseded)
+
+        with storing(self._folder):
+            folder.mkdir(exist_ok=True)
+            self._sink.withdraw(is_superseded, keep)
+        return withdrawn
 
     def compact(self, number: int) -> None:
         """Turn a sealed segment into a part, then delete it."""
@@ -109,18 +132,22 @@ class Compactor:
             os.fsync(aside.fileno())
         fsync_directory(self._folder)
 
-    def finish(self, done: Bitmap) -> None:
-        """Compact everything and show what is unresolved. The last segment goes last: while there is one, what is shown may be old."""
+    def finish(self, done: Bitmap, before_deletion: Callable[[], None] = lambda: None) -> None:
+        """Compact everything and show what is unresolved. The last segment goes last: while there is one, what is shown may be old.
+
+        `before_deletion` writes what the next execution needs of the segments beside their records.
+        """
         segments = self._segments()
         for path in segments:
             self._store(int(path.stem))
         self._sink.write_unresolved(self.unresolved(done))
         replace_file(self._unresolved, lambda file: file.writelines(map(frame, self.unresolved(done))))
+        before_deletion()
         for path in segments:
             path.unlink()
         fsync_directory(self._folder)
 
-    def unresolved(self, done: Bitmap) -> Iterator[Row]:
+    def unresolved(self, done: Bitmap) -> Iterator[JournalRow]:
         """The last record of every sample that has none that is final; eight bytes a sample while it lasts."""
         if not self._unresolved.exists():
             return
@@ -139,6 +166,12 @@ class Compactor:
         return self._folder / f"{number:06d}.log"
 
 
+def _free_name(folder: Path, number: int) -> Path:
+    """Of the superseded rows of a part: nothing is ever written over."""
+    names = (folder / f"part-{number:06d}.{turn}.jsonl" for turn in count(1))
+    return next(name for name in names if not name.exists())
+
+
 def _survey(path: Path, in_flight: set[int]) -> int:
     """Follow what was sent and what was answered, cut a torn last line; returns how many lines are damaged."""
     damaged, end = 0, 0
@@ -152,14 +185,14 @@ def _survey(path: Path, in_flight: set[int]) -> int:
     return damaged
 
 
-def _follow(value: dict[str, Any], in_flight: set[int]) -> None:
+def _follow(value: JournalRow, in_flight: set[int]) -> None:
     if "started" in value:
         in_flight.update(value["started"])
     elif "ordinal" in value:
         in_flight.discard(value["ordinal"])
 
 
-def _final(records: Iterable[Row], aside: BinaryIO) -> Iterator[Row]:
+def _final(records: Iterable[JournalRow], aside: BinaryIO) -> Iterator[JournalRow]:
     """The final ones; those that a resume runs again are written `aside` as they are met."""
     for record in records:
         if record["outcome"] in FINAL:
@@ -168,9 +201,9 @@ def _final(records: Iterable[Row], aside: BinaryIO) -> Iterator[Row]:
             aside.write(frame(record))
 
 
-def _records(segment: Path) -> Iterator[Row]:
+def _records(segment: Path) -> Iterator[JournalRow]:
     """A segment's records; each learns from the commit mark behind it how long it took to reach the disk."""
-    pending: list[dict[str, Any]] = []
+    pending: list[JournalRow] = []
     for row in rows(segment):
         if "ordinal" in row:
             pending.append(row)
@@ -180,7 +213,7 @@ def _records(segment: Path) -> Iterator[Row]:
     yield from pending
 
 
-def _written(record: dict[str, Any], committed_at: float) -> Row:
+def _written(record: JournalRow, committed_at: float) -> JournalRow:
     late_s = committed_at - datetime.fromisoformat(record["completed_at"]).timestamp()
     record["write_s"] = late_s if 0 <= late_s < LONGEST_WRITE_S else None
     return record

@@ -6,9 +6,32 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import orjson
+
+
+class JournalRow(TypedDict, total=False):
+    """What a line holds: a record, or a mark. Of a record, these are the columns that are read from the journal."""
+
+    started: list[int]
+    """Mark: ordinals of samples that are about to be sent."""
+    committed: float
+    """Mark: when the records before it were on the disk, in seconds since the epoch."""
+    closed: bool
+    """Mark: the execution came to its end."""
+    ordinal: int
+    outcome: str
+    error_class: str | None
+    instance: str | None
+    completed_at: str
+    write_s: float | None
+    input_tokens: int
+    output_tokens: int
+    judge_input_tokens: int
+    judge_output_tokens: int
+    cost_usd: float | None
+    judge_cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +39,7 @@ class JournalLine:
     number: int
     end: int
     """Byte offset behind the line."""
-    value: dict[str, Any] | None
+    value: JournalRow | None
     """None where the checksum does not fit."""
     is_torn: bool
     """The last line, without its newline: a write that a crash cut off."""
@@ -47,7 +70,7 @@ def read_lines(path: Path) -> Iterator[JournalLine]:
             yield JournalLine(number, end, None if is_torn else _checked(raw), is_torn)
 
 
-def _checked(raw: bytes) -> dict[str, Any] | None:
+def _checked(raw: bytes) -> JournalRow | None:
     body = raw[9:-1]
     try:
         if int(raw[:8], 16) != zlib.crc32(body):
@@ -55,10 +78,10 @@ def _checked(raw: bytes) -> dict[str, Any] | None:
         value = orjson.loads(body)
     except ValueError:
         return None
-    return value if isinstance(value, dict) else None
+    return cast("JournalRow", value) if isinstance(value, dict) else None  # its checksum fits: it is as we wrote it
 
 
-def rows(path: Path) -> Iterator[dict[str, Any]]:
+def rows(path: Path) -> Iterator[JournalRow]:
     """The intact values of a file."""
     for line in read_lines(path):
         if line.value is not None:

@@ -271,8 +271,7 @@ class Journal:
             return
         try:
             self._seal()
-            await _off_loop(self._compactions, self._compactor.finish, self.done)
-            self._leave_marks()
+            await _off_loop(self._compactions, self._compactor.finish, self.done, self._leave_marks)
         except OSError as error:
             self._fail(error)
 

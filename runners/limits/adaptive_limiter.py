@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from providers.messages import JSON
 
@@ -41,6 +41,22 @@ class AdaptiveLimiter:
             return None
         decision = self._state.acquire(cost, asyncio.get_running_loop().time())
         return decision.ticket if isinstance(decision, Go) else None
+
+    # ------------------------------------------------------------------ one quota behind several limiters
+    @property
+    def experience(self) -> float:
+        return self._state.experience
+
+    def accepted(self, after: float, until: float) -> Sequence[float]:
+        return self._state.accepted(after, until)
+
+    def absorb(self, other: AdaptiveLimiter, now: float) -> None:
+        """Stand for `other` from now on; who waits there has to be called to come over."""
+        self._state.absorb(other._state, now)
+        self._line.call_head()
+
+    def tilt(self, share: float, until: float, now: float) -> None:
+        self._state.tilt(share, until, now)
 
     def settle(self, ticket: int, settled: Settled) -> None:
         self._state.settle(ticket, settled, asyncio.get_running_loop().time())

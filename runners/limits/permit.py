@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from providers.messages import JSON, RateLimitHint, Usage
 
@@ -51,6 +51,23 @@ class AdaptiveState(Protocol):
 
     def opens_at(self, now: float) -> float:
         """Before then a refusal keeps it shut; `now` or earlier when it is open."""
+        ...
+
+    @property
+    def experience(self) -> float:
+        """Requests accepted ever: of several limiters the one with the most has learnt most."""
+        ...
+
+    def accepted(self, after: float, until: float) -> Sequence[float]:
+        """What was accepted after one time and until another, a minute ago at most, in each unit."""
+        ...
+
+    def absorb(self, other: Self, now: float) -> None:
+        """Stand for `other`, too: both had met one limit."""
+        ...
+
+    def tilt(self, share: float, until: float, now: float) -> None:
+        """Ask for this share of what is known until then, to find out whose limit it is."""
         ...
 
     def time_under(self, now: float) -> Mapping[str, float]:

@@ -1,1 +1,1 @@
-"""One sample becomes one record. Read `worker.py` first, then `pool.py`."""
+"""One sample becomes one record. Read `worker.py` first, then `record_building.py` and `pool.py`."""

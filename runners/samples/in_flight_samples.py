@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from typing import TypedDict
 
 from providers.messages import JSON
 
@@ -19,6 +20,15 @@ MOST_WAITS = 8
 MOST_TASKS = 3
 MOST_LETTERS = 60
 """Of a task's name: a report about a thousand samples still fits a screen."""
+
+
+class WaitRow(TypedDict):
+    """A `Wait` as JSON."""
+
+    what: str
+    samples: int
+    longest_s: float
+    tasks: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,18 @@ Instant = str
 
 def instant(seconds: float) -> Instant:
     """`seconds` since the epoch as an Instant."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    return instant_of(datetime.fromtimestamp(seconds, UTC))
+
+
+def instant_of(moment: datetime) -> Instant:
+    """A moment that knows its zone as an Instant."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
+    """A row. New columns are nullable and come last: results that were written without them stay readable."""
+
     run_id: str
     ordinal: int
     cell_id: str
@@ -105,10 +112,14 @@ class Record:
     """`total_s` less the waits and less the grading."""
     cache_hit: bool
     request_id: str | None
-    """Of the last attempt: "sample_id/turn/attempt", as sent in the x-request-id header."""
+    """Of the last attempt: "sample_id/turn/attempt"; the header x-request-id was its UUIDv5."""
     response_id: str | None
     response_model: str | None
     system_fingerprint: str | None
     seed: int
     raw_response: str | None
     """Start of the body where an error needs it."""
+    reasoning_text: str | None
+    """The start of the model's reasoning, where the server gives it."""
+    adaptation: str | None
+    """How the last request differs from the configuration because the instance refused a field, as JSON: {renamed, dropped, words}."""

@@ -33,10 +33,16 @@ class ToolUse:
 
 
 async def single_turn(sample: Sample, model: ModelClient, use: ToolUse | None = None) -> Answer:
-    """Send the task's messages once and take the reply; the tools that it asks for are not called."""
+    """Send the task's messages once and take the reply; the tools that it asks for are not called.
+
+    The answer keeps the conversation where the model reasoned, since the text has no place for that.
+    """
     task, speech = sample.task, (use or ToolUse()).format_of(sample)
-    reply = await model.chat(speech.opening(task.messages, task.tools), tools=speech.offered(task.tools))
-    return Answer(text=reply.text, tool_calls=speech.calls(reply))
+    asked = speech.opening(task.messages, task.tools)
+    reply = await model.chat(asked, tools=speech.offered(task.tools))
+    calls = speech.calls(reply)
+    messages = [*asked, speech.turn(reply, calls)] if reply.reasoning else ()
+    return Answer(reply.text, messages, calls)
 
 
 async def tool_loop(sample: Sample, model: ModelClient, use: ToolUse | None = None) -> Answer:

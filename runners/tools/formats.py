@@ -56,15 +56,20 @@ class NativeFormat:
         return tools
 
     def calls(self, reply: ChatResponse) -> Sequence[ToolCall]:
-        """Every call with an id, which servers of the older format leave out."""
-        return [
-            call if call.get("id") else {"id": f"{reply.response_id}-{number}", "type": "function", **call}
-            for number, call in enumerate(reply.tool_calls)
-        ]
+        """Every call with an id of its own: servers of the older format leave it out, others use one twice."""
+        taken: set[JSON] = {None, ""}
+        calls: list[ToolCall] = []
+        for number, call in enumerate(reply.tool_calls):
+            call_id = call.get("id")
+            if not isinstance(call_id, str) or call_id in taken:
+                call_id = f"{reply.response_id}-{number}"
+            taken.add(call_id)
+            calls.append({"type": "function", **call, "id": call_id})
+        return calls
 
     def turn(self, reply: ChatResponse, calls: Sequence[ToolCall]) -> Message:
-        message: dict[str, JSON] = {"role": "assistant", "content": reply.text or None}
-        return {**message, "tool_calls": calls} if calls else message
+        turn = _as_it_came(reply)
+        return {**turn, "tool_calls": [_with_valid_arguments(call) for call in calls]} if calls else turn
 
     def results(self, calls: Sequence[ToolCall], contents: Sequence[str]) -> Sequence[Message]:
         return [
@@ -87,11 +92,31 @@ class TextFormat:
         return read_text_calls(reply.text, reply.response_id)
 
     def turn(self, reply: ChatResponse, calls: Sequence[ToolCall]) -> Message:  # noqa: ARG002 - the text has them
-        return {"role": "assistant", "content": reply.text}
+        return _as_it_came(reply)
 
     def results(self, calls: Sequence[ToolCall], contents: Sequence[str]) -> Sequence[Message]:  # noqa: ARG002 - told by their order
         text = "\n".join(f"<tool_response>\n{content}\n</tool_response>" for content in contents)
         return [{"role": "user", "content": text}]
+
+
+def _as_it_came(reply: ChatResponse) -> Message:
+    """Copy the reply with every field that the server may want back; its calls apart, which are sent in the form of `calls`."""
+    turn = reply.assistant or {"role": "assistant", "content": reply.text or None}
+    return {name: value for name, value in turn.items() if name != "tool_calls"}
+
+
+def _with_valid_arguments(call: ToolCall) -> ToolCall:
+    """Make the arguments the JSON of an object, as servers want them: what is none goes back as no arguments, and the result says so."""
+    function = call.get("function")
+    if not isinstance(function, Mapping):
+        return call
+    arguments = function.get("arguments")
+    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+    try:
+        is_object = isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        is_object = False
+    return {**call, "function": {**function, "arguments": text if is_object else "{}"}}
 
 
 def read_text_calls(text: str, origin: str) -> Sequence[ToolCall]:

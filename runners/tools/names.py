@@ -29,7 +29,8 @@ class ToolNames:
     def response(self, response: ChatResponse) -> ChatResponse:
         """The same with the task's names."""
         back = {wire: own for own, wire in self.on_the_wire.items()}
-        return replace(response, tool_calls=[_renamed(call, back) for call in response.tool_calls])
+        calls = [_renamed(call, back) for call in response.tool_calls]
+        return replace(response, tool_calls=calls, assistant=_with_calls(response.assistant, back))
 
 
 def names_of(tools: Sequence[Tool]) -> ToolNames | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import orjson
 
 from providers.messages import JSON, ToolCall
-from providers.simulator.draws import draw_uniform
+from providers.seeded_draws import draw_uniform
 from sharding.plan import Sample
 from sharding.tasks.tool_plan import tool_name
 from sharding.tasks.tool_results import NOTHING_DECLARED, declared_results

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from providers.errors import InputError
 from providers.messages import JSON
-from providers.simulator.draws import draw_uniform
+from providers.seeded_draws import draw_uniform
 
 from ..tasks.task import Task
 from ..tasks.tool_plan import PlanStep, ToolPlan, tool_name

@@ -49,8 +49,11 @@ class Program:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
+        return self.start_python("-m", "orchestrator", *arguments)
+
+    def start_python(self, *arguments: object) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", *map(str, arguments)],
+            [sys.executable, *map(str, arguments)],
             cwd=self.folder,
             env={**_clean_environment(), "XDG_STATE_HOME": str(self.folder / "state"), **self.variables},
             stdout=subprocess.PIPE,
@@ -151,6 +154,24 @@ def small_sweep(folder: Path, tasks: int = 20, **simulator: Any) -> dict[str, An
         "tasks": [{"path": "tasks.jsonl", "scorer": "numeric"}],
         "generation": {"max_tokens": 64},
     }
+
+
+@pytest.fixture(scope="session")
+def open_ended() -> Callable[..., dict[str, Any]]:
+    return open_ended_sweep
+
+
+def open_ended_sweep(folder: Path, tasks: int, ttft_s: float = 0.1, **simulator: Any) -> dict[str, Any]:
+    """A small sweep that doesn't end before it is stopped: half of its samples wait for a deployment with one request a minute.
+
+    A stop does not wait for them. A resume with `small_sweep` completes it.
+    """
+    latency = {"ttft_s": ttft_s, "itl_s": 0.0}
+    answering = {"latency": latency, "dialect": "azure"}
+    waiting = {**answering, "rpm": 1.0, "window_s": 60.0, "retry_after": "window"}
+    deployments = {"m-1": answering, "m-2": waiting}
+    sections = small_sweep(folder, tasks, deployments=deployments, **simulator)
+    return {**sections, "run": {"rebalance": False}}
 
 
 def _routes(provider: Mapping[str, Any]) -> dict[str, list[str]]:

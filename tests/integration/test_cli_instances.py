@@ -149,3 +149,34 @@ def test_a_quota_is_waited_for_and_never_booked_as_a_failure(program: Program, s
     assert {(row["outcome"], row["attempts"]) for row in rows} == {("ok", 1)}
     assert any(line["status"] == 429 for line in books.log(program.path(done)))
     assert any(row["throttles"] for row in rows)
+
+
+def test_one_deployment_answers_for_two_models_of_a_sweep(program: Program, sweep: Sweep, books: Books) -> None:
+    sections = sweep(program.folder, tasks=20)
+    sections["models"] = {name: {"provider": "sim", "deployments": ["m-1"]} for name in ("low", "high")}
+    program.write(sections)
+    done = program.run("sweep.yaml")
+    assert done.code == 0
+    path = program.path(done)
+    books.require_each_once(path, 40)
+    asked = {(row["model"], row["instance"], row["deployment"]) for row in books.rows(path)}
+    assert asked == {("low", "sim/m-1", "m-1"), ("high", "sim/m-1@high", "m-1")}
+
+
+def test_a_run_that_may_not_open_enough_files_says_so_and_answers_all(
+    program: Program, sweep: Sweep, books: Books
+) -> None:
+    program.write(sweep(program.folder, tasks=150))
+    wrapper = program.folder / "few_files.py"
+    wrapper.write_text(
+        "import resource, runpy, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
+        "sys.argv = ['orchestrator', 'run', 'sweep.yaml', '--no-stagger', '--display', 'none']\n"
+        "runpy.run_module('orchestrator', run_name='__main__')\n"
+    )
+    done = program.finish(program.start_python(wrapper))
+    assert done.code == 0
+    assert "need more open files than the system allows" in done.err
+    path = program.path(done)
+    books.require_each_once(path, 150)
+    assert {row["attempts"] for row in books.rows(path)} == {1}

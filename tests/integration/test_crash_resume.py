@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Sweep = Callable[..., dict[str, Any]]
 
 UNHURRIED = {"ttft_s": 0.1, "itl_s": 0.0}
-NEVER = {"ttft_s": 60.0, "itl_s": 0.0}
+NEVER = {"ttft_s": 280.0, "itl_s": 0.0}
+"""Longer than a test takes, and shorter than the timeout of an attempt."""
 NOW = "stopping now: what is done is being written; Ctrl-C again to leave that to a resume\n"
 BRISK = ("--no-stagger", "--display", "none")
 
@@ -34,9 +35,31 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     assert any(line.startswith("stopping: what is in flight may finish for ") for line in process.stderr)  # up to it
 
 
-def unhurried(program: Program, sweep: Sweep, tasks: int, **more: Any) -> None:
-    deployments = {name: {"latency": UNHURRIED, "dialect": "azure"} for name in ("m-1", "m-2")}
-    program.write({**sweep(program.folder, tasks=tasks, deployments=deployments), **more})
+HOLDING = """
+import asyncio, pathlib
+
+async def solve(sample, model):
+    answer = (await model.chat(sample.task.messages)).text
+    while sample.cell.tool_success_rate == {rate} and not pathlib.Path("released").exists():
+        await asyncio.sleep(0.02)
+    return answer
+"""
+
+
+def holding(program: Program, sweep: Sweep, tasks: int, rate: float = 1) -> None:
+    """A sweep whose samples of this tool success rate are answered, and end only once they are released."""
+    (program.folder / "mine.py").write_text(HOLDING.format(rate=rate))
+    program.write({**sweep(program.folder, tasks=tasks), "run": {"solver": "mine:solve"}})
+
+
+def release(program: Program) -> None:
+    (program.folder / "released").touch()
+
+
+def resume_without_limits(program: Program, sweep: Sweep, path: Path, tasks: int) -> None:
+    """With a provider that lets everything through."""
+    program.write(sweep(program.folder, tasks=tasks))
+    assert program("resume", path, "-c", "sweep.yaml", *BRISK).code == 0
 
 
 def answered(books: Books, path: Path) -> Counter[str]:
@@ -45,8 +68,10 @@ def answered(books: Books, path: Path) -> Counter[str]:
 
 
 @pytest.mark.parametrize("form", ["parquet", "json"])
-def test_a_killed_run_is_completed_by_a_resume(program: Program, sweep: Sweep, books: Books, form: str) -> None:
-    unhurried(program, sweep, 200)
+def test_a_killed_run_is_completed_by_a_resume(
+    program: Program, sweep: Sweep, open_ended: Sweep, books: Books, form: str
+) -> None:
+    program.write(open_ended(program.folder, tasks=200))
     process = start(program, "--max-workers", 8, "--set", f"run.storage_format={form}")
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 60)
@@ -54,7 +79,8 @@ def test_a_killed_run_is_completed_by_a_resume(program: Program, sweep: Sweep, b
     process.wait()
     before = json.loads(program("status", path, "--json").out)
     assert 0 < before["final"] < 200
-    done = program("resume", path, *BRISK)
+    program.write(sweep(program.folder, tasks=200))
+    done = program("resume", path, "-c", "sweep.yaml", *BRISK)
     assert done.code == 0
     assert "200 of 200 samples have a final record" in done.out
     assert "possibly billed twice: " in done.out
@@ -64,8 +90,10 @@ def test_a_killed_run_is_completed_by_a_resume(program: Program, sweep: Sweep, b
     assert again <= 200 - before["final"]
 
 
-def test_a_resume_of_a_killed_resume_is_no_different(program: Program, sweep: Sweep, books: Books) -> None:
-    unhurried(program, sweep, 120)
+def test_a_resume_of_a_killed_resume_is_no_different(
+    program: Program, sweep: Sweep, open_ended: Sweep, books: Books
+) -> None:
+    program.write(open_ended(program.folder, tasks=200))
     first = start(program, "--max-workers", 4)
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 30)
@@ -75,12 +103,14 @@ def test_a_resume_of_a_killed_resume_is_no_different(program: Program, sweep: Sw
     program.wait_for(lambda: books.logged(path) >= 70)
     second.kill()
     second.wait()
-    assert program("resume", path, *BRISK).code == 0
-    books.require_each_once(path, 120)
+    resume_without_limits(program, sweep, path, 200)
+    books.require_each_once(path, 200)
 
 
-def test_the_first_ctrl_c_finishes_what_is_in_flight(program: Program, sweep: Sweep, books: Books) -> None:
-    unhurried(program, sweep, 200)
+def test_the_first_ctrl_c_finishes_what_is_in_flight(
+    program: Program, sweep: Sweep, open_ended: Sweep, books: Books
+) -> None:
+    program.write(open_ended(program.folder, tasks=200))
     process = start(program, "--max-workers", 4)
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 20)
@@ -91,8 +121,8 @@ def test_the_first_ctrl_c_finishes_what_is_in_flight(program: Program, sweep: Sw
     assert f"to go on: python -m orchestrator resume {done.run_directory}" in done.out
     sent = answered(books, path)
     assert {row["sample_id"] for row in books.rows(path)} == set(sent)
-    assert 20 <= len(sent) < 200
-    assert program("resume", path, *BRISK).code == 0
+    assert 0 < len(sent) < 200
+    resume_without_limits(program, sweep, path, 200)
     books.require_each_once(path, 200)
     assert set(answered(books, path).values()) == {1}
 
@@ -151,8 +181,8 @@ def test_the_grace_ends_what_one_ctrl_c_leaves_in_flight(program: Program, sweep
     resume_unstuck(program, sweep, books, path)
 
 
-def test_sigterm_drains_like_ctrl_c(program: Program, sweep: Sweep, books: Books) -> None:
-    unhurried(program, sweep, 100)
+def test_sigterm_drains_like_ctrl_c(program: Program, open_ended: Sweep, books: Books) -> None:
+    program.write(open_ended(program.folder, tasks=100))
     process = start(program, "--max-workers", 2)
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 4)
@@ -162,11 +192,12 @@ def test_sigterm_drains_like_ctrl_c(program: Program, sweep: Sweep, books: Books
 
 
 def test_ctrl_c_in_a_later_stage_is_heard_like_in_the_first(program: Program, sweep: Sweep, books: Books) -> None:
-    unhurried(program, sweep, 100)
+    holding(program, sweep, 100, rate=0.5)
     process = start(program, "--max-workers", 4, "--tool-success-rate", "1,0.5")
     path = program.only_run()
-    program.wait_for(lambda: books.logged(path) >= 110)
+    program.wait_for(lambda: books.logged(path) > 100)
     interrupt(process)
+    release(program)
     assert program.finish(process).code == 130
     assert 100 < len(books.rows(path)) < 200
     assert program("resume", path, *BRISK).code == 0
@@ -176,15 +207,16 @@ def test_ctrl_c_in_a_later_stage_is_heard_like_in_the_first(program: Program, sw
 def test_a_run_that_is_going_on_cannot_be_resumed_by_another_process(
     program: Program, sweep: Sweep, books: Books
 ) -> None:
-    unhurried(program, sweep, 120)
+    holding(program, sweep, 20)
     process = start(program, "--max-workers", 2)
     path = program.only_run()
-    program.wait_for(lambda: books.logged(path) >= 4)
+    program.wait_for(lambda: books.logged(path) >= 2)
     other = program("resume", path, *BRISK)
     assert (other.code, other.out) == (2, "")
     assert other.err == f"error: {path} is being run by another process; wait for its end or stop it\n"
+    release(program)
     assert program.finish(process).code == 0
-    books.require_each_once(path, 120)
+    books.require_each_once(path, 20)
     assert set(answered(books, path).values()) == {1}
 
 

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.results.run import Run
+from runners.journal.sinks.parquet import ParquetSink
+from runners.journal.sinks.sink import Row
+
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program
 
@@ -38,9 +42,10 @@ def test_a_finished_run_is_sound_and_complete(program: Program, sweep: Sweep) ->
     assert (done.code, done.out) == (0, "sound, complete: 40 of 40 samples have their final record\n")
 
 
-def test_a_run_that_was_killed_is_sound_and_says_what_is_pending(program: Program, sweep: Sweep, books: Books) -> None:
-    deployments = {name: {"latency": {"ttft_s": 1.0, "itl_s": 0.0}, "dialect": "azure"} for name in ("m-1", "m-2")}
-    program.write(sweep(program.folder, tasks=200, deployments=deployments))
+def test_a_run_that_was_killed_is_sound_and_says_what_is_pending(
+    program: Program, sweep: Sweep, open_ended: Sweep, books: Books
+) -> None:
+    program.write(open_ended(program.folder, tasks=200))
     process = program.start("run", "sweep.yaml", "--max-workers", 4, *BRISK)
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 8)
@@ -83,9 +88,10 @@ def test_a_damaged_part_is_refused_in_one_sentence_and_repaired_when_asked(
     assert verified(program, path)["is_complete"]
 
 
-def test_a_damaged_journal_line_is_repaired_by_the_resume_itself(program: Program, sweep: Sweep, books: Books) -> None:
-    deployments = {name: {"latency": {"ttft_s": 0.1, "itl_s": 0.0}, "dialect": "azure"} for name in ("m-1", "m-2")}
-    program.write(sweep(program.folder, tasks=60, deployments=deployments))
+def test_a_damaged_journal_line_is_repaired_by_the_resume_itself(
+    program: Program, sweep: Sweep, open_ended: Sweep, books: Books
+) -> None:
+    program.write(open_ended(program.folder, tasks=60))
     process = program.start("run", "sweep.yaml", "--max-workers", 4, *BRISK)
     path = program.only_run()
     log = path / "journal" / "000001.log"
@@ -95,7 +101,8 @@ def test_a_damaged_journal_line_is_repaired_by_the_resume_itself(program: Progra
     log.write_bytes(log.read_bytes().replace(b'"outcome":"ok"', b'"outcome":"KO"', 1))
     (damage,) = verified(program, path)["damages"]
     assert (damage["kind"], damage["remedy"]) == ("journal", "a resume runs its sample again")
-    done = program("resume", path, *BRISK)
+    program.write(sweep(program.folder, tasks=60))
+    done = program("resume", path, "-c", "sweep.yaml", *BRISK)
     assert done.code == 0
     assert "1 journal lines were damaged; their samples were run again" in done.out
     books.require_each_once(path, 60)
@@ -112,10 +119,9 @@ def test_rows_of_another_run_are_refused_with_the_difference(program: Program, s
 
 # ------------------------------------------------------------------ what a resume runs
 def test_only_infra_runs_infrastructure_failures_and_nothing_that_was_never_run(
-    program: Program, sweep: Sweep, books: Books
+    program: Program, sweep: Sweep, open_ended: Sweep, books: Books
 ) -> None:
-    deployments = {name: {"latency": {"ttft_s": 0.05, "itl_s": 0.0}, "dialect": "azure"} for name in ("m-1", "m-2")}
-    program.write(sweep(program.folder, tasks=200, deployments=deployments, faults={"error_500": 0.3}))
+    program.write(open_ended(program.folder, tasks=200, ttft_s=0.05, faults={"error_500": 0.3}))
     process = program.start("run", "sweep.yaml", "--max-workers", 4, "--max-retries", 0, *BRISK)
     path = program.only_run()
     program.wait_for(lambda: books.logged(path) >= 60)
@@ -125,7 +131,7 @@ def test_only_infra_runs_infrastructure_failures_and_nothing_that_was_never_run(
     failed, never_run = before["waiting"]["infra_failure"], before["never_run"]
     assert failed
     assert never_run
-    sections = sweep(program.folder, tasks=200, deployments=deployments)
+    sections = sweep(program.folder, tasks=200)
     program.write(sections, "well.yaml")
     done = program("resume", path, "-c", "well.yaml", "--only", "infra", *BRISK)
     assert done.code == 3
@@ -134,6 +140,32 @@ def test_only_infra_runs_infrastructure_failures_and_nothing_that_was_never_run(
     assert (after["final"], after["waiting"], after["never_run"]) == (before["final"] + failed, {}, never_run)
     assert program("resume", path, "-c", "well.yaml", *BRISK).code == 0
     books.require_each_once(path, 200)
+
+
+def book_as_before(results: Path, ordinals: set[int]) -> None:
+    """Give samples the record that versions before 0.2 wrote of a refusal that they did not know."""
+    sink = ParquetSink(results)
+    rows: list[Row] = []
+    sink.withdraw(lambda _: True, lambda _, found: rows.extend(found))
+    failed = {"outcome": "model_failure", "error_class": "request", "score": 0.0, "grade": "failed", "passed": False}
+    sink.write_part(1, [{**row, **(failed if row["ordinal"] in ordinals else {})} for row in rows])
+
+
+def test_what_an_older_version_booked_as_the_model_s_failure_is_brought_back_and_kept(
+    program: Program, sweep: Sweep
+) -> None:
+    path, misjudged = finished(program, sweep), {1, 5, 17}
+    book_as_before(path / "results", misjudged)
+    assert program("resume", path, "--only", "infra", *BRISK).code == 0
+    done = program("resume", path, "--only", "refused", *BRISK)
+    assert (done.code, verified(program, path)["final"]) == (0, 40)
+    table = Run.load(path).to_arrow(["ordinal", "outcome", "error_class"])
+    assert sorted(table["ordinal"].to_pylist()) == list(range(40))
+    assert "request" not in table["error_class"].to_pylist()
+    (kept,) = (path / "superseded").glob("*.jsonl")
+    rows = [json.loads(line) for line in kept.read_bytes().splitlines()]
+    assert {row["ordinal"] for row in rows} == misjudged
+    assert {(row["outcome"], row["error_class"], row["score"]) for row in rows} == {("model_failure", "request", 0.0)}
 
 
 # ------------------------------------------------------------------ disks

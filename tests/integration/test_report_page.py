@@ -116,6 +116,7 @@ def test_the_page_says_nothing_to_the_console_and_runs_nothing_from_outside(show
     assert shown.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.matrix
 def test_the_filter_narrows_and_clearing_brings_all_back(shown: webdriver.Chrome) -> None:
     choose(shown, "model", "plain")
     wait_for_count(shown, "120 of")
@@ -148,6 +149,7 @@ def test_a_sample_opens_with_its_conversation_as_text(shown: webdriver.Chrome) -
     assert shown.execute_script("return window.owned") is None
 
 
+@pytest.mark.matrix
 def test_only_the_rows_in_sight_exist_and_the_keyboard_walks_them(shown: webdriver.Chrome) -> None:
     rows = "return document.querySelectorAll('#rows .row').length"
     assert shown.execute_script(rows) < 60
@@ -161,6 +163,7 @@ def test_only_the_rows_in_sight_exist_and_the_keyboard_walks_them(shown: webdriv
     assert shown.find_element(By.CSS_SELECTOR, "[aria-selected=true]").get_attribute("aria-posinset") == "2"
 
 
+@pytest.mark.matrix
 def test_a_slow_sample_in_a_table_leads_to_its_conversation(shown: webdriver.Chrome) -> None:
     link = shown.find_element(By.CSS_SELECTOR, "#time a[href^='#sample-']")
     ordinal = link.text
@@ -168,6 +171,7 @@ def test_a_slow_sample_in_a_table_leads_to_its_conversation(shown: webdriver.Chr
     WebDriverWait(shown, PATIENCE_S).until(lambda it: f"Sample {ordinal} " in it.find_element(By.ID, "sample").text)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_a_phone_and_a_desk_by_day_and_night(shown: webdriver.Chrome, width: int, scheme: str) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import orjson
 import pytest
@@ -137,15 +138,19 @@ async def parrot() -> AsyncIterator[str]:
     number = count()
 
     async def answer(request: web.Request) -> web.Response:
-        key = request.headers.get("api-key") or request.headers["Authorization"].removeprefix("Bearer ")
+        own, signed = request.headers.get("x-planted"), request.headers.get("api-key")
+        key = own or signed or request.headers["Authorization"].removeprefix("Bearer ")
         said = {"error": {"message": f"your key {key} is not liked", "code": None, "param": key}}
         headers = {"x-request-id": key, "x-said": f"Bearer {key}"}
         if "revoked" in key:
             return web.json_response(said, status=401, headers=headers)
-        kind = next(number) % 8
+        digest = crc32(orjson.dumps(orjson.loads(await request.read())["messages"]))
+        kind = 1 if digest % 6 == 0 else next(number) % 8  # some samples are refused wherever they go
         if kind == 0:
             return web.json_response(said, status=500, headers=headers)
-        if kind == 1:
+        if kind == 1:  # in other words each time: refused alike, the instance would be out
+            said["error"]["type"] = "".join("abcdefghij"[int(digit)] for digit in str(digest))
+            said["error"]["message"] = f"your key {key} is not liked, {said['error']['type']}"
             return web.json_response(said, status=400, headers=headers)
         if kind == 2:
             return web.Response(body=b'{"choices": ["' + key.encode(), content_type="application/json")
@@ -197,10 +202,31 @@ async def test_a_provider_that_repeats_the_key_is_not_quoted(
     assert done.code == 1
     rows = books.rows(program.path(done))
     assert len(rows) == 60
-    assert {"server_error", "malformed", "request", "length"} <= {row["error_class"] for row in rows}
+    assert {"server_error", "malformed", "refused", "length"} <= {row["error_class"] for row in rows}
     assert any("not liked" in row["raw_response"] for row in rows if row["raw_response"])
     assert {row["output_text"] for row in rows} == {None, "You gave me ***."}
     require_nothing_planted(program, books, [*secrets.values(), r"planted\/good+5501=="], done)
+
+
+@pytest.mark.parametrize("transport", ["native", "sdk"])
+async def test_a_provider_that_repeats_a_secret_header_is_not_quoted(
+    program: Program, sweep: Sweep, books: Books, parrot: str, transport: str
+) -> None:
+    secrets = {"PLANTED_GOOD": "planted/good+5501==", "PLANTED_HEADER": "planted/header+77=="}
+    sections = sweep(program.folder, tasks=40)
+    entry = {"type": "openai", "base_url": f"{parrot}/v1", "api_key_env": "PLANTED_GOOD", "transport": transport}
+    sections["providers"] = {"own": {**entry, "header_envs": {"X-Planted": "PLANTED_HEADER"}}}
+    sections["models"] = {"m": {"provider": "own"}}
+    program.write(sections)
+    missing = await finish(program, "run", "sweep.yaml", *QUIET)
+    assert missing.code == 2
+    assert "PLANTED_GOOD, PLANTED_HEADER are not set" in missing.err
+    program.variables = {**secrets, "DEBUG_LOG": "true"}
+    done = await finish(program, "run", "sweep.yaml", "--max-retries", 0, *QUIET)
+    assert done.code == 1
+    rows = books.rows(program.path(done))
+    assert {row["output_text"] for row in rows} == {None, "You gave me ***."}
+    require_nothing_planted(program, books, [*secrets.values(), r"planted\/header+77=="], done)
 
 
 async def finish(program: Program, *arguments: object) -> Done:

@@ -16,10 +16,10 @@ import pytest
 from providers.adapters.registry import AdapterContext, adapter_type
 from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.messages import ChatRequest, ToolCall
+from providers.messages import ChatRequest, Generation, ToolCall
 from providers.provider import RouteSpec
 from providers.simulator.adapter import open_simulator
-from providers.simulator.answers import AnswerSource, SimulatedAnswer
+from providers.simulator.answers.source import AnswerSource, SimulatedAnswer
 from providers.simulator.server import Launch, RunningServer, serve
 from providers.simulator.settings import SimulatorSettings
 
@@ -88,6 +88,16 @@ async def simulated(
 
 def logged(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def line_count(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+async def has_lines(path: Path, count: int) -> None:
+    """Wait until the log has so many lines: they are written a little after the answers."""
+    while line_count(path) < count:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 # ------------------------------------------------------------------ answers
@@ -165,7 +175,7 @@ async def test_answers_take_their_time_whole_and_streamed() -> None:
         for stream in (False, True):
             start = loop.time()
             await caller.post(stream=stream)
-            assert 0.145 <= loop.time() - start < 1.0
+            assert loop.time() - start >= 0.145  # never early; how late says nothing of the simulator
 
 
 async def test_a_saturated_endpoint_shares_its_speed() -> None:
@@ -173,7 +183,7 @@ async def test_a_saturated_endpoint_shares_its_speed() -> None:
     async with simulated({"latency": latency}) as caller:
         start = asyncio.get_running_loop().time()
         await asyncio.gather(*(caller.post(request_id=f"s{i}/1/1", stream=i % 2 == 0) for i in range(4)))
-        assert 0.39 <= asyncio.get_running_loop().time() - start < 1.5
+        assert asyncio.get_running_loop().time() - start >= 0.39
 
 
 # ------------------------------------------------------------------ who are you, is it there
@@ -306,13 +316,13 @@ async def test_a_client_that_goes_away_gives_its_place_back_and_is_logged_as_gon
     log = tmp_path / "log.jsonl"
     async with simulated({"concurrency": 1, "latency": {"ttft_s": 30, "itl_s": 0}}, log=log) as caller:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(1):
                 await caller.post(request_id="left/1/1")
-        await asyncio.sleep(0.1)
+        await has_lines(log, 1)
         with pytest.raises(TimeoutError):  # let in, not refused
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(1):
                 await caller.post(request_id="left/1/2")
-        await asyncio.sleep(0.1)
+        await has_lines(log, 2)
     assert [(line["request_id"], line["status"]) for line in logged(log)] == [("left/1/1", 499), ("left/1/2", 499)]
 
 
@@ -411,14 +421,13 @@ async def test_a_stall_is_silence_until_it_is_over(stream: bool) -> None:
 
 
 async def test_a_server_with_stalled_answers_closes_at_once() -> None:
-    start = asyncio.get_running_loop().time()
-    async with simulated(faults={"stall": 1.0}) as caller:
+    """It would not come to its end within the timeout of a test otherwise."""
+    async with simulated(faults={"stall": 1.0, "stall_s": 3600}) as caller:
         stalled = asyncio.create_task(caller.post())
         await asyncio.sleep(0.1)
         await caller.server.aclose()
         with pytest.raises(aiohttp.ClientConnectionError):
             await stalled
-    assert asyncio.get_running_loop().time() - start < 5
 
 
 async def test_an_endpoint_may_have_faults_of_its_own() -> None:
@@ -471,7 +480,7 @@ async def test_the_log_is_readable_while_the_server_runs(tmp_path: Path) -> None
     log = tmp_path / "log.jsonl"
     async with simulated(log=log) as caller:
         await caller.post()
-        await asyncio.sleep(0.4)
+        await has_lines(log, 1)
         assert len(logged(log)) == 1
 
 
@@ -501,7 +510,7 @@ async def test_our_adapter_gets_answers_through_deployments_and_keys(transport: 
         assert [each.name for each in instances] == ["sim/m", "sim/K0/q", "sim/K1/q"]
         deadline = asyncio.get_running_loop().time() + 30
         for instance in instances:
-            request = ChatRequest([{"role": "user", "content": "2 + 2?"}], max_tokens=20)
+            request = ChatRequest([{"role": "user", "content": "2 + 2?"}], generation=Generation(max_tokens=20))
             got = await adapter.complete(instance, request, request_id="s/1/1", deadline=deadline)
             assert (got.text, got.finish_reason) == ("Four.", "stop")
         await adapter.aclose()

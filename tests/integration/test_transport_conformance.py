@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
@@ -14,7 +15,6 @@ import pytest
 from providers.credentials import ApiKey, EntraToken, SignInFailed
 from providers.errors import (
     AuthFailed,
-    BadRequest,
     ConnectionLost,
     ContentFiltered,
     ContextTooLong,
@@ -23,6 +23,7 @@ from providers.errors import (
     Malformed,
     OutOfQuota,
     ProviderError,
+    Refused,
     ServerFault,
     Throttled,
     TimedOut,
@@ -30,7 +31,7 @@ from providers.errors import (
     Unreachable,
 )
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse, Timing
+from providers.messages import ChatRequest, ChatResponse, Generation, Timing
 from providers.provider import Route, Timeouts, Transport
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
@@ -129,9 +130,8 @@ def route(server: ScriptedServer, **changes: object) -> Route:
 
 
 async def ask(transport: Transport, to: Route, *, stream: bool = False, within_s: float = 20.0) -> ChatResponse:
-    request = ChatRequest(
-        [{"role": "user", "content": "6 × 7?"}], max_tokens=16, temperature=0.0, seed=5, stream=stream
-    )
+    generation = Generation(max_tokens=16, temperature=0.0, seed=5, stream=stream)
+    request = ChatRequest([{"role": "user", "content": "6 × 7?"}], generation=generation)
     deadline = asyncio.get_running_loop().time() + within_s
     return await transport.send(to, request, request_id="sample/0/1", deadline=deadline)
 
@@ -154,6 +154,10 @@ ANSWERS: dict[str, tuple[object, list[bytes]]] = {
          chunk(tool_calls=[{"index": 0, "function": {"arguments": '"größe"}'}}]), chunk("tool_calls"), USAGE_CHUNK],
     ),
     "cut text": (choice("length", content="4"), [chunk(content="4"), chunk("length"), USAGE_CHUNK]),
+    "reasoning": (choice(content="42", reasoning_content="hm"),
+                  [chunk(reasoning_content="h"), chunk(reasoning_content="m"), chunk(content="42"), chunk("stop"), USAGE_CHUNK]),
+    "thinking": (choice(content="<think>hm</think>42"),
+                 [chunk(content="<th"), chunk(content="ink>hm</think>"), chunk(content="42"), chunk("stop"), USAGE_CHUNK]),
     "refusal": (choice(content=None, refusal="I cannot"), [chunk(refusal="I can"), chunk(refusal="not"), chunk("stop"),
                                                            USAGE_CHUNK]),
 }  # fmt: skip
@@ -178,7 +182,9 @@ async def test_a_request_carries_its_fields_its_ids_and_its_key(server: Scripted
     await ask(transport, route(server))
     assert server.heads[-1].startswith("POST /v1/chat/completions HTTP/1.1")
     assert server.header("authorization") == f"Bearer {SECRET}"
-    assert server.header("x-request-id") == server.header("x-client-request-id") == "sample/0/1"
+    named = server.header("x-request-id")
+    assert named == server.header("x-client-request-id") == str(uuid.uuid5(uuid.NAMESPACE_URL, "sample/0/1"))
+    assert server.header("x-orchestrator-request") == "sample/0/1"  # this machine may be a simulator
     assert server.bodies[-1] == {
         "model": "m-deployed", "messages": [{"role": "user", "content": "6 × 7?"}], "max_tokens": 16, "temperature": 0.0,
         "seed": 5,
@@ -203,7 +209,7 @@ async def test_a_route_without_a_key_sends_none(server: ScriptedServer, transpor
 
 async def test_extra_body_wins_over_our_fields(server: ScriptedServer, transport: Transport) -> None:
     server.script = json_answer(completion())
-    request = ChatRequest([], temperature=0.0, extra_body={"temperature": 1.0, "top_k": 5})
+    request = ChatRequest([], generation=Generation(temperature=0.0, extra_body={"temperature": 1.0, "top_k": 5}))
     deadline = asyncio.get_running_loop().time() + 5
     await transport.send(route(server), request, request_id="r", deadline=deadline)
     assert server.bodies[-1] == {"model": "m-deployed", "messages": [], "temperature": 1.0, "top_k": 5}
@@ -233,6 +239,8 @@ FAILURES: dict[str, tuple[Script, type[ProviderError]]] = {
     "reasoning alone": (json_answer(choice(content=None, reasoning_content="hm")), Empty),
     "content filter": (json_answer(choice("content_filter", content="4")), ContentFiltered),
     "length without text": (json_answer(choice("length", content="")), Truncated),
+    "thinking that is cut off": (json_answer(choice("length", content="<think>The answer is 42")), Truncated),
+    "an answer that was broken off": (json_answer(choice("error", content="The answer might be")), Malformed),
     "an error in a 200": (says(http(error("upstream exploded"))), Malformed),
     "a rate limit in a 200": (says(http(error("slow down", "rate_limit_exceeded"))), Throttled),
     "no choices": (json_answer(completion(choices=[])), Malformed),
@@ -252,7 +260,7 @@ FAILURES: dict[str, tuple[Script, type[ProviderError]]] = {
     "401": (says(http(error(f"Incorrect API key provided: {SECRET}"), "401 Unauthorized")), AuthFailed),
     "403": (says(http(error("forbidden"), "403 Forbidden")), AuthFailed),
     "404": (says(http(error("no", "DeploymentNotFound"), "404 Not Found")), DeploymentMissing),
-    "400": (says(http(error("bad temperature"), "400 Bad Request")), BadRequest),
+    "400": (says(http(error("bad temperature"), "400 Bad Request")), Refused),
     "400 too long": (says(http(error("too long", "context_length_exceeded"), "400 Bad Request")), ContextTooLong),
     "429": (says(http(error("slow down"), "429 Too Many Requests")), Throttled),
     "429 quota": (says(http(error("pay", "insufficient_quota"), "429 Too Many Requests")), OutOfQuota),
@@ -281,6 +289,8 @@ STREAM_FAILURES: dict[str, tuple[Script, type[ProviderError]]] = {
     "no event at all": (streams(done=False), Malformed),
     "an error object": (streams(chunk(content="4"), event({"error": {"message": "boom"}})), Malformed),
     "a rate limit": (streams(event({"error": {"message": "slow", "code": "rate_limit_exceeded"}})), Throttled),
+    "an error event": (streams(chunk(content="4"), b"event: error\ndata: boom\n\n"), Malformed),
+    "usage alone": (streams(USAGE_CHUNK), Malformed),
     "no JSON": (streams(b"data: {nonsense\n\n"), Malformed),
     "invalid UTF-8": (streams(b'data: {"a": "\xff\xfe"}\n\n'), Malformed),
     "no text": (streams(chunk(role="assistant", content=""), chunk("stop"), USAGE_CHUNK), Empty),
@@ -298,6 +308,26 @@ async def test_a_failed_stream_has_its_class(server: ScriptedServer, transport: 
     assert type(caught.value) is expected
 
 
+async def test_a_stream_without_a_finish_reason_is_whole_until_the_server_has_named_one(
+    server: ScriptedServer, transport: Transport
+) -> None:
+    server.script = streams(chunk(content="4"))
+    assert (await ask(transport, route(server), stream=True)).text == "4"
+    server.script = streams(chunk(content="42"), chunk("stop"))
+    await ask(transport, route(server), stream=True)
+    server.script = streams(chunk(content="4"))
+    with pytest.raises(Malformed, match="ended early"):
+        await ask(transport, route(server), stream=True)
+    other = Instance("west/m", "m", "m-deployed", "west", "west/m")
+    assert (await ask(transport, route(server, instance=other), stream=True)).text == "4"
+
+
+async def test_a_stream_that_is_labelled_as_json_is_read(server: ScriptedServer, transport: Transport) -> None:
+    server.script = says(http(chunk(content="42") + chunk("stop") + b"data: [DONE]\n\n"))
+    assert (await ask(transport, route(server), stream=True)).text == "42"
+    assert (await ask(transport, route(server))).text == "42"
+
+
 async def test_an_empty_answer_keeps_its_usage_and_its_body(server: ScriptedServer, transport: Transport) -> None:
     server.script = json_answer(choice(content=""))
     with pytest.raises(Empty) as caught:
@@ -308,7 +338,9 @@ async def test_an_empty_answer_keeps_its_usage_and_its_body(server: ScriptedServ
 
 
 WAITS = {
-    "milliseconds": ({"retry-after-ms": "250", "retry-after": "9"}, "", 0.25),
+    "milliseconds": ({"retry-after-ms": "250"}, "", 0.25),
+    "the larger of two": ({"retry-after-ms": "250", "retry-after": "9"}, "", 9.0),
+    "nothing": ({"retry-after-ms": "0", "retry-after": "0"}, "", None),
     "seconds": ({"retry-after": "1.5"}, "", 1.5),
     "a date": (
         {"retry-after": formatdate(1_800_000_030, usegmt=True), "date": formatdate(1_800_000_000, usegmt=True)},
@@ -387,13 +419,13 @@ BROKEN_CHUNKS = says(
 
 HASTY_S = 0.3
 STALLS: dict[str, tuple[Script, bool, float, str]] = {
-    "before the first byte": (silence, False, 5.0, "first_token"),
+    "before the first byte": (silence, False, 0.3, "attempt"),
     "before the first byte of a stream": (silence, True, 5.0, "first_token"),
     "with comments only": (comments_for_ever, True, 5.0, "first_token"),
-    "inside the body": (stall_after_headers, False, 5.0, "between_tokens"),
+    "inside the body": (stall_after_headers, False, 0.5, "attempt"),
     "between chunks": (stall_in_stream, True, 5.0, "between_tokens"),
     "after a broken chunk": (BROKEN_CHUNKS, True, 5.0, "first_token"),
-    "until the deadline": (silence, False, 0.1, "attempt"),
+    "until the deadline": (silence, True, 0.1, "attempt"),
     "speaking for ever": (trickle, True, 0.5, "attempt"),
 }
 
@@ -408,6 +440,32 @@ async def test_a_stall_ends_with_the_stage_it_was_in(server: ScriptedServer, tra
         await ask(transport, route(server), stream=stream, within_s=within_s)
     await transport.aclose()
     assert caught.value.stage == stage
+
+
+async def answer_late(writer: asyncio.StreamWriter) -> None:
+    answer = http(orjson.dumps(completion()))
+    await asyncio.sleep(2 * HASTY_S)
+    writer.write(answer[:-20])
+    await asyncio.sleep(2 * HASTY_S)
+    writer.write(answer[-20:])
+
+
+@pytest.mark.parametrize("transport_kind", TRANSPORTS)
+async def test_a_whole_answer_is_bounded_by_the_deadline_alone(server: ScriptedServer, transport_kind: str) -> None:
+    server.script = answer_late
+    transport = TRANSPORTS[transport_kind](replace(PATIENT, first_token_s=HASTY_S, between_tokens_s=HASTY_S))
+    assert (await ask(transport, route(server))).text == "42"
+    await transport.aclose()
+
+
+@pytest.mark.parametrize("transport_kind", TRANSPORTS)
+async def test_a_routes_own_bounds_win_over_its_providers(server: ScriptedServer, transport_kind: str) -> None:
+    server.script = silence
+    transport = TRANSPORTS[transport_kind](PATIENT)
+    with pytest.raises(TimedOut) as caught:
+        await ask(transport, route(server, timeouts=replace(PATIENT, first_token_s=HASTY_S)), stream=True)
+    await transport.aclose()
+    assert caught.value.stage == "first_token"
 
 
 async def test_a_deadline_that_has_passed_sends_nothing_back(server: ScriptedServer, transport: Transport) -> None:
@@ -488,6 +546,33 @@ async def test_a_request_that_goes_out_again_on_another_connection_says_so(serve
     except ProviderError as error:
         resent = error.evidence.resent
     assert (resent, len(server.heads)) == (1, 3)
+    await transport.aclose()
+
+
+async def test_a_request_meets_at_most_one_connection_of_the_pool_that_has_closed(server: ScriptedServer) -> None:
+    """A server that restarts closes all of them at once: the second try goes out on a new one."""
+    answer, closed = json_answer(completion()), says(then_close=True)
+    both_there = asyncio.Barrier(2)
+
+    async def answer_together(writer: asyncio.StreamWriter) -> None:
+        await both_there.wait()
+        await answer(writer)
+
+    old: set[asyncio.StreamWriter] = set()
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        await (closed if writer in old else answer)(writer)
+
+    async def first(writer: asyncio.StreamWriter) -> None:
+        old.add(writer)
+        await answer_together(writer)
+
+    transport = NativeTransport(PATIENT)
+    server.script = first
+    await asyncio.gather(ask(transport, route(server)), ask(transport, route(server)))
+    server.script = script
+    assert (len(old), (await ask(transport, route(server))).timing.resent) == (2, 1)
+    assert len(server.heads) == 4
     await transport.aclose()
 
 

@@ -8,7 +8,7 @@ from dataclasses import astuple
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from providers.headers import read_hint
+from providers.wire.headers import read_hint
 
 NAMES = (
     "retry-after",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.simulator.latency import Job, ProcessorSharing
-from providers.simulator.quota import FixedWindow, Meter, Quota, Refused, SlidingWindow, TokenBucket
+from providers.simulator.limits.latency import Job, ProcessorSharing
+from providers.simulator.limits.quota import FixedWindow, Meter, Quota, QuotaRefusal, SlidingWindow, TokenBucket
 from providers.simulator.settings import EndpointSettings, LatencySettings
 
 LIMIT, WINDOW_S = 50, 10.0
@@ -87,7 +87,7 @@ def test_a_named_wait_is_the_earliest_time_that_would_be_let_in(
     for gap, amount in gaps:
         now += gap
         outcome = quota.admit(amount, now)
-        if not isinstance(outcome, Refused):
+        if not isinstance(outcome, QuotaRefusal):
             quota.finish(amount, now)
             continue
         assert outcome.ready_at is not None
@@ -95,8 +95,8 @@ def test_a_named_wait_is_the_earliest_time_that_would_be_let_in(
         assert outcome.retry_after_s == outcome.ready_at - now
         before = now + (outcome.ready_at - now) * 0.999
         if before < outcome.ready_at:
-            assert isinstance(copy.deepcopy(quota).admit(amount, before), Refused)
-        assert not isinstance(copy.deepcopy(quota).admit(amount, outcome.ready_at), Refused)
+            assert isinstance(copy.deepcopy(quota).admit(amount, before), QuotaRefusal)
+        assert not isinstance(copy.deepcopy(quota).admit(amount, outcome.ready_at), QuotaRefusal)
 
 
 jobs = st.lists(st.tuples(st.floats(0, 2), st.floats(0.01, 5)), min_size=1, max_size=30)

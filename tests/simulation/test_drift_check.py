@@ -47,17 +47,18 @@ def test_a_deployment_that_serves_another_model_is_found_with_five_canaries(tmp_
     assert drifted(asked(tmp_path, {"model": "another-model"})) == ["sim/m-3"]
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.matrix) for seed in range(1, 10))])
 def test_a_deployment_that_answers_all_otherwise_is_found_with_five_canaries(tmp_path: Path, seed: int) -> None:
     skill = {"m": 1.0, "m-3": 0.0}
     assert drifted(asked(tmp_path, {}, answers={"skill": skill}, seed=seed)) == ["sim/m-3"]
 
 
-def test_equal_instances_raise_no_alarm_in_a_hundred_trials_with_faults(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.matrix)])
+def test_equal_instances_raise_no_alarm_in_many_trials_with_faults(tmp_path: Path, count: int) -> None:
     faults = {"error_500": 0.1, "empty": 0.1, "reset": 0.1}
     answers = {"skill": 0.7, "spread": 1.0}
-    trials = [asked(tmp_path, {}, answers=answers, faults=faults, seed=seed) for seed in range(100)]
-    assert [drifted(findings) for findings in trials] == [[]] * 100
+    trials = [asked(tmp_path, {}, answers=answers, faults=faults, seed=seed) for seed in range(count)]
+    assert [drifted(findings) for findings in trials] == [[]] * count
     assert any(one.answered < CANARIES for findings in trials for one in findings)
 
 

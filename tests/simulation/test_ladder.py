@@ -15,7 +15,7 @@ from orchestrator.capacity.measurement.prompts import Lengths, SyntheticPrompts
 from orchestrator.capacity.measurement.rung import Rung
 from orchestrator.capacity.measurement.spec import in_contrast
 from orchestrator.capacity.measurement.target import BudgetedSender
-from orchestrator.capacity.measurement.workload import Sending, Workload
+from orchestrator.capacity.measurement.workload import Workload
 from orchestrator.capacity.search.ab_test import AbTest, differences, run_ab_test
 from orchestrator.capacity.search.binding import StatedLimits
 from orchestrator.capacity.search.ladder import Ladder, climb, conclude, share_a_quota
@@ -25,7 +25,7 @@ from orchestrator.capacity.search.recommendation import learned_limits, recommen
 from orchestrator.capacity.search.rules import Rules
 from providers.instance import Instance
 from providers.messages import Usage
-from providers.simulator.answers import EchoAnswers
+from providers.simulator.answers.source import EchoAnswers
 from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import SimulatorSettings
 from runners.calls.budget import Budget, BudgetLimits
@@ -35,7 +35,7 @@ from runners.load import Target
 
 UNTIMED = Rules(max_cpu_share=math.inf, max_lag_s=math.inf)
 """A virtual clock jumps: what the client's own time says means nothing here."""
-WORKLOAD = Workload("w", 400, 100, SyntheticPrompts(Lengths(200, 600), Lengths(100, 100)), Sending())
+WORKLOAD = Workload("w", 400, 100, SyntheticPrompts(Lengths(200, 600), Lengths(100, 100)))
 
 
 def target(*endpoints: dict[str, Any]) -> tuple[Target, InProcessSimulator]:
@@ -76,7 +76,7 @@ def test_a_quota_of_tokens_that_holds_is_named_without_a_single_refusal(quota: s
     assert {its.verdict for its in found.found.judged[3:]} == {"FAIL-QUOTA"}
 
 
-ALIKE = Workload("w", 400, 100, SyntheticPrompts(Lengths(400, 400), Lengths(100, 100)), Sending())
+ALIKE = Workload("w", 400, 100, SyntheticPrompts(Lengths(400, 400), Lengths(100, 100)))
 """Requests and tokens that are held look the same."""
 CLIMB = LadderPlan((1, 2, 4, 8, 16), replace(UNTIMED, max_ttft_s=math.inf), stops=False, refines=False, contrasts=True)
 SATURATED = {"latency": {**LATENCY, "saturates_at": 2}}
@@ -113,7 +113,9 @@ def test_requests_of_another_length_tell_what_requests_that_are_alike_do_not(
     assert [one.phase for one in found.rungs] == ["climb"] * 5 + ["contrast"]
     assert found.found.limit == blind.found.limit
     assert [row["phase"] for row in ladder_document(found)["rungs"]] == ["climb"] * 5
-    assert ladder_document(found)["contrast"]["phase"] == "contrast"
+    contrast = ladder_document(found)["contrast"]
+    assert contrast is not None
+    assert contrast["phase"] == "contrast"
 
 
 KNEE = {"latency": {"ttft_s": 0.2, "itl_s": 0.003, "noise": 0.1, "saturates_at": 16}}

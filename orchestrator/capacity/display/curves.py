@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from providers.errors import InputError
+from providers.messages import JSON
 
 LADDER = "ladder.json"
 MARKS = ("limit", "at_least", "recommended", "optimum")
@@ -39,7 +39,7 @@ class Curves:
     success: Sequence[float]
     marks: Mapping[str, int]
     """Names and the concurrencies that they mark."""
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, JSON]]
     """Flat figures of all rungs, in the order in which they were measured."""
     verdicts: Sequence[str]
     stop: str
@@ -79,24 +79,25 @@ def ladder_file(path: Path) -> Path:
     return path / LADDER
 
 
-def curves_of(document: Mapping[str, Any]) -> Curves:
+def curves_of(document: Mapping[str, JSON]) -> Curves:
     """Raises KeyError, TypeError or ValueError where rungs lack their figures."""
-    by_level = {int(row["concurrency"]): row for row in document["rungs"]}  # measured twice: the last one stands
+    measured = _rungs(document["rungs"])
+    by_level = {int(number_of(row["concurrency"])): row for row in measured}  # measured twice: the last one stands
     if not by_level:
         raise ValueError("it has no rung")
     rows = [by_level[level] for level in sorted(by_level)]
     return Curves(
         title=str(document.get("name") or "load test"),
         concurrency=sorted(by_level),
-        throughput=[float(row["qpm"]) / 60 for row in rows],
+        throughput=[number_of(row["qpm"]) / 60 for row in rows],
         latencies=_curves(
             rows,
             (("mean", "mean_latency_s"), ("p50", "p50_latency_s"), ("p95", "p95_latency_s"), ("p99", "p99_latency_s")),
         ),
         first_tokens=_curves(rows, (("TTFT p50", "p50_ttft_s"),)),
-        success=[float(row.get("success_rate", 1.0)) for row in rows],
-        marks=_marks(document, {level: float(row["qpm"]) for level, row in sorted(by_level.items())}),
-        rows=[_flat(row) for row in document["rungs"]],
+        success=[number_of(row.get("success_rate", 1.0)) for row in rows],
+        marks=_marks(document, {level: number_of(row["qpm"]) for level, row in sorted(by_level.items())}),
+        rows=[_flat(row) for row in measured],
         verdicts=[str(row.get("verdict") or "") for row in rows],
         stop=str(document.get("stop_rule") or ""),
         says=_says(document),
@@ -104,12 +105,26 @@ def curves_of(document: Mapping[str, Any]) -> Curves:
     )
 
 
+def _rungs(value: JSON) -> list[Mapping[str, JSON]]:
+    """Raises TypeError where they are not rows."""
+    if not isinstance(value, list) or not all(isinstance(row, Mapping) for row in value):
+        raise TypeError("its rungs are no rows")
+    return value
+
+
+def number_of(value: JSON) -> float:
+    """Read a figure, also one that is written as text. Raises TypeError and ValueError where it is none."""
+    if not isinstance(value, int | float | str):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
 def say_ceiling(qpm: float | None, tpm: float | None) -> str:
     figures = [f"{qpm:,.1f} QPM" if qpm is not None else "", f"{tpm:,.0f} TPM" if tpm is not None else ""]
     return ", ".join(filter(None, figures)) or "unknown"
 
 
-def _says(document: Mapping[str, Any]) -> list[str]:
+def _says(document: Mapping[str, JSON]) -> list[str]:
     lines = []
     if binding := document.get("binding"):
         lines.append(f"binding: {binding} ({document['binding_sureness']}): {document['binding_evidence']}")
@@ -118,10 +133,11 @@ def _says(document: Mapping[str, Any]) -> list[str]:
         lines.append(f"ceiling: {say_ceiling(qpm, tpm)}")
     if none := document.get("no_recommendation"):
         lines.append(f"no recommendation: {none}")
-    return [*lines, *document.get("doubts", ())]
+    doubts = document.get("doubts", ())
+    return [*lines, *map(str, doubts if isinstance(doubts, list) else ())]
 
 
-def _curves(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]]) -> list[Curve]:
+def _curves(rows: Sequence[Mapping[str, JSON]], names: Sequence[tuple[str, str]]) -> list[Curve]:
     found = [Curve(name, [_number(row.get(key)) for row in rows]) for name, key in names]
     return [curve for curve in found if any(value is not None for value in curve.values)]
 
@@ -130,7 +146,7 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _marks(document: Mapping[str, Any], qpm: Mapping[int, float]) -> dict[str, int]:
+def _marks(document: Mapping[str, JSON], qpm: Mapping[int, float]) -> dict[str, int]:
     found = {"knee": find_knee(list(qpm), list(qpm.values()))}
     found |= {key: _concurrency(document.get(key)) for key in MARKS}
     return {name: at for name, at in found.items() if at is not None}
@@ -162,16 +178,16 @@ def _concurrency(value: object) -> int | None:
     return int(value) if isinstance(value, int | float) and value > 0 else None
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(row: Mapping[str, JSON]) -> dict[str, JSON]:
     return {key: value for key, value in row.items() if not isinstance(value, Mapping | list)}
 
 
-def table_rows(curves: Curves) -> list[dict[str, Any]]:
+def table_rows(curves: Curves) -> list[dict[str, JSON]]:
     """A row per rung for a CSV: its flat figures, and the throughput of each connection."""
     heads = list(dict.fromkeys(key for row in curves.rows for key in row))
     return [{**{head: row.get(head) for head in heads}, **_efficiency(row)} for row in curves.rows]
 
 
-def _efficiency(row: Mapping[str, Any]) -> dict[str, float]:
-    rate = float(row["qpm"]) / 60
-    return {"requests_per_s": rate, "requests_per_s_per_connection": rate / int(row["concurrency"])}
+def _efficiency(row: Mapping[str, JSON]) -> dict[str, float]:
+    rate = number_of(row["qpm"]) / 60
+    return {"requests_per_s": rate, "requests_per_s_per_connection": rate / int(number_of(row["concurrency"]))}

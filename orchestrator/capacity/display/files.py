@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import orjson
 
@@ -28,7 +28,7 @@ def require_writable(path: str | Path | None) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
 
 
-def write_document(path: Path, document: Mapping[str, Any]) -> None:
+def write_document(path: Path, document: Mapping[str, object]) -> None:
     """As indented JSON. Raises StorageError."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
     _write(path, lambda file: file.write(orjson.dumps(document, option=options)))

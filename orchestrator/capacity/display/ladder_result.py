@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from providers.errors import InputError
+from providers.messages import JSON
 
 from ..measurement.measures import MINUTE_S, Distribution
 from ..measurement.rung import Rung
@@ -28,10 +29,35 @@ _DISTRIBUTIONS = ("ttft_s", "tpot_s", "itl_s", "latency_s", "scheduled_latency_s
 _PERCENTILES = ("p50", "p90", "p95", "p99")
 
 
-def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINUTE_S) -> dict[str, Any]:
+class LadderDocument(TypedDict):
+    """What `ladder.json` holds. The figures of a rung are those of `rung_row`."""
+
+    name: str
+    is_complete: bool
+    limit: int | None
+    at_least: int | None
+    recommended: int | None
+    recommendation: dict[str, JSON] | None
+    no_recommendation: str
+    paste: str
+    doubts: list[str]
+    optimum: int | None
+    binding: str
+    binding_sureness: str
+    binding_evidence: str
+    qpm_ceiling: float | None
+    tpm_ceiling: float | None
+    stop_rule: str | None
+    stop: dict[str, JSON] | None
+    rungs: list[dict[str, JSON]]
+    contrast: dict[str, JSON] | None
+    measured: list[Rung]
+
+
+def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINUTE_S) -> dict[str, JSON]:
     """One flat row; a percentile below its sample floor is null."""
     measures = rung.measures
-    row: dict[str, Any] = {
+    row: dict[str, JSON] = {
         "concurrency": rung.concurrency,
         "phase": rung.phase,
         "verdict": judged.verdict if judged else None,
@@ -52,7 +78,7 @@ def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINU
         "n": measures.attempted,
         "succeeded": measures.succeeded,
         "failures": dict(measures.failures),
-        "throttles": dict(rung.throttles),
+        "throttles": {str(by): count for by, count in rung.throttles.items()},
         "achieved_concurrency": measures.achieved_concurrency,
         "peak_in_flight": measures.peak_in_flight,
         "peak_qpm": measures.peak_qpm,
@@ -60,6 +86,7 @@ def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINU
         "cpu_share": measures.cpu_share,
         "starved_share": rung.starved_share,
         "lag_p95_s": measures.lag_p95_s,
+        "first_error": measures.first_error,
         "input_tokens": measures.input_tokens,
         "output_tokens": measures.output_tokens,
         "are_tokens_estimated": measures.are_tokens_estimated,
@@ -72,17 +99,18 @@ def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINU
     return row
 
 
-def rows_of(ladder: Ladder) -> list[dict[str, Any]]:
+def rows_of(ladder: Ladder) -> list[dict[str, JSON]]:
     """All rungs but the contrast, whose requests are others."""
     return _rows(ladder, is_contrast=False)
 
 
-def _rows(ladder: Ladder, *, is_contrast: bool) -> list[dict[str, Any]]:
+def _rows(ladder: Ladder, *, is_contrast: bool) -> list[dict[str, JSON]]:
     pairs = zip(ladder.rungs, ladder.found.judged, strict=True)
     return [rung_row(one, its, ladder.plan.minute_s) for one, its in pairs if (one.phase == "contrast") is is_contrast]
 
 
-def ladder_document(ladder: Ladder) -> dict[str, Any]:
+def ladder_document(ladder: Ladder) -> LadderDocument:
+    """Put together all that a ladder found."""
     found, advice = ladder.found, recommendation_of(ladder)
     return {
         "name": ladder.name,
@@ -108,11 +136,13 @@ def ladder_document(ladder: Ladder) -> dict[str, Any]:
     }
 
 
-def write_ladder(directory: Path, document: Mapping[str, Any], rung_file: str | None = RUNG_FILE) -> None:
+def write_ladder(directory: Path, document: LadderDocument, rung_file: str | None = RUNG_FILE) -> None:
     """The last rung's own file, then all of them. Raises StorageError, and InputError for a name that cannot be filled in."""
-    rows = [*document["rungs"], *filter(None, [document["contrast"]])]
+    contrast = document["contrast"]
+    rows = document["rungs"] if contrast is None else [*document["rungs"], contrast]
     if rung_file is not None and rows:
-        write_document(directory / name_rung(rung_file, len(rows), rows[-1]["concurrency"]), rows[-1])
+        name = name_rung(rung_file, len(rows), document["measured"][-1].concurrency)
+        write_document(directory / name, rows[-1])
     write_document(directory / FILE, document)
 
 
@@ -128,12 +158,12 @@ def name_rung(template: str, number: int, concurrency: int) -> str:
     return name
 
 
-def write_settings(directory: Path, settings: Mapping[str, Any]) -> None:
+def write_settings(directory: Path, settings: Mapping[str, object]) -> None:
     """Raises StorageError."""
     write_document(directory / SETTINGS_FILE, settings)
 
 
-def read_settings(directory: Path) -> dict[str, Any]:
+def read_settings(directory: Path) -> dict[str, JSON]:
     """Raises InputError."""
     path = directory / SETTINGS_FILE
     try:

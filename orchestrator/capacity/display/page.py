@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+
+from providers.messages import JSON
 
 from ...report.figures import DARK, LIGHT
 from ...report.page import digest, open_room, read_asset
@@ -46,7 +47,7 @@ def render_page(curves: Curves) -> str:
     )
 
 
-def _marked(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _marked(row: Mapping[str, JSON]) -> Mapping[str, JSON]:
     return {**row, "verdict": f"{row.get('verdict') or ''} BURST".strip()} if row.get("is_burst") else row
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
 
 from providers.messages import JSON
 from runners.load import ClosedLoop, RequestResult
@@ -21,7 +20,7 @@ from ..measurement.workload import Workload
 KIND = "bench run"
 
 
-def document_of(measured: MeasuredSetting, expected: LoadEstimate, write_s: float | None) -> dict[str, Any]:
+def document_of(measured: MeasuredSetting, expected: LoadEstimate, write_s: float | None) -> dict[str, JSON]:
     """All that was asked and measured; seconds, and None where a figure is not available."""
     trial, target, workload = measured.trial, measured.target, measured.workload
     measures = trial.measures
@@ -53,14 +52,14 @@ def document_of(measured: MeasuredSetting, expected: LoadEstimate, write_s: floa
     }
 
 
-def _workload(workload: Workload) -> dict[str, Any]:
+def _workload(workload: Workload) -> dict[str, JSON]:
     prompts = workload.prompt
-    asked: dict[str, Any] = {
+    asked: dict[str, JSON] = {
         "name": workload.name,
         "input_tokens": workload.input_tokens,
         "max_output_tokens": workload.max_output_tokens,
-        "stream": workload.sending.stream,
-        "extra_body": workload.sending.extra_body,
+        "stream": workload.generation.stream,
+        "extra_body": workload.generation.extra_body,
     }
     return asked | ({"synthetic": asdict(prompts)} if isinstance(prompts, SyntheticPrompts) else {})
 

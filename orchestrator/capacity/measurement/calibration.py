@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from providers.errors import ProviderError
 from providers.instance import Instance
-from providers.messages import ChatRequest, Usage
+from providers.messages import ChatRequest, Generation, Usage
 from runners.dispatch.instance_state import Sender
 
 from .prompts import SyntheticPrompts, TokenCount, of_words
@@ -33,7 +33,7 @@ async def calibrate(prompts: SyntheticPrompts, instance: Instance, sender: Sende
 
 async def _count(words: int, seed: int, instance: Instance, sender: Sender, label: str) -> int | None:
     prompt = of_words(words, seed)
-    request = ChatRequest(prompt.messages, max_tokens=prompt.max_tokens)
+    request = ChatRequest(prompt.messages, generation=Generation(max_tokens=prompt.max_tokens))
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     usage: Usage | None
     try:

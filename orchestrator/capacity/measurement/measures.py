@@ -100,6 +100,8 @@ class Measures:
     are_tokens_estimated: bool
     cpu_share: float
     lag_p95_s: float
+    first_error: str = ""
+    """What the first request that failed was told; a refusal by a quota only where nothing else failed."""
 
     @property
     def success_rate(self) -> float:
@@ -160,6 +162,7 @@ def measure(
         are_tokens_estimated=any(result.usage.estimated for result in good if result.usage),
         cpu_share=run.cpu_share,
         lag_p95_s=percentile(sorted(run.lags_s), 95) if run.lags_s else 0.0,
+        first_error=_first_error(results),
     )
 
 
@@ -173,6 +176,12 @@ def steady_window(run: LoadRun, trim: Trim) -> SteadyWindow:
         if end - begin > (run.ended_at - run.began_at) / 10
         else SteadyWindow(begin, run.ended_at)
     )
+
+
+def _first_error(results: Sequence[RequestResult]) -> str:
+    failed = [result for result in results if result.how not in {"ok", "throttled"}]
+    refused = [result for result in results if result.how == "throttled"]
+    return next((result.message for result in (*failed, *refused)), "")
 
 
 def in_flight_over_time(results: Sequence[RequestResult]) -> list[tuple[float, int]]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from providers.errors import InputError
+from providers.messages import Generation
 from providers.suggestion import suggestion
 from runners.load import ClosedLoop, OpenLoop, Volume
 
 from ...config.loading import LoadedConfig
-from ...config.settings import Config, GenerationConfig
+from ...config.settings import Config
 from ...execution.open_sweep import open_sweep
 from .measures import Trim
 from .presets import PURPOSES, WORKLOADS, PurposePreset, WorkloadPreset
@@ -26,7 +27,7 @@ from .prompts import (
     sweep_prompts,
 )
 from .trial import LoadSetting
-from .workload import Prompt, Sending, Workload
+from .workload import Prompt, Workload
 
 TASKS = "tasks"
 """The workload that is made of the sweep's own tasks."""
@@ -66,19 +67,18 @@ class WorkloadSpec:
 def build_workload(spec: WorkloadSpec, loaded: LoadedConfig, model: str) -> Workload:
     """Raises InputError where the file or a figure is wrong."""
     config = loaded.config
-    sending = _sending(config.generation, spec.stream)
+    generation = replace(config.generation_of(model).as_generation(), stream=spec.stream)
     if spec.is_synthetic:
-        return _synthetic(spec, config.run.seed, sending)
+        return _synthetic(spec, config.run.seed, generation)
     if spec.has_lengths:
         raise InputError(f"--workload {spec.name} has lengths of its own: leave --random-… and --prefix-ratio out")
     if spec.name == TASKS:
-        prompts = _tasks(loaded, model)
-        return _listed(TASKS, prompts, config, sending)
+        return _listed(TASKS, _tasks(loaded, model, generation.max_tokens), config, generation)
     path = Path(str(spec.name))
     if not path.is_file():
         known = suggestion(str(spec.name), [*WORKLOADS, TASKS, SYNTHETIC])
         raise InputError(f"--workload {spec.name} is neither a file nor a workload that is known; {known}")
-    return _listed(path.name, read_conversations(path, config.generation.max_tokens), config, sending)
+    return _listed(path.name, read_conversations(path, generation.max_tokens), config, generation)
 
 
 def with_prompts(workload: Workload, prompts: SyntheticPrompts) -> Workload:
@@ -90,14 +90,10 @@ def in_contrast(workload: Workload) -> Workload | None:
     if not isinstance(workload.prompt, SyntheticPrompts):
         return None
     prompts = workload.prompt.in_contrast()
-    return replace(with_prompts(workload, prompts), max_output_tokens=prompts.output.mean)
+    return _bounded(replace(with_prompts(workload, prompts), max_output_tokens=prompts.output.mean))
 
 
-def _sending(generation: GenerationConfig, stream: bool) -> Sending:
-    return Sending(stream, generation.temperature, generation.seed, generation.extra_body)
-
-
-def _synthetic(spec: WorkloadSpec, seed: int, sending: Sending) -> Workload:
+def _synthetic(spec: WorkloadSpec, seed: int, generation: Generation) -> Workload:
     if not 0 <= spec.prefix_ratio <= 1:
         raise InputError(f"--prefix-ratio {spec.prefix_ratio:g} must lie in [0, 1]")
     preset = spec.preset
@@ -107,7 +103,13 @@ def _synthetic(spec: WorkloadSpec, seed: int, sending: Sending) -> Workload:
         seed,
         spec.prefix_ratio,
     )
-    return Workload(spec.name or SYNTHETIC, prompts.expected_tokens, prompts.output.mean, prompts, sending)
+    return _bounded(Workload(spec.name or SYNTHETIC, prompts.expected_tokens, prompts.output.mean, prompts, generation))
+
+
+def _bounded(workload: Workload) -> Workload:
+    """A bound in `extra_body` wins over that of the prompts, as it does on the wire."""
+    limit = replace(workload.generation, max_tokens=None).output_limit
+    return workload if limit is None else replace(workload, max_output_tokens=limit)
 
 
 def _lengths(said: str | None, ratio: float, otherwise: Lengths) -> Lengths:
@@ -116,15 +118,15 @@ def _lengths(said: str | None, ratio: float, otherwise: Lengths) -> Lengths:
     return read_lengths(said, ratio)
 
 
-def _tasks(loaded: LoadedConfig, model: str) -> list[Prompt]:
+def _tasks(loaded: LoadedConfig, model: str, max_tokens: int | None) -> list[Prompt]:
     opened = open_sweep(loaded)
     try:
-        return sweep_prompts(opened.sweep, model, loaded.config.generation.max_tokens)
+        return sweep_prompts(opened.sweep, model, max_tokens)
     finally:
         opened.tasks.close()
 
 
-def _listed(name: str, prompts: Sequence[Prompt], config: Config, sending: Sending) -> Workload:
+def _listed(name: str, prompts: Sequence[Prompt], config: Config, generation: Generation) -> Workload:
     from providers.tokens import TokenEstimator
 
     estimator = TokenEstimator()
@@ -132,7 +134,7 @@ def _listed(name: str, prompts: Sequence[Prompt], config: Config, sending: Sendi
     bounds = [one.max_tokens for one in prompts if one.max_tokens is not None]
     mean_bound = sum(bounds) / len(bounds) if len(bounds) == len(prompts) else None
     order = shuffled(prompts, config.run.seed)
-    return Workload(name, sum(asked) / len(asked), mean_bound, order, sending)
+    return _bounded(Workload(name, sum(asked) / len(asked), mean_bound, order, generation))
 
 
 @dataclass(frozen=True, slots=True)

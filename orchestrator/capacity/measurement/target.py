@@ -69,7 +69,7 @@ async def open_target(
     """Open what `names` mean, instances, deployments or models, else all of the one model; simulators are started. Raises InputError."""
     if not names:
         choose_model(loaded.config)
-    providers = open_providers(loaded, environment.key)
+    providers = open_providers(loaded, environment.key, environment.network())
     everything = providers.all_instances()
     chosen = [one for name in names for one in named(name, everything)] if names else everything
     async with providers.serving(environment):
@@ -100,7 +100,8 @@ class BudgetedSender:
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         input_tokens = self.estimator.estimate(request.messages, request.tools)
-        cost = Cost(input_tokens, self.output_tokens if request.max_tokens is None else request.max_tokens)
+        limit = request.generation.output_limit
+        cost = Cost(input_tokens, self.output_tokens if limit is None else limit)
         aside = await self.budget.set_aside(on.model, cost)
         try:
             response = await self.sender.complete(on, request, request_id=request_id, deadline=deadline)

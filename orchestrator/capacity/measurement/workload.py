@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from providers.messages import JSON, ChatRequest, Message, Tool
+from providers.messages import ChatRequest, Generation, Message, Tool
+
+STREAMED = Generation(stream=True)
+"""Without it there is no time to first token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +18,6 @@ class Prompt:
     messages: Sequence[Message]
     max_tokens: int | None = None
     tools: Sequence[Tool] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """What all requests of a load have in common."""
-
-    stream: bool = True
-    """Without it there is no time to first token."""
-    temperature: float | None = None
-    seed: int | None = None
-    extra_body: Mapping[str, JSON] | None = None
-    """Goes to the wire as it is, e.g. `ignore_eos` for answers of exactly the length that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +31,10 @@ class Workload:
     """Mean of what requests allow; None where they set no bound."""
     prompt: Callable[[int], Prompt]
     """Pure: of a seed and the number alone."""
-    sending: Sending = field(default_factory=Sending)
+    generation: Generation = STREAMED
+    """What all requests have in common; the prompt says how long the answer may be."""
 
     def request(self, number: int) -> ChatRequest:
         """The request of a number; the same whenever it is asked for."""
-        prompt, sending = self.prompt(number), self.sending
-        return ChatRequest(
-            prompt.messages,
-            prompt.tools,
-            max_tokens=prompt.max_tokens,
-            temperature=sending.temperature,
-            seed=sending.seed,
-            stream=sending.stream,
-            extra_body=sending.extra_body,
-        )
+        prompt = self.prompt(number)
+        return ChatRequest(prompt.messages, prompt.tools, replace(self.generation, max_tokens=prompt.max_tokens))

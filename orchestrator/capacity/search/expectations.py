@@ -7,9 +7,9 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from providers.errors import InputError
+from providers.messages import JSON
 from providers.suggestion import suggestion
 
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
@@ -68,7 +68,7 @@ def _term(text: str, term: str, concurrency: int | None) -> Expectation:
     return Expectation(figure, found[2], float(found[3]), concurrency)
 
 
-def check(expectation: Expectation, rows: Sequence[Mapping[str, Any]], limit: int | None) -> Outcome:
+def check(expectation: Expectation, rows: Sequence[Mapping[str, JSON]], limit: int | None) -> Outcome:
     """Against the last measurement at the concurrency that is meant."""
     concurrency = limit if expectation.concurrency is None else expectation.concurrency
     row = next((one for one in reversed(rows) if one["concurrency"] == concurrency), None)
@@ -78,7 +78,7 @@ def check(expectation: Expectation, rows: Sequence[Mapping[str, Any]], limit: in
         )
         return Outcome(str(expectation), False, where)
     value = row[expectation.figure]
-    if value is None or not math.isfinite(value):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return Outcome(str(expectation), False, f"n/a: {row['n']} requests are too few for it, or it is not measured")
     if row["verdict"] in {"CLIENT-LIMITED", "UNRESOLVED"}:
         return Outcome(str(expectation), False, f"{row['verdict']}: {row['reason']}")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from .options import MINUTE, agree_to, load_options, read_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ...capacity.measurement.session import LoadOrder
-    from ...capacity.search.ab_test import AbTest, Blocks
+    from ...capacity.search.ab_test import AbTest, Blocks, Difference
+    from .flags import CompareFlags
 
 _COMPARE = (
     click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True),
@@ -30,7 +31,7 @@ _COMPARE = (
 @click.argument("a")
 @click.argument("b")
 @load_options(*_COMPARE)
-def command(a: str, b: str, **options: Any) -> int:
+def command(a: str, b: str, **options: Unpack[CompareFlags]) -> int:
     """Load A and B of CONFIG in turns with the same prompts and say whether B is quicker: models, deployments or instances."""
     from dataclasses import asdict
 
@@ -77,7 +78,7 @@ def _tell(ab_test: AbTest) -> Callable[[int], None]:
     return lambda number: say(f"round {number} of {ab_test.rounds}")
 
 
-def _show(a: str, b: str, found: list[Any]) -> None:
+def _show(a: str, b: str, found: Sequence[Difference]) -> None:
     from ..tables import print_table
 
     rows = [

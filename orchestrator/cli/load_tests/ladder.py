@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack, cast
 
 import click
 
 from .options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, read_rung_duration
 
 if TYPE_CHECKING:
-    from ...capacity.search.expectations import Outcome
+    from providers.messages import JSON
+
+    from ...capacity.search.expectations import Expectation, Outcome
     from ...capacity.search.ladder import Ladder
     from ...capacity.search.ladders import LadderOptions
+    from .flags import LadderFlags
 
 _ABOVE_0 = click.FloatRange(0, min_open=True)
 _RULES = (
@@ -60,7 +63,7 @@ _ANEW = (*_TELLS, "expects", "cost_limit", "share")
 @click.command("ladder")
 @click.argument("config", required=False, type=click.Path())
 @load_options(*ONE_ENDPOINT, *PACE, *_RULES, *_RESULT)
-def command(config: str | None, **options: Any) -> int:
+def command(**options: Unpack[LadderFlags]) -> int:
     """Climb from one request at a time until a rule stops, and say how many the endpoint of CONFIG carries.
 
     Exits 0, or 1 where an expectation is not met or nothing passed, 2 for a mistake, 3 where the cost limit or the instance ended it.
@@ -73,7 +76,7 @@ def command(config: str | None, **options: Any) -> int:
     from ...capacity.search.ladders import most_requests, run_ladders
     from ...ui.terminal import say
 
-    directory, options = _begun(config, options)
+    directory, options = _begun(options)
     expected = [one for text in options["expects"] for one in read_expectations(text)]
     name_rung(options["result_filename"] or RUNG_FILE, 1, 1)
     order = read_order(options)
@@ -97,20 +100,20 @@ def command(config: str | None, **options: Any) -> int:
     return _exit_code(ladders, outcomes)
 
 
-def _begun(config: str | None, options: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+def _begun(options: LadderFlags) -> tuple[Path, LadderFlags]:
     """The directory, and the options with the configuration among them: those of before where a ladder is resumed."""
     from datetime import datetime
 
     from ...capacity.display.ladder_result import SETTINGS_FILE, read_settings
 
+    config = options["config"] or options["config_option"]
     if options["resume"] is not None:
         directory = Path(options["resume"])
-        said = _said({**options, "config": config or options["config_option"]})
-        before = {name: value for name, value in read_settings(directory).items() if name in {*options, "config"}}
+        said = _said({**options, "config": config})
+        before = {name: value for name, value in read_settings(directory).items() if name in options}
         _require_same(before, said, directory)
         kept = {name: value for name, value in before.items() if name not in said}
-        return directory, {**options, **said, **kept, "config_option": None}
-    config = config or options["config_option"]
+        return directory, cast("LadderFlags", {**options, **said, **kept, "config_option": None})
     if config is None and options["base_url"] is None:
         raise click.UsageError(
             "name a sweep file, e.g. python -m orchestrator bench ladder sweep.yaml; or --resume DIRECTORY"
@@ -123,19 +126,20 @@ def _begun(config: str | None, options: Mapping[str, Any]) -> tuple[Path, dict[s
     return directory, {**options, "config": path, "config_option": None}
 
 
-def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+def _said(options: LadderFlags) -> dict[str, object]:
     """What stands on the command line, the configuration as it is kept."""
     source = click.get_current_context().get_parameter_source
-    said = {name: value for name, value in options.items() if source(name) == click.core.ParameterSource.COMMANDLINE}
-    said.pop("config_option", None)
+    typed = {name for name in options if source(name) == click.core.ParameterSource.COMMANDLINE}
+    said = {name: value for name, value in options.items() if name in typed - {"config_option"}}
     return said if options["config"] is None else {**said, "config": str(Path(options["config"]).absolute())}
 
 
-def _require_same(before: Mapping[str, Any], said: Mapping[str, Any], directory: Path) -> None:
+def _require_same(before: Mapping[str, JSON], said: Mapping[str, object], directory: Path) -> None:
     """Rungs that were measured otherwise make no ladder."""
     for parameter in click.get_current_context().command.params:
         name = str(parameter.name)
-        value = list(said[name]) if isinstance(said.get(name), tuple) else said.get(name)
+        given = said.get(name)
+        value = list(given) if isinstance(given, tuple) else given
         if name in said and name not in _ANEW and value != before.get(name):
             what = "the configuration" if name == "config" else parameter.opts[0]
             raise click.UsageError(
@@ -144,7 +148,7 @@ def _require_same(before: Mapping[str, Any], said: Mapping[str, Any], directory:
             )
 
 
-def _read_ascent(directory: Path, options: Mapping[str, Any], has_own_lengths: bool) -> LadderOptions:
+def _read_ascent(directory: Path, options: LadderFlags, has_own_lengths: bool) -> LadderOptions:
     from ...capacity.display.ladder_result import RUNG_FILE
     from ...capacity.search.binding import StatedLimits
     from ...capacity.search.ladders import LadderOptions
@@ -188,7 +192,7 @@ def _rungs(text: str) -> list[int]:
     return found
 
 
-def _check(expected: list[Any], ladders: list[Ladder]) -> dict[str, list[Outcome]]:
+def _check(expected: list[Expectation], ladders: list[Ladder]) -> dict[str, list[Outcome]]:
     from ...capacity.display.ladder_result import rows_of
     from ...capacity.search.expectations import check
 
@@ -233,8 +237,7 @@ def _show(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]], director
     if as_json:
         documents = []
         for ladder in ladders:
-            document = ladder_document(ladder)
-            del document["measured"]
+            document = {name: value for name, value in ladder_document(ladder).items() if name != "measured"}
             expectations = [asdict(one) for one in outcomes[ladder.name]]
             documents.append({**document, "expectations": expectations})
         say_json({"directory": str(directory), "ladders": documents, "shared_quota": shared})

@@ -9,6 +9,8 @@ from ...ui.terminal import say
 from ..tables import print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...capacity.measurement.rung import Rung
     from ...capacity.search.ladder import Ladder
     from ...capacity.search.rules import Judgement
@@ -43,9 +45,17 @@ def show_ladder(ladder: Ladder) -> None:
     say(f"binding: {binding.limit} ({binding.sureness}): {binding.evidence}")
     if found.stop is not None and binding.limit not in {"client", "errors"}:
         say(f"ceiling: {say_ceiling(binding.qpm_ceiling, binding.tpm_ceiling)}")
+    say_first_error(ladder.rungs)
     for doubt in ladder.doubts:
         say(doubt)
     _show_advice(ladder)
+
+
+def say_first_error(rungs: Sequence[Rung]) -> None:
+    """Print what the first request that failed was told."""
+    errors = [rung.measures.first_error for rung in rungs if rung.measures.first_error]
+    if errors:
+        say(f"first error: {errors[0]}")
 
 
 def _show_advice(ladder: Ladder) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from ..options import chosen_config, settings_of, show_warnings
+from ..options import Decorator, chosen_config, decorate, settings_of, show_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
     from ...capacity.measurement.spec import WorkloadSpec
     from ...config.environment import Environment
     from ...config.loading import LoadedConfig
-
-F = TypeVar("F", bound=Callable[..., Any])
-Option = Callable[[F], F]
+    from .flags import LoadFlags, PaceFlags
 
 _LOAD = (
     click.option("--model", help="A model of the file; without a file, the name that the API is called with."),
@@ -82,16 +79,12 @@ PACE = (
 )
 
 
-def load_options(*more: Option[Any]) -> Callable[[F], F]:
-    def add(function: F) -> F:
-        for option in reversed((*_LOAD, *more)):
-            function = option(function)
-        return function
-
-    return add
+def load_options(*more: Decorator) -> Decorator:
+    """Add the options of every load test, and `more`."""
+    return lambda function: decorate(function, *_LOAD, *more)
 
 
-def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -> LoadOrder:
+def read_order(options: LoadFlags, names: Sequence[str] | None = None) -> LoadOrder:
     """`names` stand in for --instance. Raises InputError and UsageError."""
     from ...capacity.measurement.session import LoadOrder
     from ...capacity.measurement.spec import build_workload
@@ -111,13 +104,14 @@ def read_order(options: Mapping[str, Any], names: Sequence[str] | None = None) -
     )
 
 
-def read_rung_duration(options: Mapping[str, Any]) -> RungDuration:
+def read_rung_duration(options: PaceFlags) -> RungDuration:
     """Raises UsageError."""
     from ...capacity.measurement.bench import RungDuration
 
-    for name in ("rung_duration", "window", "minute"):
-        if options[name] is not None and not 0 < options[name] < float("inf"):
-            raise click.UsageError(f"--{name.replace('_', '-')} {options[name]:g}: seconds must be more than 0")
+    named = {"rung-duration": options["rung_duration"], "window": options["window"], "minute": options["minute"]}
+    for name, seconds in named.items():
+        if seconds is not None and not 0 < seconds < float("inf"):
+            raise click.UsageError(f"--{name} {seconds:g}: seconds must be more than 0")
     return RungDuration(
         options["prompts_per_slot"],
         options["min_requests"],
@@ -127,7 +121,7 @@ def read_rung_duration(options: Mapping[str, Any]) -> RungDuration:
     )
 
 
-def _load_target(options: Mapping[str, Any]) -> tuple[LoadedConfig, Environment]:
+def _load_target(options: LoadFlags) -> tuple[LoadedConfig, Environment]:
     """The file's configuration, or that of an address. Raises InputError."""
     from ...capacity.measurement.target import load_address
     from ...config.environment import read_environment
@@ -151,14 +145,17 @@ def _load_target(options: Mapping[str, Any]) -> tuple[LoadedConfig, Environment]
     return loaded, environment
 
 
-def _as_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+def _as_settings(options: LoadFlags) -> dict[str, object]:
     """Those that are settings of the file."""
-    found = {name: options[name] for name in ("attempt_timeout", "cost_limit", "seed", "share", "sets")}
-    if options.get("base_url") is None:
-        found["model"] = options["model"]
-    if options["extra_body"] is not None:
-        found["sets"] = (*found["sets"], f"generation.extra_body={_json_object(options['extra_body'])}")
-    return found
+    body = options["extra_body"]
+    return {
+        "attempt_timeout": options["attempt_timeout"],
+        "cost_limit": options["cost_limit"],
+        "seed": options["seed"],
+        "share": options["share"],
+        "model": options["model"] if options.get("base_url") is None else None,
+        "sets": options["sets"] if body is None else (*options["sets"], f"generation.extra_body={_json_object(body)}"),
+    }
 
 
 def _json_object(text: str) -> str:
@@ -173,7 +170,8 @@ def _json_object(text: str) -> str:
     return text
 
 
-def workload_spec(options: Mapping[str, Any]) -> WorkloadSpec:
+def workload_spec(options: LoadFlags) -> WorkloadSpec:
+    """Read what the prompts are like. Raises UsageError."""
     from ...capacity.measurement.spec import TASKS, WorkloadSpec
 
     if options["workload"] == TASKS and options.get("base_url") is not None:
@@ -188,9 +186,7 @@ def workload_spec(options: Mapping[str, Any]) -> WorkloadSpec:
     )
 
 
-def agree_to(
-    order: LoadOrder, requests: int | None, options: Mapping[str, Any], what: str = "to be sent"
-) -> LoadEstimate:
+def agree_to(order: LoadOrder, requests: int | None, options: LoadFlags, what: str = "to be sent") -> LoadEstimate:
     """What so many requests take at most; asks before a test that may cost much. Raises UsageError where nobody can be asked."""
     from ...capacity.measurement.load_estimate import CONFIRM_ABOVE_USD, estimate
     from ...execution.components import prices_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -11,10 +11,13 @@ from .options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, rea
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from providers.messages import JSON
+
     from ...capacity.measurement.bench import RungDuration
     from ...capacity.measurement.rung import Rung
     from ...capacity.measurement.session import LoadOrder
     from ...capacity.search.rate_search import RateSearch
+    from .flags import QpsFlags
 
 _QPS = (
     click.option(
@@ -27,7 +30,7 @@ _QPS = (
 @click.command("qps")
 @click.argument("config", required=False, type=click.Path())
 @load_options(*ONE_ENDPOINT, *PACE, *_QPS)
-def command(**options: Any) -> int:
+def command(**options: Unpack[QpsFlags]) -> int:
     """Find the smallest concurrency at which the endpoint of CONFIG reaches 95 % of a target rate. Exits 1 where none does."""
     from runners.event_loop.run_loop import run_loop
 
@@ -43,7 +46,7 @@ def command(**options: Any) -> int:
             order,
             rung_duration,
             rungs,
-            options,
+            options["target"],
             (lambda _rung: None) if options["as_json"] else _tell(options["target"]),
         )
     )
@@ -58,7 +61,7 @@ async def _search(
     order: LoadOrder,
     rung_duration: RungDuration,
     rungs: Sequence[int],
-    options: dict[str, Any],
+    target_qps: float,
     on_trial: Callable[[Rung], None],
 ) -> RateSearch:
     from ...capacity.measurement.bench import Bench
@@ -68,7 +71,7 @@ async def _search(
     async with open_session(order, "bench qps") as session:
         scheduled = session.scheduled(session.target.instances)
         bench = Bench(scheduled, rung_duration, session.budget, session.is_priced, session.metrics_address)
-        return await find_concurrency(bench, options["target"], rungs, on_trial)
+        return await find_concurrency(bench, target_qps, rungs, on_trial)
 
 
 def _tell(target: float) -> Callable[[Rung], None]:
@@ -80,7 +83,7 @@ def _tell(target: float) -> Callable[[Rung], None]:
     )
 
 
-def _rows(found: RateSearch) -> list[dict[str, Any]]:
+def _rows(found: RateSearch) -> list[dict[str, JSON]]:
     from ...capacity.display.ladder_result import rung_row
     from ...capacity.search.rate_search import REACHED, delivered_qps
 
@@ -92,7 +95,7 @@ def _rows(found: RateSearch) -> list[dict[str, Any]]:
     return rows
 
 
-def _document(found: RateSearch) -> dict[str, Any]:
+def _document(found: RateSearch) -> dict[str, JSON]:
     return {
         "target_qps": found.target_qps,
         "smallest_concurrency": found.smallest,
@@ -104,6 +107,7 @@ def _document(found: RateSearch) -> dict[str, Any]:
 def _show(found: RateSearch) -> None:
     from ...ui.terminal import say
     from ..tables import print_table
+    from .ladder_view import say_first_error
 
     columns = (
         "at most in flight",
@@ -131,6 +135,7 @@ def _show(found: RateSearch) -> None:
         for row in _rows(found)
     ]
     print_table(f"{found.target_qps:g} requests/s", columns, rows)
+    say_first_error(found.trials)
     if found.trials and found.trials[-1].gone:
         say(f"broken off: {found.trials[-1].gone}")
     if found.smallest is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ...capacity.measurement.session import EarlyStop, MeasuredSetting
     from ...capacity.measurement.spec import LoadSpec
     from ...execution.outcome import ExitCode
+    from .flags import RunFlags
 
 RESULT = "bench-run.json"
 
@@ -41,7 +42,7 @@ RESULT = "bench-run.json"
 @click.option("--save-result", is_flag=True, help=f"Write the result as JSON: {RESULT} unless --result-filename.")
 @click.option("--result-filename", type=click.Path(dir_okay=False), help="Where to; implies --save-result.")
 @click.option("--save-requests", type=click.Path(dir_okay=False), help="A line per request: .csv or .jsonl.")
-def command(**options: Any) -> int:
+def command(**options: Unpack[RunFlags]) -> int:
     """Load an endpoint with one setting and print its measures.
 
     With a finite --request-rate requests are sent at their times, whatever comes back; without one, the next goes when an answer is there.
@@ -57,11 +58,15 @@ def command(**options: Any) -> int:
     for path in (_result_path(options), options["save_requests"]):
         require_writable(path)
     expected = agree_to(order, requests_of(setting.load, setting.volume), options)
-    show = {"display": options["display"], "expected": expected.requests}
-    return _finish(_measure(lambda early_stop: measure_setting(order, setting, early_stop, **show)), expected, options)
+    measured = _measure(
+        lambda early_stop: measure_setting(
+            order, setting, early_stop, display=options["display"], expected=expected.requests
+        )
+    )
+    return _finish(measured, expected, options)
 
 
-def _load_spec(options: dict[str, Any]) -> LoadSpec:
+def _load_spec(options: RunFlags) -> LoadSpec:
     from ...capacity.measurement.spec import LoadSpec
 
     return LoadSpec(
@@ -104,7 +109,7 @@ async def _until_signal(measure: Callable[[EarlyStop], Awaitable[MeasuredSetting
         return await measure(early_stop)
 
 
-def _finish(measured: MeasuredSetting, expected: LoadEstimate, options: dict[str, Any]) -> int:
+def _finish(measured: MeasuredSetting, expected: LoadEstimate, options: RunFlags) -> int:
     """Write what was asked for, print, and say how it ended. What cannot be written is printed all the same."""
     from ...capacity.display.files import write_document
     from ...capacity.display.run_result import document_of
@@ -127,7 +132,7 @@ def _finish(measured: MeasuredSetting, expected: LoadEstimate, options: dict[str
     return int(_exit_code(measured))
 
 
-def _result_path(options: dict[str, Any]) -> Path | None:
+def _result_path(options: RunFlags) -> Path | None:
     from pathlib import Path
 
     if options["result_filename"] is not None:

@@ -135,6 +135,8 @@ def _slots(trial: Trial) -> list[tuple[str, str, str]]:
 
 def _print_notes(measured: MeasuredSetting) -> None:
     trial = measured.trial
+    if trial.measures.first_error:
+        say(f"first error: {trial.measures.first_error}")
     if (seen := trial.server.load()) is not None:
         figures = (
             ("running", seen.mean_running),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     metavar="N",
     help="Ask N tasks of the sweep at every instance instead, and say where another model seems to answer. 5 are enough for most.",
 )
-def command(config: str | None, config_option: str | None, as_json: bool, canaries: int | None, **options: Any) -> int:
+def command(
+    config: str | None, config_option: str | None, as_json: bool, canaries: int | None, **options: object
+) -> int:
     """Check every instance of the sweep with one small request. Exits 0 when all are usable, 1 when some are, 4 when none is.
 
     With --drift: exits 1 where an instance should not be pooled with the others of its model.
@@ -36,7 +38,7 @@ def command(config: str | None, config_option: str | None, as_json: bool, canari
     from ...config.environment import read_environment
     from ...config.loading import load_config
     from ...diagnosis.doctor import diagnose, exit_code_of
-    from ...ui.terminal import say_json
+    from ...ui.terminal import say, say_json
     from ..tables import print_table
 
     path = chosen_config(config, config_option)
@@ -51,6 +53,8 @@ def command(config: str | None, config_option: str | None, as_json: bool, canari
     else:
         rows = [[f.instance, "usable" if f.is_usable else "NOT USABLE", f.latency_s, f.words] for f in findings]
         print_table("", ("instance", "", "s", "what was found"), rows)
+        for way in dict.fromkeys(f.network for f in findings if f.network):
+            say(f"{', '.join(f.instance for f in findings if f.network == way)}: {way}")
     return int(exit_code_of(findings))
 
 

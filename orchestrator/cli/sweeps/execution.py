@@ -67,7 +67,7 @@ def _announce(event: Mapping[str, Any]) -> None:
     if event["event"] in {"health", "instance_lost"}:
         evidence = f": {event['evidence']}" if event["evidence"] else ""
         say(f"{event['instance']} is {event['state']}{evidence}", err=True)
-    elif event["event"] == "drift":
+    elif event["event"] in {"drift", "quota_shared", "open_files", "refusals"}:
         say(f"warning: {event['evidence']}", err=True)
     elif event["event"] == "drift_unknown":
         say(f"warning: the drift check knows too little of {event['instance']}, which {event['evidence']}", err=True)
@@ -93,11 +93,13 @@ def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> N
     found = Run.load(directory.path)
     rows = found.summary()
     directory.write_summary(rows)
+    for line in run_outcome.refusals:
+        say(f"warning: {line}")
     print_summary(rows)
     for obstacle in found.obstacles() if len({row["model"] for row in rows}) > 1 else ():
         say(str(obstacle))
     say(f"{run_outcome.final} of {run_outcome.total} samples have a final record: {run_outcome.reason}")
-    for line in (*found.drifts(), *_of_instances(run_outcome), *_of_spending(run_outcome)):
+    for line in (*run_outcome.refused, *found.drifts(), *_of_instances(run_outcome), *_of_spending(run_outcome)):
         say(line)
     if run_outcome.damaged:
         say(f"{run_outcome.damaged} journal lines were damaged; their samples were run again")

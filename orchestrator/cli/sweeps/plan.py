@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..options import chosen_config, config_argument, settings_of, show_warnings, sweep_options
+
+if TYPE_CHECKING:
+    from ...execution.context import RunContext
 
 
 @click.command("plan")
@@ -16,7 +19,9 @@ from ..options import chosen_config, config_argument, settings_of, show_warnings
     "--prompts", metavar="TASK_ID", help="Print how a task is asked, by prompt type; each: one task of every task type."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def command(config: str | None, config_option: str | None, prompts: str | None, as_json: bool, **options: Any) -> int:
+def command(
+    config: str | None, config_option: str | None, prompts: str | None, as_json: bool, **options: object
+) -> int:
     """Print the shards of a sweep: instance, samples, workers, rate and start. Needs no keys and sends nothing.
 
     With --rehearse the sweep is run on a virtual clock against simulated instances, and what it would take is printed.
@@ -25,26 +30,45 @@ def command(config: str | None, config_option: str | None, prompts: str | None, 
     from ...config.loading import load_config
     from ...execution.components import no_key
     from ...execution.prepare import prepare
-    from ...execution.rehearsal import rehearse_now
-    from ...ui.terminal import say_json
-    from .plan_view import assumed, forecast_document, plan_document, print_forecast, print_plan
-    from .prompt_view import print_prompts, prompt_documents
 
     path = chosen_config(config, config_option)
     loaded = load_config(path, read_environment(path), settings_of(options))
     show_warnings(loaded.warnings())
     prepared = prepare(loaded, no_key)
-    asked = prompt_documents(prepared.sweep, prompts) if prompts else []
-    document: dict[str, Any] = {"prompts": asked} if prompts else plan_document(prepared)
-    if loaded.config.run.rehearse and not prompts:
-        document["rehearsal"] = forecast_document(rehearse_now(prepared))
+    if prompts:
+        _show_prompts(prepared, prompts, as_json)
+    else:
+        _show_plan(prepared, as_json)
+    return 0
+
+
+def _show_prompts(prepared: RunContext, wanted: str, as_json: bool) -> None:
+    """Print how tasks are asked."""
+    from ...ui.terminal import say_json
+    from .prompt_view import print_prompts, prompt_documents
+
+    documents = prompt_documents(prepared.sweep, wanted)
     prepared.sweep.tasks.close()
     if as_json:
-        say_json(document)
-    elif prompts:
-        print_prompts(asked)
+        say_json({"prompts": documents})
     else:
-        print_plan(document)
-        if "rehearsal" in document:
-            print_forecast(document["rehearsal"], assumed(prepared))
-    return 0
+        print_prompts(documents)
+
+
+def _show_plan(prepared: RunContext, as_json: bool) -> None:
+    """Print the plan, and what it would take where it is to be rehearsed."""
+    from dataclasses import asdict
+
+    from ...execution.rehearsal import rehearse_now
+    from ...ui.terminal import say_json
+    from .plan_view import assumed, plan_document, print_forecast, print_plan
+
+    document = plan_document(prepared)
+    rehearsal = rehearse_now(prepared) if prepared.loaded.config.run.rehearse else None
+    prepared.sweep.tasks.close()
+    if as_json:
+        say_json({**document, "rehearsal": asdict(rehearsal)} if rehearsal else document)
+        return
+    print_plan(document)
+    if rehearsal:
+        print_forecast(rehearsal, assumed(prepared))

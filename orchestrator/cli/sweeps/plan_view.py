@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TypedDict
 
+from providers.messages import JSON
 from runners.calls.budget import shown
 from sharding.planner import describe
 from sharding.scenarios import find_scenario
@@ -14,12 +15,25 @@ from sharding.scenarios import find_scenario
 from ...config.settings import RunConfig
 from ...execution.context import RunContext
 from ...execution.estimate import estimate
-from ...execution.rehearsal import Rehearsal
+from ...execution.rehearsal import InstanceForecast, Rehearsal
 from ...ui.terminal import say
 from ..tables import print_table
 
 
-def plan_document(prepared: RunContext) -> dict[str, Any]:
+class PlanDocument(TypedDict):
+    """What `plan --json` prints."""
+
+    scenario: dict[str, str] | None
+    samples: int
+    stages: int
+    rate_mode: str
+    fingerprint: str
+    limits: dict[str, float]
+    models: dict[str, dict[str, JSON]]
+    shards: list[dict[str, JSON]]
+
+
+def plan_document(prepared: RunContext) -> PlanDocument:
     """Shards in the order of their stages, worker totals per model, and what the results will belong to."""
     plan = prepared.plan()
     shards = [row.to_json() for row in describe(plan, prepared.instances)]
@@ -27,7 +41,7 @@ def plan_document(prepared: RunContext) -> dict[str, Any]:
     for row in describe(plan, prepared.instances):
         samples[row.model] += row.samples
     estimates = estimate(prepared, plan)
-    models = {
+    models: dict[str, dict[str, JSON]] = {
         model: {
             "instances": len(instances),
             "workers": None if any(i.workers is None for i in instances) else sum(i.workers or 0 for i in instances),
@@ -48,7 +62,8 @@ def plan_document(prepared: RunContext) -> dict[str, Any]:
     }
 
 
-def print_plan(document: dict[str, Any]) -> None:
+def print_plan(document: PlanDocument) -> None:
+    """Print the shards, the totals of each model and the limits."""
     if scenario := document["scenario"]:
         say(f"Scenario {scenario['number']} {scenario['name']}: {scenario['question']}")
         say()
@@ -72,11 +87,6 @@ def print_plan(document: dict[str, Any]) -> None:
     )
 
 
-def forecast_document(rehearsal: Rehearsal) -> dict[str, Any]:
-    """What the sweep would take: time, requests, refusals, tokens, cost, and what binds every instance."""
-    return asdict(rehearsal)
-
-
 def assumed(prepared: RunContext) -> list[str]:
     """Models whose quotas and latencies nobody has said: a rehearsal believes 0.2 s, 10 ms a token and no limit."""
     config = prepared.loaded.config
@@ -88,21 +98,27 @@ def assumed(prepared: RunContext) -> list[str]:
     ]
 
 
-def print_forecast(document: dict[str, Any], guesses: Sequence[str]) -> None:
+def print_forecast(rehearsal: Rehearsal, guesses: Sequence[str]) -> None:
+    """Print what the sweep would take: time, requests, refusals, tokens, cost, and what binds every instance."""
     columns = ("instance", "samples", "requests", "refused", "tokens", "bound by")
-    names = ("instance", "samples", "requests", "refused", "tokens", "bound_by")
     say()
-    print_table("Rehearsal", columns, [[row[name] for name in names] for row in document["instances"]])
+    print_table("Rehearsal", columns, [_forecast_row(instance) for instance in rehearsal.instances])
     if guesses:
         say()
         say(
             f"assumed: 0.2 s + 10 ms a token and no quota for {', '.join(guesses)}; say better under models.*.rehearse_as"
         )
-    cost = "no price known" if document["cost_usd"] is None else f"{document['cost_usd']:.2f} USD"
-    tokens = f"{document['input_tokens']:,} + {document['output_tokens']:,} tokens"
+    cost = "no price known" if rehearsal.cost_usd is None else f"{rehearsal.cost_usd:.2f} USD"
+    tokens = f"{rehearsal.input_tokens:,} + {rehearsal.output_tokens:,} tokens"
     say()
-    say(
-        f"{document['duration_s']:.1f} s, {document['requests']} requests, {document['refused']} refused, {tokens}, {cost}"
+    say(f"{rehearsal.duration_s:.1f} s, {rehearsal.requests} requests, {rehearsal.refused} refused, {tokens}, {cost}")
+
+
+def _forecast_row(instance: InstanceForecast) -> tuple[str | int, ...]:
+    """Tell what one instance would do."""
+    return (
+        *(instance.instance, instance.samples, instance.requests, instance.refused, instance.tokens),
+        instance.bound_by,
     )
 
 
@@ -123,7 +139,7 @@ _ESTIMATED = ("input_tokens", "most_output_tokens", "most_cost_usd")
 _UNSAID = {"workers": "auto", "most_cost_usd": "no price"}
 
 
-def _shown(name: str, value: Any) -> Any:
+def _shown(name: str, value: JSON) -> JSON:
     if value is None:
         return _UNSAID.get(name, "no ceiling")
     return f"{value:.4f}" if name == "most_cost_usd" else value

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TypedDict
 
 from rich.table import Table
 from rich.text import Text
 
 from providers.errors import InputError
+from providers.messages import Message
 from sharding.prompts.conversation import text_of
 from sharding.tasks.task import Task
 
@@ -21,10 +22,18 @@ EACH = "each"
 COLUMN_WIDTH = 50
 
 
-def prompt_documents(open_: OpenSweep, wanted: str) -> list[dict[str, Any]]:
+class PromptDocument(TypedDict):
+    """A task, and how each prompt type asks it."""
+
+    task_id: str
+    task_type: str
+    prompts: dict[str, list[Message]]
+
+
+def prompt_documents(open_: OpenSweep, wanted: str) -> list[PromptDocument]:
     """What is asked, by task and prompt type. Raises InputError where no task of the sweep has the id `wanted`."""
     sweep = open_.sweep
-    documents: list[dict[str, Any]] = []
+    documents: list[PromptDocument] = []
     for task in _chosen(open_, wanted):
         asked = {prompt.name: list(prompt.apply(task).messages) for prompt in sweep.prompts}
         documents.append({"task_id": task.task_id, "task_type": task.task_type, "prompts": asked})
@@ -46,7 +55,7 @@ def _chosen(open_: OpenSweep, wanted: str) -> Iterator[Task]:
             yield task
 
 
-def print_prompts(documents: Sequence[dict[str, Any]]) -> None:
+def print_prompts(documents: Sequence[PromptDocument]) -> None:
     """As many columns as fit, in as many bands as it takes."""
     out = console()
     per_band = max(1, out.width // COLUMN_WIDTH)
@@ -60,6 +69,6 @@ def print_prompts(documents: Sequence[dict[str, Any]]) -> None:
             out.print(table)
 
 
-def _shown(message: dict[str, Any]) -> str:
+def _shown(message: Message) -> str:
     text = "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text_of(message.get("content")))
     return f"[{message.get('role')}]\n{text}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from ..options import chosen_config, config_argument, settings_of, sweep_options
@@ -12,7 +10,7 @@ from ..options import chosen_config, config_argument, settings_of, sweep_options
 @click.command("run")
 @config_argument
 @sweep_options
-def command(config: str | None, config_option: str | None, **options: Any) -> int:
+def command(config: str | None, config_option: str | None, **options: object) -> int:
     """Run the sweep of a file and print its summary.
 
     Results are in RUN/results: Parquet parts or results.jsonl.
@@ -27,5 +25,5 @@ def command(config: str | None, config_option: str | None, **options: Any) -> in
         path = chosen_config(config, config_option)
         environment = read_environment(path)
         loaded = load_config(path, environment, settings_of(options))
-        prepared = prepare(loaded, environment.key)
+        prepared = prepare(loaded, environment.key, environment.network())
         return carry(prepared, create(prepared), environment)

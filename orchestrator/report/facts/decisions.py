@@ -113,6 +113,10 @@ WORDS: Mapping[str, Callable[[Line], str]] = {
     "throttle": lambda line: f"refused with {line['beside']} beside it; waits {line['wait_s']:.1f} s",
     "rate": lambda line: f"learnt: {_limits(line['new'])}",
     "breaker": lambda line: f"{line['failures']} failures in a row; waits {line['wait_s']:.1f} s",
+    "tilt": lambda line: (
+        f"asks for {line['share']:.0%} of what is known for {line['for_s']:.0f} s, to tell one quota from several"
+    ),
+    "quota_shared": lambda line: str(line["evidence"]),
     "health": _health,
     "instance_lost": _health,
     "end": lambda line: f"ended at {line['cap']} in flight" + (f", {line['sent']} sent" if "sent" in line else ""),

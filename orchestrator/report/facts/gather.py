@@ -97,8 +97,8 @@ class Facts:
     """Samples of the plan."""
     recorded: int
     outcomes: Mapping[str, int]
-    executions: tuple[Mapping[str, JSON], ...]
-    configuration: Mapping[str, JSON]
+    executions: tuple[Mapping[str, object], ...]
+    configuration: Mapping[str, object]
     axes: tuple[str, ...]
     """Of the hierarchy, those with more than one level."""
     standings: tuple[GroupScore, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,25 +54,25 @@ class RowIdentity:
         self._grid = grid
         self._tasks = array("Q", bytes(8 * grid.places))
 
-    def difference(self, row: Sequence[Any]) -> str | None:
+    def difference(self, row: Sequence[object]) -> str | None:
         """Between a row with COLUMNS and what is planned at its ordinal; None where it belongs here."""
         ordinal, _, run_id, sample_id, task_id, epoch, *said, seed = row
         if run_id != self._run_id:
             return f"ordinal {ordinal} is of the run {run_id}, this is {self._run_id}"
         grid = self._grid
-        try:
-            number, planned_epoch, place = grid.locate(ordinal)
-        except (IndexError, TypeError):
+        if not isinstance(ordinal, int) or not 0 <= ordinal < len(grid):
             return f"ordinal {ordinal} is not among the {len(grid)} planned"
+        number, planned_epoch, place = grid.locate(ordinal)
         cell = grid.cells[number]
         if epoch != planned_epoch or said != [cell.model, cell.prompt_type, cell.tool_success_rate]:
             planned = f"{cell.model}, {cell.prompt_type}, {cell.tool_success_rate:g}, epoch {planned_epoch}"
             return f"ordinal {ordinal} is {', '.join(map(str, said))}, epoch {epoch}; planned is {planned}"
-        if sample_id != grid.digest(number, task_id, epoch).hex():
+        task = str(task_id)
+        if sample_id != grid.digest(number, task, planned_epoch).hex():
             return f"ordinal {ordinal} has the sample id {sample_id}, which is not that of its task {task_id}"
-        if seed != grid.seed(task_id, epoch):
+        if seed != grid.seed(task, planned_epoch):
             return f"ordinal {ordinal} has the seed {seed}, which is not that of this run"
-        return self._misplaced(ordinal, place, task_id)
+        return self._misplaced(ordinal, place, task)
 
     def _misplaced(self, ordinal: int, place: int, task_id: str) -> str | None:
         named = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1

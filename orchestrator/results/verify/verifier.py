@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from runners.journal.bitmap import Bitmap
-from runners.journal.frames import JournalLine, read_lines
+from runners.journal.frames import JournalLine, JournalRow, read_lines
 from runners.journal.journal import CLOSED
 from runners.journal.sinks.sink import UNRESOLVED, Batch, sink_over
 from runners.samples.record import FINAL
@@ -93,7 +92,7 @@ class _Verifier:
                 segment.outcomes.append(WAITING.index(value["outcome"]))
         return segment
 
-    def _intact(self, path: Path) -> Iterator[Mapping[str, Any]]:
+    def _intact(self, path: Path) -> Iterator[JournalRow]:
         """Marks, and records of this run. A torn last line is no damage: it was being written."""
         for line in read_lines(path):
             if line.value is None and not line.is_torn:
@@ -106,7 +105,7 @@ class _Verifier:
     def _report_line(self, kind: Kind, path: Path, line: JournalLine, what: str) -> None:
         self.report(Damage(kind, f"journal/{path.name}", f"line {line.number}", what))
 
-    def _difference(self, value: Mapping[str, Any]) -> str | None:
+    def _difference(self, value: JournalRow) -> str | None:
         return self._belonging.difference([value.get(name) for name in COLUMNS]) if "ordinal" in value else None
 
     def add_segment(self, segment: _Segment) -> None:
@@ -145,7 +144,8 @@ class _Verifier:
         if any((row[1] in FINAL) != is_final for row in batch.rows):
             yield kind, "holds records that are not final" if is_final else "holds final records"
         seen = self._final if is_final else self._unresolved
-        twice = [row[0] for row in batch.rows if not seen.add(row[0])]
+        ordinals = (row[0] for row in batch.rows)
+        twice = [ordinal for ordinal in ordinals if isinstance(ordinal, int) and not seen.add(ordinal)]
         if twice:
             yield kind, _twice(twice)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
@@ -38,6 +38,9 @@ class JsonlSink:
     def __init__(self, results: Path) -> None:
         self._path = results / "results.jsonl"
         self._index = results / ".parts"
+        self._new_path = results / ".results.jsonl.new"
+        self._new_index = results / ".parts.new"
+        """Both are written before either is renamed, the results first: an index without its results is the one that counts."""
         self._unresolved = results / "unresolved.jsonl"
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
@@ -117,13 +120,40 @@ class JsonlSink:
         self._write_index(kept)
         return [aside]
 
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        parts, kept, found = sorted(self._parts().items()), _Parts(), False
+        if not parts:
+            return
+        self._write_index(dict(parts))  # ends what a crash left half done
+
+        def carry_over(to: BinaryIO) -> None:
+            nonlocal found
+            with self._path.open("rb") as file:
+                for number, stretches in parts:
+                    rows = [orjson.loads(line) for lines in _read_stretches(file, stretches) for line in lines or ()]
+                    superseded = [row for row in rows if is_superseded(row)]
+                    if superseded:
+                        keep(number, superseded)
+                        found = True
+                    kept[number] = _write_rows(to, (row for row in rows if not is_superseded(row)))
+
+        replace_file(self._new_path, carry_over)
+        if not found:
+            self._new_path.unlink()
+            return
+        replace_file(self._new_index, lambda file: file.write(_document(kept)))
+        self._new_path.rename(self._path)
+        fsync_directory(self._path.parent)
+        self._write_index(kept)
+
     def _write_index(self, parts: _Parts) -> None:
-        document = {str(number): [[one.end, one.crc32] for one in part] for number, part in parts.items()}
-        replace_file(self._index, lambda file: file.write(orjson.dumps(document)))
+        replace_file(self._index, lambda file: file.write(_document(parts)))
+        self._new_index.unlink(missing_ok=True)
 
     def _parts(self) -> _Parts:
         try:
-            found = orjson.loads(self._index.read_bytes())
+            is_half_done = self._new_index.exists() and not self._new_path.exists()
+            found = orjson.loads((self._new_index if is_half_done else self._index).read_bytes())
             return {int(number): [_PartLines(*one) for one in part] for number, part in found.items()}
         except FileNotFoundError:
             if self._path.exists() and self._path.stat().st_size:
@@ -134,6 +164,12 @@ class JsonlSink:
             raise storage_error(self._index, error) from error
         except (ValueError, TypeError, AttributeError) as error:
             raise StorageError(f"{self._index} is damaged ({error}); restore it from a copy of the folder") from error
+
+
+def _document(parts: _Parts) -> bytes:
+    return orjson.dumps(
+        {str(number): [[stretch.end, stretch.crc32] for stretch in part] for number, part in parts.items()}
+    )
 
 
 def _read_stretches(file: BinaryIO, stretches: Iterable[_PartLines]) -> Iterator[list[bytes] | None]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...samples.record import Record
+from ...samples.record import Record, instant_of
 from ..bitmap import Bitmap
 from ..durable import fsync_directory, replace_file
 from .sink import UNRESOLVED, Batch, Row, set_aside_name
@@ -45,6 +46,20 @@ def record_table(rows: list[Row]) -> pa.Table:
     names = schema.names
     columns = zip(*(map(row.get, names) for row in rows), strict=True)  # row by row: each dict is touched once
     return pa.Table.from_arrays([_array(*pair) for pair in zip(schema, columns, strict=True)], schema=schema)
+
+
+def add_later_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Add each of `names` that the version which wrote the table did not know, null in every row.
+
+    Raises ValueError where the missing column is one that every version writes.
+    """
+    for name in names:
+        if name not in table.column_names:
+            column = record_schema().field(name)
+            if not column.nullable:
+                raise ValueError(f"has no column {name}")
+            table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+    return table.select(names)
 
 
 def _column(name: str, annotation: str) -> pa.Field:
@@ -94,6 +109,33 @@ class ParquetSink:
             if (first := next(intact, None)) is not None:
                 self._write_part(_number(path), chain([first], intact))
         return found
+
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        for path in self._parts():
+            rows = [_journal_row(row) for row in pq.read_table(path, memory_map=False).to_pylist()]
+            superseded = [row for row in rows if is_superseded(row)]
+            if superseded:
+                keep(_number(path), superseded)
+                self._rewrite(path, [row for row in rows if not is_superseded(row)])
+
+    def _rewrite(self, path: Path, rows: Sequence[Row]) -> None:
+        """The checksum goes first and comes last: between them the checksums of the pages hold for either file."""
+        _checksum(path).unlink(missing_ok=True)
+        fsync_directory(self._results)
+        if not rows:
+            path.unlink()
+            fsync_directory(self._results)
+            return
+        crc32 = 0
+
+        def write(file: BinaryIO) -> None:
+            nonlocal crc32
+            summed = _ChecksummedFile(file)
+            self._write(summed, _tables(rows))
+            crc32 = summed.crc32
+
+        replace_file(path, write)
+        replace_file(_checksum(path), lambda file: file.write(b"%08x\n" % crc32))
 
     def _parts(self) -> list[Path]:
         return sorted(self._results.glob("part-*.parquet"))
@@ -157,6 +199,11 @@ def _tables(rows: Iterable[Row]) -> Iterator[pa.Table]:
         yield record_table(group)
 
 
+def _journal_row(row: Mapping[str, object]) -> Row:
+    """A row of a part as the journal holds it: instants as text."""
+    return {name: instant_of(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
 def _number(path: Path) -> int:
     stem = path.name.partition(".")[0]
     return UNRESOLVED if stem == "unresolved" else int(stem.removeprefix("part-"))
@@ -194,9 +241,10 @@ def _intact_tables(path: Path, known: Bitmap) -> Iterator[pa.Table]:
     except (OSError, pa.ArrowException):
         return
     with file:
+        schema = record_schema()
         for number in range(file.num_row_groups if is_certain else 0):
             with suppress(OSError, ValueError, pa.ArrowException):
-                table = _row_group(file, number).cast(record_schema())
+                table = add_later_columns(_row_group(file, number), schema.names).cast(schema)
                 table = table.filter(pa.array([known.add(ordinal) for ordinal in table["ordinal"].to_pylist()]))
                 if table.num_rows:
                     yield table

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
+
+from providers.messages import JSON
 
 from ..bitmap import Bitmap
 
-Row = Mapping[str, Any]
+Row = Mapping[str, object]
 StorageFormat = Literal["parquet", "json"]
 UNRESOLVED = 0
 """The part number of what is in no part."""
@@ -23,13 +25,13 @@ class Batch:
     part: int
     where: str = ""
     """Within the file; empty where it is about all of it."""
-    rows: Sequence[Sequence[Any]] = ()
+    rows: Sequence[Sequence[JSON]] = ()
     """The columns that were asked for, in their order."""
     fault: str | None = None
 
 
 class Sink(Protocol):
-    """Final rows go into parts that are never rewritten; the others stand in one file that is replaced as a whole."""
+    """Final rows go into parts that only `repair` and `withdraw` rewrite; the others stand in one file that is replaced as a whole."""
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
         """Durable when it returns. Numbers rise."""
@@ -52,6 +54,11 @@ class Sink(Protocol):
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
         """Set the files of these parts aside as they are, and write anew what can be read of them and is not `known`,
         which are the ordinals of all other parts. Returns the files that were set aside."""
+        ...
+
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        """Write every part anew, atomically, without the rows that are superseded. `keep` gets these first, by the number of their
+        part, and stores them durably: a crash leaves a row in both places, never in none."""
         ...
 
 

@@ -9,7 +9,7 @@ Never WaitForEvent with nothing in flight; the cap is never below one. Server er
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from providers.messages import JSON
 
@@ -145,8 +145,7 @@ class AdaptiveLimits:
             self._succeed(flight, settled, now)
         elif settled.how == "throttled":
             self._throttled += 1
-            retry_after_s = settled.hint.retry_after_s if settled.hint else None
-            self._throttling.refuse(flight, settled.latency_s, retry_after_s, self._clock(now))
+            self._throttling.refuse(flight, settled.latency_s, settled.hint, self._clock(now))
         elif settled.how == "failed":
             self._fail(now)
 
@@ -191,6 +190,37 @@ class AdaptiveLimits:
         limits = self._rates.limits
         gap_s = 1 / limits[REQUESTS] if limits is not None and self._rates.level == FLOW else 0.0
         self._pacer.restart(max(now, self._gate.trial_at + gap_s))  # the trial counts, too
+
+    # ------------------------------------------------------------------ one quota behind several limiters
+    def accepted(self, after: float, until: float) -> Sequence[float]:
+        """What was sent after one time and until another and not refused, a minute ago at most, in the order of UNITS."""
+        return self._ledger.between(after, until)
+
+    def absorb(self, other: AdaptiveLimits, now: float) -> None:
+        """Stand for `other` from now on: both had met one limit, of which each knew its part. What `other` has in flight ends there."""
+        mine, its = self._gate.episode, other._gate.episode
+        if mine is None and its is not None:
+            its.count_beside(self._ledger, now)
+        elif mine is not None and its is None:
+            mine.count_beside(other._ledger, now)
+        self._ledger.absorb(other._ledger, now)
+        self._gate.absorb(other._gate)
+        self._rates.tilts_until = now
+        self._cap.absorb(other._cap)
+        if self._gate.episode is not None:
+            self._learner.forget()
+        else:
+            self._rates.absorb(other._rates)
+
+    def tilt(self, share: float, until: float, now: float) -> None:
+        """Ask for this share of what is known until then, to find out whose limit it is."""
+        self._rates.tilt, self._rates.tilts_until = share, until
+        self._decide("tilt", {"share": share, "for_s": round(until - now, 3)})
+
+    @property
+    def experience(self) -> float:
+        """Requests accepted ever: of several limiters the one with the most has learnt most."""
+        return self._ledger.total[REQUESTS]
 
     # ------------------------------------------------------------------ what is known
     def _clock(self, now: float) -> RefusalTimes:

@@ -5,6 +5,7 @@ More of the same, at other moments: `python -m benchmarks.crash_matrix --trials 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,20 @@ TRIALS = (
 )
 
 
+SAMPLE = TRIALS[4::6]
+"""Of each part of the write path one."""
+
+
 @pytest.mark.timeout(300)
-def test_whatever_a_run_is_killed_at_its_resume_ends_with_what_an_undisturbed_run_ends_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "trials", [pytest.param(SAMPLE, id="sample"), pytest.param(TRIALS, id="all", marks=pytest.mark.matrix)]
+)
+def test_whatever_a_run_is_killed_at_its_resume_ends_with_what_an_undisturbed_run_ends_with(
+    tmp_path: Path, trials: Sequence[tuple[str, str, str]]
+) -> None:
     with Workshop(tmp_path) as workshop:
         references = {form: workshop.refer(form) for form in FORMS}
-        outcomes = list(perform(workshop, chosen_trials(references, TRIALS, SEED), references))
+        outcomes = list(perform(workshop, chosen_trials(references, trials, SEED), references))
     print(table(outcomes))  # noqa: T201 - shown where the test fails, or with -s
     assert [one for one in outcomes if not one.is_good] == []
     missed = [one.kind for one in outcomes if not one.hits and one.kind not in {RANDOM_KILL, TERM, INT}]
@@ -74,6 +84,7 @@ def test_the_books_see_what_differs_and_overlook_what_may() -> None:
         "total_s": 1.0,
         "error_message": "a: no",
         "raw_response": None,
+        "adaptation": None,
     }
     other = {**row, "instance": "b", "total_s": 2.0, "error_message": "b: no"}
     assert content([row]) == content([other])

@@ -8,11 +8,11 @@ import orjson
 
 from providers.errors import (
     AuthFailed,
-    BadRequest,
     ContextTooLong,
     DeploymentMissing,
     OutOfQuota,
     ProviderError,
+    Refused,
     ServerFault,
     Throttled,
     TimedOut,
@@ -34,39 +34,16 @@ STYLES: dict[str, Callable[[int], tuple[bytes, str]]] = {
 }
 
 STATUSES: dict[type[ProviderError], Sequence[int]] = {
-    BadRequest: (400, 422),
+    Refused: (400, 405, 406, 409, 411, 415, 418, 422, 431, 451),
     AuthFailed: (401, 403),
     OutOfQuota: (402,),
-    DeploymentMissing: (404, 405, 410),
+    DeploymentMissing: (404, 410),
     TimedOut: (408,),
     ContextTooLong: (413,),
     Throttled: (429,),
-    ServerFault: (
-        406,
-        407,
-        409,
-        411,
-        415,
-        418,
-        425,
-        431,
-        451,
-        498,
-        499,
-        500,
-        501,
-        502,
-        503,
-        504,
-        507,
-        520,
-        522,
-        524,
-        529,
-        599,
-    ),
+    ServerFault: (407, 424, 425, 498, 499, 500, 501, 502, 503, 504, 507, 520, 522, 524, 529, 599),
 }
-PAGES = dict.fromkeys((400, 403, 405, 413, 422), ServerFault)
+PAGES = dict.fromkeys((400, 403, 405, 406, 409, 411, 413, 415, 418, 422, 431, 451), ServerFault)
 """Where a page for people means something else than the API's own refusal: somebody in between sent it."""
 
 

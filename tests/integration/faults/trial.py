@@ -15,12 +15,12 @@ import trustme
 from providers.credentials import ApiKey
 from providers.errors import ProviderError, Throttled
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse
+from providers.messages import ChatRequest, ChatResponse, Generation
 from providers.provider import SYSTEM_TRUST, Route, Timeouts, Transport, Trust
 from providers.tokens import TokenEstimator
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
-from runners.calls.client import CallContext, Deadlines, Generation, ModelClient
+from runners.calls.client import Asking, CallContext, Deadlines, ModelClient
 from runners.calls.retry import RetryLimits
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.dispatch.instance_state import InstanceState
@@ -135,11 +135,11 @@ async def _ask_before(witness: _Witness) -> None:
 
 async def _work(fault: Fault, witness: _Witness) -> Record | None:
     instance_state = InstanceState(INSTANCE, witness, FixedLimiter(workers=1, qps=None))
+    deadlines = Deadlines(attempt_s=fault.attempt_s, sample_s=200.0)
     exchange = CallContext(
         dispatchers={"m": Dispatcher("m", [instance_state], lambda *_: None)},
         estimators={"m": TokenEstimator()},
-        generation=Generation(max_tokens=16, stream=fault.stream),
-        deadlines=Deadlines(attempt_s=fault.attempt_s, sample_s=200.0),
+        asking={"m": Asking(Generation(max_tokens=16, stream=fault.stream), deadlines=deadlines)},
         retries=RetryLimits(max_retries=1, first_wait_s=0.01, longest_wait_s=0.01),
     )
     sample = Sample(0, "s0", QUESTION, Cell("m", "baseline", 1.0), 0, 7)

@@ -140,4 +140,6 @@ USUAL: dict[str, Any] = {
     "system_fingerprint": None,
     "seed": 7,
     "raw_response": None,
+    "reasoning_text": None,
+    "adaptation": None,
 }

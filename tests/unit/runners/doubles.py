@@ -11,26 +11,27 @@ from typing import Any
 
 from providers.errors import (
     AuthFailed,
-    BadRequest,
     ConnectionLost,
     ContentFiltered,
     ContextTooLong,
     DeploymentMissing,
     Empty,
     Evidence,
+    InvalidToolCall,
     Malformed,
     OutOfQuota,
     ProviderError,
+    Refused,
     ServerFault,
     Throttled,
     TimedOut,
     Truncated,
 )
 from providers.instance import Instance
-from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
+from providers.messages import JSON, ChatRequest, ChatResponse, Generation, RateLimitHint, Timing, Usage
 from providers.tokens import TokenEstimator
 from runners.calls.budget import Budget
-from runners.calls.client import CallContext, Deadlines, Generation
+from runners.calls.client import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState, Sender
@@ -97,7 +98,11 @@ def empty(on: str = "a") -> Empty:
 
 def rejections(on: str = "a") -> Sequence[ProviderError]:
     said = evidence(on, status=400)
-    return [kind("rejected", said) for kind in (ContentFiltered, Truncated, BadRequest, ContextTooLong)]
+    return [kind("rejected", said) for kind in (ContentFiltered, Truncated, ContextTooLong, InvalidToolCall)]
+
+
+def refused(on: str = "a", words: str = "the request was refused (HTTP 400): no", sample: str = "s0") -> Refused:
+    return Refused(f"{on}: {words}", Evidence(on, f"{sample}/1/1", status=400, body="no"))
 
 
 def revoked(on: str = "a") -> AuthFailed:
@@ -124,6 +129,7 @@ _RECORD = Record(
     started_at=NOON, completed_at=NOON, queue_s=0.0, rate_wait_s=0.0, retry_wait_s=0.0, connect_s=0.1, ttft_s=None,
     generation_s=0.5, parse_s=0.0, write_s=None, total_s=0.6, working_s=0.6, cache_hit=False, request_id="s0/1/1",
     response_id="r", response_model="m", system_fingerprint=None, seed=7, raw_response=None,
+    reasoning_text=None, adaptation=None,
 )  # fmt: skip
 
 
@@ -269,11 +275,12 @@ def an_exchange(
     budget: Budget | None = None,
     retry_budget: RetryBudget | None = None,
 ) -> CallContext:
+    generation = Generation(max_tokens=max_tokens)
+    asking = Asking(generation, deadlines=deadlines or Deadlines())
     return CallContext(
         dispatchers={dispatcher.model: dispatcher for dispatcher in dispatchers},
         estimators={dispatcher.model: TokenEstimator() for dispatcher in dispatchers},
-        generation=Generation(max_tokens=max_tokens),
-        deadlines=deadlines or Deadlines(),
+        asking={dispatcher.model: asking for dispatcher in dispatchers},
         retries=RetryLimits(max_retries=max_retries),
         retry_budget=retry_budget or RetryBudget(),
         budget=budget or Budget(),
@@ -294,20 +301,20 @@ class ListSink:
     """Parts in memory; `before_write` may wait or raise as a disk would."""
 
     def __init__(self, before_write: Callable[[int], None] = lambda _: None) -> None:
-        self.parts: dict[int, list[Row]] = {}
-        self.unresolved: list[Row] = []
+        self.parts: dict[int, list[dict[str, Any]]] = {}
+        self.unresolved: list[dict[str, Any]] = []
         self._before_write = before_write
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
         assert number not in self.parts, "parts are never rewritten"
         self._before_write(number)
-        self.parts[number] = list(rows)
+        self.parts[number] = [dict(row) for row in rows]
 
     def last_part(self) -> int:
         return max(self.parts, default=0)
 
     def write_unresolved(self, rows: Iterable[Row]) -> None:
-        self.unresolved = list(rows)
+        self.unresolved = [dict(row) for row in rows]
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
         for number, part in [*self.parts.items(), (UNRESOLVED, self.unresolved)]:
@@ -315,6 +322,11 @@ class ListSink:
 
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
         raise NotImplementedError("what is in memory does not break")
+
+    def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        for number, rows in self.parts.items():
+            keep(number, [row for row in rows if is_superseded(row)])
+            self.parts[number] = [row for row in rows if not is_superseded(row)]
 
     def ordinals(self) -> Iterator[int]:
         return (row["ordinal"] for rows in self.parts.values() for row in rows)

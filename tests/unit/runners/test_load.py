@@ -20,11 +20,15 @@ pytestmark = pytest.mark.looptime
 
 
 class Server:
-    """Answers after `latency(number of the request)`; raises what `fail` gives."""
+    """Connects in `connect_s` and answers `latency(number of the request)` later; raises what `fail` gives."""
 
     def __init__(
-        self, latency: Callable[[int], float], fail: Callable[[int], ProviderError | None] = lambda _n: None
+        self,
+        latency: Callable[[int], float],
+        fail: Callable[[int], ProviderError | None] = lambda _n: None,
+        connect_s: float = 0.0,
     ) -> None:
+        self.connect_s = connect_s
         self.latency = latency
         self.fail = fail
         self.in_flight = self.peak = 0
@@ -36,12 +40,12 @@ class Server:
         self.peak = max(self.peak, self.in_flight)
         try:
             latency_s = self.latency(number)
-            await asyncio.sleep(latency_s)
+            await asyncio.sleep(self.connect_s + latency_s)
         finally:
             self.in_flight -= 1
         if (error := self.fail(number)) is not None:
             raise error
-        timing = Timing(0.0, latency_s / 2, latency_s / 2)
+        timing = Timing(self.connect_s, latency_s / 2, latency_s / 2)
         return ChatResponse("yes", (), "stop", Usage(10, 5), timing, None, "id", on.model, None)
 
 
@@ -77,6 +81,18 @@ async def test_a_stalled_server_shows_in_the_latency_from_the_scheduled_time() -
     assert late[1] == pytest.approx(5.0)  # it was due at 0.1 s, went at 5.0 s and took 0.1 s
     assert {result.scheduled.waited_for for result in run.results if result.scheduled.number} == {"place"}
     assert max(result.latency_s or 0 for result in run.results if result.scheduled.number) == pytest.approx(0.1)
+
+
+async def test_the_latency_from_the_scheduled_time_is_all_the_time_from_there_to_the_answer() -> None:
+    """The wait for a place, the connection, and the answer."""
+    server = Server(lambda _n: 0.3, connect_s=0.5)
+    run = await loaded(server, OpenLoop(10.0, math.inf, max_concurrency=1), Volume(requests=5))
+    results = sorted(run.results, key=lambda result: result.scheduled.number)
+    assert [result.latency_s for result in results] == pytest.approx(5 * [0.3])
+    assert [result.scheduled_latency_s for result in results] == pytest.approx([0.8, 1.5, 2.2, 2.9, 3.6])
+    assert [result.ended_at - result.scheduled.scheduled_at for result in results] == pytest.approx(
+        [0.8, 1.5, 2.2, 2.9, 3.6]
+    )
 
 
 async def test_an_infinite_rate_sends_all_at_once() -> None:

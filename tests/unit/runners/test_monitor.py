@@ -37,7 +37,7 @@ async def test_shows_each_instance_as_it_is() -> None:
         a, b, c = Monitor(1, 0, {"m": dispatcher}).statistics().instances
     assert (a.state, a.in_flight, a.succeeded, a.throttled, a.tokens, a.mean_latency_s) == ("healthy", 1, 1, 1, 15, 2.0)
     assert (b.state, b.mean_latency_s) == ("throttled", None)
-    assert (c.state, c.evidence) == ("revoked", "401: key revoked")
+    assert (c.state, c.evidence) == ("key not accepted", "401: key revoked")
 
 
 async def test_a_loop_that_is_held_up_is_noticed() -> None:

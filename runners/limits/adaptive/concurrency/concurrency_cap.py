@@ -68,6 +68,11 @@ class ConcurrencyCap:
         if mode == "conc":
             self.probe.start_now()
 
+    def absorb(self, other: ConcurrencyCap) -> None:
+        """Room for what both let through."""
+        self._most += other._most
+        self.size = min(self._most, self.size + other.size)
+
     # ------------------------------------------------------------------ rounds
     def held_up(self) -> None:
         self._round.held_up += 1

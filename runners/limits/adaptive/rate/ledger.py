@@ -8,6 +8,8 @@ the usage is known. Invariant: what is counted equals the sum over the entries i
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 REQUESTS, TOKENS, CEILING, ANSWERED = range(4)
 UNITS = ("requests", "tokens", "prompt + max_tokens", "tokens when answered")
@@ -34,6 +36,11 @@ class LedgerEntry:
         self.at = now
         self.amounts = list(amounts)
 
+    def copy(self) -> LedgerEntry:
+        copied = LedgerEntry(NOTHING, self.since)
+        copied.at, copied.amounts = self.at, list(self.amounts)
+        return copied
+
 
 class _LedgerWindow:
     """The entries younger than `seconds`, and what has left them: `counted` is everything ever added less what has left."""
@@ -56,6 +63,11 @@ class _LedgerWindow:
 
     def holds(self, entry: LedgerEntry) -> bool:
         return bool(self.entries) and self.entries[0].at <= entry.at
+
+    def merge(self, entries: Iterable[LedgerEntry], total: Sequence[float]) -> None:
+        """Add entries that were counted elsewhere; `total` is everything ever added here, they included."""
+        self.entries = deque(sorted([*self.entries, *entries], key=attrgetter("at")))
+        self.left = [amount - sum(entry.amounts[unit] for entry in self.entries) for unit, amount in enumerate(total)]
 
 
 class SendLedger:
@@ -115,6 +127,16 @@ class SendLedger:
         resized.entries.extend(self._kept.entries)
         resized.left = list(self._kept.left)
         self._all = (*self._windows, self._kept)
+
+    def absorb(self, other: SendLedger, now: float) -> None:
+        """Count what `other` has accepted, too; later corrections there are not followed here."""
+        for unit in range(4):
+            self.total[unit] += other.total[unit]
+        copies = [entry.copy() for entry in other._kept.entries]
+        for window in self._all:
+            window.forget(now)
+            window.merge((entry for entry in copies if entry.at > now - window.seconds), self.total)
+        self._last = None
 
     def between(self, after: float, until: float) -> list[float]:
         """In each unit, exactly, over a stretch of the last minute; slower, for the rare moments of learning."""

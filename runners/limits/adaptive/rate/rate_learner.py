@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from providers.messages import JSON
 
+from .. import words
 from ..throttling.episode import Episode
 from . import unit_inference as blame
 from .episode_evidence import EpisodeEvidence, late, lowered, ramp
@@ -38,6 +39,7 @@ LATE_S, LATE_REQUESTS, LATE_SHARE = 6.0, 8.0, 0.98
 """The last seconds: so long, or as long as so many requests take; and the share of their rate that is believed."""
 MOST_LATE_S = 50.0
 MOST_STRANGERS = 3
+SAME_WINDOW_S = 0.1
 MEMORY_S = 900.0
 REMEMBERED = 0.8
 """Below this share of a rate that was allowed within MEMORY_S it is soon asked for again."""
@@ -58,6 +60,8 @@ class RateLearner:
         self._windows = WindowCandidates()
         self._stores = False
         """The bucket was seen to keep what was not used."""
+        self._has_asked = False
+        """For the limit that the server states."""
         self._strangers = 0
         """Samples in a row that nothing known explains."""
         self._best: tuple[float, float] | None = None
@@ -73,6 +77,8 @@ class RateLearner:
     def learn(self, episode: Episode, seen: EpisodeEvidence) -> None:
         """An episode is over: something was let in again."""
         model, before = self._model, self._model.describe()
+        if model.level and episode.level == model.level and episode.at < model.tilts_until:
+            return  # what it asked for was no share of its own
         if episode.has_new_window:
             self._windows.forget()
         if model.limits is None or episode.level > model.level or episode.has_new_window:
@@ -82,6 +88,7 @@ class RateLearner:
         else:
             self._again_as_window(episode, seen)
         self._change_window(episode)
+        self._heed_words(episode)
         model.learnt_at = seen.now
         model.is_sure = len(self._samples) > (0 if model.level else 1)
         model.counts_answers = model.level > 0 and len(self._samples) > 1 and blame.binding(self._samples)[ANSWERED]
@@ -178,6 +185,22 @@ class RateLearner:
         self._samples = self._windows.samples(window)
         self._set(self._agreed(episode, 0.0))
         self._model.scale_s = max(self._model.scale_s, self._model.shortest_scale_s)
+
+    # ------------------------------------------------------------------ words
+    def _heed_words(self, episode: Episode) -> None:
+        """What the server states names the unit, where the count agrees; a limit that was not reached is asked for, once."""
+        model, stated = self._model, episode.stated
+        if not model.level or stated.window_s is None or abs(stated.window_s - model.window_s) >= SAME_WINDOW_S:
+            return
+        counts = episode.counts[model.level]
+        unit = words.agreeing_unit(stated, self._samples)
+        if unit is not None:
+            cost = 0.0 if unit == REQUESTS else episode.cost[TOKENS if unit == ANSWERED else unit]
+            limit = blame.window_limit([sample[unit] for sample in self._samples], unit, cost, 0.0)
+            model.limits = words.limits_in(unit, limit, counts)
+        elif stated.limit is not None and not self._has_asked and words.is_far_below(stated, counts):
+            self._has_asked, self._samples = True, []
+            model.limits = words.limits_in(words.careful_unit(stated), stated.limit, counts)
 
     # ------------------------------------------------------------------ samples
     def _take(self, sample: list[float], episode: Episode, seen: EpisodeEvidence) -> None:

@@ -38,6 +38,8 @@ class RateModel:
         self.scale_s = FIRST_SCALE_S
         self.learnt_at = 0.0
         self.is_sure = False
+        self.tilt, self.tilts_until = 1.0, -math.inf
+        """A share of everything that is asked for, for a while."""
         self.counts_answers = False
         """The server was found to count tokens when they are answered."""
 
@@ -69,9 +71,10 @@ class RateModel:
     def factor(self, now: float) -> float:
         """Of the known limit, that is asked for now."""
         x = (now - self.learnt_at) / self.scale_s
+        tilt = self.tilt if now < self.tilts_until else 1.0
         if x >= 1:
-            return 1 + RISE * (x - 1) ** 3
-        return 1 - (SURE_DIP if self.is_sure else DIP) * (1 - x) ** 3
+            return tilt * (1 + RISE * (x - 1) ** 3)
+        return tilt * (1 - (SURE_DIP if self.is_sure else DIP) * (1 - x) ** 3)
 
     def gap_s(self, amounts: Amounts, now: float) -> float:
         """Time from a send of `amounts` to the next."""
@@ -98,6 +101,11 @@ class RateModel:
         """Use what an earlier run learnt; the first samples decide whether it still holds."""
         self.level, self.limits = level, limits
         self.scale_s = self.shortest_scale_s
+
+    def absorb(self, other: RateModel) -> None:
+        """Add what the other one allows, where both count over the same time."""
+        if self.limits is not None and other.limits is not None and self.window_s == other.window_s:
+            self.limits = [sum(pair) for pair in zip(self.limits, other.limits, strict=True)]
 
     def forget(self) -> None:
         """It was no rate."""

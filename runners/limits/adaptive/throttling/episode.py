@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ...stated import UNSTATED, StatedQuota
 from ..concurrency.in_flight import InFlightRequest
 from ..rate.ledger import REQUESTS, WINDOWS_S, Amounts, SendLedger
 
@@ -48,12 +49,36 @@ class Episode:
 
     windows_s: Sequence[float] = WINDOWS_S
     has_new_window: bool = False
+    stated: StatedQuota = UNSTATED
 
     def resize(self, window: int, seconds: float, ledger: SendLedger) -> None:
         """Count over another time what led to it."""
         self.windows_s = [*self.windows_s[:window], seconds, *self.windows_s[window + 1 :]]
         self.counts[window] = ledger.between(self.at - seconds, self.at)
         self.has_new_window = True
+
+    def absorb(self, other: Episode) -> None:
+        """Both met the same limit: what led to it was accepted from both."""
+        self.level = max(self.level, other.level)
+        self.known_at = max(self.known_at, other.known_at)
+        self.running_s = max(self.running_s, other.running_s)
+        if other.told_until > self.told_until:
+            self.told_until, self.retry_after_s = other.told_until, other.retry_after_s
+        self.told_window = self.told_window or other.told_window
+        self.accepted = [sum(pair) for pair in zip(self.accepted, other.accepted, strict=True)]
+        self.counts = [
+            [sum(pair) for pair in zip(*both, strict=True)] for both in zip(self.counts, other.counts, strict=True)
+        ]
+
+    def count_beside(self, ledger: SendLedger, now: float) -> None:
+        """What another limiter of the same quota had accepted led to it, too, though none of that was refused."""
+        for window, counts in zip(self.windows_s, self.counts, strict=True):
+            for unit, amount in enumerate(ledger.between(self.at - window, self.at)):
+                counts[unit] += amount
+        later = ledger.between(self.at, now)
+        self.accepted = [
+            mine + its - after for mine, its, after in zip(self.accepted, ledger.total, later, strict=True)
+        ]
 
     def correct(self, flight: InFlightRequest, by: Amounts) -> None:
         """Something sent before it began turned out to cost another amount."""

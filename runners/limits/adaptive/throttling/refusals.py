@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from providers.messages import JSON
+from providers.messages import JSON, RateLimitHint
 
+from ...stated import UNSTATED, StatedQuota, stated_quota
 from ..concurrency.answer_statistics import AnswerStatistics
 from ..concurrency.concurrency_cap import ConcurrencyCap
 from ..concurrency.in_flight import InFlightRequest, InFlightRequests
@@ -45,7 +46,11 @@ class RefusalClassifier:
     suspect: Episode | None = None
     """The refusal behind the last concurrency cut: if the next ones say that it was a rate, it is where the episode began."""
 
-    def refuse(self, flight: InFlightRequest, delay_s: float, retry_after_s: float | None, clock: RefusalTimes) -> None:
+    stated: StatedQuota = UNSTATED
+    """By the last refusal."""
+
+    def refuse(self, flight: InFlightRequest, delay_s: float, hint: RateLimitHint | None, clock: RefusalTimes) -> None:
+        retry_after_s, self.stated = hint.retry_after_s if hint else None, stated_quota(hint)
         self.in_flight_requests.delay.learn(delay_s)
         self._take_back(flight)
         episode = self.gate.episode
@@ -95,6 +100,7 @@ class RefusalClassifier:
             episode = self.suspect
             episode.known_at = clock.now
         self.suspect = None
+        episode.stated = self.stated
         self.gate.shut(episode, retry_after_s, self._room(), clock.now)
         evidence = {"beside": flight.beside, "retry_after_s": retry_after_s}
         self.decide("throttle", {**self.gate.describe(clock.now), **evidence})

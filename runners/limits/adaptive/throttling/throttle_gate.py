@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from providers.messages import JSON
 
 from ..rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
+from ..words import agreeing_unit
 from .episode import Episode
 
 SAME_TOLD = 2
@@ -116,6 +117,15 @@ class AdaptiveThrottleGate:
             self.trusts_hint = False
         return episode
 
+    def absorb(self, other: AdaptiveThrottleGate) -> None:
+        """Wait for the later of two moments; two episodes of one limit are one."""
+        self.opens_at = max(self.opens_at, other.opens_at)
+        self.holds_until = max(self.holds_until, other.holds_until)
+        if self.episode is None:
+            self.episode = other.episode
+        elif other.episode is not None:
+            self.episode.absorb(other.episode)
+
     def shut(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
         """The first refusal of an episode."""
         self.episode = episode
@@ -172,7 +182,9 @@ class AdaptiveThrottleGate:
         }
 
     def _raise_level(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
-        """A Retry-After that is long for the rate betrays a window."""
+        """A Retry-After that is long for the rate betrays a window; words name it."""
+        if self._is_stated_window(episode, retry_after_s or 0.0, room):
+            episode.level = max(episode.level, self._stated_window(episode, room))
         if retry_after_s is None:
             return
         episode.retry_after_s = retry_after_s
@@ -181,6 +193,29 @@ class AdaptiveThrottleGate:
         if episode.told_window:
             self._resize_window(episode, retry_after_s, room)
             episode.level = max(episode.level, _window_told(episode, retry_after_s, room, now))
+
+    def _is_stated_window(self, episode: Episode, retry_after_s: float, room: WindowRoom) -> bool:
+        """The stated limit was counted within it, or its wait is too long for any shorter one."""
+        seconds = episode.stated.window_s
+        if seconds is None or not SHORTEST_WINDOW_S <= seconds <= room.ledger.windows_s[-1]:
+            return False
+        counts = room.ledger.between(episode.at - seconds, episode.at)
+        return (
+            agreeing_unit(episode.stated, [counts]) is not None or WINDOWS_S[1] < retry_after_s <= seconds + ROUNDED_S
+        )
+
+    def _stated_window(self, episode: Episode, room: WindowRoom) -> int:
+        """The level that counts over the stated time; the one of the shorter window is given its length where none does."""
+        seconds = episode.stated.window_s or 0.0
+        for window in (1, 2):
+            if abs(seconds - room.ledger.windows_s[window]) < SAME_S:
+                return window
+        if self._has_resized:
+            return 0
+        self._has_resized = True
+        room.ledger.resize(1, seconds)
+        episode.resize(1, seconds, room.ledger)
+        return 1
 
     def _resize_window(self, episode: Episode, retry_after_s: float, room: WindowRoom) -> None:
         """A gateway that names one time after every refusal names its window's length: once, and if it is none that is known."""

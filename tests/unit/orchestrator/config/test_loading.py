@@ -203,6 +203,22 @@ def test_a_provider_that_is_a_key_is_not_repeated(load: Load) -> None:
 
 
 # ------------------------------------------------------------------ files
+@pytest.mark.parametrize(
+    "text", ["models:\n  m: {a: 1}\n  m: {b: 2}\n", "models: {}\nmodels: {}\n", "{a: {1: x, 1: y}}"]
+)
+def test_a_key_that_stands_twice_is_refused_and_not_lost(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"twice\.yaml is not valid YAML: line \d: the key '\w+' stands twice"):
+        load_config(path, Environment({}))
+
+
+def test_a_key_may_override_what_a_merge_brings(sweep_file: Path) -> None:
+    text = sweep_file.read_text() + "generation: {<<: &usual {max_tokens: 9, seed: 1}, max_tokens: 5}\n"
+    sweep_file.write_text(text)
+    assert load_config(sweep_file, Environment({})).config.generation.max_tokens == 5
+
+
 def test_bad_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("providers:\n  a: {type: azure\nmodels: {}\n")

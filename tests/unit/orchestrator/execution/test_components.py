@@ -15,6 +15,7 @@ from orchestrator.execution.components import no_key, open_providers, simulator_
 from orchestrator.execution.context import RunContext
 from orchestrator.execution.prepare import prepare
 from providers.errors import InputError
+from providers.network import DIRECT
 from providers.simulator.settings import SimulatorSettings
 
 Load = Callable[..., LoadedConfig]
@@ -145,7 +146,7 @@ def test_a_model_may_be_reached_over_two_providers(prepared: Callable[..., RunCo
 @pytest.mark.parametrize(
     "models",
     [
-        {"a": {"provider": "azure-east", "deployments": ["d"]}, "b": {"provider": "azure-east", "deployments": ["d"]}},
+        {"a": {"routes": [{"provider": "azure-east", "deployments": ["d"]}] * 2}},
         {"a": {"routes": [{"provider": "ideallab"}, {"provider": "ideallab", "keys": ["KEY_1"]}]}},
     ],
 )
@@ -154,6 +155,23 @@ def test_an_instance_that_is_named_twice_is_an_error(
 ) -> None:
     with pytest.raises(InputError, match=r"models: the instance \S+ is named by two routes"):
         prepared(models, ["baseline"])
+
+
+def test_two_models_of_one_deployment_are_two_instances_with_one_limiter(prepared: Callable[..., RunContext]) -> None:
+    route = {"provider": "azure-east", "deployments": ["d"]}
+    found = prepared({"a": route, "b": route}, ["baseline"]).instances
+    assert [one.name for group in found.values() for one in group] == ["azure-east/d", "azure-east/d@b"]
+    assert {one.limiter_group for group in found.values() for one in group} == {"azure-east/d"}
+
+
+def test_results_belong_to_the_operation_that_a_model_is_asked_for(prepared: Callable[..., RunContext]) -> None:
+    route = {"provider": "azure-east", "deployments": ["d"]}
+    chat, spelt_out, responses = (
+        prepared({"a": {**route, **more}}, ["baseline"]).plan().parts
+        for more in ({}, {"operation": "chat"}, {"operation": "responses"})
+    )
+    assert chat == spelt_out
+    assert {name for name in responses if responses[name] != chat.get(name)} == {"operations"}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +194,7 @@ def test_a_missing_key_of_the_environment_is_named_before_anything_is_made(load:
 
 
 def test_a_simulator_that_has_not_started_cannot_be_asked(load: Load) -> None:
-    link = open_providers(load(), no_key).simulators["sim"]
+    link = open_providers(load(), no_key, DIRECT).simulators["sim"]
     with pytest.raises(InputError, match="the simulator sim has not started"):
         link.address()
 

@@ -88,6 +88,9 @@ def test_a_prompt_type_of_ones_own_is_text_or_a_file_beside_the_configuration(lo
         {"models.m.workers": 3},
         {"providers.sim.seed": 9},
         {"providers.sim.transport": "sdk"},
+        {"run.adapt": "drop"},
+        {"models.m.adapt": "never"},
+        {"models.m.timeouts": "reasoning"},
     ],
 )
 def test_results_do_not_depend_on_how_the_run_is_carried_out(load: Load, flags: dict[str, object]) -> None:
@@ -100,6 +103,11 @@ def test_results_do_not_depend_on_how_the_run_is_carried_out(load: Load, flags: 
         {"run.seed": 1},
         {"run.solver": "json:dumps"},
         {"generation.temperature": 1},
+        {"generation.top_p": 0.5},
+        {"generation.stop": "END"},
+        {"generation.reasoning_effort": "low"},
+        {"models.m.generation.temperature": "null"},
+        {"models.m.generation.max_tokens": 9},
         {"sweep.limit": 3},
         {"sweep.epochs": 2},
         {"sweep.prompt_types": "cot"},
@@ -125,3 +133,17 @@ def test_a_scorer_from_python_is_part_of_what_results_belong_to(load: Load) -> N
     plan = prepare(load({}), no_key, scorer=mine).plan()
     assert plan.parts["scorers"].endswith("mine")
     assert plan.fingerprint != fingerprint(load({}))
+
+
+def test_a_generation_that_says_nothing_new_has_the_fingerprint_it_always_had(load: Load) -> None:
+    plan = prepare(load({"generation": {"temperature": 0, "max_tokens": 512}}), no_key).plan()
+    assert plan.parts["generation"] == (
+        '{"temperature":0.0,"max_tokens":512,"stream":false,"seed":null,"extra_body":null}'
+    )
+    assert "model_generation" not in plan.parts
+
+
+def test_what_a_model_says_for_itself_is_part_of_what_results_belong_to_as_it_is_written(load: Load) -> None:
+    own = {"temperature": None, "reasoning_effort": "low"}
+    plan = prepare(load({}, flags={"models.m.generation": own}), no_key).plan()
+    assert plan.parts["model_generation"] == '{"m":{"reasoning_effort":"low","temperature":null}}'

@@ -80,6 +80,8 @@ def test_an_ending_is_noted_as_one_flat_row() -> None:
         "possibly_billed_twice": 0,
         "damaged_lines": 0,
         "elapsed_s": ended.statistics.elapsed_s,
+        "refusals": [],
+        "refused": [],
         "drifts": [],
         "drift_checked": False,
         "rehearsed_s": None,

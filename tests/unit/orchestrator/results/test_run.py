@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.results.clusters import ClusterSums
@@ -21,6 +22,7 @@ from providers.errors import InputError, StorageError
 from runners.journal.sinks.parquet import record_table
 from runners.journal.sinks.sink import StorageFormat, open_sink
 from runners.samples.record import FINAL, Record
+from tests.unit.orchestrator.results.older_results import write_older_part
 
 MakeRecord = Callable[..., Record]
 
@@ -219,6 +221,31 @@ def test_a_sample_that_a_killed_resume_has_finished_is_shown_once(
     assert sorted(row["ordinal"] for row in rows) == list(range(9))
     assert [row["outcome"] for row in rows if row["ordinal"] == 5] == ["ok"]
     assert [row["total"] for row in run.summary()] == [1, 8]
+
+
+@pytest.mark.parametrize("form", ["parquet", "json"])
+def test_results_of_an_older_version_are_read_beside_newer_ones(
+    tmp_path: Path, records: list[Record], form: StorageFormat
+) -> None:
+    older, newer = records[0], replace(records[1], reasoning_text="because", adaptation="{}")
+    directory = RunDirectory(tmp_path)
+    directory.write_manifest(Manifest("r", {}, "/", form, 2, "f", {}))
+    sink = open_sink(form, directory.results)
+    write_older_part(sink, directory.results, 1, [asdict(older)])
+    sink.write_part(2, [asdict(newer)])
+    run = Run.load(tmp_path)
+    first, second = run.to_arrow().sort_by("ordinal").to_pylist()
+    assert (first["output_text"], first["reasoning_text"], first["adaptation"]) == (older.output_text, None, None)
+    assert (second["reasoning_text"], second["adaptation"]) == ("because", "{}")
+    assert [row["total"] for row in run.summary([])] == [2]
+
+
+def test_a_part_without_a_column_that_every_version_writes_is_damaged(tmp_path: Path, records: list[Record]) -> None:
+    run = run_of(tmp_path / "r", "parquet", records)
+    path = run.path / "results" / "part-000001.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["outcome"]), path)
+    with pytest.raises(StorageError, match="has no column outcome"):
+        run.to_arrow()
 
 
 def test_a_run_gives_pandas_and_a_summary(tmp_path: Path, records: list[Record]) -> None:

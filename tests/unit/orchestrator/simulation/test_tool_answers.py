@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.scoring.expected_calls import expectation_of
 from orchestrator.scoring.registry import build_scorer
 from orchestrator.simulation.tool_answers import CORRUPTIONS, ToolDraw, ToolTask
-from providers.simulator.answers import SimulatedAnswer
+from providers.simulator.answers.source import SimulatedAnswer
 from runners.calls.client import ModelClient
 from runners.samples.answer import Answer, Score
 from sharding.plan import Cell, Sample

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import orjson
 
-from providers.simulator.log import AnswerLog, Entry
+from providers.simulator.log import AnswerLog, AnswerLogEntry
 
 
 async def test_a_line_that_a_crash_cut_off_does_not_swallow_the_next(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(b'{"request_id": "s0/')
     log = AnswerLog(path)
-    log.write(Entry("s1/1/1", "m", None))
+    log.write(AnswerLogEntry("s1/1/1", "m", None))
     log.close()
     assert [orjson.loads(line)["request_id"] for line in path.read_bytes().splitlines()[1:]] == ["s1/1/1"]
 
@@ -24,12 +24,12 @@ async def test_a_line_that_a_crash_cut_off_does_not_swallow_the_next(tmp_path: P
 FULL = """
 import asyncio, resource, sys
 from pathlib import Path
-from providers.simulator.log import AnswerLog, Entry
+from providers.simulator.log import AnswerLog, AnswerLogEntry
 
 async def main():
     log = AnswerLog(Path(sys.argv[1]))
     for _ in range(2):
-        log.write(Entry("s1/1/1", "m", None))
+        log.write(AnswerLogEntry("s1/1/1", "m", None))
         log.flush()
     log.close()
 

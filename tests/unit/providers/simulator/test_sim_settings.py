@@ -69,3 +69,29 @@ def test_answers_that_cannot_be_made_are_refused(settings: dict[str, Any], messa
 def test_a_simulator_without_endpoints_is_refused() -> None:
     with pytest.raises(ValidationError, match="needs 'deployments' or 'keys'"):
         SimulatorSettings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"throttle_style": 400, "wait_in": "words"}, "throttle_style 400 never says a wait"),
+        ({"quota_group": "llama", "wait_in": "zero_ms"}, "a quota_group says the wait in words"),
+        ({"wants_back": "reasoning_content", "reasoning": "think"}, "needs 'reasoning: field'"),
+        ({"refuses": ["warmth"]}, "temperature"),
+        ({"throttle_style": 503}, "429"),
+        ({"quirks": {"no_end": True}}, "no_end"),
+        ({"credit": {"status": 402}}, "after"),
+    ],
+)
+def test_settings_of_vendors_that_contradict_each_other_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        EndpointSettings.model_validate(settings)
+
+
+def test_a_quota_group_is_one_quota() -> None:
+    shared = {"tpm": 400_000, "quota_group": "llama"}
+    SimulatorSettings.model_validate({"deployments": {"a": shared, "b": shared, "c": {}}})
+    with pytest.raises(
+        ValidationError, match="a and b are in the quota_group 'llama', a single quota, but differ in tpm"
+    ):
+        SimulatorSettings.model_validate({"deployments": {"a": shared, "b": {**shared, "tpm": 1}}})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
-from providers.errors import Empty, Rejected, ServerFault, TimedOut, Unreachable
-from providers.messages import ChatResponse, ToolCall, Usage
+from providers.errors import Empty, Refused, Rejected, RequestTooLarge, ServerFault, TimedOut, Unreachable
+from providers.instance import Instance
+from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, ToolCall, Usage
 from runners.calls.budget import Budget, BudgetLimits, LimitReached, Spending
-from runners.calls.client import CallContext, Deadlines, SampleClient, SampleOverdue
+from runners.calls.client import REFUSALS_AT_MOST, Asking, CallContext, Deadlines, SampleClient, SampleOverdue
 from runners.calls.retry import FREE_RETRIES, RetryBudget
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.limits.adaptive_limiter import AdaptiveLimiter
@@ -18,13 +20,17 @@ from tests.unit.runners.doubles import (
     BareLease,
     FreeLimiter,
     ScriptedSender,
+    Sent,
     Step,
     a_dispatcher,
     a_response,
+    a_sample,
     an_exchange,
     an_opened,
     connection_lost,
     empty,
+    evidence,
+    refused,
     rejections,
     revoked,
     server_fault,
@@ -302,8 +308,42 @@ async def test_the_request_carries_the_runs_generation_and_the_calls_own_bound()
     desk = Desk()
     await desk.client.chat(HELLO, max_tokens=9, tools=({"type": "function"},))
     request = desk.sender.sent[0].request
-    assert (request.messages, request.max_tokens, request.tools) == (HELLO, 9, ({"type": "function"},))
-    assert request.seed is None
+    assert (request.messages, request.generation.max_tokens, request.tools) == (HELLO, 9, ({"type": "function"},))
+    assert request.generation.seed is None
+
+
+async def test_each_model_is_asked_and_waited_for_in_its_own_way() -> None:
+    desk, judges = Desk(), ScriptedSender()
+    judge = a_dispatcher(judges, "j", model="judge")
+    asking = {
+        "m": Asking(Generation(temperature=0.0, seed=5), deadlines=Deadlines(attempt_s=900, sample_s=14_400)),
+        "judge": Asking(Generation(top_p=0.5), deadlines=Deadlines(attempt_s=50)),
+    }
+    client = desk.open(replace(an_exchange(desk.dispatcher, judge), asking=asking))
+    begun_at = now()
+    await client.chat(HELLO)
+    await client.chat(HELLO, model="judge")
+    (asked,), (judged,) = desk.sender.sent, judges.sent
+    assert (asked.request.generation, judged.request.generation) == (asking["m"].generation, Generation(top_p=0.5))
+    assert (asked.deadline - asked.at, judged.deadline - judged.at) == (900, 50)
+    assert client.deadline - begun_at == 14_400
+
+
+async def test_a_bound_in_extra_body_is_what_is_set_aside() -> None:
+    desk = Desk()
+    budget = Budget(bounds=BudgetLimits(tokens=500))
+    call_context = an_exchange(desk.dispatcher, budget=budget)
+    tight = {"m": Asking(Generation(max_tokens=1, extra_body={"max_completion_tokens": 9_999}))}
+    with pytest.raises(LimitReached):
+        await desk.open(replace(call_context, asking=tight)).chat(HELLO)
+    assert desk.sender.sent == []
+
+
+async def test_the_account_keeps_how_the_last_request_was_adapted() -> None:
+    adaptation = Adaptation({}, ("seed",), "no seed")
+    desk = Desk(replace(a_response(), adaptation=adaptation))
+    await desk.chat()
+    assert desk.client.sample_usage.adaptation == adaptation
 
 
 async def test_a_timeout_of_an_attempt_is_tried_again() -> None:
@@ -463,3 +503,114 @@ async def test_a_server_that_asks_to_wait_longer_than_the_sample_has_ends_the_ca
     assert (now(), desk.slot.parked) == (1, [])
     (note,) = caught.value.__notes__
     assert note == "not tried again: the server asks to wait 86,400 s, the sample has 1,799 s left"
+
+
+async def test_what_one_instance_refuses_is_asked_of_the_others_once_each() -> None:
+    desk = Desk(instances="abcd", always=lambda name, _: refused(name))
+    with pytest.raises(Refused):
+        await desk.chat()
+    assert len(desk.sender.went_to) == len(set(desk.sender.went_to)) == REFUSALS_AT_MOST
+    assert set(desk.settled) == {"cancelled"}
+    assert desk.client.sample_usage.attempts == 1
+
+
+async def test_an_instance_that_takes_what_another_refused_answers_it() -> None:
+    desk = Desk(refused("a"))
+    assert (await desk.chat()).text == "fine"
+    assert desk.sender.went_to == ["a", "b"]
+    assert desk.client.sample_usage.moved_reason == "refused"
+
+
+async def test_an_only_instance_that_refuses_is_asked_once() -> None:
+    desk = Desk(instances="a", always=lambda name, _: refused(name))
+    with pytest.raises(Refused):
+        await desk.chat()
+    assert desk.sender.went_to == ["a"]
+
+
+async def test_a_request_that_is_larger_than_the_limit_is_no_evidence_against_the_instance() -> None:
+    too_large = RequestTooLarge("Limit 30, Requested 42", evidence("a", status=429))
+    desk = Desk(instances="a", always=too_large)
+    for _ in range(6):
+        with pytest.raises(RequestTooLarge):
+            await desk.chat()
+    assert set(desk.settled) == {"cancelled"}
+    assert desk.dispatcher.instance_states["a"].health_tracker.is_healthy
+
+
+async def chat_of(desk: Desk, ordinal: int) -> ChatResponse:
+    client = SampleClient(desk.client.call_context, an_opened(a_sample(ordinal)), BareLease())
+    return await client.chat(HELLO)
+
+
+async def test_an_instance_that_refuses_five_samples_alike_is_out_and_the_next_is_told_why() -> None:
+    desk = Desk(instances="a", always=refused("a", "no such field"))
+    desk.sender._always = lambda name, number: refused(name, "no such field", f"s{number}")
+    for ordinal in range(5):
+        with pytest.raises(Refused):
+            await chat_of(desk, ordinal)
+    with pytest.raises(NoUsableInstance, match=r"a: unusable \(a: no such field"):
+        await chat_of(desk, 5)
+    assert len(desk.sender.sent) == 5
+
+
+async def test_what_is_in_flight_when_an_instance_begins_to_refuse_may_reopen_it() -> None:
+    slow, answered = asyncio.Event(), a_response()
+
+    class Sender(ScriptedSender):
+        async def complete(
+            self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
+        ) -> ChatResponse:
+            self.sent.append(Sent(on.name, request_id, now(), deadline, request))
+            if request_id.startswith("s9/"):
+                await slow.wait()
+            elif not slow.is_set():
+                raise refused(on.name, "no such field", request_id.split("/")[0])
+            return answered
+
+    desk = Desk(instances="a")
+    desk.dispatcher.instance_states["a"].sender = sender = Sender()
+    late = asyncio.create_task(chat_of(desk, 9))
+    await asyncio.sleep(1)
+    for ordinal in range(5):
+        with pytest.raises(Refused):
+            await chat_of(desk, ordinal)
+    waiting = asyncio.create_task(chat_of(desk, 6))
+    await asyncio.sleep(50)
+    assert len(sender.sent) == 6
+    slow.set()
+    assert (await late).text == (await waiting).text == "fine"
+    assert desk.dispatcher.instance_states["a"].health_tracker.is_healthy
+
+
+async def test_a_sample_that_is_throttled_while_others_pass_is_too_large_after_a_bounded_number() -> None:
+    class Sender(ScriptedSender):
+        async def complete(
+            self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
+        ) -> ChatResponse:
+            answer = await super().complete(on, request, request_id=request_id, deadline=deadline)
+            if request_id.startswith("s0/"):
+                raise throttled(on.name)
+            return answer
+
+    desk = Desk(instances="a")
+    desk.dispatcher.instance_states["a"].sender = desk.sender = Sender(takes_s=1.0)
+    others = asyncio.create_task(_chats(desk, 200))
+    with pytest.raises(RequestTooLarge, match="again and again"):
+        await desk.chat()
+    assert sum(sent.request_id.startswith("s0/") for sent in desk.sender.sent) < 10
+    await others
+
+
+async def test_a_sample_that_is_throttled_like_the_others_is_waited_for() -> None:
+    desk = Desk(instances="a")
+    desk.sender._always = lambda name, number: throttled(name) if number < 300 else a_response()
+    others = asyncio.create_task(_chats(desk, 200))
+    assert (await desk.chat()).text == "fine"
+    assert desk.client.sample_usage.throttles > 100
+    await others
+
+
+async def _chats(desk: Desk, number: int) -> None:
+    for ordinal in range(1, number):
+        await chat_of(desk, ordinal)

@@ -133,6 +133,15 @@ async def test_an_instance_that_stays_silent_is_left_but_for_one_canary_at_a_tim
     assert dispatcher.instance_states["a"].health == InstanceHealth()
 
 
+async def test_a_canary_is_sent_by_a_sample_of_its_own_instance_though_others_are_healthy() -> None:
+    dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
+    await fail(dispatcher, 5, prefer="b")
+    assert dispatcher.instance_states["b"].health.state is Health.SUSPECT
+    await asyncio.sleep(FIRST_CANARY_S)
+    async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000) as canary:
+        assert (canary.instance.name, canary.is_probe) == ("b", True)
+
+
 async def test_a_cancelled_canary_lets_another_go() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a")
     await fail(dispatcher, 5)
@@ -157,9 +166,9 @@ async def test_canaries_that_fail_come_ever_more_rarely_until_the_instance_count
     assert now() == FIRST_CANARY_S * (1 + 2 + 4)
 
 
-async def fail(dispatcher: Dispatcher, times: int) -> None:
+async def fail(dispatcher: Dispatcher, times: int, prefer: str = "a") -> None:
     for _ in range(times):
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as permit:
+        async with dispatcher.permit(COST, prefer=prefer, avoid=NOBODY, deadline=1000) as permit:
             dispatcher.observe(permit, connection_lost())
 
 
@@ -197,7 +206,7 @@ async def test_when_all_are_lost_everybody_who_waits_is_told_why() -> None:
         dispatcher.give_up(held.instance_state, revoked())
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(result, NoUsableInstance) for result in results)
-    assert "a: revoked (401: key revoked); b: deployment missing" in str(results[0])
+    assert "a: key not accepted (401: key revoked); b: deployment missing" in str(results[0])
 
 
 async def test_a_shared_limiter_that_turns_one_away_still_serves_the_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -62,5 +63,6 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
 
 def test_half_of_a_surrogate_pair_is_replaced_and_the_rest_kept(tmp_path: Path) -> None:
     record = a_record(3, output_text="a\ud800b", score=0.5)
-    (row,) = rows(written(tmp_path / "log", frame(record)))
+    (line,) = rows(written(tmp_path / "log", frame(record)))
+    row: Mapping[str, object] = line
     assert (row["output_text"], row["ordinal"], row["score"], row["tool_coverage"]) == ("a?b", 3, 0.5, None)

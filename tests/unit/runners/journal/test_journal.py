@@ -456,6 +456,29 @@ async def test_a_full_disk_is_told_by_the_watch_and_what_was_committed_stays_rea
     assert (done_of(replay), replay.damaged) == ([0, 1, 2], 0)
 
 
+async def test_a_group_that_the_disk_takes_in_part_leaves_nothing_in_the_segment(tmp_path: Path) -> None:
+    """Its first record is whole on the disk when the second is refused, and neither was counted."""
+    count, left = Count(), b""
+
+    async def run() -> None:
+        nonlocal left
+        async with open_journal(tmp_path, ListSink()) as journal:
+            journal.append(a_record(0), count.of(0))
+            await count.reaches(1)
+            (path,) = segments(tmp_path)
+            left = path.read_bytes()
+            with files_of_at_most(len(left) + len(frame(a_record(1))) + 100):
+                for ordinal in (1, 2):
+                    journal.append(a_record(ordinal), count.of(ordinal))
+                await asyncio.wait_for(journal.watch(), SOON_S)
+
+    with pytest.raises(StorageError):
+        await run()
+    assert count.durable == [0]
+    assert segments(tmp_path)[0].read_bytes() == left
+    assert done_of(Compactor(tmp_path, ListSink()).replay(SIZE)) == [0]
+
+
 async def test_after_the_disk_has_refused_nobody_waits_for_it(tmp_path: Path) -> None:
     has_room = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -50,6 +50,19 @@ class Turnstile:
 
     def time_under(self, now: float) -> Mapping[str, float]:
         return {}
+
+    @property
+    def experience(self) -> float:
+        return float(len(self.settled))
+
+    def accepted(self, after: float, until: float) -> Sequence[float]:
+        return (0.0, 0.0, 0.0, 0.0)
+
+    def absorb(self, other: Turnstile, now: float) -> None:
+        self.opens = max(self.opens, other.opens)
+
+    def tilt(self, share: float, until: float, now: float) -> None:
+        pass
 
     def snapshot(self, now: float) -> Mapping[str, JSON]:
         return {"gate_until": self.opens}

@@ -1,9 +1,21 @@
-"""Ordinals from the front, what is done skipped."""
+"""Ordinals from the front, what is done skipped; what is given away comes from the end."""
 
 from __future__ import annotations
 
+import pytest
+
 from runners.journal.bitmap import Bitmap
-from runners.samples.shard_queue import ShardQueue
+from runners.samples.shard_queue import ModelQueues, ShardQueue, TakenOrdinal
+
+
+class Alike:
+    """Peers that are all equally fast."""
+
+    def rate_per_s(self, name: str) -> float:
+        return 1.0
+
+    def is_silent(self, name: str) -> bool:
+        return False
 
 
 def a_bitmap(size: int, *done: int) -> Bitmap:
@@ -45,3 +57,29 @@ def test_a_bit_set_twice_counts_once() -> None:
     bitmap = a_bitmap(17, 16, 0, 16)
     assert bitmap.count == 2
     assert [ordinal for ordinal in range(17) if ordinal in bitmap] == [0, 16]
+
+
+@pytest.mark.parametrize(
+    ("count", "given", "kept"),
+    [
+        (0, [], [0, 1, 2, 3, 10, 12, 14]),
+        (2, [12, 14], [0, 1, 2, 3, 10]),
+        (4, [3, 10, 12, 14], [0, 1, 2]),
+        (7, [0, 1, 2, 3, 10, 12, 14], []),
+        (9, [0, 1, 2, 3, 10, 12, 14], []),
+    ],
+)
+def test_what_is_given_away_is_the_end_in_its_order(count: int, given: list[int], kept: list[int]) -> None:
+    queue = ShardQueue([range(4), range(10, 15, 2)], Bitmap(20))
+    assert [ordinal for part in queue.split(count) for ordinal in part] == given
+    assert len(queue) == len(kept)
+    assert [queue.take() for _ in kept] == kept
+    assert queue.take() is None
+
+
+def test_an_instance_without_work_takes_the_last_half_and_its_owner_goes_on_from_the_front() -> None:
+    done = Bitmap(8)
+    queues = {"busy": ShardQueue([range(8)], done), "idle": ShardQueue([], done)}
+    model = ModelQueues(queues, Alike(), done=done, rebalances=True)
+    taken = [model.take(name) for name in ("idle", "busy", "idle", "busy")]
+    assert taken == [TakenOrdinal(4, "busy"), TakenOrdinal(0, "busy"), TakenOrdinal(5, "busy"), TakenOrdinal(1, "busy")]

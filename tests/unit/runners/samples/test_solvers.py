@@ -110,6 +110,49 @@ async def test_calls_without_an_id_get_one() -> None:
     assert answer.messages[2]["tool_call_id"] == answer.tool_calls[0]["id"] == "r1-0"
 
 
+async def test_calls_of_one_id_get_ids_of_their_own() -> None:
+    model = Model(calling(call("look"), call("tell"), call("look", call_id="")), a_response())
+    answer = await tool_loop(a_sample(), model)
+    ids = ["c1", "r1-1", "r1-2"]
+    assert [told["tool_call_id"] for told in answer.messages[2:5]] == ids
+    assert [made["id"] for made in answer.messages[1]["tool_calls"]] == ids  # type: ignore[union-attr,call-overload,index]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ('{"city": "Paris"}', '{"city": "Paris"}'),
+        ("", "{}"),
+        ("{", "{}"),
+        ("[1]", "{}"),
+        ({"city": "x"}, '{"city":"x"}'),
+    ],
+)
+async def test_arguments_go_back_as_the_text_of_an_object_and_stay_as_they_came_in_the_answer(
+    arguments: JSON, sent: str
+) -> None:
+    made: Mapping[str, JSON] = {"id": "c1", "function": {"name": "look", "arguments": arguments}}
+    model = Model(calling(made), a_response())
+    answer = await tool_loop(a_sample(), model)
+    back = {"type": "function", "id": "c1", "function": {"name": "look", "arguments": sent}}
+    assert model.asked[1][0][1]["tool_calls"] == [back]
+    assert answer.tool_calls[0]["function"] == {"name": "look", "arguments": arguments}
+
+
+async def test_a_turn_goes_back_with_every_field_that_came_with_it() -> None:
+    turn: Message = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": ["as it came"]}
+    model = Model(replace(calling(call("look")), reasoning="hm", assistant=turn), a_response())
+    await tool_loop(a_sample(), model)
+    assert model.asked[1][0][1] == {**turn, "tool_calls": [call("look")]}
+
+
+async def test_a_single_turn_keeps_the_conversation_where_the_model_reasoned() -> None:
+    turn: Message = {"role": "assistant", "content": "4", "reasoning_content": "hm"}
+    answer = await single_turn(a_sample(), Model(replace(a_response("4"), reasoning="hm", assistant=turn)))
+    assert (answer.text, answer.messages) == ("4", [*ASKED, turn])
+    assert (await single_turn(a_sample(), Model(a_response("4")))).messages == ()
+
+
 async def test_a_task_without_tools_takes_one_turn() -> None:
     answer = await tool_loop(a_sample(tools=()), Model(a_response("4")))
     assert (answer.text, len(answer.messages)) == ("4", 2)
@@ -135,6 +178,15 @@ async def test_a_single_turn_reads_calls_from_text_as_well() -> None:
     answer = await build_solver("single_turn", AS_TEXT)(a_sample(), Model(a_response(LOOK + LOOK)))
     assert isinstance(answer, Answer)
     assert len(answer.tool_calls) == 2
+
+
+async def test_text_goes_back_as_it_came_and_calls_in_the_thinking_are_none() -> None:
+    thought = f"<think>Maybe {LOOK}</think>Let me see. {LOOK}"
+    turn: Message = {"role": "assistant", "content": thought, "tool_calls": [call("tell")]}
+    model = Model(replace(a_response(f"Let me see. {LOOK}"), assistant=turn), a_response())
+    answer = await tool_loop(a_sample(), model, AS_TEXT)
+    assert len(answer.tool_calls) == 1
+    assert model.asked[1][0][-2] == {"role": "assistant", "content": thought}
 
 
 async def test_several_results_come_back_in_one_message() -> None:

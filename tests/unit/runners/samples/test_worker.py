@@ -12,8 +12,8 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from providers.errors import ProviderError
-from providers.messages import ToolCall, Usage
+from providers.errors import ProviderError, Refused, RequestTooLarge, Truncated
+from providers.messages import Adaptation, ToolCall, Usage
 from runners.calls.client import Deadlines, ModelClient, SampleClient
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.samples.answer import (
@@ -27,6 +27,7 @@ from runners.samples.answer import (
     guard_solver,
 )
 from runners.samples.record import Record
+from runners.samples.record_building import REASONING_CHARACTERS
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
 from runners.workers.active_sample import ActiveSample
@@ -43,6 +44,7 @@ from tests.unit.runners.doubles import (
     an_opened,
     connection_lost,
     empty,
+    evidence,
     malformed,
     rejections,
     revoked,
@@ -97,6 +99,51 @@ async def test_an_answer_is_scored_and_written_down() -> None:
     assert record.total_s == record.working_s == 1
 
 
+async def test_ten_turns_of_five_minutes_fit_a_reasoning_models_sample() -> None:
+    async def ten_turns(sample: Sample, model: ModelClient) -> str:
+        replies = [await model.chat(sample.task.messages) for _ in range(10)]
+        return replies[-1].text
+
+    slow = ScriptedSender(takes_s=300.0)
+    call_context = an_exchange(a_dispatcher(slow, "a"), deadlines=Deadlines(attempt_s=900, sample_s=4 * 3600))
+    record = await work(an_opened(), a_method(ten_turns), call_context, BareLease())
+    assert (record.outcome, record.turns, record.total_s) == ("ok", 10, 3000)
+
+
+async def test_a_record_says_how_its_request_was_adapted() -> None:
+    adaptation = Adaptation({"max_tokens": "max_completion_tokens"}, ("seed",), "no seed")
+    record = await record_of(replace(a_response(), adaptation=adaptation))
+    assert record.adaptation is not None
+    assert json.loads(record.adaptation) == {
+        "renamed": {"max_tokens": "max_completion_tokens"},
+        "dropped": ["seed"],
+        "words": "no seed",
+    }
+    assert (await record_of()).adaptation is None
+
+
+async def test_a_failure_after_an_adaptation_says_so_too() -> None:
+    adaptation = Adaptation({}, ("seed",), "no seed")
+    error = Truncated("no text", evidence(status=200, adaptation=adaptation))
+    record = await record_of(always=error)
+    assert (record.outcome, json.loads(record.adaptation or "{}")["dropped"]) == ("model_failure", ["seed"])
+
+
+async def test_the_start_of_the_reasoning_is_kept() -> None:
+    assert (await record_of(replace(a_response(), reasoning="because"))).reasoning_text == "because"
+    endless = await record_of(replace(a_response(), reasoning="ab" * REASONING_CHARACTERS))
+    assert endless.reasoning_text == "ab" * (REASONING_CHARACTERS // 2)
+    assert (await record_of()).reasoning_text is None
+
+
+async def test_the_reasoning_of_an_answer_that_could_not_be_graded_is_kept() -> None:
+    async def unsure(sample: Sample, answer: Answer, model: ModelClient) -> Score:
+        raise Ungraded("no verdict")
+
+    record = await record_of(replace(a_response(), reasoning="because"), method=a_method(scorer=unsure))
+    assert (record.outcome, record.reasoning_text) == ("infra_failure", "because")
+
+
 async def test_a_wrong_answer_is_an_answer() -> None:
     record = await record_of(a_response("wrong"))
     assert (record.outcome, record.error_class) == ("ok", None)
@@ -110,6 +157,18 @@ async def test_what_the_model_cannot_or_will_not_answer_is_its_failure(error: Pr
     assert (record.score, record.grade, record.passed) == (0.0, "failed", False)
     assert record.output_text is None
     assert record.status == error.evidence.status
+
+
+@pytest.mark.parametrize(
+    ("kind", "error_class"),
+    [(Refused, "refused"), (RequestTooLarge, "request_too_large")],
+    ids=["refused", "too large"],
+)
+async def test_a_refusal_is_never_scored_and_its_words_are_kept(kind: type[ProviderError], error_class: str) -> None:
+    record = await record_of(always=kind("a: no such field", evidence(status=400, body="the body")), instances="a")
+    assert (record.outcome, record.error_class, record.status) == ("infra_failure", error_class, 400)
+    assert (record.score, record.grade, record.passed) == (None, None, None)
+    assert (record.error_message, record.raw_response) == ("a: no such field", "the body")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,16 @@ def test_a_dotted_name_goes_out_and_comes_back() -> None:
     assert names.messages([asked, said]) == [asked, {**said, "tool_calls": [call]}]
 
 
+def test_the_turn_that_is_remembered_has_the_tasks_names() -> None:
+    names = names_of(tools("math.area"))
+    assert names is not None
+    call: ToolCall = {"id": "1", "type": "function", "function": {"name": "math_area", "arguments": "{}"}}
+    turn: Message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    back = names.response(replace(a_response(), tool_calls=[call], assistant=turn)).assistant
+    assert back == {**turn, "tool_calls": [{**call, "function": {"name": "math.area", "arguments": "{}"}}]}
+    assert names.messages([back]) == [turn]
+
+
 def test_a_bare_function_schema_is_renamed_as_well() -> None:
     names = names_of([{"name": "a.b"}])
     assert names is not None

@@ -82,7 +82,7 @@ def test_a_load_that_is_none_is_one_sentence(said: dict[str, Any], complaint: st
 def test_a_workload_is_a_preset_with_what_was_said_beside_it() -> None:
     found = build_workload(WorkloadSpec("code", output="64"), address(), "m")
     assert isinstance(found.prompt, SyntheticPrompts)
-    assert (found.input_tokens, found.max_output_tokens, found.sending.stream) == (1_024, 64, True)
+    assert (found.input_tokens, found.max_output_tokens, found.generation.stream) == (1_024, 64, True)
 
 
 def test_lengths_that_nobody_said_differ_and_a_ratio_is_of_their_mean() -> None:
@@ -114,7 +114,7 @@ def test_the_sweeps_own_tasks_are_a_workload(tmp_path: Path) -> None:
     found = build_workload(WorkloadSpec("tasks"), loaded, "m")
     asked = {str(found.request(number).messages[-1]["content"]) for number in range(4)}
     assert asked == {"one?", "two?"}
-    assert found.request(0).max_tokens == 9
+    assert found.request(0).generation.max_tokens == 9
     assert in_contrast(found) is None
     with pytest.raises(InputError, match="several models"):
         choose_model(loaded.config)

@@ -1,6 +1,7 @@
 """Requests of a load test: the same for a seed, as long as they should be."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -16,17 +17,17 @@ from orchestrator.capacity.measurement.prompts import (
     read_lengths,
     shuffled,
 )
-from orchestrator.capacity.measurement.workload import Prompt, Sending, Workload
+from orchestrator.capacity.measurement.workload import STREAMED, Prompt, Workload
 from providers.errors import InputError
-from providers.messages import ChatRequest
+from providers.messages import ChatRequest, Generation
 
 
 def words_of(request: ChatRequest | Prompt) -> list[str]:
     return str(request.messages[0]["content"]).split()
 
 
-def workload(prompts: SyntheticPrompts, **sending: object) -> Workload:
-    return Workload("synthetic", prompts.expected_tokens, prompts.output.mean, prompts, Sending(**sending))  # type: ignore[arg-type]
+def workload(prompts: SyntheticPrompts, generation: Generation = STREAMED) -> Workload:
+    return Workload("synthetic", prompts.expected_tokens, prompts.output.mean, prompts, generation)
 
 
 def test_a_request_is_a_function_of_seed_and_number() -> None:
@@ -58,9 +59,9 @@ def test_prompts_share_the_prefix_that_was_asked_for_and_nothing_more() -> None:
 
 
 def test_what_all_requests_have_in_common_goes_out_with_each() -> None:
-    request = workload(SyntheticPrompts(Lengths(9, 9), Lengths(9, 9)), extra_body={"ignore_eos": True}).request(0)
-    assert request.stream
-    assert request.extra_body == {"ignore_eos": True}
+    generation = Generation(stream=True, top_p=0.9, extra_body={"ignore_eos": True})
+    request = workload(SyntheticPrompts(Lengths(9, 9), Lengths(9, 9)), generation).request(0)
+    assert request.generation == replace(generation, max_tokens=9)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from runners.journal.sinks.parquet import ROW_GROUP
 from runners.journal.sinks.sink import Sink, open_sink
 from runners.samples.record import Record
 from tests.unit.orchestrator.conftest import Load, MakeRecord
+from tests.unit.orchestrator.results.older_results import LATER_COLUMNS, older_row, write_older_part
 
 TOTAL = 8 * 2 * 3
 """Tasks, prompt types, epochs."""
@@ -321,6 +322,26 @@ def test_a_manifest_that_contradicts_itself_is_refused(case: Case) -> None:
     document["manifest"]["parts"]["seed"] = "7"
     path.write_bytes(orjson.dumps(document))
     assert case.damages() == [("manifest", "manifest.json", "")]
+
+
+# ------------------------------------------------------------------ older results
+def test_results_of_an_older_version_are_sound_and_a_resume_continues_them(case: Case) -> None:
+    write_older_part(case.sink, case.results, 1, [asdict(case.record(ordinal)) for ordinal in range(10)])
+    case.journal("000002.log", *(older_row(asdict(case.record(ordinal))) for ordinal in range(10, 15)))
+    assert (case.verified().is_sound, case.verified().final) == (True, 15)
+    replay = Compactor(case.directory.journal, case.sink).replay(TOTAL)
+    assert [ordinal for ordinal in range(TOTAL) if ordinal in replay.done] == list(range(15))
+    case.part(3, range(15, TOTAL), reasoning_text="because")
+    found = case.verified()
+    assert (found.is_sound, found.pending) == (True, 0)
+
+
+def test_what_can_be_read_of_a_damaged_older_part_is_kept(parquet: Case) -> None:
+    write_older_part(parquet.sink, parquet.results, 1, [asdict(parquet.record(ordinal)) for ordinal in range(10)])
+    assert set(LATER_COLUMNS).isdisjoint(pq.read_schema(parquet.results / "part-000001.parquet").names)
+    assert repair(parquet, 1) == ["part-000001.parquet.damaged"]
+    found = parquet.verified()
+    assert (found.is_sound, found.final) == (True, 10)
 
 
 # ------------------------------------------------------------------ repair

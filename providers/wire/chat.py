@@ -1,0 +1,142 @@
+"""Chat completions, read and written: a request becomes a payload, a body becomes an answer or the error that it is.
+
+What leaves here as a ChatResponse has text or a tool call: no error, no empty string and no default ever stands where a model's answer
+should be. JSON objects are dicts here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import orjson
+
+from ..errors import ContentFiltered, Empty, Evidence, ProviderError, Truncated
+from ..messages import ChatRequest, ChatResponse, Timing
+from ..provider import Route
+from .generation import extra_fields, standard_fields
+from .headers import read_hint
+from .received import Received
+from .refusals import classify_error_body
+from .turn import Turn, is_plain, read_turn
+from .usage import complete_usage, find_usage, read_usage
+
+BROKEN_OFF: Final = ("error", "abort", "network_error")
+"""Finish reasons of an answer that the server did not finish."""
+
+
+def build_payload(route: Route, request: ChatRequest) -> dict[str, object]:
+    """Build the JSON body; `extra_body` goes in last and wins."""
+    payload = build_standard_payload(route, request)
+    if request.generation.extra_body:
+        payload.update(extra_fields(request) or {})
+    return payload
+
+
+def build_standard_payload(route: Route, request: ChatRequest) -> dict[str, object]:
+    """Build the body without `extra_body`; what is not set is not sent."""
+    payload: dict[str, object] = {"model": route.instance.deployment, "messages": request.messages}
+    if request.tools:
+        payload["tools"] = request.tools
+    payload.update(standard_fields(request))
+    return payload
+
+
+def is_event_stream(content_type: str, request: ChatRequest) -> bool:
+    """Whether the answer is a stream of events: what the server says counts, then what was asked for."""
+    return "event-stream" in content_type or (
+        request.generation.stream and not ("json" in content_type or "html" in content_type)
+    )
+
+
+def read_completion(body: object, received: Received, timing: Timing) -> ChatResponse:
+    """Read a chat completion. Raises the error that the body is, where it is not an answer."""
+    if not isinstance(body, dict):
+        raise received.malformed("the answer is not a JSON object")
+    if body.get("error"):
+        raise classify_error_body(body, received)
+    choice = _first_choice(body, received)
+    finish_reason = _finish_reason(choice, received)
+    message = choice.get("message")
+    if message is None and finish_reason == "content_filter":
+        message = {}
+    if not isinstance(message, dict):
+        raise received.malformed("the answer has no message")
+    if is_plain(message):
+        text = received.without_key(message["content"])
+        turn = Turn(text, (), "", {"role": "assistant", "content": text}, False)
+    else:
+        turn = read_turn(message, received)
+    usage = read_usage(body.get("usage"))
+    if usage is None or not usage.input_tokens or not usage.output_tokens:
+        usage = complete_usage(find_usage(body, choice) or usage, received.request, _all_words(turn))
+    response_id = received.without_key(_text_or_nothing(body.get("id")))
+    if finish_reason == "content_filter" or not (turn.tool_calls or turn.text.strip()):
+        raise _no_answer(finish_reason, turn, received, received.evidence(usage, response_id))
+    return ChatResponse(
+        text=turn.text,
+        tool_calls=turn.tool_calls,
+        finish_reason=finish_reason,
+        usage=usage,
+        timing=timing,
+        hint=read_hint(received.headers),
+        response_id=response_id,
+        response_model=received.without_key(_text_or_nothing(body.get("model"))),
+        system_fingerprint=received.without_key(_text_or_nothing(body.get("system_fingerprint"))) or None,
+        refused=turn.refused,
+        reasoning=turn.reasoning,
+        assistant=turn.assistant,
+    )
+
+
+def broken_off(choice: Mapping[str, object], received: Received) -> ProviderError:
+    """Name the error of an answer that the server broke off: a part of an answer is none."""
+    if isinstance(choice.get("error"), dict | str) and choice["error"]:
+        return classify_error_body(choice, received)
+    return received.malformed(f"the server broke the answer off (finish reason {choice.get('finish_reason')})")
+
+
+def choose_choice(choices: Sequence[object]) -> object:
+    """Choose the answer of index 0, in whatever order they come; the first where none says that it is."""
+    return next((each for each in choices if isinstance(each, dict) and each.get("index") == 0), choices[0])
+
+
+def _no_answer(
+    finish_reason: str, turn: Turn, received: Received, evidence: Evidence
+) -> ContentFiltered | Truncated | Empty:
+    if finish_reason == "content_filter":
+        return ContentFiltered(f"{received.instance}: the answer was stopped by the content filter", evidence)
+    if finish_reason == "length":
+        when = "while the model was thinking" if turn.reasoning else "before any text came"
+        return Truncated(f"{received.instance}: max_tokens was used up {when}; raise it", evidence)
+    return Empty(f"{received.instance}: the model finished ({finish_reason or 'no reason'}) without text", evidence)
+
+
+def _first_choice(body: Mapping[str, object], received: Received) -> Mapping[str, object]:
+    choices = body.get("choices")
+    if not choices and body.get("object") == "error":
+        raise classify_error_body(body, received)
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise received.malformed("the answer has no choices")
+    choice = choices[0] if len(choices) == 1 else choose_choice(choices)
+    return choice if isinstance(choice, dict) else choices[0]
+
+
+def _finish_reason(choice: Mapping[str, object], received: Received) -> str:
+    reason = choice.get("finish_reason")
+    if reason is None:
+        return ""
+    if not isinstance(reason, str):
+        raise received.malformed("the finish reason is not a text")
+    if reason in BROKEN_OFF:
+        raise broken_off(choice, received)
+    return received.without_key(reason)
+
+
+def _all_words(turn: Turn) -> str:
+    calls = orjson.dumps(turn.tool_calls).decode() if turn.tool_calls else ""
+    return turn.reasoning + turn.text + calls
+
+
+def _text_or_nothing(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,204 @@
+"""What an answer says about limits, in its headers and, where it is an error, in its words. Read on every answer, so silence must be cheap.
+
+A wait is the larger of what `retry-after` and `retry-after-ms` say, and 0 says nothing; it is never invented. `x-ratelimit-reset-*` is
+never slept on: it is the time until the quota is *full*, and whoever sleeps on it sleeps too long. It only tells a limit per day from one
+per minute, because a daily one is no rate.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from ..messages import RateLimitHint
+from .spoken_limits import seconds_of, spoken_limit, spoken_reset, spoken_wait_s
+
+MAX_BELIEVABLE_WAIT_S = 300.0
+"""A wait above this is not a wait: it is a daily or monthly quota, or a clock that is wrong."""
+
+_LONGEST_WAIT_S = 366 * 86_400.0
+"""Whoever asks for more has said nothing."""
+_LONGEST_RATE_S = 3600.0
+"""A limit over a longer time is a quota, and no rate."""
+
+_FAMILY = re.compile(r"(?:x-)?ratelimit(bysize)?-(limit|remaining)(?:-(requests|req|tokens))?(-minute)?")
+"""Mistral, Hugging Face, Cerebras, Together, RFC drafts; windows of other lengths (-day, -month, -10-second) are not read."""
+_PARAMETER = re.compile(r";\s*([a-z])=(\d{1,12})")
+
+
+def read_hint(headers: Mapping[str, str], body_text: str = "") -> RateLimitHint | None:
+    """Read the limits that an answer speaks of; None where it says nothing.
+
+    `headers` must ignore case or have lower-case keys. `body_text` is the text of an error: the last place to look for a wait.
+    """
+    get = headers.get
+    wait_s = _read_wait(headers) if "retry-after" in headers or "retry-after-ms" in headers else None
+    limit_requests, remaining_requests = get("x-ratelimit-limit-requests"), get("x-ratelimit-remaining-requests")
+    limit_tokens, remaining_tokens = get("x-ratelimit-limit-tokens"), get("x-ratelimit-remaining-tokens")
+    if limit_requests is limit_tokens is remaining_requests is remaining_tokens is None:
+        hint = _rarer_hint(headers, wait_s)
+    else:
+        amounts = (
+            _amount(limit_requests),
+            _amount(limit_tokens),
+            _amount(remaining_requests),
+            _amount(remaining_tokens),
+        )
+        hint = _said(wait_s, *amounts)
+        if hint is not None and _is_daily(hint, get("x-ratelimit-reset-requests")):
+            hint = _said(wait_s, None, hint.limit_tokens, None, hint.remaining_tokens)
+    return _with_words(hint, body_text, headers) if body_text else hint
+
+
+def _with_words(hint: RateLimitHint | None, text: str, headers: Mapping[str, str]) -> RateLimitHint | None:
+    """What the text of an error adds: a wait where the headers have none, and a limit."""
+    hint = hint or RateLimitHint()
+    if hint.retry_after_s is None:
+        wait_s = spoken_wait_s(text)
+        if wait_s is None and (reset := spoken_reset(text)) is not None:
+            wait_s = _until(reset, headers.get("date"))
+        hint = replace(hint, retry_after_s=_believable(wait_s))
+    if (stated := spoken_limit(text)) is not None:
+        hint = replace(
+            hint,
+            stated_limit=stated.amount,
+            stated_window_s=stated.window_s,
+            stated_unit=stated.unit,
+            stated_quota=stated.quota,
+        )
+    return None if hint == RateLimitHint() else hint
+
+
+def _rarer_hint(headers: Mapping[str, str], wait_s: float | None) -> RateLimitHint | None:
+    names = [name for name in headers if "ratelimit" in name.lower()]
+    if not names:
+        return None if wait_s is None else RateLimitHint(wait_s)
+    if any(name.lower().startswith("anthropic-") for name in names):
+        return _anthropic_hint(headers, wait_s)
+    if "ratelimit" in headers:
+        return _structured_hint(headers, wait_s)
+    return _family_hint(headers, names, wait_s)
+
+
+def _family_hint(headers: Mapping[str, str], names: list[str], wait_s: float | None) -> RateLimitHint | None:
+    """By suffix. What says "minute" goes before what does not; a plain name counts requests, and only where its reset is near."""
+    amounts: dict[tuple[str, str], float | None] = {}
+    for name in sorted(names, key=lambda name: "minute" not in name.lower()):
+        parts = _FAMILY.fullmatch(name.lower())
+        if parts is None:
+            continue
+        is_of_tokens = parts[1] or parts[3] == "tokens"
+        if not (is_of_tokens or parts[3] or parts[4]) and _resets_late(headers):
+            continue
+        amounts.setdefault((parts[2], "tokens" if is_of_tokens else "requests"), _amount(headers[name].split(",")[0]))
+    kinds = [(what, unit) for what in ("limit", "remaining") for unit in ("requests", "tokens")]
+    return _said(wait_s, *(amounts.get(kind) for kind in kinds))
+
+
+def _structured_hint(headers: Mapping[str, str], wait_s: float | None) -> RateLimitHint | None:
+    """The RFC draft's `ratelimit: "default";r=50;t=30` and `ratelimit-policy: "default";q=100;w=60`."""
+    now = dict(_PARAMETER.findall(headers["ratelimit"].lower()))
+    policy = dict(_PARAMETER.findall(headers.get("ratelimit-policy", "").lower()))
+    window_s = _amount(policy.get("w")) or 60.0
+    if window_s > _LONGEST_RATE_S or (_amount(now.get("t")) or 0.0) > _LONGEST_RATE_S:
+        return _said(wait_s, None, None, None, None)
+    limit = _amount(policy.get("q"))
+    return _said(wait_s, None if limit is None else limit * 60.0 / window_s, None, _amount(now.get("r")), None)
+
+
+def _resets_late(headers: Mapping[str, str]) -> bool:
+    reset = _amount(headers.get("x-ratelimit-reset") or headers.get("ratelimit-reset"))
+    if reset is None:
+        return False
+    wait_s = _until(reset, headers.get("date")) if reset > _LONGEST_WAIT_S else reset
+    return wait_s is not None and wait_s > _LONGEST_RATE_S
+
+
+def _is_daily(hint: RateLimitHint, reset: str | None) -> bool:
+    """Whether requests flow back so slowly that the limit is of a day: 10,000 with one back in 8.64 s."""
+    limit, remaining = hint.limit_requests, hint.remaining_requests
+    if reset is None or limit is None or remaining is None or remaining >= limit:
+        return False
+    reset_s = seconds_of(reset)
+    return reset_s is not None and reset_s * limit / (limit - remaining) > _LONGEST_RATE_S
+
+
+def _anthropic_hint(headers: Mapping[str, str], retry_after_s: float | None) -> RateLimitHint | None:
+    """Input tokens stand for tokens where the sum is not given: they are what a batch runs into first."""
+
+    def amount(what: str) -> float | None:
+        return _amount(headers.get(f"anthropic-ratelimit-{what}"))
+
+    def either(what: str) -> float | None:
+        total = amount(f"tokens-{what}")
+        return amount(f"input-tokens-{what}") if total is None else total
+
+    return _said(
+        retry_after_s, amount("requests-limit"), either("limit"), amount("requests-remaining"), either("remaining")
+    )
+
+
+def _said(wait_s: float | None, *amounts: float | None) -> RateLimitHint | None:
+    """Of the limits of requests and tokens, and what remains of each."""
+    limit_requests, limit_tokens, remaining_requests, remaining_tokens = amounts
+    hint = RateLimitHint(wait_s, limit_requests, limit_tokens, remaining_requests, remaining_tokens)
+    return None if hint == RateLimitHint() else hint
+
+
+def _amount(text: str | None) -> float | None:
+    """A finite number that is not negative; some servers say -1 for "unknown"."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _read_wait(headers: Mapping[str, str]) -> float | None:
+    """The larger of the two headers: one rounds, the other is 0 where it means nothing."""
+    milliseconds, text = _amount(headers.get("retry-after-ms")), headers.get("retry-after")
+    seconds = _amount(text)
+    if seconds is None and text is not None:
+        seconds = _seconds_until(text, headers.get("date"))
+    return _believable(max((milliseconds or 0.0) / 1000, seconds or 0.0))
+
+
+def _believable(wait_s: float | None) -> float | None:
+    """A wait of 0 says nothing, and neither does one of years."""
+    return wait_s if wait_s is not None and 0 < wait_s <= _LONGEST_WAIT_S else None
+
+
+def _seconds_until(http_date: str, now: str | None) -> float | None:
+    """Without the server's own `Date` our clock has to do, which may be set wrong by hours: then only a short wait is believed."""
+    then = _timestamp(http_date)
+    wait_s = None if then is None else _until(then, now)
+    is_believed = wait_s is not None and (
+        wait_s <= MAX_BELIEVABLE_WAIT_S or (now is not None and _timestamp(now) is not None)
+    )
+    return wait_s if is_believed else None
+
+
+def _until(then: float, now: str | None) -> float | None:
+    """Counted from the server's own `Date` where there is one, so that the two clocks need not agree; None for the past."""
+    server_now = _timestamp(now) if now else None
+    wait_s = then - (time.time() if server_now is None else server_now)
+    return wait_s if wait_s >= 0 else None
+
+
+def _timestamp(http_date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(http_date)
+        return _in_utc(moment).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,81 @@
+"""What an answer cost in tokens, in the dialects of the vendors. A count that a server did not make is estimated and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ..messages import ChatRequest, Usage
+from ..tokens import BYTES_PER_TOKEN, estimate_tokens, prompt_bytes
+
+BELIEVABLE_TOKENS: Final = 10**8
+"""No context is longer: a count above this is an accounting fault, and would drown every sum that it entered."""
+
+_CACHED: Final = frozenset({"cached_tokens", "num_cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens"})
+"""Where it stands beside `prompt_tokens_details`: Moonshot, Together; vLLM; Anthropic; DeepSeek."""
+
+
+def read_usage(usage: object) -> Usage | None:
+    """Read a usage object; None where it does not count both directions."""
+    if not isinstance(usage, dict):
+        return None
+    input_tokens = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
+    output_tokens = _count(usage.get("completion_tokens", usage.get("output_tokens")))
+    if input_tokens is None or output_tokens is None:
+        return None
+    cached = _detail(usage, "prompt_tokens_details", "input_tokens_details", "cached_tokens")
+    if not cached and not _CACHED.isdisjoint(usage):
+        cached = max(_count(usage.get(name)) or 0 for name in _CACHED)
+    reasoning = _detail(usage, "completion_tokens_details", "output_tokens_details", "reasoning_tokens")
+    total = usage.get("total_tokens")
+    if total != input_tokens + output_tokens:
+        output_tokens = _with_uncounted_reasoning(input_tokens, output_tokens, cached, _count(total))
+    return Usage(input_tokens, output_tokens, cached, reasoning)
+
+
+def find_usage(body: Mapping[str, object], choice: Mapping[str, object]) -> Usage | None:
+    """Find the usage of an answer that does not give it in its first place: Moonshot's stands in the choice, Groq's in `x_groq`."""
+    groq = body.get("x_groq")
+    return read_usage(choice.get("usage")) or (read_usage(groq.get("usage")) if isinstance(groq, dict) else None)
+
+
+def merge_usage(earlier: object, later: object) -> object:
+    """Join two usage objects of one stream: what the later one leaves out or counts as zero does not undo the earlier one."""
+    if not isinstance(later, dict):
+        return earlier
+    if not isinstance(earlier, dict):
+        return later
+    merged = dict(earlier)
+    for name, value in later.items():
+        before = merged.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            merged[name] = before | {inner: count for inner, count in value.items() if count}
+        elif value:
+            merged[name] = value
+    return merged
+
+
+def complete_usage(said: Usage | None, request: ChatRequest, words: str) -> Usage:
+    """Estimate what the server did not count: no answer is made of no tokens. `words` is all that the model wrote."""
+    prompt_tokens = round(prompt_bytes(request.messages, request.tools) / BYTES_PER_TOKEN)
+    estimate = Usage(prompt_tokens, estimate_tokens(words), estimated=True)
+    if said is None:
+        return estimate
+    input_tokens, output_tokens = said.input_tokens or prompt_tokens, said.output_tokens or estimate.output_tokens
+    is_estimated = (input_tokens, output_tokens) != (said.input_tokens, said.output_tokens)
+    return Usage(input_tokens, output_tokens, said.cached_tokens, said.reasoning_tokens, is_estimated)
+
+
+def _with_uncounted_reasoning(input_tokens: int, output_tokens: int, cached: int, total: int | None) -> int:
+    """Count the reasoning that xAI and Gemini leave out: only the total has it. A cache beyond the prompt is no output."""
+    outside = cached if cached > input_tokens else 0
+    return max(output_tokens, (total or 0) - input_tokens - outside)
+
+
+def _detail(usage: Mapping[str, object], group: str, other_group: str, name: str) -> int:
+    details = usage.get(group) or usage.get(other_group) or usage
+    return (_count(details.get(name)) or 0) if isinstance(details, dict) else 0
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= BELIEVABLE_TOKENS else None
