@@ -64,6 +64,8 @@ class SimulatorLink:
     """Where a simulator's adapter finds its server and the keys of it: nowhere until the process has started."""
 
     provider: str
+    read: Callable[[str], ApiKey] = field(repr=False)
+    """Reads every other variable, a secret header's."""
     url: str | None = None
     keys: Mapping[str, ApiKey] = field(default_factory=dict, repr=False)
 
@@ -74,7 +76,8 @@ class SimulatorLink:
         return self.url
 
     def key(self, name: str) -> ApiKey:
-        return self.keys[name]
+        """Return a key of the server, or the value of a variable. Raises InputError where there is neither."""
+        return self.keys.get(name) or self.read(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def open_providers(loaded: LoadedConfig, key: Callable[[str], ApiKey], network: 
     for name in used_providers(loaded.config):
         adapter_context = AdapterContext(key=keys.read, network=network, on_adapted=listener)
         if isinstance(loaded.providers[name], SimulatorSettings):
-            link = simulators[name] = SimulatorLink(name)
+            link = simulators[name] = SimulatorLink(name, keys.read)
             adapter_context = AdapterContext(key=link.key, simulator_url=link.address, on_adapted=listener)
         kind = str(loaded.config.providers[name]["type"])
         adapters[name] = adapter_type(kind).open(name, loaded.providers[name], adapter_context)

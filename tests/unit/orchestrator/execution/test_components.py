@@ -15,6 +15,7 @@ from orchestrator.execution.components import no_key, open_providers, simulator_
 from orchestrator.execution.context import RunContext
 from orchestrator.execution.prepare import prepare
 from providers.errors import InputError
+from providers.messages import Adaptation
 from providers.network import DIRECT
 from providers.simulator.settings import SimulatorSettings
 
@@ -197,6 +198,22 @@ def test_a_simulator_that_has_not_started_cannot_be_asked(load: Load) -> None:
     link = open_providers(load(), no_key, DIRECT).simulators["sim"]
     with pytest.raises(InputError, match="the simulator sim has not started"):
         link.address()
+
+
+def test_a_secret_header_of_a_simulator_is_a_variable_like_any_other(load: Load) -> None:
+    loaded = load({}, flags={"providers.sim.header_envs": {"X-Team": "TEAM_TOKEN"}})
+    open_providers(loaded, Environment({"TEAM_TOKEN": "secret-of-the-team"}).key, DIRECT)
+    with pytest.raises(InputError, match="the environment variable TEAM_TOKEN is not set"):
+        open_providers(loaded, Environment({}).key, DIRECT)
+
+
+async def test_what_instances_refuse_is_told_to_whoever_listens_while_they_are_asked(load: Load) -> None:
+    told: list[tuple[str, Adaptation]] = []
+    providers = open_providers(load({"providers": PROVIDERS, "models": {"llama": MODELS["llama"]}}), no_key, DIRECT)
+    adaptation = Adaptation(renamed={}, dropped=["seed"], words="no seed here")
+    async with providers.serving(Environment({}), on_adapted=lambda *news: told.append(news)):
+        providers.adaptation_listener("local/llama", adaptation)
+    assert told == [("local/llama", adaptation)]
 
 
 def test_only_providers_of_the_swept_models_need_their_keys(load: Load) -> None:
