@@ -13,11 +13,12 @@ from runners.shutdown import Shutdown
 
 from .config.environment import Environment, SettingOverride, flags_of, read_environment
 from .config.loading import ConfigSource, LoadedConfig, load_config
+from .execution.context import RunContext, RunHooks
 from .execution.debug import debug_log
 from .execution.events import OnEvent
-from .execution.execute import RunHooks, execute
+from .execution.execute import execute
 from .execution.outcome import ExitCode, RunOutcome
-from .execution.prepare import Prepared, code_name, create, prepare
+from .execution.prepare import code_name, create, prepare
 from .execution.rehearsal import Rehearsal, rehearse
 from .results.directory import RunDirectory
 from .results.run import Run
@@ -53,9 +54,9 @@ async def run(
     """
     environment = read_environment(config)
     loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
-    prepared = prepare(loaded, environment.key, solver=solver, scorer=scorer)
+    context = prepare(loaded, environment.key, environment.network(), solver=solver, scorer=scorer)
     hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
-    return await _carried_out(prepared, create(prepared), environment, hooks)
+    return await _carried_out(context, create(context), environment, hooks)
 
 
 async def resume(
@@ -73,9 +74,9 @@ async def resume(
     environment = read_environment()
     directory = RunDirectory(Path(path))
     stored = stored_config(directory, environment, _flags(None, None, settings, solver, scorer))
-    prepared = prepare(stored, environment.key, solver=solver, scorer=scorer)
+    context = prepare(stored, environment.key, environment.network(), solver=solver, scorer=scorer)
     hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, scorer, on_event)
-    return await _carried_out(prepared, directory, environment, hooks)
+    return await _carried_out(context, directory, environment, hooks)
 
 
 def run_sync(
@@ -125,12 +126,12 @@ def stored_config(
     return load_config(manifest.raw, environment, flags, base=Path(manifest.base))
 
 
-async def _carried_out(prepared: Prepared, directory: RunDirectory, environment: Environment, hooks: RunHooks) -> Run:
+async def _carried_out(context: RunContext, directory: RunDirectory, environment: Environment, hooks: RunHooks) -> Run:
     try:
-        with debug_log(prepared, directory):
-            run_outcome = await execute(prepared, directory, environment, hooks)
+        with debug_log(context, directory):
+            run_outcome = await execute(context, directory, environment, hooks)
     finally:
-        prepared.sweep.tasks.close()
+        context.sweep.tasks.close()
     found = Run.load(directory.path)
     if run_outcome.exit_code not in {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES}:
         raise RunStopped(run_outcome, found)

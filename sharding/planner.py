@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, repeat
 
 import orjson
@@ -81,7 +81,17 @@ def build_plan(sweep: Sweep, instances: Instances, layout: Layout) -> SweepPlan:
     for model in sweep.spec.models:
         if not instances.get(model):
             raise InputError(f"the model {model} has no instance; give it a provider with a deployment or key")
-    stages = tuple(
+    parts = {**sweep.fingerprint_parts, **layout.extra_parts}
+    return SweepPlan(sweep, _deal_stages(sweep, instances, layout), parts, fingerprint(parts))
+
+
+def plan_remaining(plan: SweepPlan, instances: Instances, layout: Layout) -> SweepPlan:
+    """Deal out evenly what `layout` says remains of a plan; what its results belong to stays the same."""
+    return replace(plan, stages=_deal_stages(plan.sweep, instances, layout))
+
+
+def _deal_stages(sweep: Sweep, instances: Instances, layout: Layout) -> Sequence[Sequence[Shard]]:
+    return tuple(
         tuple(
             shard
             for model in sweep.spec.models
@@ -89,8 +99,6 @@ def build_plan(sweep: Sweep, instances: Instances, layout: Layout) -> SweepPlan:
         )
         for stage in range(len(sweep.stages))
     )
-    parts = {**sweep.fingerprint_parts, **layout.extra_parts}
-    return SweepPlan(sweep, stages, parts, fingerprint(parts))
 
 
 def fingerprint(parts: Mapping[str, str]) -> str:

@@ -32,9 +32,10 @@ from runners.tools.names import names_of
 from ..config.environment import Environment
 from ..config.loading import LoadedConfig
 from ..config.settings import Config
-from ..execution.components import asking_of, instances_of, instances_with_all_keys, open_providers
+from ..execution.components import open_providers
 from ..execution.open_sweep import open_sweep
 from ..execution.outcome import ExitCode
+from ..execution.owner import asking_of
 
 log = logging.getLogger(__name__)
 
@@ -57,21 +58,17 @@ class InstanceDiagnosis:
 
 async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
     """Ask every instance of the swept models once, all at once; raises InputError where a variable is missing."""
-    instances_with_all_keys(loaded, environment.key)
+    network = environment.network()
+    providers = open_providers(loaded, environment.key, network)
     tools = _first_tools(loaded)
-    async with (
-        open_providers(loaded, environment, lambda _provider: None, _say_nothing) as adapters,
-        asyncio.TaskGroup() as group,
-    ):
-        by_model = instances_of(loaded, adapters)
+    questions = {model: _question(loaded.config, model, tools) for model in providers.instances}
+    instances = providers.all_instances()
+    async with providers.serving(environment, on_adapted=_say_nothing), asyncio.TaskGroup() as group:
         asked = [
-            group.create_task(_ask(instance, adapters[instance.provider], question))
-            for model, instances in by_model.items()
-            for question in [_question(loaded.config, model, tools)]
+            group.create_task(_ask(instance, providers.adapters[instance.provider], questions[instance.model]))
             for instance in instances
         ]
-    instances = [instance for of_model in by_model.values() for instance in of_model]
-    ways = {name: _way(settings, environment.network()) for name, settings in loaded.providers.items()}
+    ways = {name: _way(settings, network) for name, settings in loaded.providers.items()}
     return [
         replace(task.result(), network=ways[instance.provider]) for instance, task in zip(instances, asked, strict=True)
     ]

@@ -23,7 +23,7 @@ from sharding.sweep import Sweep
 
 from ..config.environment import Environment
 from ..config.loading import LoadedConfig
-from ..execution.components import instances_of, instances_with_all_keys, open_providers
+from ..execution.components import open_providers
 from ..execution.open_sweep import open_sweep
 
 CANARIES = 5
@@ -75,13 +75,12 @@ class DriftFinding:
 
 async def check_drift(loaded: LoadedConfig, environment: Environment, canaries: int = CANARIES) -> list[DriftFinding]:
     """`ask_canaries` for a configuration that no run has open. Raises InputError as a run would."""
-    instances_with_all_keys(loaded, environment.key)
+    providers = open_providers(loaded, environment.key, environment.network())
     opened = open_sweep(loaded)
     with closing(opened.tasks):
-        async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-            return await ask_canaries(
-                loaded, opened.sweep, DriftTargets(instances_of(loaded, adapters), adapters), canaries
-            )
+        async with providers.serving(environment):
+            targets = DriftTargets(providers.instances, providers.adapters)
+            return await ask_canaries(loaded, opened.sweep, targets, canaries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ..results.directory import RunDirectory
 from ..ui.terminal import PrintableFormatter
-from .prepare import Prepared
+from .context import RunContext
 
 LOGGERS = ("runners", "providers", "sharding", "orchestrator")
 
@@ -25,16 +25,16 @@ class ShardFilter(logging.Filter):
 
 
 @contextmanager
-def debug_log(prepared: Prepared, directory: RunDirectory) -> Iterator[None]:
+def debug_log(context: RunContext, directory: RunDirectory) -> Iterator[None]:
     """Log while the block runs."""
-    run = prepared.loaded.config.run
+    run = context.config.run
     if not run.debug_log and run.debug_process_num is None:
         yield
         return
     handler = logging.FileHandler(directory.path / "debug.log", encoding="utf-8")
     handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     if run.debug_process_num is not None:
-        handler.addFilter(ShardFilter(_shard(prepared, run.debug_process_num)))
+        handler.addFilter(ShardFilter(_shard(context, run.debug_process_num)))
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.DEBUG)
         logging.getLogger(name).addHandler(handler)
@@ -47,5 +47,5 @@ def debug_log(prepared: Prepared, directory: RunDirectory) -> Iterator[None]:
         handler.close()
 
 
-def _shard(prepared: Prepared, number: int) -> str:
-    return prepared.plan().stages[0][number - 1].instance
+def _shard(context: RunContext, number: int) -> str:
+    return context.whole_plan.stages[0][number - 1].instance

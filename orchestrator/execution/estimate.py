@@ -10,8 +10,7 @@ from providers.tokens import TokenEstimator
 from runners.calls.client import DEFAULT_OUTPUT_TOKENS
 from sharding.planner import SweepPlan
 
-from .components import prices_of
-from .prepare import Prepared
+from .context import RunContext
 
 READ = 100
 """Tasks of a model that are read for its mean: a million would take a minute, and the mean says the same."""
@@ -27,13 +26,12 @@ class SweepEstimate:
     """None where no price is known."""
 
 
-def estimate(prepared: Prepared, plan: SweepPlan) -> dict[str, SweepEstimate]:
+def estimate(context: RunContext, plan: SweepPlan) -> dict[str, SweepEstimate]:
     """By model; some of its tasks are read."""
-    config = prepared.loaded.config
-    price_usd = prices_of(config)
+    price_usd = context.price_usd
     found = {}
-    for model, instances in prepared.instances.items():
-        most = config.generation_of(model).as_generation().output_limit
+    for model, instances in context.instances.items():
+        most = context.config.generation_of(model).as_generation().output_limit
         names = {instance.name for instance in instances}
         parts = [part for stage in plan.stages for shard in stage if shard.instance in names for part in shard.ordinals]
         samples = sum(map(len, parts))

@@ -1,11 +1,10 @@
-"""Everything that is known before anything is sent: the sweep, its instances, the plan, and the directory that a new run gets."""
+"""Everything that comes before a run, in the order in which a person's mistakes are found; and the directory that a new run gets."""
 
 from __future__ import annotations
 
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +12,48 @@ import orjson
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.instance import Instance
+from providers.network import DIRECT, Network
 from providers.wire.received import SHORTEST_KEY
-from runners.journal.bitmap import Bitmap
 from runners.samples.answer import Scorer, Solver
 from sharding.planner import Layout, SweepPlan, build_plan
 
 from ..config.loading import LoadedConfig
 from ..results.directory import Manifest, RunDirectory, new_directory
-from .components import check_method, check_tools, instances_with_all_keys, require_prices
-from .open_sweep import OpenSweep, method_parts, open_sweep
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Everything that is known before anything is sent."""
-
-    loaded: LoadedConfig
-    sweep: OpenSweep
-    instances: Mapping[str, Sequence[Instance]]
-    scorer: str | None = None
-    """The name of a scorer that was passed in from Python: it wins over every name in the file."""
-
-    def plan(self, done: Bitmap | None = None, asked: Bitmap | None = None) -> SweepPlan:
-        """Shards over what is not done yet; of that, what is `asked` for."""
-        remaining = None if done is None or not done.count else lambda ordinal: ordinal not in done
-        if asked is not None:
-            remaining = asked.__contains__
-        layout = Layout(self.loaded.config.run.stagger_s, remaining, method_parts(self.loaded.config, self.scorer))
-        return build_plan(self.sweep.sweep, self.instances, layout)
+from .components import open_providers, prices_of, require_prices
+from .context import RunContext, UserCode
+from .method import check_method, check_tools
+from .open_sweep import method_parts, open_sweep
 
 
 def prepare(
-    loaded: LoadedConfig, key: Callable[[str], ApiKey], *, solver: Solver | None = None, scorer: Scorer | None = None
-) -> Prepared:
-    """Read the tasks, lay out the sweep, name the instances. Raises InputError for whatever a person can have got wrong,
-    so that nothing has been made by then; `key` does where a variable is missing."""
-    check_method(loaded.config, solver, scorer)
-    require_prices(loaded.config)
-    _require_command(loaded.config.run.notify)
+    loaded: LoadedConfig,
+    key: Callable[[str], ApiKey],
+    network: Network = DIRECT,
+    *,
+    solver: Solver | None = None,
+    scorer: Scorer | None = None,
+) -> RunContext:
+    """Open the providers, read the tasks, lay out the sweep and plan it. Raises InputError for whatever a person can have got
+    wrong, so that nothing has been made by then; `key` does where a variable is missing."""
+    config, price_usd = loaded.config, prices_of(loaded.config)
+    check_method(config, UserCode(solver, scorer))
+    require_prices(config, price_usd)
+    _require_command(config.run.notify)
     keys: list[ApiKey] = []
 
     def noted(name: str) -> ApiKey:
         keys.append(key(name))
         return keys[-1]
 
-    instances = instances_with_all_keys(loaded, noted)
+    providers = open_providers(loaded, noted, network)
     _require_no_key_in(loaded.raw, keys)
-    prepared = Prepared(loaded, open_sweep(loaded), instances, code_name(scorer) if scorer else None)
-    prepared.sweep.sweep.check_plans()
-    check_tools(loaded.config, prepared.sweep)
-    _require_shard(prepared.plan(), loaded.config.run.debug_process_num)
-    return prepared
+    sweep = open_sweep(loaded)
+    sweep.sweep.check_plans()
+    check_tools(config, sweep)
+    layout = Layout(config.run.stagger_s, extra_parts=method_parts(config, code_name(scorer) if scorer else None))
+    plan = build_plan(sweep.sweep, providers.instances, layout)
+    _require_shard(plan, config.run.debug_process_num)
+    return RunContext(loaded, providers, price_usd, sweep, plan)
 
 
 def _require_no_key_in(raw: Mapping[str, Any], keys: Sequence[ApiKey]) -> None:
@@ -101,17 +90,17 @@ def _require_shard(plan: SweepPlan, number: int | None) -> None:
         )
 
 
-def create(prepared: Prepared) -> RunDirectory:
-    """A new run directory with its manifest."""
-    config, plan = prepared.loaded.config, prepared.plan()
+def create(context: RunContext) -> RunDirectory:
+    """Make a new run directory with its manifest."""
+    config, plan = context.config, context.whole_plan
     directory = new_directory(Path(config.run.output_dir))
     directory.write_manifest(
         Manifest(
             run_id=directory.path.name,
-            raw=prepared.loaded.raw,
-            base=str(prepared.loaded.base),
+            raw=context.loaded.raw,
+            base=str(context.loaded.base),
             storage_format=config.run.storage_format,
-            total=len(prepared.sweep.sweep),
+            total=len(context.sweep.sweep),
             fingerprint=plan.fingerprint,
             parts=plan.parts,
         )

@@ -16,6 +16,8 @@ from providers.simulator.answers.source import AnswerSource, EchoAnswers
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator, Place
 from providers.simulator.settings import EndpointSettings, SimulatorSettings
+from runners.calls.budget import Budget
+from runners.calls.retry import RetryBudget
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState, Sender
 from runners.engines.local import LocalEngine
@@ -23,17 +25,17 @@ from runners.event_loop.virtual_time import run_virtual
 from runners.journal.bitmap import Bitmap
 from runners.samples.answer import Scorer, Solver
 from runners.samples.record import Record
-from runners.samples.worker import work
 from runners.shutdown import Shutdown
-from runners.workers.active_sample import ActiveSample
-from runners.workers.slots import SlotLease
 
 from ..config.environment import flags_of, read_environment
 from ..config.loading import ConfigSource, load_config
 from ..simulation.answers import sweep_answers
-from .components import Limiting, call_context_of, dispatchers_of, method_of, no_key
+from .budgets import Budgets
+from .components import no_key
+from .context import RunContext, UserCode
 from .open_sweep import needed_models
-from .prepare import Prepared, prepare
+from .owner import LocalParts, Owner, assign_all
+from .prepare import prepare
 
 UNKNOWN = EndpointSettings()
 """What a rehearsal believes of an instance that nobody has measured: no quota, 0.2 s and 10 ms a token."""
@@ -83,36 +85,46 @@ async def rehearse(
     Simulators are what their entry says; other instances what `rehearse_as` says of their model.
     """
     flags = flags_of(model, limit, settings)
-    prepared = prepare(load_config(config, read_environment(config), flags), no_key)
+    context = prepare(load_config(config, read_environment(config), flags), no_key)
     try:
-        return await rehearse_prepared(prepared)
+        return await rehearse_prepared(context)
     finally:
-        prepared.sweep.tasks.close()
+        context.sweep.tasks.close()
 
 
 async def rehearse_prepared(
-    prepared: Prepared, solver: Solver | None = None, scorer: Scorer | None = None
+    context: RunContext, solver: Solver | None = None, scorer: Scorer | None = None
 ) -> Rehearsal:
     """Rehearse on a thread of its own, so that a notebook's loop may run meanwhile. A solver of one's own is rehearsed, too."""
-    return await asyncio.to_thread(rehearse_now, prepared, solver, scorer)
+    return await asyncio.to_thread(rehearse_now, context, solver, scorer)
 
 
-def rehearse_now(prepared: Prepared, solver: Solver | None = None, scorer: Scorer | None = None) -> Rehearsal:
+def rehearse_now(context: RunContext, solver: Solver | None = None, scorer: Scorer | None = None) -> Rehearsal:
     """Rehearse in this thread."""
-    return run_virtual(_rehearse(prepared, solver, scorer))
+    return run_virtual(_rehearse(context, UserCode(solver, scorer)))
 
 
 class _RehearsalTotals:
-    """Sums over records; keeps none of them."""
+    """Sums over records; keeps none of them. Implements DriverLink: nothing is spent, billed or written down."""
 
-    def __init__(self) -> None:
+    def __init__(self, retry_budget: float) -> None:
+        self.budgets = Budgets(Budget(), RetryBudget(retry_budget))
         self.outcomes: Counter[str] = Counter()
         self.input_tokens = 0
         self.output_tokens = 0
         self.cost_usd: float | None = None
         self.answered: Counter[str] = Counter()
 
-    async def enter(self, record: Record) -> None:
+    def started(self, ordinal: int) -> None:
+        """Ignore it: no request is billed."""
+
+    def unbilled(self, ordinal: int) -> None:
+        """Ignore it: no request is billed."""
+
+    def decided(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
+        """Ignore it: a rehearsal has no decision log."""
+
+    async def finished(self, record: Record) -> None:
         self.outcomes[record.outcome] += 1
         self.input_tokens += record.input_tokens + record.judge_input_tokens
         self.output_tokens += record.output_tokens + record.judge_output_tokens
@@ -122,40 +134,34 @@ class _RehearsalTotals:
                 self.cost_usd = (self.cost_usd or 0.0) + cost_usd
 
 
-async def _rehearse(prepared: Prepared, solver: Solver | None, scorer: Scorer | None) -> Rehearsal:
-    loaded, books, loop = prepared.loaded, _RehearsalTotals(), asyncio.get_running_loop()
+async def _rehearse(context: RunContext, code: UserCode) -> Rehearsal:
+    run, plan, loop = context.config.run, context.whole_plan, asyncio.get_running_loop()
+    totals = _RehearsalTotals(run.retry_budget)
     with ExitStack() as stack:
-        senders = _senders(prepared, stack)
-        dispatchers = dispatchers_of(prepared.instances, senders, Limiting(loaded.config.run.rate_mode))
-        call_context = call_context_of(loaded.config, dispatchers)
-        method = method_of(loaded, "rehearsal", prepared.sweep, solver, scorer)
-
-        async def solve(active: ActiveSample, slot: SlotLease) -> Record:
-            return await work(active, method, call_context, slot)
-
-        done = Bitmap(len(prepared.sweep.sweep))
-        engine = LocalEngine(dispatchers, solve, books.enter, Shutdown(), done, loaded.config.run.rebalance)
-        plan = prepared.plan()
+        parts = LocalParts(context, _senders(context, stack), code)
+        owner = Owner(assign_all("rehearsal", context), parts, totals)
+        done = Bitmap(len(context.sweep.sweep))
+        engine = LocalEngine(owner.dispatchers, owner.work, owner.deliver, Shutdown(), done, run.rebalance)
         since = loop.time()
         for stage in range(len(plan.stages)):
             await engine.execute(plan, stage)
-        return _forecast(books, dispatchers, loop.time() - since)
+        return _forecast(totals, owner.dispatchers, loop.time() - since)
 
 
-def _forecast(books: _RehearsalTotals, dispatchers: Mapping[str, Dispatcher], duration_s: float) -> Rehearsal:
+def _forecast(totals: _RehearsalTotals, dispatchers: Mapping[str, Dispatcher], duration_s: float) -> Rehearsal:
     instance_states = [
         instance_state for dispatcher in dispatchers.values() for instance_state in dispatcher.instance_states.values()
     ]
     return Rehearsal(
         duration_s=duration_s,
-        samples=books.outcomes.total(),
+        samples=totals.outcomes.total(),
         requests=sum(_sends(instance_state) for instance_state in instance_states),
         refused=sum(instance_state.counters.throttled for instance_state in instance_states),
-        input_tokens=books.input_tokens,
-        output_tokens=books.output_tokens,
-        cost_usd=books.cost_usd,
-        outcomes=dict(books.outcomes),
-        instances=[_instance_forecast(instance_state, books.answered) for instance_state in instance_states],
+        input_tokens=totals.input_tokens,
+        output_tokens=totals.output_tokens,
+        cost_usd=totals.cost_usd,
+        outcomes=dict(totals.outcomes),
+        instances=[_instance_forecast(instance_state, totals.answered) for instance_state in instance_states],
     )
 
 
@@ -186,30 +192,30 @@ def _sends(instance_state: InstanceState) -> int:
     return instance_state.counters.succeeded + instance_state.counters.throttled + instance_state.counters.failed
 
 
-def _senders(prepared: Prepared, stack: ExitStack) -> dict[str, Sender]:
+def _senders(context: RunContext, stack: ExitStack) -> dict[str, Sender]:
     """One modelled server per provider."""
     senders: dict[str, Sender] = {}
-    for name in {one.provider for its in prepared.instances.values() for one in its}:
-        server = _modelled(name, prepared)
+    for name in {one.provider for its in context.instances.values() for one in its}:
+        server = _modelled(name, context)
         stack.callback(server.close)
         senders[name] = server
     return senders
 
 
-def _modelled(provider: str, prepared: Prepared) -> InProcessSimulator:
-    settings = prepared.loaded.providers[provider]
+def _modelled(provider: str, context: RunContext) -> InProcessSimulator:
+    settings = context.loaded.providers[provider]
     if isinstance(settings, SimulatorSettings):
-        answers: AnswerSource = sweep_answers(prepared.loaded.config, prepared.sweep.sweep, settings)
-        return InProcessSimulator(settings, answers, _simulator_places(provider, settings, prepared))
-    own = [one for its in prepared.instances.values() for one in its if one.provider == provider]
-    believed = SimulatorSettings(deployments={one.name: _believed(one, prepared) for one in own})
-    limit = prepared.loaded.config.generation.as_generation().output_limit
+        answers: AnswerSource = sweep_answers(context.config, context.sweep.sweep, settings)
+        return InProcessSimulator(settings, answers, _simulator_places(provider, settings, context))
+    own = [one for its in context.instances.values() for one in its if one.provider == provider]
+    believed = SimulatorSettings(deployments={one.name: _believed(one, context) for one in own})
+    limit = context.config.generation.as_generation().output_limit
     answers = EchoAnswers(max(1, limit // 4)) if limit else EchoAnswers()
     return InProcessSimulator(believed, answers, {one.name: (DEPLOYMENT_KEY, one.name) for one in own})
 
 
-def _simulator_places(provider: str, settings: SimulatorSettings, prepared: Prepared) -> dict[str, Place]:
-    config = prepared.loaded.config
+def _simulator_places(provider: str, settings: SimulatorSettings, context: RunContext) -> dict[str, Place]:
+    config = context.config
     return {
         instance.name: (key, instance.deployment)
         for model in needed_models(config)
@@ -219,5 +225,5 @@ def _simulator_places(provider: str, settings: SimulatorSettings, prepared: Prep
     }
 
 
-def _believed(instance: Instance, prepared: Prepared) -> EndpointSettings:
-    return prepared.loaded.config.models[instance.model].rehearse_as or UNKNOWN
+def _believed(instance: Instance, context: RunContext) -> EndpointSettings:
+    return context.config.models[instance.model].rehearse_as or UNKNOWN

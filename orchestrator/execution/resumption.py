@@ -9,10 +9,11 @@ from typing import Literal
 
 from providers.errors import InputError, Refused, RequestTooLarge
 from runners.journal.bitmap import Bitmap
-from runners.journal.compaction import Compactor
-from runners.journal.sinks.sink import Row
+from runners.journal.compaction import Compactor, Replay
+from runners.journal.sinks.sink import Row, open_sink
+from sharding.planner import SweepPlan
 
-from ..results.directory import RunDirectory
+from ..results.directory import Manifest, RunDirectory
 from ..results.verify.verification import Damage, Verification, verify
 
 MISJUDGED = "request"
@@ -32,6 +33,38 @@ class ResumeOptions:
     """Run infrastructure failures again, or of them what was refused, and nothing that was never run."""
     config: str | None = None
     """A file in place of the stored configuration; the next resume needs it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingWork:
+    """What a run directory holds already, and what of the rest this execution is to run."""
+
+    compactor: Compactor
+    replay: Replay
+    asked: Bitmap | None
+    """None: everything that is not done."""
+
+
+def find_pending(directory: RunDirectory, manifest: Manifest, options: ResumeOptions) -> PendingWork:
+    """Verify the files of a run and read from them what is left. Raises InputError where that is not to be trusted."""
+    compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
+    make_sound(directory, compactor, repairs=options.repairs)
+    replay = compactor.replay(manifest.total)
+    if options.only == "refused":
+        bring_back(directory, compactor, replay.done)
+    return PendingWork(compactor, replay, chosen(options.only, compactor, replay.done))
+
+
+def require_same(manifest: Manifest, plan: SweepPlan) -> None:
+    """Raise InputError where the directory holds results of another configuration, with the difference."""
+    if manifest.fingerprint == plan.fingerprint:
+        return
+    changed = sorted(name for name, part in plan.parts.items() if manifest.parts.get(name) != part)
+    shown = "; ".join(f"{name} was {manifest.parts.get(name)}, is {plan.parts[name]}" for name in changed)
+    raise InputError(
+        f"{manifest.run_id} holds results of another configuration ({shown}); "
+        "resume it as it was, with the same solver and scorer, or start a new run"
+    )
 
 
 def make_sound(directory: RunDirectory, compactor: Compactor, *, repairs: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from providers.instance import Instance
 from providers.messages import JSON
@@ -49,20 +50,41 @@ def together(instances: Sequence[Instance]) -> int | None:
     return None if None in bounds else sum(bound for bound in bounds if bound is not None)
 
 
-def learned_of(dispatchers: Mapping[str, Dispatcher], identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
-    """What every limiter has learnt, by identity, and with whom it shares a quota."""
-    learned: dict[str, Mapping[str, JSON]] = {}
+@dataclass(frozen=True, slots=True)
+class LimiterReport:
+    """How the limiter of an instance stands at the end."""
+
+    instance: str
+    snapshot: Mapping[str, JSON]
+    learned: Mapping[str, JSON]
+    """What the next run may begin with; empty where there is nothing."""
+    sharers: Sequence[str] = ()
+    """All instances that were found to share its quota; none where it has one of its own, or where the file has said so itself."""
+
+
+def limiter_reports(dispatchers: Mapping[str, Dispatcher]) -> Iterator[LimiterReport]:
+    """Report how every limiter stands, what it has learnt, and with whom it shares a quota."""
     for dispatcher in dispatchers.values():
         for name, instance_state in dispatcher.instance_states.items():
-            if name in identities and (exported := instance_state.limiter.export()):
-                sharing = _sharers(instance_state.limiter, list(dispatcher.instance_states.values()), identities)
-                learned[identities[name]] = {**exported, QUOTA_GROUP: sharing} if sharing else exported
+            limiter = instance_state.limiter
+            sharers = _sharers(limiter, list(dispatcher.instance_states.values()))
+            yield LimiterReport(name, limiter.snapshot(), limiter.export() or {}, sharers)
+
+
+def learned_of(reports: Iterable[LimiterReport], identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
+    """Key what every limiter has learnt by identity, and add with whom it shares a quota."""
+    learned: dict[str, Mapping[str, JSON]] = {}
+    for report in reports:
+        if report.instance in identities and report.learned:
+            sharing = sorted(identities[name] for name in report.sharers if name in identities)
+            learned[identities[report.instance]] = (
+                {**report.learned, QUOTA_GROUP: sharing} if sharing else report.learned
+            )
     return learned
 
 
-def _sharers(limiter: Limiter, instance_states: Sequence[InstanceState], identities: Mapping[str, str]) -> list[str]:
-    """Empty where the file has said so itself."""
+def _sharers(limiter: Limiter, instance_states: Sequence[InstanceState]) -> Sequence[str]:
     sharing = [instance_state.instance for instance_state in instance_states if instance_state.limiter is limiter]
     if len({instance.limiter_group for instance in sharing}) < 2:
-        return []
-    return sorted(identities[instance.name] for instance in sharing if instance.name in identities)
+        return ()
+    return tuple(instance.name for instance in sharing)

@@ -40,8 +40,8 @@ class AdapterContext:
     """Reads a key by the name of its environment variable. Raises InputError where there is none."""
     connections: int = 0
     """Most open connections; 0 leaves it to the requests in flight."""
-    simulator_url: str | None = None
-    """Where the run's simulator listens."""
+    simulator_url: str | Callable[[], str] | None = None
+    """Where the run's simulator listens; a function where it may start later: it is called at an instance's first request."""
     network: Network = DIRECT
     """Proxies and certificates that the environment names."""
     on_adapted: OnAdapted = lambda _instance, _adaptation: None

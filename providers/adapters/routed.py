@@ -14,6 +14,7 @@ from ..messages import ChatRequest, ChatResponse
 from ..provider import Route, RouteSpec, Transport
 from ..wire.adaptation import OnAdapted
 from .adaptations import Adaptations
+from .late_transport import BindRoute, LateTransport
 from .registry import AdapterContext
 from .settings import WireSettings, read_secret_headers
 
@@ -99,14 +100,22 @@ class RoutedAdapter:
 
 
 def open_routed(
-    find_routes: FindRoutes, settings: WireSettings, adapter_context: AdapterContext, *, outlives_run: bool = True
+    find_routes: FindRoutes,
+    settings: WireSettings,
+    adapter_context: AdapterContext,
+    *,
+    bind: BindRoute | None = None,
+    outlives_run: bool = True,
 ) -> RoutedAdapter:
-    """Open the adapter that follows `find_routes` as the settings say. Raises InputError where a header's variable is missing."""
+    """Open the adapter that follows `find_routes` as the settings say; `bind` completes a route at its instance's first request.
+
+    Raises InputError where a header's variable is missing.
+    """
     headers = Headers(settings.headers, read_secret_headers(settings, adapter_context.key))
     transport = open_transport(settings, adapter_context)
     return RoutedAdapter(
         find_routes,
-        transport,
+        transport if bind is None else LateTransport(transport, bind),
         headers=headers,
         on_adapted=adapter_context.on_adapted,
         outlives_run=outlives_run,

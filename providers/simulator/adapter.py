@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..adapters.registry import AdapterContext, AdapterType
 from ..adapters.routed import open_routed, plain_instance, unique_deployments
+from ..credentials import ApiKey
 from ..errors import InputError
 from ..provider import Adapter, Route, RouteSpec
 from ..suggestion import suggestion
@@ -16,17 +18,15 @@ from .settings import SimulatorSettings
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ..credentials import ApiKey
     from ..instance import Instance
 
 API_VERSION = "2024-10-21"
 
 
 def open_simulator(name: str, settings: SimulatorSettings, adapter_context: AdapterContext) -> Adapter:
-    """Open a simulator under its name in the user's file. Raises InputError where none listens."""
+    """Open a simulator under its name in the user's file. Raises InputError where nobody says where it will listen."""
     if adapter_context.simulator_url is None:
         raise InputError(f"{name} has no server yet: start it and pass its address as simulator_url")
-    url = adapter_context.simulator_url.rstrip("/")
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         """List the routes of a model that the route's specification allows."""
@@ -34,13 +34,21 @@ def open_simulator(name: str, settings: SimulatorSettings, adapter_context: Adap
             raise InputError(f"models.{model}: the simulator {name} answers chats, and no operation: {spec.operation}")
         routes = []
         for instance, key_name in instances_with_keys(name, settings, model, spec):
-            key = adapter_context.key(key_name)
+            key = ApiKey(key_name, "")
             endpoints = settings.deployments if key_name == DEPLOYMENT_KEY else settings.keys
             dialect = endpoints[instance.deployment if key_name == DEPLOYMENT_KEY else key_name].dialect
-            routes.append(_azure_route(url, instance, key) if dialect == "azure" else Route(instance, f"{url}/v1", key))
+            routes.append(_azure_route(instance, key) if dialect == "azure" else Route(instance, "/v1", key))
         return routes
 
-    return open_routed(find_routes, settings, adapter_context, outlives_run=False)
+    def bind(route: Route) -> Route:
+        """Put the server's address before the path of a route, and the secret behind the name of its key."""
+        assert route.credential is not None
+        url = adapter_context.simulator_url
+        address = str(url() if callable(url) else url).rstrip("/")
+        key = adapter_context.key(route.credential.name)
+        return replace(route, base_url=f"{address}{route.base_url}", credential=key)
+
+    return open_routed(find_routes, settings, adapter_context, bind=bind, outlives_run=False)
 
 
 def instances_with_keys(
@@ -70,9 +78,9 @@ def _checked(provider: str, noun: str, names: Sequence[str], known: Collection[s
     return tuple(dict.fromkeys(names))
 
 
-def _azure_route(url: str, instance: Instance, key: ApiKey) -> Route:
-    base_url = f"{url}/openai/deployments/{quote(instance.deployment, safe='')}"
-    return Route(instance, base_url, key, auth="api-key", api_version=API_VERSION)
+def _azure_route(instance: Instance, key: ApiKey) -> Route:
+    path = f"/openai/deployments/{quote(instance.deployment, safe='')}"
+    return Route(instance, path, key, auth="api-key", api_version=API_VERSION)
 
 
 SIMULATOR = AdapterType(SimulatorSettings, open_simulator)

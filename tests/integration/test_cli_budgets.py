@@ -13,7 +13,8 @@ import pytest
 import orchestrator as orch
 from orchestrator.api import stored_config
 from orchestrator.config.environment import read_environment
-from orchestrator.execution.execute import RunHooks, execute
+from orchestrator.execution.context import RunHooks
+from orchestrator.execution.execute import execute
 from orchestrator.execution.outcome import INTERRUPTED, ExitCode
 from orchestrator.execution.prepare import prepare
 from orchestrator.execution.spent import spent_so_far

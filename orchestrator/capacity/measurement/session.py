@@ -63,10 +63,10 @@ class Session:
 async def open_session(order: LoadOrder, owner: str) -> AsyncIterator[Session]:
     """Open the target, lock it and calibrate the prompts. Raises InputError before any request where something is missing or wrong."""
     config = order.loaded.config
-    require_prices(config)
+    price_usd = prices_of(config)
+    require_prices(config, price_usd)
     if order.metrics_url is not None:
         await require_metrics(order.metrics_url)
-    price_usd = prices_of(config)
     budget = Budget(price_usd, BudgetLimits(config.run.token_limit, config.run.cost_limit_usd))
     async with open_target(order.loaded, order.environment, order.names) as opened:
         with user_state().locked([] if config.run.share else list(opened.identities.values()), owner):

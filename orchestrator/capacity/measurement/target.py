@@ -18,7 +18,7 @@ from runners.limits.permit import Cost
 from ...config.environment import Environment, SettingOverride
 from ...config.loading import LoadedConfig, load_config
 from ...config.settings import Config
-from ...execution.components import instances_of, instances_with_all_keys, open_providers
+from ...execution.components import open_providers
 
 ENDPOINT = "endpoint"
 """The provider's name where no file names it."""
@@ -70,16 +70,11 @@ async def open_target(
     """Open the named instances, deployments or models, else all instances of the only model. Starts simulators. Raises InputError."""
     if not names:
         choose_model(loaded.config)
-    instances_with_all_keys(loaded, environment.key)
-    async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-        everything = [instance for group in instances_of(loaded, adapters).values() for instance in group]
-        chosen = [instance for name in names for instance in named(name, everything)] if names else everything
-        identities = {
-            instance.name: identity
-            for instance in chosen
-            if (identity := adapters[instance.provider].identity(instance))
-        }
-        yield OpenTarget(list(dict.fromkeys(chosen)), adapters, identities)
+    providers = open_providers(loaded, environment.key, environment.network())
+    everything = providers.all_instances()
+    chosen = [instance for name in names for instance in named(name, everything)] if names else everything
+    async with providers.serving(environment):
+        yield OpenTarget(list(dict.fromkeys(chosen)), providers.adapters, providers.identities(chosen))
 
 
 def named(name: str, instances: Sequence[Instance]) -> list[Instance]:

@@ -13,10 +13,10 @@ from runners.samples.in_flight_samples import Wait
 from runners.shutdown import Shutdown
 
 from ...config.environment import Environment
+from ...execution.context import RunContext, RunHooks
 from ...execution.debug import debug_log
-from ...execution.execute import RunHooks, execute
+from ...execution.execute import execute
 from ...execution.outcome import ExitCode, RunOutcome
-from ...execution.prepare import Prepared
 from ...execution.resumption import ResumeOptions
 from ...results.directory import RunDirectory
 from ...results.run import Run
@@ -29,16 +29,16 @@ REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_t
 
 
 def carry(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: ResumeOptions | None = None
+    context: RunContext, directory: RunDirectory, environment: Environment, resumption: ResumeOptions | None = None
 ) -> int:
     """Run to the end, print the summary; returns the exit code."""
     resumption = resumption or ResumeOptions()
     to_go_on = _to_go_on(directory, resumption)
     tame_the_log()
-    show_warnings([*environment.warnings, *prepared.loaded.warnings()])
+    show_warnings([*environment.warnings, *context.loaded.warnings()])
     try:
-        with debug_log(prepared, directory):
-            run_outcome = run_loop(_until_signal(prepared, directory, environment, resumption))
+        with debug_log(context, directory):
+            run_outcome = run_loop(_until_signal(context, directory, environment, resumption))
         _close(run_outcome, directory, to_go_on)
     except StorageError as error:
         say(f"error: {error}", err=True)
@@ -49,17 +49,17 @@ def carry(
         say(to_go_on, err=True)
         return int(ExitCode.INTERRUPTED)
     finally:
-        prepared.sweep.tasks.close()
+        context.sweep.tasks.close()
     return int(run_outcome.exit_code)
 
 
 async def _until_signal(
-    prepared: Prepared, directory: RunDirectory, environment: Environment, resumption: ResumeOptions
+    context: RunContext, directory: RunDirectory, environment: Environment, resumption: ResumeOptions
 ) -> RunOutcome:
-    grace_s = prepared.loaded.config.run.grace_s
+    grace_s = context.config.run.grace_s
     hooks = RunHooks(Shutdown(grace_s), on_event=_announce, resumption=resumption)
     with stopping(hooks.shutdown, grace_s, _to_go_on(directory, resumption)):
-        return await execute(prepared, directory, environment, hooks)
+        return await execute(context, directory, environment, hooks)
 
 
 def _announce(event: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import click
 from ..options import chosen_config, config_argument, settings_of, show_warnings, sweep_options
 
 if TYPE_CHECKING:
-    from ...execution.prepare import Prepared
+    from ...execution.context import RunContext
 
 
 @click.command("plan")
@@ -42,7 +42,7 @@ def command(
     return 0
 
 
-def _show_prompts(prepared: Prepared, wanted: str, as_json: bool) -> None:
+def _show_prompts(prepared: RunContext, wanted: str, as_json: bool) -> None:
     """Print how tasks are asked."""
     from ...ui.terminal import say_json
     from .prompt_view import print_prompts, prompt_documents
@@ -55,7 +55,7 @@ def _show_prompts(prepared: Prepared, wanted: str, as_json: bool) -> None:
         print_prompts(documents)
 
 
-def _show_plan(prepared: Prepared, as_json: bool) -> None:
+def _show_plan(prepared: RunContext, as_json: bool) -> None:
     """Print the plan, and what it would take where it is to be rehearsed."""
     from dataclasses import asdict
 

@@ -13,8 +13,8 @@ from sharding.planner import describe
 from sharding.scenarios import find_scenario
 
 from ...config.settings import RunConfig
+from ...execution.context import RunContext
 from ...execution.estimate import estimate
-from ...execution.prepare import Prepared
 from ...execution.rehearsal import InstanceForecast, Rehearsal
 from ...ui.terminal import say
 from ..tables import print_table
@@ -33,7 +33,7 @@ class PlanDocument(TypedDict):
     shards: list[dict[str, JSON]]
 
 
-def plan_document(prepared: Prepared) -> PlanDocument:
+def plan_document(prepared: RunContext) -> PlanDocument:
     """Shards in the order of their stages, worker totals per model, and what the results will belong to."""
     plan = prepared.plan()
     shards = [row.to_json() for row in describe(plan, prepared.instances)]
@@ -87,7 +87,7 @@ def print_plan(document: PlanDocument) -> None:
     )
 
 
-def assumed(prepared: Prepared) -> list[str]:
+def assumed(prepared: RunContext) -> list[str]:
     """Models whose quotas and latencies nobody has said: a rehearsal believes 0.2 s, 10 ms a token and no limit."""
     config = prepared.loaded.config
     return [

@@ -50,4 +50,4 @@ def command(
         directory, flags = RunDirectory(Path(run_directory)), settings_of(options)
         environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")
         loaded = load_config(config, environment, flags) if config else stored_config(directory, environment, flags)
-        return carry(prepare(loaded, environment.key), directory, environment, resumption)
+        return carry(prepare(loaded, environment.key, environment.network()), directory, environment, resumption)

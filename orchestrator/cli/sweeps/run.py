@@ -25,5 +25,5 @@ def command(config: str | None, config_option: str | None, **options: object) ->
         path = chosen_config(config, config_option)
         environment = read_environment(path)
         loaded = load_config(path, environment, settings_of(options))
-        prepared = prepare(loaded, environment.key)
+        prepared = prepare(loaded, environment.key, environment.network())
         return carry(prepared, create(prepared), environment)

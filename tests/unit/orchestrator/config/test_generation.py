@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from orchestrator.config.loading import LoadedConfig
-from orchestrator.execution.components import asking_of, instances_of
+from orchestrator.execution.components import instances_of
+from orchestrator.execution.owner import asking_of
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import Generation

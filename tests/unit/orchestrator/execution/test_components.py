@@ -11,9 +11,12 @@ import pytest
 from orchestrator.cli.sweeps.plan_view import plan_document
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import LoadedConfig
-from orchestrator.execution.components import no_key, simulator_keys, used_providers
-from orchestrator.execution.prepare import Prepared, prepare
+from orchestrator.execution.components import no_key, open_providers, simulator_keys, used_providers
+from orchestrator.execution.context import RunContext
+from orchestrator.execution.prepare import prepare
 from providers.errors import InputError
+from providers.messages import Adaptation
+from providers.network import DIRECT
 from providers.simulator.settings import SimulatorSettings
 
 Load = Callable[..., LoadedConfig]
@@ -35,8 +38,8 @@ THREE = ["baseline", "cot", "optimal"]
 
 
 @pytest.fixture
-def prepared(load: Load) -> Callable[..., Prepared]:
-    def made(models: Mapping[str, Any], prompt_types: list[str], **run: Any) -> Prepared:
+def prepared(load: Load) -> Callable[..., RunContext]:
+    def made(models: Mapping[str, Any], prompt_types: list[str], **run: Any) -> RunContext:
         sections = {"providers": PROVIDERS, "models": models, "sweep": {"prompt_types": prompt_types}, "run": run}
         return prepare(load(sections), no_key)
 
@@ -62,7 +65,7 @@ def prepared(load: Load) -> Callable[..., Prepared]:
     ],
 )
 def test_workers_follow_from_profile_mode_and_prompt_types(
-    prepared: Callable[..., Prepared], model: str, prompt_types: list[str], mode: str, per_instance: int, in_all: int
+    prepared: Callable[..., RunContext], model: str, prompt_types: list[str], mode: str, per_instance: int, in_all: int
 ) -> None:
     found = prepared({model: MODELS[model]}, prompt_types, rate_mode=mode)
     assert {instance.workers for instance in found.instances[model]} == {per_instance}
@@ -79,27 +82,27 @@ def test_workers_follow_from_profile_mode_and_prompt_types(
         ("llama", None),
     ],
 )
-def test_only_fixed_mode_sets_a_rate(prepared: Callable[..., Prepared], model: str, fixed_qps: float | None) -> None:
+def test_only_fixed_mode_sets_a_rate(prepared: Callable[..., RunContext], model: str, fixed_qps: float | None) -> None:
     fixed = prepared({model: MODELS[model]}, THREE, rate_mode="fixed")
     adaptive = prepared({model: MODELS[model]}, THREE)
     assert {instance.qps for instance in fixed.instances[model]} == {fixed_qps}
     assert {instance.qps for instance in adaptive.instances[model]} == {None}
 
 
-def test_a_models_own_workers_and_rate_win_and_are_not_multiplied(prepared: Callable[..., Prepared]) -> None:
+def test_a_models_own_workers_and_rate_win_and_are_not_multiplied(prepared: Callable[..., RunContext]) -> None:
     model = {**MODELS["gpt-4o-mini"], "workers": 7, "qps": 2}
     (instance,) = prepared({"gpt-4o-mini": model}, THREE, rate_mode="fixed").instances["gpt-4o-mini"]
     assert (instance.workers, instance.qps) == (7, 2)
 
 
-def test_max_workers_bounds_every_instance_and_auto_lifts_the_bound(prepared: Callable[..., Prepared]) -> None:
+def test_max_workers_bounds_every_instance_and_auto_lifts_the_bound(prepared: Callable[..., RunContext]) -> None:
     bounded = prepared(MODELS, THREE, max_workers=4)
     assert [i.workers for its in bounded.instances.values() for i in its] == [4, 4, 4, 4, 4, 4, 4, 1, 4]
     auto = prepared({"gpt-4o-mini": {**MODELS["gpt-4o-mini"], "workers": "auto"}}, THREE)
     assert auto.instances["gpt-4o-mini"][0].workers is None
 
 
-def test_instances_are_named_by_deployment_and_by_the_keys_place(prepared: Callable[..., Prepared]) -> None:
+def test_instances_are_named_by_deployment_and_by_the_keys_place(prepared: Callable[..., RunContext]) -> None:
     found = prepared(MODELS, THREE).instances
     assert [i.name for i in found["DeepSeek-V3-0324"]] == [f"azure-east/{name}" for name in DEEPSEEK]
     assert [i.name for i in found["qwen2.5-72b-instruct"]] == [
@@ -110,25 +113,25 @@ def test_instances_are_named_by_deployment_and_by_the_keys_place(prepared: Calla
 
 @pytest.mark.parametrize(("stagger", "starts"), [((0, 30, 20), [0, 30, 50]), ((0,), [0, 0, 0]), ((5, 1), [5, 6, 7])])
 def test_shards_start_one_after_the_other(
-    prepared: Callable[..., Prepared], stagger: tuple[float, ...], starts: list[float]
+    prepared: Callable[..., RunContext], stagger: tuple[float, ...], starts: list[float]
 ) -> None:
     found = prepared({"DeepSeek-V3-0324": MODELS["DeepSeek-V3-0324"]}, ["baseline"], stagger_s=stagger)
     assert [shard["start_after_s"] for shard in plan_document(found)["shards"]] == starts
 
 
-def test_the_stagger_is_thirty_and_twenty_seconds_where_nobody_says(prepared: Callable[..., Prepared]) -> None:
+def test_the_stagger_is_thirty_and_twenty_seconds_where_nobody_says(prepared: Callable[..., RunContext]) -> None:
     found = prepared({"DeepSeek-V3-0324": MODELS["DeepSeek-V3-0324"]}, ["baseline"])
     assert [shard["start_after_s"] for shard in plan_document(found)["shards"]] == [0, 30, 50]
 
 
-def test_shards_are_even_and_hold_every_sample_once(prepared: Callable[..., Prepared]) -> None:
+def test_shards_are_even_and_hold_every_sample_once(prepared: Callable[..., RunContext]) -> None:
     plan = prepared(MODELS, THREE).plan()
     ordinals = sorted(n for shard in plan.stages[0] for part in shard.ordinals for n in part)
     assert ordinals == list(range(len(MODELS) * len(THREE) * 8))
     assert [len(shard) for shard in plan.stages[0]][:3] == [8, 8, 8]
 
 
-def test_a_model_may_be_reached_over_two_providers(prepared: Callable[..., Prepared]) -> None:
+def test_a_model_may_be_reached_over_two_providers(prepared: Callable[..., RunContext]) -> None:
     routes = [
         {"provider": "azure-east", "deployments": ["llama-a", "llama-b"]},
         {"provider": "ideallab", "keys": ["KEY_1"]},
@@ -148,19 +151,21 @@ def test_a_model_may_be_reached_over_two_providers(prepared: Callable[..., Prepa
         {"a": {"routes": [{"provider": "ideallab"}, {"provider": "ideallab", "keys": ["KEY_1"]}]}},
     ],
 )
-def test_an_instance_that_is_named_twice_is_an_error(prepared: Callable[..., Prepared], models: dict[str, Any]) -> None:
+def test_an_instance_that_is_named_twice_is_an_error(
+    prepared: Callable[..., RunContext], models: dict[str, Any]
+) -> None:
     with pytest.raises(InputError, match=r"models: the instance \S+ is named by two routes"):
         prepared(models, ["baseline"])
 
 
-def test_two_models_of_one_deployment_are_two_instances_with_one_limiter(prepared: Callable[..., Prepared]) -> None:
+def test_two_models_of_one_deployment_are_two_instances_with_one_limiter(prepared: Callable[..., RunContext]) -> None:
     route = {"provider": "azure-east", "deployments": ["d"]}
     found = prepared({"a": route, "b": route}, ["baseline"]).instances
     assert [one.name for group in found.values() for one in group] == ["azure-east/d", "azure-east/d@b"]
     assert {one.limiter_group for group in found.values() for one in group} == {"azure-east/d"}
 
 
-def test_results_belong_to_the_operation_that_a_model_is_asked_for(prepared: Callable[..., Prepared]) -> None:
+def test_results_belong_to_the_operation_that_a_model_is_asked_for(prepared: Callable[..., RunContext]) -> None:
     route = {"provider": "azure-east", "deployments": ["d"]}
     chat, spelt_out, responses = (
         prepared({"a": {**route, **more}}, ["baseline"]).plan().parts
@@ -177,7 +182,7 @@ def test_results_belong_to_the_operation_that_a_model_is_asked_for(prepared: Cal
         ({"provider": "ideallab", "keys": ["KEY_9"]}, "ideallab has no key 'KEY_9'; did you mean \"KEY_2\""),
     ],
 )
-def test_a_wrong_profile_or_key_is_named(prepared: Callable[..., Prepared], model: dict[str, Any], says: str) -> None:
+def test_a_wrong_profile_or_key_is_named(prepared: Callable[..., RunContext], model: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError) as caught:
         prepared({"m": model}, ["baseline"])
     assert says in str(caught.value)
@@ -187,6 +192,28 @@ def test_a_missing_key_of_the_environment_is_named_before_anything_is_made(load:
     loaded = load({"providers": PROVIDERS, "models": MODELS})
     with pytest.raises(InputError, match=r"the environment variables AZURE_KEY, .* are not set"):
         prepare(loaded, Environment({}).key)
+
+
+def test_a_simulator_that_has_not_started_cannot_be_asked(load: Load) -> None:
+    link = open_providers(load(), no_key, DIRECT).simulators["sim"]
+    with pytest.raises(InputError, match="the simulator sim has not started"):
+        link.address()
+
+
+def test_a_secret_header_of_a_simulator_is_a_variable_like_any_other(load: Load) -> None:
+    loaded = load({}, flags={"providers.sim.header_envs": {"X-Team": "TEAM_TOKEN"}})
+    open_providers(loaded, Environment({"TEAM_TOKEN": "secret-of-the-team"}).key, DIRECT)
+    with pytest.raises(InputError, match="the environment variable TEAM_TOKEN is not set"):
+        open_providers(loaded, Environment({}).key, DIRECT)
+
+
+async def test_what_instances_refuse_is_told_to_whoever_listens_while_they_are_asked(load: Load) -> None:
+    told: list[tuple[str, Adaptation]] = []
+    providers = open_providers(load({"providers": PROVIDERS, "models": {"llama": MODELS["llama"]}}), no_key, DIRECT)
+    adaptation = Adaptation(renamed={}, dropped=["seed"], words="no seed here")
+    async with providers.serving(Environment({}), on_adapted=lambda *news: told.append(news)):
+        providers.adaptation_listener("local/llama", adaptation)
+    assert told == [("local/llama", adaptation)]
 
 
 def test_only_providers_of_the_swept_models_need_their_keys(load: Load) -> None:

@@ -11,16 +11,17 @@ import pytest
 
 from orchestrator.config.loading import LoadedConfig
 from orchestrator.execution.components import no_key
+from orchestrator.execution.context import RunContext
 from orchestrator.execution.debug import LOGGERS, ShardFilter, debug_log
-from orchestrator.execution.prepare import Prepared, prepare
+from orchestrator.execution.prepare import prepare
 from orchestrator.results.directory import RunDirectory
 
 Load = Callable[..., LoadedConfig]
 
 
 @pytest.fixture
-def prepared(load: Load) -> Callable[..., Prepared]:
-    def made(**run: Any) -> Prepared:
+def prepared(load: Load) -> Callable[..., RunContext]:
+    def made(**run: Any) -> RunContext:
         deployments: dict[str, dict[str, Any]] = {"m": {}, "m-2": {}}
         sections = {
             "providers": {"sim": {"type": "simulator", "deployments": deployments}},
@@ -32,7 +33,7 @@ def prepared(load: Load) -> Callable[..., Prepared]:
     return made
 
 
-def said(prepared: Prepared, folder: Path) -> list[str] | None:
+def said(prepared: RunContext, folder: Path) -> list[str] | None:
     """What is in the log after each shard, and nobody in particular, said something."""
     with debug_log(prepared, RunDirectory(folder)):
         for name in LOGGERS:
@@ -46,22 +47,22 @@ def said(prepared: Prepared, folder: Path) -> list[str] | None:
 GENERAL = [f"{name} in general" for name in LOGGERS]
 
 
-def test_nothing_is_logged_unless_asked(prepared: Callable[..., Prepared], tmp_path: Path) -> None:
+def test_nothing_is_logged_unless_asked(prepared: Callable[..., RunContext], tmp_path: Path) -> None:
     assert said(prepared(), tmp_path) is None
 
 
-def test_debug_log_holds_every_shard(prepared: Callable[..., Prepared], tmp_path: Path) -> None:
+def test_debug_log_holds_every_shard(prepared: Callable[..., RunContext], tmp_path: Path) -> None:
     assert said(prepared(debug_log=True), tmp_path) == [*GENERAL, "of sim/m", "of sim/m-2"]
 
 
 @pytest.mark.parametrize(("number", "shard"), [(1, "sim/m"), (2, "sim/m-2")])
 def test_debug_process_num_holds_the_nth_shard_alone(
-    prepared: Callable[..., Prepared], tmp_path: Path, number: int, shard: str
+    prepared: Callable[..., RunContext], tmp_path: Path, number: int, shard: str
 ) -> None:
     assert said(prepared(debug_process_num=number), tmp_path) == [*GENERAL, f"of {shard}"]
 
 
-def test_loggers_are_left_as_they_were(prepared: Callable[..., Prepared], tmp_path: Path) -> None:
+def test_loggers_are_left_as_they_were(prepared: Callable[..., RunContext], tmp_path: Path) -> None:
     said(prepared(debug_log=True), tmp_path)
     for name in LOGGERS:
         assert (logging.getLogger(name).handlers, logging.getLogger(name).level) == ([], logging.NOTSET)

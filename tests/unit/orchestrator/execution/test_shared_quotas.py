@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.cli.limits import learnt
-from orchestrator.execution.components import Limiting, dispatchers_of
-from orchestrator.execution.shared_quotas import QUOTA_GROUP, learned_of
+from orchestrator.execution.limiting import Limiting, build_dispatchers
+from orchestrator.execution.shared_quotas import QUOTA_GROUP, learned_of, limiter_reports
 from providers.instance import Instance
 from providers.messages import JSON
 from runners.dispatch.dispatcher import Dispatcher
@@ -36,7 +36,7 @@ def started(
 ) -> tuple[Dispatcher, Said]:
     said = Said()
     senders = {instance.provider: None for instance in instances}
-    made = dispatchers_of({"m": instances}, senders, Limiting(mode, said, learned))  # type: ignore[arg-type]
+    made = build_dispatchers({"m": instances}, senders, Limiting(mode, said, learned))  # type: ignore[arg-type]
     return made["m"], said
 
 
@@ -84,18 +84,18 @@ def test_the_others_start_apart(
     assert not said.shared
 
 
-def test_a_group_of_the_file_stays_what_the_file_says() -> None:
+async def test_a_group_of_the_file_stays_what_the_file_says() -> None:
     grouped = [replace(one, limiter_group="x" if one.name in "ad" else one.name) for one in INSTANCES]
     dispatcher, said = started(grouped, LEARNED)
     assert limiters(dispatcher) == {"a": 0, "b": 1, "c": 1, "d": 0}
     assert said.shared[0]["instances"] == ["b", "c"]
-    learned = learned_of({"m": dispatcher}, IDENTITIES)
+    learned = learned_of(limiter_reports({"m": dispatcher}), IDENTITIES)
     assert QUOTA_GROUP not in learned[IDENTITIES["a"]]
 
 
-def test_what_is_remembered_is_read_back_as_the_same_group() -> None:
+async def test_what_is_remembered_is_read_back_as_the_same_group() -> None:
     dispatcher, _ = started(INSTANCES, LEARNED)
-    stored = learned_of({"m": dispatcher}, IDENTITIES)
+    stored = learned_of(limiter_reports({"m": dispatcher}), IDENTITIES)
     assert stored[IDENTITIES["b"]][QUOTA_GROUP] == GROUP
     assert QUOTA_GROUP not in stored[IDENTITIES["d"]]
     again, _ = started(INSTANCES, {name: stored[identity] for name, identity in IDENTITIES.items()})

@@ -8,6 +8,7 @@ import pytest
 from providers.adapters.registry import AdapterContext
 from providers.credentials import ApiKey
 from providers.errors import InputError
+from providers.messages import ChatRequest
 from providers.provider import RouteSpec
 from providers.simulator.adapter import open_simulator
 from providers.simulator.settings import SimulatorSettings
@@ -63,3 +64,22 @@ async def test_what_is_not_there_is_named_with_the_nearest(spec: RouteSpec, mess
 def test_an_adapter_without_a_server_says_what_is_missing() -> None:
     with pytest.raises(InputError, match="start it"):
         open_simulator("sim", SimulatorSettings.model_validate(KEYS), AdapterContext(lambda name: ApiKey(name, "")))
+
+
+async def test_an_adapter_names_its_instances_before_its_server_has_an_address_or_keys() -> None:
+    asked: list[str] = []
+
+    def key(name: str) -> ApiKey:
+        asked.append(name)
+        raise InputError("no key yet")
+
+    def address() -> str:
+        asked.append("address")
+        raise InputError("no address yet")
+
+    adapter = open_simulator("sim", SimulatorSettings.model_validate(KEYS), AdapterContext(key, simulator_url=address))
+    instances = adapter.instances("m", RouteSpec())
+    assert ([each.name for each in instances], asked) == (["sim/K0/m", "sim/K1/m"], [])
+    with pytest.raises(InputError, match="no address yet"):
+        await adapter.complete(instances[1], ChatRequest([]), request_id="s/1/1", deadline=0.0)
+    await adapter.aclose()

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.config.environment import Environment
-from orchestrator.execution.prepare import Prepared, create, prepare
+from orchestrator.execution.context import RunContext
+from orchestrator.execution.prepare import create, prepare
 from orchestrator.results.directory import RunDirectory
 from orchestrator.results.verify.verification import Verification, verify
 from providers.errors import InputError
@@ -33,7 +34,7 @@ class Case:
     """A run directory and the records that would fill it."""
 
     directory: RunDirectory
-    prepared: Prepared
+    prepared: RunContext
     make_record: MakeRecord
 
     @property

@@ -1,0 +1,41 @@
+"""The drift check inside a run: asked once per run, paid from its budget, and told as decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from providers.messages import JSON
+from runners.calls.budget import Budget
+from runners.calls.client import DEFAULT_OUTPUT_TOKENS
+from runners.journal.bitmap import Bitmap
+
+from ..capacity.measurement.target import BudgetedSender
+from ..execution.context import RunContext
+from ..results.directory import RunDirectory
+from .drift import DriftFinding, DriftTargets, ask_canaries
+
+
+async def ask_due_canaries(
+    context: RunContext, directory: RunDirectory, done: Bitmap, budget: Budget
+) -> list[DriftFinding]:
+    """Find out whether the instances of a model are one model: of nobody, unless it is asked for and was not done before."""
+    number = context.config.run.drift_check
+    if number is None or done.count == done.size or _was_checked(directory):
+        return []
+    adapters = context.providers.adapters
+    paid = {name: BudgetedSender(adapter, budget, DEFAULT_OUTPUT_TOKENS) for name, adapter in adapters.items()}
+    return await ask_canaries(context.loaded, context.sweep.sweep, DriftTargets(context.instances, paid), number)
+
+
+def _was_checked(directory: RunDirectory) -> bool:
+    """Look for the check in earlier executions: a run pays for its canaries once."""
+    return any(row.get("drift_checked") for row in directory.executions())
+
+
+def drift_decisions(findings: Sequence[DriftFinding]) -> Iterator[tuple[str, str, Mapping[str, JSON]]]:
+    """List instance, event and evidence of what people are told."""
+    for finding in findings:
+        if finding.drifts:
+            yield finding.instance, "drift", {"model": finding.model, "evidence": finding.sentence}
+        if finding.unanswered:
+            yield finding.instance, "drift_unknown", {"model": finding.model, "evidence": finding.unanswered}

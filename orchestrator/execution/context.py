@@ -1,0 +1,78 @@
+"""What a run needs, opened once: its providers and instances, its prices, its sweep and its plan; and what its caller brings.
+
+`prepare.py` builds a RunContext. A run, a rehearsal, `plan` and the display of prompts all work from one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from providers.instance import Instance
+from runners.calls.budget import PriceUsd
+from runners.journal.bitmap import Bitmap
+from runners.samples.answer import Scorer, Solver
+from runners.shutdown import Shutdown
+from sharding.planner import Layout, SweepPlan, plan_remaining
+
+from ..config.loading import LoadedConfig
+from ..config.settings import Config
+from .components import OpenProviders
+from .events import OnEvent
+from .open_sweep import OpenSweep
+from .resumption import ResumeOptions
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Everything that is known before anything is sent."""
+
+    loaded: LoadedConfig
+    providers: OpenProviders
+    price_usd: PriceUsd
+    sweep: OpenSweep
+    whole_plan: SweepPlan
+    """Over every sample of the sweep."""
+
+    @property
+    def config(self) -> Config:
+        return self.loaded.config
+
+    @property
+    def instances(self) -> Mapping[str, Sequence[Instance]]:
+        """By model."""
+        return self.providers.instances
+
+    def plan(self, done: Bitmap | None = None, asked: Bitmap | None = None) -> SweepPlan:
+        """Plan what is not done yet; of that, what is `asked` for."""
+        if asked is not None:
+            return self._plan_where(asked.__contains__)
+        if done is not None and done.count:
+            return self._plan_where(lambda ordinal: ordinal not in done)
+        return self.whole_plan
+
+    def _plan_where(self, remains: Callable[[int], bool]) -> SweepPlan:
+        return plan_remaining(self.whole_plan, self.instances, Layout(self.config.run.stagger_s, remains))
+
+
+@dataclass(frozen=True, slots=True)
+class UserCode:
+    """Code that was passed in from Python: it wins over every name in the file."""
+
+    solver: Solver | None = None
+    scorer: Scorer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunHooks:
+    """What the caller brings: code of its own, the means to stop, and what a resume is asked."""
+
+    shutdown: Shutdown = field(default_factory=Shutdown)
+    solver: Solver | None = None
+    scorer: Scorer | None = None
+    on_event: OnEvent | None = None
+    resumption: ResumeOptions = field(default_factory=ResumeOptions)
+
+    @property
+    def code(self) -> UserCode:
+        return UserCode(self.solver, self.scorer)

@@ -1,0 +1,201 @@
+"""The driver: plan, journal, budgets, monitor, events and decisions. It touches no key: an owner does, and says to it what happens.
+
+It implements DriverLink. A record is appended to the journal at once and counted when it is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from providers.errors import first_error
+from providers.messages import JSON
+from runners.calls.budget import Budget
+from runners.dispatch.decision_log import DecisionLog
+from runners.dispatch.dispatcher import NoUsableInstance
+from runners.engines.local import LocalEngine
+from runners.event_loop.loop_watchdog import LoopWatchdog
+from runners.journal.journal import Journal
+from runners.monitor import Monitor
+from runners.samples.record import Record
+from sharding.planner import SweepPlan
+
+from ..diagnosis.canaries import drift_decisions
+from ..diagnosis.drift import DriftFinding
+from ..results.directory import Manifest
+from ..ui.progress import shown
+from .budgets import BudgetAlerts, open_budgets, time_limited
+from .context import RunContext, RunHooks
+from .events import Events
+from .outcome import RunOutcome, count_pending, outcome_of
+from .owner import Owner
+from .refusal_watch import RefusalWatch
+from .resumption import PendingWork
+from .shared_quotas import learned_of
+from .user_state import UserState
+
+log = logging.getLogger(__name__)
+
+ALERTS = frozenset({"instance_lost", "health", "refusals", "drift", "drift_unknown", "quota_shared", "open_files"})
+"""Decisions that people are told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverResources:
+    """What is open on the driver's side while a run goes on."""
+
+    manifest: Manifest
+    pending: PendingWork
+    journal: Journal
+    decisions: DecisionLog
+    state: UserState
+    identities: Mapping[str, str]
+    """Of the instances that outlive the run, by name."""
+    budget: Budget
+    """What the executions before spent, and the canaries."""
+    canaries: Sequence[DriftFinding]
+
+
+class Driver:
+    """Executes a plan with the help of an owner, and keeps what comes of it."""
+
+    def __init__(self, context: RunContext, resources: DriverResources, hooks: RunHooks, events: Events) -> None:
+        self._run = context.config.run
+        self._resources = resources
+        self._shutdown = hooks.shutdown
+        self._events = events
+        self._alerts = BudgetAlerts(hooks.shutdown, resources.decisions, events.emit)
+        self.budgets = open_budgets(self._run, context.price_usd, resources.budget.spent, self._alerts)
+        self._user_errors = self._run.max_user_errors
+        self._refusals = RefusalWatch(partial(self.decided, "", "refusals"))
+        self._monitor: Monitor
+
+    # ------------------------------------------------------------------ what the owner says
+    def started(self, ordinal: int) -> None:
+        self._resources.journal.started(ordinal)
+
+    def unbilled(self, ordinal: int) -> None:
+        self._resources.journal.unbilled(ordinal)
+
+    def decided(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
+        """Write a decision down, and tell people of those that concern them."""
+        self._resources.decisions(instance, event, evidence)
+        if event in ALERTS:
+            self._events.emit(event, {"instance": instance, **evidence})
+
+    async def finished(self, record: Record) -> None:
+        """Append a record, count it when it is durable, and wait while the disk is behind."""
+        self._resources.journal.append(record, partial(self._monitor.count, record))
+        _log_record(record)
+        self._refusals.note(record)
+        if record.error_class == "user_code":
+            self._count_user_error(record)
+        await self._resources.journal.room()
+
+    def _count_user_error(self, record: Record) -> None:
+        self._user_errors -= 1
+        if self._user_errors == 0:
+            more = "run.max_user_errors says how many such samples a run goes past"
+            self._shutdown.drain(f"your own code failed: {record.error_message} ({more})")
+
+    # ------------------------------------------------------------------ execution
+    def learned(self) -> Mapping[str, Mapping[str, JSON]]:
+        """Look up what earlier runs have learnt of the instances, unless this one is to begin without."""
+        return {} if self._run.cold else self._resources.state.learned(self._resources.identities)
+
+    async def execute(self, owner: Owner, plan: SweepPlan) -> RunOutcome:
+        """Run every stage of what is left; then remember what was learnt."""
+        resources = self._resources
+        for instance, event, evidence in drift_decisions(resources.canaries):
+            self.decided(instance, event, evidence)
+        done_before = resources.pending.replay.done.count
+        self._monitor = Monitor(resources.manifest.total, done_before, owner.dispatchers, self.budgets.shares)
+        with self._watched(owner):
+            lost = await self._execute_stages(owner, plan)
+            await resources.journal.flush()  # or the last group would be missing from the statistics
+        self._remember(owner)
+        return self._outcome(lost)
+
+    @contextmanager
+    def _watched(self, owner: Owner) -> Iterator[None]:
+        """Show the progress, and notice a run that stalls, a loop that is blocked and a time that is over."""
+        with (
+            self._monitor,
+            self._monitor.stall_watch(self._run.stall_after_s, partial(self._tell_stall, owner)),
+            LoopWatchdog(self._tell_blocked_loop),
+            shown(self._monitor, self._run.display),
+            time_limited(self._run.time_limit_s, self._alerts),
+        ):
+            yield
+
+    def _tell_stall(self, owner: Owner, evidence: Mapping[str, JSON]) -> None:
+        """Say what every open sample waits for: on the screen, to whoever listens, and for good."""
+        stall = {**evidence, **owner.waits()}
+        self._resources.decisions("", "run_stalled", stall)
+        self._events.emit("run_stalled", stall)
+
+    def _tell_blocked_loop(self, evidence: Mapping[str, JSON]) -> None:
+        """Say it in the watching thread: the loop may never move again."""
+        self._resources.decisions("", "loop_blocked", evidence)
+        self._events.emit_from_thread("loop_blocked", evidence)
+
+    async def _execute_stages(self, owner: Owner, plan: SweepPlan) -> list[NoUsableInstance]:
+        """Execute stage by stage, watched: a journal that fails ends the run at once."""
+        shutdown, journal = self._shutdown, self._resources.journal
+        engine = LocalEngine(owner.dispatchers, owner.work, owner.deliver, shutdown, journal.done, self._run.rebalance)
+        lost: list[NoUsableInstance] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(journal.watch(), name="journal watch")
+                for stage in range(len(plan.stages)):
+                    if not shutdown.draining.is_set():
+                        lost += await engine.execute(plan, stage)
+                watch.cancel()
+        except ExceptionGroup as group:
+            raise first_error(group) from None  # hundreds of samples fail of one bug: one traceback says it
+        return lost
+
+    def _remember(self, owner: Owner) -> None:
+        """Write down how every limiter stands, and keep what it has learnt for the next run."""
+        reports = list(owner.limiter_reports())
+        for report in reports:
+            self._resources.decisions(report.instance, "end", report.snapshot)
+        if not self._run.share:  # what two runs found together is no limit of one
+            self._resources.state.remember(learned_of(reports, self._resources.identities))
+
+    def _outcome(self, lost: Sequence[NoUsableInstance]) -> RunOutcome:
+        resources, budgets = self._resources, self.budgets
+        still_open = count_pending(resources.journal.done, resources.pending.asked)
+        run_outcome = outcome_of(resources.manifest, still_open, self._monitor.statistics(), self._shutdown, lost)
+        return replace(
+            run_outcome,
+            possibly_billed_twice=resources.pending.replay.possibly_billed_twice,
+            damaged=resources.pending.replay.damaged,
+            spent=budgets.budget.spent,
+            unanswered=resources.budget.unanswered + budgets.budget.unanswered,
+            retries_refused=budgets.retries.refused,
+            refusals=self._refusals.sentences,
+            refused=self._refusals.listing,
+            drifts=tuple(finding.sentence for finding in resources.canaries if finding.drifts),
+            is_drift_checked=any(finding.answered for finding in resources.canaries),
+        )
+
+
+def _log_record(record: Record) -> None:
+    log.debug(
+        "%s %s by %s: task %s, HTTP %s, %d attempts, %d refusals, %.3f s, %s",
+        record.sample_id,
+        record.outcome,
+        record.instance,
+        record.task_id,
+        record.status,
+        record.attempts,
+        record.throttles,
+        record.total_s,
+        record.error_message or record.grade,
+        extra={"planned": record.planned_instance},
+    )

@@ -1,0 +1,87 @@
+"""How the samples of a run are solved and scored: the configuration's names, or a person's own code, as functions."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import cast
+
+from providers.errors import InputError
+from runners.samples.answer import Scorer, Solver, guard_scorer, guard_solver
+from runners.samples.solvers import SOLVERS, ToolUse, build_solver
+from runners.samples.worker import Method
+from runners.tools.formats import FORMATS
+from runners.tools.simulated_tools import ToolFunction
+from sharding.plan import Sample
+from sharding.tasks.tool_results import declared_results
+
+from ..config.settings import Config
+from ..config.user_code import load_function
+from ..scoring.registry import build_scorer, spelt_out
+from .context import RunContext, UserCode
+from .open_sweep import OpenSweep
+
+
+def build_method(run_id: str, context: RunContext, code: UserCode) -> Method:
+    """Build how samples are solved, scored and priced. Code from Python wins over the file's names."""
+    solver, scorer = code.solver, code.scorer
+    chosen = guard_solver(solver, "your solver") if solver else _solver(context.config)
+    own_scorer = guard_scorer(scorer, "your scorer") if scorer else None
+    tasks, sweep = context.sweep.tasks, context.sweep.sweep
+    scorers: dict[str, Scorer] = {}
+
+    def scorer_of(sample: Sample) -> Scorer:
+        if own_scorer is not None:
+            return own_scorer
+        name = tasks.scorer(sweep.row(sample.ordinal)) or spelt_out(context.config.run.scorer)
+        if name not in scorers:
+            scorers[name] = build_scorer(name)
+        return scorers[name]
+
+    return Method(run_id, chosen, scorer_of, context.price_usd)
+
+
+def check_method(config: Config, code: UserCode) -> None:
+    """Raise InputError where the file names a solver or scorer that is not there, or what is passed in is no coroutine."""
+    for name, function in (("solver", code.solver), ("scorer", code.scorer)):
+        if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
+            raise InputError(f"your {name} {function.__qualname__} must be `async def`")
+    if code.solver is None:
+        _solver(config)
+    if code.scorer is None:
+        for entry in config.tasks:
+            build_scorer(spelt_out(entry.scorer or config.run.scorer))
+
+
+def _solver(config: Config) -> Solver:
+    name = config.run.solver
+    if name in SOLVERS:
+        return build_solver(name, tool_use(config))
+    if ":" in name:
+        return guard_solver(cast("Solver", load_function(name, "solver")), f"the solver {name}")
+    raise InputError(f"run.solver: no solver {name!r}; known: {', '.join(SOLVERS)}, or module:function")
+
+
+def tool_use(config: Config) -> ToolUse:
+    """Say how the built-in solvers use tools; each of a person's own tools is imported once."""
+    formats = {name: FORMATS[model.tool_format] for name, model in config.models.items()}
+    return ToolUse(config.tools.max_turns, config.tools.failure_kinds, formats, cache(_load_tool))
+
+
+def _load_tool(name: str) -> ToolFunction:
+    """Import a person's tool. What it returns is checked when it is called."""
+    return cast("ToolFunction", load_function(name, "tool"))
+
+
+def check_tools(config: Config, open_: OpenSweep) -> None:
+    """Raise InputError naming file and row where a task declares results that the tool loop cannot use."""
+    if config.run.solver != "tool_loop":
+        return
+    load = tool_use(config).load
+    for row in open_.sweep.rows:
+        try:
+            for declared in declared_results(open_.tasks[row]).values():
+                if declared.function is not None:
+                    load(declared.function)
+        except InputError as error:
+            raise InputError(f"{open_.tasks.origin(row)}: {error}") from error

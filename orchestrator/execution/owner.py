@@ -1,0 +1,175 @@
+"""An owner: all that touches a key. Dispatchers, limiters and clients are built here and nowhere else; so are solver and scorers.
+
+An owner is built from plain values, the OwnerAssignment, and says everything to its driver through a DriverLink. On one loop (`local`) both
+are joined by direct calls, and the owner works with the providers and the sweep that its driver has open; it could open the same from
+its assignment.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from providers.messages import JSON, Generation
+from providers.tokens import TokenEstimator
+from runners.calls.client import Asking, CallContext, Deadlines
+from runners.calls.retry import RetryLimits
+from runners.dispatch.dispatcher import Dispatcher
+from runners.dispatch.instance_state import Sender
+from runners.samples.in_flight_samples import InFlightSamples
+from runners.samples.record import Record
+from runners.samples.worker import work
+from runners.workers.active_sample import ActiveSample
+from runners.workers.slots import SlotLease
+
+from ..config.model_settings import GenerationConfig
+from ..config.settings import Config
+from ..scoring.registry import spelt_out
+from .budgets import Budgets
+from .context import RunContext, UserCode
+from .limiting import Limiting, build_dispatchers
+from .method import build_method
+from .shared_quotas import LimiterReport, limiter_reports
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerAssignment:
+    """What an owner is told, in plain values: names of variables and of code, never a key."""
+
+    run_id: str
+    config: Mapping[str, object]
+    """As it stands in the manifest."""
+    base: str
+    """The folder that its paths are relative to."""
+    instances: Sequence[str]
+    """Those that it owns."""
+    learned: Mapping[str, Mapping[str, JSON]]
+    """What earlier runs have learnt of them."""
+    solver: str
+    scorer: str
+    follows_samples: bool = False
+    """Whether the debug log says who takes up which sample."""
+
+
+def assign_all(
+    run_id: str,
+    context: RunContext,
+    learned: Mapping[str, Mapping[str, JSON]] | None = None,
+    *,
+    follows_samples: bool = False,
+) -> OwnerAssignment:
+    """Give every instance of a run to one owner."""
+    return OwnerAssignment(
+        run_id=run_id,
+        config=context.loaded.raw,
+        base=str(context.loaded.base),
+        instances=[instance.name for instance in context.providers.all_instances()],
+        learned=learned or {},
+        solver=context.config.run.solver,
+        scorer=spelt_out(context.config.run.scorer),
+        follows_samples=follows_samples,
+    )
+
+
+class DriverLink(Protocol):
+    """What an owner says to its driver: calls here, messages where the owner is another process."""
+
+    @property
+    def budgets(self) -> Budgets:
+        """What may be spent: reserved before a request is sent, and settled when it has ended."""
+        ...
+
+    def started(self, ordinal: int) -> None:
+        """Hear that the first request of a sample is about to be sent."""
+        ...
+
+    def unbilled(self, ordinal: int) -> None:
+        """Hear of a sample that ends without a record, and of whose requests every one was refused."""
+        ...
+
+    def decided(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
+        """Hear what was decided about an instance: its health, its limits."""
+        ...
+
+    async def finished(self, record: Record) -> None:
+        """Take a record; wait while the disk is behind."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalParts:
+    """What an owner on its driver's loop is handed open, beside its assignment."""
+
+    context: RunContext
+    senders: Mapping[str, Sender]
+    """By the provider's name: the run's own adapters, or modelled servers."""
+    code: UserCode
+
+
+class Owner:
+    """Works on the samples that its pools open, and hands the records over."""
+
+    def __init__(self, assignment: OwnerAssignment, parts: LocalParts, driver: DriverLink) -> None:
+        config, owned = parts.context.config, frozenset(assignment.instances)
+        instances = {
+            model: [instance for instance in own if instance.name in owned]
+            for model, own in parts.context.instances.items()
+        }
+        limiting = Limiting(config.run.rate_mode, driver.decided, assignment.learned)
+        self.dispatchers = build_dispatchers(instances, parts.senders, limiting)
+        self._driver = driver
+        self._method = build_method(assignment.run_id, parts.context, parts.code)
+        self._call_context = _build_call_context(config, self.dispatchers, driver)
+        self._follows_samples = assignment.follows_samples
+        self._in_flight = InFlightSamples()
+
+    async def work(self, active: ActiveSample, slot: SlotLease) -> Record:
+        """Solve and score one sample. Raises NoUsableInstance or LimitReached where it stays pending."""
+        if self._follows_samples:
+            log.debug("%s taken up by %s", active.sample.sample_id, active.instance, extra={"planned": active.planned})
+        with self._in_flight.working(active):
+            return await work(active, self._method, self._call_context, slot)
+
+    async def deliver(self, record: Record) -> None:
+        """Hand a record over, and wait while the driver's disk is behind."""
+        with self._in_flight.delivering(record.ordinal, record.task_id):
+            await self._driver.finished(record)
+
+    def waits(self) -> Mapping[str, JSON]:
+        """Say what the open samples wait for, as plain values."""
+        return {"open_samples": len(self._in_flight), "waits": [wait.as_row() for wait in self._in_flight.waits()]}
+
+    def limiter_reports(self) -> Iterator[LimiterReport]:
+        """Report how every limiter stands, what it has learnt, and with whom it shares a quota."""
+        return limiter_reports(self.dispatchers)
+
+
+def _build_call_context(config: Config, dispatchers: Mapping[str, Dispatcher], driver: DriverLink) -> CallContext:
+    return CallContext(
+        dispatchers=dispatchers,
+        estimators={model: TokenEstimator() for model in dispatchers},
+        asking={model: asking_of(config, model) for model in dispatchers},
+        retries=RetryLimits(config.run.max_retries),
+        retry_budget=driver.budgets.retries,
+        budget=driver.budgets.budget,
+        on_first_send=driver.started,
+        on_unbilled=driver.unbilled,
+    )
+
+
+def asking_of(config: Config, model: str) -> Asking:
+    """Say how a model is asked: its own settings over those of the file and the run."""
+    run, timeouts = config.run, config.models[model].timeouts
+    deadlines = Deadlines(timeouts.attempt_s or run.attempt_timeout_s, timeouts.sample_s or run.sample_timeout_s)
+    return Asking(config.generation_of(model).as_generation(), _judging(config, model), deadlines=deadlines)
+
+
+def _judging(config: Config, model: str) -> Generation:
+    """Say how a scorer asks: what the file says for the models that are tested is not said for their judge, but its own words are."""
+    said, own = config.generation, config.models[model].generation
+    shared = GenerationConfig(temperature=said.temperature, stream=said.stream, seed=said.seed)
+    return (shared if own is None else own.over(shared)).as_generation()
