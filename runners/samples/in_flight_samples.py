@@ -93,7 +93,7 @@ def _rest(waits: Sequence[Wait]) -> Wait:
 def _what(doing: Activity, active: ActiveSample, now: float) -> str:
     if doing.step is ActivityStep.BUDGET:
         return "waiting for the budget"
-    if doing.step is ActivityStep.LEAVE:
+    if doing.step is ActivityStep.PERMIT:
         instance_state = doing.request.instance_state if doing.request else None
         if instance_state is None:
             return f"waiting for an instance of {active.sample.cell.model} that is due a request"
