@@ -16,28 +16,28 @@ class AdaptiveLimiter:
 
     def __init__(self, state: AdaptiveState) -> None:
         self._state = state
-        self._line = LimiterQueue()
+        self._queue = LimiterQueue()
 
     async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
         loop = asyncio.get_running_loop()
         caller = QueueWaiter(wanted)
-        self._line.join(caller, ahead=ahead)
+        self._queue.join(caller, ahead=ahead)
         try:
             while wanted():
                 until = None
-                if self._line.head is caller:
+                if self._queue.head is caller:
                     decision = self._state.acquire(cost, loop.time())
                     if isinstance(decision, Go):
                         return decision.ticket
                     until = decision.at if isinstance(decision, WaitUntil) else None
                 await caller.wait(until)
         finally:
-            self._line.leave(caller)
-            self._line.call_head()
+            self._queue.leave(caller)
+            self._queue.call_head()
         return None
 
     def try_acquire(self, cost: Cost) -> int | None:
-        if self._line:
+        if self._queue:
             return None
         decision = self._state.acquire(cost, asyncio.get_running_loop().time())
         return decision.ticket if isinstance(decision, Go) else None
@@ -53,17 +53,17 @@ class AdaptiveLimiter:
     def absorb(self, other: AdaptiveLimiter, now: float) -> None:
         """Stand for `other` from now on; who waits there has to be called to come over."""
         self._state.absorb(other._state, now)
-        self._line.call_head()
+        self._queue.call_head()
 
     def tilt(self, share: float, until: float, now: float) -> None:
         self._state.tilt(share, until, now)
 
     def settle(self, ticket: int, settled: Settled) -> None:
         self._state.settle(ticket, settled, asyncio.get_running_loop().time())
-        self._line.call_head()
+        self._queue.call_head()
 
     def wake(self) -> None:
-        self._line.call_all()
+        self._queue.call_all()
 
     def opens_at(self) -> float:
         return self._state.opens_at(asyncio.get_running_loop().time())

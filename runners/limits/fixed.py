@@ -25,16 +25,16 @@ class FixedLimiter:
         self._workers = workers
         self._pace = AsyncLimiter(1, 1 / qps) if qps else None
         self._gate = ThrottleGate()
-        self._line = LimiterQueue()
+        self._queue = LimiterQueue()
         self._is_pacing = False
         self._in_flight = 0
 
     async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
         caller = QueueWaiter(wanted)
-        self._line.join(caller, ahead=ahead)
+        self._queue.join(caller, ahead=ahead)
         try:
             while wanted():
-                if self._line.head is not caller:
+                if self._queue.head is not caller:
                     await caller.wait(None)
                     continue
                 if self._is_blocked():
@@ -47,8 +47,8 @@ class FixedLimiter:
                 self._in_flight += 1
                 return 0
         finally:
-            self._line.leave(caller)
-            self._line.call_head()
+            self._queue.leave(caller)
+            self._queue.call_head()
         return None
 
     async def _keep_pace(self, pace: AsyncLimiter) -> None:
@@ -57,10 +57,10 @@ class FixedLimiter:
             await pace.acquire()
         finally:
             self._is_pacing = False
-            self._line.call_head()
+            self._queue.call_head()
 
     def try_acquire(self, cost: Cost) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
-        if self._pace is not None or self._line or self._is_blocked():
+        if self._pace is not None or self._queue or self._is_blocked():
             return None
         self._in_flight += 1
         return 0
@@ -68,10 +68,10 @@ class FixedLimiter:
     def settle(self, ticket: int, settled: Settled) -> None:  # noqa: ARG002 - all tickets are alike
         self._in_flight -= 1
         self._gate.settle(settled, asyncio.get_running_loop().time())
-        self._line.call_head()
+        self._queue.call_head()
 
     def wake(self) -> None:
-        self._line.call_all()
+        self._queue.call_all()
 
     def opens_at(self) -> float:
         return self._gate.opens_at

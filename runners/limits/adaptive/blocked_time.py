@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-Blocker = Literal["gate", "cap", "pacer", "ledger", "brake", "idle"]
-BLOCKERS: tuple[Blocker, ...] = ("gate", "cap", "pacer", "ledger", "brake", "idle")
+Blocker = Literal["gate", "cap", "pacer", "ledger", "quota", "idle"]
+BLOCKERS: tuple[Blocker, ...] = ("gate", "cap", "pacer", "ledger", "quota", "idle")
 
 
 class BlockedTime:

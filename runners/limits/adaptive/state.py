@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from providers.messages import JSON
 
 from ..permit import Cost, Go, Settled, WaitForEvent, WaitUntil
-from . import persistence as memory
+from . import persistence
 from .blocked_time import BlockedTime, Blocker
 from .concurrency.answer_statistics import AnswerStatistics
 from .concurrency.circuit_breaker import CircuitBreaker
@@ -52,7 +52,7 @@ class AdaptiveLimits:
         self._decide = on_decision
         self._time = BlockedTime()
         self._ledger = SendLedger()
-        self._flights = InFlightRequests()
+        self._in_flight_requests = InFlightRequests()
         self._answers = AnswerStatistics()
         self._gate = AdaptiveThrottleGate()
         self._breaker = CircuitBreaker()
@@ -61,23 +61,23 @@ class AdaptiveLimits:
         self._rates.windows_s = self._ledger.windows_s
         self._learner = RateLearner(self._rates, on_decision)
         self._pacer = Pacer()
-        self._brake = RemainingQuotaGate()
+        self._remaining_quota = RemainingQuotaGate()
         self._throttling = RefusalClassifier(
             self._ledger,
-            self._flights,
+            self._in_flight_requests,
             self._answers,
             self._gate,
             self._cap,
             self._rates,
             self._learner,
-            self._brake,
+            self._remaining_quota,
             on_decision,
         )
         self._began_at: float | None = None
         self._sent_at = -math.inf
         self._throttled = self._failed = 0
         if restored:
-            memory.restore(restored, self._cap, self._rates, self._answers)
+            persistence.restore(restored, self._cap, self._rates, self._answers)
 
     # ------------------------------------------------------------------ may one be sent?
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
@@ -96,9 +96,9 @@ class AdaptiveLimits:
 
     def _timed(self, amounts: Amounts, now: float) -> Iterator[tuple[Blocker, float]]:
         """What opens by itself, in order; the next is only looked at once the one before is open."""
-        yield "cap", self._cap.probe.quiet_until(len(self._flights), self._sent_at, self._latency_s())
+        yield "cap", self._cap.probe.quiet_until(len(self._in_flight_requests), self._sent_at, self._latency_s())
         if self._rates.level == FLOW:
-            yield "brake", self._brake.opens_at(amounts, self._latency_s(), now)
+            yield "quota", self._remaining_quota.opens_at(amounts, self._latency_s(), now)
         yield "pacer", self._pacer.next_at
         yield "ledger", self._rates.opens_at(amounts, self._ledger, now)
 
@@ -107,7 +107,7 @@ class AdaptiveLimits:
 
     def _is_full(self) -> bool:
         """Also while failures in a row let only one through at a time."""
-        in_flight = len(self._flights)
+        in_flight = len(self._in_flight_requests)
         return in_flight >= int(self._cap.size) or (in_flight > 0 and self._breaker.is_tripped)
 
     def _wait(self, blocker: Blocker, at: float, now: float) -> WaitUntil:
@@ -123,13 +123,13 @@ class AdaptiveLimits:
         if self._began_at is None:
             self._began_at = now
         self._time.turn("idle", now)
-        flight = self._flights.send(amounts, self._ledger.add(amounts, now), now)
+        request = self._in_flight_requests.send(amounts, self._ledger.add(amounts, now), now)
         self._sent_at = now
-        self._brake.send(flight)
+        self._remaining_quota.send(request)
         self._cap.sent()
-        self._gate.sent(self._flights.delay.patience_s, now)
+        self._gate.sent(self._in_flight_requests.delay.patience_s, now)
         self._pacer.sent(self._gap_s(amounts, now), now)
-        return Go(flight.number)
+        return Go(request.number)
 
     def _gap_s(self, amounts: Amounts, now: float) -> float:
         if self._rates.limits is not None:
@@ -140,36 +140,36 @@ class AdaptiveLimits:
 
     # ------------------------------------------------------------------ how did it end?
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
-        flight = self._flights.end(ticket)
+        request = self._in_flight_requests.end(ticket)
         if settled.how == "succeeded":
-            self._succeed(flight, settled, now)
+            self._succeed(request, settled, now)
         elif settled.how == "throttled":
             self._throttled += 1
-            self._throttling.refuse(flight, settled.latency_s, settled.hint, self._clock(now))
+            self._throttling.refuse(request, settled.latency_s, settled.hint, self._clock(now))
         elif settled.how == "failed":
             self._fail(now)
 
-    def _succeed(self, flight: InFlightRequest, settled: Settled, now: float) -> None:
+    def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
-        self._flights.confirm(now)
+        self._in_flight_requests.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)
-        self._reconcile(flight, settled, now)
+        self._reconcile(request, settled, now)
         if settled.hint is not None:
-            self._brake.learn(flight, settled.hint)
-        self._cap.answered(flight.number, settled.latency_s, settled.usage.output_tokens if settled.usage else 0)
+            self._remaining_quota.learn(request, settled.hint)
+        self._cap.answered(request.number, settled.latency_s, settled.usage.output_tokens if settled.usage else 0)
         if self._cap.round_is_over():
             if self._gate.episode is None:
                 self._cap.judge_round(self._latency_s(), now, self._asked_rate(now))
-            self._cap.begin_round(self._flights.sent, now)
-        self._cap.grow_seats(len(self._flights), self._latency_s(), now)
+            self._cap.begin_round(self._in_flight_requests.sent, now)
+        self._cap.probe_slots(len(self._in_flight_requests), self._latency_s(), now)
 
-    def _reconcile(self, flight: InFlightRequest, settled: Settled, now: float) -> None:
+    def _reconcile(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         """Put the usage in place of the estimate, and count it at its end, too."""
-        used = flight.amounts[TOKENS]
+        used = request.amounts[TOKENS]
         if settled.usage is not None:
             used = float(settled.usage.input_tokens + settled.usage.output_tokens)
-            self._throttling.correct(flight, (0.0, used - flight.amounts[TOKENS], 0.0, 0.0))
-            flight.amounts = (1.0, used, flight.amounts[CEILING], 0.0)
+            self._throttling.correct(request, (0.0, used - request.amounts[TOKENS], 0.0, 0.0))
+            request.amounts = (1.0, used, request.amounts[CEILING], 0.0)
         self._ledger.add((0.0, 0.0, 0.0, used), now)
 
     def _fail(self, now: float) -> None:
@@ -186,7 +186,7 @@ class AdaptiveLimits:
             episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)
         )
         self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)
-        self._cap.begin_round(self._flights.sent, now)
+        self._cap.begin_round(self._in_flight_requests.sent, now)
         limits = self._rates.limits
         gap_s = 1 / limits[REQUESTS] if limits is not None and self._rates.level == FLOW else 0.0
         self._pacer.restart(max(now, self._gate.trial_at + gap_s))  # the trial counts, too
@@ -248,11 +248,11 @@ class AdaptiveLimits:
         return {
             "mode": "adaptive",
             "cap_mode": self._cap.mode,
-            "in_flight": len(self._flights),
+            "in_flight": len(self._in_flight_requests),
             "cap": int(self._cap.size),
             "gate_until": self._shut_until(),
             "limits": self._rates.describe(),
-            "sent": self._flights.sent,
+            "sent": self._in_flight_requests.sent,
             "throttled": self._throttled,
             "failed": self._failed,
             "blocked_s": dict(self._time.under(now)),
@@ -260,4 +260,4 @@ class AdaptiveLimits:
 
     def export(self) -> Mapping[str, JSON]:
         """What a later run on this instance may start from: small, and fit for JSON."""
-        return memory.export(self._cap, self._rates, self._answers)
+        return persistence.export(self._cap, self._rates, self._answers)

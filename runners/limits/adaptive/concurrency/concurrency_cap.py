@@ -34,9 +34,9 @@ KNEE_ROUNDS, RISING_ROUNDS, MOST_KNEE_ROUNDS = 8, 2, 64
 UP, DOWN, MOST_DOWN = 1.25, 0.7, 0.5
 FEWEST_BESIDE = 4
 """A refusal beside fewer says little: a bucket that holds one or two requests refuses just so."""
-RATE_ROOM, RATE_FLOOR = 4.0, 16.0
+RATE_MARGIN, RATE_FLOOR = 4.0, 16.0
 """Under a flow: times what the rate keeps in flight, and at least so many."""
-WINDOW_ROOM, WINDOW_FLOOR = 2.0, 4.0
+WINDOW_MARGIN, WINDOW_FLOOR = 2.0, 4.0
 """The same under a window, whose lost moments are caught up with; more, up to the room under a flow, where they do not suffice."""
 SAME_CAP = 0.2
 """A cap that would move by a smaller share stays."""
@@ -103,9 +103,9 @@ class ConcurrencyCap:
         elif self.mode == "knee":
             self._keep_knee(bound=bound)
         elif self.mode == "rate" and bound:
-            self._move_to(max(self.size, min(2 * self.size, _room(rate, latency_s))))
+            self._move_to(max(self.size, min(2 * self.size, _generous_cap(rate, latency_s))))
         elif self.mode == "rate" and self._is_window:
-            self._move_to(_sufficient(rate, latency_s))
+            self._move_to(_sufficient_cap(rate, latency_s))
 
     def _start(self) -> None:
         rho, before = self._round.rho, self._before
@@ -125,7 +125,7 @@ class ConcurrencyCap:
         self._decide("knee", {"old": round(old, 1), "new": round(self.size, 1), "rho": rho, "best_rho": self.best_rho})
 
     def _by_littles_law(self, rho: float) -> float:
-        """In flight at the knee: throughput now times latency per token when idle."""
+        """In request at the knee: throughput now times latency per token when idle."""
         return KNEE_MARGIN * self.size * self.best_rho / rho
 
     def _keep_knee(self, *, bound: bool) -> None:
@@ -189,15 +189,15 @@ class ConcurrencyCap:
         if self.mode == "conc" and 1 <= beside < self.size:
             self.size = float(beside)
 
-    def grow_seats(self, in_flight: int, latency_s: float, now: float) -> None:
+    def probe_slots(self, in_flight: int, latency_s: float, now: float) -> None:
         """Under a hard cap: try more, when all are used and it is time."""
         if self.mode != "conc":
             return
         if now > self.cut_at + latency_s:
             self.pace = None
-        seats = int(self.size)
-        if self.probe.is_due(now) and in_flight + 1 >= seats and seats < self._most:
-            self._resize(float(seats + self.probe.ask(seats, latency_s, now)), None)
+        slots = int(self.size)
+        if self.probe.is_due(now) and in_flight + 1 >= slots and slots < self._most:
+            self._resize(float(slots + self.probe.ask(slots, latency_s, now)), None)
 
     # ------------------------------------------------------------------ under a rate
     def follow_rate(self, rate: float, latency_s: float, *, is_window: bool) -> None:
@@ -205,7 +205,7 @@ class ConcurrencyCap:
         self.mode, self.pace, self._before = "rate", None, None
         self._is_window = is_window
         self.probe.stop()
-        self._move_to(_sufficient(rate, latency_s) if is_window else max(self.size, _room(rate, latency_s)))
+        self._move_to(_sufficient_cap(rate, latency_s) if is_window else max(self.size, _generous_cap(rate, latency_s)))
 
     def _move_to(self, size: float) -> None:
         if math.isfinite(size) and abs(size - self.size) > SAME_CAP * self.size:
@@ -218,9 +218,9 @@ class ConcurrencyCap:
         self.size = size
 
 
-def _room(rate: float, latency_s: float) -> float:
-    return max(RATE_FLOOR, RATE_ROOM * rate * latency_s)
+def _generous_cap(rate: float, latency_s: float) -> float:
+    return max(RATE_FLOOR, RATE_MARGIN * rate * latency_s)
 
 
-def _sufficient(rate: float, latency_s: float) -> float:
-    return max(WINDOW_FLOOR, WINDOW_ROOM * rate * latency_s)
+def _sufficient_cap(rate: float, latency_s: float) -> float:
+    return max(WINDOW_FLOOR, WINDOW_MARGIN * rate * latency_s)

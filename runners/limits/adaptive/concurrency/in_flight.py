@@ -91,21 +91,21 @@ class InFlightRequests:
 
     def send(self, amounts: Amounts, entry: LedgerEntry, now: float) -> InFlightRequest:
         self.confirm(now)
-        flight = InFlightRequest(self._numbers, amounts, entry, len(self._open), now)
-        self._open[flight.number] = flight
-        self._unsure.append(flight)
+        request = InFlightRequest(self._numbers, amounts, entry, len(self._open), now)
+        self._open[request.number] = request
+        self._unsure.append(request)
         self._numbers += 1
-        return flight
+        return request
 
     def end(self, number: int) -> InFlightRequest:
         """Raises KeyError for a ticket that was settled before: a bug of the caller."""
-        flight = self._open.pop(number)
-        flight.is_over = True
-        return flight
+        request = self._open.pop(number)
+        request.is_over = True
+        return request
 
     def tokens(self) -> float:
         """That will be counted when what is in flight is answered, as far as one knows."""
-        return sum(flight.amounts[TOKENS] for flight in self._open.values())
+        return sum(request.amounts[TOKENS] for request in self._open.values())
 
     def confirm(self, now: float) -> None:
         """Take as accepted whoever was sent longer ago than a refusal takes."""
@@ -113,15 +113,15 @@ class InFlightRequests:
         while unsure and (unsure[0].sent_at < horizon or unsure[0].is_over):
             self.accepted_beside.add(unsure.popleft().beside, now)
 
-    def refuse(self, flight: InFlightRequest) -> None:
+    def refuse(self, request: InFlightRequest) -> None:
         """It never was at the server: those sent after it had one less beside them."""
-        for later in self.sent_after(flight):
+        for later in self.sent_after(request):
             later.beside -= 1
-        if flight in self._unsure:
-            self._unsure.remove(flight)
+        if request in self._unsure:
+            self._unsure.remove(request)
 
-    def sent_after(self, flight: InFlightRequest) -> Iterator[InFlightRequest]:
+    def sent_after(self, request: InFlightRequest) -> Iterator[InFlightRequest]:
         for later in reversed(self._unsure):
-            if later.number <= flight.number:
+            if later.number <= request.number:
                 return
             yield later

@@ -1,4 +1,4 @@
-"""Asking a concurrency limit for more seats: one at first, then two, then four; refused, ever more rarely."""
+"""Asking a concurrency limit for more slots: one at first, then two, then four; refused, ever more rarely."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class SlotProbe:
     def is_due(self, now: float) -> bool:
         return now >= self._at
 
-    def ask(self, seats: int, latency_s: float, now: float) -> int:
+    def ask(self, slots: int, latency_s: float, now: float) -> int:
         """How many more to try. That it is asked again says that the last ones were accepted."""
         if self.base is not None:
-            self._step, self.every_s = min(2 * self._step, seats), 0.0
-        self.base = seats
+            self._step, self.every_s = min(2 * self._step, slots), 0.0
+        self.base = slots
         self._at = now + max(self.every_s, 1.5 * latency_s)
         return self._step
 

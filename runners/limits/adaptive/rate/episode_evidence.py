@@ -25,23 +25,23 @@ class EpisodeEvidence:
     now: float
 
 
-def ramp(episode: Episode, seen: EpisodeEvidence) -> list[float]:
+def first_rates(episode: Episode, evidence: EpisodeEvidence) -> list[float]:
     """While the rate still rises, the last seconds before the refusal say more than the mean: per second, in each unit."""
     counted, counted_s = episode.counts[MINUTE], min(WINDOWS_S[MINUTE], episode.running_s)
-    if episode.told_window:  # its refill comes all at once, at the end of the wait
-        retry_after_s = max(0.0, episode.told_until - episode.at)
+    if episode.names_window:  # its refill comes all at once, at the end of the wait
+        retry_after_s = max(0.0, episode.retry_until - episode.at)
         return [max(episode.cost[unit], counted[unit]) / (counted_s + retry_after_s) for unit in range(4)]
-    rates = late(episode, seen, min(max(2.0, seen.answers.latency_s or 2.0), episode.running_s))
+    rates = latest_rates(episode, evidence, min(max(2.0, evidence.answers.latency_s or 2.0), episode.running_s))
     return [max(rate, KEPT_OF_MEAN * count / counted_s) for rate, count in zip(rates, counted, strict=True)]
 
 
-def late(episode: Episode, seen: EpisodeEvidence, seconds: float) -> list[float]:
+def latest_rates(episode: Episode, evidence: EpisodeEvidence, seconds: float) -> list[float]:
     """Accepted per second in the last `seconds` before the refusal, one request at least."""
-    late = seen.ledger.between(episode.at - seconds, episode.at)
+    late = evidence.ledger.between(episode.at - seconds, episode.at)
     return [max(episode.cost[unit], late[unit]) / seconds for unit in range(4)]
 
 
-def lowered(sample: list[float], episode: Episode, counts: list[float]) -> list[float]:
+def lowered_limits(sample: list[float], episode: Episode, counts: list[float]) -> list[float]:
     """Trials were refused far below the known limit: the limit lies between what the last one met and what was let in."""
     latest = episode.latest or sample
     return [min(sample[unit], max(0.5 * (counts[unit] + latest[unit]), 0.25 * sample[unit])) for unit in range(4)]

@@ -34,8 +34,8 @@ class Episode:
     running_s: float = 60.0
     """Since the first request, at `at`."""
     retry_after_s: float = 0.0
-    told_until: float = 0.0
-    told_window: bool = False
+    retry_until: float = 0.0
+    names_window: bool = False
     """Retry-After was too long for a bucket."""
     refused_trials: int = 0
     refused_here: int = 0
@@ -62,9 +62,9 @@ class Episode:
         self.level = max(self.level, other.level)
         self.known_at = max(self.known_at, other.known_at)
         self.running_s = max(self.running_s, other.running_s)
-        if other.told_until > self.told_until:
-            self.told_until, self.retry_after_s = other.told_until, other.retry_after_s
-        self.told_window = self.told_window or other.told_window
+        if other.retry_until > self.retry_until:
+            self.retry_until, self.retry_after_s = other.retry_until, other.retry_after_s
+        self.names_window = self.names_window or other.names_window
         self.accepted = [sum(pair) for pair in zip(self.accepted, other.accepted, strict=True)]
         self.counts = [
             [sum(pair) for pair in zip(*both, strict=True)] for both in zip(self.counts, other.counts, strict=True)
@@ -80,12 +80,12 @@ class Episode:
             mine + its - after for mine, its, after in zip(self.accepted, ledger.total, later, strict=True)
         ]
 
-    def correct(self, flight: InFlightRequest, by: Amounts) -> None:
+    def correct(self, request: InFlightRequest, by: Amounts) -> None:
         """Something sent before it began turned out to cost another amount."""
-        if flight.sent_at >= self.at:
+        if request.sent_at >= self.at:
             return
         for window, counts in zip(self.windows_s, self.counts, strict=True):
-            if flight.sent_at > self.at - window:
+            if request.sent_at > self.at - window:
                 for unit in range(4):
                     counts[unit] += by[unit]
         for unit in range(4):
@@ -103,22 +103,22 @@ class EpisodeContext:
     now: float
 
 
-def begin(flight: InFlightRequest, scene: EpisodeContext) -> Episode:
+def begin(request: InFlightRequest, context: EpisodeContext) -> Episode:
     """What the server had accepted when it said no: everything before the refused request, which is out of the ledger by now."""
-    ledger, at = scene.ledger, flight.sent_at
+    ledger, at = context.ledger, request.sent_at
     counts = [ledger.between(at - window, at) for window in ledger.windows_s]
-    later = ledger.between(at, scene.now)
+    later = ledger.between(at, context.now)
     accepted = [total - after for total, after in zip(ledger.total, later, strict=True)]
-    flow_until = at + _slowest_refill_s(counts[1][REQUESTS], scene.running_s)
-    running_s = max(0.5, scene.running_s - (scene.now - at))
+    flow_until = at + _slowest_refill_s(counts[1][REQUESTS], context.running_s)
+    running_s = max(0.5, context.running_s - (context.now - at))
     return Episode(
         at,
-        scene.now,
+        context.now,
         counts,
         accepted,
-        scene.capped_s,
-        flight.amounts,
-        scene.level,
+        context.capped_s,
+        request.amounts,
+        context.level,
         flow_until,
         running_s,
         windows_s=tuple(ledger.windows_s),

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from providers.messages import JSON
 
 from ..rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
-from ..words import agreeing_unit
+from ..stated_limits import agreeing_unit
 from .episode import Episode
 
-SAME_TOLD = 2
+SAME_RETRY_AFTERS = 2
 """Episodes that name the same time make it a window's length ..."""
 SHORTEST_WINDOW_S = 3.0
 """... if it is no shorter."""
@@ -43,7 +43,7 @@ MOVED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class WindowRoom:
+class WindowForecast:
     """When a window should have room again."""
 
     ledger: SendLedger
@@ -80,7 +80,7 @@ class AdaptiveThrottleGate:
         self.trial_at = 0.0
         self._early_allowed = True
         self._checks = 0
-        self._told: list[float] = []
+        self._retry_afters: list[float] = []
         self._has_resized = False
 
     def until(self) -> float:
@@ -126,26 +126,26 @@ class AdaptiveThrottleGate:
         elif other.episode is not None:
             self.episode.absorb(other.episode)
 
-    def shut(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
+    def shut(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         """The first refusal of an episode."""
         self.episode = episode
-        self._raise_level(episode, retry_after_s, room, now)
-        self._set(episode, retry_after_s, room, now)
+        self._raise_level(episode, retry_after_s, forecast, now)
+        self._set(episode, retry_after_s, forecast, now)
 
-    def refuse_trial(self, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
+    def refuse_trial(self, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         episode = self.episode
         if episode is None:
             raise AssertionError("a trial without an episode")
         episode.refused_trials += 1
         episode.refused_here += 1
-        episode.latest = room.ledger.counts(max(1, episode.level), now)
+        episode.latest = forecast.ledger.counts(max(1, episode.level), now)
         episode.known_at = now
         episode.tries = 0
         self._judge_early(episode, retry_after_s, now)
         if retry_after_s is None and episode.level < len(WINDOWS_S) - 1 and self._is_no_flow(episode, now):
             episode.level += 1
             episode.refused_here = 0
-        self._set(episode, retry_after_s, room, now)
+        self._set(episode, retry_after_s, forecast, now)
 
     def _is_no_flow(self, episode: Episode, now: float) -> bool:
         return episode.level > 0 or now + FLOW_STEP * (now - episode.at) > episode.flow_until
@@ -155,7 +155,7 @@ class AdaptiveThrottleGate:
         if not episode.is_early:
             return
         episode.is_early = False
-        if retry_after_s is not None and now + retry_after_s > episode.told_until + MOVED_S:
+        if retry_after_s is not None and now + retry_after_s > episode.retry_until + MOVED_S:
             self.trusts_hint = False
         else:
             self._early_allowed = False
@@ -181,76 +181,78 @@ class AdaptiveThrottleGate:
             "wait_s": round(self.opens_at - now, 3),
         }
 
-    def _raise_level(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
+    def _raise_level(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         """A Retry-After that is long for the rate betrays a window; words name it."""
-        if self._is_stated_window(episode, retry_after_s or 0.0, room):
-            episode.level = max(episode.level, self._stated_window(episode, room))
+        if self._is_stated_window(episode, retry_after_s or 0.0, forecast):
+            episode.level = max(episode.level, self._stated_window(episode, forecast))
         if retry_after_s is None:
             return
         episode.retry_after_s = retry_after_s
-        episode.told_until = now + retry_after_s
-        episode.told_window = retry_after_s > SHORT_S and is_no_bucket(episode, retry_after_s)
-        if episode.told_window:
-            self._resize_window(episode, retry_after_s, room)
-            episode.level = max(episode.level, _window_told(episode, retry_after_s, room, now))
+        episode.retry_until = now + retry_after_s
+        episode.names_window = retry_after_s > SHORT_S and is_no_bucket(episode, retry_after_s)
+        if episode.names_window:
+            self._resize_window(episode, retry_after_s, forecast)
+            episode.level = max(episode.level, _named_window(episode, retry_after_s, forecast, now))
 
-    def _is_stated_window(self, episode: Episode, retry_after_s: float, room: WindowRoom) -> bool:
+    def _is_stated_window(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> bool:
         """The stated limit was counted within it, or its wait is too long for any shorter one."""
         seconds = episode.stated.window_s
-        if seconds is None or not SHORTEST_WINDOW_S <= seconds <= room.ledger.windows_s[-1]:
+        if seconds is None or not SHORTEST_WINDOW_S <= seconds <= forecast.ledger.windows_s[-1]:
             return False
-        counts = room.ledger.between(episode.at - seconds, episode.at)
+        counts = forecast.ledger.between(episode.at - seconds, episode.at)
         return (
             agreeing_unit(episode.stated, [counts]) is not None or WINDOWS_S[1] < retry_after_s <= seconds + ROUNDED_S
         )
 
-    def _stated_window(self, episode: Episode, room: WindowRoom) -> int:
+    def _stated_window(self, episode: Episode, forecast: WindowForecast) -> int:
         """The level that counts over the stated time; the one of the shorter window is given its length where none does."""
         seconds = episode.stated.window_s or 0.0
         for window in (1, 2):
-            if abs(seconds - room.ledger.windows_s[window]) < SAME_S:
+            if abs(seconds - forecast.ledger.windows_s[window]) < SAME_S:
                 return window
         if self._has_resized:
             return 0
         self._has_resized = True
-        room.ledger.resize(1, seconds)
-        episode.resize(1, seconds, room.ledger)
+        forecast.ledger.resize(1, seconds)
+        episode.resize(1, seconds, forecast.ledger)
         return 1
 
-    def _resize_window(self, episode: Episode, retry_after_s: float, room: WindowRoom) -> None:
+    def _resize_window(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> None:
         """A gateway that names one time after every refusal names its window's length: once, and if it is none that is known."""
-        self._told = [*self._told, retry_after_s][-SAME_TOLD:]
-        is_constant = len(self._told) == SAME_TOLD and max(self._told) - min(self._told) < SAME_S
-        known = any(abs(retry_after_s - seconds) < SAME_S for seconds in room.ledger.windows_s)
+        self._retry_afters = [*self._retry_afters, retry_after_s][-SAME_RETRY_AFTERS:]
+        is_constant = (
+            len(self._retry_afters) == SAME_RETRY_AFTERS and max(self._retry_afters) - min(self._retry_afters) < SAME_S
+        )
+        known = any(abs(retry_after_s - seconds) < SAME_S for seconds in forecast.ledger.windows_s)
         if (
             is_constant
             and not known
             and not self._has_resized
-            and SHORTEST_WINDOW_S <= retry_after_s < room.ledger.windows_s[2]
+            and SHORTEST_WINDOW_S <= retry_after_s < forecast.ledger.windows_s[2]
         ):
             self._has_resized = True
-            room.ledger.resize(1, retry_after_s)
-            episode.resize(1, retry_after_s, room.ledger)
+            forecast.ledger.resize(1, retry_after_s)
+            episode.resize(1, retry_after_s, forecast.ledger)
 
-    def _set(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
+    def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
         if retry_after_s is None:
-            opens_at = guess(episode, room, now)
+            opens_at = guess(episode, forecast, now)
         else:
             opens_at = now + max(SHORTEST_S, retry_after_s)
             if retry_after_s > LONG_S:
-                opens_at = self._shortened(episode, opens_at, room, now)
+                opens_at = self._shortened(episode, opens_at, forecast, now)
         self.opens_at = max(self.opens_at, opens_at)
 
-    def _shortened(self, episode: Episode, told_until: float, room: WindowRoom, now: float) -> float:
+    def _shortened(self, episode: Episode, retry_until: float, forecast: WindowForecast, now: float) -> float:
         """A long Retry-After is tried once before its end; one that was found false, a few times."""
-        early = room.at(2, now)
+        early = forecast.at(2, now)
         if not self.trusts_hint:
-            return min(told_until, early if not episode.refused_trials else now + (told_until - now) * _step(episode))
-        if self._early_allowed and not episode.refused_trials and early < told_until - WORTH_S:
+            return min(retry_until, early if not episode.refused_trials else now + (retry_until - now) * _step(episode))
+        if self._early_allowed and not episode.refused_trials and early < retry_until - WORTH_S:
             episode.is_early = True
             return early
-        return told_until
+        return retry_until
 
 
 def is_no_bucket(episode: Episode, retry_after_s: float) -> bool:
@@ -261,13 +263,13 @@ def is_no_bucket(episode: Episode, retry_after_s: float) -> bool:
     return retry_after_s * requests > MOST_KEPT_S + min(episode.windows_s[2], episode.running_s)
 
 
-def _window_told(episode: Episode, retry_after_s: float, room: WindowRoom, now: float) -> int:
+def _named_window(episode: Episode, retry_after_s: float, forecast: WindowForecast, now: float) -> int:
     """The window that has room when the refusal says, or is as long as it says; none where its length is another one."""
     for window in (1, 2):
-        if abs(retry_after_s - room.ledger.windows_s[window]) < SAME_S:
+        if abs(retry_after_s - forecast.ledger.windows_s[window]) < SAME_S:
             return window
         for unit in (REQUESTS, TOKENS, CEILING):
-            frees_at = room.ledger.frees_at(window, unit, episode.cost[unit], now)
+            frees_at = forecast.ledger.frees_at(window, unit, episode.cost[unit], now)
             if (
                 frees_at is not None
                 and episode.at + retry_after_s - ROUNDED_S < frees_at < now + retry_after_s + SAME_S
@@ -281,11 +283,11 @@ def _step(episode: Episode) -> float:
     return min(1.0, 2.0 ** (episode.refused_trials - 4))
 
 
-def guess(episode: Episode, room: WindowRoom, now: float) -> float:
+def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
     """As a flow: soon, then three times as late. As a window: when the ledger says that it has room, later and later."""
     if episode.level == 0:
         return now + max(SHORTEST_GUESS_S, FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0)
     if not episode.refused_here:
-        return room.answered_at(episode, now) if room.counts_answers else room.at(episode.level, now)
+        return forecast.answered_at(episode, now) if forecast.counts_answers else forecast.at(episode.level, now)
     later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1))
-    return max(room.at(episode.level, now) + later_s, room.answered_at(episode, now))
+    return max(forecast.at(episode.level, now) + later_s, forecast.answered_at(episode, now))
