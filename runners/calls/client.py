@@ -1,4 +1,4 @@
-"""The client that a solver calls: it budgets, permits, retries and times out every call and adds up what it costs. One client per sample."""
+"""The client that a solver calls, one per sample: it reserves budget, gets the permit, retries and times out, and adds up the usage."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The choice of the instance for a request, and the permit to send. Read `dispatcher.py` first, then `instance_state.py` and `health.py`."""
+"""The choice of an instance for a request, and the permit to send. Read `dispatcher.py` first, then `instance_state.py`, `health.py`."""

@@ -202,7 +202,7 @@ class Dispatcher:
         self.notify_waiting()
 
     def require_open(self, *, is_begun: bool) -> None:
-        """Raise CancelledError while draining, unless the sample `is_begun`. It gets no record and stays pending, whatever its solver catches."""
+        """Raise CancelledError while draining, unless the sample `is_begun`. It stays pending, whatever its solver catches."""
         if self._is_draining and not is_begun:
             raise asyncio.CancelledError
 

@@ -1,7 +1,7 @@
-"""What the rate model is learnt from: each episode of refusals is a sample of the limit, read off the ledger.
+"""The learning of the rate model: each episode of refusals gives a sample of the limit, computed from the ledger.
 
-Of a window the sample is what had been counted when it first refused. Of a flow it is what was accepted between two refusals, over
-the time between. Samples that agree say in which unit the server counts; those that nothing explains say that the model is wrong.
+The sample of a window is the count at its first refusal. The sample of a flow is what was accepted between two refusals, divided by the
+time between. Samples that agree show in which unit the server counts; samples that no unit explains show that the model is wrong.
 """
 
 from __future__ import annotations
@@ -23,35 +23,37 @@ from .windows import WindowCandidates
 
 LONGEST_SCALE_S = 600.0
 REFUSED_BUDGET = 0.004
-"""Share of sends that probing may cost."""
+"""Largest share of sends that may be refused by probing."""
 GUESS_SCALE_S = 5.0
-"""Of a window's rate, while its length is unknown: the guess is low, and nothing but the next refusal would say so."""
+"""Time scale for a window of unknown length: the guessed rate is low, and only the next refusal corrects it."""
 COSTLY = 60.0
-"""Times the length of an episode that pass before the limit is asked for again."""
+"""Time before the limit is probed again, as a multiple of the length of an episode."""
 RETRY_AFTER_SCALE_S = 1800.0
-"""Longest, where each refusal costs a Retry-After."""
+"""Longest time scale where each refusal costs a Retry-After."""
 SHORTFALL, SURPLUS, RISING = 0.9, 1.25, 1.1
-"""Shares of what was known: the limit has dropped, has risen, is still being looked for."""
+"""Shares of the known limit at which it has dropped, has risen, or is still being searched for."""
 LOWERED = 0.97
 STORED = 0.93
-"""A flow that turns out so much lower than the last seconds said comes from a bucket that had kept what was not used."""
+"""A flow that is lower than this share of the last seconds' rate comes from a bucket that had stored unused quota."""
 LATE_S, LATE_REQUESTS, LATE_SHARE = 6.0, 8.0, 0.98
-"""The last seconds: so long, or as long as so many requests take; and the share of their rate that is believed."""
+"""Length of the last seconds, the number of requests that they must cover, and the share of their rate that is used."""
 MOST_LATE_S = 50.0
 MOST_UNEXPLAINED = 3
 SAME_WINDOW_S = 0.1
 MEMORY_S = 900.0
 REMEMBERED = 0.8
-"""Below this share of a rate that was allowed within MEMORY_S it is soon asked for again."""
+"""Below this share of a rate that was allowed within MEMORY_S, the limit is soon probed again."""
 KEPT_OF_SERVED = 0.4
-"""A flow is never set below this share of what was served in the last half minute."""
+"""Lowest flow as a share of the rate of the last half minute."""
 FLOW_SAMPLE_S = 10.0
-"""A flow's first sample weighs as much as the requests of so many seconds."""
+"""The first sample of a flow has the weight of this many seconds of requests."""
 
 Decide = Callable[[str, Mapping[str, JSON]], None]
 
 
 class RateLearner:
+    """The learner that updates a RateModel at the end of each episode."""
+
     def __init__(self, model: RateModel, decide: Decide) -> None:
         self._model = model
         self._decide = decide
@@ -59,26 +61,26 @@ class RateLearner:
         self._flow = RefillEstimator()
         self._windows = WindowCandidates()
         self._stores_unused = False
-        """The bucket was seen to keep what was not used."""
+        """Whether the bucket has been found to store unused quota."""
         self._has_asked = False
-        """For the limit that the server states."""
+        """Whether the stated limit was tried."""
         self._unexplained = 0
-        """Samples in a row that nothing known explains."""
+        """Number of samples in a row that no unit explains."""
         self._best: tuple[float, float] | None = None
-        """(when, requests per second): what was allowed lately."""
+        """Time and requests per second of the highest rate that was allowed lately."""
 
     def forget(self) -> None:
-        """It was no rate."""
+        """Forget everything: the refusals had another cause than a rate limit."""
         self._model.forget()
         self._samples, self._best, self._unexplained = [], None, 0
         self._flow.forget()
         self._windows.forget()
 
     def learn(self, episode: Episode, evidence: EpisodeEvidence) -> None:
-        """An episode is over: something was let in again."""
+        """Learn from an episode that is over."""
         model, before = self._model, self._model.describe()
         if model.level and episode.level == model.level and episode.at < model.tilts_until:
-            return  # what it asked for was no share of its own
+            return  # during a tilt the count is no sample of the limit
         if episode.has_new_window:
             self._windows.forget()
         if model.limits is None or episode.level > model.level or episode.has_new_window:
@@ -99,7 +101,7 @@ class RateLearner:
         self._decide("rate", {"old": before, "new": model.describe(), "scale_s": round(model.scale_s, 1)})
 
     def _limit_probing(self, episode: Episode, evidence: EpisodeEvidence) -> None:
-        """What costs time is asked for rarely: a long episode, and a Retry-After that holds."""
+        """Probe the limit more rarely after a long episode or a Retry-After that was correct."""
         model = self._model
         if len(self._samples) > 1:
             model.scale_s = max(model.scale_s, min(LONGEST_SCALE_S, COSTLY * (evidence.now - episode.at - 1)))
@@ -116,7 +118,7 @@ class RateLearner:
         else:
             self._flow.measure(episode)
             self._start_over(first_rates(episode, evidence), FLOW_SAMPLE_S, evidence)
-            self._samples = []  # the ramp's rate is no sample of the flow
+            self._samples = []  # the rate during the start is no sample of the flow
             if episode.names_window:
                 model.scale_s = GUESS_SCALE_S
 
@@ -125,7 +127,7 @@ class RateLearner:
         self._set(unit_inference.first_limits(sample, weight * sample[REQUESTS], evidence.answers.spread()))
 
     def _set(self, limits: list[float]) -> None:
-        """A unit in which nothing was counted does not limit."""
+        """Set the limits; a unit in which nothing was counted does not limit."""
         self._model.limits = [limit if limit > 0 else math.inf for limit in limits]
 
     # ------------------------------------------------------------------ a flow
@@ -144,10 +146,11 @@ class RateLearner:
         self._keep_what_is_served(evidence)
 
     def _less_loss(self, rates: list[float], episode: Episode, evidence: EpisodeEvidence) -> list[float]:
-        """A small bucket overflows while less is sent than it lets through, so the mean is too low: the last seconds are nearer.
+        """Raise the mean rates to those of the last seconds where the bucket has overflowed.
 
-        A large one stores it, and the mean is exact: that it does shows when the last seconds turn out too high. Unless they are
-        higher by far: then the refill has risen meanwhile, and even a large one has overflowed.
+        A small bucket overflows while less is sent than it refills, so the mean rate is too low. A large bucket stores the rest, so the
+        mean is exact: this is known once the rate of the last seconds has been too high. If that rate is far above the mean, the refill
+        has risen and even a large bucket has overflowed.
         """
         seconds = min(MOST_LATE_S, max(LATE_S, LATE_REQUESTS / max(0.01, rates[REQUESTS])))
         more = max(1.0, LATE_SHARE * latest_rates(episode, evidence, seconds)[REQUESTS] / rates[REQUESTS])
@@ -173,7 +176,7 @@ class RateLearner:
             self._fall_back_to_flow(episode, evidence)
 
     def _fall_back_to_flow(self, episode: Episode, evidence: EpisodeEvidence) -> None:
-        """No window of this length explains the refusals: pace evenly, which is right under any."""
+        """Return to a flow if no window of this length explains the refusals: even pacing is correct under any window."""
         served = evidence.ledger.between(evidence.now - 60, evidence.now)
         seconds = min(60.0, max(1.0, evidence.running_s))
         self.forget()
@@ -182,7 +185,7 @@ class RateLearner:
         self._flow.measure(episode)
 
     def _change_window(self, episode: Episode) -> None:
-        """Another window may turn out to be the one that is counted."""
+        """Change to another window if it explains the last refusals better."""
         self._windows.add(episode)
         window = self._windows.clearer_than(self._model.level)
         if window is None:
@@ -192,9 +195,9 @@ class RateLearner:
         self._set(self._agreed(episode, 0.0))
         self._model.scale_s = max(self._model.scale_s, self._model.shortest_scale_s)
 
-    # ------------------------------------------------------------------ words
+    # ------------------------------------------------------------------ stated limits
     def _use_stated_limit(self, episode: Episode) -> None:
-        """What the server states names the unit, where the count agrees; a limit that was not reached is asked for, once."""
+        """Use the stated limit: where a count agrees it shows the unit; a limit that was not reached is tried once."""
         model, stated = self._model, episode.stated
         if not model.level or stated.window_s is None or abs(stated.window_s - model.window_s) >= SAME_WINDOW_S:
             return
@@ -230,14 +233,14 @@ class RateLearner:
         self._set(self._agreed(episode, episode.retry_after_s if evidence.trusts_hint else 0.0))
 
     def _rescale(self, evidence: EpisodeEvidence, *, again_soon: bool) -> None:
-        """Twice as rare each time the limit is met where it was, and rare enough for the budget of refusals."""
+        """Double the time scale each time the limit is met again, and keep within REFUSED_BUDGET; reset it if `again_soon`."""
         model = self._model
         goodput = max(0.05, evidence.answers.count / max(1.0, evidence.running_s))
         rarer_s = max(2 * model.scale_s, 0.5 / (REFUSED_BUDGET * goodput))
         model.scale_s = model.shortest_scale_s if again_soon else min(LONGEST_SCALE_S, rarer_s)
 
     def _explained(self, sample: list[float], episode: Episode) -> bool:
-        """Some unit agrees with what is known; or all show more: a fixed window was met after its boundary."""
+        """Return whether a unit agrees with the samples, or all are higher: a fixed window was met after its boundary."""
         known = self._samples
         if self._model.level == FLOW:
             return True
@@ -258,14 +261,14 @@ class RateLearner:
         return limits
 
     def _shares(self, sample: list[float]) -> list[float]:
-        """Of what is known, in each unit: one of them stays near 1 while the limit is the same."""
+        """Return the sample as shares of the known limit, in each unit: one share stays near 1 while the limit is the same."""
         known = self._model.limits or sample
         if self._samples:
-            known = [statistics.median(seen[unit] for seen in self._samples) for unit in range(4)]
+            known = [statistics.median(earlier[unit] for earlier in self._samples) for unit in range(4)]
         return [value / max(1e-9, reference) for value, reference in zip(sample, known, strict=True)]
 
     def _remember_best(self, now: float) -> None:
-        """A rate that was allowed lately is soon asked for again."""
+        """Remember the highest rate that was allowed lately; if the rate is far below it, probe again soon."""
         rate = self._model.rate
         if self._best is None or rate >= self._best[1] or now - self._best[0] > MEMORY_S:
             if len(self._samples) > 1:

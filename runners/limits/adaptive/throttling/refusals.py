@@ -1,4 +1,4 @@
-"""What a refusal means: the rest of a burst, a refused trial, a concurrency limit, or the beginning of an episode under a rate."""
+"""The classification of a refusal: rest of a burst, refused trial, concurrency limit, or beginning of an episode under a rate limit."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .episode import Episode, EpisodeContext, begin
 from .throttle_gate import AdaptiveThrottleGate, WindowForecast
 
 CHECKS_AFTER_CUT = 1
-"""Sends that go alone after a concurrency limit was read off a refusal: were it a rate, they would be refused."""
+"""Sends that go one at a time after a concurrency limit was inferred: if it is a rate limit, they are refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefusalTimes:
-    """The times that a refusal is judged by, in seconds."""
+    """The times that the classification needs, in seconds."""
 
     latency_s: float
     running_s: float
@@ -34,6 +34,8 @@ class RefusalTimes:
 
 @dataclass(slots=True)
 class RefusalClassifier:
+    """The classifier of one limiter group's refusals. It passes each refusal on to the gate, the cap or the learner."""
+
     ledger: SendLedger
     in_flight_requests: InFlightRequests
     answers: AnswerStatistics
@@ -44,12 +46,13 @@ class RefusalClassifier:
     remaining_quota: RemainingQuotaGate
     decide: Callable[[str, Mapping[str, JSON]], None]
     suspect: Episode | None = None
-    """The refusal behind the last concurrency cut: if the next ones say that it was a rate, it is where the episode began."""
+    """The episode that began at the last concurrency cut, if the next refusals show that the limit was a rate."""
 
     stated: StatedQuota = UNSTATED
-    """By the last refusal."""
+    """The quota that the last refusal stated."""
 
     def refuse(self, request: InFlightRequest, delay_s: float, hint: RateLimitHint | None, clock: RefusalTimes) -> None:
+        """Classify a refusal that arrived `delay_s` after its send, and act on it."""
         retry_after_s, self.stated = hint.retry_after_s if hint else None, stated_quota(hint)
         self.in_flight_requests.delay.learn(delay_s)
         self._take_back(request)
@@ -66,14 +69,14 @@ class RefusalClassifier:
             self._open_episode(request, retry_after_s, clock)
 
     def correct(self, request: InFlightRequest, by: Amounts) -> None:
-        """A send turned out to count for another amount."""
+        """Correct the amounts of a send in the ledger and in the open episodes."""
         self.ledger.correct(request.entry, by)
         for episode in (self.gate.episode, self.suspect):
             if episode is not None:
                 episode.correct(request, by)
 
     def _take_back(self, request: InFlightRequest) -> None:
-        """A refused request counts nowhere."""
+        """Remove a refused request from all counts."""
         requests, tokens, ceiling, _ = request.amounts
         self.correct(request, (-requests, -tokens, -ceiling, 0.0))
         self.in_flight_requests.refuse(request)

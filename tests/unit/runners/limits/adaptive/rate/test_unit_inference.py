@@ -16,7 +16,9 @@ def test_the_unit_whose_samples_agree_binds() -> None:
 def test_samples_of_different_limits_agree_in_no_unit() -> None:
     cost = (1.0, 400.0, 700.0, 0.0)
     assert unit_inference.agree(BY_REQUESTS, cost)
-    assert not unit_inference.agree([[300.0, 120_000.0, 230_000.0, 118_000.0], [150.0, 61_000.0, 112_000.0, 70_000.0]], cost)
+    assert not unit_inference.agree(
+        [[300.0, 120_000.0, 230_000.0, 118_000.0], [150.0, 61_000.0, 112_000.0, 70_000.0]], cost
+    )
 
 
 def test_one_sample_leaves_tokens_two_standard_errors_and_answers_the_room_of_what_was_sent() -> None:
