@@ -1,4 +1,4 @@
-"""Windows that tell what remains and when there is room: read as what they are, whatever the remaining-quota gate held back before the refusal."""
+"""Windows whose headers state what remains and when there is room: identified even if the remaining-quota gate delayed sends before."""
 
 from __future__ import annotations
 
