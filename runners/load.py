@@ -1,8 +1,7 @@
-"""Load for a test: who sends when, and one exact line for every request.
+"""The load of a load test: the send times, and one exact result for every request.
 
-A closed loop keeps a number of requests in flight: the next one goes when an answer is there. An open loop sends at times that are
-fixed beforehand on the absolute clock, whatever comes back: a late client or a stalled server shows in the latency from the
-scheduled time, it never hides.
+A closed loop keeps a fixed number of requests in flight: the next one is sent when an answer arrives. An open loop sends at times that are
+fixed in advance, whatever the server does. So a late client or a stalled server always shows in the latency from the scheduled time.
 """
 
 from __future__ import annotations
@@ -26,48 +25,49 @@ from .calls.budget import LimitReached
 from .dispatch.instance_state import Sender
 
 FAILURES_TO_COLLECT = 5_000
-"""The tracebacks of so many failed requests are some 50 MB."""
+"""Failed requests after which the cycle collector runs; their tracebacks use about 50 MB."""
 
 How = Literal["ok", "empty", "rejected", "throttled", "failed", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is loaded: instances in turn, and what each is asked."""
+    """The target of a load test: instances, used in turn, and the requests that they get."""
 
     instances: Sequence[Instance]
     senders: Mapping[str, Sender]
-    """By the provider's name."""
+    """Senders by the provider's name."""
     ask: Callable[[int], ChatRequest]
-    """The request of a number; pure."""
+    """Returns the request with a number; pure."""
     attempt_s: float
     """Seconds for one request."""
 
     def instance(self, number: int) -> Instance:
+        """Return the instance that gets request `number`."""
         return self.instances[number % len(self.instances)]
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedLoop:
-    """So many requests in flight; the next one waits for an answer."""
+    """A load with a fixed number of requests in flight; the next one waits for an answer."""
 
     concurrency: int
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLoop:
-    """Arrivals at a mean rate, independent of what comes back."""
+    """A load with arrivals at a mean rate, independent of the answers."""
 
     rate_per_s: float
     burstiness: float = 1.0
-    """Shape of the gamma-distributed gaps: 1 is Poisson, less is burstier, `inf` is a constant rate."""
+    """Shape parameter of the gamma-distributed gaps: 1 is Poisson, less is burstier, `inf` is a constant rate."""
     max_concurrency: int | None = None
-    """Arrivals beyond it wait for a place; the wait counts in their scheduled latency."""
+    """Arrivals beyond it wait for a slot; the wait counts in their scheduled latency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """How much: at most `requests`, started within `duration_s`; one of them at least."""
+    """The size of a load: at most `requests`, started within `duration_s`; at least one of the two must be set."""
 
     requests: int | None = None
     duration_s: float | None = None
@@ -75,19 +75,19 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledRequest:
-    """A request on its way; instants in loop seconds."""
+    """A request that was sent; times in loop seconds."""
 
     number: int
     instance: str
     scheduled_at: float
     dispatched_at: float
     waited_for: Literal["arrival", "place"]
-    """What ended the wait before the send: its time came, or another request gave its place."""
+    """What ended the wait before the send: its arrival time, or a slot ("place") that another request released."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestResult:
-    """One request that has ended."""
+    """The result of one request."""
 
     scheduled: ScheduledRequest
     ended_at: float
@@ -102,12 +102,12 @@ class RequestResult:
 
     @property
     def latency_s(self) -> float | None:
-        """Send to last content; None without an answer."""
+        """Time from the send to the last content; None without an answer."""
         return (self.timing.ttft_s or 0.0) + self.timing.generation_s if self.timing else None
 
     @property
     def scheduled_latency_s(self) -> float | None:
-        """Scheduled arrival to last content."""
+        """Time from the scheduled arrival to the last content; None without an answer."""
         latency_s = self.latency_s
         if latency_s is None or self.timing is None:
             return None
@@ -116,35 +116,36 @@ class RequestResult:
 
 @dataclass(frozen=True, slots=True)
 class LoadRun:
-    """What came of a load."""
+    """The results of a load."""
 
     load: ClosedLoop | OpenLoop
     results: Sequence[RequestResult]
-    """In the order in which they ended."""
+    """The results in the order in which the requests ended."""
     began_at: float
     ended_at: float
     lags_s: Sequence[float]
-    """How late the event loop was, every 50 ms."""
+    """The lag of the event loop, every 50 ms."""
     cpu_share: float
-    """Of one core, over the run."""
+    """Share of one core that this process used."""
     gone: str = ""
-    """Why no more was sent, where the instance is out for good."""
+    """Why sending stopped, if the instance is out for good or a limit is reached."""
 
 
 @dataclass(slots=True)
 class LoadGenerator:
-    """Sends `target`'s requests one by one and keeps a line of each. `on_shot` sees them as they end."""
+    """The sender of a target's requests. It keeps the result of each and passes it to `on_result`."""
 
     target: Target
     label: str
-    """Goes into the request ids: they are unique over the rungs of a test."""
-    on_result: Callable[[RequestResult], None] = lambda _shot: None
+    """Prefix of the request ids: it makes them unique over the rungs of a test."""
+    on_result: Callable[[RequestResult], None] = lambda _result: None
     in_flight: int = 0
     results: list[RequestResult] = field(default_factory=list)
     gone: str = ""
     _failed: int = 0
 
     async def send(self, number: int, scheduled_at: float, waited_for: Literal["arrival", "place"]) -> None:
+        """Send request `number` and keep its result."""
         loop, instance = asyncio.get_running_loop(), self.target.instance(number)
         scheduled = ScheduledRequest(number, instance.name, scheduled_at, loop.time(), waited_for)
         self.in_flight += 1
@@ -156,7 +157,7 @@ class LoadGenerator:
                 deadline=scheduled.dispatched_at + self.target.attempt_s,
             )
         except LimitReached as error:
-            self.gone = str(error)  # it was not sent: no line is kept of it
+            self.gone = str(error)  # it was not sent and has no result
         except ProviderError as error:
             self._keep(_failed(scheduled, loop.time(), error))
             if isinstance(error, InstanceGone):
@@ -178,7 +179,10 @@ class LoadGenerator:
 async def run_load(
     load_generator: LoadGenerator, load: ClosedLoop | OpenLoop, volume: Volume, *, seed: int = 0
 ) -> LoadRun:
-    """Send until volume or limit are spent or the instance is gone, and wait for every answer. Cancelled, nothing is left in flight."""
+    """Send until the volume or a limit is used up or the instance is gone, and wait for every answer.
+
+    When it is cancelled, no request is left in flight. Raises ValueError for a volume without an end.
+    """
     if volume.requests is None and volume.duration_s is None:
         raise ValueError("a load needs a number of requests or a duration")
     if volume.requests is None and isinstance(load, OpenLoop) and math.isinf(load.rate_per_s):
@@ -197,9 +201,9 @@ async def run_load(
 
 @contextmanager
 def _collecting_nothing() -> Iterator[None]:
-    """The cycle collector walks over every line that is kept: a tenth of a second in which nothing is sent and nothing is heard.
+    """Disable the cycle collector in the block: it would visit every kept result, which stops all sending for a tenth of a second.
 
-    Only errors leave cycles behind; the Gunner clears them away now and then.
+    Only errors create cycles; the LoadGenerator collects them from time to time.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -211,7 +215,7 @@ def _collecting_nothing() -> Iterator[None]:
 
 
 def arrival_offsets(load: OpenLoop, seed: int) -> Iterator[float]:
-    """Seconds from the start at which requests arrive, without end; the first at once."""
+    """Yield the arrival times in seconds from the start, without end; the first is 0."""
     if math.isinf(load.rate_per_s):
         while True:
             yield 0.0
@@ -219,7 +223,7 @@ def arrival_offsets(load: OpenLoop, seed: int) -> Iterator[float]:
     draws = random.Random(f"arrivals/{seed}")
     for number in count():
         if math.isinf(load.burstiness):
-            yield number * gap_s  # no sum of roundings
+            yield number * gap_s  # rounding errors do not add up
         else:
             yield at
             at += draws.gammavariate(load.burstiness, gap_s / load.burstiness)
@@ -249,11 +253,11 @@ class _LoadClock:
 
 async def _open(load_generator: LoadGenerator, load: OpenLoop, volume: Volume, clock: _LoadClock) -> None:
     loop = asyncio.get_running_loop()
-    places = asyncio.Semaphore(load.max_concurrency or 2**31)
+    slots = asyncio.Semaphore(load.max_concurrency or 2**31)
 
     async def send(number: int, at: float) -> None:
-        waits = places.locked()
-        async with places:
+        waits = slots.locked()
+        async with slots:
             if not load_generator.gone:
                 await load_generator.send(number, at, "place" if waits else "arrival")
 
@@ -262,7 +266,7 @@ async def _open(load_generator: LoadGenerator, load: OpenLoop, volume: Volume, c
             if load_generator.gone or (volume.duration_s is not None and offset_s >= volume.duration_s):
                 return
             at = clock.began_at + offset_s
-            await asyncio.sleep(max(0.0, at - loop.time()))  # also when late: answers must be heard
+            await asyncio.sleep(max(0.0, at - loop.time()))  # also when late, so that answers are received
             group.create_task(send(number, at))
 
 
@@ -312,7 +316,7 @@ WATCH_EVERY_S = 0.05
 
 
 class _ClientWatch:
-    """How late the event loop was, again and again, and how much of a core this process used."""
+    """The lag of the event loop, sampled at intervals, and the share of a core that this process used."""
 
     def __init__(self) -> None:
         self.lags_s: list[float] = []
@@ -326,12 +330,12 @@ class _ClientWatch:
         loop = asyncio.get_running_loop()
         handle: asyncio.TimerHandle
 
-        def look(due: float) -> None:
+        def measure(due: float) -> None:
             nonlocal handle
             self.lags_s.append(max(0.0, loop.time() - due))
-            handle = loop.call_at(loop.time() + WATCH_EVERY_S, look, loop.time() + WATCH_EVERY_S)
+            handle = loop.call_at(loop.time() + WATCH_EVERY_S, measure, loop.time() + WATCH_EVERY_S)
 
-        handle = loop.call_at(loop.time() + WATCH_EVERY_S, look, loop.time() + WATCH_EVERY_S)
+        handle = loop.call_at(loop.time() + WATCH_EVERY_S, measure, loop.time() + WATCH_EVERY_S)
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""Live statistics: what is done, how each instance does, and whether this client is its own bottleneck."""
+"""Live statistics of a run: progress, the state of each instance, and whether this client is the bottleneck."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .samples.record import Record
 
 LAG_EVERY_S = 0.1
 LAG_BOUND_S = 0.05
-"""A loop that is this late, or a core this busy, adds to every latency it measures."""
+"""An event loop with more lag than this, or a busier core, adds to every measured latency."""
 CPU_BOUND = 0.9
 FADE = 0.9
 
 
 class LoopLag:
-    """How late the event loop is, and how much of a core this process uses; both fade over about a second."""
+    """The lag of the event loop and the share of a core that this process uses; both decay over about a second."""
 
     def __init__(self) -> None:
         self.lag_s = 0.0
@@ -32,22 +32,25 @@ class LoopLag:
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
+        """Start to measure, in the running loop."""
         self._due = asyncio.get_running_loop().time() + LAG_EVERY_S
-        self._seen = (time.monotonic(), time.process_time())
+        self._last = (time.monotonic(), time.process_time())
         self._handle = asyncio.get_running_loop().call_at(self._due, self._sample)
 
     def stop(self) -> None:
+        """Stop measuring."""
         if self._handle is not None:
             self._handle.cancel()
 
     @property
     def is_client_bound(self) -> bool:
+        """Whether this client is the bottleneck."""
         return self.lag_s > LAG_BOUND_S or self.cpu_share > CPU_BOUND
 
     def _sample(self) -> None:
         late = asyncio.get_running_loop().time() - self._due
         now = (time.monotonic(), time.process_time())
-        share = (now[1] - self._seen[1]) / max(now[0] - self._seen[0], 1e-9)
+        share = (now[1] - self._last[1]) / max(now[0] - self._last[0], 1e-9)
         self.lag_s = max(late, FADE * self.lag_s)
         self.cpu_share = FADE * self.cpu_share + (1 - FADE) * share
         self.stop()
@@ -56,6 +59,8 @@ class LoopLag:
 
 @dataclass(frozen=True, slots=True)
 class InstanceStatistics:
+    """The state and the counters of one instance."""
+
     instance: str
     model: str
     state: str
@@ -66,28 +71,30 @@ class InstanceStatistics:
     tokens: int
     mean_latency_s: float | None
     evidence: str
-    """Why it is out; empty while it is not."""
+    """Why it gets no work; empty while it is healthy."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatistics:
+    """The progress of a run at one moment."""
+
     total: int
     done: int
-    """Durable records of this execution and of those before it."""
+    """Durable records of this execution and of earlier ones."""
     outcomes: Mapping[str, int]
     elapsed_s: float
     samples_per_s: float
-    """Over this execution."""
+    """Mean over this execution."""
     instances: tuple[InstanceStatistics, ...]
     lag_s: float
     cpu_share: float
     is_client_bound: bool
     shares: tuple[BudgetShare, ...] = ()
-    """What is spent of each limit."""
+    """What is spent of each budget limit."""
 
 
 class Monitor:
-    """Counts a record when it is durable, never before."""
+    """The live statistics of a run. It counts a record when it is durable, never before."""
 
     def __init__(
         self,
@@ -121,7 +128,8 @@ class Monitor:
             nonlocal timer
             idle_s = time.monotonic() - self._counted_at
             if idle_s >= after_s:
-                on_stall({"idle_s": idle_s, "in_flight": sum(one.in_flight for one in self.statistics().instances)})
+                in_flight = sum(instance.in_flight for instance in self.statistics().instances)
+                on_stall({"idle_s": idle_s, "in_flight": in_flight})
                 self._counted_at += idle_s
             timer = loop.call_later(max(0.0, after_s - (time.monotonic() - self._counted_at)), check)
 
@@ -133,10 +141,12 @@ class Monitor:
                 timer.cancel()
 
     def count(self, record: Record) -> None:
+        """Count a durable record."""
         self._outcomes[record.outcome] += 1
         self._counted_at = time.monotonic()
 
     def statistics(self) -> RunStatistics:
+        """Return the statistics of this moment."""
         elapsed_s = time.monotonic() - self._since
         counted = self._outcomes.total()
         return RunStatistics(

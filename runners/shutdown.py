@@ -1,6 +1,6 @@
-"""How a run is told to stop: first drain, with a bounded grace, then cancel. Both leave a run that can be resumed.
+"""The shutdown of a run: first it drains for a limited grace period, then it is cancelled. In both cases it can be resumed.
 
-A person's requests escalate; the run's own reasons to stop do not, in whatever order they come.
+Only the user's requests escalate from draining to cancelling; the run's own reasons to stop do not.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 GRACE_S = 20.0
-"""Kubernetes and Slurm kill 30 s after their SIGTERM: what is left of it is for the last records and parts."""
+"""Kubernetes and Slurm kill 30 s after their SIGTERM: the remaining 10 s are for the last records and parts."""
 
 
 class Shutdown:
-    """`request` once to drain, again to cancel."""
+    """The shutdown of one run. The first `request` drains, the second cancels."""
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self.draining = asyncio.Event()
@@ -22,40 +22,40 @@ class Shutdown:
         self._grace_s = grace_s
         self._cancel_at: float | None = None
         self._limits: dict[asyncio.Timeout, bool] = {}
-        """What is cancelled, and whether it has the grace."""
+        """The open `bounded` blocks, and whether each has the grace period."""
         self._listeners: list[Callable[[], None]] = []
 
     def request(self, reason: str) -> None:
-        """The first call drains, later ones cancel what is in flight."""
+        """Drain at the first call; cancel the requests in flight at a later one."""
         if self.draining.is_set():
             self._bound(0.0)
         else:
             self.drain(reason)
 
     def drain(self, reason: str) -> None:
-        """Open nothing more; what is in flight has the grace to end. The first reason stands."""
+        """Open no more samples and give those in flight the grace period to end. The first reason is kept."""
         if self.draining.is_set():
             return
         self.reason = reason
         self.draining.set()
         self._bound(self._grace_s)
-        for tell in self._listeners:
-            tell()
+        for listener in self._listeners:
+            listener()
 
     @contextmanager
-    def heard_by(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Call `tell` when draining starts inside the block, or has started before it."""
-        self._listeners.append(tell)
+    def heard_by(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Call `listener` when draining starts inside the block, or at once if it has started before."""
+        self._listeners.append(listener)
         try:
             if self.draining.is_set():
-                tell()
+                listener()
             yield
         finally:
-            self._listeners.remove(tell)
+            self._listeners.remove(listener)
 
     @asynccontextmanager
     async def bounded(self, *, has_grace: bool = True) -> AsyncIterator[None]:
-        """Cancel what runs inside when the grace is over, or at once where it has none; returns then as if it had ended."""
+        """Cancel the block when the grace period is over, or at once where it has none; then continue after the block."""
         limit = asyncio.timeout_at(self._cancel_at if has_grace or self._cancel_at is None else 0.0)
         try:
             async with limit:
@@ -69,13 +69,13 @@ class Shutdown:
                 raise
 
     async def pause(self, delay_s: float) -> None:
-        """Sleep; once draining starts, cancel the task that does: a sample that would only be tried again stays pending."""
+        """Sleep. Raise CancelledError once draining starts: a sample that waits for a retry stays pending."""
         await self.wait(delay_s)
         if self.draining.is_set():
             raise asyncio.CancelledError
 
     async def wait(self, delay_s: float) -> None:
-        """Sleep, but no longer than until draining starts."""
+        """Sleep until `delay_s` has passed or draining starts."""
         if delay_s <= 0 or self.draining.is_set():
             return
         try:

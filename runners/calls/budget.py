@@ -1,9 +1,9 @@
-"""What a run may spend: tokens and dollars are set aside before a request goes out and reckoned up when it ends.
+"""The budget of a run: tokens and dollars are reserved before a request is sent and committed when it ends.
 
-Setting aside takes the estimate of the input and all of `max_tokens`, so a limit is overrun by no more than the input of what is in
-flight was underestimated (and, where nobody set max_tokens, by what answers are longer than reckoned). What was sent and is never answered
-stays as it was reckoned. Who does not fit in waits, first come, first served, for others' requests to end; when none is in flight any
-more, the limit is reached: nothing more is sent.
+A reservation covers the estimated input and all of `max_tokens`. So a limit is exceeded by no more than the underestimated input of the
+requests in flight (and, where max_tokens is not set, by the part of the answers that is longer than assumed). The reservation of a request
+that was sent and never answered is committed in full. A request that does not fit waits, first come, first served, until other requests
+end. When no request is in flight and the next one still does not fit, the limit is reached and nothing more is sent.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from providers.messages import Usage
 from ..limits.permit import Cost
 
 NEAR = 0.9
-"""Share of a limit at which people are told."""
+"""Share of a limit at which the user is notified."""
 
 PriceUsd = Callable[[str, Usage], float | None]
-"""Of a model's usage; None where no price is known."""
+"""Price in USD of a model's usage; None where no price is known."""
 
 
 class LimitReached(OrchestratorError):
-    """There is no room for another request: the sample stays pending and the run drains."""
+    """The budget has no room for another request: the sample stays pending and the run drains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spending:
+    """An amount of tokens and dollars."""
+
     tokens: int = 0
-    """Input and output."""
+    """Input and output tokens together."""
     cost_usd: float = 0.0
 
     def __add__(self, other: Spending) -> Spending:
@@ -47,20 +49,21 @@ NOTHING = Spending()
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """Over all executions of a run; None is no limit."""
+    """The limits of a run over all of its executions; None means no limit."""
 
     tokens: int | None = None
     cost_usd: float | None = None
 
     def shares(self, spending: Spending) -> list[BudgetShare]:
-        """`spending` against each limit there is."""
-        both = (
+        """Return `spending` as a share of each limit that is set."""
+        amounts = (
             ("token", spending.tokens, self.tokens, "tokens"),
             ("cost", spending.cost_usd, self.cost_usd, "USD"),
         )
-        return [BudgetShare(name, amount, limit, unit) for name, amount, limit, unit in both if limit is not None]
+        return [BudgetShare(name, amount, limit, unit) for name, amount, limit, unit in amounts if limit is not None]
 
     def hold(self, spending: Spending) -> bool:
+        """Return whether `spending` is within every limit."""
         if self.tokens is not None and spending.tokens > self.tokens:
             return False
         return self.cost_usd is None or spending.cost_usd <= self.cost_usd
@@ -77,6 +80,7 @@ class BudgetShare:
 
     @property
     def is_near(self) -> bool:
+        """Whether the spending has reached `NEAR` of the limit."""
         return self.spent >= NEAR * self.limit
 
     def __str__(self) -> str:
@@ -84,17 +88,17 @@ class BudgetShare:
 
 
 def shown(amount: float) -> str:
-    """Tokens whole, dollars and seconds with four places at most."""
+    """Format an amount: tokens as whole numbers, dollars and seconds with at most four decimal places."""
     return f"{amount:,}" if isinstance(amount, int) else f"{amount:,.4f}".rstrip("0").rstrip(".")
 
 
 def _ignore(_: object) -> None:
-    """Nobody has asked to be told."""
+    """Do nothing: the default listener."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetListeners:
-    """Who is told, once each: that a limit is near, and the sentence that says which one was reached."""
+    """The callbacks of a budget. Each is called once per limit: with the share that is near, with the sentence about the reached limit."""
 
     on_near: Callable[[BudgetShare], None] = _ignore
     on_reached: Callable[[str], None] = _ignore
@@ -102,14 +106,14 @@ class BudgetListeners:
 
 @dataclass(slots=True, eq=False)
 class _PendingReservation:
-    """A request that waits for room."""
+    """A request that waits until its reservation fits."""
 
     needs: Spending
     admitted: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Budget:
-    """Of a run: what it has spent and set aside, against its bounds."""
+    """The budget of a run: what is spent and what is reserved, within the limits."""
 
     def __init__(
         self,
@@ -119,92 +123,92 @@ class Budget:
         listeners: BudgetListeners | None = None,
     ) -> None:
         self.spent = before
-        """By the executions before and by this one."""
+        """Spending of the earlier executions and of this one."""
         self.unanswered = 0
-        """Requests of this execution that were sent and ended without a word on usage: they may have been billed."""
+        """Requests of this execution that were sent and ended without a usage report: they may have been billed."""
         self.bounds = bounds or BudgetLimits()
         self._listeners = listeners or BudgetListeners()
         self._price_usd = price_usd
         self._is_bounded = self.bounds != BudgetLimits()
-        self._set_aside = NOTHING
+        self._reserved = NOTHING
         self._in_flight = 0
-        self._line: deque[_PendingReservation] = deque()
-        self._told: set[str] = set()
+        self._queue: deque[_PendingReservation] = deque()
+        self._notified: set[str] = set()
         self._reached = ""
 
-    async def set_aside(self, model: str, cost: Cost) -> Spending:
-        """Wait until what a request may cost fits in; returns it, for `settle`. Raises LimitReached."""
+    async def reserve(self, model: str, cost: Cost) -> Spending:
+        """Wait until the highest cost of a request fits, reserve it and return it, for `commit`. Raises LimitReached."""
         if not self._is_bounded:
             return NOTHING
         needs = self._priced(model, Usage(cost.input_tokens, cost.max_output_tokens))
-        if self._line or not self._has_room(needs):
+        if self._queue or not self._has_room(needs):
             await self._wait(needs)
         else:
             self._take(needs)
         return needs
 
-    def settle(self, model: str, aside: Spending, usage: Usage | None) -> None:
-        """Exchange what was set aside for what was spent; once per `set_aside`."""
+    def commit(self, model: str, reserved: Spending, usage: Usage | None) -> None:
+        """Replace a reservation by the actual usage, None for no usage. Call it, or one of its variants, once per `reserve`."""
         if usage is not None:
             self.spent += self._priced(model, usage)
         if self._is_bounded:
-            self._give_back(aside)
-            self._tell_near()
+            self._release(reserved)
+            self._notify_near()
 
-    def fail(self, model: str, aside: Spending, error: ProviderError) -> None:
-        """The same for a request that ended in an error; servers bill some of these."""
+    def commit_failed(self, model: str, reserved: Spending, error: ProviderError) -> None:
+        """Replace a reservation by what a request that ended in `error` cost; servers bill some of these requests."""
         usage = error.evidence.usage
         if usage is None and may_be_billed(error):
-            self.lose(model, aside)
+            self.commit_unknown(model, reserved)
         else:
-            self.settle(model, aside, usage)
+            self.commit(model, reserved, usage)
 
-    def lose(self, model: str, aside: Spending) -> None:
-        """The same for a request that was sent and brings no word on usage: what was set aside for it counts as spent."""
+    def commit_unknown(self, model: str, reserved: Spending) -> None:
+        """Count the whole reservation as spent: the request was sent and its usage is unknown."""
         self.unanswered += 1
-        self.spent += aside
-        self.settle(model, aside, None)
+        self.spent += reserved
+        self.commit(model, reserved, None)
 
     @property
     def reached(self) -> str:
-        """The sentence that says which limit was reached; nothing before that."""
+        """The sentence about the limit that was reached; empty before that."""
         return self._reached
 
     def _priced(self, model: str, usage: Usage) -> Spending:
         return Spending(usage.input_tokens + usage.output_tokens, self._price_usd(model, usage) or 0.0)
 
     def _has_room(self, needs: Spending) -> bool:
-        return not self._reached and self.bounds.hold(self.spent + self._set_aside + needs)
+        return not self._reached and self.bounds.hold(self.spent + self._reserved + needs)
 
     def _take(self, needs: Spending) -> None:
         self._in_flight += 1
-        self._set_aside += needs
+        self._reserved += needs
 
-    def _give_back(self, aside: Spending) -> None:
+    def _release(self, reserved: Spending) -> None:
         self._in_flight -= 1
-        self._set_aside = self._set_aside - aside if self._in_flight else NOTHING  # no rounding is carried on
+        self._reserved = self._reserved - reserved if self._in_flight else NOTHING  # drops the rounding error
         self._admit()
 
     async def _wait(self, needs: Spending) -> None:
         waiter = _PendingReservation(needs)
-        self._line.append(waiter)
+        self._queue.append(waiter)
         self._admit()
         try:
             await waiter.admitted
         except asyncio.CancelledError:
-            if waiter in self._line:
-                self._line.remove(waiter)
+            if waiter in self._queue:
+                self._queue.remove(waiter)
                 self._admit()
             elif not waiter.admitted.cancelled() and waiter.admitted.exception() is None:
-                self._give_back(needs)  # let in at the last moment
+                self._release(needs)  # admitted just before the cancellation
             raise
 
     def _admit(self) -> None:
-        """Let in whoever fits, in the order of arrival; with nothing in flight, who does not fit never will."""
-        while self._line:
-            head = self._line[0]
+        """Admit the requests that fit, in the order of arrival. With nothing in flight, a request that does not fit never will."""
+        while self._queue:
+            head = self._queue[0]
             if head.admitted.done():
-                pass  # cancelled, and not yet gone
+                pass  # cancelled, and not yet removed
             elif self._has_room(head.needs):
                 self._take(head.needs)
                 head.admitted.set_result(None)
@@ -212,7 +216,7 @@ class Budget:
                 return
             else:
                 head.admitted.set_exception(LimitReached(self._reach(head.needs)))
-            self._line.popleft()
+            self._queue.popleft()
 
     def _reach(self, needs: Spending) -> str:
         if not self._reached:
@@ -222,21 +226,24 @@ class Budget:
 
     def _sentence(self, needs: Spending) -> str:
         shares = zip(self.bounds.shares(self.spent), self.bounds.shares(needs), strict=True)
-        spent, asked = next((one, ask) for one, ask in shares if one.spent + ask.spent > one.limit)
+        spent, needed = next((spent, needed) for spent, needed in shares if spent.spent + needed.spent > spent.limit)
         return (
-            f"the {spent.name} limit is reached: {spent} are spent, and the next request may take {shown(asked.spent)}; "
-            f"go on with a larger --{spent.name}-limit"
+            f"the {spent.name} limit is reached: {spent} are spent, and the next request may take {shown(needed.spent)}; "
+            f"resume with a larger limit (run.{spent.name}_limit, --{spent.name}-limit)"
         )
 
-    def _tell_near(self) -> None:
+    def _notify_near(self) -> None:
         for share in self.bounds.shares(self.spent):
-            if share.is_near and share.name not in self._told:
-                self._told.add(share.name)
+            if share.is_near and share.name not in self._notified:
+                self._notified.add(share.name)
                 self._listeners.on_near(share)
 
 
 def may_be_billed(error: ProviderError) -> bool:
-    """The answer says so, was lost, or may have been on its way; a refusal and a 5xx are answers that cost nothing."""
+    """Return whether a failed request may cost money: it reports usage, or it was sent and got no answer or a damaged one.
+
+    A refusal and a 5xx status are answers that cost nothing.
+    """
     status = error.evidence.status
     if error.evidence.usage is not None:
         return True

@@ -1,4 +1,4 @@
-"""What a solver holds: every call is permitted, retried, timed out and accounted for. One client per sample."""
+"""The client that a solver calls, one per sample: it reserves budget, gets the permit, retries and times out, and adds up the usage."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ from .budget import Budget, LimitReached, may_be_billed
 from .retry import RetryBudget, RetryLimits, retry_policy
 
 DEFAULT_OUTPUT_TOKENS = 512
-"""What an answer is reckoned to cost where nobody set max_tokens."""
+"""Output tokens that are reserved for an answer where max_tokens is not set."""
 JUDGE_TURN = "judge-"
-"""What turns of a scorer's client are called by in request ids."""
+"""Prefix of the turns of a scorer's client in request ids."""
 
 REFUSALS_AT_MOST = 3
-"""Instances that one request is sent to while each refuses it as it is configured."""
+"""Instances that one request is sent to while each of them refuses it."""
 
 NO_USAGE = Usage(0, 0)
 
@@ -62,7 +62,7 @@ CLOSE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds. Nobody waits without one."""
+    """The deadlines of an attempt and of a sample, in seconds. No wait is without one."""
 
     attempt_s: float
     """One request."""
@@ -71,10 +71,12 @@ class Deadlines:
 
 
 class SampleOverdue(OrchestratorError):
-    """The sample's deadline came while it waited for leave to send."""
+    """The sample's deadline passed while it waited for a permit."""
 
 
 class ModelClient(Protocol):
+    """The interface through which a solver or a scorer asks a model."""
+
     async def chat(
         self,
         messages: Sequence[Message],
@@ -82,57 +84,61 @@ class ModelClient(Protocol):
         tools: Sequence[Tool] = (),
         max_tokens: int | None = None,
         model: str | None = None,
-    ) -> ChatResponse: ...
+    ) -> ChatResponse:
+        """Send `messages` to the sample's model, or to another `model` of the sweep, and return the answer."""
+        ...
 
 
 @dataclass(slots=True)
 class SampleUsage:
-    """What a sample has cost so far: filled by its client, read by its worker."""
+    """The usage of a sample so far: filled by its client, read by its worker."""
 
     model: str
-    """The sample's own. What other models say, a judge say, counts for tokens and time, not as the sample's answer."""
+    """The model of the sample. Answers of other models, for example a judge, count for tokens and time, not as the sample's answer."""
     opened_s: float = 0.0
-    """Loop time."""
+    """When the sample was opened, loop time."""
     turns: int = 0
     attempts: int = 0
     throttles: int = 0
     first_sent_s: float | None = None
     rate_wait_s: float = 0.0
     retry_wait_s: float = 0.0
-    """Both summed over calls, which may wait beside each other."""
+    """Both waits are summed over calls, which may wait at the same time."""
     waited_s: float = 0.0
-    """Time in which a call waited, each moment once."""
+    """Time in which at least one call waited."""
     waited_until_s: float = 0.0
     connect_s: float = 0.0
     ttft_s: float | None = None
     generation_s: float = 0.0
     parse_s: float = 0.0
     spent: dict[str, Usage] = field(default_factory=dict)
-    """By model: a solver may ask several."""
+    """Usage by model: a solver may ask several models."""
     instance: Instance | None = None
     moved_reason: str | None = None
     request_id: str | None = None
     response: ChatResponse | None = None
     error: ProviderError | None = None
-    """The last one met, also where a later attempt succeeded."""
+    """The last error, even if a later attempt succeeded."""
     adaptation: Adaptation | None = None
     """How the last request was adapted to its instance."""
 
     @property
     def usage(self) -> Usage:
+        """The usage of all models together."""
         return sum_usage(self.spent.values())
 
     def waited(self, since_s: float, until_s: float) -> float:
-        """A call has waited from `since_s` until now; returns how long. What a wait before it covered already is no further waiting."""
+        """Add a call's wait and return its length in seconds; `waited_s` counts time that overlaps an earlier wait only once."""
         self.waited_s += max(0.0, until_s - max(since_s, self.waited_until_s))
         self.waited_until_s = until_s
         return until_s - since_s
 
     def concerns(self, model: str) -> bool:
-        """Whether what `model` says is the sample's: its own model's word, or anybody's until that has spoken."""
+        """Return whether an answer of `model` is the sample's answer: it is the sample's model, or that model has not answered yet."""
         return model == self.model or self.model not in self.spent
 
     def credit(self, response: ChatResponse, model: str) -> None:
+        """Add an answer of `model`: its usage and its times."""
         timing = response.timing
         if self.concerns(model):
             self.response, self.adaptation = response, response.adaptation
@@ -144,6 +150,7 @@ class SampleUsage:
             self.ttft_s = timing.ttft_s
 
     def debit(self, error: ProviderError, model: str) -> None:
+        """Add a failed request to `model`: the error, and its usage where the server reported one."""
         self.error = error
         if self.concerns(model):
             self.response, self.adaptation = None, error.evidence.adaptation
@@ -156,7 +163,7 @@ class SampleUsage:
 
 
 def sum_usage(usages: Iterable[Usage]) -> Usage:
-    """Add all of them up; estimated where one is."""
+    """Return the sum; it is marked as estimated if one of them is."""
     total: Usage | None = None
     for usage in usages:
         total = usage if total is None else _add_usage(total, usage)
@@ -176,18 +183,18 @@ def _add_usage(left: Usage, right: Usage) -> Usage:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How one model is asked, and how long for."""
+    """The settings of requests to one model: generation and deadlines."""
 
     generation: Generation = PLAIN_GENERATION
-    """Its seed is sent plus the epoch, so that repetitions differ."""
+    """The epoch is added to its seed, so that repetitions differ."""
     judging: Generation = PLAIN_GENERATION
-    """The same where a scorer asks."""
+    """The settings that apply where a scorer asks this model."""
     deadlines: Deadlines = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What all clients of a run share: where calls go and the bounds that they keep."""
+    """What all clients of a run share: the dispatchers and the limits."""
 
     dispatchers: Mapping[str, Dispatcher]
     estimators: Mapping[str, TokenEstimator]
@@ -197,9 +204,9 @@ class CallContext:
     retry_budget: RetryBudget
     budget: Budget = field(default_factory=Budget)
     on_first_send: Callable[[int], None] = lambda _ordinal: None
-    """Told once per sample, before its first request goes out."""
+    """Called once per sample with its ordinal, before its first request is sent."""
     on_unbilled: Callable[[int], None] = lambda _ordinal: None
-    """Told of a sample that ends without a record, and of whose requests every one was refused."""
+    """Called with the ordinal of a sample that ends without a record and whose requests were all refused."""
 
 
 class SampleClient:
@@ -216,16 +223,16 @@ class SampleClient:
         self.turn_prefix = ""
         self.slot = slot
         self.billable = 0
-        """Requests that were or may have been billed."""
+        """Number of requests that were or may have been billed."""
         self.ended_by: LimitReached | NoUsableInstance | SampleOverdue | None = None
-        """Why there is no answer to be had any more: whatever a solver makes of it, it is none."""
+        """Why no more answers are possible. The sample then has no answer, even if its solver catches the error."""
         self._scoring: SampleClient | None = None
         self._owner = asyncio.current_task()
         self._calls: set[asyncio.Task[object]] = set()
         self._is_closed = False
 
     async def close(self) -> None:
-        """The sample is over: calls that its solver started beside itself and left behind (asyncio.gather does) end here."""
+        """Cancel the calls that the solver started in other tasks and did not await (`asyncio.gather` leaves such tasks)."""
         self._is_closed = True
         if self._scoring is not None:
             await self._scoring.close()
@@ -236,9 +243,9 @@ class SampleClient:
             await asyncio.wait(self._calls, timeout=CLOSE_S)
 
     def for_scoring(self, sample_usage: SampleUsage) -> SampleClient:
-        """A second client, for the scorer, that fills `account`: what a judge says and costs is not the answer. Same place and deadline.
+        """Return a client for the scorer. It fills `sample_usage`, apart from the answer's usage, and shares the slot and the deadline.
 
-        It generates as `Asking.judging` says: what is said for the models that are tested is not said for their judge.
+        It generates with `Asking.judging`: the settings of the tested models do not apply to their judge.
         """
         scoring = SampleClient(self.call_context, self.active, self.slot)
         sample_usage.opened_s, sample_usage.first_sent_s = scoring.sample_usage.opened_s, self.sample_usage.first_sent_s
@@ -257,7 +264,7 @@ class SampleClient:
     ) -> ChatResponse:
         """Send `messages` to the sample's model, or to another `model` of the sweep. Raises ProviderError once retries are used up.
 
-        Tools may have any name: what the wire does not allow is renamed on the way out and back.
+        Tools may have any name: a name that the API does not allow is replaced in the request and restored in the answer.
         """
         names = names_of(tools) if tools else None
         if names is not None:
@@ -266,10 +273,10 @@ class SampleClient:
         if name not in self.call_context.dispatchers:
             raise LookupError(f"this run has no model {name!r}; {suggestion(name, self.call_context.dispatchers)}")
         self.sample_usage.turns += 1
-        with self._noted(), self.active.activity.call() as doing:
+        with self._registered(), self.active.activity.call() as activity:
             try:
                 response = await self._answered(
-                    _ChatCall(self, ChatRequest(messages, tools, self._generation(name, max_tokens)), name, doing)
+                    _ChatCall(self, ChatRequest(messages, tools, self._generation(name, max_tokens)), name, activity)
                 )
             except (LimitReached, NoUsableInstance, SampleOverdue) as error:
                 self.ended_by = error
@@ -278,11 +285,11 @@ class SampleClient:
         return names.response(response) if names is not None else response
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Remember calls that are made in tasks of the solver's own."""
+    def _registered(self) -> Iterator[None]:
+        """Register a call that the solver makes in a task that it created."""
         task = asyncio.current_task()
         if self._is_closed:
-            raise RuntimeError(f"task {self.sample.task.task_id} is over; nothing can be asked for it any more")
+            raise RuntimeError(f"task {self.sample.task.task_id} has ended; its client can no longer be called")
         if task is None or task is self._owner:
             yield
             return
@@ -293,27 +300,27 @@ class SampleClient:
             self._calls.discard(task)
 
     def first_send(self) -> None:
-        """The sample's first request is about to go out."""
+        """Report that the sample's first request is about to be sent."""
         self.call_context.on_first_send(self.sample.ordinal)
         self.slot.sent()
 
     async def _answered(self, call: _ChatCall) -> ChatResponse:
-        """Only a first attempt that failed needs the retry policy, which gets its error: a call that succeeds never builds one."""
+        """Make the first attempt; only if it fails, build the retry policy, which starts with the error of that attempt."""
         try:
-            return await call.pay()
+            return await call.attempt_in_budget()
         except ProviderError:
-            park = partial(self._park, call.doing)
+            park = partial(self._park, call.activity)
             policy = retry_policy(self.call_context.retries, park, call.name, call.gives_up)
-            return await policy(call.replay_then_pay)
+            return await policy(call.replay_then_attempt)
 
-    async def _park(self, doing: Activity, delay_s: float) -> None:
+    async def _park(self, activity: Activity, delay_s: float) -> None:
         since = asyncio.get_running_loop().time()
-        doing.wait_to_retry(since, delay_s)
+        activity.wait_to_retry(since, delay_s)
         await self.slot.park(delay_s)
         self.sample_usage.retry_wait_s += self.sample_usage.waited(since, asyncio.get_running_loop().time())
 
     def _generation(self, model: str, max_tokens: int | None) -> Generation:
-        """As the model is asked; a call's own bound wins, and a seed moves with the epoch."""
+        """Return the model's generation settings; the call's `max_tokens` overrides them, and the epoch is added to the seed."""
         asking = self.call_context.asking[model]
         generation = asking.judging if self.is_judging else asking.generation
         if max_tokens:
@@ -326,10 +333,10 @@ class SampleClient:
 class _ChatCall:
     """One turn: a request that is sent until it is answered, rejected or out of attempts."""
 
-    def __init__(self, client: SampleClient, request: ChatRequest, model: str, doing: Activity) -> None:
+    def __init__(self, client: SampleClient, request: ChatRequest, model: str, activity: Activity) -> None:
         call_context = client.call_context
         call_context.retry_budget.calls += 1
-        self.doing = doing
+        self.activity = activity
         self._client = client
         self._turn = f"{client.turn_prefix}{client.sample_usage.turns}"
         self._has_answer = client.sample_usage.turns > 1 or bool(client.turn_prefix)
@@ -340,7 +347,7 @@ class _ChatCall:
         self._estimator = call_context.estimators[model]
         self._prefer = client.active.instance
         self._avoid: frozenset[str] = frozenset()
-        self._suspicion = PoisonDetector()
+        self._poison_detector = PoisonDetector()
         self._throttles: ThrottleSuspicion | None = None
         self._refused_by: frozenset[str] = frozenset()
         self._attempts = 0
@@ -351,51 +358,51 @@ class _ChatCall:
 
     @property
     def name(self) -> str:
-        """The same in every run of one seed."""
+        """The name of the call, the same in every run with the same seed."""
         sample = self._client.sample
         return f"{sample.seed}/{sample.sample_id}/{self._turn}"
 
-    async def replay_then_pay(self) -> ChatResponse:
-        """Raise the first attempt's error once, then attempt anew."""
+    async def replay_then_attempt(self) -> ChatResponse:
+        """Raise the first attempt's error once, then make new attempts."""
         error, self._first_error = self._first_error, None
         if error is not None:
             raise error
-        return await self.pay()
+        return await self.attempt_in_budget()
 
-    async def pay(self) -> ChatResponse:
-        """One attempt; what it may cost is set aside first. Raises LimitReached where nothing is left."""
+    async def attempt_in_budget(self) -> ChatResponse:
+        """Reserve the highest cost of an attempt, make it and commit its usage. Raises LimitReached when the budget has no room."""
         budget, model = self._client.call_context.budget, self._model
         since = asyncio.get_running_loop().time()
-        self.doing.begin(ActivityStep.BUDGET, since)
-        aside = await budget.set_aside(model, self._cost)
+        self.activity.begin(ActivityStep.BUDGET, since)
+        reserved = await budget.reserve(model, self._cost)
         sample_usage = self._client.sample_usage
         sample_usage.rate_wait_s += sample_usage.waited(since, asyncio.get_running_loop().time())
         try:
             response = await self.attempt()
         except ProviderError as error:
-            budget.fail(model, aside, error)
+            budget.commit_failed(model, reserved, error)
             raise
         except BaseException:
             if self._is_out:
-                budget.lose(model, aside)
+                budget.commit_unknown(model, reserved)
             else:
-                budget.settle(model, aside, None)
+                budget.commit(model, reserved, None)
             raise
-        budget.settle(model, aside, response.usage)
+        budget.commit(model, reserved, response.usage)
         return response
 
     def gives_up(self, error: ProviderError) -> bool:
-        """Poison, a wait beyond the sample's deadline, or no retry left in the run: the error says so.
+        """Return whether to stop retrying: poison, a wait beyond the sample's deadline, or no retry left in the run.
 
-        Trying to reach a silent instance again is its canaries' business.
+        The reason is added to the error as a note. An attempt to reach a silent instance takes nothing from the retry budget.
         """
-        if self._suspicion.is_poison(self._dispatcher.instance_states):
+        if self._poison_detector.is_poison(self._dispatcher.instance_states):
             error.add_note("not tried again: the same failure on two instances that answer others")
             return True
-        asked_s, left_s = error.retry_after_s, self._client.deadline - asyncio.get_running_loop().time()
-        if asked_s is not None and asked_s >= left_s:
+        wait_s, left_s = error.retry_after_s, self._client.deadline - asyncio.get_running_loop().time()
+        if wait_s is not None and wait_s >= left_s:
             error.add_note(
-                f"not tried again: the server asks to wait {asked_s:,.0f} s, the sample has {left_s:,.0f} s left"
+                f"not tried again: the server asks to wait {wait_s:,.0f} s, the sample has {left_s:,.0f} s left"
             )
             return True
         budget = self._client.call_context.retry_budget
@@ -407,25 +414,25 @@ class _ChatCall:
         return True
 
     async def attempt(self) -> ChatResponse:
-        """One attempt: throttling, refusals and lost instances are waited out or moved away from, and count as none."""
+        """Make one attempt. After a throttle, a refusal or a lost instance the request is sent again within the same attempt."""
         self._attempts += 1
         self._client.sample_usage.attempts += 1
         while True:
             try:
                 return await self._send()
-            except ProviderError as met:
-                self._note(met)
-                error = self._judged(met)
+            except ProviderError as raised:
+                self._note(raised)
+                error = self._judged(raised)
                 if isinstance(error, Throttled | InstanceGone) or self._may_ask_another(error):
                     continue
                 if self._attempts == 1:
                     self._first_error = error
-                if error is not met:
-                    raise error from met
+                if error is not raised:
+                    raise error from raised
                 raise
 
     def _judged(self, error: ProviderError) -> ProviderError:
-        """A throttle that follows this request while others pass is its own size."""
+        """Turn a throttle into RequestTooLarge if this request is throttled again and again while other requests pass."""
         if not isinstance(error, Throttled) or self._throttles is None:
             return error
         if not self._throttles.is_too_large(self._dispatcher.instance_states):
@@ -433,7 +440,7 @@ class _ChatCall:
         return RequestTooLarge(f"{error}; it was refused again and again while others were answered", error.evidence)
 
     def _may_ask_another(self, error: ProviderError) -> bool:
-        """A refused request goes to a few instances, once to each: what one endpoint does not take another may."""
+        """Return whether a refused request may be sent to another instance: at most `REFUSALS_AT_MOST` of them, once to each."""
         if not isinstance(error, Refused):
             return False
         self._refused_by |= {error.evidence.instance}
@@ -449,7 +456,7 @@ class _ChatCall:
         loop = asyncio.get_running_loop()
         sample_usage, deadline = self._client.sample_usage, self._client.deadline
         since = loop.time()
-        asked = self._dispatcher.permit(
+        permit_request = self._dispatcher.permit(
             self._cost,
             prefer=self._prefer,
             avoid=self._avoid | self._refused_by,
@@ -458,10 +465,10 @@ class _ChatCall:
             slot=self._client.slot,
             yields=self._throttles is not None and self._throttles.yields,
         )
-        self.doing.wait_for_leave(asked, since)
+        self.activity.wait_for_permit(permit_request, since)
         try:
-            async with asked as permit:
-                self.doing.wait_for_answer(permit.instance_state, permit.sent_at)
+            async with permit_request as permit:
+                self.activity.wait_for_answer(permit.instance_state, permit.sent_at)
                 sample_usage.rate_wait_s += sample_usage.waited(since, permit.sent_at)
                 return await self._complete(permit, min(deadline, permit.sent_at + self._deadlines.attempt_s))
         except TimeoutError as error:
@@ -509,11 +516,11 @@ class _ChatCall:
         sample_usage = self._client.sample_usage
         sample_usage.debit(error, self._model)
         sample_usage.throttles += isinstance(error, Throttled)
-        is_suspected = self._suspicion.note(error, asyncio.get_running_loop().time())
+        is_suspected = self._poison_detector.note(error, asyncio.get_running_loop().time())
         if isinstance(error, Empty | ConnectionLost | InstanceGone):
             self._avoid = frozenset({error.evidence.instance})
         elif is_suspected:
-            self._avoid = frozenset(self._suspicion.times)
+            self._avoid = frozenset(self._poison_detector.times)
         moves = is_suspected or isinstance(error, Empty | ConnectionLost | InstanceGone | Throttled | Refused)
         if moves and sample_usage.concerns(self._model):
             sample_usage.moved_reason = error.error_class
@@ -525,7 +532,7 @@ def _failed(error: ProviderError, permit: Permit) -> Settled:
 
 
 def _how(error: ProviderError) -> Literal["succeeded", "throttled", "failed", "cancelled"]:
-    """For the limiter: an answer that is worth nothing was still an answer; a request that was sent back at once teaches nothing."""
+    """Return the outcome for the limiter: an empty or bad answer is still an answer; a request that was refused at once is no evidence."""
     if isinstance(error, Throttled):
         return "throttled"
     if isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK:

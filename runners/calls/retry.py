@@ -1,7 +1,7 @@
-"""The one retry loop: what is tried again, how often, and how long between. Waiting gives the worker's slot back.
+"""The retry policy of a call: which errors are retried, how often, and after which wait. The worker's slot is released during the wait.
 
-A call ends at its attempts, where its caller gives it up (`GivesUp`), or with an answer. Over all calls of a run, retries are a
-bounded share (`RetryBudget`): a service that fails for everybody is not asked six times by everybody.
+A call ends with an answer, when its attempts are used up, or when its caller gives it up (`GivesUp`). Over all calls of a run, retries are
+a bounded share (`RetryBudget`), so that an outage of a service does not multiply the requests to it.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ from tenacity.retry import retry_if_exception_type
 from providers.errors import Empty, ProviderError, Transient
 
 EMPTY_ATTEMPTS = 2
-"""An answer that stays empty on a second instance is the model's."""
+"""Attempts that may end with an empty answer: if a second instance answers with nothing, too, the cause is the model."""
 FREE_RETRIES = 500
-"""Of a run, before its share counts: a small run is not starved, and an outage of what is in flight is survived."""
+"""Retries of a run that are allowed before its share applies, enough for a small run and for an outage of the requests in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
+    """The limits of the retries of one call."""
+
     max_retries: int
-    """Further attempts of one call after the first; throttling is not an attempt."""
+    """Attempts of one call after the first; a throttled request is not an attempt."""
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
 
 
 class RetryBudget:
-    """Of a run: its retries are at most FREE_RETRIES and `share` of its calls."""
+    """The retries of a run: at most FREE_RETRIES plus `share` of its calls."""
 
     def __init__(self, share: float, *, on_spent: Callable[[str], None] = lambda _: None) -> None:
         self.calls = 0
@@ -40,7 +42,7 @@ class RetryBudget:
         self._on_spent = on_spent
 
     def take(self) -> bool:
-        """Use one retry; False where none is left, which is told of once."""
+        """Use one retry; return False when none is left. The first time, `on_spent` is called."""
         if self.retries < FREE_RETRIES + self._share * self.calls:
             self.retries += 1
             return True
@@ -54,17 +56,17 @@ class RetryBudget:
 
 
 GivesUp = Callable[[ProviderError], bool]
-"""Whether a failure that might be tried again is not, for a reason beyond the call's own attempts."""
+"""Returns whether a failure that could be retried is not, for a reason other than the number of attempts."""
 
 
 def retry_policy(
     limits: RetryLimits, sleep: Callable[[float], Awaitable[None]], seed: str, gives_up: GivesUp = lambda _: False
 ) -> AsyncRetrying:
-    """Retry Transient and Empty within `limits`, honour Retry-After, raise the last error.
+    """Retry Transient and Empty errors within `limits`, wait for a Retry-After, raise the last error.
 
-    A Retry-After is waited out however long it is: whoever has a deadline gives up (`gives_up`) what asks for more than is left.
+    A Retry-After has no upper bound here: a caller with a deadline must give up (`gives_up`) if the wait is longer than the time left.
 
-    `sleep` must give the slot back; `seed` is what the waits are drawn from: a run of one seed waits alike.
+    `sleep` must release the worker's slot. `seed` seeds the random waits: two runs with the same seed wait equally long.
     """
     return AsyncRetrying(
         sleep=sleep,
@@ -76,7 +78,7 @@ def retry_policy(
 
 
 class _Exhausted:
-    """Of one call: it counts the empty answers, so that an earlier failure of another kind is not taken for one."""
+    """The stop condition of one call. It counts empty answers apart from other failures."""
 
     def __init__(self, attempts: int, gives_up: GivesUp) -> None:
         self._attempts = attempts
@@ -92,7 +94,7 @@ class _Exhausted:
 
 
 class _HintOrBackoff:
-    """The server's own wait; else a random one below a bound that doubles."""
+    """The wait before a retry: the server's Retry-After, else a random time below a bound that doubles."""
 
     def __init__(self, limits: RetryLimits, seed: str) -> None:
         self._limits = limits

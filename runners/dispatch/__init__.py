@@ -1,1 +1,1 @@
-"""Which instance gets a request, and when. Read `dispatcher.py` first, then `instance_state.py` and `health.py`."""
+"""The choice of an instance for a request, and the permit to send. Read `dispatcher.py` first, then `instance_state.py`, `health.py`."""

@@ -1,4 +1,4 @@
-"""What the run decided and why: one JSON line a decision in `decisions.jsonl`, never one a request."""
+"""The decision log of a run: one JSON line per decision in `decisions.jsonl`, with the evidence. Requests are not logged here."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..journal.durable import LineFile, storing
 log = logging.getLogger(__name__)
 
 Decide = Callable[[str, str, Mapping[str, JSON]], None]
-"""instance, event, evidence"""
+"""Takes the instance, the event and the evidence."""
 
 
 class DecisionLog:
-    """Appends each line at once: decisions are rare and wanted after a crash. One that the disk refuses is the last: the run is worth more.
+    """The file of the decisions. Each line is written at once: decisions are rare and needed after a crash.
 
-    Opening raises StorageError.
+    Opening raises StorageError. After a write error the log warns and writes no more lines; the run continues.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +39,8 @@ class DecisionLog:
             self._file.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         except OSError as error:
             self._is_full = True
-            log.warning("cannot write %s: %s; decisions are not written down any more", self._path, error.strerror)
+            log.warning("cannot write %s: %s; no more decisions are logged in this run", self._path, error.strerror)
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()

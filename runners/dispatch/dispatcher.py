@@ -1,6 +1,6 @@
-"""Which instance a request goes to, and when: a model's stations, their limiters and their health.
+"""The dispatcher of a model: it chooses the instance of each request and grants the permit to send.
 
-Every attempt chooses its instance anew and prefers the sample's own. Nobody holds one permit while waiting for another.
+Every attempt chooses its instance again and prefers the sample's own. No request holds one permit while it waits for another.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from .instance_state import InstanceState, Permit, PermitWaiter
 from .quota_watch import QuotaWatch
 
 OUTAGE_S = 1800.0
-"""An outage of all instances that is waited out; a longer one stops the run, which can be resumed."""
+"""Longest outage of all instances that the run waits for; after it the run stops and can be resumed."""
 NEVER_THERE_S = 60.0
-"""The same for an instance that has not answered once: its address is wrong, more likely than not."""
+"""The same for an instance that has never answered: its address is probably wrong."""
 
 
 class NoUsableInstance(OrchestratorError):
-    """Every instance of a model is out for good: the run stops, its samples stay pending."""
+    """No instance of a model is usable any more: the run stops, its samples stay pending."""
 
 
 class PermitRequest:
-    """`async with dispatcher.permit(...)`: waits on entering, gives back on leaving."""
+    """The context manager that `dispatcher.permit(...)` returns: it waits for a permit on entry and releases it on exit."""
 
     __slots__ = (
         "_deadline",
@@ -75,7 +75,7 @@ class PermitRequest:
         self.is_begun = is_begun
         self.yields = yields
         self.waiter: PermitWaiter | None = None
-        """As whom it waits; None while no station may be waited at."""
+        """Its entry in an instance's queue; None while it waits in none."""
         self._dispatcher = dispatcher
         self._deadline = deadline
         self._slot = slot
@@ -83,11 +83,12 @@ class PermitRequest:
 
     @property
     def instance_state(self) -> InstanceState | None:
-        """Where it waits now."""
+        """The instance in whose queue it waits; None while it waits in none."""
         return self.waiter.instance_state if self.waiter else None
 
     @property
     def was_sent(self) -> bool:
+        """Whether the sample was sent before and goes ahead of new samples."""
         return self._slot is not None and self._slot.was_sent and not self.yields
 
     async def __aenter__(self) -> Permit:
@@ -111,13 +112,13 @@ class PermitRequest:
             if self._permit.instance_state.health_tracker.health.state is Health.REFUSING:
                 self._dispatcher.close_refusing(self._permit.instance_state)
             if self._permit.is_probe:
-                self._dispatcher.rouse()
+                self._dispatcher.notify_waiting()
             if self._slot is not None:
                 self._slot.end_request()
 
 
 class Dispatcher:
-    """Of one model. Waiting is first come, first served at each station, but samples that were sent before go ahead of new ones."""
+    """The dispatcher of one model. Each instance serves first come, first served; samples that were sent before go ahead of new ones."""
 
     def __init__(self, model: str, instance_states: Sequence[InstanceState], decide: Decide) -> None:
         self.model = model
@@ -140,39 +141,40 @@ class Dispatcher:
         slot: SlotLease | None = None,
         yields: bool = False,
     ) -> PermitRequest:
-        """Enter to wait for leave to send. Raises TimeoutError at `deadline` (loop time), NoUsableInstance when none is left.
+        """Return a context manager that waits for a permit. Entering raises TimeoutError at `deadline` (loop time) or NoUsableInstance.
 
-        `is_begun` says that the sample has an answer already, which a drain would waste. A sample that was sent before gives the place of
-        its `lease` back while it waits, and goes ahead of samples that were not, unless it `yields`.
+        `is_begun` means that the sample already has an answer, which a drain would waste. A sample that was sent before releases its
+        `slot` while it waits, and goes ahead of samples that were not sent, unless it `yields`.
         """
         return PermitRequest(
             self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, slot=slot, yields=yields
         )
 
     def acquire_at_once(self, request: PermitRequest) -> Permit | None:
-        """From the preferred station, where it may send now and nobody waits: the usual case, without the price of waiting."""
+        """Return a permit of the preferred instance if it can be granted without waiting: the usual case, at the lowest cost."""
         own = self.instance_states.get(request.prefer)
-        if own is None or request.prefer in request.avoid or own.line or not own.health_tracker.is_healthy:
+        if own is None or request.prefer in request.avoid or own.queue or not own.health_tracker.is_healthy:
             return None
         ticket = own.limiter.try_acquire(request.cost)
         return None if ticket is None else Permit(own, ticket)
 
     async def acquire(self, request: PermitRequest) -> Permit:
+        """Choose an instance and wait in its queue until a permit is granted."""
         while True:
             request.waiter = None
             instance_state = await self._reachable(request)
             request.waiter = waiter = PermitWaiter(
                 instance_state, request.avoid, is_begun=request.is_begun, was_sent=request.was_sent
             )
-            permit = await self._wait_in_line(waiter, request.cost)
+            permit = await self._wait_in_queue(waiter, request.cost)
             if permit is not None:
                 return permit
 
-    async def _wait_in_line(self, waiter: PermitWaiter, cost: Cost) -> Permit | None:
-        """At the waiter's station, and at those that it is moved to; None when it has to choose anew."""
+    async def _wait_in_queue(self, waiter: PermitWaiter, cost: Cost) -> Permit | None:
+        """Wait in the queue of the waiter's instance, and of those that it is moved to; return None if it must choose again."""
         while True:
             instance_state = waiter.instance_state
-            instance_state.line.join(waiter, ahead=waiter.was_sent)
+            instance_state.queue.join(waiter, ahead=waiter.was_sent)
             ticket = None
             try:
                 ticket = await instance_state.limiter.acquire(
@@ -181,26 +183,26 @@ class Dispatcher:
                     ahead=waiter.was_sent,
                 )
             finally:
-                instance_state.line.leave(waiter)
+                instance_state.queue.leave(waiter)
                 if ticket is None and waiter.is_probe and waiter.instance_state is instance_state:
                     instance_state.health_tracker.recall_probe()
-                    self.rouse()
+                    self.notify_waiting()
             if ticket is not None:
-                self._relieve(instance_state)
+                self._move_head_of_longest_queue(instance_state)
                 return Permit(instance_state, ticket, is_probe=waiter.is_probe)
             if waiter.instance_state is instance_state:
                 return None
 
     # ------------------------------------------------------------------ draining
     def drain(self) -> None:
-        """The run ends: who waits here and has no answer yet has nothing to lose, and is sent back at once."""
+        """Begin to drain: cancel the waiting samples that have no answer yet."""
         self._is_draining = True
         for instance_state in self.instance_states.values():
             instance_state.limiter.wake()
-        self.rouse()
+        self.notify_waiting()
 
     def require_open(self, *, is_begun: bool) -> None:
-        """Cancels the sample that asks, where it is sent back: it leaves no record and stays pending, whatever its solver catches."""
+        """Raise CancelledError while draining, unless the sample `is_begun`. It stays pending, whatever its solver catches."""
         if self._is_draining and not is_begun:
             raise asyncio.CancelledError
 
@@ -211,46 +213,46 @@ class Dispatcher:
 
     # ------------------------------------------------------------------ health
     def observe(self, permit: Permit, error: ProviderError | None) -> None:
-        """Learn from how a request ended; None where it was answered."""
+        """Learn from the end of a request; `error` is None if it was answered."""
         instance_state, now = permit.instance_state, asyncio.get_running_loop().time()
         if isinstance(error, InstanceGone):
             self.give_up(instance_state, error)
         elif isinstance(error, Transient):
             if instance_state.health_tracker.failed(error, now, is_probe=permit.is_probe):
-                self._say(instance_state)
+                self._report_health(instance_state)
         elif isinstance(error, Refused) and not isinstance(error, RequestTooLarge):
             if instance_state.health_tracker.refused(error, error.evidence.request_id.split("/")[0]):
-                self._say(instance_state)
-        elif instance_state.health_tracker.answered(has_worked=error is None or _is_of_the_model(error)):
-            self._say(instance_state)
+                self._report_health(instance_state)
+        elif instance_state.health_tracker.answered(has_worked=error is None or _is_answer_of_model(error)):
+            self._report_health(instance_state)
         if isinstance(error, Throttled):
             self._quotas.refused(permit, error.evidence.hint, now)
 
     def close_refusing(self, instance_state: InstanceState) -> None:
-        """Give up an instance that refuses, once nothing is in flight there that it could still answer."""
+        """Give up an instance that refuses requests, once no request is in flight there that it could still answer."""
         if (error := instance_state.health_tracker.verdict(instance_state.counters.in_flight)) is not None:
             self.give_up(instance_state, error)
 
     def give_up(self, instance_state: InstanceState, error: InstanceGone) -> None:
-        """Take an instance out for good; who waits for it chooses another. Saying so twice is harmless."""
-        if instance_state.health_tracker.lose(error):
-            self._say(instance_state)
+        """Take an instance out of the run for good; the requests in its queue choose another. A second call has no effect."""
+        if instance_state.health_tracker.give_up(error):
+            self._report_health(instance_state)
 
-    def _say(self, instance_state: InstanceState) -> None:
+    def _report_health(self, instance_state: InstanceState) -> None:
         health = instance_state.health
         event = "health" if health.is_usable else "instance_lost"
         self._decide(instance_state.instance.name, event, {"state": health.state, "evidence": health.evidence})
         instance_state.limiter.wake()
-        self.rouse()
+        self.notify_waiting()
 
-    def rouse(self) -> None:
-        """An instance changed, or a canary is back: who waits for a station to wait at asks again."""
+    def notify_waiting(self) -> None:
+        """Wake the requests that have no instance to wait for: one has changed, or a probe has ended."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     # ------------------------------------------------------------------ choice
     async def _reachable(self, request: PermitRequest) -> InstanceState:
-        """The station to wait at; while all that are left are silent, wait for the next canary's turn."""
+        """Return the instance to wait for; while all remaining instances are silent, wait until the next probe is due."""
         while True:
             self.require_open(is_begun=request.is_begun)
             now = asyncio.get_running_loop().time()
@@ -258,20 +260,23 @@ class Dispatcher:
             if instance_state is not None:
                 return instance_state
             due = [
-                one.health_tracker.opens_at
-                for one in self.instance_states.values()
-                if one.is_usable() and one.health_tracker.opens_at > now
+                other.health_tracker.opens_at
+                for other in self.instance_states.values()
+                if other.is_usable() and other.health_tracker.opens_at > now
             ]
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(min(due, default=None)):  # the others' canaries are out: they rouse us
+                async with asyncio.timeout_at(min(due, default=None)):  # probes in flight notify us when they end
                     await self._changed.wait()
 
     def _choose(self, prefer: str, avoid: frozenset[str], now: float) -> InstanceState | None:
-        """The preferred station unless it is out or avoided; else the one with the shortest line; the avoided only if alone."""
+        """Return the preferred instance unless it is unhealthy or avoided, else the one with the shortest queue.
+
+        An avoided instance is chosen only if there is no other. Of the others an open limiter goes before a short queue.
+        """
         own = self.instance_states.get(prefer)
         if own is not None and prefer not in avoid and own.health_tracker.is_healthy:
             return own if own.is_dry else self._idle(avoid) or own
-        self._require_hope(now)
+        self._require_usable(now)
         sending = [
             instance_state
             for instance_state in self.instance_states.values()
@@ -285,70 +290,72 @@ class Dispatcher:
             key=lambda instance_state: (
                 instance_state is not own,
                 max(now, instance_state.limiter.opens_at()),
-                len(instance_state.line),
+                len(instance_state.queue),
             ),
         )
 
     def _idle(self, avoid: frozenset[str]) -> InstanceState | None:
-        """A station that has run dry and where nobody waits: it takes over whoever would have to wait elsewhere."""
+        """Find an instance that has no work of its own left and an empty queue: it takes over work of the others."""
         return next(
             (
-                one
-                for name, one in self.instance_states.items()
-                if one.takes_over() and name not in avoid and not one.line
+                instance_state
+                for name, instance_state in self.instance_states.items()
+                if instance_state.takes_over() and name not in avoid and not instance_state.queue
             ),
             None,
         )
 
-    def _require_hope(self, now: float) -> None:
-        """Raises NoUsableInstance once all are gone for good or have been silent for longer than an outage is waited out."""
+    def _require_usable(self, now: float) -> None:
+        """Raise NoUsableInstance if every instance is gone for good or has been silent for too long (OUTAGE_S, NEVER_THERE_S)."""
         if not any(_may_come_back(instance_state, now) for instance_state in self.instance_states.values()):
             lines = [
-                f"{name}: {one.health.state} ({one.health.evidence})" for name, one in self.instance_states.items()
+                f"{name}: {instance_state.health.state} ({instance_state.health.evidence})"
+                for name, instance_state in self.instance_states.items()
             ]
             raise NoUsableInstance(f"no usable instance left for {self.model}: " + "; ".join(lines))
 
     # ------------------------------------------------------------------ rebalancing
     def refill(self) -> None:
-        """A new stage begins: everybody has work of its own again."""
+        """Note that a new stage begins: every instance has work of its own again."""
         for instance_state in self.instance_states.values():
             instance_state.is_dry = False
 
     def run_dry(self, name: str) -> None:
-        """Instance `name` has nothing left to open: from now on it takes over those who wait at others."""
+        """Note that instance `name` has no samples left to open: from now on it takes over requests that wait for other instances."""
         self.instance_states[name].is_dry = True
-        self._relieve(self.instance_states[name])
+        self._move_head_of_longest_queue(self.instance_states[name])
 
-    def _relieve(self, instance_state: InstanceState) -> None:
-        """Let the head of the longest line come over to a dry station where nobody waits."""
-        if instance_state.line or not instance_state.takes_over():
+    def _move_head_of_longest_queue(self, target: InstanceState) -> None:
+        """Move the head of the longest queue to `target`, if that has no work of its own and an empty queue."""
+        if target.queue or not target.takes_over():
             return
-        longest = max(self.instance_states.values(), key=lambda one: len(one.line))
-        head = longest.line.head
-        if head is not None and instance_state.instance.name not in head.avoid:
-            head.go_to(instance_state)
+        longest = max(self.instance_states.values(), key=lambda instance_state: len(instance_state.queue))
+        head = longest.queue.head
+        if head is not None and target.instance.name not in head.avoid:
+            head.move_to(target)
             longest.limiter.wake()
 
     def why_moved(self, planned: str, to: InstanceState) -> str | None:
-        """Why `to` sends what was planned for another station of this model; None where it was not."""
+        """Return why `to` sends a sample that was planned for another instance of this model; None if it was planned for `to`."""
         own = self.instance_states.get(planned)
         if own is None or own is to:
             return None
         return own.health.error_class or "rebalanced"
 
     def is_silent(self, name: str) -> bool:
+        """Return whether instance `name` is not healthy."""
         return not self.instance_states[name].health_tracker.is_healthy
 
     def rate_per_s(self, name: str) -> float:
-        """Requests that instance `name` has had answered per second; 0 while it is not healthy."""
+        """Return the answers per second of instance `name` since its first request; 0 while it is not healthy."""
         instance_state, now = self.instance_states[name], asyncio.get_running_loop().time()
         if not instance_state.health_tracker.is_healthy or instance_state.counters.first_sent_at is None:
             return 0.0
         return instance_state.counters.succeeded / max(now - instance_state.counters.first_sent_at, 1e-3)
 
 
-def _is_of_the_model(error: ProviderError) -> bool:
-    """Whether a model answered, if only with nothing."""
+def _is_answer_of_model(error: ProviderError) -> bool:
+    """Return whether a model answered, even if the answer is empty."""
     return isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK
 
 

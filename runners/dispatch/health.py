@@ -1,7 +1,8 @@
-"""The health of an instance, with the evidence for it: healthy → suspect (one canary at a time) → down, or gone for good.
+"""The health of an instance, with the evidence for it: healthy → suspect (one probe at a time) → down, or gone for good.
 
-What is gone is never probed again. What is suspect or down gets one request now and then, and the work of others when it answers.
-What refuses different samples alike gets no new work: one answer to what is still in flight reopens it, none makes it unusable.
+An instance that is gone gets no more requests. A suspect or down instance gets one request, the probe, at growing intervals, and is
+healthy again when it answers. An instance that refuses different samples in the same words gets no new requests: it is healthy again if it
+answers one of those in flight, and unusable if it answers none.
 """
 
 from __future__ import annotations
@@ -24,25 +25,27 @@ from providers.errors import (
 from ..samples.record import instant
 
 SUSPECT_AFTER = 5
-"""Failures in a row without an answer between them."""
+"""Failures in a row, with no answer between them, after which an instance is suspect."""
 DOWN_AFTER = 3
-"""Canaries in a row that failed."""
-FIRST_CANARY_S = 1.0
-LONGEST_CANARY_S = 60.0
-"""A wait that doubles between these."""
+"""Failed probes in a row after which an instance is down."""
+FIRST_PROBE_S = 1.0
+LONGEST_PROBE_S = 60.0
+"""The wait before a probe doubles from the first value to this one."""
 REFUSED_ALIKE = 5
-"""Different samples refused in the same words, and none answered in between: it is the configuration, whatever the words mean."""
+"""Different samples refused in the same words, with no answer between them, that show that the configuration is the cause."""
 WORDINGS_KEPT = 50
 _VARYING = re.compile(r"\w*\d\w*|'[^']{0,200}'|\"[^\"]{0,200}\"")
-"""Digits, ids and quotations."""
+"""The parts of a message that differ between refusals for the same reason: digits, ids and quotations."""
 
 
 def wording_of(sentence: str) -> str:
-    """What two refusals for one reason have in common."""
+    """Return `sentence` without the parts that differ between refusals for the same reason."""
     return _VARYING.sub("#", sentence)
 
 
 class Health(StrEnum):
+    """The states of an instance's health."""
+
     HEALTHY = "healthy"
     SUSPECT = "suspect"
     DOWN = "down"
@@ -66,19 +69,21 @@ _ALIVE = _PROBED | {Health.HEALTHY, Health.REFUSING}
 
 @dataclass(frozen=True, slots=True)
 class InstanceHealth:
+    """The health of an instance and the evidence for it."""
+
     state: Health = Health.HEALTHY
     evidence: str = ""
     error_class: str | None = None
-    """What records say of samples that were moved away."""
+    """The reason that records give for samples that were moved to another instance."""
 
     @property
     def is_usable(self) -> bool:
-        """Not gone for good: it may be waited for."""
+        """Whether it is not gone for good: requests may wait for it."""
         return self.state in _ALIVE
 
     @staticmethod
     def gone(error: InstanceGone, *, has_worked: bool = True) -> InstanceHealth:
-        """A key that never worked was not revoked: it is wrong."""
+        """Return the health of an instance that is gone for good. A key that has never worked is wrong, not revoked."""
         state = WHY_GONE.get(type(error), Health.REVOKED)
         if state is Health.REVOKED and not has_worked:
             state = Health.NOT_ACCEPTED
@@ -87,47 +92,49 @@ class InstanceHealth:
 
 
 class HealthTracker:
-    """The state machine of one instance. Pure: every method takes `now` in loop seconds; those that return a bool say "it changed"."""
+    """The state machine of one instance's health. Pure: methods take `now` in loop seconds and return whether the health changed."""
 
     def __init__(self) -> None:
         self.health = InstanceHealth()
         self.opens_at = 0.0
-        """When the next canary is due, while suspect or down."""
+        """When the next probe is due, while suspect or down."""
         self.has_answered = False
-        """In any way: it is there."""
+        """Whether the server has ever answered, even with a refusal."""
         self.has_worked = False
-        """It has answered as a model."""
+        """Whether the model has ever answered."""
         self.silent_since: float | None = None
-        """When the first of the failures in a row came; None after an answer."""
+        """When the first of the current failures in a row occurred; None after an answer."""
         self._failures = 0
-        self._canaries = 0
-        self._canary_is_out = False
+        self._failed_probes = 0
+        self._probe_in_flight = False
         self._refused: dict[str, set[str]] = {}
-        """Since the last answer: samples by the words in which they were refused."""
+        """The samples refused since the last answer, by the wording of the refusal."""
         self._refusal: Refused | None = None
 
     @property
     def is_healthy(self) -> bool:
+        """Whether requests may be sent without a probe."""
         return self.health.state is Health.HEALTHY
 
     def may_send(self, now: float) -> bool:
-        """Anything while healthy; one canary when it is due; nothing while it refuses."""
-        is_due = self.health.state in _PROBED and not self._canary_is_out and now >= self.opens_at
+        """Return whether a request may be sent: any while healthy, one probe when it is due, none while the instance refuses."""
+        is_due = self.health.state in _PROBED and not self._probe_in_flight and now >= self.opens_at
         return self.is_healthy or is_due
 
     def send_probe(self) -> None:
-        self._canary_is_out = True
+        """Note that a probe is waiting or in flight: no second one may be sent."""
+        self._probe_in_flight = True
 
     def recall_probe(self) -> None:
-        """It was cancelled before anything could be learned from it."""
-        self._canary_is_out = False
+        """Note that the probe was cancelled without a result: another may be sent."""
+        self._probe_in_flight = False
 
     def answered(self, *, has_worked: bool = True) -> bool:
-        """Any answer, a refusal too: it is there. `has_worked` says that a model answered."""
+        """Count an answer of the server, which may be a refusal. `has_worked` means that the model answered."""
         self.has_answered = True
         self.silent_since = None
-        self._failures = self._canaries = 0
-        self._canary_is_out = False
+        self._failures = self._failed_probes = 0
+        self._probe_in_flight = False
         if has_worked:
             self.has_worked = True
             self._refused.clear()
@@ -137,7 +144,7 @@ class HealthTracker:
         return True
 
     def refused(self, error: Refused, sample: str) -> bool:
-        """It does not take the request as it is configured; enough samples refused alike close it."""
+        """Count a refusal of a sample's request; `REFUSED_ALIKE` samples refused in the same words close the instance."""
         has_changed = self.answered(has_worked=False)
         samples = self._refused.setdefault(wording_of(str(error)), set())
         samples.add(sample)
@@ -150,36 +157,36 @@ class HealthTracker:
         return True
 
     def verdict(self, in_flight: int) -> Unusable | None:
-        """That it is unusable: it refuses, and nothing is in flight that could still be answered."""
+        """Return the error that makes it unusable, if it refuses and no request is in flight that it could still answer."""
         if self.health.state is not Health.REFUSING or in_flight or self._refusal is None:
             return None
         return Unusable(str(self._refusal), self._refusal.evidence)
 
     def failed(self, error: Transient, now: float, *, is_probe: bool) -> bool:
-        """No answer. What was sent before the first canary teaches nothing more."""
+        """Count a request without an answer. Once suspect, only probes count: other requests were sent before."""
         if self.silent_since is None:
             self.silent_since = now
         if is_probe:
-            return self._canary_failed(error, now)
+            return self._probe_failed(error, now)
         self._failures += 1
         if not self.is_healthy or self._failures < SUSPECT_AFTER:
             return False
         self.health = InstanceHealth(Health.SUSPECT, str(error), error.error_class)
-        self.opens_at = now + FIRST_CANARY_S
+        self.opens_at = now + FIRST_PROBE_S
         return True
 
-    def lose(self, error: InstanceGone) -> bool:
-        """For good; saying so twice is harmless."""
+    def give_up(self, error: InstanceGone) -> bool:
+        """Take the instance out of the run for good; a second call has no effect."""
         if not self.health.is_usable:
             return False
         self.health = InstanceHealth.gone(error, has_worked=self.has_worked)
         return True
 
-    def _canary_failed(self, error: Transient, now: float) -> bool:
-        self._canary_is_out = False
-        self._canaries += 1
-        self.opens_at = now + min(FIRST_CANARY_S * 2.0**self._canaries, LONGEST_CANARY_S)
-        if self.health.state is not Health.SUSPECT or self._canaries < DOWN_AFTER:
+    def _probe_failed(self, error: Transient, now: float) -> bool:
+        self._probe_in_flight = False
+        self._failed_probes += 1
+        self.opens_at = now + min(FIRST_PROBE_S * 2.0**self._failed_probes, LONGEST_PROBE_S)
+        if self.health.state is not Health.SUSPECT or self._failed_probes < DOWN_AFTER:
             return False
         self.health = InstanceHealth(Health.DOWN, str(error), error.error_class)
         return True

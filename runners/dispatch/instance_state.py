@@ -1,4 +1,4 @@
-"""An instance at work: who sends its requests, what limits them, how it is doing, who waits for it, and leave to send."""
+"""The state of an instance in a run: sender, limiter, health, counters and queue; and the permit to send."""
 
 from __future__ import annotations
 
@@ -17,40 +17,42 @@ from .health import HealthTracker, InstanceHealth
 class Sender(Protocol):
     """The part of a Provider that a request needs."""
 
-    async def complete(
-        self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
-    ) -> ChatResponse: ...
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        """Send one request, once, and return its answer. Raises ProviderError."""
+        ...
 
 
 @dataclass(slots=True)
 class RequestCounters:
-    """What a station has done so far."""
+    """The requests of an instance so far, counted by outcome."""
 
     first_sent_at: float | None = None
-    """Loop time."""
+    """When the first request was sent, loop time."""
     in_flight: int = 0
     succeeded: int = 0
     throttled: int = 0
     failed: int = 0
     tokens: int = 0
     latency_s: float = 0.0
-    """Summed over what succeeded."""
+    """Sum over the requests that succeeded."""
     answered_at: float | None = None
-    """When the last of these ended, loop time."""
-    let_in_at: float | None = None
-    """When the last of these was sent, loop time."""
+    """When the last successful request ended, loop time."""
+    accepted_sent_at: float | None = None
+    """When the last successful request was sent, loop time."""
 
     def sent(self, now: float) -> None:
+        """Count a request that is sent at `now`."""
         self.in_flight += 1
         if self.first_sent_at is None:
             self.first_sent_at = now
 
     def settle(self, settled: Settled, now: float) -> None:
+        """Count a request that ended at `now`."""
         self.in_flight -= 1
         if settled.how == "succeeded":
             self.succeeded += 1
             self.answered_at = now
-            self.let_in_at = max(self.let_in_at or 0.0, now - settled.latency_s)
+            self.accepted_sent_at = max(self.accepted_sent_at or 0.0, now - settled.latency_s)
             self.latency_s += settled.latency_s
         elif settled.how == "throttled":
             self.throttled += 1
@@ -61,7 +63,7 @@ class RequestCounters:
 
 
 class InstanceState:
-    """An instance at work: who sends its requests, what limits them, how it is doing, who waits for it."""
+    """An instance in a run: its sender, limiter, health, counters and queue."""
 
     def __init__(self, instance: Instance, sender: Sender, limiter: Limiter) -> None:
         self.instance = instance
@@ -69,41 +71,42 @@ class InstanceState:
         self.limiter = limiter
         self.health_tracker = HealthTracker()
         self.counters = RequestCounters()
-        self.line: FifoQueue[PermitWaiter] = FifoQueue()
-        """Who waits."""
+        self.queue: FifoQueue[PermitWaiter] = FifoQueue()
+        """The requests that wait for a permit of this instance."""
         self.is_dry = False
-        """Its own shard has nothing left to open: it may take over whoever waits elsewhere."""
+        """Its own shard has no samples left to open: it may take over requests that wait for other instances."""
 
     @property
     def health(self) -> InstanceHealth:
+        """The current health, with the evidence for it."""
         return self.health_tracker.health
 
     def takes_over(self) -> bool:
-        """It has no work of its own left, and is well."""
+        """Return whether it may take over work: it has none of its own left and is healthy."""
         return self.is_dry and self.health_tracker.is_healthy
 
     def is_usable(self) -> bool:
-        """Not gone for good."""
+        """Return whether it is not gone for good."""
         return self.health_tracker.health.is_usable
 
 
 class PermitWaiter:
-    """One who waits for leave to send, and the station where it waits; whoever moves it sets another."""
+    """A request that waits for a permit, and the instance whose queue it is in."""
 
     __slots__ = ("avoid", "instance_state", "is_begun", "is_probe", "was_sent")
 
     def __init__(self, instance_state: InstanceState, avoid: frozenset[str], *, is_begun: bool, was_sent: bool) -> None:
         self.avoid = avoid
         self.is_begun = is_begun
-        """Its sample has an answer already: a drain lets it wait on."""
+        """Its sample has an answer already: it keeps waiting during a drain."""
         self.was_sent = was_sent
-        """Its sample was, before: it goes ahead of those that were not."""
+        """Its sample was sent before: it goes ahead of samples that were not."""
         self.instance_state = instance_state
         self.is_probe = False
-        self.go_to(instance_state)
+        self.move_to(instance_state)
 
-    def go_to(self, instance_state: InstanceState) -> None:
-        """Wait there from now on; at a station that is silent, as its canary."""
+    def move_to(self, instance_state: InstanceState) -> None:
+        """Wait for this instance from now on; if it is silent, as its probe."""
         if self.is_probe:
             self.instance_state.health_tracker.recall_probe()
         self.instance_state = instance_state
@@ -113,7 +116,7 @@ class PermitWaiter:
 
 
 class Permit:
-    """Leave to send one request through one station. Leaving the block without `settle` counts as cancelled."""
+    """The permit to send one request to one instance. Without `settle` the request counts as cancelled."""
 
     __slots__ = ("_settled", "_ticket", "instance_state", "is_probe", "limiter", "sent_at")
 
@@ -122,22 +125,25 @@ class Permit:
         self.is_probe = is_probe
         self.sent_at = asyncio.get_running_loop().time()
         self.limiter = instance_state.limiter
-        """That gave the ticket and gets it back, whichever limits the station by then."""
+        """The limiter that issued the ticket and gets it back, even if the instance has another limiter by then."""
         self._ticket = ticket
         self._settled = False
         instance_state.counters.sent(self.sent_at)
 
     @property
     def instance(self) -> Instance:
+        """The instance that the request may be sent to."""
         return self.instance_state.instance
 
     def settle(self, settled: Settled) -> None:
+        """Report how the request ended and return the ticket; only the first call counts."""
         if not self._settled:
             self._settled = True
             self.instance_state.counters.settle(settled, self.sent_at + settled.latency_s)
             self.limiter.settle(self._ticket, settled)
 
     def abandon(self) -> None:
+        """Settle as cancelled, unless the permit was settled before."""
         if self._settled:
             return
         if self.is_probe:

@@ -1,8 +1,8 @@
-"""Whether it is the request that fails, and not the instance: a request that fails the same way on two instances is poison, and one that
+"""Detection of requests that cause their own failures. A request that fails in the same way on two instances is poison; a request that
 is throttled while others pass is too large for the limit.
 
-An outage says nothing about a request, and neither does bad luck with instances that fail now and then. So it is suspected only of
-failures that it may cause (it was sent), while both instances answer others, and so often that these cannot explain it by chance.
+Outages and instances with a certain failure rate must not count against a request. So only failures count that the request may cause (it
+was sent), while both instances answer other requests, and so many that the instances' failure rates do not explain them by chance.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from providers.errors import ProviderError, TimedOut, Transient
 from .instance_state import InstanceState, RequestCounters
 
 MOVES_AFTER = 2
-"""Failures alike in a row: the next attempt goes to an instance that has not failed so."""
+"""Equal failures in a row after which the next attempt goes to another instance."""
 BY_CHANCE = 1e-5
-"""A request whose failures others' failures would explain more often than this is not poison."""
+"""Highest probability of the failures, given the instances' failure rates, at which a request counts as poison."""
 OVERTAKEN_OFTEN = 4
-"""Throttles of one request with others let in between them, before it may be too large."""
+"""Throttles of one request, with other requests accepted between them, before it may be too large."""
 ALONE_OFTEN = 5
-"""Throttles of one request that had an idle instance to itself, before it is too large."""
+"""Throttles of one request on an idle instance before it is too large."""
 IDLE_S = 60.0
-"""A limit per minute is open again when nothing was let in for so long."""
+"""Time without an accepted request after which a limit per minute is open again."""
 YIELDS_AFTER = 2
-"""Throttles of one request: from then on it waits behind the others instead of before them."""
+"""Throttles of one request after which it queues behind the others instead of ahead of them."""
 
 Failure = tuple[object, ...]
-"""What makes two failures the same: their class, the stage of a timeout, the HTTP status."""
+"""The key by which two failures are equal: class, stage of a timeout, HTTP status."""
 
 
 class PoisonDetector:
-    """Of one call: its last failure, and how often and where it has come in a row."""
+    """The last failure of one call, and how often in a row it has occurred on each instance."""
 
     def __init__(self) -> None:
         self.times: Counter[str] = Counter()
-        """Of the last failure, by instance."""
+        """How often the last failure has occurred, by instance."""
         self._failure: Failure | None = None
         self._since = 0.0
 
     def note(self, error: ProviderError, now: float) -> bool:
-        """Returns whether the next attempt should go to another instance."""
+        """Count a failure and return whether the next attempt should go to another instance."""
         if not isinstance(error, Transient) or not error.was_sent:
-            return False  # says something about the instance, or is no failure to be tried again
+            return False  # caused by the instance, or not retried
         failure = (type(error), error.stage if isinstance(error, TimedOut) else None, error.evidence.status)
         if failure != self._failure:
             self._failure, self._since = failure, now
@@ -53,17 +53,19 @@ class PoisonDetector:
         return self.times.total() >= MOVES_AFTER
 
     def is_poison(self, instance_states: Mapping[str, InstanceState]) -> bool:
-        """Whether the last failure came on two instances that have answered others since."""
+        """Return whether the last failure occurred on two instances that have answered other requests since."""
         if len(self.times) < 2:
             return False
-        tallies = {name: instance_states[name].counters for name in self.times}
-        if any(counters.answered_at is None or counters.answered_at <= self._since for counters in tallies.values()):
+        counters_of = {name: instance_states[name].counters for name in self.times}
+        if any(
+            counters.answered_at is None or counters.answered_at <= self._since for counters in counters_of.values()
+        ):
             return False
-        return prod(_share_failing(tallies[name], own) ** own for name, own in self.times.items()) < BY_CHANCE
+        return prod(_failure_rate(counters_of[name], own) ** own for name, own in self.times.items()) < BY_CHANCE
 
 
 class ThrottleSuspicion:
-    """Of one call: its throttles, and how many of them the load of the instance does not explain."""
+    """The throttles of one call, and how many of them the load of the instance does not explain."""
 
     def __init__(self) -> None:
         self._own: Counter[str] = Counter()
@@ -73,36 +75,36 @@ class ThrottleSuspicion:
 
     @property
     def yields(self) -> bool:
-        """Whether others go first: were it always before them, a request that never fits would hold up everybody."""
+        """Whether other requests go first. Otherwise a request that never fits would block the queue."""
         return self._own.total() >= YIELDS_AFTER
 
     def note(self, instance_state: InstanceState, sent_at: float) -> None:
-        """A throttle of the request that was sent at `sent_at`, loop time."""
-        name, let_in_at = instance_state.instance.name, instance_state.counters.let_in_at
+        """Count a throttle of the request that was sent at `sent_at`, loop time."""
+        name, accepted_sent_at = instance_state.instance.name, instance_state.counters.accepted_sent_at
         self._own[name] += 1
-        if let_in_at is not None and let_in_at >= self._sent_at.get(name, sent_at):
+        if accepted_sent_at is not None and accepted_sent_at >= self._sent_at.get(name, sent_at):
             self._overtaken[name] += 1
-        elif let_in_at is not None and sent_at - let_in_at > IDLE_S and not instance_state.line:
+        elif accepted_sent_at is not None and sent_at - accepted_sent_at > IDLE_S and not instance_state.queue:
             self._alone += 1
         self._sent_at[name] = sent_at
 
     def is_too_large(self, instance_states: Mapping[str, InstanceState]) -> bool:
-        """Whether others passed so often, or it was alone so often, that only its own size explains the throttles."""
+        """Return whether only the request's own size explains its throttles: others passed, or the instance was idle, often enough."""
         if self._alone >= ALONE_OFTEN:
             return True
         if self._overtaken.total() < OVERTAKEN_OFTEN:
             return False
-        shares = {name: _share_throttled(instance_states[name].counters, self._own[name]) for name in self._overtaken}
-        return prod(shares[name] ** times for name, times in self._overtaken.items()) < BY_CHANCE
+        rates = {name: _throttle_rate(instance_states[name].counters, self._own[name]) for name in self._overtaken}
+        return prod(rates[name] ** times for name, times in self._overtaken.items()) < BY_CHANCE
 
 
-def _share_throttled(counters: RequestCounters, own: int) -> float:
-    """How often an instance throttles others, reckoned as `_share_failing` does."""
+def _throttle_rate(counters: RequestCounters, own: int) -> float:
+    """Estimate the share of other requests that the instance throttles, by the rule of `_failure_rate`."""
     others = counters.throttled - own
     return (others + 1) / (others + counters.succeeded + 2)
 
 
-def _share_failing(counters: RequestCounters, own: int) -> float:
-    """How often an instance fails for others; one of each is assumed, so that little evidence is no proof."""
+def _failure_rate(counters: RequestCounters, own: int) -> float:
+    """Estimate the share of other requests that fail on the instance by Laplace's rule of succession."""
     others = counters.failed - own
     return (others + 1) / (others + counters.succeeded + 2)

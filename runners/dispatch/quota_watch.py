@@ -1,4 +1,4 @@
-"""Watches the refusals of one model for a quota that stands behind several of its instances, and lets these share one limiter."""
+"""Detection of a quota that several instances of one model share: their refusals are watched, and they then share one limiter."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ EVENT = "quota_shared"
 
 
 class QuotaWatch:
-    """Of one model. A fixed rate is what a person asks for: only adaptive limiters are watched and shared."""
+    """The quotas of one model's instances. Only adaptive limiters are watched and shared: a fixed rate is the user's choice."""
 
     def __init__(self, instance_states: Sequence[InstanceState], decide: Decide) -> None:
-        self._stations = instance_states
+        self._instance_states = instance_states
         self._decide = decide
-        self._endpoints = {provider: _sharing(its) for provider, its in _by_provider(instance_states).items()}
+        self._endpoints = {provider: _sharing(states) for provider, states in _by_provider(instance_states).items()}
 
     def refused(self, permit: Permit, hint: RateLimitHint | None, now: float) -> None:
-        """Learn from a refusal that its limiter has settled."""
+        """Learn from a throttled request; its limiter must have settled it."""
         limiter = permit.limiter
         if isinstance(limiter, AdaptiveLimiter):
             merger = self._endpoints[permit.instance.provider].refused(limiter, permit.sent_at, now, hint)
@@ -33,26 +33,31 @@ class QuotaWatch:
                 self._share(merger)
 
     def _share(self, merger: Merger[AdaptiveLimiter]) -> None:
-        for instance_state in self._stations:
+        for instance_state in self._instance_states:
             if instance_state.limiter in merger.absorbed:
                 instance_state.limiter = merger.limits
         for limiter in merger.absorbed:
             limiter.wake()
         names = [
-            instance_state.instance.name for instance_state in self._stations if instance_state.limiter is merger.limits
+            instance_state.instance.name
+            for instance_state in self._instance_states
+            if instance_state.limiter is merger.limits
         ]
-        self._decide(names[0], EVENT, described(merger.found, names))
+        self._decide(names[0], EVENT, described(merger.quota, names))
 
 
 def _by_provider(instance_states: Sequence[InstanceState]) -> dict[str, list[InstanceState]]:
     def provider(instance_state: InstanceState) -> str:
         return instance_state.instance.provider
 
-    return {name: list(its) for name, its in groupby(sorted(instance_states, key=provider), key=provider)}
+    return {name: list(states) for name, states in groupby(sorted(instance_states, key=provider), key=provider)}
 
 
 def _sharing(instance_states: Sequence[InstanceState]) -> QuotaSharing[AdaptiveLimiter]:
-    """Keys of one deployment may belong to several accounts: then a quota that counts by user and model says too little."""
+    """Build the quota detection of one endpoint's instances.
+
+    The keys of one deployment may belong to several accounts. Then the stated name of a quota does not show which keys share it.
+    """
     limiters: dict[str, AdaptiveLimiter] = {}
     for instance_state in instance_states:
         if isinstance(instance_state.limiter, AdaptiveLimiter) and instance_state.limiter not in limiters.values():
@@ -62,33 +67,33 @@ def _sharing(instance_states: Sequence[InstanceState]) -> QuotaSharing[AdaptiveL
 
 
 # ------------------------------------------------------------------ in words
-def described(found: SharedQuota, names: Sequence[str]) -> dict[str, JSON]:
-    """The decision's evidence, for the log and for people."""
+def described(quota: SharedQuota, names: Sequence[str]) -> dict[str, JSON]:
+    """Build the evidence of the decision, for the log and for the user."""
     return {
         "instances": list(names),
-        "limit": round(found.limit),
-        "unit": found.unit,
-        "window_s": found.window_s,
-        "is_stated": found.is_stated,
-        "episodes": found.episodes,
-        "parts": [round(part) for part in found.parts],
-        "evidence": sentence(found, names),
+        "limit": round(quota.limit),
+        "unit": quota.unit,
+        "window_s": quota.window_s,
+        "is_stated": quota.is_stated,
+        "episodes": quota.episodes,
+        "parts": [round(part) for part in quota.parts],
+        "evidence": sentence(quota, names),
     }
 
 
-def sentence(found: SharedQuota, names: Sequence[str]) -> str:
-    """What was seen, and what it means for the time that the run takes."""
-    parts = " + ".join(f"{part:,.0f}" for part in found.parts)
-    limit = f"the stated limit is {found.limit:,.0f}" if found.is_stated else f"together {found.limit:,.0f} each time"
-    times = "once" if found.episodes == 1 else f"{found.episodes} times"
+def sentence(quota: SharedQuota, names: Sequence[str]) -> str:
+    """Describe the observation and its consequence for the duration of the run."""
+    parts = " + ".join(f"{part:,.0f}" for part in quota.parts)
+    limit = f"the stated limit is {quota.limit:,.0f}" if quota.is_stated else f"together {quota.limit:,.0f} each time"
+    times = "once" if quota.episodes == 1 else f"{quota.episodes} times"
     return (
         f"{listed(names)} share one quota: they were refused together {times}, with waits that end at the same moment, "
-        f"after {parts} {found.unit} in {found.window_s:g} s ({limit}); {consequence(len(names))}"
+        f"after {parts} {quota.unit} in {quota.window_s:g} s ({limit}); {consequence(len(names))}"
     )
 
 
 def consequence(count: int) -> str:
-    """What it means for a person who counted on several quotas."""
+    """Describe what follows for a user who planned with `count` separate quotas."""
     number = NUMBERS.get(count, str(count))
     share = FRACTIONS.get(count, f"1/{count}")
     return (

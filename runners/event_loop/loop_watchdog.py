@@ -1,6 +1,6 @@
-"""Whether the event loop still moves: code that blocks it (time.sleep, a long computation) stops every sample at once.
+"""The watchdog of the event loop: code that blocks the loop (time.sleep, a long computation) stops all samples at once.
 
-Only a thread can see that while it lasts. It looks now and then whether the loop's heart has beaten, and names the line that holds it.
+Only another thread can detect this while it lasts. It checks the loop's heartbeat at intervals and reports the line that blocks it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STANDSTILL_S = 5.0
 
 
 class LoopWatchdog:
-    """`with StandstillWatch(tell)`: calls `tell` from a thread of its own, once for every time that the loop stands still."""
+    """The context manager that calls `tell` from its own thread, once each time that the loop is blocked."""
 
     def __init__(self, tell: Callable[[Mapping[str, JSON]], None], after_s: float = STANDSTILL_S) -> None:
         self._tell = tell
@@ -41,14 +41,16 @@ class LoopWatchdog:
         self._timer = self._loop.call_later(self._after_s / 4, self._beat)
 
     def _watch(self) -> None:
-        told = 0.0
-        looked_at = time.monotonic()
+        reported_beat = 0.0
+        checked_at = time.monotonic()
         while not self._ended.wait(self._after_s / 2):
             now, beaten_at = time.monotonic(), self._beaten_at
-            is_awake = now - looked_at < self._after_s  # a process that was stopped as a whole stands still as a whole
-            looked_at = now
-            if is_awake and told != beaten_at and now - beaten_at >= self._after_s:
-                told = beaten_at
+            is_awake = (
+                now - checked_at < self._after_s
+            )  # False if the whole process was stopped, which is no blocked loop
+            checked_at = now
+            if is_awake and reported_beat != beaten_at and now - beaten_at >= self._after_s:
+                reported_beat = beaten_at
                 self._tell({"blocked_s": now - beaten_at, "by": self._running(), "at_line": self._line()})
 
     def _running(self) -> str:

@@ -1,4 +1,4 @@
-"""The event loop of a program: uvloop where there is one. Inside a running loop (a notebook) nothing of this is used."""
+"""The event loop of a program: uvloop if it is installed. Inside a running loop (a notebook) it is not used."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from providers.errors import InputError
 T = TypeVar("T")
 
 COLLECT_AFTER = 20_000
-"""New objects after which the cycle collector looks through them. At Python's 700 it walks over the samples in flight a hundred times a
-second: a seventh of the CPU of a request, as `benchmarks/overhead.py` measures it."""
+"""New objects after which the cycle collector runs. With Python's 700 it visits the samples in flight a hundred times a second, which is a
+seventh of the CPU time of a request, as `benchmarks/overhead.py` measures it."""
 
 
 def run_loop(main: Coroutine[object, object, T]) -> T:
-    """Run `main` to its end on a loop of its own. Raises InputError inside a running one."""
+    """Run `main` to its end on a new event loop. Raises InputError inside a running loop."""
     if _is_running():
         main.close()
         raise InputError(
@@ -42,7 +42,7 @@ def _is_running() -> bool:
 
 @contextmanager
 def _rarer_collections() -> Iterator[None]:
-    """For as long as the loop runs: the caller's program gets its own thresholds back."""
+    """Raise the collector's threshold in the block and restore the caller's threshold after it."""
     before = gc.get_threshold()
     gc.set_threshold(max(before[0], COLLECT_AFTER) if before[0] else 0, *before[1:])
     try:

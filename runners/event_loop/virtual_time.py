@@ -1,6 +1,7 @@
-"""An event loop whose clock jumps to the next timer when nothing is ready: an hour of waiting takes no time, in the same order of events.
+"""An event loop with a virtual clock that jumps to the next timer when no event is ready: an hour of waiting takes no time.
 
-For one loop without threads and sockets. Where everything waits and no timer is set, nothing will ever happen: that is an error here.
+The order of events is the same as in real time. It is for one loop without threads and sockets. If all tasks wait and no timer is set,
+nothing can happen any more: this raises LoopStalled.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ T = TypeVar("T")
 
 
 TICK_S = 1e-9
-"""Every turn of the loop takes a moment, as in life: a timer that rounds to "now" cannot come again for ever without time passing."""
+"""Time that each iteration of the loop takes: otherwise a timer that rounds to "now" could fire forever without time passing."""
 
 
 class LoopStalled(RuntimeError):
-    """Every task waits for something that nobody will do."""
+    """All tasks wait and no timer is set: no event can happen any more."""
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Reports what is ready and lets time pass instead of waiting for more."""
+    """A selector that returns the ready events and advances the clock instead of waiting."""
 
     now_s = 0.0
 
@@ -35,15 +36,18 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock starts at 0 and jumps to the next timer."""
+
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:
+        """Return the virtual time in seconds."""
         return self._jumping.now_s
 
 
 def run_virtual(main: Coroutine[object, object, T]) -> T:
-    """Run `main` on a virtual clock that starts at 0; in a thread of its own where a loop is running already."""
+    """Run `main` on a virtual clock that starts at 0. Where a loop is already running, call it in another thread."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)

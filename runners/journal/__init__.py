@@ -1,1 +1,1 @@
-"""Records on disk: the journal, its segments, and the result files made of them. Read `journal.py` first."""
+"""Records on disk: the journal, its segments, and the result files that are made from them. Read `journal.py` first."""

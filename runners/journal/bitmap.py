@@ -1,20 +1,22 @@
-"""One bit per ordinal: which samples are done, in memory that does not care how many there are."""
+"""A bitmap with one bit per ordinal: which samples are done, in one bit of memory per sample."""
 
 from __future__ import annotations
 
 
 class Bitmap:
+    """A set of ordinals below `size`."""
+
     def __init__(self, size: int) -> None:
         self.size = size
         self._bits = bytearray((size + 7) // 8)
         self.count = 0
-        """Bits that are set."""
+        """Number of ordinals in the set."""
 
     def __contains__(self, ordinal: int) -> bool:
         return bool(self._bits[ordinal >> 3] & (1 << (ordinal & 7)))
 
     def add(self, ordinal: int) -> bool:
-        """Returns whether it is new."""
+        """Add an ordinal and return whether it is new."""
         if ordinal in self:
             return False
         self._bits[ordinal >> 3] |= 1 << (ordinal & 7)
@@ -22,7 +24,7 @@ class Bitmap:
         return True
 
     def remove(self, ordinal: int) -> None:
-        """Clear the bit of an ordinal that is in it."""
+        """Remove an ordinal if it is in the set."""
         if ordinal in self:
             self._bits[ordinal >> 3] &= ~(1 << (ordinal & 7))
             self.count -= 1

@@ -1,6 +1,6 @@
-"""From journal segments to results: final records become a part, the others wait in `unresolved.log` for a resume.
+"""Compaction of journal segments into results: final records become a part, the others go to `unresolved.log` for a resume.
 
-Every step can be done twice: a part that exists is not written again, a segment is deleted last.
+Every step is idempotent: a part that exists is not written again, and a segment is deleted last.
 """
 
 from __future__ import annotations
@@ -26,53 +26,55 @@ from .frames import JournalRow, frame, read_lines, rows
 from .sinks.sink import UNRESOLVED, Row, Sink
 
 LONGEST_WRITE_S = 60.0
-"""A group is written within a second: whatever seems to have taken longer, or less than nothing, saw the wall clock being set."""
+"""Longest plausible write time: a group is written within a second. A longer or negative time means that the wall clock was set."""
 
 
 @dataclass(slots=True)
 class Replay:
-    """What a run directory holds already."""
+    """The state that a replay finds in a run directory."""
 
     done: Bitmap
     possibly_billed_twice: int = 0
-    """Samples that were in flight when the run before was killed."""
+    """Samples that were in flight when an earlier execution was killed."""
     damaged: int = 0
-    """Lines whose checksum did not fit; their samples are run again."""
+    """Lines whose checksum does not match; their samples are run again."""
 
 
 class Compactor:
+    """The compactor of one run directory's journal."""
+
     def __init__(self, folder: Path, sink: Sink) -> None:
         self._folder = folder
         self._sink = sink
         self._unresolved = folder / "unresolved.log"
         self.in_flight: frozenset[int] = frozenset()
-        """What the executions before left on its way, once they are replayed: marked until a record comes."""
+        """Samples that earlier executions left in flight, known after `replay`: they stay marked until they have a record."""
 
     def next_number(self) -> int:
-        """Of the next segment; its part will have the same."""
+        """Return the number of the next segment; its part will have the same number."""
         return 1 + max([self._sink.last_part(), *(int(path.stem) for path in self._segments())])
 
     def replay(self, size: int) -> Replay:
-        """Recover what a crash left: finish what was sealed, cut torn tails, and say what is done. Raises StorageError."""
+        """Recover after a crash: cut torn lines, compact the segments and return which samples are done. Raises StorageError."""
         with storing(self._folder):
-            found = Replay(Bitmap(size))
+            replay = Replay(Bitmap(size))
             in_flight: set[int] = set()
             if self._unresolved.exists():
-                found.damaged += _survey(self._unresolved, set())
+                replay.damaged += _survey(self._unresolved, set())
             segments = self._segments()
             for path in segments:
-                found.damaged += _survey(path, in_flight)
-            if in_flight:  # before the segments that say so are deleted: this execution may end early, too
+                replay.damaged += _survey(path, in_flight)
+            if in_flight:  # before the segments with these marks are deleted: this execution may be killed, too
                 self.mark(self.next_number(), in_flight)
             for path in segments:
                 self.compact(int(path.stem))
-            self._read_done(found.done)
+            self._read_done(replay.done)
             self.in_flight = frozenset(in_flight)
-            found.possibly_billed_twice = len(in_flight)
-            return found
+            replay.possibly_billed_twice = len(in_flight)
+            return replay
 
     def mark(self, number: int, in_flight: Collection[int], **more: bool) -> None:
-        """A segment of its own says durably what is on its way."""
+        """Write a segment that durably marks samples as in flight."""
         line = frame({"started": sorted(in_flight), **more})
         replace_file(self._segment(number), lambda file: file.write(line))
 
@@ -85,7 +87,7 @@ class Compactor:
             raise StorageError(message) from error
 
     def repair(self, parts: Collection[int], size: int) -> list[Path]:
-        """Set damaged parts aside, and write anew what can be read of them. Returns the files that were set aside."""
+        """Rename damaged parts and write what can be read of them to new ones. Returns the renamed files."""
         with storing(self._folder):
             known = Bitmap(size)
             for batch in self._sink.examine(["ordinal"]):
@@ -96,17 +98,17 @@ class Compactor:
             return self._sink.repair(parts, known)
 
     def withdraw(self, folder: Path, is_superseded: Callable[[Row], bool], rebook: Callable[[Row], Row]) -> list[int]:
-        """Take final records back: they go to `folder` as they were, and are unresolved as `rebook` writes them. Returns their ordinals."""
+        """Move final records to `folder` unchanged and make them unresolved, as `rebook` rewrites them. Returns their ordinals."""
         withdrawn: list[int] = []
 
         def keep(number: int, superseded: Sequence[Row]) -> None:
             path = _free_name(folder, number)
             lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in superseded]
             replace_file(path, lambda file: file.writelines(lines))
-            with self._unresolved.open("ab") as aside:
-                aside.writelines(frame(rebook(row)) for row in superseded)
-                aside.flush()
-                os.fsync(aside.fileno())
+            with self._unresolved.open("ab") as unresolved:
+                unresolved.writelines(frame(rebook(row)) for row in superseded)
+                unresolved.flush()
+                os.fsync(unresolved.fileno())
             fsync_directory(self._folder)
             withdrawn.extend(int(str(row["ordinal"])) for row in superseded)
 
@@ -122,20 +124,20 @@ class Compactor:
         fsync_directory(self._folder)
 
     def _store(self, number: int) -> None:
-        """Final rows stream into the part, the others into `unresolved.log`: none are held."""
-        with self._unresolved.open("ab") as aside:
-            final = _final(_records(self._segment(number)), aside)
+        """Write the final rows to the part and the others to `unresolved.log`, as streams that hold no rows in memory."""
+        with self._unresolved.open("ab") as unresolved:
+            final = _final(_records(self._segment(number)), unresolved)
             if number > self._sink.last_part() and (first := next(final, None)):
                 self._sink.write_part(number, chain([first], final))
-            deque(final, maxlen=0)  # where the part was there already, the others are still to be found
-            aside.flush()
-            os.fsync(aside.fileno())
+            deque(final, maxlen=0)  # where the part existed, the rows that are not final are still to be written
+            unresolved.flush()
+            os.fsync(unresolved.fileno())
         fsync_directory(self._folder)
 
     def finish(self, done: Bitmap, before_deletion: Callable[[], None] = lambda: None) -> None:
-        """Compact everything and show what is unresolved. The last segment goes last: while there is one, what is shown may be old.
+        """Compact all segments and write the unresolved records as results. Segments are deleted last: while one exists, these may be old.
 
-        `before_deletion` writes what the next execution needs of the segments beside their records.
+        `before_deletion` writes what the next execution needs of the segments besides their records.
         """
         segments = self._segments()
         for path in segments:
@@ -148,7 +150,7 @@ class Compactor:
         fsync_directory(self._folder)
 
     def unresolved(self, done: Bitmap) -> Iterator[JournalRow]:
-        """The last record of every sample that has none that is final; eight bytes a sample while it lasts."""
+        """Yield the last record of every sample that has no final one. It uses eight bytes of memory per sample."""
         if not self._unresolved.exists():
             return
         last = array("Q", bytes(8 * done.size))
@@ -167,13 +169,13 @@ class Compactor:
 
 
 def _free_name(folder: Path, number: int) -> Path:
-    """Of the superseded rows of a part: nothing is ever written over."""
+    """Return a free path for the superseded rows of a part, so that no file is overwritten."""
     names = (folder / f"part-{number:06d}.{turn}.jsonl" for turn in count(1))
     return next(name for name in names if not name.exists())
 
 
 def _survey(path: Path, in_flight: set[int]) -> int:
-    """Follow what was sent and what was answered, cut a torn last line; returns how many lines are damaged."""
+    """Update `in_flight` by the marks and records of a segment, cut a torn last line, and return the number of damaged lines."""
     damaged, end = 0, 0
     for line in read_lines(path):
         if line.is_torn:
@@ -192,17 +194,17 @@ def _follow(value: JournalRow, in_flight: set[int]) -> None:
         in_flight.discard(value["ordinal"])
 
 
-def _final(records: Iterable[JournalRow], aside: BinaryIO) -> Iterator[JournalRow]:
-    """The final ones; those that a resume runs again are written `aside` as they are met."""
+def _final(records: Iterable[JournalRow], unresolved: BinaryIO) -> Iterator[JournalRow]:
+    """Yield the final records; write the others, which a resume runs again, to `unresolved`."""
     for record in records:
         if record["outcome"] in FINAL:
             yield record
         else:
-            aside.write(frame(record))
+            unresolved.write(frame(record))
 
 
 def _records(segment: Path) -> Iterator[JournalRow]:
-    """A segment's records; each learns from the commit mark behind it how long it took to reach the disk."""
+    """Yield a segment's records with their write times, which follow from the commit mark after each group."""
     pending: list[JournalRow] = []
     for row in rows(segment):
         if "ordinal" in row:

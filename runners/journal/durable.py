@@ -1,6 +1,6 @@
-"""Writing that survives a crash: all of a file or nothing of it, lines that are whole or cut, and a directory that remembers.
+"""Writes that survive a crash: atomic replacement of files, files of lines that are complete or cut, and synced directories.
 
-A disk that refuses becomes a StorageError here, in one sentence that says what to do.
+An OSError of the disk becomes a StorageError whose message says what to do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """What the operating system says about `path`, and what helps."""
+    """Build a StorageError with the operating system's message about `path` and advice."""
     if error.errno in FULL:
         advice = "make room, then resume"
     elif error.errno in READ_ONLY:
@@ -31,7 +31,7 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Raises StorageError for what the disk refuses inside the block; `path` is what people are told of."""
+    """Raise a StorageError about `path` in place of an OSError inside the block."""
     try:
         yield
     except OSError as error:
@@ -39,6 +39,7 @@ def storing(path: Path) -> Iterator[None]:
 
 
 def fsync_directory(path: Path) -> None:
+    """Sync a directory, so that new and renamed files in it survive a crash."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -47,7 +48,7 @@ def fsync_directory(path: Path) -> None:
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a temporary file beside `path`, fsync, rename over it, fsync the directory. What fails halfway takes no room."""
+    """Write a temporary file beside `path`, sync it, rename it to `path` and sync the directory. After a failure it is deleted."""
     pending = path.with_name(f".{path.name}.pending")
     try:
         with pending.open("wb") as file:
@@ -63,7 +64,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 class LineFile:
-    """A file that only grows by whole lines: what a crash or a full disk cut off is ended before the next line begins."""
+    """A file to which complete lines are appended. A line that a crash cut off is ended before the next one begins."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a+b", buffering=0)
@@ -72,7 +73,7 @@ class LineFile:
             self._file.write(b"\n")
 
     def append(self, line: bytes) -> None:
-        """All of the line or nothing of it. Raises OSError."""
+        """Append the whole line or nothing of it. Raises OSError."""
         start = os.fstat(self._file.fileno()).st_size
         try:
             rest = memoryview(line)
@@ -84,4 +85,5 @@ class LineFile:
             raise
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()

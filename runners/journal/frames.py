@@ -1,4 +1,4 @@
-"""Journal lines: a checksum and a JSON object each, so that a torn or damaged line is known for what it is."""
+"""Journal lines: each has a checksum and a JSON object, so that a torn or damaged line is detected."""
 
 from __future__ import annotations
 
@@ -36,20 +36,22 @@ class JournalRow(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
+    """One line of a journal file as it was read."""
+
     number: int
     end: int
-    """Byte offset behind the line."""
+    """Byte offset after the line."""
     value: JournalRow | None
-    """None where the checksum does not fit."""
+    """The JSON object; None if the checksum does not match."""
     is_torn: bool
-    """The last line, without its newline: a write that a crash cut off."""
+    """Whether it is the last line and has no newline: a crash interrupted the write."""
 
 
 def frame(value: object) -> bytes:
-    """`crc32 json newline` of a mapping or a dataclass."""
+    """Encode a mapping or a dataclass as a line: crc32, JSON, newline."""
     try:
         body = orjson.dumps(value)
-    except TypeError:  # half of a surrogate pair: no file can hold it, and one odd character must not end a run
+    except TypeError:  # half of a surrogate pair cannot be encoded; it is replaced, so that it does not end the run
         body = orjson.dumps(_encodable(value))
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
@@ -61,7 +63,7 @@ def _encodable(value: object) -> object:
 
 
 def read_lines(path: Path) -> Iterator[JournalLine]:
-    """Every line of a journal file, the damaged ones too."""
+    """Yield every line of a journal file, including damaged ones."""
     end = 0
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
@@ -82,7 +84,7 @@ def _checked(raw: bytes) -> JournalRow | None:
 
 
 def rows(path: Path) -> Iterator[JournalRow]:
-    """The intact values of a file."""
+    """Yield the values of the intact lines of a file."""
     for line in read_lines(path):
         if line.value is not None:
             yield line.value

@@ -1,8 +1,8 @@
-"""The journal: every record is here, on disk, before anything counts it.
+"""The journal: every record is on disk before it is counted.
 
-Appending never waits. Lines are committed in groups, one write and one fsync at most 250 ms or 256 records late, on a thread of
-its own. A full segment is sealed and compacted into a result part on another, beside the commits; the segment is deleted only when the
-part is durable. One compaction goes on at a time: a second segment that fills up meanwhile waits, and with it, in the end, the workers.
+Appending never waits. Lines are committed in groups, with one write and one fsync, after at most 250 ms or 256 records, on a separate
+thread. A full segment is sealed and compacted into a result part on another thread while commits continue; the segment is deleted only
+when the part is durable. One compaction runs at a time: if a second segment fills up meanwhile, commits and finally the workers wait.
 
     journal/000001.log          segments: records, and marks of what was sent (`started`)
     journal/unresolved.log      records that are not final, last one wins
@@ -33,16 +33,16 @@ log = logging.getLogger(__name__)
 COMMIT_AFTER_S = 0.25
 COMMIT_RECORDS = 256
 BACKLOG_RECORDS = 4_096
-"""Uncommitted records at which workers wait for the disk."""
+"""Uncommitted records at which the workers wait for the disk."""
 CLOSE_WITHIN_S = 600.0
-"""For the last commit and compaction; longer means that the disk does not answer any more."""
+"""Time limit of the last commit and compaction; after it the disk counts as dead."""
 CLOSED = "closed"
-"""Key of the mark that an execution leaves which came to its end."""
+"""Key in the mark of an execution that was closed, not killed."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """Lines that are committed together, and who counts them then."""
+    """Lines that are committed together, and the callbacks to call then."""
 
     lines: list[bytes] = field(default_factory=list)
     started: list[int] = field(default_factory=list)
@@ -53,14 +53,14 @@ class _Group:
         return bool(self.lines or self.started)
 
     def framed(self) -> list[bytes]:
-        """What was sent comes first: its record may be in the same group."""
+        """Return the lines to write; the mark of the started samples comes first, as their records may be in the same group."""
         return [frame({"started": self.started}), *self.lines] if self.started else self.lines
 
 
 class Journal:
-    """`async with Journal(...)`: leaving commits, compacts and closes. One writer per run directory.
+    """The journal of a run, an async context manager: exit commits, compacts and closes. One writer per run directory.
 
-    `failed` is set to a StorageError when the disk refuses; everything committed before stays readable. Opening raises one.
+    `failed` gets a StorageError when a write fails; everything committed before stays readable. Opening raises StorageError.
     """
 
     def __init__(
@@ -105,23 +105,21 @@ class Journal:
         failure = None if self.failed.cancelled() else self.failed.exception()
         if failure is not None and error is None:
             raise failure
-        if failure is not None and not _tells(
-            error, failure
-        ):  # what is under way comes first, and this is not lost over it
+        if failure is not None and not _contains(error, failure):  # the error being raised takes precedence
             log.warning("the journal could not be closed either: %s", failure)
 
     def started(self, ordinal: int) -> None:
-        """Note that a request of this sample is about to be sent; committed with the next group, so it may be lost."""
+        """Note that a request of this sample is about to be sent. The note is committed with the next group, so a crash may lose it."""
         self._in_flight.add(ordinal)
         self._group.started.append(ordinal)
         self._commit_later()
 
     def unbilled(self, ordinal: int) -> None:
-        """Whatever was sent of this sample was refused, and no record will come: it is not in flight any more."""
+        """Note that a sample is no longer in flight: its requests were all refused and it gets no record."""
         self._in_flight.discard(ordinal)
 
     def append(self, record: Record, on_durable: Callable[[], None]) -> None:
-        """Returns at once; `on_durable` is called when the record can no longer be lost."""
+        """Add a record without waiting; `on_durable` is called when it is on disk."""
         group = self._group
         group.lines.append(frame(record))
         group.on_durable.append(on_durable)
@@ -139,16 +137,16 @@ class Journal:
 
     @property
     def _unsettled(self) -> set[int]:
-        """What may have been billed and has no record, in this execution or one before."""
+        """Samples of this or an earlier execution that may have been billed and have no record."""
         return self._in_flight | self._in_flight_before
 
     async def room(self) -> None:
-        """Wait while the disk is behind."""
+        """Wait while too many records are uncommitted."""
         if not self._room.is_set():
             await self._room.wait()
 
     async def flush(self) -> None:
-        """Wait until everything appended so far is durable and counted, or the disk has refused."""
+        """Wait until everything appended so far is durable and counted, or a write has failed."""
         self._commit_soon()
         while self._committing is not None:
             await asyncio.wait([self._committing])
@@ -156,7 +154,7 @@ class Journal:
                 self._commit_soon()
 
     async def watch(self) -> None:
-        """Raises StorageError when the disk refuses; otherwise waits until it is cancelled."""
+        """Wait until it is cancelled; raise StorageError when a write fails."""
         await asyncio.shield(self.failed)
 
     def _commit_later(self) -> None:
@@ -183,10 +181,10 @@ class Journal:
             await self._roll()
 
     def _committed(self, commit: asyncio.Task[None]) -> None:
-        """Start the next group where it is full, or where its timer has come while this one was on its way."""
+        """Start the next commit if its group is full, or if its timer fired during this commit."""
         self._committing = None
         self._room.set()
-        if commit.cancelled():  # with the whole loop
+        if commit.cancelled():  # together with the whole loop
             return
         error = commit.exception()
         if error is not None:
@@ -195,13 +193,13 @@ class Journal:
             self._commit_soon()
 
     def _write(self, lines: list[bytes]) -> None:
-        """Write and fsync; the mark of when it was durable goes out with the group after it."""
+        """Write and sync; the mark with the commit time is written with the next group."""
         start = os.fstat(self._file).st_size
         try:
             _write_all(self._file, b"".join([self._mark, *lines]))
             os.fsync(self._file)
         except OSError:
-            with suppress(OSError):  # what stays is a torn tail, which a replay cuts
+            with suppress(OSError):  # otherwise a torn line remains, which a replay cuts
                 os.ftruncate(self._file, start)
             raise
         self._mark = frame({"committed": time.time()})
@@ -211,19 +209,19 @@ class Journal:
         self._mark = b""
 
     async def _roll(self) -> None:
-        """Begin the next segment; the last is compacted while commits go on."""
+        """Begin the next segment; the last one is compacted while commits continue."""
         if self._compacting is not None:
             await asyncio.wait([self._compacting])
         if self.failed.done():
             return
         sealed = self._number
-        unsettled = self._unsettled.union(self._group.answered)  # not durable yet: a kill would lose their records
+        unsettled = self._unsettled.union(self._group.answered)  # their records are not durable yet
         await _off_loop(self._commits, self._begin_segment, sorted(unsettled))
         self._in_segment = 0
         self._compacting = asyncio.create_task(self._compact(sealed), name="journal-compaction")
 
     def _begin_segment(self, in_flight: list[int]) -> None:
-        """Seal the segment; the marks of what is in flight move on to the next."""
+        """Seal the segment and open the next; the marks of the samples in flight are repeated there."""
         self._seal()
         full = self._file
         self._number += 1
@@ -235,7 +233,7 @@ class Journal:
     async def _compact(self, number: int) -> None:
         try:
             await _off_loop(self._compactions, self._compactor.compact, number)
-        except Exception as error:  # noqa: BLE001 - told by `failed`, a bug as loudly as a full disk
+        except Exception as error:  # noqa: BLE001 - reported by `failed`, whether it is a bug or a full disk
             self._fail(error)
 
     def _open_segment(self) -> int:
@@ -249,7 +247,7 @@ class Journal:
             self.failed.set_exception(storage_error(self._folder, error) if isinstance(error, OSError) else error)
 
     async def _close(self) -> None:
-        """Bounded: a disk that does not answer keeps its file and its thread, and the run ends without them."""
+        """Commit, compact and close within the time limit. If the disk does not answer, its file and thread are abandoned."""
         try:
             async with asyncio.timeout(self._close_within_s):
                 await self._finish()
@@ -262,7 +260,7 @@ class Journal:
             self.failed.cancel()
 
     async def _finish(self) -> None:
-        """Whatever the disk has refused before stays in the journal: a resume compacts it."""
+        """Commit and compact everything, unless a write has failed: then the segments stay, and a resume compacts them."""
         await self.flush()
         if self._compacting is not None:
             await asyncio.wait([self._compacting])
@@ -275,20 +273,20 @@ class Journal:
             self._fail(error)
 
     def _leave_marks(self) -> None:
-        """What was cancelled on its way may have been billed: a resume counts it."""
+        """Mark the samples that were cancelled in flight: they may have been billed, and a resume counts them."""
         if self._unsettled:
             self._compactor.mark(self._number + 1, self._unsettled, **{CLOSED: True})
 
 
-def _tells(error: BaseException | None, failure: BaseException) -> bool:
-    """Whether `error` is the failure itself, or a group that holds it: the watch has raised it."""
+def _contains(error: BaseException | None, failure: BaseException) -> bool:
+    """Return whether `error` is the failure or a group that contains it, because `watch` has raised it."""
     if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(lambda one: one is failure) is not None
+        return error.subgroup(lambda member: member is failure) is not None
     return error is failure
 
 
 async def _finished(last: Coroutine[object, object, None]) -> None:
-    """Wait for it also where this task is cancelled meanwhile, however often: whoever takes the run up next must find it closed."""
+    """Wait for `last` even if this task is cancelled, any number of times: the next execution must find the journal closed."""
     closing, cancelled = asyncio.ensure_future(last), False
     while not closing.done():
         try:

@@ -1,1 +1,1 @@
-"""When a request may be sent: permits, the throttle gate, and the two limiters behind them."""
+"""Rate and concurrency limits: the limiter interface, the fixed and the adaptive limiter. Read `permit.py` first."""

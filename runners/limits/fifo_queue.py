@@ -1,4 +1,4 @@
-"""A line of those who wait: in the order of arrival, but whoever goes ahead stands before all who do not."""
+"""A FIFO queue with two priorities: entries that join ahead are served before all others, each group in the order of arrival."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ T = TypeVar("T")
 
 
 class FifoQueue(Generic[T]):
+    """A queue whose entries join, wait to be the head, and leave from any position."""
+
     def __init__(self) -> None:
         self._ahead: dict[T, None] = {}
         self._behind: dict[T, None] = {}
 
-    def join(self, who: T, *, ahead: bool) -> None:
-        (self._ahead if ahead else self._behind)[who] = None
+    def join(self, entry: T, *, ahead: bool) -> None:
+        """Append an entry; with `ahead` it goes before all entries that joined without."""
+        (self._ahead if ahead else self._behind)[entry] = None
 
-    def leave(self, who: T) -> None:
-        """Raises KeyError for who is not in it."""
-        del (self._ahead if who in self._ahead else self._behind)[who]
+    def leave(self, entry: T) -> None:
+        """Remove an entry. Raises KeyError if it is not in the queue."""
+        del (self._ahead if entry in self._ahead else self._behind)[entry]
 
     @property
     def head(self) -> T | None:
+        """The entry to serve next; None if the queue is empty."""
         return next(iter(self), None)
 
     def __iter__(self) -> Iterator[T]:
@@ -35,7 +39,7 @@ class FifoQueue(Generic[T]):
 
 
 class QueueWaiter:
-    """One who waits in a limiter's line until it is called."""
+    """A caller that waits in a limiter's queue until it is woken."""
 
     __slots__ = ("_called", "wanted")
 
@@ -44,10 +48,11 @@ class QueueWaiter:
         self._called = asyncio.Event()
 
     def call(self) -> None:
+        """Wake it."""
         self._called.set()
 
     async def wait(self, until: float | None) -> None:
-        """Until the next call, or loop time `until`."""
+        """Wait until the next call, or until loop time `until`."""
         self._called.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
@@ -55,14 +60,15 @@ class QueueWaiter:
 
 
 class LimiterQueue(FifoQueue[QueueWaiter]):
-    """Of those who wait for one limiter: only the head has a say."""
+    """The callers that wait for one limiter; only the head may ask for a ticket."""
 
     def call_head(self) -> None:
+        """Wake the head, if there is one."""
         if self.head is not None:
             self.head.call()
 
     def call_all(self) -> None:
-        """The head, and behind it whoever does not want it any more."""
+        """Wake the head, and all callers that no longer want a ticket."""
         for caller in self:
             if not caller.wanted():
                 caller.call()

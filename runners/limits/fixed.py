@@ -1,4 +1,4 @@
-"""Fixed mode: at most `workers` in flight, one send every 1/qps seconds, and the throttle gate in front of both."""
+"""The fixed limiter: at most `workers` requests in flight, one send every 1/qps seconds, and the throttle gate before both."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from .throttle_gate import ThrottleGate
 
 
 class FixedLimiter:
-    """A count of places and aiolimiter, whose bucket holds one send, so there is never a burst.
+    """A limiter with a fixed number of slots and a fixed rate. The bucket of aiolimiter holds one send, so there is never a burst.
 
-    Only the head of the line waits for a place, for the gate and for aiolimiter, which alone would not keep the order: whom it wakes and
-    finds overtaken goes to its end. Who has come as far as aiolimiter is not overtaken any more.
+    Only the head of the queue waits for a slot, for the gate and for aiolimiter. aiolimiter alone would not keep the order: a waiter that
+    it wakes and cannot serve goes to the end. A caller that waits in aiolimiter is no longer overtaken.
     """
 
     def __init__(self, *, workers: int, qps: float | None) -> None:
         self._workers = workers
         self._pace = AsyncLimiter(1, 1 / qps) if qps else None
         self._gate = ThrottleGate()
-        self._line = LimiterQueue()
+        self._queue = LimiterQueue()
         self._is_pacing = False
         self._in_flight = 0
 
     async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
+        """Wait for a ticket to send; return None once `wanted()` is false."""
         caller = QueueWaiter(wanted)
-        self._line.join(caller, ahead=ahead)
+        self._queue.join(caller, ahead=ahead)
         try:
             while wanted():
-                if self._line.head is not caller:
+                if self._queue.head is not caller:
                     await caller.wait(None)
                     continue
                 if self._is_blocked():
@@ -47,8 +48,8 @@ class FixedLimiter:
                 self._in_flight += 1
                 return 0
         finally:
-            self._line.leave(caller)
-            self._line.call_head()
+            self._queue.leave(caller)
+            self._queue.call_head()
         return None
 
     async def _keep_pace(self, pace: AsyncLimiter) -> None:
@@ -57,29 +58,35 @@ class FixedLimiter:
             await pace.acquire()
         finally:
             self._is_pacing = False
-            self._line.call_head()
+            self._queue.call_head()
 
     def try_acquire(self, cost: Cost) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
-        if self._pace is not None or self._line or self._is_blocked():
+        """Return a ticket if a request may be sent at once; always None where a rate is set."""
+        if self._pace is not None or self._queue or self._is_blocked():
             return None
         self._in_flight += 1
         return 0
 
     def settle(self, ticket: int, settled: Settled) -> None:  # noqa: ARG002 - all tickets are alike
+        """Return the ticket and learn from the end of its request."""
         self._in_flight -= 1
         self._gate.settle(settled, asyncio.get_running_loop().time())
-        self._line.call_head()
+        self._queue.call_head()
 
     def wake(self) -> None:
-        self._line.call_all()
+        """Let the waiting callers check `wanted` again."""
+        self._queue.call_all()
 
     def opens_at(self) -> float:
+        """Return the loop time until which a refusal keeps the limiter shut."""
         return self._gate.opens_at
 
     def snapshot(self) -> Mapping[str, JSON]:
+        """Return the current state, for the decision log."""
         return {"mode": "fixed", "in_flight": self._in_flight, "cap": self._workers}
 
     def export(self) -> Mapping[str, JSON]:
+        """Return nothing: a fixed limiter learns nothing."""
         return {}
 
     def _is_blocked(self) -> bool:

@@ -1,4 +1,4 @@
-"""The seam of rate control: what a send costs, how it ended, and the limiter between. Nothing else knows which limiter is in use."""
+"""The interface of rate control: the cost of a request, its outcome, and the limiter. No other code knows which limiter is in use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from providers.messages import JSON, RateLimitHint, Usage
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Tokens that a request will be charged, as far as one knows before it is sent."""
+    """The tokens of a request, as estimated before it is sent."""
 
     input_tokens: int
     max_output_tokens: int
@@ -19,7 +19,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How a request ended, for the limiter: latency from send to end, usage where there was an answer, the hint of its headers."""
+    """The outcome of a request, for the limiter: latency from send to end, usage if it was answered, the hint of its headers."""
 
     how: Literal["succeeded", "throttled", "failed", "cancelled"]
     latency_s: float
@@ -29,88 +29,98 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Go:
+    """The decision to send now, with the ticket to settle."""
+
     ticket: int
 
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
+    """The decision to wait until a time and then ask again."""
+
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class WaitForEvent:
-    """Something in flight must end first; never returned with nothing in flight."""
+    """The decision to wait until a request in flight has ended; never returned with nothing in flight."""
 
 
 class AdaptiveState(Protocol):
-    """A limiter's decisions, pure: every method takes `now` in loop seconds and awaits nothing. One per limiter group."""
+    """The decisions of an adaptive limiter. Pure: every method takes `now` in loop seconds and awaits nothing."""
 
-    def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent: ...
+    def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
+        """Decide whether a request may be sent now, at a time, or after an event."""
+        ...
 
-    def settle(self, ticket: int, settled: Settled, now: float) -> None: ...
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        """Learn from the end of the request with this ticket; once per ticket."""
+        ...
 
     def opens_at(self, now: float) -> float:
-        """Before then a refusal keeps it shut; `now` or earlier when it is open."""
+        """Return the time until which a refusal keeps it shut; `now` or earlier when it is open."""
         ...
 
     @property
     def experience(self) -> float:
-        """Requests accepted ever: of several limiters the one with the most has learnt most."""
+        """Number of requests accepted so far: the limiter with the highest number has learned most."""
         ...
 
     def accepted(self, after: float, until: float) -> Sequence[float]:
-        """What was accepted after one time and until another, a minute ago at most, in each unit."""
+        """Return what was accepted after one time and until another, at most a minute ago, in each unit."""
         ...
 
     def absorb(self, other: Self, now: float) -> None:
-        """Stand for `other`, too: both had met one limit."""
+        """Limit the requests of `other`, too: both had met the same limit."""
         ...
 
     def tilt(self, share: float, until: float, now: float) -> None:
-        """Ask for this share of what is known until then, to find out whose limit it is."""
+        """Ask for `share` of the known limit until then, to find out whether it is shared."""
         ...
 
     def time_under(self, now: float) -> Mapping[str, float]:
-        """Seconds that sends have waited at each gate, and `idle`; they add up to the time since the first question."""
+        """Return the seconds that sends waited at each gate, and `idle`; they add up to the time since the first `acquire`."""
         ...
 
-    def snapshot(self, now: float) -> Mapping[str, JSON]: ...
+    def snapshot(self, now: float) -> Mapping[str, JSON]:
+        """Return the current state, for the decision log."""
+        ...
 
     def export(self) -> Mapping[str, JSON]:
-        """What was learnt, for the next run's start."""
+        """Return what was learned, for the start of the next run."""
         ...
 
 
 class Limiter(Protocol):
-    """The async face of a limiter group: `fixed` and `adaptive` both wear it. First come, first served."""
+    """The async interface of a limiter, fixed or adaptive. First come, first served."""
 
     async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
-        """A ticket to send now; None once `wanted()` is false, which is asked again after every wait.
+        """Wait for a ticket to send now; return None once `wanted()` is false, which is checked after every wait.
 
-        Whoever goes `ahead` is served before all who wait and do not.
+        A caller with `ahead` is served before all callers without.
         """
         ...
 
     def try_acquire(self, cost: Cost) -> int | None:
-        """A ticket if one may send at once and nobody waits; None otherwise."""
+        """Return a ticket if a request may be sent at once and no caller waits; None otherwise."""
         ...
 
     def settle(self, ticket: int, settled: Settled) -> None:
-        """Give the ticket back, exactly once."""
+        """Return the ticket, exactly once."""
         ...
 
     def wake(self) -> None:
-        """Let every waiter ask `wanted` again."""
+        """Let every waiting caller check `wanted` again."""
         ...
 
     def opens_at(self) -> float:
-        """Loop time before which a refusal keeps this limiter shut; a time in the past when it is open."""
+        """Return the loop time until which a refusal keeps this limiter shut; a time in the past when it is open."""
         ...
 
     def snapshot(self) -> Mapping[str, JSON]:
-        """How it stands, for people and for the decision log; `time_under` where it is known."""
+        """Return the current state, for the user and the decision log; with `time_under` where it is known."""
         ...
 
     def export(self) -> Mapping[str, JSON]:
-        """What was learnt, for the next run's start; empty where nothing is."""
+        """Return what was learned, for the start of the next run; empty if nothing was."""
         ...

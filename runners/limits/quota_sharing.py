@@ -1,4 +1,4 @@
-"""Acts on what the detector finds: of the limiters that share a quota, the most experienced one stands for all from then on. Pure."""
+"""The consequence of a shared quota: the limiter with the most accepted requests absorbs the others that share it. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ class ShareableLimits(Protocol):
     """The part of an adaptive limiter that sharing needs."""
 
     @property
-    def experience(self) -> float: ...
+    def experience(self) -> float:
+        """Number of requests accepted so far."""
+        ...
 
-    def accepted(self, after: float, until: float) -> Sequence[float]: ...
+    def accepted(self, after: float, until: float) -> Sequence[float]:
+        """Return what was accepted after one time and until another, in each unit."""
+        ...
 
-    def absorb(self, other: Self, now: float) -> None: ...
+    def absorb(self, other: Self, now: float) -> None:
+        """Limit the requests of `other` from now on, too."""
+        ...
 
-    def tilt(self, share: float, until: float, now: float) -> None: ...
+    def tilt(self, share: float, until: float, now: float) -> None:
+        """Ask for `share` of the known limit until then, to find out whether it is shared."""
+        ...
 
 
 L = TypeVar("L", bound=ShareableLimits)
@@ -30,29 +38,29 @@ L = TypeVar("L", bound=ShareableLimits)
 
 @dataclass(frozen=True, slots=True)
 class Merger(Generic[L]):
-    """Limiters that were found to share a quota, and the one that limits them all from now on."""
+    """Limiters that share a quota, and the one that limits all of their instances from now on."""
 
-    found: SharedQuota
+    quota: SharedQuota
     limits: L
     absorbed: tuple[L, ...]
 
 
 class QuotaSharing(Generic[L]):
-    """The limiters of one model at one endpoint, by name."""
+    """The limiters of one model at one endpoint, by name, and the detector of quotas that they share."""
 
     def __init__(self, limits: Mapping[str, L], *, trusts_words: bool = True) -> None:
         self._limits = dict(limits)
         self._detector = SharedQuotaDetector(trusts_words=trusts_words)
 
     def refused(self, limits: L, sent_at: float, now: float, hint: RateLimitHint | None) -> Merger[L] | None:
-        """Learn from a refusal that `limits` has settled; the merger that follows from it, already carried out."""
+        """Learn from a refusal that `limits` has settled; carry out and return the merger that follows from it, if any."""
         name = self._name_of(limits)
         if name is None or len(self._limits) < 2:
             return None
         wait_s = hint.retry_after_s if hint is not None else None
-        found = self._detector.refused(QuotaRefusal(name, sent_at, now, wait_s, limits.accepted, stated_quota(hint)))
-        if found is not None:
-            return self._merge(found, now)
+        quota = self._detector.refused(QuotaRefusal(name, sent_at, now, wait_s, limits.accepted, stated_quota(hint)))
+        if quota is not None:
+            return self._merge(quota, now)
         self._tilt(now)
         return None
 
@@ -64,14 +72,14 @@ class QuotaSharing(Generic[L]):
             self._limits[name].tilt(share, tilt.until, now)
 
     def _name_of(self, limits: L) -> str | None:
-        """None for one that was absorbed: what it had in flight may still be refused."""
+        """Return the name of a limiter; None if it was absorbed: its requests in flight may still be refused."""
         return next((name for name, known in self._limits.items() if known is limits), None)
 
-    def _merge(self, found: SharedQuota, now: float) -> Merger[L]:
-        survivor = max(found.limiters, key=lambda name: self._limits[name].experience)
+    def _merge(self, quota: SharedQuota, now: float) -> Merger[L]:
+        survivor = max(quota.limiters, key=lambda name: self._limits[name].experience)
         limits = self._limits[survivor]
-        absorbed = tuple(self._limits.pop(name) for name in found.limiters if name != survivor)
+        absorbed = tuple(self._limits.pop(name) for name in quota.limiters if name != survivor)
         for other in absorbed:
             limits.absorb(other, now)
-        self._detector.merge(found.limiters, survivor)
-        return Merger(found, limits, absorbed)
+        self._detector.merge(quota.limiters, survivor)
+        return Merger(quota, limits, absorbed)

@@ -1,4 +1,4 @@
-"""The throttle gate: after a refusal nobody sends until the server's own time, or an own guess that doubles, is over."""
+"""The throttle gate of the fixed limiter: after a throttled request nothing is sent until the server's Retry-After, or a guess, is over."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from .permit import Settled
 
 FIRST_WAIT_S = 0.5
 LONGEST_GUESS_S = 60.0
-"""One quota window: without a word from the server, no limit in the field needs a longer wait."""
+"""One quota window of a minute: without a Retry-After, no longer wait is needed for the limits in use."""
 
 
 class ThrottleGate:
-    """Pure: every method takes `now` in loop seconds."""
+    """The gate of one limiter. The guess doubles with each refusal. Pure: every method takes `now` in loop seconds."""
 
     def __init__(self) -> None:
         self.opens_at = 0.0
         self._guess_s = FIRST_WAIT_S
 
     def settle(self, settled: Settled, now: float) -> None:
-        """Learn from the end of a request. Refusals of one burst count once: those that arrive while the gate is shut teach nothing."""
+        """Learn from the end of a request. Refusals of one burst count once: those that arrive while the gate is shut change no guess."""
         if settled.how == "succeeded":
             self._guess_s = FIRST_WAIT_S
         elif settled.how == "throttled":
             self._shut(settled.hint.retry_after_s if settled.hint else None, now)
 
     def _shut(self, retry_after_s: float | None, now: float) -> None:
-        if retry_after_s:  # a server that refuses and says "after 0 s" has said nothing
+        if retry_after_s:  # a Retry-After of 0 s is no information
             self.opens_at = max(self.opens_at, now + retry_after_s)
         elif now >= self.opens_at:
             self.opens_at = now + self._guess_s

@@ -1,4 +1,4 @@
-"""What a solver returns and what a scorer says of it."""
+"""The answer of a solver, the score of a scorer, and the guards around both."""
 
 from __future__ import annotations
 
@@ -16,28 +16,32 @@ from ..calls.client import ModelClient
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """The answer of a solver to one sample."""
+
     text: str
     messages: Sequence[Message] = ()
-    """The whole conversation, where it has more than the sample's messages and the text."""
+    """The whole conversation, if it has more than the sample's messages and the text."""
     tool_calls: Sequence[ToolCall] = ()
-    """In order, in the OpenAI shape; a solver that had them answered adds `turn`, `result`, `failure` and `rejection`."""
+    """The tool calls in order, in the OpenAI shape; a solver that ran them adds `turn`, `result`, `failure` and `rejection`."""
     metadata: Mapping[str, JSON] | None = None
     error_class: str | None = None
-    """Why the solver had to stop, where it did: `max_turns`. It is an answer all the same, and scored."""
+    """Why the solver had to stop early: `max_turns`. The answer is scored all the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
+    """The score of one answer."""
+
     value: float
-    """In [0, 1]."""
+    """A number in [0, 1]."""
     grade: Literal["full", "partial", "failed"]
     error_class: str | None = None
     details: Mapping[str, JSON] | None = None
-    """Why, for people: the fault of a call, the words of a judge."""
+    """The reasons, for the user: the fault of a call, or the text of a judge."""
 
 
 REFUSAL = "refusal"
-"""The class of an answer that says that there will be none."""
+"""Error class of an answer in which the model refuses to answer."""
 
 T = TypeVar("T")
 Solver = Callable[[Sample, ModelClient], Awaitable[Answer | str]]
@@ -45,20 +49,20 @@ Scorer = Callable[[Sample, Answer, ModelClient], Awaitable[Score]]
 
 
 class UserCodeError(OrchestratorError):
-    """A solver or scorer that a person wrote raised: the sample is not run, the run drains and can be resumed."""
+    """A solver, scorer or tool that the user wrote raised an exception: the sample stays pending, the run drains and can be resumed."""
 
 
 class Ungraded(OrchestratorError):
-    """The answer stands, but whoever had to grade it did not say how: the sample stays unresolved, the model is not to blame."""
+    """The judge gave no grade for an answer: the sample stays unresolved and does not count against the model."""
 
     error_class = "judge_format"
 
 
 def guard_solver(solver: Solver, name: str) -> Solver:
-    """Tell a person's exceptions from ours: theirs become UserCodeError, ours pass."""
+    """Wrap a solver: exceptions of the user's code become UserCodeError, OrchestratorErrors pass unchanged."""
 
     async def guarded(sample: Sample, model: ModelClient) -> Answer | str:
-        with _blamed_on(name, sample):
+        with _attributed_to(name, sample):
             answer = await solver(sample, model)
         return _checked(answer, (Answer, str), name, sample)
 
@@ -66,10 +70,10 @@ def guard_solver(solver: Solver, name: str) -> Solver:
 
 
 def guard_scorer(scorer: Scorer, name: str) -> Scorer:
-    """The same for scorers."""
+    """Wrap a scorer as `guard_solver` wraps a solver."""
 
     async def guarded(sample: Sample, answer: Answer, model: ModelClient) -> Score:
-        with _blamed_on(name, sample):
+        with _attributed_to(name, sample):
             score = await scorer(sample, answer, model)
         return _checked(score, (Score,), name, sample)
 
@@ -77,25 +81,27 @@ def guard_scorer(scorer: Scorer, name: str) -> Scorer:
 
 
 @contextmanager
-def _blamed_on(name: str, sample: Sample) -> Iterator[None]:
+def _attributed_to(name: str, sample: Sample) -> Iterator[None]:
     try:
         yield
     except OrchestratorError:
         raise
     except ExceptionGroup as group:  # of a solver that calls the model several times at once, in a TaskGroup
-        ours, theirs = group.split(OrchestratorError)
-        raise (first_error(ours) if theirs is None and ours else _blame(name, sample, group)) from group
+        own_errors, user_errors = group.split(OrchestratorError)
+        if user_errors is None and own_errors:
+            raise first_error(own_errors) from group
+        raise _user_code_error(name, sample, group) from group
     except Exception as error:
-        raise _blame(name, sample, error) from error
+        raise _user_code_error(name, sample, error) from error
 
 
-def _blame(name: str, sample: Sample, error: Exception) -> UserCodeError:
+def _user_code_error(name: str, sample: Sample, error: Exception) -> UserCodeError:
     return UserCodeError(f"{name} raised {type(error).__name__} on task {sample.task.task_id}: {error}")
 
 
 def _checked(returned: T, types: tuple[type, ...], name: str, sample: Sample) -> T:
     if not isinstance(returned, types):
-        wanted = " or ".join(one.__name__ for one in types)
-        found = type(returned).__name__
-        raise UserCodeError(f"{name} returned {found} on task {sample.task.task_id}; it must return {wanted}")
+        expected = " or ".join(kind.__name__ for kind in types)
+        actual = type(returned).__name__
+        raise UserCodeError(f"{name} returned {actual} on task {sample.task.task_id}; it must return {expected}")
     return returned

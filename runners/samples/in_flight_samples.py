@@ -1,4 +1,4 @@
-"""The samples that are open, and what they wait for: what a stalled run has to say."""
+"""The open samples of a run and what each of them waits for, for the report of a stalled run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..workers.activity import Activity, ActivityStep
 MOST_WAITS = 8
 MOST_TASKS = 3
 MOST_LETTERS = 60
-"""Of a task's name: a report about a thousand samples still fits a screen."""
+"""Longest part of a task's name that is shown, so that a report about a thousand samples fits a screen."""
 
 
 class WaitRow(TypedDict):
@@ -33,25 +33,27 @@ class WaitRow(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Samples that wait for the same thing."""
+    """A group of samples that wait for the same thing."""
 
     what: str
     samples: int
     longest_s: float
     tasks: Sequence[str]
-    """The first few."""
+    """The first few task ids."""
 
     def sentence(self) -> str:
+        """Describe the group in one line."""
         noun = "sample" if self.samples == 1 else "samples"
         names = ", ".join(self.tasks) + (", …" if self.samples > len(self.tasks) else "")
         return f"{self.samples} {noun} {self.what}, for up to {self.longest_s:.0f} s: {names}"
 
     def as_row(self) -> Mapping[str, JSON]:
+        """Return the fields as a JSON mapping."""
         return {**asdict(self), "tasks": list(self.tasks)}
 
 
 class InFlightSamples:
-    """Those that a pool has opened and that have no record yet, and those whose record waits for the disk."""
+    """The samples that are open and have no record yet, and those whose record is being written."""
 
     def __init__(self) -> None:
         self._open: dict[int, ActiveSample] = {}
@@ -62,6 +64,7 @@ class InFlightSamples:
 
     @contextmanager
     def working(self, active: ActiveSample) -> Iterator[None]:
+        """Register an open sample within the block."""
         self._open[active.sample.ordinal] = active
         try:
             yield
@@ -70,6 +73,7 @@ class InFlightSamples:
 
     @contextmanager
     def delivering(self, ordinal: int, task_id: str) -> Iterator[None]:
+        """Register a sample whose record is being written within the block."""
         self._delivering[ordinal] = (task_id, asyncio.get_running_loop().time())
         try:
             yield
@@ -77,22 +81,22 @@ class InFlightSamples:
             del self._delivering[ordinal]
 
     def waits(self) -> list[Wait]:
-        """Grouped by what is waited for, the largest group first; bounded in number and length."""
+        """Return the samples grouped by what they wait for, the largest group first; at most MOST_WAITS groups."""
         now = asyncio.get_running_loop().time()
         groups: dict[str, list[tuple[float, str]]] = {}
         for active in self._open.values():
-            doing = active.activity.current
-            groups.setdefault(_what(doing, active, now), []).append((doing.since_s, active.sample.task.task_id))
+            activity = active.activity.current
+            groups.setdefault(_what(activity, active, now), []).append((activity.since_s, active.sample.task.task_id))
         for task_id, since_s in self._delivering.values():
             groups.setdefault("waiting for the disk to take their record", []).append((since_s, task_id))
-        found = sorted((_wait(what, its, now) for what, its in groups.items()), key=lambda wait: -wait.samples)
-        return found if len(found) <= MOST_WAITS else [*found[: MOST_WAITS - 1], _rest(found[MOST_WAITS - 1 :])]
+        waits = sorted((_wait(what, samples, now) for what, samples in groups.items()), key=lambda wait: -wait.samples)
+        return waits if len(waits) <= MOST_WAITS else [*waits[: MOST_WAITS - 1], _rest(waits[MOST_WAITS - 1 :])]
 
 
-def _wait(what: str, its: Sequence[tuple[float, str]], now: float) -> Wait:
-    its = sorted(its, key=lambda one: one[0])
-    tasks = tuple(task_id[:MOST_LETTERS] for _, task_id in islice(its, MOST_TASKS))
-    return Wait(what, len(its), now - its[0][0], tasks)
+def _wait(what: str, samples: Sequence[tuple[float, str]], now: float) -> Wait:
+    oldest_first = sorted(samples, key=lambda sample: sample[0])
+    tasks = tuple(task_id[:MOST_LETTERS] for _, task_id in islice(oldest_first, MOST_TASKS))
+    return Wait(what, len(oldest_first), now - oldest_first[0][0], tasks)
 
 
 def _rest(waits: Sequence[Wait]) -> Wait:
@@ -100,19 +104,21 @@ def _rest(waits: Sequence[Wait]) -> Wait:
     return replace(longest, what="waiting for other things", samples=sum(wait.samples for wait in waits))
 
 
-def _what(doing: Activity, active: ActiveSample, now: float) -> str:
-    if doing.step is ActivityStep.BUDGET:
+def _what(activity: Activity, active: ActiveSample, now: float) -> str:
+    if activity.step is ActivityStep.BUDGET:
         return "waiting for the budget"
-    if doing.step is ActivityStep.LEAVE:
-        instance_state = doing.request.instance_state if doing.request else None
+    if activity.step is ActivityStep.PERMIT:
+        instance_state = activity.request.instance_state if activity.request else None
         if instance_state is None:
             return f"waiting for an instance of {active.sample.cell.model} that is due a request"
-        return f"waiting for leave to send to {instance_state.instance.name}{_state(instance_state, now)}"
-    if doing.step is ActivityStep.ANSWER and doing.instance_state is not None:
-        return f"waiting for the answer of {doing.instance_state.instance.name}{_state(doing.instance_state, now)}"
-    if doing.step is ActivityStep.RETRY:
-        return "parked until they are retried" if now < doing.until_s else "waiting for a worker's place to retry"
-    return "in the scorer" if doing.step is ActivityStep.SCORE else "in the solver's own code"
+        return f"waiting for a permit to send to {instance_state.instance.name}{_state(instance_state, now)}"
+    if activity.step is ActivityStep.ANSWER and activity.instance_state is not None:
+        return (
+            f"waiting for the answer of {activity.instance_state.instance.name}{_state(activity.instance_state, now)}"
+        )
+    if activity.step is ActivityStep.RETRY:
+        return "parked until they are retried" if now < activity.until_s else "waiting for a worker slot to retry"
+    return "in the scorer" if activity.step is ActivityStep.SCORE else "in the solver's own code"
 
 
 def _state(instance_state: InstanceState, now: float) -> str:
@@ -123,5 +129,5 @@ def _state(instance_state: InstanceState, now: float) -> str:
 
 
 def clock_time(wall_s: float) -> str:
-    """The local time of day, as a person looks at a clock."""
+    """Format a wall-clock time as the local time of day."""
     return time.strftime("%H:%M:%S", time.localtime(wall_s))

@@ -1,4 +1,4 @@
-"""The workers of one instance: as many samples in flight as the instance has places, until the queue or the run ends."""
+"""The pool of one instance's workers: it keeps as many samples open as there are worker slots, until the queue or the run ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .record import Record
 from .shard_queue import ModelQueues
 
 MOST_OPEN = 1_000
-"""Samples open at once where the worker count is unbounded: what is in flight is the limiter's business then."""
+"""Worker slots where the number of workers is unbounded: the limiter then bounds the requests in flight."""
 
 Work = Callable[[ActiveSample, SlotLease], Awaitable[Record]]
 Deliver = Callable[[Record], Awaitable[None]]
@@ -26,7 +26,7 @@ Deliver = Callable[[Record], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class PoolSpec:
-    """Where a pool stands: its shard's instance, stage and start."""
+    """The specification of a pool: instance, stage and start time of its shard, and the number of workers."""
 
     instance: str
     stage: int
@@ -35,6 +35,8 @@ class PoolSpec:
 
 
 class Pool:
+    """The workers of one instance in one stage."""
+
     def __init__(
         self, pool_spec: PoolSpec, queues: ModelQueues, work: Work, deliver: Deliver, on_dry: Callable[[], None]
     ) -> None:
@@ -46,29 +48,27 @@ class Pool:
         self._on_dry = on_dry
 
     async def run(self, plan: Plan, shutdown: Shutdown) -> None:
-        """Open samples until there are none or the run drains; ends when the last one open has ended."""
+        """Open samples until there are none or the run drains, and wait until all of them have ended."""
         loop, slots = asyncio.get_running_loop(), WorkerSlots(self.pool_spec.workers or MOST_OPEN, shutdown.pause)
         await self._wait_for_start(shutdown)
         async with asyncio.TaskGroup() as in_flight_samples:
             while True:
                 wanted_at = loop.time()
-                place = await slots.take()
+                slot = await slots.take()
                 taken = None if shutdown.draining.is_set() else self.queues.take(self.pool_spec.instance)
                 if taken is None:
-                    place.end()
+                    slot.end()
                     break
                 sample, queue_s = plan.sample(taken.ordinal), loop.time() - wanted_at
                 active = ActiveSample(
                     sample, taken.planned, self.pool_spec.instance, self.pool_spec.stage, time.time(), queue_s
                 )
-                in_flight_samples.create_task(self._one(active, place), name=f"task {sample.task.task_id}")
-                await asyncio.sleep(
-                    0
-                )  # pools that start together open theirs in turns: nobody steals before the other has begun
+                in_flight_samples.create_task(self._run_sample(active, slot), name=f"task {sample.task.task_id}")
+                await asyncio.sleep(0)  # pools that start together take turns: none takes work before the others began
             self._on_dry()
 
     async def _wait_for_start(self, shutdown: Shutdown) -> None:
-        """No longer than the run goes on, or the others leave something to open."""
+        """Wait for the start time, but end early if the run drains or the queues are empty."""
         if self.pool_spec.start_after_s <= 0:
             return
         ends = [asyncio.ensure_future(event.wait()) for event in (shutdown.draining, self.queues.emptied)]
@@ -78,9 +78,9 @@ class Pool:
             for end in ends:
                 end.cancel()
 
-    async def _one(self, active: ActiveSample, place: WorkerSlot) -> None:
+    async def _run_sample(self, active: ActiveSample, slot: WorkerSlot) -> None:
         try:
-            record = await self._work(active, place)
+            record = await self._work(active, slot)
             await self._deliver(record)
         except NoUsableInstance as error:
             self.lost = error
@@ -88,4 +88,4 @@ class Pool:
         except LimitReached:
             self.queues.close()  # the sample stays pending
         finally:
-            place.end()
+            slot.end()

@@ -1,6 +1,6 @@
-"""What is still to be opened: a shard's ordinals, taken from the front, and the shards of a model, which help each other.
+"""The samples that are still to be opened: the queue of a shard, and the queues of a model's shards, which take over each other's work.
 
-Ranges and a bitmap, never a list of samples.
+They hold ranges of ordinals and a bitmap, never a list of samples.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ..journal.bitmap import Bitmap
 
 
 class ShardQueue:
-    """Skips what is done already. Closing ends it."""
+    """The ordinals of a shard that are still to be opened; those that are done are skipped."""
 
     def __init__(self, ordinals: Sequence[range], done: Bitmap) -> None:
         self._parts = deque(part for part in ordinals if part)
         self._done = done
 
     def take(self) -> int | None:
-        """The next ordinal; None at the end."""
+        """Return the next ordinal; None at the end."""
         while self._parts:
             part = self._parts[0]
             if len(part) > 1:
@@ -36,7 +36,7 @@ class ShardQueue:
         return None
 
     def split(self, count: int) -> list[range]:
-        """Give away the last `count` ordinals, in their order."""
+        """Remove the last `count` ordinals and return them, in their order."""
         given: list[range] = []
         while count > 0 and self._parts:
             part = self._parts.pop()
@@ -48,6 +48,7 @@ class ShardQueue:
         return given
 
     def close(self) -> None:
+        """Remove all ordinals."""
         self._parts.clear()
 
     def __len__(self) -> int:
@@ -56,27 +57,29 @@ class ShardQueue:
 
 @dataclass(frozen=True, slots=True)
 class TakenOrdinal:
+    """An ordinal that was taken from a queue."""
+
     ordinal: int
     planned: str
     """The instance that the plan gave it to."""
 
 
 class Peers(Protocol):
-    """What the shards of a model know of each other's instances."""
+    """The state of a model's instances that the queues need; a Dispatcher provides it."""
 
     def rate_per_s(self, name: str) -> float:
-        """Samples that the instance gets through; 0 where it is silent or has not begun."""
+        """Return the instance's throughput in samples per second; 0 if it is not healthy or has not begun."""
         ...
 
     def is_silent(self, name: str) -> bool:
-        """Gone, down or suspect: its work is better done by others."""
+        """Return whether the instance is not healthy, so that others should do its work."""
         ...
 
 
 class ModelQueues:
-    """The queues of one model's shards in a stage. Whoever runs dry takes from the shard that would finish last.
+    """The queues of one model's shards in a stage. An instance without work takes samples from the shard that would finish last.
 
-    Without `rebalances` only the work of silent instances is taken: the plan is kept while it can be.
+    Without `rebalances`, only work of instances that are not healthy is taken, so that the plan is kept as far as possible.
     """
 
     def __init__(self, queues: Mapping[str, ShardQueue], peers: Peers, *, done: Bitmap, rebalances: bool) -> None:
@@ -86,26 +89,27 @@ class ModelQueues:
         self._done = done
         self._rebalances = rebalances
         self.emptied = asyncio.Event()
-        """Nothing is left to open: whoever waits for its start has nothing to wait for."""
+        """Set when no samples are left to open, so that a pool that waits for its start ends."""
 
     def take(self, name: str) -> TakenOrdinal | None:
-        """The next sample for instance `name`: its own, else one taken over; None when nobody has any left to give."""
+        """Return the next sample for instance `name`: its own, else one taken over; None when none is left."""
         while True:
             for planned, queue in self._of(name):
                 ordinal = queue.take()
                 if ordinal is not None:
                     return TakenOrdinal(ordinal, planned)
             if not self._take_over(name):
-                self._tell_empty()
+                self._notify_if_empty()
                 return None
 
     def close(self) -> None:
+        """Remove all samples of all queues."""
         for name in self._own:
             for _planned, queue in self._of(name):
                 queue.close()
-        self._tell_empty()
+        self._notify_if_empty()
 
-    def _tell_empty(self) -> None:
+    def _notify_if_empty(self) -> None:
         if not any(len(queue) for name in self._own for _planned, queue in self._of(name)):
             self.emptied.set()
 

@@ -1,4 +1,4 @@
-"""How a sample is solved. A solver is `async (sample, model) -> Answer | str`; those built in are told how the run uses tools."""
+"""The built-in solvers. A solver is `async (sample, model) -> Answer | str`; the built-in ones also get the run's settings for tools."""
 
 from __future__ import annotations
 
@@ -15,51 +15,54 @@ from ..tools.simulated_tools import LoadFunction, SimulatedTools, no_function
 from .answer import Answer, Solver
 
 MAX_TURNS = "max_turns"
-"""Error class of an answer that was still calling tools when its turns were used up."""
+"""Error class of an answer whose turns were used up while the model still called tools."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
+    """How a run uses tools."""
+
     max_turns: int
-    """Replies of the model in one sample."""
+    """Most replies of the model in one sample."""
     failure_kinds: Sequence[str]
     """Of those of `SimulatedTools`; one is drawn for every failing call."""
     formats: Mapping[str, ToolFormat] = field(default_factory=dict)
-    """By model; native where it is not said."""
+    """The tool format by model; native where none is set."""
     load: LoadFunction = no_function
-    """Finds a person's own tool by `module:function`."""
+    """Finds a tool of the user by `module:function`."""
 
     def format_of(self, sample: Sample) -> ToolFormat:
+        """Return the tool format of the sample's model."""
         return self.formats.get(sample.cell.model, NATIVE)
 
 
 async def single_turn(sample: Sample, model: ModelClient, use: ToolUse | None = None) -> Answer:
-    """Send the task's messages once and take the reply; the tools that it asks for are not called.
+    """Send the task's messages once and return the reply; the tools that it calls are not run.
 
-    The answer keeps the conversation where the model reasoned, since the text has no place for that.
+    If the model reasoned, the answer keeps the conversation, because the text does not include the reasoning.
     """
-    task, speech = sample.task, NATIVE if use is None else use.format_of(sample)
-    asked = speech.opening(task.messages, task.tools)
-    reply = await model.chat(asked, tools=speech.offered(task.tools))
-    calls = speech.calls(reply)
-    messages = [*asked, speech.turn(reply, calls)] if reply.reasoning else ()
+    task, tool_format = sample.task, NATIVE if use is None else use.format_of(sample)
+    opening = tool_format.opening(task.messages, task.tools)
+    reply = await model.chat(opening, tools=tool_format.offered(task.tools))
+    calls = tool_format.calls(reply)
+    messages = [*opening, tool_format.turn(reply, calls)] if reply.reasoning else ()
     return Answer(reply.text, messages, calls)
 
 
 async def tool_loop(sample: Sample, model: ModelClient, use: ToolUse) -> Answer:
-    """Let the model call the task's simulated tools, several in one turn if it likes, until it answers without a call."""
+    """Let the model call the task's simulated tools, one or several in a turn, until it answers without a call."""
     task = sample.task
-    speech, tools = use.format_of(sample), SimulatedTools(sample, use.load, use.failure_kinds)
-    messages: list[Message] = list(speech.opening(task.messages, task.tools))
+    tool_format, tools = use.format_of(sample), SimulatedTools(sample, use.load, use.failure_kinds)
+    messages: list[Message] = list(tool_format.opening(task.messages, task.tools))
     done: list[ToolCall] = []
     for turn in range(1, use.max_turns + 1):
-        reply = await model.chat(tuple(messages), tools=speech.offered(task.tools))
-        calls = speech.calls(reply)
-        messages.append(speech.turn(reply, calls))
+        reply = await model.chat(tuple(messages), tools=tool_format.offered(task.tools))
+        calls = tool_format.calls(reply)
+        messages.append(tool_format.turn(reply, calls))
         if not calls:
             return Answer(reply.text, messages, done)
         results = [await tools.call(call) for call in calls]
-        messages += speech.results(calls, [result.content for result in results])
+        messages += tool_format.results(calls, [result.content for result in results])
         done += [result.noted_on(call, turn) for call, result in zip(calls, results, strict=True)]
     return Answer(reply.text, messages, done, error_class=MAX_TURNS)
 
@@ -68,5 +71,5 @@ SOLVERS: Mapping[str, Callable[..., Awaitable[Answer]]] = {"single_turn": single
 
 
 def build_solver(name: str, use: ToolUse) -> Solver:
-    """A built-in solver, told how this run uses tools."""
+    """Build a built-in solver with the run's settings for tools."""
     return partial(SOLVERS[name], use=use)

@@ -1,1 +1,1 @@
-"""Simulated tools, and how a model is told of tools and asks for them. Read `simulated_tools.py` first."""
+"""Simulated tools, and the formats in which a model gets tools and calls them. Read `simulated_tools.py` first."""

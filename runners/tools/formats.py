@@ -1,7 +1,7 @@
-"""How a model is told of its tools and asks for them: OpenAI function calling, or text for models without it.
+"""The formats in which a model gets its tools and calls them: OpenAI function calling, or text for models without it.
 
-The text form is that of Hermes and Qwen: one `<tool_call>{"name": …, "arguments": {…}}</tool_call>` for each call, results come back in
-`<tool_response>`. Calls have the OpenAI shape on this side of both.
+The text format is that of Hermes and Qwen: one `<tool_call>{"name": …, "arguments": {…}}</tool_call>` for each call; results are returned
+in `<tool_response>`. In this program calls always have the OpenAI shape.
 """
 
 from __future__ import annotations
@@ -27,36 +27,46 @@ For each call, write a JSON object with the function's name and arguments within
 The result comes back within <tool_response></tool_response> tags. When you need no further call, give your final answer without tags."""
 
 _CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
-"""The last tag may lack its end: some servers stop there."""
+"""The closing tag may be missing at the end of the text: some servers stop there."""
 
 
 class ToolFormat(Protocol):
+    """A format for tools: it builds the messages and reads the calls."""
+
     def opening(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Sequence[Message]:
-        """The messages that a conversation with tools begins with."""
+        """Return the messages with which a conversation with tools begins."""
         ...
 
     def offered(self, tools: Sequence[Tool]) -> Sequence[Tool]:
-        """The tools that go into the request's own field."""
+        """Return the tools for the `tools` field of the request."""
         ...
 
-    def calls(self, reply: ChatResponse) -> Sequence[ToolCall]: ...
+    def calls(self, reply: ChatResponse) -> Sequence[ToolCall]:
+        """Return the calls in a reply."""
+        ...
 
     def turn(self, reply: ChatResponse, calls: Sequence[ToolCall]) -> Message:
-        """The reply as the conversation remembers it."""
+        """Return the reply as a message of the conversation."""
         ...
 
-    def results(self, calls: Sequence[ToolCall], contents: Sequence[str]) -> Sequence[Message]: ...
+    def results(self, calls: Sequence[ToolCall], contents: Sequence[str]) -> Sequence[Message]:
+        """Return the messages that hold the results of the calls."""
+        ...
 
 
 class NativeFormat:
+    """The format of OpenAI function calling."""
+
     def opening(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Sequence[Message]:  # noqa: ARG002 - they have a field
+        """Return the messages unchanged."""
         return messages
 
     def offered(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """Return all tools."""
         return tools
 
     def calls(self, reply: ChatResponse) -> Sequence[ToolCall]:
-        """Every call with an id of its own: servers of the older format leave it out, others use one twice."""
+        """Return the calls, each with a unique id: some servers leave the id out or use it twice."""
         taken: set[JSON] = {None, ""}
         calls: list[ToolCall] = []
         for number, call in enumerate(reply.tool_calls):
@@ -68,10 +78,12 @@ class NativeFormat:
         return calls
 
     def turn(self, reply: ChatResponse, calls: Sequence[ToolCall]) -> Message:
+        """Return the reply with its calls, whose arguments are made valid JSON."""
         turn = _as_it_came(reply)
         return {**turn, "tool_calls": [_with_valid_arguments(call) for call in calls]} if calls else turn
 
     def results(self, calls: Sequence[ToolCall], contents: Sequence[str]) -> Sequence[Message]:
+        """Return one `tool` message for each call."""
         return [
             {"role": "tool", "tool_call_id": call["id"], "content": content}
             for call, content in zip(calls, contents, strict=True)
@@ -79,34 +91,41 @@ class NativeFormat:
 
 
 class TextFormat:
+    """The text format, for models without function calling."""
+
     def opening(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Sequence[Message]:
+        """Add the tools and the instructions to the system message."""
         if not tools:
             return messages
         shown = "\n".join(orjson.dumps(tool).decode() for tool in tools)
         return with_system(messages, INSTRUCTIONS.format(tools=shown))
 
-    def offered(self, tools: Sequence[Tool]) -> Sequence[Tool]:  # noqa: ARG002 - the text says them
+    def offered(self, tools: Sequence[Tool]) -> Sequence[Tool]:  # noqa: ARG002 - they are in the text
+        """Return no tools: they are in the text."""
         return ()
 
     def calls(self, reply: ChatResponse) -> Sequence[ToolCall]:
+        """Return the calls in the text of the reply."""
         return read_text_calls(reply.text, reply.response_id)
 
     def turn(self, reply: ChatResponse, calls: Sequence[ToolCall]) -> Message:  # noqa: ARG002 - the text has them
+        """Return the reply, whose text holds the calls."""
         return _as_it_came(reply)
 
     def results(self, calls: Sequence[ToolCall], contents: Sequence[str]) -> Sequence[Message]:  # noqa: ARG002 - told by their order
+        """Return one user message with all results, in the order of the calls."""
         text = "\n".join(f"<tool_response>\n{content}\n</tool_response>" for content in contents)
         return [{"role": "user", "content": text}]
 
 
 def _as_it_came(reply: ChatResponse) -> Message:
-    """Copy the reply with every field that the server may want back; its calls apart, which are sent in the form of `calls`."""
+    """Copy the reply with every field that the server may need back, without its calls."""
     turn = reply.assistant or {"role": "assistant", "content": reply.text or None}
     return {name: value for name, value in turn.items() if name != "tool_calls"}
 
 
 def _with_valid_arguments(call: ToolCall) -> ToolCall:
-    """Make the arguments the JSON of an object, as servers want them: what is none goes back as no arguments, and the result says so."""
+    """Return the call with the JSON of an object as arguments, which servers require; other arguments become `{}`."""
     function = call.get("function")
     if not isinstance(function, Mapping):
         return call
@@ -120,16 +139,16 @@ def _with_valid_arguments(call: ToolCall) -> ToolCall:
 
 
 def read_text_calls(text: str, origin: str) -> Sequence[ToolCall]:
-    """The calls in a text. What cannot be read stays a call, of no name, with the text as its arguments."""
+    """Read the calls in a text. A call that cannot be read gets an empty name and the text as its arguments."""
     return [_read(body.strip(), f"{origin}-{number}") for number, body in enumerate(_CALL.findall(text))]
 
 
 def _read(body: str, call_id: str) -> ToolCall:
     try:
-        said = orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        said = None
-    name, arguments = (said.get("name"), said.get("arguments", {})) if isinstance(said, dict) else (None, body)
+        value = None
+    name, arguments = (value.get("name"), value.get("arguments", {})) if isinstance(value, dict) else (None, body)
     text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
     function: Mapping[str, JSON] = {"name": name if isinstance(name, str) else "", "arguments": text}
     return {"id": call_id, "type": "function", "function": function}

@@ -1,4 +1,4 @@
-"""Names that the OpenAI format allows for functions, and the way back to the task's own: `math.area` travels as `math_area`."""
+"""Tool names in requests: a name that the OpenAI format does not allow (`math.area`) is replaced, and restored in the answer."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ _ALLOWED = re.compile(rf"[a-zA-Z0-9_-]{{1,{LONGEST}}}")
 
 @dataclass(frozen=True, slots=True)
 class ToolNames:
-    """Two tools never travel under one name."""
+    """The names that a task's tools have in requests; no two tools have the same name."""
 
     on_the_wire: Mapping[str, str]
-    """By the task's name."""
+    """The name in requests, by the task's name."""
 
     def tools(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """Return the tools with their names in requests."""
         return [_renamed(tool, self.on_the_wire) for tool in tools]
 
     def messages(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return the messages with the calls' names in requests."""
         return [_with_calls(message, self.on_the_wire) for message in messages]
 
     def response(self, response: ChatResponse) -> ChatResponse:
-        """The same with the task's names."""
+        """Return the response with the task's names."""
         back = {wire: own for own, wire in self.on_the_wire.items()}
         calls = [_renamed(call, back) for call in response.tool_calls]
         return replace(response, tool_calls=calls, assistant=_with_calls(response.assistant, back))
 
 
 def names_of(tools: Sequence[Tool]) -> ToolNames | None:
-    """None where every name may travel as it is, which is the usual case."""
+    """Return the names in requests; None if every name is allowed, which is the usual case."""
     names = [name for tool in tools if (name := tool_name(tool))]
     if all(_ALLOWED.fullmatch(name) for name in names):
         return None
@@ -48,23 +50,23 @@ def names_of(tools: Sequence[Tool]) -> ToolNames | None:
 
 
 def name_on_the_wire(name: str, tools: Sequence[Tool]) -> str:
-    """What a tool of a task is called by whoever answers it; a name that is none of them stays."""
+    """Return a tool's name in requests; a name that is not a tool's is returned unchanged."""
     names = names_of(tools)
     return names.on_the_wire.get(name, name) if names is not None else name
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """`name`, or the first of `name_2`, `name_3` … that nobody has."""
-    found, number = name, 1
-    while found in taken:
+    """Return the first of `name`, `name_2`, `name_3` … that is free."""
+    candidate, number = name, 1
+    while candidate in taken:
         number += 1
-        ending = f"_{number}"
-        found = name[: LONGEST - len(ending)] + ending
-    return found
+        suffix = f"_{number}"
+        candidate = name[: LONGEST - len(suffix)] + suffix
+    return candidate
 
 
 def _renamed(tool: Mapping[str, JSON], names: Mapping[str, str]) -> Mapping[str, JSON]:
-    """A tool or a call under its other name."""
+    """Return a tool or a call with its other name."""
     function = tool.get("function")
     if isinstance(function, Mapping):
         return {**tool, "function": _renamed(function, names)}

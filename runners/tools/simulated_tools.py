@@ -1,8 +1,8 @@
-"""Simulated tools: they answer what the task declares, and fail as often as the sweep says.
+"""Simulated tools: they return the results that the task declares, and fail at the rate that the sweep sets.
 
-Whether a call fails is one uniform draw per (task, epoch, tool, how often the sample has called that tool before): the same for every
-model and prompt type, whatever else was called in between; and since a call fails where its draw is not below the success rate, what
-fails at 0.8 fails at 0.5 as well. Nothing here waits: a timeout is a result that says so.
+Whether a call fails is one uniform draw per (task, epoch, tool, number of earlier calls of that tool in the sample). It is equal for every
+model and prompt type, whatever other tools were called. A call fails if its draw is not below the success rate, so a call that fails at a
+success rate of 0.8 also fails at 0.5. No tool waits: a timeout is only a result with that message.
 """
 
 from __future__ import annotations
@@ -23,37 +23,39 @@ from sharding.tasks.tool_results import NOTHING_DECLARED, declared_results
 from ..samples.answer import UserCodeError
 
 ToolFunction = Callable[[Mapping[str, JSON]], JSON | Awaitable[JSON]]
-"""A tool that a person wrote. Its exceptions are theirs; a result that tells the model of an error is returned."""
+"""A tool that the user wrote. Its exceptions count as faults of that code; it returns errors that are meant for the model as results."""
 LoadFunction = Callable[[str], ToolFunction]
 
 FAILURE_KINDS = ("error", "timeout", "empty", "malformed", "stale")
-"""How a simulated tool fails, equally often."""
+"""The kinds of failure of a simulated tool, which are equally frequent."""
 TIMEOUT_S = 30
-"""What a timeout claims to have waited for."""
+"""The wait that the message of a timeout states."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
+    """The result of one tool call."""
+
     content: str
-    """What the model reads."""
+    """The text that the model gets."""
     failure: str | None = None
-    """One of FAILURE_KINDS, where the draw said so."""
+    """One of FAILURE_KINDS if the call was drawn to fail."""
     rejection: str | None = None
-    """`unknown_tool` or `bad_arguments`: the call reached no tool, and nothing was drawn for it."""
+    """`unknown_tool` or `bad_arguments`: the call reached no tool, and no failure was drawn."""
 
     def noted_on(self, call: ToolCall, turn: int) -> ToolCall:
-        """`call` with what became of it, as an Answer holds it."""
-        ending = {"result": self.content, "failure": self.failure, "rejection": self.rejection}
-        return {**call, "turn": turn, **ending}
+        """Return `call` with its turn and its result, as an Answer holds it."""
+        outcome = {"result": self.content, "failure": self.failure, "rejection": self.rejection}
+        return {**call, "turn": turn, **outcome}
 
 
 def no_function(name: str) -> ToolFunction:
-    """Where nobody can import a person's own tools."""
+    """Raise LookupError: the default where the user's tools cannot be imported."""
     raise LookupError(f"{name} cannot be imported here")
 
 
 def draw_failure(sample_seed: int, tool: str, earlier: int, success_rate: float, kinds: Sequence[str]) -> str | None:
-    """How a call of `tool` fails, after `earlier` calls of it; None where it does not."""
+    """Draw how a call of `tool` fails after `earlier` calls of it; None if it succeeds."""
     call = f"{tool}/{earlier}"
     if draw_uniform(sample_seed, "tool", call) < success_rate:
         return None
@@ -72,7 +74,7 @@ class SimulatedTools:
         self._called: Counter[str] = Counter()
 
     async def call(self, call: ToolCall) -> ToolResult:
-        """Answer one call as it stands in a reply. Raises UserCodeError where a person's own tool does not work."""
+        """Answer one call of a reply. Raises UserCodeError if a tool of the user fails."""
         name, text = named(call)
         if not name:
             return _rejected("bad_arguments", "the call is not valid JSON with a name and arguments; write it again")
@@ -105,8 +107,8 @@ class SimulatedTools:
             return declared.result_of(arguments)
         where = f"the tool {declared.function}"
         try:
-            found = self._load(declared.function)(arguments)
-            result = await found if inspect.isawaitable(found) else found
+            returned = self._load(declared.function)(arguments)
+            result = await returned if inspect.isawaitable(returned) else returned
             orjson.dumps(result)
         except orjson.JSONEncodeError as error:
             message = f"{where} returned what JSON cannot hold on task {self._sample.task.task_id}: {error}"
@@ -118,7 +120,7 @@ class SimulatedTools:
 
 
 def named(call: ToolCall) -> tuple[str, str]:
-    """A call's tool, and its arguments as the model wrote them."""
+    """Return the name of a call's tool, and its arguments as the model wrote them."""
     function = call.get("function")
     function = function if isinstance(function, Mapping) else {}
     arguments = function.get("arguments")
@@ -139,7 +141,7 @@ _BLIND: Mapping[str | None, Callable[[str], str]] = {
     "timeout": lambda name: _json({"error": f"{name} timed out after {TIMEOUT_S} s"}),
     "empty": lambda _: "{}",
 }
-"""Failures that leave nothing of the result."""
+"""Failures that replace the result."""
 _SPOILT: Mapping[str | None, Callable[[JSON], str]] = {
     "malformed": lambda result: (text := _json({"result": result}))[: max(2, len(text) * 2 // 3)],
     "stale": lambda result: _json({"warning": "from a cache of 30 days ago, not up to date", "result": result}),

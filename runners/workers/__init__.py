@@ -1,1 +1,1 @@
-"""A worker's slot and the sample that holds it. Calls and samples both build on it; read `slots.py` first."""
+"""The slots of a pool's workers, and the samples that hold them. Calls and samples both build on it; read `slots.py` first."""

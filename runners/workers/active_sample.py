@@ -1,4 +1,4 @@
-"""A sample that a pool has opened: what it is, who opened it, and since when."""
+"""A sample that a pool has opened: the sample, the instance that opened it, and the time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from .activity import Activity
 
 @dataclass(frozen=True, slots=True)
 class ActiveSample:
+    """A sample that a pool has opened and that has no record yet."""
+
     sample: Sample
     planned: str
-    """The instance of its shard."""
+    """The instance that the plan gave it to."""
     instance: str
-    """The instance whose pool opened it, which its requests prefer: another than planned where work was rebalanced."""
+    """The instance whose pool opened it and which its requests prefer; it differs from `planned` where work was rebalanced."""
     stage: int
     at_s: float
-    """Wall clock."""
+    """When it was opened, wall clock."""
     queue_s: float = 0.0
-    """From the pool's wish for it to its place among the workers."""
+    """Time that the pool waited for a free worker slot before it opened the sample."""
     activity: Activity = field(default_factory=Activity, compare=False)

@@ -1,4 +1,4 @@
-"""What a sample is doing now, noted by whoever works on it: a few stores on the hot path, read only when somebody asks."""
+"""What a sample is doing now. The code that works on it stores a few values; they are read only for reports and the stall watch."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from ..dispatch.instance_state import InstanceState
 
 
 class ActivityStep(Enum):
+    """The step that a sample or a call is in."""
+
     SOLVE = auto()
     """In the solver's own code, between its calls."""
     SCORE = auto()
     BUDGET = auto()
-    """Waiting for room in what the run may spend."""
-    LEAVE = auto()
-    """Waiting for leave to send."""
+    """Waiting for room in the budget of the run."""
+    PERMIT = auto()
+    """Waiting for the permit to send."""
     ANSWER = auto()
-    """Sent."""
+    """Waiting for the answer to the request that was sent."""
     RETRY = auto()
-    """Parked until `until_s`, then waiting for a place among the workers."""
+    """Parked until `until_s`, then waiting for a worker slot."""
 
 
 class Activity:
-    """Of a sample, and of each of its calls that are under way. Times are loop time."""
+    """The current activity of a sample or of one of its calls. Times are loop time."""
 
     __slots__ = ("calls", "cut_off_s", "instance_state", "request", "since_s", "step", "until_s")
 
@@ -37,48 +39,52 @@ class Activity:
         self.instance_state: InstanceState | None = None
         self.calls: list[Activity] = []
         self.cut_off_s: float | None = None
-        """When a call was last cancelled on its way."""
+        """When a call was last cancelled before its end."""
 
     def begin(self, step: ActivityStep, now: float) -> None:
+        """Begin `step`."""
         self.step, self.since_s = step, now
 
     def call(self) -> CallActivity:
-        """`with activity.call() as doing`: a call of this sample is under way."""
+        """Return a context manager for a call of this sample; it yields the activity of the call."""
         return CallActivity(self)
 
-    def wait_for_leave(self, request: PermitRequest, now: float) -> None:
-        self.step, self.since_s, self.request = ActivityStep.LEAVE, now, request
+    def wait_for_permit(self, request: PermitRequest, now: float) -> None:
+        """Begin to wait for a permit."""
+        self.step, self.since_s, self.request = ActivityStep.PERMIT, now, request
 
     def wait_for_answer(self, instance_state: InstanceState, now: float) -> None:
+        """Begin to wait for the answer of an instance."""
         self.step, self.since_s, self.instance_state = ActivityStep.ANSWER, now, instance_state
 
     def wait_to_retry(self, now: float, delay_s: float) -> None:
+        """Begin to wait `delay_s` before the next attempt."""
         self.step, self.since_s, self.until_s = ActivityStep.RETRY, now, now + delay_s
 
     @property
     def current(self) -> Activity:
-        """The call that has been under way for longest, where there is one."""
+        """The call that began first of those that are not over; the sample itself if there is none."""
         return self.calls[0] if self.calls else self
 
 
 class CallActivity:
-    """One call's Activity, in its sample's list for as long as the block lasts."""
+    """The context of one call: its activity is in the sample's list until the block ends."""
 
-    __slots__ = ("_doing", "_sample")
+    __slots__ = ("_call", "_sample")
 
     def __init__(self, sample: Activity) -> None:
         self._sample = sample
-        self._doing = Activity()
+        self._call = Activity()
 
     def __enter__(self) -> Activity:
-        self._doing.since_s = asyncio.get_running_loop().time()
-        self._sample.calls.append(self._doing)
-        return self._doing
+        self._call.since_s = asyncio.get_running_loop().time()
+        self._sample.calls.append(self._call)
+        return self._call
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._sample.calls.remove(self._doing)
+        self._sample.calls.remove(self._call)
         self._sample.since_s = now = asyncio.get_running_loop().time()
         if kind is asyncio.CancelledError:
             self._sample.cut_off_s = now

@@ -94,7 +94,7 @@ class VitalsMachine(RuleBasedStateMachine):
         super().__init__()
         self.health_tracker = HealthTracker()
         self.now = 0.0
-        self.canary_is_out = False
+        self.probe_is_out = False
         self.failures = 0
         self.is_gone = False
 
@@ -104,28 +104,28 @@ class VitalsMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.health_tracker.is_healthy and self.health_tracker.may_send(self.now))
     @rule()
-    def a_canary_goes_out(self) -> None:
-        assert not self.canary_is_out
+    def a_probe_goes_out(self) -> None:
+        assert not self.probe_is_out
         self.health_tracker.send_probe()
-        self.canary_is_out = True
+        self.probe_is_out = True
 
-    @precondition(lambda self: self.canary_is_out)
+    @precondition(lambda self: self.probe_is_out)
     @rule()
-    def the_canary_fails(self) -> None:
+    def the_probe_fails(self) -> None:
         self.health_tracker.failed(connection_lost(), self.now, is_probe=True)
-        self.canary_is_out = False
+        self.probe_is_out = False
         assert self.health_tracker.opens_at > self.now
 
-    @precondition(lambda self: self.canary_is_out)
+    @precondition(lambda self: self.probe_is_out)
     @rule()
-    def the_canary_is_recalled(self) -> None:
+    def the_probe_is_recalled(self) -> None:
         self.health_tracker.recall_probe()
-        self.canary_is_out = False
+        self.probe_is_out = False
 
     @rule()
     def something_is_answered(self) -> None:
         self.health_tracker.answered()
-        self.canary_is_out = False
+        self.probe_is_out = False
         self.failures = 0
         assert self.health_tracker.is_healthy or self.is_gone
 
@@ -136,7 +136,7 @@ class VitalsMachine(RuleBasedStateMachine):
 
     @rule()
     def it_goes(self) -> None:
-        assert self.health_tracker.lose(revoked()) is not self.is_gone
+        assert self.health_tracker.give_up(revoked()) is not self.is_gone
         self.is_gone = True
 
     @invariant()
@@ -146,8 +146,8 @@ class VitalsMachine(RuleBasedStateMachine):
             assert not self.health_tracker.may_send(self.now + 1e9)
 
     @invariant()
-    def a_silent_instance_gets_one_canary_at_a_time(self) -> None:
-        if self.canary_is_out and not self.health_tracker.is_healthy:
+    def a_silent_instance_gets_one_probe_at_a_time(self) -> None:
+        if self.probe_is_out and not self.health_tracker.is_healthy:
             assert not self.health_tracker.may_send(self.now)
 
     @invariant()

@@ -60,12 +60,12 @@ def test_three_deployments_of_one_quota_take_what_the_quota_takes(meter: str, wo
 def test_words_that_count_by_model_are_understood_at_the_first_refusals() -> None:
     run = run_quota(shared(METERS["a sliding window"], AZURE_WORDS), two_thousand_tokens(600, random.Random(1)), 1)
     assert run.merged_at[0] < 60
-    assert run.mergers[0].found.limit == TOKENS_PER_MINUTE
+    assert run.mergers[0].quota.limit == TOKENS_PER_MINUTE
 
 
 @pytest.mark.parametrize("lookalike", LOOKALIKES, ids=lambda one: one.name)
 def test_what_only_looks_like_one_quota_is_left_apart(lookalike: Lookalike) -> None:
-    found = [merger.found for index in range(6) for merger in run_lookalike(lookalike, index).mergers]
+    found = [merger.quota for index in range(6) for merger in run_lookalike(lookalike, index).mergers]
     assert found == []
 
 
@@ -127,7 +127,7 @@ async def ask(dispatcher: Dispatcher, server: OneQuota, own: str) -> None:
             return
 
 
-def test_the_dispatcher_lets_three_stations_share_one_limiter_and_says_why() -> None:
+def test_the_dispatcher_lets_three_instances_share_one_limiter_and_says_why() -> None:
     async def scene() -> None:
         server, said = OneQuota(), Said()
         limiters = [AdaptiveLimiter(AdaptiveLimits(most=100)) for _ in range(3)]

@@ -156,7 +156,7 @@ class Stage:
         for instance_state in self.dispatcher.instance_states.values():
             assert instance_state.counters.in_flight == 0
             assert instance_state.limiter.snapshot()["in_flight"] == 0
-            assert not instance_state.line
+            assert not instance_state.queue
         return asyncio.get_running_loop().time()
 
     @property
@@ -257,7 +257,7 @@ def test_servers_that_vanish_for_ten_minutes_are_found_again(mode: str, names: s
     carried_out(scene)
 
 
-def test_one_server_that_vanishes_for_good_costs_nothing_but_canaries(mode: str) -> None:
+def test_one_server_that_vanishes_for_good_costs_nothing_but_probes(mode: str) -> None:
     async def scene() -> None:
         park = Park(a=Server(silent=(10.0, 1e9)), b=Server())
         stage = Stage(400, mode, park)
@@ -270,7 +270,7 @@ def test_one_server_that_vanishes_for_good_costs_nothing_but_canaries(mode: str)
 
 
 def test_the_last_samples_do_not_sleep_through_the_return_of_their_server(mode: str) -> None:
-    """Few samples and no new ones behind them: whoever waits for a canary must be woken by its end."""
+    """Few samples and no new ones behind them: a request that waits for a probe must be woken by its end."""
 
     async def scene() -> None:
         stage = Stage(8, mode, Park(a=Server(silent=(0.0, 25.0))), sample_s=HOUR_S)

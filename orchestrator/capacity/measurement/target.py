@@ -104,15 +104,15 @@ class BudgetedSender:
         input_tokens = self.estimator.estimate(request.messages, request.tools)
         limit = request.generation.output_limit
         cost = Cost(input_tokens, self.output_tokens if limit is None else limit)
-        reservation = await self.budget.set_aside(on.model, cost)
+        reserved = await self.budget.reserve(on.model, cost)
         try:
             response = await self.sender.complete(on, request, request_id=request_id, deadline=deadline)
         except ProviderError as error:
-            self.budget.fail(on.model, reservation, error)
+            self.budget.commit_failed(on.model, reserved, error)
             raise
         except BaseException:
-            self.budget.lose(on.model, reservation)
+            self.budget.commit_unknown(on.model, reserved)
             raise
-        self.budget.settle(on.model, reservation, response.usage)
+        self.budget.commit(on.model, reserved, response.usage)
         self.estimator.learn(request.messages, request.tools, response.usage)
         return response

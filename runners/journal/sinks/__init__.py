@@ -1,1 +1,1 @@
-"""Where results go: Parquet parts or one JSONL file. Both hold the same rows."""
+"""The result files: Parquet parts or one JSONL file. Both hold the same rows. Read `sink.py` first."""

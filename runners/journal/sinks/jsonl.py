@@ -1,4 +1,4 @@
-"""One `results.jsonl` that only grows, and `unresolved.jsonl`. A part that a crash cut off is cut away before the next is written."""
+"""The JSONL sink: one `results.jsonl` to which parts are appended, and `unresolved.jsonl`. An incomplete part is cut first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STRETCH_LINES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class _PartLines:
-    """Lines of the results file: where they end, and the checksum of their bytes."""
+    """A group of lines in the results file: their end offset and the checksum of their bytes."""
 
     end: int
     crc32: int
@@ -33,19 +33,20 @@ _Parts = dict[int, list[_PartLines]]
 
 
 class JsonlSink:
-    """`.parts` beside the results holds every finished part by its number."""
+    """The results as one JSONL file. The index file `.parts` holds the line groups of every complete part by its number."""
 
     def __init__(self, results: Path) -> None:
         self._path = results / "results.jsonl"
         self._index = results / ".parts"
         self._new_path = results / ".results.jsonl.new"
         self._new_index = results / ".parts.new"
-        """Both are written before either is renamed, the results first: an index without its results is the one that counts."""
+        """Both are written before they are renamed, the results first. If only the new index exists, the results are already renamed."""
         self._unresolved = results / "unresolved.jsonl"
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
+        """Append a part and then add it to the index."""
         parts = self._parts()
-        if not parts:  # from the first byte on there is an index: its absence is a loss, never a crash
+        if not parts:  # the index exists before the first row: a missing index means that it was lost, not a crash
             self._write_index(parts)
         with self._path.open("ab") as file:
             file.truncate(_end(parts))
@@ -57,12 +58,15 @@ class JsonlSink:
         self._write_index(parts)
 
     def last_part(self) -> int:
+        """Return the highest number written; 0 before the first."""
         return max(self._parts(), default=0)
 
     def write_unresolved(self, rows: Iterable[Row]) -> None:
+        """Replace the file of the unresolved rows."""
         replace_file(self._unresolved, lambda file: _write_rows(file, rows))
 
     def ordinals(self) -> Iterator[int]:
+        """Yield the ordinals of all final rows. Raises ValueError if the file is too short."""
         left = _end(self._parts())
         if not left:
             return
@@ -74,6 +78,7 @@ class JsonlSink:
             raise ValueError(f"{self._path.name} is {left} bytes shorter than what was written")
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """Read every line and yield the rows and the faults."""
         try:
             parts = sorted(self._parts().items())
         except StorageError as error:
@@ -98,19 +103,19 @@ class JsonlSink:
             yield Batch(self._path.name, parts[0][0], fault=f"cannot be read ({error.strerror})")
             return
         with file:
-            seen = 0
+            lines_read = 0
             for number, stretches in parts:
                 for lines in _read_stretches(file, stretches):
-                    yield _batch((self._path.name, number), seen, lines, columns)
-                    seen += len(lines or ())
+                    yield _batch((self._path.name, number), lines_read, lines, columns)
+                    lines_read += len(lines or ())
 
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
-        """All parts share a file: those that are sound are carried over, and of the others the stretches that are."""
-        parts, kept, aside = sorted(self._parts().items()), _Parts(), set_aside_name(self._path)
-        os.link(self._path, aside)
+        """Rewrite the file: copy the intact parts, and of the damaged ones the line groups whose checksum matches."""
+        parts, kept, damaged = sorted(self._parts().items()), _Parts(), set_aside_name(self._path)
+        os.link(self._path, damaged)
 
         def carry_over(to: BinaryIO) -> None:
-            with aside.open("rb") as file:
+            with damaged.open("rb") as file:
                 for number, stretches in parts:
                     is_whole = number not in numbers
                     rows = (orjson.loads(line) for lines in _read_stretches(file, stretches) for line in lines or ())
@@ -118,27 +123,28 @@ class JsonlSink:
 
         replace_file(self._path, carry_over)
         self._write_index(kept)
-        return [aside]
+        return [damaged]
 
     def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
-        parts, kept, found = sorted(self._parts().items()), _Parts(), False
+        """Rewrite the file without the superseded rows, which `keep` stores first."""
+        parts, kept, has_superseded = sorted(self._parts().items()), _Parts(), False
         if not parts:
             return
-        self._write_index(dict(parts))  # ends what a crash left half done
+        self._write_index(dict(parts))  # completes a rewrite that a crash interrupted
 
         def carry_over(to: BinaryIO) -> None:
-            nonlocal found
+            nonlocal has_superseded
             with self._path.open("rb") as file:
                 for number, stretches in parts:
                     rows = [orjson.loads(line) for lines in _read_stretches(file, stretches) for line in lines or ()]
                     superseded = [row for row in rows if is_superseded(row)]
                     if superseded:
                         keep(number, superseded)
-                        found = True
+                        has_superseded = True
                     kept[number] = _write_rows(to, (row for row in rows if not is_superseded(row)))
 
         replace_file(self._new_path, carry_over)
-        if not found:
+        if not has_superseded:
             self._new_path.unlink()
             return
         replace_file(self._new_index, lambda file: file.write(_document(kept)))
@@ -153,8 +159,8 @@ class JsonlSink:
     def _parts(self) -> _Parts:
         try:
             is_half_done = self._new_index.exists() and not self._new_path.exists()
-            found = orjson.loads((self._new_index if is_half_done else self._index).read_bytes())
-            return {int(number): [_PartLines(*one) for one in part] for number, part in found.items()}
+            index = orjson.loads((self._new_index if is_half_done else self._index).read_bytes())
+            return {int(number): [_PartLines(*stretch) for stretch in part] for number, part in index.items()}
         except FileNotFoundError:
             if self._path.exists() and self._path.stat().st_size:
                 message = f"{self._path} has lost its index {self._index.name}; copy the whole folder, hidden files too"
@@ -173,20 +179,20 @@ def _document(parts: _Parts) -> bytes:
 
 
 def _read_stretches(file: BinaryIO, stretches: Iterable[_PartLines]) -> Iterator[list[bytes] | None]:
-    """From where the file stands: the lines of each, or None where they are not those that were written."""
+    """Yield the lines of each line group from the file's position on; None for a group whose checksum differs."""
     for stretch in stretches:
         data = file.read(max(0, stretch.end - file.tell()))
         yield data.splitlines() if zlib.crc32(data) == stretch.crc32 else None
 
 
-def _batch(of: tuple[str, int], seen: int, lines: Sequence[bytes] | None, columns: Sequence[str]) -> Batch:
-    """`seen` lines stand before."""
+def _batch(of: tuple[str, int], before: int, lines: Sequence[bytes] | None, columns: Sequence[str]) -> Batch:
+    """Build the batch of `lines`, which follow after `before` other lines."""
     if lines is None:
-        return Batch(*of, f"after line {seen}", fault="is not what was written: a checksum differs")
-    where = f"lines {seen + 1}–{seen + len(lines)}"
+        return Batch(*of, f"after line {before}", fault="is not what was written: a checksum differs")
+    where = f"lines {before + 1}–{before + len(lines)}"
     try:
-        found = map(orjson.loads, lines)
-        return Batch(*of, where, [[row[name] for name in columns] for row in found])
+        rows = map(orjson.loads, lines)
+        return Batch(*of, where, [[row[name] for name in columns] for row in rows])
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         return Batch(*of, where, fault=f"holds a line that is no record ({error})")
 

@@ -1,7 +1,7 @@
-"""Parquet parts: `part-000001.parquet`, one per journal segment, and `unresolved.parquet`. Any Parquet reader takes the folder.
+"""The Parquet sink: `part-000001.parquet` …, one per journal segment, and `unresolved.parquet`. Any Parquet reader can read the folder.
 
-Pages have checksums, which say what of a damaged part can still be read; `.part-000001.parquet.crc32` is that of the whole file,
-because a footer has none.
+Pages have checksums, which show what of a damaged part can still be read; `.part-000001.parquet.crc32` holds the checksum of the whole
+file, because the footer has none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..durable import fsync_directory, replace_file
 from .sink import UNRESOLVED, Batch, Row, set_aside_name
 
 ROW_GROUP = 2_000
-"""Rows; small, so that reading a part back needs little memory."""
+"""Rows in a row group; few, so that reading a part needs little memory."""
 
 CHUNK_BYTES = 1 << 20
 
@@ -34,12 +34,12 @@ _TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": 
 
 
 def record_schema() -> pa.Schema:
-    """The columns of Record, in its order."""
+    """Build the schema with the fields of Record, in their order."""
     return pa.schema([_column(field.name, str(field.type)) for field in dataclasses.fields(Record)])
 
 
 def record_table(rows: list[Row]) -> pa.Table:
-    """Journal rows as a table; what a row does not have is null."""
+    """Build a table of journal rows; a field that a row does not have is null."""
     schema = record_schema()
     if not rows:
         return schema.empty_table()
@@ -67,25 +67,32 @@ def _column(name: str, annotation: str) -> pa.Field:
 
 
 class ParquetSink:
+    """The results as Parquet parts in one folder."""
+
     def __init__(self, results: Path) -> None:
         self._results = results
         self._schema = record_schema()
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
+        """Write a part; it is durable on return."""
         self._write_part(number, _tables(rows))
 
     def last_part(self) -> int:
+        """Return the highest number written; 0 before the first."""
         return max(map(_number, self._parts()), default=0)
 
     def write_unresolved(self, rows: Iterable[Row]) -> None:
+        """Replace the file of the unresolved rows."""
         replace_file(self._results / "unresolved.parquet", lambda file: self._write(file, _tables(rows)))
 
     def ordinals(self) -> Iterator[int]:
+        """Yield the ordinals of all final rows."""
         for path in self._parts():
             for batch in pq.ParquetFile(path).iter_batches(columns=["ordinal"]):
                 yield from batch.column(0).to_pylist()
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """Read every byte and yield the rows and the faults."""
         for path in self._parts():
             if _is_as_written(path):
                 yield from _examine(path, columns)
@@ -99,18 +106,20 @@ class ParquetSink:
             yield from _examine(unresolved, columns)
 
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
-        found = []
+        """Rename these parts and write their intact row groups, without the rows in `known`, to new ones."""
+        damaged = []
         for path in map(self._part, sorted(numbers)):
-            found.append(path.rename(set_aside_name(path)))
+            damaged.append(path.rename(set_aside_name(path)))
             with suppress(FileNotFoundError):
-                _checksum(path).rename(_checksum(found[-1]))
+                _checksum(path).rename(_checksum(damaged[-1]))
             fsync_directory(self._results)
-            intact = _intact_tables(found[-1], known)
+            intact = _intact_tables(damaged[-1], known)
             if (first := next(intact, None)) is not None:
                 self._write_part(_number(path), chain([first], intact))
-        return found
+        return damaged
 
     def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
+        """Rewrite the parts without the superseded rows, which `keep` stores first."""
         for path in self._parts():
             rows = [_journal_row(row) for row in pq.read_table(path, memory_map=False).to_pylist()]
             superseded = [row for row in rows if is_superseded(row)]
@@ -119,7 +128,7 @@ class ParquetSink:
                 self._rewrite(path, [row for row in rows if not is_superseded(row)])
 
     def _rewrite(self, path: Path, rows: Sequence[Row]) -> None:
-        """The checksum goes first and comes last: between them the checksums of the pages hold for either file."""
+        """Delete the checksum, replace the part, write the new checksum: between these steps the pages' checksums apply."""
         _checksum(path).unlink(missing_ok=True)
         fsync_directory(self._results)
         if not rows:
@@ -154,14 +163,14 @@ class ParquetSink:
         replace_file(path, write)
 
     def _write(self, file: BinaryIO | _ChecksummedFile, tables: Iterable[pa.Table]) -> None:
-        """Each table becomes a row group."""
+        """Write each table as a row group."""
         with pq.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True) as writer:
             for table in tables:
                 writer.write_table(table)
 
 
 class _ChecksummedFile:
-    """A file that is written from its start, and the checksum of what was."""
+    """A file that is written from its start, and the checksum of what was written."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -179,7 +188,7 @@ def _checksum(part: Path) -> Path:
 
 
 def _is_as_written(path: Path) -> bool:
-    """Also where the checksum was not copied along: then the pages' own must do."""
+    """Return whether the file matches its checksum; True if that is missing, as the pages have their own."""
     try:
         written = int(_checksum(path).read_bytes(), 16)
         crc32 = 0
@@ -200,7 +209,7 @@ def _tables(rows: Iterable[Row]) -> Iterator[pa.Table]:
 
 
 def _journal_row(row: Mapping[str, object]) -> Row:
-    """A row of a part as the journal holds it: instants as text."""
+    """Convert a row of a part to the form of the journal, with instants as text."""
     return {name: instant_of(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
@@ -210,7 +219,7 @@ def _number(path: Path) -> int:
 
 
 def _examine(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
-    """A batch per row group, all of its columns read."""
+    """Yield a batch per row group; all of its columns are read."""
     part = _number(path)
     try:
         file = _opened(path)
@@ -234,7 +243,7 @@ def _examine(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
 
 
 def _intact_tables(path: Path, known: Bitmap) -> Iterator[pa.Table]:
-    """What can still be read of a damaged part and is not known by then; nothing where it is not certain what is damaged."""
+    """Yield the rows of a damaged part that can be read and are not in `known`; none if the damage cannot be located."""
     is_certain = _is_as_written(path) or any(batch.fault for batch in _examine(path, ["ordinal"]))
     try:
         file = _opened(path)
@@ -255,7 +264,7 @@ def _opened(path: Path) -> pq.ParquetFile:
 
 
 def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
-    """All columns of a row group. Raises OSError where its rows are not as many as the footer says."""
+    """Read all columns of a row group. Raises OSError if the number of rows differs from the footer's."""
     table, rows = file.read_row_group(number, use_threads=False), file.metadata.row_group(number).num_rows
     if table.num_rows != rows:
         raise OSError(f"{table.num_rows} rows, its footer says {rows}")
@@ -263,7 +272,7 @@ def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
 
 
 def _reason(error: Exception) -> str:
-    """The first line: Arrow adds where it was found in its own sources."""
+    """Return the first line of the message: Arrow appends a position in its own source code."""
     return str(error).partition("\n")[0].strip().rstrip(".")
 
 

@@ -14,56 +14,63 @@ from ..bitmap import Bitmap
 Row = Mapping[str, object]
 StorageFormat = Literal["parquet", "json"]
 UNRESOLVED = 0
-"""The part number of what is in no part."""
+"""The part number of the unresolved rows, which are in no part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A stretch of a results file as it was read back: its rows, or why they cannot be read."""
+    """A section of a results file as it was read: its rows, or why they cannot be read."""
 
     file: str
     part: int
     where: str = ""
-    """Within the file; empty where it is about all of it."""
+    """The position within the file; empty for the whole file."""
     rows: Sequence[Sequence[JSON]] = ()
-    """The columns that were asked for, in their order."""
+    """The requested columns of each row, in their order."""
     fault: str | None = None
 
 
 class Sink(Protocol):
-    """Final rows go into parts that only `repair` and `withdraw` rewrite; the others stand in one file that is replaced as a whole."""
+    """The result files of a run. Final rows go into parts, which only `repair` and `withdraw` rewrite; the others into one file."""
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
-        """Durable when it returns. Numbers rise."""
+        """Write a part; it is durable on return. Numbers must increase."""
         ...
 
     def last_part(self) -> int:
-        """The highest number written; 0 before the first."""
+        """Return the highest number written; 0 before the first."""
         ...
 
-    def write_unresolved(self, rows: Iterable[Row]) -> None: ...
+    def write_unresolved(self, rows: Iterable[Row]) -> None:
+        """Replace the file of the unresolved rows."""
+        ...
 
     def ordinals(self) -> Iterator[int]:
-        """Of all final rows, for a resume."""
+        """Yield the ordinals of all final rows, for a resume."""
         ...
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """Read back every byte of every part, then of what is unresolved, and say what cannot be read. Changes nothing."""
+        """Read every byte of every part, then of the unresolved rows, and yield the rows and the faults. Changes nothing."""
         ...
 
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
-        """Set the files of these parts aside as they are, and write anew what can be read of them and is not `known`,
-        which are the ordinals of all other parts. Returns the files that were set aside."""
+        """Rename the files of these parts, and write the rows that can be read and are not in `known` to new ones.
+
+        `known` holds the ordinals of all other parts. Returns the renamed files.
+        """
         ...
 
     def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
-        """Write every part anew, atomically, without the rows that are superseded. `keep` gets these first, by the number of their
-        part, and stores them durably: a crash leaves a row in both places, never in none."""
+        """Rewrite every part atomically without its superseded rows.
+
+        `keep` gets these first, with the number of their part, and stores them durably: a crash may leave a row in both places, but it
+        never loses one.
+        """
         ...
 
 
 def sink_over(storage_format: StorageFormat, results: Path) -> Sink:
-    """The sink over a folder that may not be there."""
+    """Build the sink of a folder, which need not exist."""
     if storage_format == "json":
         from .jsonl import JsonlSink
 
@@ -74,15 +81,15 @@ def sink_over(storage_format: StorageFormat, results: Path) -> Sink:
 
 
 def open_sink(storage_format: StorageFormat, results: Path) -> Sink:
-    """The sink over the folder `results`, which is made if it is not there."""
+    """Build the sink of the folder `results`, which is created if it does not exist."""
     results.mkdir(parents=True, exist_ok=True)
     return sink_over(storage_format, results)
 
 
 def set_aside_name(path: Path) -> Path:
-    """`NAME.damaged`, or the first of `NAME.damaged.2` … that is free: nothing is ever written over."""
-    aside, number = path.with_name(f"{path.name}.damaged"), 1
-    while aside.exists():
+    """Return the first free name of `NAME.damaged`, `NAME.damaged.2` …, so that no file is overwritten."""
+    renamed, number = path.with_name(f"{path.name}.damaged"), 1
+    while renamed.exists():
         number += 1
-        aside = path.with_name(f"{path.name}.damaged.{number}")
-    return aside
+        renamed = path.with_name(f"{path.name}.damaged.{number}")
+    return renamed

@@ -1,1 +1,1 @@
-"""Limits that are learned while sending."""
+"""Limits that are learned from accepted and refused requests. Read `state.py` first."""

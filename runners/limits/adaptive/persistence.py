@@ -1,4 +1,4 @@
-"""What outlives a run: the learnt limits as a small mapping fit for JSON, and back."""
+"""Export of the learned limits to a small JSON mapping at the end of a run, and their restoration in the next."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ VERSION = 1
 
 
 def export(cap: ConcurrencyCap, rates: RateModel, answers: AnswerStatistics) -> Mapping[str, JSON]:
+    """Return the learned limits as a JSON mapping."""
     limits = None if rates.limits is None else [x if math.isfinite(x) else None for x in _known(rates)]
     return {
         "version": VERSION,
@@ -30,13 +31,13 @@ def export(cap: ConcurrencyCap, rates: RateModel, answers: AnswerStatistics) -> 
 
 
 def _known(rates: RateModel) -> list[float]:
-    """A window of unusual length is told as a flow."""
+    """Return the limits per window; if its length is not one of WINDOWS_S, per second."""
     usual = rates.window_s == WINDOWS_S[rates.level]
     return [limit if usual else limit / rates.window_s for limit in rates.limits or ()]
 
 
 def restore(stored: Mapping[str, JSON], cap: ConcurrencyCap, rates: RateModel, answers: AnswerStatistics) -> None:
-    """Anything that does not look like an export is left out: a cold start is never wrong."""
+    """Restore what `export` returned. Values of another version or type are ignored: a cold start is always correct."""
     if stored.get("version") != VERSION:
         return
     answers.latency_s = _number(stored.get("latency_s"))

@@ -1,9 +1,9 @@
-"""Three gates in series, each learnt from its own evidence: the throttle gate, the concurrency cap, the rate model.
+"""The state of an adaptive limiter: gates in series, each learned from its own evidence.
 
-    acquire ─► gate ─► cap ─► brake ─► pacer ─► ledger ─► Go
+    acquire ─► throttle gate ─► concurrency cap ─► remaining quota ─► pacer ─► ledger ─► Go
 
-Pure: every method takes `now` in loop seconds, awaits nothing and draws nothing, so one script of events gives one log of decisions.
-Never WaitForEvent with nothing in flight; the cap is never below one. Server errors never move a limit.
+Pure: every method takes `now` in loop seconds, awaits nothing and uses no random numbers, so the same events give the same decisions.
+WaitForEvent is never returned with nothing in flight; the cap is never below one. Server errors never change a limit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from providers.messages import JSON
 
 from ..permit import Cost, Go, Settled, WaitForEvent, WaitUntil
-from . import persistence as memory
+from . import persistence
 from .blocked_time import BlockedTime, Blocker
 from .concurrency.answer_statistics import AnswerStatistics
 from .concurrency.circuit_breaker import CircuitBreaker
@@ -31,7 +31,7 @@ from .throttling.throttle_gate import AdaptiveThrottleGate
 
 OnDecision = Callable[[str, Mapping[str, JSON]], None]
 FIRST_GAP_S = 0.25
-"""Between two sends before the first answer."""
+"""Time between two sends before the first answer."""
 USUAL_LATENCY_S, SHORTEST_LATENCY_S = 2.0, 0.001
 
 
@@ -42,8 +42,8 @@ def _ignore(event: str, evidence: Mapping[str, JSON]) -> None:
 class AdaptiveLimits:
     """The AdaptiveState of one limiter group.
 
-    `most` bounds what is in flight (None: nothing but what is learnt does). `restored` is what `export` gave at the end of an earlier
-    run: it is used from the first send and corrected like anything learnt since. `on_decision` gets every decision, never a request.
+    `most` bounds the requests in flight (None: only the learned cap does). `restored` is what `export` returned at the end of an earlier
+    run: it is used from the first send and corrected like any learned value. `on_decision` gets every decision, never a request.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class AdaptiveLimits:
         self._decide = on_decision
         self._time = BlockedTime()
         self._ledger = SendLedger()
-        self._flights = InFlightRequests()
+        self._in_flight_requests = InFlightRequests()
         self._answers = AnswerStatistics()
         self._gate = AdaptiveThrottleGate()
         self._breaker = CircuitBreaker()
@@ -61,26 +61,27 @@ class AdaptiveLimits:
         self._rates.windows_s = self._ledger.windows_s
         self._learner = RateLearner(self._rates, on_decision)
         self._pacer = Pacer()
-        self._brake = RemainingQuotaGate()
+        self._remaining_quota = RemainingQuotaGate()
         self._throttling = RefusalClassifier(
             self._ledger,
-            self._flights,
+            self._in_flight_requests,
             self._answers,
             self._gate,
             self._cap,
             self._rates,
             self._learner,
-            self._brake,
+            self._remaining_quota,
             on_decision,
         )
         self._began_at: float | None = None
         self._sent_at = -math.inf
         self._throttled = self._failed = 0
         if restored:
-            memory.restore(restored, self._cap, self._rates, self._answers)
+            persistence.restore(restored, self._cap, self._rates, self._answers)
 
-    # ------------------------------------------------------------------ may one be sent?
+    # ------------------------------------------------------------------ before a send
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
+        """Decide whether a request may be sent now, at a time, or after an event."""
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             self._reopen(now)
         shut_until = self._shut_until()
@@ -95,10 +96,10 @@ class AdaptiveLimits:
         return self._go(amounts, now)
 
     def _timed(self, amounts: Amounts, now: float) -> Iterator[tuple[Blocker, float]]:
-        """What opens by itself, in order; the next is only looked at once the one before is open."""
-        yield "cap", self._cap.probe.quiet_until(len(self._flights), self._sent_at, self._latency_s())
+        """Yield the gates that open at a time, in order; the next one is computed only when the one before is open."""
+        yield "cap", self._cap.probe.quiet_until(len(self._in_flight_requests), self._sent_at, self._latency_s())
         if self._rates.level == FLOW:
-            yield "brake", self._brake.opens_at(amounts, self._latency_s(), now)
+            yield "quota", self._remaining_quota.opens_at(amounts, self._latency_s(), now)
         yield "pacer", self._pacer.next_at
         yield "ledger", self._rates.opens_at(amounts, self._ledger, now)
 
@@ -106,8 +107,8 @@ class AdaptiveLimits:
         return max(self._gate.opens_at, self._gate.holds_until, self._breaker.opens_at)
 
     def _is_full(self) -> bool:
-        """Also while failures in a row let only one through at a time."""
-        in_flight = len(self._flights)
+        """Return whether the cap is reached; while the breaker is tripped it is one."""
+        in_flight = len(self._in_flight_requests)
         return in_flight >= int(self._cap.size) or (in_flight > 0 and self._breaker.is_tripped)
 
     def _wait(self, blocker: Blocker, at: float, now: float) -> WaitUntil:
@@ -123,13 +124,13 @@ class AdaptiveLimits:
         if self._began_at is None:
             self._began_at = now
         self._time.turn("idle", now)
-        flight = self._flights.send(amounts, self._ledger.add(amounts, now), now)
+        request = self._in_flight_requests.send(amounts, self._ledger.add(amounts, now), now)
         self._sent_at = now
-        self._brake.send(flight)
+        self._remaining_quota.send(request)
         self._cap.sent()
-        self._gate.sent(self._flights.delay.patience_s, now)
+        self._gate.sent(self._in_flight_requests.delay.patience_s, now)
         self._pacer.sent(self._gap_s(amounts, now), now)
-        return Go(flight.number)
+        return Go(request.number)
 
     def _gap_s(self, amounts: Amounts, now: float) -> float:
         if self._rates.limits is not None:
@@ -138,38 +139,39 @@ class AdaptiveLimits:
             return 1 / self._cap.pace
         return FIRST_GAP_S if self._answers.latency_s is None else 0.0
 
-    # ------------------------------------------------------------------ how did it end?
+    # ------------------------------------------------------------------ after a request
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
-        flight = self._flights.end(ticket)
+        """Learn from the end of the request with this ticket."""
+        request = self._in_flight_requests.end(ticket)
         if settled.how == "succeeded":
-            self._succeed(flight, settled, now)
+            self._succeed(request, settled, now)
         elif settled.how == "throttled":
             self._throttled += 1
-            self._throttling.refuse(flight, settled.latency_s, settled.hint, self._clock(now))
+            self._throttling.refuse(request, settled.latency_s, settled.hint, self._clock(now))
         elif settled.how == "failed":
             self._fail(now)
 
-    def _succeed(self, flight: InFlightRequest, settled: Settled, now: float) -> None:
+    def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
-        self._flights.confirm(now)
+        self._in_flight_requests.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)
-        self._reconcile(flight, settled, now)
+        self._reconcile(request, settled, now)
         if settled.hint is not None:
-            self._brake.learn(flight, settled.hint)
-        self._cap.answered(flight.number, settled.latency_s, settled.usage.output_tokens if settled.usage else 0)
+            self._remaining_quota.learn(request, settled.hint)
+        self._cap.answered(request.number, settled.latency_s, settled.usage.output_tokens if settled.usage else 0)
         if self._cap.round_is_over():
             if self._gate.episode is None:
                 self._cap.judge_round(self._latency_s(), now, self._asked_rate(now))
-            self._cap.begin_round(self._flights.sent, now)
-        self._cap.grow_seats(len(self._flights), self._latency_s(), now)
+            self._cap.begin_round(self._in_flight_requests.sent, now)
+        self._cap.probe_slots(len(self._in_flight_requests), self._latency_s(), now)
 
-    def _reconcile(self, flight: InFlightRequest, settled: Settled, now: float) -> None:
-        """Put the usage in place of the estimate, and count it at its end, too."""
-        used = flight.amounts[TOKENS]
+    def _reconcile(self, request: InFlightRequest, settled: Settled, now: float) -> None:
+        """Replace the estimate by the usage, and count the usage at the time of the answer, too."""
+        used = request.amounts[TOKENS]
         if settled.usage is not None:
             used = float(settled.usage.input_tokens + settled.usage.output_tokens)
-            self._throttling.correct(flight, (0.0, used - flight.amounts[TOKENS], 0.0, 0.0))
-            flight.amounts = (1.0, used, flight.amounts[CEILING], 0.0)
+            self._throttling.correct(request, (0.0, used - request.amounts[TOKENS], 0.0, 0.0))
+            request.amounts = (1.0, used, request.amounts[CEILING], 0.0)
         self._ledger.add((0.0, 0.0, 0.0, used), now)
 
     def _fail(self, now: float) -> None:
@@ -186,23 +188,23 @@ class AdaptiveLimits:
             episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)
         )
         self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)
-        self._cap.begin_round(self._flights.sent, now)
+        self._cap.begin_round(self._in_flight_requests.sent, now)
         limits = self._rates.limits
         gap_s = 1 / limits[REQUESTS] if limits is not None and self._rates.level == FLOW else 0.0
-        self._pacer.restart(max(now, self._gate.trial_at + gap_s))  # the trial counts, too
+        self._pacer.restart(max(now, self._gate.trial_at + gap_s))  # the trial counts as a send
 
     # ------------------------------------------------------------------ one quota behind several limiters
     def accepted(self, after: float, until: float) -> Sequence[float]:
-        """What was sent after one time and until another and not refused, a minute ago at most, in the order of UNITS."""
+        """Return what was sent and not refused after one time and until another, at most a minute ago, in the order of UNITS."""
         return self._ledger.between(after, until)
 
     def absorb(self, other: AdaptiveLimits, now: float) -> None:
-        """Stand for `other` from now on: both had met one limit, of which each knew its part. What `other` has in flight ends there."""
-        mine, its = self._gate.episode, other._gate.episode
-        if mine is None and its is not None:
-            its.count_beside(self._ledger, now)
-        elif mine is not None and its is None:
-            mine.count_beside(other._ledger, now)
+        """Limit the requests of `other` from now on, too: both met one limit. Requests in flight of `other` are settled there."""
+        own_episode, other_episode = self._gate.episode, other._gate.episode
+        if own_episode is None and other_episode is not None:
+            other_episode.count_beside(self._ledger, now)
+        elif own_episode is not None and other_episode is None:
+            own_episode.count_beside(other._ledger, now)
         self._ledger.absorb(other._ledger, now)
         self._gate.absorb(other._gate)
         self._rates.tilts_until = now
@@ -213,16 +215,16 @@ class AdaptiveLimits:
             self._rates.absorb(other._rates)
 
     def tilt(self, share: float, until: float, now: float) -> None:
-        """Ask for this share of what is known until then, to find out whose limit it is."""
+        """Ask for `share` of the known limit until then, to find out whether it is shared."""
         self._rates.tilt, self._rates.tilts_until = share, until
         self._decide("tilt", {"share": share, "for_s": round(until - now, 3)})
 
     @property
     def experience(self) -> float:
-        """Requests accepted ever: of several limiters the one with the most has learnt most."""
+        """Number of requests accepted so far: the limiter with the highest number has learned most."""
         return self._ledger.total[REQUESTS]
 
-    # ------------------------------------------------------------------ what is known
+    # ------------------------------------------------------------------ current state
     def _clock(self, now: float) -> RefusalTimes:
         return RefusalTimes(self._latency_s(), self._running_s(now), self._time.cap_s(now), now)
 
@@ -237,27 +239,28 @@ class AdaptiveLimits:
         return 0.0 if self._began_at is None else now - self._began_at
 
     def opens_at(self, now: float) -> float:
-        """Before this time a refusal, or failures in a row, keep it shut; `now` where it is open."""
+        """Return the time until which a refusal or failures in a row keep it shut; `now` if it is open."""
         return max(now, self._shut_until())
 
     def time_under(self, now: float) -> Mapping[str, float]:
-        """Seconds since the first `acquire` under gate, cap, pacer, ledger, brake, and idle; they add up."""
+        """Return the seconds since the first `acquire` under gate, cap, pacer, ledger, quota, and idle; they add up."""
         return self._time.under(now)
 
     def snapshot(self, now: float) -> Mapping[str, JSON]:
+        """Return the current state, for the decision log."""
         return {
             "mode": "adaptive",
             "cap_mode": self._cap.mode,
-            "in_flight": len(self._flights),
+            "in_flight": len(self._in_flight_requests),
             "cap": int(self._cap.size),
             "gate_until": self._shut_until(),
             "limits": self._rates.describe(),
-            "sent": self._flights.sent,
+            "sent": self._in_flight_requests.sent,
             "throttled": self._throttled,
             "failed": self._failed,
             "blocked_s": dict(self._time.under(now)),
         }
 
     def export(self) -> Mapping[str, JSON]:
-        """What a later run on this instance may start from: small, and fit for JSON."""
-        return memory.export(self._cap, self._rates, self._answers)
+        """Return what was learned as a small JSON mapping, for the start of a later run."""
+        return persistence.export(self._cap, self._rates, self._answers)

@@ -1,1 +1,1 @@
-"""How many requests may be in flight. Read `concurrency_cap.py` first."""
+"""The limit on requests in flight. Read `concurrency_cap.py` first."""

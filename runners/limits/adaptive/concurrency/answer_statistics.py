@@ -1,4 +1,4 @@
-"""What answers look like: how long they take and how many tokens they use, as running means."""
+"""Statistics of answers: latency and tokens, as running means."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from ...permit import Cost
 from ..rate.ledger import Amounts
 
 WEIGHT = 0.05
-"""Of the newest answer: a memory of about twenty."""
+"""Weight of the newest answer: the mean covers about twenty."""
 UNKNOWN_SHARE = 0.5
-"""Of max_tokens, before the first answer."""
+"""Share of max_tokens that is assumed before the first answer."""
 
 
 @dataclass(slots=True)
 class AnswerStatistics:
+    """Running statistics of the answers of one limiter group."""
+
     count: int = 0
     latency_s: float | None = None
     output_tokens: float | None = None
@@ -25,6 +27,7 @@ class AnswerStatistics:
     _squares: float = 0.0
 
     def learn(self, latency_s: float, usage: Usage | None) -> None:
+        """Add one answer."""
         self.count += 1
         self.latency_s = _moved(self.latency_s, latency_s)
         if usage is not None:
@@ -34,17 +37,17 @@ class AnswerStatistics:
             self._squares += used * used
 
     def amounts(self, cost: Cost) -> Amounts:
-        """What a request will count in each unit, as far as one knows before it is sent."""
+        """Estimate what a request counts in each unit, before it is sent."""
         output = UNKNOWN_SHARE * cost.max_output_tokens if self.output_tokens is None else self.output_tokens
         used = cost.input_tokens + int(min(output, cost.max_output_tokens))
         return 1.0, float(used), float(cost.input_tokens + cost.max_output_tokens), 0.0
 
     def tokens(self) -> float:
-        """Of one request; 0 before the first answer."""
+        """Return the mean number of tokens of a request; 0 before the first answer."""
         return self._tokens / max(1, self.count)
 
     def spread(self) -> float:
-        """Standard deviation of the tokens of one request over their mean."""
+        """Return the coefficient of variation of a request's tokens."""
         if not self._tokens or not self.count:
             return 0.0
         mean = self._tokens / self.count

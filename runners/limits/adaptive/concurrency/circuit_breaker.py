@@ -1,4 +1,7 @@
-"""Server errors in a row: after the fifth one request is let through at a time, at growing distances. They never move a limit."""
+"""The circuit breaker: after five server errors in a row it lets one request through at a time, at growing intervals.
+
+Server errors never change a limit.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,18 @@ LONGEST_S = 60.0
 
 
 class CircuitBreaker:
+    """The circuit breaker of one limiter group."""
+
     def __init__(self) -> None:
         self.opens_at = 0.0
         self.failures = 0
 
     def succeeded(self) -> None:
+        """Close it: a request was answered."""
         self.failures = 0
 
     def failed(self, now: float) -> bool:
-        """True where this one tripped it, or kept it tripped."""
+        """Count a server error and return whether it tripped the breaker or kept it tripped."""
         self.failures += 1
         if self.failures < IN_A_ROW or now < self.opens_at:
             return False
@@ -24,4 +30,5 @@ class CircuitBreaker:
 
     @property
     def is_tripped(self) -> bool:
+        """Whether only one request may be in flight."""
         return self.failures >= IN_A_ROW

@@ -1,7 +1,7 @@
-"""What is in flight: who was sent when, beside how many others, and who of them can be taken as accepted.
+"""The requests in flight: when each was sent, how many others were in flight then, and which can be taken as accepted.
 
-A refusal comes back within a round trip, an answer takes seconds: silence for longer than any refusal takes is an accept. Until a
-refusal is known its request was counted as in flight beside those sent after it, though the server never had it: that is put right.
+A refusal arrives within a round trip, an answer takes seconds: a request with no refusal for longer than a refusal takes was accepted. A
+refused request was counted as in flight for the requests sent after it, although the server never processed it: this is corrected.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from ..rate.ledger import TOKENS, Amounts, LedgerEntry
 
 FIRST_DELAY_S = 0.5
-"""What a refusal is reckoned to take before one was seen: silence is taken as an accept after three times that."""
+"""The time that a refusal is assumed to take before the first one: a request counts as accepted after about three times that."""
 PEAK_MEMORY_S = 60.0
 
 
 class InFlightRequest:
+    """A request that was sent and has not ended."""
+
     __slots__ = ("amounts", "beside", "entry", "is_over", "number", "sent_at", "spent")
 
     def __init__(self, number: int, amounts: Amounts, entry: LedgerEntry, beside: int, now: float) -> None:
@@ -24,48 +26,50 @@ class InFlightRequest:
         self.amounts = amounts
         self.entry = entry
         self.beside = beside
-        """Others at the server when this was sent."""
+        """Number of other requests in flight when this one was sent."""
         self.sent_at = now
         self.spent = (0.0, 0.0)
-        """Requests and prompt + max_tokens ever sent, this one included: where the header brake counts from."""
+        """Totals of requests and of prompt + max_tokens up to this request: the base of the remaining-quota gate."""
         self.is_over = False
 
 
 class RefusalDelay:
-    """How long a refusal takes to come back: mean and mean deviation, as TCP estimates its round trip (RFC 6298)."""
+    """The time that a refusal takes to arrive: mean and mean deviation, estimated as TCP estimates its round trip (RFC 6298)."""
 
     def __init__(self) -> None:
         self.mean_s = FIRST_DELAY_S
         self._deviation_s = FIRST_DELAY_S / 2
-        self._seen = False
+        self._has_learned = False
 
     def learn(self, delay_s: float) -> None:
-        if not self._seen:
-            self._seen, self.mean_s, self._deviation_s = True, delay_s, delay_s / 2
+        """Add the delay of one refusal."""
+        if not self._has_learned:
+            self._has_learned, self.mean_s, self._deviation_s = True, delay_s, delay_s / 2
             return
         self._deviation_s += 0.25 * (abs(delay_s - self.mean_s) - self._deviation_s)
         self.mean_s += 0.125 * (delay_s - self.mean_s)
 
     @property
     def patience_s(self) -> float:
-        """Silence for so long is an accept."""
+        """The time without a refusal after which a request counts as accepted."""
         return max(1.5 * self.mean_s, self.mean_s + 4 * self._deviation_s) + 0.02
 
 
 class RecentMaximum:
-    """The highest value of the last minute, as a falling sequence."""
+    """The highest value of the last minute, kept as a decreasing sequence."""
 
     def __init__(self) -> None:
         self._steps: deque[tuple[float, int]] = deque()
 
     def add(self, value: int, now: float) -> None:
+        """Add a value."""
         steps = self._steps
         while steps and steps[-1][1] <= value:
             steps.pop()
         steps.append((now, value))
 
     def highest(self, now: float) -> int:
-        """Minus one where nothing was seen."""
+        """Return the highest value of the last minute; -1 if there is none."""
         steps = self._steps
         while steps and steps[0][0] <= now - PEAK_MEMORY_S:
             steps.popleft()
@@ -73,6 +77,8 @@ class RecentMaximum:
 
 
 class InFlightRequests:
+    """The requests in flight of one limiter group."""
+
     def __init__(self) -> None:
         self.delay = RefusalDelay()
         self.accepted_beside = RecentMaximum()
@@ -86,42 +92,44 @@ class InFlightRequests:
 
     @property
     def sent(self) -> int:
-        """Ever."""
+        """Number of requests sent so far."""
         return self._numbers
 
     def send(self, amounts: Amounts, entry: LedgerEntry, now: float) -> InFlightRequest:
+        """Add a request that is sent now."""
         self.confirm(now)
-        flight = InFlightRequest(self._numbers, amounts, entry, len(self._open), now)
-        self._open[flight.number] = flight
-        self._unsure.append(flight)
+        request = InFlightRequest(self._numbers, amounts, entry, len(self._open), now)
+        self._open[request.number] = request
+        self._unsure.append(request)
         self._numbers += 1
-        return flight
+        return request
 
     def end(self, number: int) -> InFlightRequest:
-        """Raises KeyError for a ticket that was settled before: a bug of the caller."""
-        flight = self._open.pop(number)
-        flight.is_over = True
-        return flight
+        """Remove a request that has ended. Raises KeyError if it was settled before, which is a bug of the caller."""
+        request = self._open.pop(number)
+        request.is_over = True
+        return request
 
     def tokens(self) -> float:
-        """That will be counted when what is in flight is answered, as far as one knows."""
-        return sum(flight.amounts[TOKENS] for flight in self._open.values())
+        """Return the estimated tokens of all requests in flight."""
+        return sum(request.amounts[TOKENS] for request in self._open.values())
 
     def confirm(self, now: float) -> None:
-        """Take as accepted whoever was sent longer ago than a refusal takes."""
+        """Mark as accepted the requests that were sent longer ago than a refusal takes."""
         unsure, horizon = self._unsure, now - self.delay.patience_s
         while unsure and (unsure[0].sent_at < horizon or unsure[0].is_over):
             self.accepted_beside.add(unsure.popleft().beside, now)
 
-    def refuse(self, flight: InFlightRequest) -> None:
-        """It never was at the server: those sent after it had one less beside them."""
-        for later in self.sent_after(flight):
+    def refuse(self, request: InFlightRequest) -> None:
+        """Correct the counts after a refusal: the requests sent after this one had one fewer in flight."""
+        for later in self.sent_after(request):
             later.beside -= 1
-        if flight in self._unsure:
-            self._unsure.remove(flight)
+        if request in self._unsure:
+            self._unsure.remove(request)
 
-    def sent_after(self, flight: InFlightRequest) -> Iterator[InFlightRequest]:
+    def sent_after(self, request: InFlightRequest) -> Iterator[InFlightRequest]:
+        """Yield the unconfirmed requests that were sent after this one, newest first."""
         for later in reversed(self._unsure):
-            if later.number <= flight.number:
+            if later.number <= request.number:
                 return
             yield later

@@ -1,6 +1,6 @@
-"""A round: answers to requests that were all sent under one cap, and what they say about it.
+"""A round of measurement: the answers to requests that were all sent under one concurrency cap.
 
-Latency per token, rho, takes the length of answers out of the signal.
+The signal is rho, the latency per token: it does not depend on the length of the answers.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import math
 from dataclasses import dataclass
 
 OVERHEAD_TOKENS = 20
-"""What a request costs beside its tokens, in tokens: prefill and the way there."""
+"""Fixed cost of a request in tokens: prefill and network."""
 SHORTEST_RHO = 1e-9
 
 
 @dataclass(slots=True)
 class Round:
-    """Since request number `first`."""
+    """The answers to the requests from number `first` on."""
 
     first: int = 0
     began_at: float = 0.0
@@ -23,7 +23,7 @@ class Round:
     latency_s: float = 0.0
     tokens: float = 0.0
     held_up: int = 0
-    """Times that the cap said wait."""
+    """How often the cap made a request wait."""
     sent: int = 0
 
     @property
@@ -32,22 +32,23 @@ class Round:
         return max(SHORTEST_RHO, self.latency_s / max(1.0, self.tokens))
 
     def add(self, latency_s: float, output_tokens: int) -> None:
+        """Add one answer."""
         self.answers += 1
         self.latency_s += latency_s
         self.tokens += max(1, output_tokens) + OVERHEAD_TOKENS
 
     def goodput(self, now: float) -> float:
-        """Answers per second; none for a round that took no time."""
+        """Return the answers per second; 0 for a round that took no time."""
         return self.answers / (now - self.began_at) if now > self.began_at else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RoundMeasurement:
-    """A cap and the rho that it was seen with."""
+    """A concurrency cap and the rho measured with it."""
 
     cap: float
     rho: float
 
     def elasticity(self, cap: float, rho: float) -> float:
-        """The share of a change in concurrency that became throughput, 1 - d ln(rho) / d ln(cap)."""
+        """Return the elasticity of throughput with respect to concurrency, 1 - d ln(rho) / d ln(cap)."""
         return 1 - math.log(rho / self.rho) / math.log(cap / self.cap)

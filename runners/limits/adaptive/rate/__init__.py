@@ -1,1 +1,1 @@
-"""The rate that a server allows, learned from accepted and refused sends. Read `rate_model.py` first."""
+"""The rate that a server allows, learned from accepted and refused requests. Read `rate_model.py` first."""

@@ -1,8 +1,8 @@
-"""What was accepted in the last minute: the ruler that limits are read off.
+"""The ledger of accepted requests of the last minute, from which limits are inferred.
 
-Every send stands here under three units (one request; tokens as used; prompt + max_tokens) at the time it went out, and its tokens
-once more at the time it was answered, for servers that count afterwards. A refused send is taken out, an estimate is put right when
-the usage is known. Invariant: what is counted equals the sum over the entries inside the window.
+Every send is counted in three units (one request; tokens used; prompt + max_tokens) at its send time, and its tokens once more when it is
+answered, for servers that count then. A refused send is removed; an estimate is corrected when the usage is known. Invariant: a count
+equals the sum over the entries inside the window.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from operator import attrgetter
 REQUESTS, TOKENS, CEILING, ANSWERED = range(4)
 UNITS = ("requests", "tokens", "prompt + max_tokens", "tokens when answered")
 WINDOWS_S = (1.0, 10.0, 60.0)
-"""The windows that the field uses."""
+"""The windows that providers use."""
 SLACK_S = 0.03
-"""A window is counted this much longer than it is: requests reach the server later than they go out, and not all equally late."""
+"""A window is counted this much longer than it is: requests arrive at the server with a varying delay."""
 KEPT_S = 64.0
-"""A minute, and as long as a refusal takes to come back: counts are asked for as of when it was sent."""
+"""A minute plus the time that a refusal takes: counts are needed as of the time the refused request was sent."""
 GRAIN_S = 0.01
-"""Sends closer than this share an entry, so that a minute is 6,000 entries at any rate."""
+"""Sends closer together than this share an entry, so that a minute has at most 6,000 entries."""
 
 Amounts = tuple[float, float, float, float]
 NOTHING: Amounts = (0.0, 0.0, 0.0, 0.0)
 
 
 class LedgerEntry:
-    """What was sent or answered within one grain; forgotten by its last moment, which errs on the careful side."""
+    """The amounts sent or answered within one grain. It expires by its last moment, so that no amount expires too early."""
 
     __slots__ = ("amounts", "at", "since")
 
@@ -37,13 +37,14 @@ class LedgerEntry:
         self.amounts = list(amounts)
 
     def copy(self) -> LedgerEntry:
+        """Return an independent copy."""
         copied = LedgerEntry(NOTHING, self.since)
         copied.at, copied.amounts = self.at, list(self.amounts)
         return copied
 
 
 class _LedgerWindow:
-    """The entries younger than `seconds`, and what has left them: `counted` is everything ever added less what has left."""
+    """The entries younger than `seconds`. The count is the total ever added minus `left`, the total that has expired."""
 
     __slots__ = ("entries", "left", "seconds")
 
@@ -65,17 +66,17 @@ class _LedgerWindow:
         return bool(self.entries) and self.entries[0].at <= entry.at
 
     def merge(self, entries: Iterable[LedgerEntry], total: Sequence[float]) -> None:
-        """Add entries that were counted elsewhere; `total` is everything ever added here, they included."""
+        """Add entries that were counted elsewhere; `total` is everything ever added here, including them."""
         self.entries = deque(sorted([*self.entries, *entries], key=attrgetter("at")))
         self.left = [amount - sum(entry.amounts[unit] for entry in self.entries) for unit, amount in enumerate(total)]
 
 
 class SendLedger:
-    """Pure: every method takes `now` in seconds, which must not go back."""
+    """The ledger of one limiter group. Pure: every method takes `now` in seconds, which must not decrease."""
 
     def __init__(self) -> None:
         self.total = [0.0, 0.0, 0.0, 0.0]
-        """Everything ever accepted."""
+        """Total amounts accepted so far, in each unit."""
         self.windows_s = list(WINDOWS_S)
         self._windows = [_LedgerWindow(seconds + SLACK_S) for seconds in WINDOWS_S]
         self._kept = _LedgerWindow(KEPT_S)
@@ -83,6 +84,7 @@ class SendLedger:
         self._last: LedgerEntry | None = None
 
     def add(self, amounts: Amounts, now: float) -> LedgerEntry:
+        """Count amounts at `now` and return their entry, for `correct`."""
         total, last = self.total, self._last
         requests, tokens, ceiling, answered = amounts
         total[0] += requests
@@ -104,7 +106,7 @@ class SendLedger:
             entry.amounts[unit] += amounts[unit]
 
     def correct(self, entry: LedgerEntry, by: Amounts) -> None:
-        """Change what an entry says, wherever it is by now."""
+        """Change the amounts of an entry in the windows that still hold it and in those that it has left."""
         gone = [window for window in self._all if not window.holds(entry)]
         for unit, amount in enumerate(by):
             if amount:
@@ -114,14 +116,14 @@ class SendLedger:
                     window.left[unit] += amount
 
     def counts(self, window: int, now: float) -> list[float]:
-        """In each unit, over windows_s[window] and the slack: what may still count against the next send."""
+        """Return the amounts in windows_s[window] plus the slack, in each unit: what may still count against the next send."""
         kept = self._windows[window]
         kept.forget(now)
         total, left = self.total, kept.left
         return [total[0] - left[0], total[1] - left[1], total[2] - left[2], total[3] - left[3]]
 
     def resize(self, window: int, seconds: float) -> None:
-        """The server turned out to count over another time, a minute at most."""
+        """Change the length of a window, at most to a minute."""
         self.windows_s[window] = seconds
         resized = self._windows[window] = _LedgerWindow(seconds + SLACK_S)
         resized.entries.extend(self._kept.entries)
@@ -129,7 +131,7 @@ class SendLedger:
         self._all = (*self._windows, self._kept)
 
     def absorb(self, other: SendLedger, now: float) -> None:
-        """Count what `other` has accepted, too; later corrections there are not followed here."""
+        """Add what `other` has accepted; later corrections in `other` are not applied here."""
         for unit in range(4):
             self.total[unit] += other.total[unit]
         copies = [entry.copy() for entry in other._kept.entries]
@@ -139,7 +141,7 @@ class SendLedger:
         self._last = None
 
     def between(self, after: float, until: float) -> list[float]:
-        """In each unit, exactly, over a stretch of the last minute; slower, for the rare moments of learning."""
+        """Return the exact amounts of a period of the last minute, in each unit. Slow: only learning uses it."""
         sums = [0.0, 0.0, 0.0, 0.0]
         for entry in reversed(self._kept.entries):
             if entry.at <= after:
@@ -150,7 +152,7 @@ class SendLedger:
         return sums
 
     def frees_at(self, window: int, unit: int, amount: float, now: float) -> float | None:
-        """When `amount` of what now fills the window will have left it; None where the window holds less."""
+        """Return when `amount` of the window's content will have expired; None if the window holds less."""
         kept = self._windows[window]
         kept.forget(now)
         for entry in kept.entries:

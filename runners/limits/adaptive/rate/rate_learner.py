@@ -1,7 +1,7 @@
-"""What the rate model is learnt from: each episode of refusals is a sample of the limit, read off the ledger.
+"""The learning of the rate model: each episode of refusals gives a sample of the limit, computed from the ledger.
 
-Of a window the sample is what had been counted when it first refused. Of a flow it is what was accepted between two refusals, over
-the time between. Samples that agree say in which unit the server counts; those that nothing explains say that the model is wrong.
+The sample of a window is the count at its first refusal. The sample of a flow is what was accepted between two refusals, divided by the
+time between. Samples that agree show in which unit the server counts; samples that no unit explains show that the model is wrong.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 
 from providers.messages import JSON
 
-from .. import words
+from .. import stated_limits
 from ..throttling.episode import Episode
-from . import unit_inference as blame
-from .episode_evidence import EpisodeEvidence, late, lowered, ramp
+from . import unit_inference
+from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowered_limits
 from .ledger import ANSWERED, REQUESTS, TOKENS
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 from .refill import RefillEstimator, RefillInterval
@@ -23,243 +23,252 @@ from .windows import WindowCandidates
 
 LONGEST_SCALE_S = 600.0
 REFUSED_BUDGET = 0.004
-"""Share of sends that probing may cost."""
+"""Largest share of sends that may be refused by probing."""
 GUESS_SCALE_S = 5.0
-"""Of a window's rate, while its length is unknown: the guess is low, and nothing but the next refusal would say so."""
+"""Time scale for a window of unknown length: the guessed rate is low, and only the next refusal corrects it."""
 COSTLY = 60.0
-"""Times the length of an episode that pass before the limit is asked for again."""
-TOLD_SCALE_S = 1800.0
-"""Longest, where each refusal costs a Retry-After."""
+"""Time before the limit is probed again, as a multiple of the length of an episode."""
+RETRY_AFTER_SCALE_S = 1800.0
+"""Longest time scale where each refusal costs a Retry-After."""
 SHORTFALL, SURPLUS, RISING = 0.9, 1.25, 1.1
-"""Shares of what was known: the limit has dropped, has risen, is still being looked for."""
+"""Shares of the known limit at which it has dropped, has risen, or is still being searched for."""
 LOWERED = 0.97
 STORED = 0.93
-"""A flow that turns out so much lower than the last seconds said comes from a bucket that had kept what was not used."""
+"""A flow that is lower than this share of the last seconds' rate comes from a bucket that had stored unused quota."""
 LATE_S, LATE_REQUESTS, LATE_SHARE = 6.0, 8.0, 0.98
-"""The last seconds: so long, or as long as so many requests take; and the share of their rate that is believed."""
+"""Length of the last seconds, the number of requests that they must cover, and the share of their rate that is used."""
 MOST_LATE_S = 50.0
-MOST_STRANGERS = 3
+MOST_UNEXPLAINED = 3
 SAME_WINDOW_S = 0.1
 MEMORY_S = 900.0
 REMEMBERED = 0.8
-"""Below this share of a rate that was allowed within MEMORY_S it is soon asked for again."""
+"""Below this share of a rate that was allowed within MEMORY_S, the limit is soon probed again."""
 KEPT_OF_SERVED = 0.4
-"""A flow is never set below this share of what was served in the last half minute."""
+"""Lowest flow as a share of the rate of the last half minute."""
 FLOW_SAMPLE_S = 10.0
-"""A flow's first sample weighs as much as the requests of so many seconds."""
+"""The first sample of a flow has the weight of this many seconds of requests."""
 
 Decide = Callable[[str, Mapping[str, JSON]], None]
 
 
 class RateLearner:
+    """The learner that updates a RateModel at the end of each episode."""
+
     def __init__(self, model: RateModel, decide: Decide) -> None:
         self._model = model
         self._decide = decide
         self._samples: list[list[float]] = []
         self._flow = RefillEstimator()
         self._windows = WindowCandidates()
-        self._stores = False
-        """The bucket was seen to keep what was not used."""
+        self._stores_unused = False
+        """Whether the bucket has been found to store unused quota."""
         self._has_asked = False
-        """For the limit that the server states."""
-        self._strangers = 0
-        """Samples in a row that nothing known explains."""
+        """Whether the stated limit was tried."""
+        self._unexplained = 0
+        """Number of samples in a row that no unit explains."""
         self._best: tuple[float, float] | None = None
-        """(when, requests per second): what was allowed lately."""
+        """Time and requests per second of the highest rate that was allowed lately."""
 
     def forget(self) -> None:
-        """It was no rate."""
+        """Forget everything: the refusals had another cause than a rate limit."""
         self._model.forget()
-        self._samples, self._best, self._strangers = [], None, 0
+        self._samples, self._best, self._unexplained = [], None, 0
         self._flow.forget()
         self._windows.forget()
 
-    def learn(self, episode: Episode, seen: EpisodeEvidence) -> None:
-        """An episode is over: something was let in again."""
+    def learn(self, episode: Episode, evidence: EpisodeEvidence) -> None:
+        """Learn from an episode that is over."""
         model, before = self._model, self._model.describe()
         if model.level and episode.level == model.level and episode.at < model.tilts_until:
-            return  # what it asked for was no share of its own
+            return  # during a tilt the count is no sample of the limit
         if episode.has_new_window:
             self._windows.forget()
         if model.limits is None or episode.level > model.level or episode.has_new_window:
-            self._first(episode, seen)
+            self._first(episode, evidence)
         elif model.level == FLOW:
-            self._again_as_flow(episode, seen)
+            self._again_as_flow(episode, evidence)
         else:
-            self._again_as_window(episode, seen)
+            self._again_as_window(episode, evidence)
         self._change_window(episode)
-        self._heed_words(episode)
-        model.learnt_at = seen.now
+        self._use_stated_limit(episode)
+        model.learnt_at = evidence.now
         model.is_sure = len(self._samples) > (0 if model.level else 1)
-        model.counts_answers = model.level > 0 and len(self._samples) > 1 and blame.binding(self._samples)[ANSWERED]
-        self._remember_best(seen.now)
-        self._spare(episode, seen)
+        model.counts_answers = (
+            model.level > 0 and len(self._samples) > 1 and unit_inference.binding(self._samples)[ANSWERED]
+        )
+        self._remember_best(evidence.now)
+        self._limit_probing(episode, evidence)
         self._decide("rate", {"old": before, "new": model.describe(), "scale_s": round(model.scale_s, 1)})
 
-    def _spare(self, episode: Episode, seen: EpisodeEvidence) -> None:
-        """What costs time is asked for rarely: a long episode, and a Retry-After that holds."""
+    def _limit_probing(self, episode: Episode, evidence: EpisodeEvidence) -> None:
+        """Probe the limit more rarely after a long episode or a Retry-After that was correct."""
         model = self._model
         if len(self._samples) > 1:
-            model.scale_s = max(model.scale_s, min(LONGEST_SCALE_S, COSTLY * (seen.now - episode.at - 1)))
-        if episode.retry_after_s > 1 and seen.trusts_hint and len(self._samples) > 1:
-            model.scale_s = max(model.scale_s, min(TOLD_SCALE_S, COSTLY * episode.retry_after_s))
+            model.scale_s = max(model.scale_s, min(LONGEST_SCALE_S, COSTLY * (evidence.now - episode.at - 1)))
+        if episode.retry_after_s > 1 and evidence.trusts_hint and len(self._samples) > 1:
+            model.scale_s = max(model.scale_s, min(RETRY_AFTER_SCALE_S, COSTLY * episode.retry_after_s))
 
-    def _first(self, episode: Episode, seen: EpisodeEvidence) -> None:
+    def _first(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         model = self._model
         model.level = episode.level
         model.scale_s = model.shortest_scale_s
         self._best = None
         if model.level:
-            self._start_over(list(episode.counts[model.level]), 1.0, seen)
+            self._start_over(list(episode.counts[model.level]), 1.0, evidence)
         else:
             self._flow.measure(episode)
-            self._start_over(ramp(episode, seen), FLOW_SAMPLE_S, seen)
-            self._samples = []  # the ramp's rate is no sample of the flow
-            if episode.told_window:
+            self._start_over(first_rates(episode, evidence), FLOW_SAMPLE_S, evidence)
+            self._samples = []  # the rate during the start is no sample of the flow
+            if episode.names_window:
                 model.scale_s = GUESS_SCALE_S
 
-    def _start_over(self, sample: list[float], weight: float, seen: EpisodeEvidence) -> None:
+    def _start_over(self, sample: list[float], weight: float, evidence: EpisodeEvidence) -> None:
         self._samples = [sample]
-        self._set(blame.first_limits(sample, weight * sample[REQUESTS], seen.answers.spread()))
+        self._set(unit_inference.first_limits(sample, weight * sample[REQUESTS], evidence.answers.spread()))
 
     def _set(self, limits: list[float]) -> None:
-        """A unit in which nothing was counted does not limit."""
+        """Set the limits; a unit in which nothing was counted does not limit."""
         self._model.limits = [limit if limit > 0 else math.inf for limit in limits]
 
     # ------------------------------------------------------------------ a flow
-    def _again_as_flow(self, episode: Episode, seen: EpisodeEvidence) -> None:
+    def _again_as_flow(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         known = self._model.limits
-        stretch = self._flow.measure(episode) or RefillInterval(ramp(episode, seen), 0.0)
+        stretch = self._flow.measure(episode) or RefillInterval(first_rates(episode, evidence), 0.0)
         if stretch.stands_alone:
-            self._take(self._less_loss(stretch.rates, episode, seen), episode, seen)
+            self._take(self._less_loss(stretch.rates, episode, evidence), episode, evidence)
         else:
-            self._stores = self._stores or (known is not None and stretch.rates[REQUESTS] < STORED * known[REQUESTS])
+            self._stores_unused = self._stores_unused or (
+                known is not None and stretch.rates[REQUESTS] < STORED * known[REQUESTS]
+            )
             self._samples = []
-            self._set(blame.first_limits(stretch.rates, stretch.requests, seen.answers.spread()))
+            self._set(unit_inference.first_limits(stretch.rates, stretch.requests, evidence.answers.spread()))
             self._model.scale_s = FIRST_SCALE_S
-        self._keep_what_is_served(seen)
+        self._keep_what_is_served(evidence)
 
-    def _less_loss(self, rates: list[float], episode: Episode, seen: EpisodeEvidence) -> list[float]:
-        """A small bucket overflows while less is sent than it lets through, so the mean is too low: the last seconds are nearer.
+    def _less_loss(self, rates: list[float], episode: Episode, evidence: EpisodeEvidence) -> list[float]:
+        """Raise the mean rates to those of the last seconds where the bucket has overflowed.
 
-        A large one stores it, and the mean is exact: that it does shows when the last seconds turn out too high. Unless they are
-        higher by far: then the refill has risen meanwhile, and even a large one has overflowed.
+        A small bucket overflows while less is sent than it refills, so the mean rate is too low. A large bucket stores the rest, so the
+        mean is exact: this is known once the rate of the last seconds has been too high. If that rate is far above the mean, the refill
+        has risen and even a large bucket has overflowed.
         """
         seconds = min(MOST_LATE_S, max(LATE_S, LATE_REQUESTS / max(0.01, rates[REQUESTS])))
-        more = max(1.0, LATE_SHARE * late(episode, seen, seconds)[REQUESTS] / rates[REQUESTS])
-        return rates if self._stores and more < SURPLUS else [more * rate for rate in rates]
+        more = max(1.0, LATE_SHARE * latest_rates(episode, evidence, seconds)[REQUESTS] / rates[REQUESTS])
+        return rates if self._stores_unused and more < SURPLUS else [more * rate for rate in rates]
 
-    def _keep_what_is_served(self, seen: EpisodeEvidence) -> None:
-        served = seen.ledger.between(seen.now - 30, seen.now)[REQUESTS] / min(30.0, max(1.0, seen.running_s))
+    def _keep_what_is_served(self, evidence: EpisodeEvidence) -> None:
+        served = evidence.ledger.between(evidence.now - 30, evidence.now)[REQUESTS] / min(
+            30.0, max(1.0, evidence.running_s)
+        )
         short = KEPT_OF_SERVED * served / self._model.rate
         if short > 1 and self._model.limits is not None:
             self._model.limits = [limit * short for limit in self._model.limits]
 
     # ------------------------------------------------------------------ a window
-    def _again_as_window(self, episode: Episode, seen: EpisodeEvidence) -> None:
+    def _again_as_window(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         level = self._model.level
         sample = list(episode.counts[level])
         if episode.refused_trials >= 2 and max(self._shares(sample)) < LOWERED:
-            sample = lowered(sample, episode, seen.ledger.counts(level, seen.now))
+            sample = lowered_limits(sample, episode, evidence.ledger.counts(level, evidence.now))
             self._samples = []
-        self._take(sample, episode, seen)
-        if self._strangers >= MOST_STRANGERS:
-            self._fall_back_to_flow(episode, seen)
+        self._take(sample, episode, evidence)
+        if self._unexplained >= MOST_UNEXPLAINED:
+            self._fall_back_to_flow(episode, evidence)
 
-    def _fall_back_to_flow(self, episode: Episode, seen: EpisodeEvidence) -> None:
-        """No window of this length explains the refusals: pace evenly, which is right under any."""
-        served = seen.ledger.between(seen.now - 60, seen.now)
-        seconds = min(60.0, max(1.0, seen.running_s))
+    def _fall_back_to_flow(self, episode: Episode, evidence: EpisodeEvidence) -> None:
+        """Return to a flow if no window of this length explains the refusals: even pacing is correct under any window."""
+        served = evidence.ledger.between(evidence.now - 60, evidence.now)
+        seconds = min(60.0, max(1.0, evidence.running_s))
         self.forget()
         self._set([max(episode.cost[unit], served[unit]) / seconds for unit in range(4)])
         self._model.scale_s = FIRST_SCALE_S
         self._flow.measure(episode)
 
     def _change_window(self, episode: Episode) -> None:
-        """Another window may turn out to be the one that is counted."""
+        """Change to another window if it explains the last refusals better."""
         self._windows.add(episode)
         window = self._windows.clearer_than(self._model.level)
         if window is None:
             return
-        self._model.level, self._strangers = window, 0
+        self._model.level, self._unexplained = window, 0
         self._samples = self._windows.samples(window)
         self._set(self._agreed(episode, 0.0))
         self._model.scale_s = max(self._model.scale_s, self._model.shortest_scale_s)
 
-    # ------------------------------------------------------------------ words
-    def _heed_words(self, episode: Episode) -> None:
-        """What the server states names the unit, where the count agrees; a limit that was not reached is asked for, once."""
+    # ------------------------------------------------------------------ stated limits
+    def _use_stated_limit(self, episode: Episode) -> None:
+        """Use the stated limit: where a count agrees it shows the unit; a limit that was not reached is tried once."""
         model, stated = self._model, episode.stated
         if not model.level or stated.window_s is None or abs(stated.window_s - model.window_s) >= SAME_WINDOW_S:
             return
         counts = episode.counts[model.level]
-        unit = words.agreeing_unit(stated, self._samples)
+        unit = stated_limits.agreeing_unit(stated, self._samples)
         if unit is not None:
             cost = 0.0 if unit == REQUESTS else episode.cost[TOKENS if unit == ANSWERED else unit]
-            limit = blame.window_limit([sample[unit] for sample in self._samples], unit, cost, 0.0)
-            model.limits = words.limits_in(unit, limit, counts)
-        elif stated.limit is not None and not self._has_asked and words.is_far_below(stated, counts):
+            limit = unit_inference.window_limit([sample[unit] for sample in self._samples], unit, cost, 0.0)
+            model.limits = stated_limits.limits_in(unit, limit, counts)
+        elif stated.limit is not None and not self._has_asked and stated_limits.is_far_below(stated, counts):
             self._has_asked, self._samples = True, []
-            model.limits = words.limits_in(words.careful_unit(stated), stated.limit, counts)
+            model.limits = stated_limits.limits_in(stated_limits.careful_unit(stated), stated.limit, counts)
 
     # ------------------------------------------------------------------ samples
-    def _take(self, sample: list[float], episode: Episode, seen: EpisodeEvidence) -> None:
+    def _take(self, sample: list[float], episode: Episode, evidence: EpisodeEvidence) -> None:
         shares = self._shares(sample)
         dropped = max(shares) < SHORTFALL
         if dropped or min(shares) > SURPLUS or not self._explained(sample, episode):
-            self._strangers += 1
-            self._start_over(sample, 1.0 if self._model.level else FLOW_SAMPLE_S, seen)
+            self._unexplained += 1
+            self._start_over(sample, 1.0 if self._model.level else FLOW_SAMPLE_S, evidence)
         else:
-            self._strangers = 0
-            self._add(sample, episode, seen)
+            self._unexplained = 0
+            self._add(sample, episode, evidence)
         if dropped:
             self._decide("drop", {"reached": [round(share, 3) for share in shares]})
-        self._rescale(seen, again_soon=dropped or (self._model.level == FLOW and min(shares) > RISING))
+        self._rescale(evidence, again_soon=dropped or (self._model.level == FLOW and min(shares) > RISING))
 
-    def _add(self, sample: list[float], episode: Episode, seen: EpisodeEvidence) -> None:
+    def _add(self, sample: list[float], episode: Episode, evidence: EpisodeEvidence) -> None:
         if not self._samples:
-            self._start_over(sample, 1.0 if self._model.level else FLOW_SAMPLE_S, seen)
+            self._start_over(sample, 1.0 if self._model.level else FLOW_SAMPLE_S, evidence)
             return
-        self._samples = [*self._samples, sample][-blame.KEPT :]
-        self._set(self._agreed(episode, episode.retry_after_s if seen.trusts_hint else 0.0))
+        self._samples = [*self._samples, sample][-unit_inference.KEPT :]
+        self._set(self._agreed(episode, episode.retry_after_s if evidence.trusts_hint else 0.0))
 
-    def _rescale(self, seen: EpisodeEvidence, *, again_soon: bool) -> None:
-        """Twice as rare each time the limit is met where it was, and rare enough for the budget of refusals."""
+    def _rescale(self, evidence: EpisodeEvidence, *, again_soon: bool) -> None:
+        """Double the time scale each time the limit is met again, and keep within REFUSED_BUDGET; reset it if `again_soon`."""
         model = self._model
-        goodput = max(0.05, seen.answers.count / max(1.0, seen.running_s))
+        goodput = max(0.05, evidence.answers.count / max(1.0, evidence.running_s))
         rarer_s = max(2 * model.scale_s, 0.5 / (REFUSED_BUDGET * goodput))
         model.scale_s = model.shortest_scale_s if again_soon else min(LONGEST_SCALE_S, rarer_s)
 
     def _explained(self, sample: list[float], episode: Episode) -> bool:
-        """Some unit agrees with what is known; or all show more: a fixed window was met after its boundary."""
+        """Return whether a unit agrees with the samples, or all are higher: a fixed window was met after its boundary."""
         known = self._samples
         if self._model.level == FLOW:
             return True
         more = bool(known) and all(sample[unit] >= min(old[unit] for old in known) for unit in range(3))
-        return more or blame.agree([*known, sample][-blame.KEPT :], episode.cost)
+        return more or unit_inference.agree([*known, sample][-unit_inference.KEPT :], episode.cost)
 
     def _agreed(self, episode: Episode, retry_after_s: float) -> list[float]:
         limits = []
-        for unit, binds in enumerate(blame.binding(self._samples)):
+        for unit, binds in enumerate(unit_inference.binding(self._samples)):
             values = [sample[unit] for sample in self._samples]
             if not binds:
-                limits.append(blame.relaxed(values))
+                limits.append(unit_inference.relaxed(values))
             elif self._model.level == FLOW:
-                limits.append(blame.flow_limit(values))
+                limits.append(unit_inference.flow_limit(values))
             else:
                 cost = 0.0 if unit == REQUESTS else episode.cost[TOKENS if unit == ANSWERED else unit]
-                limits.append(blame.window_limit(values, unit, cost, retry_after_s))
+                limits.append(unit_inference.window_limit(values, unit, cost, retry_after_s))
         return limits
 
     def _shares(self, sample: list[float]) -> list[float]:
-        """Of what is known, in each unit: one of them stays near 1 while the limit is the same."""
+        """Return the sample as shares of the known limit, in each unit: one share stays near 1 while the limit is the same."""
         known = self._model.limits or sample
         if self._samples:
-            known = [statistics.median(seen[unit] for seen in self._samples) for unit in range(4)]
+            known = [statistics.median(earlier[unit] for earlier in self._samples) for unit in range(4)]
         return [value / max(1e-9, reference) for value, reference in zip(sample, known, strict=True)]
 
     def _remember_best(self, now: float) -> None:
-        """A rate that was allowed lately is soon asked for again."""
+        """Remember the highest rate that was allowed lately; if the rate is far below it, probe again soon."""
         rate = self._model.rate
         if self._best is None or rate >= self._best[1] or now - self._best[0] > MEMORY_S:
             if len(self._samples) > 1:

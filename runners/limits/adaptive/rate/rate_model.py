@@ -1,6 +1,7 @@
-"""What the server allows over time: a flow (per second) or a window (a count over 10 or 60 s), in every unit at once.
+"""The model of a server's rate limit: a flow (per second) or a window (a count over 10 or 60 s), in every unit at once.
 
-The limit is only ever asked for again by a scale-free cubic: below what is known at first, there at x = 1, above it later (`factor`).
+After a refusal the requested share of the known limit follows a cubic of the scaled time x: below the limit at first, equal to it at
+x = 1, above it later (`factor`).
 """
 
 from __future__ import annotations
@@ -16,46 +17,47 @@ FLOW, TEN_SECONDS, MINUTE = range(3)
 """Levels; those above FLOW are indices into WINDOWS_S."""
 
 DIP = 0.03
-"""How far below the known limit sending restarts ..."""
+"""How far below the known limit sending starts again."""
 SURE_DIP = 0.012
-"""... and how far where it is a window's, or was met more than once."""
+"""The same for the limit of a window, or one that was met more than once."""
 RISE = 0.03
-"""How much more is asked for at x = 2; 24 % at x = 3."""
+"""How far above the limit the requested rate is at x = 2; at x = 3 it is 24 %."""
 FIRST_SCALE_S = 20.0
 WINDOW_PACE = 1.2
-"""A window is used up a little faster than it refills, so that a lost moment is caught up with."""
+"""The pace under a window: a little faster than its refill, so that a delay is made up for."""
 
 
 class RateModel:
-    """What is allowed. What it is learnt from stands in `learning.py`."""
+    """The known limits and the rate that is requested now. `rate_learner.py` updates it."""
 
     def __init__(self) -> None:
         self.level = FLOW
         self.windows_s: Sequence[float] = WINDOWS_S
-        """The ledger's."""
+        """The window lengths of the ledger."""
         self.limits: list[float] | None = None
-        """Per second at FLOW, per window above, in the order of UNITS."""
+        """The limits in the order of UNITS, per second at FLOW, per window above it."""
         self.scale_s = FIRST_SCALE_S
         self.learnt_at = 0.0
         self.is_sure = False
         self.tilt, self.tilts_until = 1.0, -math.inf
-        """A share of everything that is asked for, for a while."""
+        """A factor on the requested rate, and the time until which it applies."""
         self.counts_answers = False
-        """The server was found to count tokens when they are answered."""
+        """Whether the server counts tokens when the answer is complete."""
 
     @property
     def window_s(self) -> float:
+        """The length of the window that the limits count over; 1 s at FLOW."""
         return self.windows_s[self.level]
 
     @property
     def rate(self) -> float:
-        """Requests per second; infinite where no limit was met."""
+        """Requests per second; infinite if no limit is known."""
         return self.limits[REQUESTS] / self.window_s if self.limits else math.inf
 
     def asked_rate(self, tokens: float, now: float) -> float:
-        """Requests per second that are asked for now, if each uses so many tokens; infinite where no limit was met.
+        """Return the requests per second that are requested now, for requests of `tokens` each; infinite if no limit is known.
 
-        In a window the unit that binds is not always that of requests, whose limit is then out of the way.
+        Under a window tokens may bind instead of requests; the request limit is then set too high to bind.
         """
         if self.limits is None:
             return math.inf
@@ -66,10 +68,11 @@ class RateModel:
 
     @property
     def shortest_scale_s(self) -> float:
+        """The shortest time scale of the cubic: at least one window."""
         return max(FIRST_SCALE_S, self.window_s if self.level else 0.0)
 
     def factor(self, now: float) -> float:
-        """Of the known limit, that is asked for now."""
+        """Return the share of the known limit that is requested now."""
         x = (now - self.learnt_at) / self.scale_s
         tilt = self.tilt if now < self.tilts_until else 1.0
         if x >= 1:
@@ -77,7 +80,7 @@ class RateModel:
         return tilt * (1 - (SURE_DIP if self.is_sure else DIP) * (1 - x) ** 3)
 
     def gap_s(self, amounts: Amounts, now: float) -> float:
-        """Time from a send of `amounts` to the next."""
+        """Return the time from a send of `amounts` to the next send."""
         if self.limits is None:
             return 0.0
         limits, pace = self.limits, self.factor(now) * (WINDOW_PACE if self.level else 1.0)
@@ -87,7 +90,7 @@ class RateModel:
         return most * self.window_s / pace
 
     def opens_at(self, amounts: Amounts, ledger: SendLedger, now: float) -> float:
-        """When the window has room for `amounts`; now where it has, or where not even an empty one would."""
+        """Return when the window has room for `amounts`; `now` if it has, or if even an empty window would not."""
         if self.level == FLOW or self.limits is None:
             return now
         counts, factor, opens_at = ledger.counts(self.level, now), self.factor(now), now
@@ -98,26 +101,27 @@ class RateModel:
         return opens_at
 
     def restore(self, level: int, limits: list[float]) -> None:
-        """Use what an earlier run learnt; the first samples decide whether it still holds."""
+        """Use the limits that an earlier run learned; the first samples confirm or replace them."""
         self.level, self.limits = level, limits
         self.scale_s = self.shortest_scale_s
 
     def absorb(self, other: RateModel) -> None:
-        """Add what the other one allows, where both count over the same time."""
+        """Add the limits of `other` if both count over the same window."""
         if self.limits is not None and other.limits is not None and self.window_s == other.window_s:
             self.limits = [sum(pair) for pair in zip(self.limits, other.limits, strict=True)]
 
     def forget(self) -> None:
-        """It was no rate."""
+        """Forget the limits: the refusals had another cause."""
         self.level, self.limits, self.is_sure, self.counts_answers = FLOW, None, False, False
 
     def describe(self) -> Mapping[str, JSON]:
+        """Build the limits as JSON, for the decision log."""
         limits = [round(limit, 3) if math.isfinite(limit) else None for limit in self.limits or [math.inf] * 4]
         return {"window_s": round(self.window_s, 3) if self.level else None, **dict(zip(UNITS, limits, strict=True))}
 
 
 def _allowed(limit: float, factor: float, unit: int) -> float:
-    """Requests are whole: a limit of 60 less 1 % is 60, not 59."""
+    """Return the allowed amount; requests are rounded up: a limit of 60 less 1 % is 60, not 59."""
     if unit == REQUESTS and factor < 1 and math.isfinite(limit):
         return math.ceil(limit * factor - 1e-9)
     return limit * factor

@@ -1,6 +1,6 @@
-"""Which unit does the server count? Samples of the true one agree, those of the others vary with the requests between.
+"""Inference of the unit that the server counts: its samples agree, those of the other units vary with the requests between.
 
-Samples are what was counted, in each unit, at successive refusals.
+A sample holds the counts of all units at a refusal.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from .ledger import ANSWERED, CEILING, REQUESTS, TOKENS
 
 KEPT = 6
 TIE = 1.5
-"""A unit binds, too, if its samples vary no more than so many times as much as the best one's ..."""
+"""A unit may bind, too, if its variation is at most this multiple of the lowest one plus TIE_FLOOR."""
 TIE_FLOOR = 0.003
-"""... and by this much."""
 AGREEMENT = 0.012
 GOOD = 0.03
 MOST_MARGIN = 0.25
 
 
 def first_limits(sample: Sequence[float], requests: float, spread: float) -> list[float]:
-    """From one sample nobody can tell the unit: requests as counted, tokens with two standard errors of their mean.
+    """Build the limits from a single sample, which does not show the unit: requests as counted, tokens plus two standard errors.
 
-    While a rate rises, what was answered lags behind what was sent: until a second sample it is given the same room.
-    `spread` is the deviation of one request's tokens over their mean; `requests` how many the sample comes from.
+    While the rate rises, answers lag behind sends: until the second sample the answered tokens get the limit of the sent ones.
+    `spread` is the coefficient of variation of a request's tokens; `requests` is the number of requests in the sample.
     """
     margin = 1 + min(MOST_MARGIN, 2 * spread / math.sqrt(max(4.0, requests)))
     return [
@@ -37,15 +36,15 @@ def first_limits(sample: Sequence[float], requests: float, spread: float) -> lis
 
 
 def variation(values: Sequence[float]) -> float:
-    """Coefficient of variation; infinite where there is nothing to vary."""
+    """Return the coefficient of variation; infinite if the mean is zero."""
     mean = statistics.fmean(values)
     return statistics.pstdev(values, mean) / mean if mean > 0 else math.inf
 
 
 def binding(samples: Sequence[Sequence[float]]) -> list[bool]:
-    """For each unit, whether it may be the one that the server counts; at least one always is. Needs two samples or more.
+    """Return for each unit whether the server may count it; this holds for at least one. Needs two samples or more.
 
-    Where none agrees well only the best one is taken.
+    If no unit agrees well, only the best one is returned.
     """
     variations = [variation([sample[unit] for sample in samples]) for unit in range(4)]
     best = min(variations)
@@ -54,7 +53,7 @@ def binding(samples: Sequence[Sequence[float]]) -> list[bool]:
 
 
 def agree(samples: Sequence[Sequence[float]], cost: Sequence[float]) -> bool:
-    """Whether some unit explains all of them, up to the size of one request."""
+    """Return whether the samples of some unit are equal up to the size of one request."""
     for unit in range(4):
         values = [sample[unit] for sample in samples]
         grain = max(cost[unit], cost[TOKENS] if unit == ANSWERED else 0.0) / max(1e-9, statistics.fmean(values))
@@ -64,10 +63,11 @@ def agree(samples: Sequence[Sequence[float]], cost: Sequence[float]) -> bool:
 
 
 def window_limit(values: Sequence[float], unit: int, cost: float, retry_after_s: float) -> float:
-    """A refusal at count v says v <= limit < v + cost, so several leave the stretch from the highest v to the lowest v + cost.
+    """Return the limit of a window from the counts at its refusals.
 
-    Whole requests leave none: the middle one is taken. What is counted afterwards was already above the limit when it refused.
-    Where a refusal costs a long pause (`told_s` of Retry-After) a little less is taken for each one.
+    A refusal at count v means v <= limit < v + cost, so several leave the interval from the highest v to the lowest v + cost. For
+    requests it is empty: the median is taken. Tokens that count when answered were already above the limit at the refusal. Where a
+    refusal costs a long wait (`retry_after_s`), the limit is lowered by 5 % with each sample.
     """
     if unit == ANSWERED:
         return max(0.5 * min(values), min(values) - 0.5 * cost)
@@ -78,10 +78,10 @@ def window_limit(values: Sequence[float], unit: int, cost: float, retry_after_s:
 
 
 def flow_limit(values: Sequence[float]) -> float:
-    """Between the mean of a few stretches and the last one."""
+    """Return the limit of a flow: halfway between the mean of the samples and the last one."""
     return 0.5 * (statistics.fmean(values) + values[-1])
 
 
 def relaxed(values: Sequence[float]) -> float:
-    """For a unit that does not bind: out of the way, the more so the more samples say so."""
+    """Return a limit too high to bind, for a unit that does not; it grows with the number of samples."""
     return max(values) * (1.05 + 0.1 * len(values))

@@ -1,4 +1,4 @@
-"""Which window is it? At refusals by a window of 10 or 60 s its count is the same every time, whatever the other one shows."""
+"""Identification of the window: at the refusals of a window of 10 or 60 s its own count is equal every time, the other one's is not."""
 
 from __future__ import annotations
 
@@ -14,32 +14,36 @@ CANDIDATES = (1, 2)
 KEPT = 6
 FEWEST = 3
 SAME = 0.0015
-"""Variation of a window that is found again and again ..."""
+"""Largest variation of the counts of the window that refuses."""
 CLEARER = 0.05
-"""... at most this share of the other window's ..."""
+"""Largest ratio of that variation to the variation of the other window."""
 VARIED = 0.08
-"""... which must have varied so much itself: while sends are even, every window looks the same each time."""
+"""Smallest variation of the other window: while sends are even, the counts of both windows are constant."""
 MANY = 30.0
-"""Requests in a window: fewer agree by chance."""
+"""Fewest requests in the window: smaller counts agree by chance."""
 NEW = 12.0
-"""Requests accepted between the first and the last: one moment seen thrice says nothing."""
+"""Fewest requests accepted between the first and the last refusal: the same moment three times is no evidence."""
 
 
 class WindowCandidates:
+    """The counts of both windows at the last refusals."""
+
     def __init__(self) -> None:
         self._counts: deque[Sequence[Sequence[float]]] = deque(maxlen=KEPT)
         self._accepted: deque[float] = deque(maxlen=KEPT)
 
     def add(self, episode: Episode) -> None:
+        """Add the counts at the start of an episode."""
         self._counts.append([list(counts) for counts in episode.counts])
         self._accepted.append(episode.accepted[REQUESTS])
 
     def forget(self) -> None:
+        """Forget all counts."""
         self._counts.clear()
         self._accepted.clear()
 
     def clearer_than(self, level: int) -> int | None:
-        """The window that explains the last refusals while the one at `level` (0: none) does not; None where there is no such."""
+        """Return the window that explains the last refusals better than the one at `level` (0 for none); None if there is none."""
         if len(self._counts) < FEWEST or self._accepted[-1] - self._accepted[-FEWEST] < NEW:
             return None
         for window, other in (CANDIDATES, CANDIDATES[::-1]):
@@ -48,14 +52,15 @@ class WindowCandidates:
         return None
 
     def samples(self, window: int) -> list[list[float]]:
+        """Return the counts of `window` at the last refusals, in each unit."""
         return [list(counts[window]) for counts in list(self._counts)[-FEWEST:]]
 
     def _explains(self, window: int, other: int) -> bool:
-        found, beside = self._variation(window), self._variation(other)
+        own, others = self._variation(window), self._variation(other)
         is_many = self._counts[-1][window][REQUESTS] >= MANY
-        return is_many and found <= SAME and beside >= VARIED and found <= CLEARER * beside
+        return is_many and own <= SAME and others >= VARIED and own <= CLEARER * others
 
     def _variation(self, window: int) -> float:
-        """Of the unit that varies least."""
+        """Return the variation of the unit that varies least."""
         samples = self.samples(window)
         return min(variation([sample[unit] for sample in samples]) for unit in range(4))

@@ -1,1 +1,1 @@
-"""What a refusal means and how sending is tried again after one. Read `refusals.py` first."""
+"""The classification of refusals, and the trials after one. Read `refusals.py` first."""

@@ -1,4 +1,4 @@
-"""What a refusal means: the rest of a burst, a refused trial, a concurrency limit, or the beginning of an episode under a rate."""
+"""The classification of a refusal: rest of a burst, refused trial, concurrency limit, or beginning of an episode under a rate limit."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..rate.rate_learner import RateLearner
 from ..rate.rate_model import FLOW, RateModel
 from ..remaining_quota import RemainingQuotaGate
 from .episode import Episode, EpisodeContext, begin
-from .throttle_gate import AdaptiveThrottleGate, WindowRoom
+from .throttle_gate import AdaptiveThrottleGate, WindowForecast
 
 CHECKS_AFTER_CUT = 1
-"""Sends that go alone after a concurrency limit was read off a refusal: were it a rate, they would be refused."""
+"""Sends that go one at a time after a concurrency limit was inferred: if it is a rate limit, they are refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefusalTimes:
-    """The times that a refusal is judged by, in seconds."""
+    """The times that the classification needs, in seconds."""
 
     latency_s: float
     running_s: float
@@ -34,6 +34,8 @@ class RefusalTimes:
 
 @dataclass(slots=True)
 class RefusalClassifier:
+    """The classifier of one limiter group's refusals. It passes each refusal on to the gate, the cap or the learner."""
+
     ledger: SendLedger
     in_flight_requests: InFlightRequests
     answers: AnswerStatistics
@@ -41,77 +43,80 @@ class RefusalClassifier:
     cap: ConcurrencyCap
     rates: RateModel
     learner: RateLearner
-    brake: RemainingQuotaGate
+    remaining_quota: RemainingQuotaGate
     decide: Callable[[str, Mapping[str, JSON]], None]
     suspect: Episode | None = None
-    """The refusal behind the last concurrency cut: if the next ones say that it was a rate, it is where the episode began."""
+    """The episode that began at the last concurrency cut, if the next refusals show that the limit was a rate."""
 
     stated: StatedQuota = UNSTATED
-    """By the last refusal."""
+    """The quota that the last refusal stated."""
 
-    def refuse(self, flight: InFlightRequest, delay_s: float, hint: RateLimitHint | None, clock: RefusalTimes) -> None:
+    def refuse(self, request: InFlightRequest, delay_s: float, hint: RateLimitHint | None, clock: RefusalTimes) -> None:
+        """Classify a refusal that arrived `delay_s` after its send, and act on it."""
         retry_after_s, self.stated = hint.retry_after_s if hint else None, stated_quota(hint)
         self.in_flight_requests.delay.learn(delay_s)
-        self._take_back(flight)
+        self._take_back(request)
         episode = self.gate.episode
-        if episode is not None and flight.sent_at < episode.known_at:
+        if episode is not None and request.sent_at < episode.known_at:
             self.gate.extend(retry_after_s, clock.now)
-        elif flight.sent_at < self.cap.cut_at:
-            self.cap.lower(flight.beside)
+        elif request.sent_at < self.cap.cut_at:
+            self.cap.lower(request.beside)
         elif episode is not None:
             self._refuse_trial(episode, retry_after_s, clock.now)
-        elif retry_after_s is None and self._is_concurrency(flight, clock.now):
-            self._cut(flight, clock)
+        elif retry_after_s is None and self._is_concurrency(request, clock.now):
+            self._cut(request, clock)
         else:
-            self._open_episode(flight, retry_after_s, clock)
+            self._open_episode(request, retry_after_s, clock)
 
-    def correct(self, flight: InFlightRequest, by: Amounts) -> None:
-        """A send turned out to count for another amount."""
-        self.ledger.correct(flight.entry, by)
+    def correct(self, request: InFlightRequest, by: Amounts) -> None:
+        """Correct the amounts of a send in the ledger and in the open episodes."""
+        self.ledger.correct(request.entry, by)
         for episode in (self.gate.episode, self.suspect):
             if episode is not None:
-                episode.correct(flight, by)
+                episode.correct(request, by)
 
-    def _take_back(self, flight: InFlightRequest) -> None:
-        """A refused request counts nowhere."""
-        requests, tokens, ceiling, _ = flight.amounts
-        self.correct(flight, (-requests, -tokens, -ceiling, 0.0))
-        self.in_flight_requests.refuse(flight)
-        self.brake.refuse(flight)
+    def _take_back(self, request: InFlightRequest) -> None:
+        """Remove a refused request from all counts."""
+        requests, tokens, ceiling, _ = request.amounts
+        self.correct(request, (-requests, -tokens, -ceiling, 0.0))
+        self.in_flight_requests.refuse(request)
+        self.remaining_quota.refuse(request)
 
-    def _is_concurrency(self, flight: InFlightRequest, now: float) -> bool:
+    def _is_concurrency(self, request: InFlightRequest, now: float) -> bool:
         accepted_beside = self.in_flight_requests.accepted_beside.highest(now)
-        if self.cap.refused_alike(flight.beside, accepted_beside):
+        if self.cap.refused_alike(request.beside, accepted_beside):
             self.learner.forget()
             return True
-        return self.rates.level == FLOW and self.cap.looks_like_concurrency(flight.beside, accepted_beside)
+        return self.rates.level == FLOW and self.cap.looks_like_concurrency(request.beside, accepted_beside)
 
-    def _cut(self, flight: InFlightRequest, clock: RefusalTimes) -> None:
+    def _cut(self, request: InFlightRequest, clock: RefusalTimes) -> None:
         if self.cap.mode != "conc":
-            self.suspect = self._begin(flight, clock)
+            self.suspect = self._begin(request, clock)
             self.gate.check(CHECKS_AFTER_CUT, clock.now + self.in_flight_requests.delay.patience_s)
         goodput = self.answers.count / max(1.0, clock.running_s)
-        self.cap.cut(flight.beside, clock.latency_s, goodput, clock.now)
+        self.cap.cut(request.beside, clock.latency_s, goodput, clock.now)
         self.cap.begin_round(self.in_flight_requests.sent, clock.now)
 
-    def _open_episode(self, flight: InFlightRequest, retry_after_s: float | None, clock: RefusalTimes) -> None:
-        episode = self._begin(flight, clock)
+    def _open_episode(self, request: InFlightRequest, retry_after_s: float | None, clock: RefusalTimes) -> None:
+        episode = self._begin(request, clock)
         if self.suspect is not None and self.gate.is_checking(self.in_flight_requests.delay.patience_s, clock.now):
             episode = self.suspect
             episode.known_at = clock.now
         self.suspect = None
         episode.stated = self.stated
-        self.gate.shut(episode, retry_after_s, self._room(), clock.now)
-        evidence = {"beside": flight.beside, "retry_after_s": retry_after_s}
+        self.gate.shut(episode, retry_after_s, self._forecast(), clock.now)
+        evidence = {"beside": request.beside, "retry_after_s": retry_after_s}
         self.decide("throttle", {**self.gate.describe(clock.now), **evidence})
 
-    def _begin(self, flight: InFlightRequest, clock: RefusalTimes) -> Episode:
-        return begin(flight, EpisodeContext(self.ledger, self.rates.level, clock.capped_s, clock.running_s, clock.now))
+    def _begin(self, request: InFlightRequest, clock: RefusalTimes) -> Episode:
+        return begin(request, EpisodeContext(self.ledger, self.rates.level, clock.capped_s, clock.running_s, clock.now))
 
     def _refuse_trial(self, episode: Episode, retry_after_s: float | None, now: float) -> None:
         event = "early" if episode.is_early else "throttle"
-        self.gate.refuse_trial(retry_after_s, self._room(), now)
+        self.gate.refuse_trial(retry_after_s, self._forecast(), now)
         self.decide(event, {**self.gate.describe(now), "retry_after_s": retry_after_s})
 
-    def _room(self) -> WindowRoom:
-        return WindowRoom(self.ledger, self.rates.level, self.in_flight_requests.tokens(), self.rates.counts_answers)
+    def _forecast(self) -> WindowForecast:
+        return WindowForecast(
+            self.ledger, self.rates.level, self.in_flight_requests.tokens(), self.rates.counts_answers
+        )

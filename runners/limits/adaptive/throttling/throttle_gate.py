@@ -1,8 +1,8 @@
-"""The throttle gate: shut by a refusal, opened for one trial at a time, open again when a trial met no refusal.
+"""The adaptive throttle gate: a refusal shuts it, then it opens for one trial at a time, and it is open again when a trial is accepted.
 
-Without a word from the server the ledger says when a window has room again: first as if the limit were a flow, then 10 s, then 60 s.
-Retry-After is kept to the millisecond. One that is long may be a constant that says nothing (some gateways name their window's
-length whatever is true): a single early trial at the ledger's own time finds out, once.
+Without a Retry-After the time of a trial comes from the ledger: first as if the limit were a flow, then a window of 10 s, then of 60 s.
+A Retry-After is waited for exactly. A long one may be a constant without information (some gateways always send their window's length):
+this is tested once, by a single early trial at the time that the ledger predicts.
 """
 
 from __future__ import annotations
@@ -14,54 +14,54 @@ from dataclasses import dataclass
 from providers.messages import JSON
 
 from ..rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
-from ..words import agreeing_unit
+from ..stated_limits import agreeing_unit
 from .episode import Episode
 
-SAME_TOLD = 2
-"""Episodes that name the same time make it a window's length ..."""
+SAME_RETRY_AFTERS = 2
+"""Episodes with an equal Retry-After after which it is taken as the length of a window."""
 SHORTEST_WINDOW_S = 3.0
-"""... if it is no shorter."""
+"""Shortest Retry-After that is taken as the length of a window."""
 SHORT_S = 1.0
-"""A shorter Retry-After says nothing of a window."""
+"""A shorter Retry-After gives no evidence of a window."""
 MOST_KEPT_S = 60.0
-"""Of refill, that a bucket keeps."""
+"""Longest refill that a bucket is assumed to store."""
 SAME_S, ROUNDED_S = 0.1, 1.05
-"""How far a Retry-After may be from the ledger's time: later by the way to the server, earlier by rounding up to whole seconds."""
+"""How far a Retry-After may be from the ledger's time: later by the network latency, earlier by rounding up to whole seconds."""
 LONG_S = 20.0
-"""A Retry-After that is worth an early trial ..."""
+"""Shortest Retry-After for which an early trial is made."""
 WORTH_S = 3.0
-"""... if that comes so much earlier."""
+"""Shortest time that an early trial must save."""
 SHORTEST_S = 0.02
 SHORTEST_GUESS_S = 0.2
 FREED = 0.03
-"""Share of a window that is let go before it is tried again ..."""
+"""Share of a window that must have expired before a trial."""
 FREED_KNOWN = 0.01
-"""... or this, where the window is known."""
+"""The same share where the window is known."""
 LONGEST_STEP_S = 8.0
 FLOW_STEP = 2.0
 MOVED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class WindowRoom:
-    """When a window should have room again."""
+class WindowForecast:
+    """The prediction of the time at which a window has room again."""
 
     ledger: SendLedger
     level: int
-    """Of the rate model."""
+    """The level of the rate model."""
     in_flight_tokens: float
     counts_answers: bool
-    """The server was found to count tokens when they are answered."""
+    """Whether the server counts tokens when the answer is complete."""
 
     def at(self, window: int, now: float) -> float:
-        """When a small part of the requests that fill the window has left it."""
+        """Return when a small share of the requests in the window has expired."""
         held = self.ledger.counts(window, now)[REQUESTS]
         share = FREED_KNOWN if window and self.level else FREED
         frees_at = self.ledger.frees_at(window, REQUESTS, max(1.0, math.ceil(share * held)), now)
         return max(now + SHORTEST_GUESS_S, now + 0.1 * self.ledger.windows_s[window] if frees_at is None else frees_at)
 
     def answered_at(self, episode: Episode, now: float) -> float:
-        """When less is answered within the window than at the refusal, all that is in flight included."""
+        """Return when the tokens answered in the window, with those in flight, are fewer than at the refusal."""
         window = max(1, episode.level)
         answered = self.ledger.counts(window, now)[ANSWERED]
         more = answered + self.in_flight_tokens - episode.counts[window][ANSWERED]
@@ -70,32 +70,36 @@ class WindowRoom:
 
 
 class AdaptiveThrottleGate:
+    """The throttle gate of one adaptive limiter. Pure: every method takes `now` in loop seconds."""
+
     def __init__(self) -> None:
         self.opens_at = 0.0
         self.holds_until = 0.0
-        """One request is out on trial: the others wait until a refusal would have come back."""
+        """During a trial the other requests wait until its refusal would have arrived."""
         self.episode: Episode | None = None
         self.trusts_hint = True
-        """Retry-After was not yet found to overstate."""
+        """Whether Retry-After has not been found too long."""
         self.trial_at = 0.0
         self._early_allowed = True
         self._checks = 0
-        self._told: list[float] = []
+        self._retry_afters: list[float] = []
         self._has_resized = False
 
     def until(self) -> float:
+        """Return the time until which nothing may be sent."""
         return max(self.opens_at, self.holds_until)
 
     def check(self, sends: int, until: float) -> None:
-        """Let the next `sends` go one at a time, the first not before `until`."""
+        """Send the next `sends` requests one at a time, the first not before `until`."""
         self._checks = sends
         self.holds_until = until
 
     def is_checking(self, patience_s: float, now: float) -> bool:
-        """Fewer checks than asked for went out so far, or the last one has only just."""
+        """Return whether checks remain to be sent or the result of the last one is not known yet."""
         return self._checks > 0 or now <= self.holds_until + patience_s
 
     def sent(self, patience_s: float, now: float) -> None:
+        """Note that a request is sent: during an episode as a trial, after `check` as a check."""
         if self.episode is not None:
             self.episode.tries += 1
             self.trial_at = now
@@ -106,10 +110,11 @@ class AdaptiveThrottleGate:
             self.holds_until = now + patience_s
 
     def trial_was_accepted(self, now: float) -> bool:
+        """Return whether a trial was sent and its refusal would have arrived by now."""
         return self.episode is not None and self.episode.tries > 0 and now >= self.until()
 
     def reopen(self) -> Episode:
-        """The episode that is over."""
+        """End the episode and return it."""
         episode, self.episode = self.episode, None
         if episode is None:
             raise AssertionError("reopened without an episode")
@@ -118,7 +123,7 @@ class AdaptiveThrottleGate:
         return episode
 
     def absorb(self, other: AdaptiveThrottleGate) -> None:
-        """Wait for the later of two moments; two episodes of one limit are one."""
+        """Merge with the gate of a limiter that met the same limit: the later time counts, two episodes become one."""
         self.opens_at = max(self.opens_at, other.opens_at)
         self.holds_until = max(self.holds_until, other.holds_until)
         if self.episode is None:
@@ -126,53 +131,54 @@ class AdaptiveThrottleGate:
         elif other.episode is not None:
             self.episode.absorb(other.episode)
 
-    def shut(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
-        """The first refusal of an episode."""
+    def shut(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
+        """Shut the gate at the first refusal of an episode."""
         self.episode = episode
-        self._raise_level(episode, retry_after_s, room, now)
-        self._set(episode, retry_after_s, room, now)
+        self._raise_level(episode, retry_after_s, forecast, now)
+        self._set(episode, retry_after_s, forecast, now)
 
-    def refuse_trial(self, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
+    def refuse_trial(self, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
+        """Shut the gate again after a trial was refused."""
         episode = self.episode
         if episode is None:
             raise AssertionError("a trial without an episode")
         episode.refused_trials += 1
         episode.refused_here += 1
-        episode.latest = room.ledger.counts(max(1, episode.level), now)
+        episode.latest = forecast.ledger.counts(max(1, episode.level), now)
         episode.known_at = now
         episode.tries = 0
         self._judge_early(episode, retry_after_s, now)
         if retry_after_s is None and episode.level < len(WINDOWS_S) - 1 and self._is_no_flow(episode, now):
             episode.level += 1
             episode.refused_here = 0
-        self._set(episode, retry_after_s, room, now)
+        self._set(episode, retry_after_s, forecast, now)
 
     def _is_no_flow(self, episode: Episode, now: float) -> bool:
         return episode.level > 0 or now + FLOW_STEP * (now - episode.at) > episode.flow_until
 
     def _judge_early(self, episode: Episode, retry_after_s: float | None, now: float) -> None:
-        """A true Retry-After ends when the first one did; one that has moved on is a constant."""
+        """Judge Retry-After by a refused early trial: it is a constant if its end has moved since the first refusal."""
         if not episode.is_early:
             return
         episode.is_early = False
-        if retry_after_s is not None and now + retry_after_s > episode.told_until + MOVED_S:
+        if retry_after_s is not None and now + retry_after_s > episode.retry_until + MOVED_S:
             self.trusts_hint = False
         else:
             self._early_allowed = False
 
     def extend(self, retry_after_s: float | None, now: float) -> None:
-        """Another refusal of the same burst."""
+        """Extend the wait after another refusal of the same burst."""
         if retry_after_s is not None and self.trusts_hint and self.episode is not None and not self.episode.is_early:
             self.opens_at = max(self.opens_at, now + retry_after_s)
 
     def describe(self, now: float) -> Mapping[str, JSON]:
-        """The evidence of a refusal."""
+        """Build the evidence of a refusal, for the decision log."""
         episode = self.episode
         if episode is None:
             return {}
         counts = {
-            f"{round(seconds, 2):g} s": [round(x) for x in seen]
-            for seconds, seen in zip(episode.windows_s, episode.counts, strict=True)
+            f"{round(seconds, 2):g} s": [round(amount) for amount in amounts]
+            for seconds, amounts in zip(episode.windows_s, episode.counts, strict=True)
         }
         return {
             "counts": counts,
@@ -181,93 +187,95 @@ class AdaptiveThrottleGate:
             "wait_s": round(self.opens_at - now, 3),
         }
 
-    def _raise_level(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
-        """A Retry-After that is long for the rate betrays a window; words name it."""
-        if self._is_stated_window(episode, retry_after_s or 0.0, room):
-            episode.level = max(episode.level, self._stated_window(episode, room))
+    def _raise_level(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
+        """Raise the level if the refusal states a window or its Retry-After is too long for a bucket."""
+        if self._is_stated_window(episode, retry_after_s or 0.0, forecast):
+            episode.level = max(episode.level, self._stated_window(episode, forecast))
         if retry_after_s is None:
             return
         episode.retry_after_s = retry_after_s
-        episode.told_until = now + retry_after_s
-        episode.told_window = retry_after_s > SHORT_S and is_no_bucket(episode, retry_after_s)
-        if episode.told_window:
-            self._resize_window(episode, retry_after_s, room)
-            episode.level = max(episode.level, _window_told(episode, retry_after_s, room, now))
+        episode.retry_until = now + retry_after_s
+        episode.names_window = retry_after_s > SHORT_S and is_no_bucket(episode, retry_after_s)
+        if episode.names_window:
+            self._resize_window(episode, retry_after_s, forecast)
+            episode.level = max(episode.level, _named_window(episode, retry_after_s, forecast, now))
 
-    def _is_stated_window(self, episode: Episode, retry_after_s: float, room: WindowRoom) -> bool:
-        """The stated limit was counted within it, or its wait is too long for any shorter one."""
+    def _is_stated_window(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> bool:
+        """Return whether the stated window is the one that refused: its count is the stated limit, or the wait fits no shorter one."""
         seconds = episode.stated.window_s
-        if seconds is None or not SHORTEST_WINDOW_S <= seconds <= room.ledger.windows_s[-1]:
+        if seconds is None or not SHORTEST_WINDOW_S <= seconds <= forecast.ledger.windows_s[-1]:
             return False
-        counts = room.ledger.between(episode.at - seconds, episode.at)
+        counts = forecast.ledger.between(episode.at - seconds, episode.at)
         return (
             agreeing_unit(episode.stated, [counts]) is not None or WINDOWS_S[1] < retry_after_s <= seconds + ROUNDED_S
         )
 
-    def _stated_window(self, episode: Episode, room: WindowRoom) -> int:
-        """The level that counts over the stated time; the one of the shorter window is given its length where none does."""
+    def _stated_window(self, episode: Episode, forecast: WindowForecast) -> int:
+        """Return the level of the stated window; if none has its length, the shorter window is resized."""
         seconds = episode.stated.window_s or 0.0
         for window in (1, 2):
-            if abs(seconds - room.ledger.windows_s[window]) < SAME_S:
+            if abs(seconds - forecast.ledger.windows_s[window]) < SAME_S:
                 return window
         if self._has_resized:
             return 0
         self._has_resized = True
-        room.ledger.resize(1, seconds)
-        episode.resize(1, seconds, room.ledger)
+        forecast.ledger.resize(1, seconds)
+        episode.resize(1, seconds, forecast.ledger)
         return 1
 
-    def _resize_window(self, episode: Episode, retry_after_s: float, room: WindowRoom) -> None:
-        """A gateway that names one time after every refusal names its window's length: once, and if it is none that is known."""
-        self._told = [*self._told, retry_after_s][-SAME_TOLD:]
-        is_constant = len(self._told) == SAME_TOLD and max(self._told) - min(self._told) < SAME_S
-        known = any(abs(retry_after_s - seconds) < SAME_S for seconds in room.ledger.windows_s)
+    def _resize_window(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> None:
+        """Resize the shorter window, once, if Retry-After is constant and is the length of no known window."""
+        self._retry_afters = [*self._retry_afters, retry_after_s][-SAME_RETRY_AFTERS:]
+        is_constant = (
+            len(self._retry_afters) == SAME_RETRY_AFTERS and max(self._retry_afters) - min(self._retry_afters) < SAME_S
+        )
+        known = any(abs(retry_after_s - seconds) < SAME_S for seconds in forecast.ledger.windows_s)
         if (
             is_constant
             and not known
             and not self._has_resized
-            and SHORTEST_WINDOW_S <= retry_after_s < room.ledger.windows_s[2]
+            and SHORTEST_WINDOW_S <= retry_after_s < forecast.ledger.windows_s[2]
         ):
             self._has_resized = True
-            room.ledger.resize(1, retry_after_s)
-            episode.resize(1, retry_after_s, room.ledger)
+            forecast.ledger.resize(1, retry_after_s)
+            episode.resize(1, retry_after_s, forecast.ledger)
 
-    def _set(self, episode: Episode, retry_after_s: float | None, room: WindowRoom, now: float) -> None:
+    def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
         if retry_after_s is None:
-            opens_at = guess(episode, room, now)
+            opens_at = guess(episode, forecast, now)
         else:
             opens_at = now + max(SHORTEST_S, retry_after_s)
             if retry_after_s > LONG_S:
-                opens_at = self._shortened(episode, opens_at, room, now)
+                opens_at = self._shortened(episode, opens_at, forecast, now)
         self.opens_at = max(self.opens_at, opens_at)
 
-    def _shortened(self, episode: Episode, told_until: float, room: WindowRoom, now: float) -> float:
-        """A long Retry-After is tried once before its end; one that was found false, a few times."""
-        early = room.at(2, now)
+    def _shortened(self, episode: Episode, retry_until: float, forecast: WindowForecast, now: float) -> float:
+        """Return an earlier time for a long Retry-After: one early trial, or several if it was found too long before."""
+        early = forecast.at(2, now)
         if not self.trusts_hint:
-            return min(told_until, early if not episode.refused_trials else now + (told_until - now) * _step(episode))
-        if self._early_allowed and not episode.refused_trials and early < told_until - WORTH_S:
+            return min(retry_until, early if not episode.refused_trials else now + (retry_until - now) * _step(episode))
+        if self._early_allowed and not episode.refused_trials and early < retry_until - WORTH_S:
             episode.is_early = True
             return early
-        return told_until
+        return retry_until
 
 
 def is_no_bucket(episode: Episode, retry_after_s: float) -> bool:
-    """A bucket that needs so long for one request would have had to keep more than a minute's refill to let in what it did."""
+    """Return whether Retry-After is too long for a bucket: it would have stored more than a minute's refill to accept what it did."""
     requests = min(
         episode.counts[2][unit] / episode.cost[unit] for unit in (REQUESTS, CEILING) if episode.cost[unit] > 0
     )
     return retry_after_s * requests > MOST_KEPT_S + min(episode.windows_s[2], episode.running_s)
 
 
-def _window_told(episode: Episode, retry_after_s: float, room: WindowRoom, now: float) -> int:
-    """The window that has room when the refusal says, or is as long as it says; none where its length is another one."""
+def _named_window(episode: Episode, retry_after_s: float, forecast: WindowForecast, now: float) -> int:
+    """Return the window that has room again at the end of Retry-After, or is as long as it; 0 if there is none."""
     for window in (1, 2):
-        if abs(retry_after_s - room.ledger.windows_s[window]) < SAME_S:
+        if abs(retry_after_s - forecast.ledger.windows_s[window]) < SAME_S:
             return window
         for unit in (REQUESTS, TOKENS, CEILING):
-            frees_at = room.ledger.frees_at(window, unit, episode.cost[unit], now)
+            frees_at = forecast.ledger.frees_at(window, unit, episode.cost[unit], now)
             if (
                 frees_at is not None
                 and episode.at + retry_after_s - ROUNDED_S < frees_at < now + retry_after_s + SAME_S
@@ -277,15 +285,18 @@ def _window_told(episode: Episode, retry_after_s: float, room: WindowRoom, now: 
 
 
 def _step(episode: Episode) -> float:
-    """Share of a false Retry-After that is waited after so many trials: an eighth, a quarter, a half, all."""
+    """Return the share of a false Retry-After to wait after the refused trials so far: 1/8, 1/4, 1/2, 1."""
     return min(1.0, 2.0 ** (episode.refused_trials - 4))
 
 
-def guess(episode: Episode, room: WindowRoom, now: float) -> float:
-    """As a flow: soon, then three times as late. As a window: when the ledger says that it has room, later and later."""
+def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
+    """Return the time of the next trial without a Retry-After.
+
+    Under a flow it is soon, then three times later with each refusal. Under a window it is when the ledger predicts room, then ever later.
+    """
     if episode.level == 0:
         return now + max(SHORTEST_GUESS_S, FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0)
     if not episode.refused_here:
-        return room.answered_at(episode, now) if room.counts_answers else room.at(episode.level, now)
+        return forecast.answered_at(episode, now) if forecast.counts_answers else forecast.at(episode.level, now)
     later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1))
-    return max(room.at(episode.level, now) + later_s, room.answered_at(episode, now))
+    return max(forecast.at(episode.level, now) + later_s, forecast.answered_at(episode, now))

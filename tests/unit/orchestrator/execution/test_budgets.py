@@ -53,11 +53,11 @@ async def test_a_limit_is_announced_when_near_and_drains_the_run_when_reached() 
     audience = Audience()
     run = RunConfig(token_limit=1000)
     budgets = open_budgets(run, lambda _model, _usage: None, Spending(850), audience.budget_alerts)
-    aside = await budgets.budget.set_aside("m", Cost(50, 50))
-    budgets.budget.settle("m", aside, Usage(50, 40))
+    reserved = await budgets.budget.reserve("m", Cost(50, 50))
+    budgets.budget.commit("m", reserved, Usage(50, 40))
     assert audience.emitted == [("budget_near", "940 of 1,000 tokens")]
     with pytest.raises(LimitReached):
-        await budgets.budget.set_aside("m", Cost(50, 50))
+        await budgets.budget.reserve("m", Cost(50, 50))
     assert audience.shutdown.reason.startswith("the token limit is reached: 940 of 1,000 tokens are spent")
     assert audience.decided == [("run", "budget_near"), ("run", "budget_reached")]
 

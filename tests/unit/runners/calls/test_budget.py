@@ -1,4 +1,4 @@
-"""What is set aside, what is reckoned up, who waits for room, and when a limit is reached."""
+"""What is reserved, what is committed, which requests wait for room, and when a limit is reached."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COST = Cost(input_tokens=10, max_output_tokens=90)
 
 
 class Desk:
-    """A purse, and what it has told."""
+    """A budget, and the notifications that it has sent."""
 
     def __init__(self, bounds: BudgetLimits, before: Spending = NOTHING) -> None:
         self.near: list[BudgetShare] = []
@@ -26,16 +26,16 @@ class Desk:
         self.budget = Budget(_a_cent_a_token, bounds, before, BudgetListeners(self.near.append, self.reached.append))
 
     async def request(self, used: int, takes_s: float = 1.0) -> None:
-        release_while_waiting = await self.budget.set_aside("m", COST)
+        reserved = await self.budget.reserve("m", COST)
         await asyncio.sleep(takes_s)
-        self.budget.settle("m", release_while_waiting, Usage(10, used - 10))
+        self.budget.commit("m", reserved, Usage(10, used - 10))
 
 
 def _a_cent_a_token(model: str, usage: Usage) -> float:
     return 0.01 * (usage.input_tokens + usage.output_tokens)
 
 
-async def test_without_a_limit_nothing_waits_and_everything_is_reckoned_up() -> None:
+async def test_without_a_limit_nothing_waits_and_everything_is_committed() -> None:
     desk = Desk(BudgetLimits())
     await asyncio.gather(*(desk.request(50) for _ in range(100)))
     assert (desk.budget.spent.tokens, round(desk.budget.spent.cost_usd, 6)) == (5000, 50)
@@ -51,11 +51,11 @@ async def test_what_is_in_flight_never_adds_up_to_more_than_the_limit(bounds: Bu
     assert len(desk.reached) == 1
 
 
-async def test_who_does_not_fit_waits_for_others_to_take_less_than_was_set_aside() -> None:
+async def test_who_does_not_fit_waits_for_others_to_take_less_than_was_reserved() -> None:
     desk = Desk(BudgetLimits(tokens=310))
     await asyncio.gather(*(desk.request(20) for _ in range(6)))
     assert desk.budget.spent.tokens == 120
-    assert asyncio.get_running_loop().time() == 3, "three, two and one at a time: 100 are set aside for each"
+    assert asyncio.get_running_loop().time() == 3, "three, two and one at a time: 100 are reserved for each"
     assert desk.reached == []
 
 
@@ -63,10 +63,10 @@ async def test_first_come_first_served() -> None:
     desk, order = Desk(BudgetLimits(tokens=150)), list[str]()
 
     async def named(name: str, cost: Cost) -> None:
-        release_while_waiting = await desk.budget.set_aside("m", cost)
+        reserved = await desk.budget.reserve("m", cost)
         order.append(name)
         await asyncio.sleep(1)
-        desk.budget.settle("m", release_while_waiting, Usage(1, 1))
+        desk.budget.commit("m", reserved, Usage(1, 1))
 
     await asyncio.gather(named("a", COST), named("large", Cost(10, 130)), named("small", Cost(1, 1)))
     assert order == ["a", "large", "small"]
@@ -80,12 +80,12 @@ async def test_the_reason_has_the_figures() -> None:
         await desk.request(100)
     sentence = (
         "the token limit is reached: 1,200 of 1,250 tokens are spent, and the next request may take 100; "
-        "go on with a larger --token-limit"
+        "resume with a larger limit (run.token_limit, --token-limit)"
     )
     assert str(caught.value) == sentence
     assert desk.reached == [sentence]
     with pytest.raises(LimitReached):
-        await desk.budget.set_aside("m", Cost(1, 1))
+        await desk.budget.reserve("m", Cost(1, 1))
     assert desk.reached == [sentence], "said once, and nothing slips through behind it"
 
 
@@ -119,10 +119,10 @@ async def test_who_is_cancelled_gives_its_room_to_the_next() -> None:
 
 async def test_who_is_cancelled_at_the_moment_of_its_admission_gives_its_room_back() -> None:
     desk = Desk(BudgetLimits(tokens=100))
-    release_while_waiting = await desk.budget.set_aside("m", COST)
+    reserved = await desk.budget.reserve("m", COST)
     waiting, last = asyncio.create_task(desk.request(10)), asyncio.create_task(desk.request(10))
     await asyncio.sleep(1)
-    desk.budget.settle("m", release_while_waiting, None)  # admits `waiting`
+    desk.budget.commit("m", reserved, None)  # admits `waiting`
     waiting.cancel()
     await asyncio.wait([waiting, last])
     assert (waiting.cancelled(), last.exception()) == (True, None)
@@ -130,11 +130,11 @@ async def test_who_is_cancelled_at_the_moment_of_its_admission_gives_its_room_ba
 
 async def test_who_is_cancelled_just_before_its_turn_is_passed_over() -> None:
     desk = Desk(BudgetLimits(tokens=100))
-    release_while_waiting = await desk.budget.set_aside("m", COST)
+    reserved = await desk.budget.reserve("m", COST)
     waiting, last = asyncio.create_task(desk.request(10)), asyncio.create_task(desk.request(10))
     await asyncio.sleep(1)
     waiting.cancel()
-    desk.budget.settle("m", release_while_waiting, None)
+    desk.budget.commit("m", reserved, None)
     await asyncio.wait([waiting, last])
     assert (waiting.cancelled(), last.exception()) == (True, None)
 
@@ -151,7 +151,7 @@ async def test_failures_that_the_server_bills_are_spent_and_silent_ones_are_coun
         throttled(),
         unreachable,
     ):
-        desk.budget.fail("m", await desk.budget.set_aside("m", COST), error)
+        desk.budget.commit_failed("m", await desk.budget.reserve("m", COST), error)
     assert desk.budget.spent.tokens == 10 + 2 * 100, (
         "the empty answer says what it cost, the two below keep their estimate"
     )
@@ -161,7 +161,7 @@ async def test_failures_that_the_server_bills_are_spent_and_silent_ones_are_coun
 async def test_requests_that_are_never_answered_use_up_a_limit() -> None:
     desk = Desk(BudgetLimits(tokens=1000))
     for _ in range(10):
-        desk.budget.fail("m", await desk.budget.set_aside("m", COST), timed_out(stage="attempt"))
+        desk.budget.commit_failed("m", await desk.budget.reserve("m", COST), timed_out(stage="attempt"))
     with pytest.raises(LimitReached):
-        await desk.budget.set_aside("m", COST)
+        await desk.budget.reserve("m", COST)
     assert (desk.budget.spent.tokens, desk.budget.unanswered) == (1000, 10)

@@ -332,7 +332,7 @@ async def test_each_model_is_asked_and_waited_for_in_its_own_way() -> None:
     assert client.deadline - begun_at == 14_400
 
 
-async def test_a_bound_in_extra_body_is_what_is_set_aside() -> None:
+async def test_a_bound_in_extra_body_is_what_is_reserved() -> None:
     desk = Desk()
     budget = Budget(bounds=BudgetLimits(tokens=500))
     call_context = an_exchange(desk.dispatcher, budget=budget)
@@ -404,7 +404,7 @@ async def test_calls_that_a_gather_leaves_behind_end_with_the_sample() -> None:
         await asyncio.gather(client.chat(HELLO), client.chat(HELLO, model="judge"))
     await client.close()
     assert (now(), own._in_flight, len(asyncio.all_tasks())) == (1.0, 0, 1)
-    with pytest.raises(RuntimeError, match="task t0 is over"):
+    with pytest.raises(RuntimeError, match="task t0 has ended"):
         await client.chat(HELLO)
 
 
@@ -472,10 +472,10 @@ async def test_an_instance_that_cannot_be_reached_costs_no_retries_once_it_is_kn
         health_tracker.failed(unreachable, 0.0, is_probe=False)
     await client.chat(HELLO)
     assert client.sample_usage.attempts == 5
-    assert budget.retries == 0, "its canaries bound these"
+    assert budget.retries == 0, "the probes bound these"
 
 
-async def test_every_attempt_is_set_aside_for_and_reckoned_up() -> None:
+async def test_every_attempt_is_reserved_and_committed() -> None:
     budget = Budget(bounds=BudgetLimits(tokens=600))
     desk = Desk(empty("a"), a_response())
     client = desk.open(an_exchange(desk.dispatcher, budget=budget))

@@ -47,7 +47,7 @@ def test_a_full_disk_costs_the_decisions_and_never_the_run(tmp_path: Path, caplo
     log.close()
     assert path.read_bytes() == whole
     (said,) = caplog.messages
-    assert said.endswith("decisions.jsonl: File too large; decisions are not written down any more")
+    assert said.endswith("decisions.jsonl: File too large; no more decisions are logged in this run")
 
 
 def test_a_log_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from providers.messages import Usage
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
-from runners.dispatch.health import FIRST_CANARY_S, Health, InstanceHealth
+from runners.dispatch.health import FIRST_PROBE_S, Health, InstanceHealth
 from runners.dispatch.instance_state import InstanceState, Permit
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
@@ -120,50 +120,50 @@ async def test_an_instance_that_runs_dry_takes_over_who_waits_longest() -> None:
     assert now() == 10
 
 
-async def test_an_instance_that_stays_silent_is_left_but_for_one_canary_at_a_time() -> None:
+async def test_an_instance_that_stays_silent_is_left_but_for_one_probe_at_a_time() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
     await fail(dispatcher, 5)
     assert dispatcher.instance_states["a"].health.state is Health.SUSPECT
     assert await chosen(dispatcher) == "b"
-    await asyncio.sleep(FIRST_CANARY_S)
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as canary:
-        assert canary.instance.name == "a"
+    await asyncio.sleep(FIRST_PROBE_S)
+    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
+        assert probe.instance.name == "a"
         assert await chosen(dispatcher) == "b"
-        dispatcher.observe(canary, None)
+        dispatcher.observe(probe, None)
     assert dispatcher.instance_states["a"].health == InstanceHealth()
 
 
-async def test_a_canary_is_sent_by_a_sample_of_its_own_instance_though_others_are_healthy() -> None:
+async def test_a_probe_is_sent_by_a_sample_of_its_own_instance_though_others_are_healthy() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
     await fail(dispatcher, 5, prefer="b")
     assert dispatcher.instance_states["b"].health.state is Health.SUSPECT
-    await asyncio.sleep(FIRST_CANARY_S)
-    async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000) as canary:
-        assert (canary.instance.name, canary.is_probe) == ("b", True)
+    await asyncio.sleep(FIRST_PROBE_S)
+    async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000) as probe:
+        assert (probe.instance.name, probe.is_probe) == ("b", True)
 
 
-async def test_a_cancelled_canary_lets_another_go() -> None:
+async def test_a_cancelled_probe_lets_another_go() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a")
     await fail(dispatcher, 5)
-    await asyncio.sleep(FIRST_CANARY_S)
+    await asyncio.sleep(FIRST_PROBE_S)
     assert await chosen(dispatcher) == "a"
     assert await chosen(dispatcher) == "a"
 
 
-async def test_while_the_only_instance_is_silent_its_next_canary_is_waited_for() -> None:
+async def test_while_the_only_instance_is_silent_its_next_probe_is_waited_for() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a")
     await fail(dispatcher, 5)
     assert await chosen(dispatcher) == "a"
-    assert now() == FIRST_CANARY_S
+    assert now() == FIRST_PROBE_S
 
 
-async def test_canaries_that_fail_come_ever_more_rarely_until_the_instance_counts_as_down() -> None:
+async def test_probes_that_fail_come_ever_more_rarely_until_the_instance_counts_as_down() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a")
     await fail(dispatcher, 5)
     for _ in range(3):
         await fail(dispatcher, 1)
     assert dispatcher.instance_states["a"].health.state is Health.DOWN
-    assert now() == FIRST_CANARY_S * (1 + 2 + 4)
+    assert now() == FIRST_PROBE_S * (1 + 2 + 4)
 
 
 async def fail(dispatcher: Dispatcher, times: int, prefer: str = "a") -> None:
@@ -282,34 +282,34 @@ async def test_says_why_a_request_goes_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("how", ["fails", "is cancelled"])
-async def test_those_who_wait_for_a_canary_send_the_next_when_it_is_due(how: str) -> None:
+async def test_those_who_wait_for_a_probe_send_the_next_when_it_is_due(how: str) -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a")
     await fail(dispatcher, 5)
-    await asyncio.sleep(FIRST_CANARY_S)
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as canary:
+    await asyncio.sleep(FIRST_PROBE_S)
+    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
         waiting = asyncio.create_task(chosen(dispatcher))
         await asyncio.sleep(10)
         if how == "fails":
-            dispatcher.observe(canary, connection_lost())
-    due = now() + (2 * FIRST_CANARY_S if how == "fails" else 0)
+            dispatcher.observe(probe, connection_lost())
+    due = now() + (2 * FIRST_PROBE_S if how == "fails" else 0)
     assert await waiting == "a"
     assert now() == due
 
 
-async def test_a_canary_that_is_cancelled_in_line_lets_the_next_go() -> None:
+async def test_a_probe_that_is_cancelled_in_line_lets_the_next_go() -> None:
     limiter = FreeLimiter()
     dispatcher = with_limiters(a=limiter)
     await fail(dispatcher, 5)
-    await asyncio.sleep(FIRST_CANARY_S)
+    await asyncio.sleep(FIRST_PROBE_S)
     limiter.opens = now() + 20
-    canary, waiting = (asyncio.create_task(chosen(dispatcher)) for _ in range(2))
+    probe, waiting = (asyncio.create_task(chosen(dispatcher)) for _ in range(2))
     await asyncio.sleep(5)
-    canary.cancel()
+    probe.cancel()
     assert await waiting == "a"
     assert now() == limiter.opens
 
 
-async def test_one_canary_that_hangs_does_not_keep_another_instance_from_being_tried() -> None:
+async def test_one_probe_that_hangs_does_not_keep_another_instance_from_being_tried() -> None:
     dispatcher = a_dispatcher(ScriptedSender(), "a", "b")
     await fail(dispatcher, 5)
     await asyncio.sleep(5)
@@ -319,7 +319,7 @@ async def test_one_canary_that_hangs_does_not_keep_another_instance_from_being_t
     async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as hanging:
         assert hanging.instance.name == "a"
         assert await chosen(dispatcher) == "b"
-        assert now() == 5 + FIRST_CANARY_S
+        assert now() == 5 + FIRST_PROBE_S
 
 
 async def test_a_sample_that_was_sent_is_the_first_to_send_and_the_first_to_move() -> None:

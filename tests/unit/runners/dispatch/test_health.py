@@ -31,7 +31,7 @@ def test_a_kind_of_loss_that_is_not_listed_is_still_a_loss() -> None:
     assert not InstanceHealth.gone(InstanceGone("closed", evidence())).is_usable
 
 
-def test_canaries_that_fail_are_sent_ever_more_rarely_but_once_a_minute_at_least() -> None:
+def test_probes_that_fail_are_sent_ever_more_rarely_but_once_a_minute_at_least() -> None:
     health_tracker, now, waits = HealthTracker(), 0.0, []
     for _ in range(SUSPECT_AFTER):
         health_tracker.failed(connection_lost(), now, is_probe=False)
@@ -45,7 +45,7 @@ def test_canaries_that_fail_are_sent_ever_more_rarely_but_once_a_minute_at_least
     assert health_tracker.health.state is Health.DOWN
 
 
-def test_an_answer_to_a_canary_makes_an_instance_healthy_and_its_next_failure_the_first() -> None:
+def test_an_answer_to_a_probe_makes_an_instance_healthy_and_its_next_failure_the_first() -> None:
     health_tracker = HealthTracker()
     for _ in range(SUSPECT_AFTER):
         health_tracker.failed(connection_lost(), 0.0, is_probe=False)
@@ -64,8 +64,8 @@ def test_a_key_that_never_worked_was_not_revoked() -> None:
     never, once = HealthTracker(), HealthTracker()
     once.answered()
     never.answered(has_worked=False)
-    assert never.lose(revoked())
-    assert once.lose(revoked())
+    assert never.give_up(revoked())
+    assert once.give_up(revoked())
     assert (never.health.state, once.health.state) == (Health.NOT_ACCEPTED, Health.REVOKED)
 
 
@@ -123,7 +123,7 @@ def test_what_refuses_and_has_nothing_in_flight_is_unusable_in_the_server_s_word
     refuse(health_tracker, *"abcde")
     verdict = health_tracker.verdict(in_flight=0)
     assert verdict is not None
-    health_tracker.lose(verdict)
+    health_tracker.give_up(verdict)
     assert (health_tracker.health.state, health_tracker.health.error_class) == (Health.UNUSABLE, "refused")
     assert "no such field" in health_tracker.health.evidence
     assert not health_tracker.health.is_usable

@@ -77,7 +77,7 @@ async def both_refused(model: Model) -> None:
     await asyncio.gather(model.refuse("a"), model.refuse("b"))
 
 
-def test_both_stations_have_one_limiter_from_then_on_and_it_is_said_once() -> None:
+def test_both_instances_have_one_limiter_from_then_on_and_it_is_said_once() -> None:
     async def scene() -> None:
         model = Model()
         await both_refused(model)

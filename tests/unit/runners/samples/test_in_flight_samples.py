@@ -77,9 +77,9 @@ def refused_until(opens: float, sender: ScriptedSender | None = None) -> CallCon
     return an_exchange(a_dispatcher(sender or ScriptedSender(), "a", limiters={"a": FreeLimiter(opens)}))
 
 
-async def test_those_that_wait_for_leave_name_the_instance_and_until_when_it_is_shut() -> None:
+async def test_those_that_wait_for_a_permit_name_the_instance_and_until_when_it_is_shut() -> None:
     (wait,) = await waits_of(refused_until(500.0), samples=12)
-    assert wait.what.startswith("waiting for leave to send to a (throttled until ")
+    assert wait.what.startswith("waiting for a permit to send to a (throttled until ")
     assert (wait.samples, wait.tasks) == (12, ("t0", "t1", "t2"))
     assert wait.sentence().endswith(", for up to 10 s: t0, t1, t2, …")
 

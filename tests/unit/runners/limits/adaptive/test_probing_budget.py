@@ -17,7 +17,7 @@ LONGEST_S = 600.0
 
 
 @pytest.mark.parametrize("goodput", [0.2, 0.5, 1.0, 2.0, 4.0, 8.0])
-def test_once_probes_for_seats_are_rare_one_request_in_250_is_refused_at_most(goodput: float) -> None:
+def test_once_probes_for_slots_are_rare_one_request_in_250_is_refused_at_most(goodput: float) -> None:
     probe = SlotProbe()
     while probe.every_s <= RARE_S:
         probe.refused(goodput)

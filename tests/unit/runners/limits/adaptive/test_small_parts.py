@@ -24,7 +24,7 @@ def test_time_counts_to_what_blocked_and_to_idle_after_a_go() -> None:
     time.turn("pacer", 5.0)
     time.turn("idle", 6.0)
     time.turn("cap", 8.0)
-    assert time.under(8.5) == {"gate": 0.0, "cap": 0.5, "pacer": 1.0, "ledger": 0.0, "brake": 0.0, "idle": 2.0}
+    assert time.under(8.5) == {"gate": 0.0, "cap": 0.5, "pacer": 1.0, "ledger": 0.0, "quota": 0.0, "idle": 2.0}
     assert time.cap_s(9.0) == 1.0
 
 

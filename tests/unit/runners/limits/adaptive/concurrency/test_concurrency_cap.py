@@ -114,18 +114,18 @@ def test_a_cut_leaves_what_was_in_flight_and_probes_by_one_then_by_two() -> None
     cap = cap_of()
     cap.cut(24, LATENCY_S, goodput=6.0, now=10.0)
     assert cap.size == 24
-    cap.grow_seats(23, LATENCY_S, now=13.0)
+    cap.probe_slots(23, LATENCY_S, now=13.0)
     assert cap.size == 24
-    cap.grow_seats(23, LATENCY_S, now=14.0)
+    cap.probe_slots(23, LATENCY_S, now=14.0)
     assert cap.size == 25
-    cap.grow_seats(24, LATENCY_S, now=17.0)
+    cap.probe_slots(24, LATENCY_S, now=17.0)
     assert cap.size == 27
 
 
 def test_a_refused_probe_makes_the_next_one_rarer() -> None:
     cap = cap_of()
     cap.cut(24, LATENCY_S, goodput=6.0, now=10.0)
-    cap.grow_seats(23, LATENCY_S, now=14.0)
+    cap.probe_slots(23, LATENCY_S, now=14.0)
     cap.cut(24, LATENCY_S, goodput=6.0, now=14.2)
     assert cap.size == 24
     assert cap.probe.every_s == pytest.approx(9.0)
@@ -134,7 +134,7 @@ def test_a_refused_probe_makes_the_next_one_rarer() -> None:
 def test_a_probe_waits_for_a_quiet_moment() -> None:
     cap = cap_of()
     cap.cut(1, 8.0, goodput=0.1, now=0.0)
-    cap.grow_seats(0, 8.0, now=20.0)
+    cap.probe_slots(0, 8.0, now=20.0)
     assert cap.probe.quiet_until(0, 20.0, 8.0) == 0.0
     assert cap.probe.quiet_until(1, 20.0, 8.0) == 24.0
 

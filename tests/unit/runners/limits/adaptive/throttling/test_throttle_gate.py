@@ -2,7 +2,7 @@ import pytest
 
 from runners.limits.adaptive.rate.ledger import SLACK_S, SendLedger
 from runners.limits.adaptive.throttling.episode import Episode
-from runners.limits.adaptive.throttling.throttle_gate import AdaptiveThrottleGate, WindowRoom
+from runners.limits.adaptive.throttling.throttle_gate import AdaptiveThrottleGate, WindowForecast
 
 ONE = (1.0, 100.0, 600.0, 0.0)
 
@@ -19,30 +19,30 @@ def refusal(ledger: SendLedger, at: float, *, flow_until: float = 0.0) -> Episod
     return Episode(at, at, counts, list(ledger.total), 0.0, ONE, 0, flow_until)
 
 
-def room(ledger: SendLedger) -> WindowRoom:
-    return WindowRoom(ledger, 0, 0.0, False)
+def forecast(ledger: SendLedger) -> WindowForecast:
+    return WindowForecast(ledger, 0, 0.0, False)
 
 
 def test_a_retry_after_is_kept_to_the_millisecond() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(10, 1.0)
-    gate.shut(refusal(ledger, 1.0), 0.137, room(ledger), 1.0)
+    gate.shut(refusal(ledger, 1.0), 0.137, forecast(ledger), 1.0)
     assert gate.opens_at == pytest.approx(1.137)
 
 
 def test_silent_refusals_are_tried_as_a_flow_then_as_ten_seconds_then_as_a_minute() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(100, 10.0)
-    gate.shut(refusal(ledger, 10.0), None, room(ledger), 10.0)
+    gate.shut(refusal(ledger, 10.0), None, forecast(ledger), 10.0)
     assert gate.opens_at == pytest.approx(10.2)
-    gate.refuse_trial(None, room(ledger), 10.3)
+    gate.refuse_trial(None, forecast(ledger), 10.3)
     assert gate.opens_at == pytest.approx(10.5 + SLACK_S)  # three per cent of ten seconds leave soon
-    gate.refuse_trial(None, room(ledger), 10.6)
+    gate.refuse_trial(None, forecast(ledger), 10.6)
     assert gate.opens_at == pytest.approx(60.2 + SLACK_S)
 
 
 def test_a_slow_flow_is_given_time_before_a_window_is_suspected() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(2, 1.0)
-    gate.shut(refusal(ledger, 1.0, flow_until=6.0), None, room(ledger), 1.0)
-    gate.refuse_trial(None, room(ledger), 1.4)
+    gate.shut(refusal(ledger, 1.0, flow_until=6.0), None, forecast(ledger), 1.0)
+    gate.refuse_trial(None, forecast(ledger), 1.4)
     assert gate.episode is not None
     assert gate.episode.level == 0
     assert gate.opens_at == pytest.approx(1.4 + 2 * 0.4)
@@ -50,7 +50,7 @@ def test_a_slow_flow_is_given_time_before_a_window_is_suspected() -> None:
 
 def test_a_long_retry_after_is_tried_once_when_the_ledger_has_room() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(300, 20.0)
-    gate.shut(refusal(ledger, 20.0), 60.0, room(ledger), 20.0)
+    gate.shut(refusal(ledger, 20.0), 60.0, forecast(ledger), 20.0)
     assert gate.episode is not None
     assert gate.episode.is_early
     assert 60.0 < gate.opens_at < 62.0
@@ -58,7 +58,7 @@ def test_a_long_retry_after_is_tried_once_when_the_ledger_has_room() -> None:
 
 def test_an_early_trial_that_is_let_in_ends_the_belief() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(300, 20.0)
-    gate.shut(refusal(ledger, 20.0), 60.0, room(ledger), 20.0)
+    gate.shut(refusal(ledger, 20.0), 60.0, forecast(ledger), 20.0)
     gate.sent(0.3, 62.0)
     assert gate.trial_was_accepted(62.5)
     gate.reopen()
@@ -67,23 +67,23 @@ def test_an_early_trial_that_is_let_in_ends_the_belief() -> None:
 
 def test_a_retry_after_that_moves_on_is_a_constant_and_is_not_believed() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(300, 20.0)
-    gate.shut(refusal(ledger, 20.0), 60.0, room(ledger), 20.0)
-    gate.refuse_trial(60.0, room(ledger), 61.0)
+    gate.shut(refusal(ledger, 20.0), 60.0, forecast(ledger), 20.0)
+    gate.refuse_trial(60.0, forecast(ledger), 61.0)
     assert not gate.trusts_hint
     assert gate.opens_at == pytest.approx(61.0 + 60.0 / 8)
 
 
 def test_a_true_retry_after_is_not_tried_early_again() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(300, 20.0)
-    gate.shut(refusal(ledger, 20.0), 60.0, room(ledger), 20.0)
-    gate.refuse_trial(19.0, room(ledger), 61.0)
+    gate.shut(refusal(ledger, 20.0), 60.0, forecast(ledger), 20.0)
+    gate.refuse_trial(19.0, forecast(ledger), 61.0)
     assert gate.trusts_hint
     assert gate.opens_at == pytest.approx(80.0)
 
 
 def test_only_one_trial_goes_out_until_a_refusal_would_have_come_back() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(10, 1.0)
-    gate.shut(refusal(ledger, 1.0), None, room(ledger), 1.0)
+    gate.shut(refusal(ledger, 1.0), None, forecast(ledger), 1.0)
     gate.sent(0.4, 1.2)
     assert gate.until() == pytest.approx(1.6)
     assert not gate.trial_was_accepted(1.5)
@@ -95,5 +95,5 @@ def test_a_server_that_counts_answers_fills_up_by_what_is_in_flight() -> None:
     ledger.add((0.0, 0.0, 0.0, 500.0), 0.0)
     ledger.add((0.0, 0.0, 0.0, 500.0), 5.0)
     episode = refusal(ledger, 6.0)
-    assert WindowRoom(ledger, 2, 400.0, True).answered_at(episode, 6.0) == pytest.approx(10.0 + SLACK_S)
-    assert WindowRoom(ledger, 2, 900.0, True).answered_at(episode, 6.0) == pytest.approx(15.0 + SLACK_S)
+    assert WindowForecast(ledger, 2, 400.0, True).answered_at(episode, 6.0) == pytest.approx(10.0 + SLACK_S)
+    assert WindowForecast(ledger, 2, 900.0, True).answered_at(episode, 6.0) == pytest.approx(15.0 + SLACK_S)

@@ -1,4 +1,4 @@
-"""The limit that a refusal states, checked against the ledger: it names the unit where both agree; else it is asked for once."""
+"""Use of the limit that a refusal states. It is compared with the counts of the ledger: a unit that agrees is the one the server counts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..stated import StatedQuota
 from .rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS
 
 AGREES = 0.15
-"""Between what is stated and what was counted: tokens are estimated until the answer is there."""
+"""Largest relative difference of the stated limit and the count: tokens are estimated until the answer arrives."""
 OUT_OF_THE_WAY = 4.0
-"""Times what a limit in tokens allowed: requests do not limit, but give the rate that concurrency follows."""
+"""Factor on the requests that a token limit allowed: requests then do not limit, but set the rate that the concurrency cap follows."""
 
 
 def agreeing_unit(stated: StatedQuota, samples: Sequence[Sequence[float]]) -> int | None:
-    """The unit in which the counts at the refusals are the stated limit each time."""
+    """Return the unit in which the count at each refusal equals the stated limit, if there is one."""
     limit = stated.limit
     if not limit or not samples:
         return None
@@ -25,17 +25,17 @@ def agreeing_unit(stated: StatedQuota, samples: Sequence[Sequence[float]]) -> in
 
 
 def is_far_below(stated: StatedQuota, counts: Sequence[float]) -> bool:
-    """Refused long before the stated limit: somebody else had used it up, or it is not the limit."""
+    """Return whether the refusal came far below the stated limit: other clients use it too, or it is not the limit."""
     return stated.limit is not None and all(counts[unit] < (1 - AGREES) * stated.limit for unit in _units(stated))
 
 
 def careful_unit(stated: StatedQuota) -> int:
-    """The one that counts most where nobody knows which one the server means."""
+    """Return the unit to use if the server's is unknown: the one with the highest counts."""
     return REQUESTS if stated.unit == "requests" else CEILING
 
 
 def limits_in(unit: int, limit: float, counts: Sequence[float]) -> list[float]:
-    """One unit limits; `counts` say how many requests that is."""
+    """Build limits of which only `unit` binds; `counts` convert it to requests."""
     limits = [math.inf] * len(counts)
     limits[REQUESTS] = OUT_OF_THE_WAY * max(1.0, counts[REQUESTS]) * limit / max(1.0, counts[unit])
     limits[unit] = limit
