@@ -73,6 +73,8 @@ class SampleOverdue(OrchestratorError):
 
 
 class ModelClient(Protocol):
+    """The client that a solver or scorer calls models with. The run limits, retries, times out and accounts for every call."""
+
     async def chat(
         self,
         messages: Sequence[Message],
@@ -80,7 +82,13 @@ class ModelClient(Protocol):
         tools: Sequence[Tool] = (),
         max_tokens: int | None = None,
         model: str | None = None,
-    ) -> ChatResponse: ...
+    ) -> ChatResponse:
+        """Send `messages` to the sample's model, or to another `model` of the sweep, and return its answer.
+
+        `max_tokens` replaces the configured bound on the answer for this call. Raises ProviderError once the retries are used up, and
+        LookupError where the sweep has no such model.
+        """
+        ...
 
 
 @dataclass(slots=True)

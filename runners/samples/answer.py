@@ -16,24 +16,32 @@ from ..calls.client import ModelClient
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """The answer that a solver returns for one sample. A solver may return a plain string instead."""
+
     text: str
+    """The final text of the model; the scorers compare it with the task's target."""
     messages: Sequence[Message] = ()
-    """The whole conversation, where it has more than the sample's messages and the text."""
+    """The whole conversation in the OpenAI format; empty where it is only the sample's messages and `text`."""
     tool_calls: Sequence[ToolCall] = ()
-    """In order, in the OpenAI shape; a solver that had them answered adds `turn`, `result`, `failure` and `rejection`."""
+    """All tool calls in order, in the OpenAI format. A solver that executed them adds `turn`, `result`, `failure` and `rejection`."""
     metadata: Mapping[str, JSON] | None = None
+    """Values that the solver passes to the scorer. They are not stored."""
     error_class: str | None = None
-    """Why the solver had to stop, where it did: `max_turns`. It is an answer all the same, and scored."""
+    """Why the solver stopped early, for example `max_turns`; None where it finished. Such an answer is scored, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
+    """The score that a scorer returns for one answer."""
+
     value: float
-    """In [0, 1]."""
+    """In [0, 1]; 1 is best."""
     grade: Literal["full", "partial", "failed"]
+    """`full` counts as a success in the success rate; `partial` and `failed` do not."""
     error_class: str | None = None
+    """What was wrong with the answer, as a short name that summaries count; None where nothing was."""
     details: Mapping[str, JSON] | None = None
-    """Why, for people: the fault of a call, the words of a judge."""
+    """The explanation for a reader: the fault of a tool call, the text of a judge."""
 
 
 REFUSAL = "refusal"
@@ -41,7 +49,9 @@ REFUSAL = "refusal"
 
 T = TypeVar("T")
 Solver = Callable[[Sample, ModelClient], Awaitable[Answer | str]]
+"""A coroutine function `async def solve(sample, model)` that calls `model.chat(...)` and returns an Answer or its text."""
 Scorer = Callable[[Sample, Answer, ModelClient], Awaitable[Score]]
+"""A coroutine function `async def score(sample, answer, model)` that returns a Score; it may ask `model` as a judge."""
 
 
 class UserCodeError(OrchestratorError):
