@@ -99,7 +99,7 @@ def test_an_export_to_nowhere_is_one_sentence(finished: tuple[Program, Done]) ->
     program, done = finished
     said = program("export", done.run_directory, "-o", "none/out.jsonl")
     assert (said.code, said.err) == (
-        2, "error: cannot write none/out.jsonl: No such file or directory; check the folder\n",
+        2, "error: cannot write none/out.jsonl: No such file or directory; check the path and its permissions\n",
     )  # fmt: skip
 
 
