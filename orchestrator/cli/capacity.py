@@ -1,4 +1,4 @@
-"""`capacity`: a capacity plan on paper, and theory against what a ladder measured."""
+"""`capacity`: compute the gain of a capacity plan and compare predictions with the measurements of a ladder."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ if TYPE_CHECKING:
 
 @click.command("capacity")
 @click.argument("plan", type=click.Path(exists=True, dir_okay=False))
-@click.option("--ladder", type=click.Path(exists=True), help="A ladder's result: predicted against measured.")
+@click.option(
+    "--ladder", type=click.Path(exists=True), help="The result of a ladder; predictions are compared with it."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def command(plan: str, ladder: str | None, as_json: bool) -> int:
-    """What the changes in PLAN bring: scenario split × TPM × instances, each alone, together, and weighted by call share."""
+    """Compute the gain of the changes in PLAN: scenario split × TPM × instances, separately, together, and weighted by call share."""
     from pathlib import Path
 
     from ..capacity.capacity_plan import check, gain_of, read_plan, read_rungs
 
-    read = read_plan(Path(plan))
-    gain = gain_of(read)
-    checks = check(read, read_rungs(Path(ladder))) if ladder else []
+    capacity_plan = read_plan(Path(plan))
+    gain = gain_of(capacity_plan)
+    checks = check(capacity_plan, read_rungs(Path(ladder))) if ladder else []
     if as_json:
         _echo_json(gain, checks)
     else:
-        _echo(read, gain, checks)
+        _echo(capacity_plan, gain, checks)
     return 0
 
 
@@ -40,21 +42,23 @@ def _echo(plan: CapacityPlan, gain: CapacityGain, checks: list[PredictionCheck])
         ("scenario", "share", "latency", "TPM", "instances", "together", "waiting"),
         [
             (
-                one.scenario,
-                f"{one.share:.0%}",
-                f"{one.latency:.3g} ×",
-                f"{one.tpm:.4g} ×",
-                f"{one.instances:.3g} ×",
-                _times(one.composite),
-                f"{-one.wait_saved:+.0%}" if one.wait_saved else "as before",
+                scenario.scenario,
+                f"{scenario.share:.0%}",
+                f"{scenario.latency:.3g} ×",
+                f"{scenario.tpm:.4g} ×",
+                f"{scenario.instances:.3g} ×",
+                _times(scenario.composite),
+                f"{-scenario.wait_saved:+.0%}" if scenario.wait_saved else "as before",
             )
-            for one in gain.scenarios
+            for scenario in gain.scenarios
         ],
     )
     say(f"weighted by call share: {_times(gain.weighted)}")
     say(f"calls that get through while the mix of calls stays as it is: {_times(gain.at_fixed_mix)}")
     if checks:
-        rows = [(one.figure, _figure(one.predicted), _figure(one.measured), _deviation(one)) for one in checks]
+        rows = [
+            (check.figure, _figure(check.predicted), _figure(check.measured), _deviation(check)) for check in checks
+        ]
         print_table("Theory and measurement", ("", "predicted", "measured", "deviation"), rows)
 
 
@@ -67,13 +71,14 @@ def _before_after(plan: CapacityPlan, gain: CapacityGain) -> list[tuple[str, str
     rows.append(
         ("instances on the same hardware", "1 ×", f"{plan.instance_ratio:.3g} ×", f"{plan.instance_ratio:.3g} ×")
     )
-    for one in gain.scenarios:
-        latency = plan.scenarios[one.scenario].latency_s
-        qpm = one.per_instance_qpm
-        rows.append((f"{one.scenario}: latency", f"{latency[0]:g} s", f"{latency[1]:g} s", f"{one.latency:.3g} ×"))
+    for scenario in gain.scenarios:
+        name = scenario.scenario
+        latency = plan.scenarios[name].latency_s
+        qpm = scenario.per_instance_qpm
+        rows.append((f"{name}: latency", f"{latency[0]:g} s", f"{latency[1]:g} s", f"{scenario.latency:.3g} ×"))
         rows.append(
             (
-                f"{one.scenario}: calls a minute, one instance",
+                f"{name}: calls a minute, one instance",
                 f"{qpm[0]:.3g}",
                 f"{qpm[1]:.3g}",
                 f"{qpm[1] / qpm[0]:.3g} ×",
@@ -90,8 +95,8 @@ def _figure(value: float | None) -> str:
     return "n/a" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _deviation(one: PredictionCheck) -> str:
-    return "n/a" if one.deviation is None else f"{100 * one.deviation:+.1f} %"
+def _deviation(check: PredictionCheck) -> str:
+    return "n/a" if check.deviation is None else f"{100 * check.deviation:+.1f} %"
 
 
 def _echo_json(gain: CapacityGain, checks: list[PredictionCheck]) -> None:
@@ -100,9 +105,9 @@ def _echo_json(gain: CapacityGain, checks: list[PredictionCheck]) -> None:
     from ..ui.terminal import say_json
 
     document = {
-        "scenarios": [{**asdict(one), "composite": one.composite} for one in gain.scenarios],
+        "scenarios": [{**asdict(scenario), "composite": scenario.composite} for scenario in gain.scenarios],
         "weighted": gain.weighted,
         "at_fixed_mix": gain.at_fixed_mix,
-        "checks": [{**asdict(one), "deviation": one.deviation} for one in checks],
+        "checks": [{**asdict(check), "deviation": check.deviation} for check in checks],
     }
     say_json(document)

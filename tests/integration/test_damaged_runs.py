@@ -114,7 +114,10 @@ def test_rows_of_another_run_are_refused_with_the_difference(program: Program, s
     (other / "results" / "part-000007.parquet").write_bytes(part.read_bytes())
     done = program("resume", other, "--repair", *BRISK)
     assert (done.code, done.out) == (2, "")
-    assert f"ordinal 0 is of the run {path.name}, this is the run {other.name}; move it out of the run directory" in done.err
+    assert (
+        f"ordinal 0 is of the run {path.name}, this is the run {other.name}; move it out of the run directory"
+        in done.err
+    )
 
 
 # ------------------------------------------------------------------ what a resume runs

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.cli.limits import learnt
+from orchestrator.cli.limits import limit_cells
 from orchestrator.execution.components import Limiting, dispatchers_of
 from orchestrator.execution.shared_quotas import QUOTA_GROUP, learned_of
 from providers.instance import Instance
@@ -103,4 +103,4 @@ def test_what_is_remembered_is_read_back_as_the_same_group() -> None:
 
 
 def test_limits_show_tells_of_how_many_they_are() -> None:
-    assert learnt({"cap": 8, "level": 2, "limits": {"requests": 200.0}, QUOTA_GROUP: GROUP})[-1] == "60 s, shared by 3"
+    assert limit_cells({"cap": 8, "level": 2, "limits": {"requests": 200.0}, QUOTA_GROUP: GROUP})[-1] == "60 s, shared by 3"
