@@ -32,7 +32,9 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     """Ctrl-C, and wait until it has been heard."""
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert any(line.startswith("stopping: requests in flight may finish within ") for line in process.stderr)  # up to it
+    assert any(
+        line.startswith("stopping: requests in flight may finish within ") for line in process.stderr
+    )  # up to it
 
 
 HOLDING = """

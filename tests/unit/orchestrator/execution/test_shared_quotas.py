@@ -103,4 +103,7 @@ def test_what_is_remembered_is_read_back_as_the_same_group() -> None:
 
 
 def test_limits_show_tells_of_how_many_they_are() -> None:
-    assert limit_cells({"cap": 8, "level": 2, "limits": {"requests": 200.0}, QUOTA_GROUP: GROUP})[-1] == "60 s, shared by 3"
+    assert (
+        limit_cells({"cap": 8, "level": 2, "limits": {"requests": 200.0}, QUOTA_GROUP: GROUP})[-1]
+        == "60 s, shared by 3"
+    )
