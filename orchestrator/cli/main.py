@@ -32,7 +32,7 @@ COMMANDS = {
 @click.command(cls=LazyGroup, rows=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="llm-batch-orchestrator")
 def group() -> None:
-    """Multi-provider batch test orchestrator for LLM evaluation.
+    """Run LLM evaluations as batches over several providers, and read their results.
 
     Exit codes: 0 all done, 1 done with failed samples, 2 usage or configuration, 3 stopped by a limit, 4 no usable instance,
     130 interrupted. Runs that end with 3, 4 or 130 can be resumed.
