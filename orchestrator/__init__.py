@@ -1,4 +1,27 @@
-"""Multi-provider batch test orchestrator for LLM evaluation. Everything a user imports is here; nothing else is public."""
+"""Multi-provider batch test orchestrator for LLM evaluation. The names in `__all__` are the public interface.
+
+Run a sweep: `run(config)` and `resume(path)` are coroutines, `run_sync` and `resume_sync` are plain functions. All return a `Run`, which
+reads the results: `to_arrow`, `to_pandas`, `summary`, `compare`. `RunStopped` is raised when a run ended early. `rehearse` and
+`rehearse_sync` return a `Rehearsal`: the forecast of a sweep on a virtual clock, without sending a request.
+
+Your own code: `solver=` and `scorer=` take coroutine functions.
+
+- `Solver` is `Callable[[Sample, ModelClient], Awaitable[Answer | str]]`. It gets one `Sample`, whose `task.messages` are the question. It
+  calls `model.chat(...)` as often as it needs and returns an `Answer` or its text.
+- `Scorer` is `Callable[[Sample, Answer, ModelClient], Awaitable[Score]]`. It compares the `Answer` with `sample.task.target` and returns a
+  `Score`. Its `ModelClient` may ask a judge: `model.chat(messages, model="name of a model of the sweep")`.
+
+    async def solve(sample, model):
+        response = await model.chat(sample.task.messages)
+        return response.text
+
+    async def score(sample, answer, model):
+        is_right = answer.text.strip() == sample.task.target
+        return Score(1.0, "full") if is_right else Score(0.0, "failed")
+
+Errors: every error of this package is an `OrchestratorError`. `InputError` means a wrong configuration or argument, `ProviderError` a
+request that failed, `StorageError` a file that cannot be read or written.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +100,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import on first use: `import orchestrator` costs nothing that is not needed."""
+    """Import an exported name on first use, so that `import orchestrator` stays fast."""
     if name not in _HOMES:
         raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")
     _require_own_packages()
@@ -85,13 +108,14 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
+    """Return the exported names, sorted."""
     return sorted(__all__)
 
 
 def _require_own_packages() -> None:
-    """Say it in one sentence when another package of the same generic name stands before ours on the path."""
-    for name, ours in (("providers", "errors"), ("sharding", "plan"), ("runners", "monitor")):
-        if importlib.util.find_spec(f"{name}.{ours}") is None:
-            found = importlib.util.find_spec(name)
-            place = found.origin if found and found.origin else "an unknown place"
-            raise ImportError(f"the package {name!r} at {place} stands before orchestrator's own; rename or remove it")
+    """Raise ImportError where another package with the same name comes earlier on `sys.path` than ours."""
+    for name, own_module in (("providers", "errors"), ("sharding", "plan"), ("runners", "monitor")):
+        if importlib.util.find_spec(f"{name}.{own_module}") is None:
+            spec = importlib.util.find_spec(name)
+            origin = spec.origin if spec and spec.origin else "an unknown path"
+            raise ImportError(f"the package {name!r} at {origin} stands before orchestrator's own; rename or remove it")

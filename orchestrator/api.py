@@ -1,4 +1,4 @@
-"""The library's face: `run` and `resume`, as coroutines for notebooks and as plain functions for scripts."""
+"""The Python API: `run` and `resume`, as coroutines for notebooks and as plain functions for scripts."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from .results.run import Run
 
 
 class RunStopped(OrchestratorError):
-    """The run ended before every sample had a final record; `run` holds what there is and can be resumed."""
+    """The error of a run that ended before every sample had a final record. `run` holds the results so far and can be resumed."""
 
     def __init__(self, run_outcome: RunOutcome, run: Run) -> None:
         super().__init__(
-            f"{run_outcome.reason}; go on with resume({str(run.path)!r}), and the same solver and scorer if they were yours"
+            f"{run_outcome.reason}; continue with resume({str(run.path)!r}), and the same solver and scorer if you passed any"
         )
         self.run_outcome = run_outcome
         self.run = run
@@ -45,12 +45,13 @@ async def run(
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
-    """Run a sweep and return its results; samples that failed stand in them as unresolved.
+    """Run a sweep and return its results, failed samples included.
 
-    `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutines.
-    `on_event` is told of alerts: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, open_files,
-    run_stalled, budget_near, run_finished; of loop_blocked in a thread of its own.
-    Raises InputError for a wrong configuration, RunStopped when no instance is left or your own code failed.
+    `config` is the path of a sweep file or its content. `model` selects models of the file, `limit` bounds the number of tasks.
+    `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutine functions.
+    `on_event` is called for these events: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, open_files,
+    run_stalled, budget_near, run_finished; and for loop_blocked, from another thread.
+    Raises InputError for a wrong configuration, RunStopped when a limit is reached, no instance is left or your own code failed.
     """
     environment = read_environment(config)
     loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
@@ -67,9 +68,10 @@ async def resume(
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
-    """Go on with a run where it stopped: samples without a final record are run, nothing is run twice.
+    """Continue a stopped run: run the samples without a final record, and no other.
 
-    `settings` may change what results do not depend on, e.g. {"run.token_limit": 2_000_000}. `on_event` is that of `run`.
+    `path` is the run directory. `settings` may change only what results do not depend on, e.g. {"run.token_limit": 2_000_000}.
+    Raises InputError and RunStopped as `run` does.
     """
     environment = read_environment()
     directory = RunDirectory(Path(path))
@@ -89,7 +91,7 @@ def run_sync(
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
-    """`run` for a plain script, on an event loop of its own."""
+    """Call `run` from a plain script, on a new event loop."""
     return run_loop(
         run(config, model=model, limit=limit, solver=solver, scorer=scorer, settings=settings, on_event=on_event)
     )
@@ -102,7 +104,7 @@ def rehearse_sync(
     limit: int | None = None,
     settings: Mapping[str, JSON] | None = None,
 ) -> Rehearsal:
-    """`rehearse` for a plain script."""
+    """Call `rehearse` from a plain script, on a new event loop."""
     return run_loop(rehearse(config, model=model, limit=limit, settings=settings))
 
 
@@ -114,14 +116,14 @@ def resume_sync(
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
-    """`resume` for a plain script."""
+    """Call `resume` from a plain script, on a new event loop."""
     return run_loop(resume(path, solver=solver, scorer=scorer, settings=settings, on_event=on_event))
 
 
 def stored_config(
     directory: RunDirectory, environment: Environment, flags: Sequence[SettingOverride] = ()
 ) -> LoadedConfig:
-    """The configuration that a run was started with; `flags` may change what its results do not depend on."""
+    """Return the configuration that a run was started with; `flags` may change only what its results do not depend on."""
     manifest = directory.read_manifest()
     return load_config(manifest.raw, environment, flags, base=Path(manifest.base))
 
@@ -134,8 +136,8 @@ async def _carried_out(context: RunContext, directory: RunDirectory, environment
         context.sweep.tasks.close()
     found = Run.load(directory.path)
     if run_outcome.exit_code not in {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES}:
-        raise RunStopped(run_outcome, found)
-    return found
+        raise RunStopped(run_outcome, results)
+    return results
 
 
 def _flags(
@@ -145,7 +147,7 @@ def _flags(
     solver: Solver | None,
     scorer: Scorer | None,
 ) -> list[SettingOverride]:
-    """What the call says about the configuration. Code that is passed in is known by its name in the fingerprint."""
+    """Return the arguments as settings. Code that is passed in enters the fingerprint under its name."""
     passed_in = {"run.solver": solver, "run.scorer": scorer}
     named = {path: code_name(code) for path, code in passed_in.items() if code is not None}
     return flags_of(model, limit, {**(settings or {}), **named})

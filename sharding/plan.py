@@ -18,17 +18,20 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
+    """One task for one model, prompt type, tool success rate and epoch: the unit that is solved, scored and recorded."""
+
     ordinal: int
-    """Position in the plan: what queues, stealing and the done-bitmap work with."""
+    """The position in the plan, from 0. Queues, work stealing and the bitmap of finished samples use it."""
     sample_id: str
-    """Digest of cell, task and epoch: the same in every run of one configuration."""
+    """A digest of cell, task and epoch: the same in every run of one configuration."""
     task: Task
-    """With the prompt type applied."""
+    """The task with the prompt type applied: `task.messages` are what the model is asked."""
     cell: Cell
+    """The model, the prompt type and the tool success rate."""
     epoch: int
-    """From 0."""
+    """The number of the repetition, from 0."""
     seed: int
-    """Of task and epoch: the same for every model and prompt type."""
+    """Derived from the run's seed, the task and the epoch: the same for every model and prompt type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The command line: a module per command, imported when it is called."""
+"""The command line: one module per command, which is imported when the command is called."""

@@ -1,4 +1,4 @@
-"""`capacity`: the predicted gain of a capacity plan, and its check against a measured ladder."""
+"""`capacity`: compute the gain of a capacity plan and compare predictions with the measurements of a ladder."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def command(plan: str, ladder: str | None, as_json: bool) -> int:
-    """Show the gain of the changes in PLAN: scenario split × TPM × instances, each alone, combined, and weighted by call share."""
+    """Compute the gain of the changes in PLAN: scenario split × TPM × instances, separately, together, and weighted by call share."""
     from pathlib import Path
 
     from ..capacity.capacity_plan import check, gain_of, read_plan, read_rungs
 
-    read = read_plan(Path(plan))
-    gain = gain_of(read)
-    checks = check(read, read_rungs(Path(ladder))) if ladder else []
+    capacity_plan = read_plan(Path(plan))
+    gain = gain_of(capacity_plan)
+    checks = check(capacity_plan, read_rungs(Path(ladder))) if ladder else []
     if as_json:
         _echo_json(gain, checks)
     else:
-        _echo(read, gain, checks)
+        _echo(capacity_plan, gain, checks)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`limits`: what runs and capacity tests have learned about instances."""
+"""`limits`: show or clear the rate limits that runs and load tests have learned."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from providers.messages import JSON
 
 @click.group("limits")
 def command() -> None:
-    """Show or clear the learned limits, which the next run starts with."""
+    """Show or clear the learned limits. The next run starts with them."""
 
 
 @command.command("show")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def show(as_json: bool) -> int:
-    """Print every learned limit: endpoint, deployment, name of the key's variable, when, what."""
+    """Print every learned limit: instance (endpoint, deployment, variable of the key), time, and values."""
     from ..execution.user_state import user_state
     from ..ui.terminal import say, say_json
     from .tables import print_table
@@ -26,30 +26,30 @@ def show(as_json: bool) -> int:
     if as_json:
         say_json(known)
     elif known:
-        rows = [[name, entry["learned_at"], *learnt(entry["limits"])] for name, entry in known.items()]
+        rows = [[name, entry["learned_at"], *limit_cells(entry["limits"])] for name, entry in known.items()]
         print_table("", ("instance", "learned at", "in flight", "requests", "tokens", "per"), rows)
     else:
-        say("no limits have been learned yet; embedded simulators are never remembered")
+        say("no limits have been learned yet; limits of embedded simulators are not stored")
     return 0
 
 
-def learnt(limits: Mapping[str, JSON]) -> list[object]:
-    """In flight, requests, tokens, and the time that the two are counted over."""
+def limit_cells(limits: Mapping[str, JSON]) -> list[object]:
+    """Return the cells of one instance: requests in flight, requests, tokens, and the time window of the latter two."""
     window_s = {0: "second", 1: "10 s", 2: "60 s"}
     counts, level = limits.get("limits"), limits.get("level")
     counts = counts if isinstance(counts, Mapping) else {}
     values = [counts.get(unit) for unit in ("requests", "tokens")]
     shown = [round(value, 1) if isinstance(value, int | float) and value else "" for value in values]
     window = window_s.get(level, "") if isinstance(level, int) and counts else ""
-    sharing = limits.get("quota_group")
-    shared = f", shared by {len(sharing)}" if isinstance(sharing, Sequence) and sharing else ""
+    quota_group = limits.get("quota_group")
+    shared = f", shared by {len(quota_group)}" if isinstance(quota_group, Sequence) and quota_group else ""
     return [limits.get("cap", ""), *shown, f"{window}{shared}"]
 
 
 @command.command("clear")
 @click.argument("matching", default="")
 def clear(matching: str) -> int:
-    """Forget the limits of instances whose name contains MATCHING; all of them without it."""
+    """Delete the learned limits of instances whose name contains MATCHING; without MATCHING, those of all instances."""
     from ..execution.user_state import user_state
     from ..ui.terminal import say
 

@@ -1,4 +1,4 @@
-"""The command group. Heavy imports wait for the command that needs them, so `--help` is quick."""
+"""The command group. A command imports its modules when it is called, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ import click
 from .lazy import LazyGroup
 
 COMMANDS = {
-    "bench": ("load_tests.group", "Find how many concurrent requests an endpoint carries."),
-    "capacity": ("capacity", "Say what a capacity plan brings, and hold it against a ladder's measurement."),
-    "compare": ("stored.compare", "Say which of two models, prompt types or runs is better, and how sure that is."),
-    "doctor": ("sweeps.doctor", "Check every instance with one small request and say what is wrong."),
-    "limits": ("limits", "Show or clear what was learnt about limits."),
+    "bench": ("load_tests.group", "Measure how many concurrent requests an endpoint sustains."),
+    "capacity": ("capacity", "Compute the gain of a capacity plan and compare it with the measurements of a ladder."),
+    "compare": ("stored.compare", "Compare models, prompt types or runs, with confidence intervals."),
+    "doctor": ("sweeps.doctor", "Check every instance with one small request and explain what is wrong."),
+    "limits": ("limits", "Show or clear the learned rate limits."),
     "export": ("stored.export", "Write a run's records as JSONL, CSV, Parquet or OpenAI Batch output."),
-    "plan": ("sweeps.plan", "Print who would do what; nothing is sent."),
-    "report": ("stored.report", "Write a run as one page to show and to read, or as Markdown or JSON."),
-    "resume": ("sweeps.resume", "Go on with a run where it stopped."),
+    "plan": ("sweeps.plan", "Print the plan of a sweep without sending anything."),
+    "report": ("stored.report", "Write a report of a run as one HTML page, Markdown or JSON."),
+    "resume": ("sweeps.resume", "Continue a stopped run."),
     "run": ("sweeps.run", "Run a sweep."),
-    "simulator": ("simulator", "Serve a file's simulated providers until Ctrl-C."),
-    "status": ("stored.status", "Say how far a run is and what is missing."),
-    "verify": ("stored.verify", "Prove that a run's files are whole: each sample once, none of another run."),
+    "simulator": ("simulator", "Serve the simulated providers of a file until Ctrl-C."),
+    "status": ("stored.status", "Show the progress of a run."),
+    "verify": (
+        "stored.verify",
+        "Verify the files of a run: every sample at most once, no damage, no records of other runs.",
+    ),
 }
 
 
 @click.command(cls=LazyGroup, rows=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="llm-batch-orchestrator")
 def group() -> None:
-    """Multi-provider batch test orchestrator for LLM evaluation.
+    """Run LLM evaluations as batches over several providers, and read their results.
 
     Exit codes: 0 all done, 1 done with failed samples, 2 usage or configuration, 3 stopped by a limit, 4 no usable instance,
     130 interrupted. Runs that end with 3, 4 or 130 can be resumed.
@@ -37,7 +40,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run a command; what a person got wrong is one sentence on standard error and exit code 2."""
+    """Run a command. An error of the user is printed as one sentence on standard error, with exit code 2."""
     try:
         sys.exit(group.main(standalone_mode=False))
     except click.exceptions.Abort:
@@ -47,21 +50,21 @@ def main() -> None:
         sys.exit(2)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except Exception as error:  # noqa: BLE001 - told apart below
+    except Exception as error:  # noqa: BLE001 - _explain distinguishes them
         _explain(error)
 
 
 def _complain(error: click.ClickException) -> None:
-    """What click says of a wrong call; it repeats what was typed."""
+    """Print click's message for a wrong command line. It may repeat what was typed, so control characters are removed."""
     from ..ui.terminal import say_lines
 
-    said = io.StringIO()
-    error.show(said)
-    say_lines(said.getvalue(), err=True)
+    message = io.StringIO()
+    error.show(message)
+    say_lines(message.getvalue(), err=True)
 
 
 def _explain(error: Exception) -> None:
-    """Errors that we raise on purpose are sentences; anything else is a bug and keeps its traceback."""
+    """Print an error of this program as one sentence, and any other error, which is a bug, with its traceback; then exit."""
     from providers.errors import InputError, OrchestratorError
 
     from ..ui.terminal import say, say_traceback

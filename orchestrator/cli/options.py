@@ -1,4 +1,4 @@
-"""Options that several commands share. Each is one setting of the file, as `config/settings.py` declares it; `--set` reaches the others."""
+"""Options that several commands share. Each sets one setting of the sweep file; `--set` can set any other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..config.setting_index import Setting, fixed_settings, setting_at
 from ..ui.terminal import say
 
 CommandFunction = Callable[..., int]
-"""Returns the exit code."""
+"""The function of a command. It returns the exit code."""
 Decorator = Callable[[CommandFunction], CommandFunction]
 
 _SET = click.option(
@@ -51,7 +51,7 @@ def _value_type(setting: Setting, flag: Flag) -> click.Choice[str] | click.Path 
 
 
 def config_argument(function: CommandFunction) -> CommandFunction:
-    """The sweep file, by position or as --config."""
+    """Add the sweep file, as an argument or as --config."""
     function = click.option("--config", "-c", "config_option", type=click.Path(), help="The sweep file.")(function)
     return click.argument("config", required=False, type=click.Path())(function)
 
@@ -62,26 +62,27 @@ def sweep_options(function: CommandFunction) -> CommandFunction:
 
 
 def run_options(function: CommandFunction) -> CommandFunction:
-    """Add the options of a run that may be an old one."""
+    """Add the options of a new or resumed run."""
     resumable = [setting for setting in fixed_settings() if setting.flag and setting.flag.is_resumable]
     return decorate(function, *setting_options_of(resumable), _SET)
 
 
 def decorate(function: CommandFunction, *options: Decorator) -> CommandFunction:
-    """Add options, so that help shows them in their order."""
+    """Add options; the help shows them in this order."""
     for option in reversed(options):
         function = option(function)
     return function
 
 
 def chosen_config(config: str | None, config_option: str | None) -> str:
+    """Return the sweep file. Raises UsageError unless exactly one is named."""
     if bool(config) == bool(config_option):
         raise click.UsageError("name one sweep file, e.g. python -m orchestrator run sweep.yaml")
     return str(config or config_option)
 
 
 def settings_of(options: Mapping[str, object]) -> list[SettingOverride]:
-    """Return the flags that were given, as settings."""
+    """Return the given options as settings."""
     overrides = [
         SettingOverride(setting.path, _said(setting, flag, given), flag.name)
         for setting in fixed_settings()
@@ -92,7 +93,7 @@ def settings_of(options: Mapping[str, object]) -> list[SettingOverride]:
 
 
 def show_warnings(warnings: Iterable[str]) -> None:
-    """On standard error: what --json prints stays one document."""
+    """Print warnings on standard error, so that the output of --json stays one document."""
     for warning in warnings:
         say(f"warning: {warning}", err=True)
 

@@ -1,7 +1,7 @@
-"""Signals of `run` and `resume`: Ctrl-C, SIGTERM, and the terminal that is closed. All three mean the same.
+"""Signals of `run` and `resume`: SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is closed). All three have the same effect.
 
-Before the loop runs they end the command: nothing has been sent. While it runs the first drains, the second cancels what is in flight,
-the third does not wait for the disk either. A run can be resumed after each.
+Before the event loop runs, a signal ends the command; nothing has been sent. While it runs, the first signal drains the run, the second
+cancels the requests in flight, and the third exits without waiting for the disk. The run can be resumed after each of them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ..ui.terminal import say
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Every signal is a Ctrl-C, and a Ctrl-C that nobody has caught in here came before the run did."""
+    """Turn every signal into KeyboardInterrupt, and exit with code 130 where the block does not handle it."""
     with ExitStack() as stack:
-        for number in _heeded():
+        for number in _handled_signals():
             stack.callback(signal.signal, number, signal.getsignal(number))
             signal.signal(number, _interrupt)
         try:
@@ -38,57 +38,57 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def stopping(shutdown: Shutdown, grace_s: float, to_go_on: str) -> Iterator[None]:
-    """Inside the running loop: stop the run by steps."""
+    """Stop the run in three steps, one per signal. Must be entered inside the running event loop."""
     loop = asyncio.get_running_loop()
     steps = iter([
-        f"stopping: what is in flight may finish for {grace_s:g} s at most; Ctrl-C again to stop at once",
-        "stopping now: what is done is being written; Ctrl-C again to leave that to a resume",
+        f"stopping: requests in flight may finish within {grace_s:g} s; press Ctrl-C again to stop at once",
+        "stopping now: finished samples are being written; press Ctrl-C again to exit without waiting for that",
     ])  # fmt: skip
 
     def step(number: int) -> None:
         _leave_closed_terminal(number)
-        said = next(steps, None)
-        if said is None:
+        message = next(steps, None)
+        if message is None:
             say(to_go_on, err=True)
             os._exit(ExitCode.INTERRUPTED)
         shutdown.request(INTERRUPTED)
-        say(said, err=True)
+        say(message, err=True)
 
-    with _heeding(loop, step):
+    with _handling(loop, step):
         yield
 
 
 @contextmanager
 def stopping_early(pull: Callable[[str], None]) -> Iterator[None]:
-    """Inside the running loop of a load test: the first signal pulls the brake, the second cancels the task."""
+    """Stop a load test: the first signal calls `pull`, the second cancels the task. Must be entered inside the running event loop."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    steps = iter(["stopping: what is in flight may finish; Ctrl-C again to leave without a result"])
+    steps = iter(["stopping: requests in flight may finish; press Ctrl-C again to exit without a result"])
 
     def step(number: int) -> None:
         _leave_closed_terminal(number)
-        said = next(steps, None)
-        if said is not None:
+        message = next(steps, None)
+        if message is not None:
             pull(INTERRUPTED)
-            say(said, err=True)
+            say(message, err=True)
         elif task is not None:
             task.cancel()
 
-    with _heeding(loop, step):
+    with _handling(loop, step):
         yield
 
 
 @contextmanager
-def _heeding(loop: asyncio.AbstractEventLoop, step: Callable[[int], None]) -> Iterator[None]:
+def _handling(loop: asyncio.AbstractEventLoop, step: Callable[[int], None]) -> Iterator[None]:
     with ExitStack() as stack:
-        for number in _heeded():
+        for number in _handled_signals():
             stack.callback(signal.signal, number, signal.getsignal(number))
             loop.add_signal_handler(number, partial(step, number))
             stack.callback(loop.remove_signal_handler, number)
         yield
 
 
-def _heeded() -> list[signal.Signals]:
-    """Not the hang-up that `nohup` has told the program to ignore."""
+def _handled_signals() -> list[signal.Signals]:
+    """Return the handled signals, without SIGHUP where `nohup` has set it to be ignored."""
     has_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [signal.SIGINT, signal.SIGTERM, *([] if has_nohup else [signal.SIGHUP])]
 
@@ -99,11 +99,14 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _leave_closed_terminal(number: int) -> None:
-    """Nobody reads it any more, and writing to it would be the error that ends the run. A file or a pipe is read later."""
+    """Redirect output from a closed terminal to the null device, as writing to it would fail and end the run.
+
+    Output to a file or a pipe is kept.
+    """
     if number != signal.SIGHUP:
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null_device = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
-            os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+            os.dup2(null_device, descriptor)
+    os.close(null_device)

@@ -1,4 +1,4 @@
-"""`simulator`: a file's simulated providers on their own, for other programs to talk to."""
+"""`simulator`: serve the simulated providers of a file to other programs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from .options import chosen_config, config_argument
 
 @click.command("simulator")
 @config_argument
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Of the first simulator; 0 takes a free one.")
 @click.option(
-    "--log", type=click.Path(dir_okay=False), help="What was answered and whether it was right, one JSON line each."
+    "--port", type=click.IntRange(0, 65_535), default=0, help="Port of the first simulator; 0 takes a free port."
+)
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False),
+    help="A log file with one JSON line per request: the answer, and whether it was right.",
 )
 def command(config: str | None, config_option: str | None, port: int, log: str | None) -> int:
-    """Serve every `type: simulator` provider of a file on loopback until Ctrl-C, and say how to reach it.
+    """Serve every `type: simulator` provider of a file on the loopback interface until Ctrl-C, and print the addresses.
 
-    A key is the value of the environment variable of its name, or else the name itself; deployments take SIMULATOR_KEY.
+    The file names the environment variables of the keys. Where a variable is not set, its name is the key. The key of deployments is
+    SIMULATOR_KEY.
     """
     from runners.event_loop.run_loop import run_loop
 

@@ -47,30 +47,43 @@ WAITED_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class InstanceForecast:
+    """The forecast for one instance of a rehearsed sweep."""
+
     instance: str
     model: str
     samples: int
-    """Answered here."""
+    """Samples that this instance answered."""
     requests: int
+    """Requests that it was sent, with retries and refused ones."""
     refused: int
+    """Requests that it throttled."""
     tokens: int
     bound_by: str
-    """The gate that it waited at longest, or its workers."""
+    """What limited it: the limiter's gate with the longest wait, or `workers`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
+    """The forecast of a sweep: time, requests, tokens and cost, as a run on a virtual clock took them."""
+
     duration_s: float
+    """Seconds of virtual time from the first request to the last record."""
     samples: int
+    """Samples that were run."""
     requests: int
+    """Requests that were sent, with retries and refused ones."""
     refused: int
+    """Requests that an instance throttled."""
     input_tokens: int
-    """With the judges' own, as are all three."""
+    """Input tokens, those of judges included."""
     output_tokens: int
+    """Output tokens, those of judges included."""
     cost_usd: float | None
-    """None where no price is known."""
+    """The cost, that of judges included; None where no price is known."""
     outcomes: Mapping[str, int]
+    """The number of samples for each outcome."""
     instances: Sequence[InstanceForecast]
+    """The forecast for each instance."""
 
 
 async def rehearse(

@@ -1,1 +1,1 @@
-"""A run directory read back: frames, summary, verification, comparison. Read `directory.py`, then `run.py`."""
+"""Reading of run directories: data frames, summary, verification, comparison. Read `directory.py`, then `run.py`."""

@@ -1,11 +1,11 @@
-"""A run directory: what lies where, and the manifest that says which configuration its results belong to.
+"""The layout of a run directory, and the manifest, which holds the configuration of the run.
 
 manifest.json        the merged configuration (names of variables, never keys) and its fingerprint, part by part
-executions.jsonl     one line per run or resume: when, how it ended
-journal/             records on their way, and those that are not final
+executions.jsonl     one line per run or resume: its times and how it ended
+journal/             records that are not yet in a result file, and those that are not final
 results/             part-*.parquet or results.jsonl; unresolved.*
-superseded/          records that `resume --only refused` took back, as they were
-decisions.jsonl      what the run decided and why
+superseded/          the original records that `resume --only refused` replaced
+decisions.jsonl      decisions of the run with their reasons
 summary.json         the table that was printed
 """
 
@@ -35,17 +35,23 @@ DISTRIBUTION = "llm-batch-orchestrator"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
+    """The identity of a run: its configuration, its size and its fingerprint."""
+
     run_id: str
     raw: Mapping[str, object]
+    """The merged configuration, with names of variables and never with keys."""
     base: str
+    """The folder that relative paths of the configuration start from."""
     storage_format: StorageFormat
     total: int
+    """The number of planned samples."""
     fingerprint: str
     parts: Mapping[str, str]
+    """The values that the fingerprint is computed from."""
 
 
 class ExecutionNote(TypedDict, total=False):
-    """A line of `executions.jsonl`: what is read of it."""
+    """The fields of a line of `executions.jsonl` that are read."""
 
     started_at: float
     ended_at: float
@@ -63,38 +69,47 @@ _MANIFEST = TypeAdapter(Manifest)
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
+    """The files of one run: their paths, and how they are read and written."""
+
     path: Path
 
     @property
     def results(self) -> Path:
+        """The folder of the result files."""
         return self.path / "results"
 
     @property
     def superseded(self) -> Path:
+        """The folder of the records that `resume --only refused` replaced."""
         return self.path / "superseded"
 
     @property
     def journal(self) -> Path:
+        """The folder of the journal."""
         return self.path / "journal"
 
     @property
     def decisions(self) -> Path:
+        """The file of the run's decisions."""
         return self.path / "decisions.jsonl"
 
     def simulator_log(self, provider: str) -> Path:
+        """Return the path of the log of one embedded simulator."""
         return self.path / f"simulator-{provider}.jsonl"
 
     def write_manifest(self, manifest: Manifest) -> None:
+        """Write `manifest.json`. Raises InputError where it cannot be written."""
         document = {"version": version(DISTRIBUTION), "created_at": datetime.now(UTC).isoformat(), "manifest": manifest}
         path = self.path / "manifest.json"
         try:
             replace_file(path, lambda file: file.write(orjson.dumps(document, option=_PRETTY)))
         except OSError as error:
             raise InputError(
-                f"cannot write {path}: {error.strerror}; make room or choose another --output-dir"
+                f"cannot write {path}: {error.strerror}; free some space or choose another run.output_dir"
             ) from error
 
     def read_manifest(self) -> Manifest:
+        """Read `manifest.json`. Raises InputError where it is missing or damaged."""
         try:
             document = orjson.loads((self.path / "manifest.json").read_bytes())
         except OSError as error:
@@ -104,30 +119,35 @@ class RunDirectory:
         try:
             return _MANIFEST.validate_python(document["manifest"])
         except (ValidationError, KeyError, TypeError) as error:
-            raise InputError(f"{self.path}/manifest.json is damaged: it does not say what the run was") from error
+            raise InputError(f"{self.path}/manifest.json is damaged: it does not describe a run") from error
 
     def write_summary(self, rows: Sequence[Mapping[str, JSON]]) -> None:
+        """Write `summary.json`. Raises StorageError where it cannot be written."""
         path = self.path / "summary.json"
         with storing(path):
             replace_file(path, lambda file: file.write(orjson.dumps(rows, option=_PRETTY)))
 
     def note_execution(self, line: Mapping[str, JSON]) -> None:
+        """Append a line to `executions.jsonl`. Raises StorageError where it cannot be written."""
         path = self.path / "executions.jsonl"
         with storing(path), closing(LineFile(path)) as file:
             file.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def executions(self) -> list[ExecutionNote]:
-        """Those that were noted in full: a line that a crash cut off is left out."""
+        """Read `executions.jsonl`, oldest first. A line that a crash cut off is left out."""
         path = self.path / "executions.jsonl"
         lines = path.read_bytes().splitlines() if path.exists() else []
         return [line for line in map(_decoded, lines) if line is not None]
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from running this run, for as long as the block lasts or the process lives. Raises InputError."""
+        """Lock the run against other processes until the block or the process ends.
+
+        Raises InputError where the directory is read-only or another process runs this run.
+        """
         if not os.access(self.path, os.W_OK):
             raise InputError(
-                f"{self.path} is read-only; a run can go on only where it may write: copy the folder or change its rights"
+                f"{self.path} is read-only, so the run cannot continue; copy the folder or change its permissions"
             )
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
@@ -145,22 +165,22 @@ class RunDirectory:
 
 def _decoded(line: bytes) -> ExecutionNote | None:
     try:
-        found = orjson.loads(line)
+        document = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return cast("ExecutionNote", found) if isinstance(found, dict) else None
+    return cast("ExecutionNote", document) if isinstance(document, dict) else None
 
 
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
 
 
 def new_directory(output_dir: Path) -> RunDirectory:
-    """`output_dir/20261121-093000-3f9a`: sorted by time, never taken twice."""
+    """Make a new directory such as `output_dir/20261121-093000-3f9a`; names sort by time. Raises InputError where that fails."""
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     try:
         (output_dir / name).mkdir(parents=True)
     except OSError as error:
         raise InputError(
-            f"cannot make the run directory {output_dir / name}: {error.strerror}; choose another --output-dir"
+            f"cannot make the run directory {output_dir / name}: {error.strerror}; choose another run.output_dir"
         ) from error
     return RunDirectory(output_dir / name)

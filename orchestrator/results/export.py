@@ -1,4 +1,4 @@
-"""A run's records as one file: JSONL, CSV, Parquet, or the output lines of the OpenAI Batch API."""
+"""Export of a run's records to one file: JSONL, CSV, Parquet, or the output lines of the OpenAI Batch API."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from .run import Run
 
 
 def export(run: Run, form: str, path: Path) -> int:
-    """Write `run` as `form` (a key of WRITERS); returns the number of records. Raises InputError where `path` cannot be written."""
+    """Write `run` in the format `form` (a key of WRITERS) and return the number of records.
+
+    Raises InputError where `path` cannot be written.
+    """
     records = run.to_arrow()
     try:
         replace_file(path, lambda file: WRITERS[form](records, file))
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; check the folder") from error
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
     return int(records.num_rows)
 
 
@@ -39,7 +44,7 @@ def _openai_batch(records: pa.Table, file: BinaryIO) -> None:
 
 
 def batch_line(row: Mapping[str, JSON]) -> dict[str, JSON]:
-    """One line of Batch output; `custom_id` is the sample's id, because one task has several samples in a sweep."""
+    """Build one line of Batch output; `custom_id` is the sample's id, because one task has several samples in a sweep."""
     answered = row["output_text"] is not None
     error = {"code": row["error_class"], "message": row["error_message"]}
     return {

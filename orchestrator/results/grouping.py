@@ -1,4 +1,4 @@
-"""Numbers for groups: to tell a million rows apart by five texts each takes seconds and gigabytes, by one number neither."""
+"""Numbers for groups. Grouping a million rows by five text columns takes seconds and gigabytes; grouping by one number does not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GROUP = "group"
 
 
 def numbered(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
-    """A number for every combination of the columns' values, the same for equal rows of this call."""
+    """Return a number for every row; rows with equal values in all columns get the same number within this call."""
     number = pa.repeat(pa.scalar(0, pa.int64()), len(columns[0]))
     for column in columns:
         encoded = pa.chunked_array(column).combine_chunks().dictionary_encode(null_encoding="encode")
@@ -22,25 +22,25 @@ def numbered(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
 
 
 class Groups:
-    """The groups of the columns `by`, numbered as they come up, over tables that come one by one."""
+    """The groups of the columns `by`, numbered in the order of their first row, over a sequence of tables."""
 
     def __init__(self, by: Sequence[str]) -> None:
         self._by = list(by)
         self._numbers: dict[tuple[JSON, ...], int] = {}
 
-    def told_apart(self, table: pa.Table) -> pa.Table:
-        """With the number of every row's group."""
+    def with_numbers(self, table: pa.Table) -> pa.Table:
+        """Return `table` with a column that holds the number of each row's group."""
         if not self._by:
             return table.append_column(GROUP, pa.repeat(pa.scalar(self._number(()), pa.int64()), table.num_rows))
-        here = numbered([table[name] for name in self._by])
-        places = pa.table({"here": here, "row": pa.array(range(len(here)), pa.int64())})
-        firsts = places.group_by("here", use_threads=False).aggregate([("row", "min")])
+        local = numbered([table[name] for name in self._by])
+        rows = pa.table({"local": local, "row": pa.array(range(len(local)), pa.int64())})
+        firsts = rows.group_by("local", use_threads=False).aggregate([("row", "min")])
         names = table.select(self._by).take(firsts["row_min"]).to_pylist()
         known = pa.array([self._number(tuple(row[name] for name in self._by)) for row in names], pa.int64())
-        return table.append_column(GROUP, known.take(pc.index_in(here, value_set=firsts["here"].combine_chunks())))
+        return table.append_column(GROUP, known.take(pc.index_in(local, value_set=firsts["local"].combine_chunks())))
 
     def levels(self) -> dict[int, Mapping[str, JSON]]:
-        """What each number stands for."""
+        """Return the column values of each number."""
         return {number: dict(zip(self._by, key, strict=True)) for key, number in self._numbers.items()}
 
     def _number(self, key: tuple[JSON, ...]) -> int:

@@ -1,4 +1,4 @@
-"""A run directory as frames: read it, group it, summarise it."""
+"""The results of a run: read them as data frames, group them, summarise them, compare them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FINAL_FILES = ("part-*.parquet", "results.jsonl")
 UNRESOLVED_FILES = ("unresolved.parquet", "unresolved.jsonl")
-"""Replaced at the end of an execution only: until then they also hold samples that a resume has brought to their end."""
+"""These files are replaced only at the end of an execution. Until then they still hold samples that a resume has completed."""
 
 PIECE_LINES = 2_000
 HEADLINE = ("model", "prompt_type")
@@ -47,17 +47,17 @@ class Run:
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
-        """Open a run directory. Raises InputError where it is none."""
+        """Open a run directory. Raises InputError where `path` is not one."""
         directory = RunDirectory(Path(path))
         return cls(directory.path, directory.read_manifest())
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Every sample's record, final or unresolved; the columns of Record, all if None."""
+        """Return every sample's record, final or unresolved, as one table. `columns` are fields of Record; None means all."""
         names = list(columns or record_schema().names)
         return pa.concat_tables([record_schema().empty_table().select(names), *self.tables(names)])
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The same piece by piece, a result part at a time; `columns` are all if None."""
+        """Yield the same records table by table, to save memory. `columns` are fields of Record; None means all."""
         results, final = RunDirectory(self.path).results, Bitmap(self.manifest.total)
         names = list(columns or record_schema().names)
         is_unresolved = any(table.num_rows for table in _read_all(results, UNRESOLVED_FILES, ["ordinal"]))
@@ -69,22 +69,22 @@ class Run:
             yield table.filter(pa.array(self._mark(table, final), pa.bool_())).select(names)
 
     def _mark(self, table: pa.Table, seen: Bitmap) -> list[bool]:
-        """Whether each row's sample is new. Raises StorageError where the run has no such sample."""
+        """Return for each row whether its sample is new. Raises StorageError where the run has no such sample."""
         try:
             return [seen.add(ordinal) for ordinal in table["ordinal"].to_pylist()]
         except IndexError:
             raise StorageError(
-                f"{self.path} holds samples that are not of this run: python -m orchestrator verify {self.path}"
+                f"{self.path} holds samples of another run; check it with: python -m orchestrator verify {self.path}"
             ) from None
 
     def to_pandas(self) -> pd.DataFrame:
-        """The same as a pandas DataFrame (needs the extra `analysis`)."""
+        """Return every sample's record as a pandas DataFrame (needs the extra `analysis`)."""
         require_extra("pandas")
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         return frame
 
     def to_polars(self) -> pl.DataFrame:
-        """The same as a polars DataFrame (needs the extra `analysis`)."""
+        """Return every sample's record as a polars DataFrame (needs the extra `analysis`)."""
         require_extra("polars")
         import polars as pl
 
@@ -93,9 +93,9 @@ class Run:
         return frame
 
     def summary(self, by: Sequence[str] | str = HIERARCHY, weights: Weights | None = None) -> Summary:
-        """One row per group, see `summarise`; `weights` in place of those under `scoring.weights` of the run's file.
+        """Return one row per group of the columns `by`, as described at `summarise`.
 
-        Raises InputError where `by` names no column.
+        `weights` replace those under `scoring.weights` of the run's configuration. Raises InputError where `by` names an unknown column.
         """
         levels = list(dict.fromkeys([by] if isinstance(by, str) else by))
         for name in levels:
@@ -112,11 +112,11 @@ class Run:
         by: Sequence[str] | str = (),
         measure: Measure = "success",
     ) -> Comparison:
-        """Is one level of an axis better than the baseline, on the samples that both have scored? Paired, with intervals.
+        """Compare the levels of an axis with a baseline, paired on the samples that both have scored, with confidence intervals.
 
-        `axis` is model, prompt_type, tool_success_rate or run: by default the runs where there are `other` ones, else the models. The
-        `baseline` is the first level by name, of runs this one. `by` names columns to compare within. Raises InputError where there is
-        nothing to compare.
+        `axis` is model, prompt_type, tool_success_rate or run; by default run where there is an `other` run, else model. The default
+        `baseline` is the first level by name, or this run on the axis run. `by` names columns to compare within. Raises InputError
+        where there is nothing to compare.
         """
         from .compare.comparison import compare_runs
         from .compare.contrast import Question
@@ -127,21 +127,21 @@ class Run:
         return compare_runs(runs, Question(chosen, baseline, within, measure))
 
     def obstacles(self, by: str = "model") -> list[Obstacle]:
-        """What stands in the way of a ranking by one column: groups whose missing samples differ too much."""
+        """Return why groups of the column `by` cannot be ranked: their shares of missing samples differ too much."""
         return find_obstacles(self.summary([by]), by)
 
     def drifts(self) -> list[str]:
-        """Why samples of some instances should not be pooled with the others', as `run.drift_check` found in any execution."""
-        said = (line for one in RunDirectory(self.path).executions() for line in one.get("drifts") or ())
-        return list(dict.fromkeys(said))
+        """Return why samples of some instances should not be pooled with the others'; `run.drift_check` found these in any execution."""
+        executions = RunDirectory(self.path).executions()
+        return list(dict.fromkeys(line for execution in executions for line in execution.get("drifts") or ()))
 
     def refusals(self) -> list[str]:
-        """Models of which the last execution saw too much refused, unreadable or ungradable."""
+        """Return warnings on models for which the last execution had too many refused, unreadable or ungradable answers."""
         executions = RunDirectory(self.path).executions()
         return list(executions[-1].get("refusals") or ()) if executions else []
 
     def ranking(self, by: str = "model") -> list[str]:
-        """The groups by success rate, the best first. Raises InputError where they are not comparable."""
+        """Return the groups of the column `by`, the best success rate first. Raises InputError where they are not comparable."""
         obstacles = self.obstacles(by)
         if obstacles:
             raise InputError(f"{obstacles[0]}; resume {self.path} first")
@@ -157,12 +157,12 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the summary by model and prompt type, and how many of the samples it is of."""
+        """Return what a notebook shows: the summary by model and prompt type, the number of final records and warnings."""
         rows = self.summary(HEADLINE)
         final = sum(_count(row, "total") - _count(row, "infra_failures") - _count(row, "not_run") for row in rows)
         title = f"{self.path.name}: {final:,} of {self.manifest.total:,} samples have a final record"
         warnings = [*self.refusals(), *self.drifts(), *map(str, self.obstacles())]
-        return rows.table(title).to_html() + "".join(f"<p>warning: {escape(one)}</p>\n" for one in warnings)
+        return rows.table(title).to_html() + "".join(f"<p>warning: {escape(warning)}</p>\n" for warning in warnings)
 
 
 def _count(row: SummaryRow, name: str) -> int:
@@ -185,11 +185,13 @@ def _read_whole(path: Path, names: list[str]) -> Iterator[pa.Table]:
     try:
         yield from _read(path, names)
     except (ValueError, TypeError, AttributeError, OSError) as error:  # Arrow's errors are among them
-        raise StorageError(f"{path} is damaged ({error}); restore it from a copy, or resume with --repair") from error
+        raise StorageError(
+            f"{path} is damaged ({error}); restore it from a copy, or set it aside with `resume --repair`"
+        ) from error
 
 
 def _read(path: Path, names: list[str]) -> Iterator[pa.Table]:
-    """The columns `names` at least."""
+    """Yield tables with at least the columns `names`."""
     if path.suffix == ".parquet":
         with pq.ParquetFile(path, memory_map=False) as file:
             for group in range(file.num_row_groups):
@@ -197,7 +199,7 @@ def _read(path: Path, names: list[str]) -> Iterator[pa.Table]:
                 yield add_later_columns(table, names)
         return
     with path.open("rb") as file:
-        # a crash may have cut the last line off; a resume writes it anew
-        whole = (line for line in file if line.endswith(b"\n"))
-        while lines := list(islice(whole, PIECE_LINES)):
+        # a crash may have cut the last line off; a resume writes it again
+        complete = (line for line in file if line.endswith(b"\n"))
+        while lines := list(islice(complete, PIECE_LINES)):
             yield record_table([orjson.loads(line) for line in lines])

@@ -1,4 +1,4 @@
-"""How far a run is, read from its directory; works while the run goes on."""
+"""The progress of a run, read from its directory. This also works while the run is active."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ COLUMNS = ("ordinal", "outcome", "instance")
 
 
 class Stall(TypedDict):
-    """What a decision of `run_stalled` says."""
+    """The decision `run_stalled`: no sample ended for a while."""
 
     event: str
     at: float
+    """Seconds since the epoch."""
     idle_s: float
     waits: list[WaitRow]
 
 
 class Status(TypedDict):
-    """How far a run is."""
+    """The progress of a run."""
 
     run_id: str
     total: int
@@ -43,8 +44,8 @@ class Status(TypedDict):
     stalled: Stall | None
 
 
-class _Standing(NamedTuple):
-    """What counts of a sample's row."""
+class _SampleRow(NamedTuple):
+    """The columns of a record that the status needs."""
 
     ordinal: int
     outcome: str
@@ -52,17 +53,18 @@ class _Standing(NamedTuple):
 
 
 def status_of(path: str | Path) -> Status:
-    """Samples by outcome and by instance, each once; of the final ones, `in_journal` are not yet in a result part."""
+    """Count the samples of a run directory by outcome and by instance, each once. Raises InputError where `path` is no run directory."""
     directory = RunDirectory(Path(path))
-    found = Run.load(path)
-    fresh = list(_journal_rows(directory.journal))  # first: what is compacted meanwhile is then found in the results
-    in_results = [_Standing(**row) for table in found.tables(COLUMNS) for row in table.to_pylist()]
-    samples = _latest([*in_results, *fresh])
+    run = Run.load(path)
+    # the journal is read first: records that are compacted meanwhile are then found in the results
+    in_journal = list(_journal_rows(directory.journal))
+    in_results = [_SampleRow(**row) for table in run.tables(COLUMNS) for row in table.to_pylist()]
+    samples = _latest([*in_results, *in_journal])
     outcomes = Counter(row.outcome for row in samples.values())
     final = sum(count for outcome, count in outcomes.items() if outcome in FINAL)
     return {
-        "run_id": found.manifest.run_id,
-        "total": found.manifest.total,
+        "run_id": run.manifest.run_id,
+        "total": run.manifest.total,
         "final": final,
         "in_journal": final - len({row.ordinal for row in in_results if row.outcome in FINAL}),
         "outcomes": dict(outcomes),
@@ -73,32 +75,36 @@ def status_of(path: str | Path) -> Status:
 
 
 def _last_stall(directory: RunDirectory) -> Stall | None:
-    """What an execution that has not ended said last of standing still."""
+    """Return the last stall of an execution that has not ended."""
     path = directory.decisions
     lines = path.read_bytes().splitlines() if path.exists() else []
-    said = next((one for line in reversed(lines) if b'"run_stalled"' in line and (one := _decoded(line))), None)
-    ended_at = max((one["ended_at"] for one in directory.executions()), default=0.0)
-    return said if said is not None and said["at"] > ended_at else None
+    stalls = (_decoded(line) for line in reversed(lines) if b'"run_stalled"' in line)
+    last_stall = next(filter(None, stalls), None)
+    ended_at = max((execution["ended_at"] for execution in directory.executions()), default=0.0)
+    return last_stall if last_stall is not None and last_stall["at"] > ended_at else None
 
 
 def _decoded(line: bytes) -> Stall | None:
     with suppress(orjson.JSONDecodeError):  # a crash may have cut it off
-        found: Stall = orjson.loads(line)
-        return found if found["event"] == "run_stalled" else None
+        decision: Stall = orjson.loads(line)
+        return decision if decision["event"] == "run_stalled" else None
     return None
 
 
-def _journal_rows(journal: Path) -> Iterator[_Standing]:
-    """Oldest first: what was set aside, then the segments. One that is compacted under our eyes is left out."""
+def _journal_rows(journal: Path) -> Iterator[_SampleRow]:
+    """Yield the rows of the unresolved log, then those of the segments, oldest first.
+
+    A segment that is compacted during the reading is left out.
+    """
     for path in [journal / "unresolved.log", *sorted(journal.glob("[0-9]*.log"))]:
         with suppress(FileNotFoundError):
             records = (row for row in rows(path) if "outcome" in row)
-            yield from (_Standing(row["ordinal"], row["outcome"], row["instance"]) for row in records)
+            yield from (_SampleRow(row["ordinal"], row["outcome"], row["instance"]) for row in records)
 
 
-def _latest(rows_in_order: Iterable[_Standing]) -> dict[int, _Standing]:
-    """The row that counts of each sample: the final one, else the latest."""
-    latest: dict[int, _Standing] = {}
+def _latest(rows_in_order: Iterable[_SampleRow]) -> dict[int, _SampleRow]:
+    """Return the valid row of each sample by ordinal: the final one, else the latest."""
+    latest: dict[int, _SampleRow] = {}
     for row in rows_in_order:
         if row.ordinal not in latest or latest[row.ordinal].outcome not in FINAL:
             latest[row.ordinal] = row

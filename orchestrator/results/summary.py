@@ -1,7 +1,7 @@
 """The summary of a run: counts, rates with their bounds, the weighted score and the tools, for any grouping.
 
-Rates are over the clean denominator: what the models answered or failed. What the infrastructure failed, and what was not run, is in no
-rate; the worst and the best case say what it could change.
+The denominator of a rate is the number of scored samples: full, partial and failed. Infrastructure failures and samples that were not run
+are in no rate. The worst and the best success rate show how much these samples could change.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from .stats.intervals import ClusterMoments, Interval, estimate_from, wilson
 from .summary_table import Summary
 
 HIERARCHY = ("model", "prompt_type", "tool_success_rate", "difficulty", "task_type")
-"""The order in which summaries go down."""
+"""The columns of a summary, from the outer to the inner group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What counts how much. Value of an answer: that of its error class, else of its grade, else its score; weight of a sample: its task
-    type's times its difficulty's. What is not named counts 1 (weights) or what it scored (values)."""
+    """The weights of the weighted score.
+
+    The value of an answer is that of its error class, else that of its grade, else its score. The weight of a sample is the weight of its
+    task type times that of its difficulty. A missing weight is 1.
+    """
 
     grades: Mapping[str, float] = field(default_factory=dict)
     error_classes: Mapping[str, float] = field(default_factory=dict)
@@ -43,60 +46,60 @@ PIECE_ROWS = 20_000
 def summarise(
     records: pa.Table | Iterable[pa.Table], by: Sequence[str] = HIERARCHY, weights: Weights = EVEN
 ) -> Summary:
-    """One row per group, sorted by the group. `by` names columns of the record. Of tables that come one by one, none is held.
+    """Return one row per group, sorted by the group. `by` names columns of the record. An iterable of tables is not kept in memory.
 
-    total = successful + partial + failed + infra_failures + not_run; the rates are of the first three, `success_rate_worst` and
-    `success_rate_best` of the total, with everything that has no score as failed, or as passed. `success_low` and `success_high` are the
-    95 % interval of the success rate, with tasks and families of tasks as clusters.
+    total = successful + partial + failed + infra_failures + not_run. The denominator of the rates is the sum of the first three.
+    `success_rate_worst` and `success_rate_best` are shares of the total; samples without a score count as failed, or as passed.
+    `success_low` and `success_high` are the 95 % interval of the success rate, with tasks and families of tasks as clusters.
     """
     groups, clusters = Groups(by), ClusterSums()
     sums, errors = list[pa.Table](), Counter[tuple[int, str]]()
     for table in _pieces([records] if isinstance(records, pa.Table) else records):
-        counted = groups.told_apart(_with_weights(_with_counts(table), weights))
+        counted = groups.with_numbers(_with_weights(_with_counts(table), weights))
         sums.append(counted.group_by(GROUP, use_threads=False).aggregate(_PARTIAL))
         clusters.add(counted, "successful")
         errors.update(_errors(counted))
     levels, moments = groups.levels(), clusters.moments()
     rows = [
         {
-            **levels[one[GROUP]],
-            **_figures(one, _interval(moments.get(one[GROUP]))),
-            "errors": {error: count for (group, error), count in sorted(errors.items()) if group == one[GROUP]},
+            **levels[row[GROUP]],
+            **_figures(row, _interval(moments.get(row[GROUP]))),
+            "errors": {error: count for (group, error), count in sorted(errors.items()) if group == row[GROUP]},
         }
-        for one in _added_up(sums)
+        for row in _totals(sums)
     ]
-    return Summary(sorted(rows, key=lambda row: tuple(_place(str(row[name])) for name in by)), by)
+    return Summary(sorted(rows, key=lambda row: tuple(_sort_key(str(row[name])) for name in by)), by)
 
 
 RISING = ("very_easy", "easy", "medium", "hard", "very_hard")
 
 
-def _place(name: str) -> tuple[int, str]:
-    """Names by the alphabet, but difficulties that everybody knows as they rise."""
+def _sort_key(name: str) -> tuple[int, str]:
+    """Sort names by the alphabet, but the usual difficulties from easy to hard."""
     return (RISING.index(name), "") if name in RISING else (len(RISING), name)
 
 
 def _pieces(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Small ones together: to group a table costs the same for a few rows as for many."""
-    held: list[pa.Table] = []
+    """Concatenate small tables: grouping has a fixed cost per table."""
+    small_tables: list[pa.Table] = []
     for table in tables:
-        held.append(table)
-        if sum(one.num_rows for one in held) >= PIECE_ROWS:
-            yield pa.concat_tables(held)
-            held = []
-    if any(one.num_rows for one in held):
-        yield pa.concat_tables(held)
+        small_tables.append(table)
+        if sum(small_table.num_rows for small_table in small_tables) >= PIECE_ROWS:
+            yield pa.concat_tables(small_tables)
+            small_tables = []
+    if any(small_table.num_rows for small_table in small_tables):
+        yield pa.concat_tables(small_tables)
 
 
-def _added_up(sums: Sequence[pa.Table]) -> list[dict[str, Any]]:
-    """One row per group."""
+def _totals(sums: Sequence[pa.Table]) -> list[dict[str, Any]]:
+    """Add the partial sums up to one row per group."""
     if not sums:
         return []
     whole = pa.concat_tables(sums)
     names = [name for name in whole.column_names if name != GROUP]
     groups = whole.group_by(GROUP, use_threads=False).aggregate([(name, "sum") for name in names])
-    found: list[dict[str, Any]] = groups.rename_columns([GROUP, *names]).to_pylist()
-    return found
+    rows: list[dict[str, Any]] = groups.rename_columns([GROUP, *names]).to_pylist()
+    return rows
 
 
 _COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
@@ -107,11 +110,11 @@ _PARTIAL = [
     *((name, "sum") for name in (*_COUNTS, *_AMOUNTS, *_TOOLS, *_MEANS, "weight", "weighted")),
     *((name, "count") for name in (*_MEANS, "run_id")),
 ]
-"""What of a piece adds up over pieces."""
+"""The aggregations of one table that are summed over all tables."""
 SUMMARISED = (
     "run_id", "outcome", "grade", "error_class", "score_error", "task_type", "difficulty", "family", "task_id", *_AMOUNTS, *_TOOLS, *_MEANS,
 )  # fmt: skip
-"""The columns that a summary reads, besides those that it groups by."""
+"""The columns that a summary reads, besides the grouping columns."""
 
 
 def _with_counts(records: pa.Table) -> pa.Table:
@@ -129,7 +132,7 @@ def _with_counts(records: pa.Table) -> pa.Table:
 
 
 def _with_weights(records: pa.Table, weights: Weights) -> pa.Table:
-    """`weight` of every sample that has a score, and its value times that."""
+    """Append `weight`, 0 for samples without a score, and `weighted`, the value times the weight."""
     by_class = _looked_up(records["score_error"], weights.error_classes)
     value = pc.coalesce(by_class, _looked_up(records["grade"], weights.grades), records["score"])
     weight = pc.multiply(
@@ -142,16 +145,16 @@ def _with_weights(records: pa.Table, weights: Weights) -> pa.Table:
 
 
 def _looked_up(column: pa.ChunkedArray, values: Mapping[str, float]) -> pa.Array:
-    """The value of every name; null where it has none."""
-    places = pc.index_in(column, value_set=pa.array(list(values), pa.string()))
-    return pa.array(list(values.values()), pa.float64()).take(places.combine_chunks())
+    """Return the value of every name in `column`; null where `values` has none."""
+    indices = pc.index_in(column, value_set=pa.array(list(values), pa.string()))
+    return pa.array(list(values.values()), pa.float64()).take(indices.combine_chunks())
 
 
 def _errors(records: pa.Table) -> dict[tuple[int, str], int]:
-    """Counts by group and error class: what failed, and what the scorer found wrong."""
+    """Count rows by group and error class: that of the failed request, else that of the scorer."""
     table = pa.table({GROUP: records[GROUP], "error": pc.coalesce(records["error_class"], records["score_error"])})
-    found = table.filter(pc.is_valid(table["error"])).group_by([GROUP, "error"], use_threads=False)
-    return {(row[GROUP], row["error"]): row["count_all"] for row in found.aggregate([([], "count_all")]).to_pylist()}
+    grouped = table.filter(pc.is_valid(table["error"])).group_by([GROUP, "error"], use_threads=False)
+    return {(row[GROUP], row["error"]): row["count_all"] for row in grouped.aggregate([([], "count_all")]).to_pylist()}
 
 
 def _interval(moments: ClusterMoments | None) -> Interval | None:
@@ -188,7 +191,7 @@ def _mean(group: Mapping[str, Any], name: str) -> float | None:
 
 
 def _tools(calls: int, failures: int) -> dict[str, JSON]:
-    """The share of calls that reached a tool and went well, with its interval: what was realised of the rate that was set."""
+    """Return the share of successful tool calls with its interval. Rejected calls, which reached no tool, do not count."""
     if not calls:
         return {"tool_success": None, "tool_success_low": None, "tool_success_high": None}
     interval = wilson(calls - failures, calls)

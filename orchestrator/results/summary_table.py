@@ -1,4 +1,4 @@
-"""A summary as people see it: which columns there are, what they say, and which say nothing and are left out."""
+"""The summary as a table: its columns, the text of their cells, and which columns are left out because they add nothing."""
 
 from __future__ import annotations
 
@@ -19,46 +19,55 @@ SummaryRow = Mapping[str, JSON]
 
 TITLES = {"prompt_type": "prompt", "tool_success_rate": "tool rate", "task_type": "task type"}
 USUAL = {"tool_success_rate": "1", "difficulty": "default", "task_type": "default"}
-"""What a level says where nobody has chosen one."""
+"""The default values of the grouping columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A column of the summary table: its title, the text of its cells and when it is shown."""
+
     title: str
     cell: Callable[[SummaryRow], str]
     is_key: bool = False
+    """Whether it is a grouping column."""
     nothing: str = ""
-    """Where every row says this, the column is left out, unless it is `always` shown."""
+    """The column is left out where every cell has this text, unless it is `always` shown."""
     always: bool = False
     wraps: bool = False
+    """Whether long cells are wrapped."""
 
 
 class Summary(list[SummaryRow]):
-    """The rows of a summary, one per group of `by`; a table in a notebook."""
+    """The rows of a summary, one mapping per group of the columns `by`. A notebook shows it as a table."""
 
     def __init__(self, rows: Iterable[SummaryRow], by: Sequence[str]) -> None:
         super().__init__(rows)
         self.by = tuple(by)
 
     def columns(self) -> list[Column]:
-        """Those that say something."""
+        """Return the columns that are shown: those where a cell differs from the default."""
         all_columns = [*map(_key_column, self.by), *FIGURES]
-        return [one for one in all_columns if one.always or {one.cell(row) for row in self} != {one.nothing}]
+        return [
+            column for column in all_columns if column.always or {column.cell(row) for row in self} != {column.nothing}
+        ]
 
     def table(self, title: str = "Summary") -> TextTable:
+        """Return the shown columns as a table of texts."""
         shown = self.columns() if self else []
-        cells = tuple(tuple(one.cell(row) for one in shown) for row in self)
-        return TextTable(title, tuple(one.title for one in shown), cells, keys=sum(one.is_key for one in shown))
+        cells = tuple(tuple(column.cell(row) for column in shown) for row in self)
+        titles = tuple(column.title for column in shown)
+        return TextTable(title, titles, cells, keys=sum(column.is_key for column in shown))
 
     def to_markdown(self) -> str:
+        """Return the table in Markdown."""
         return self.table().to_markdown()
 
     def to_latex(self) -> str:
-        """For the package `booktabs`."""
+        """Return the table in LaTeX; it needs the package `booktabs`."""
         return self.table().to_latex()
 
     def to_pandas(self) -> pd.DataFrame:
-        """Every figure, rounded nowhere (needs the extra `analysis`)."""
+        """Return all columns as a pandas DataFrame, without rounding (needs the extra `analysis`)."""
         require_extra("pandas")
         import pandas as pd
 
@@ -108,7 +117,7 @@ def _named(errors: JSON) -> str:
 
 
 def _interval(row: SummaryRow, name: str) -> str:
-    """Blank where nothing is known: no interval, or one that leaves everything open."""
+    """Format an interval; empty where there is none or where it is [0, 1]."""
     if row[f"{name}_low"] is None or (row[f"{name}_low"], row[f"{name}_high"]) == (0.0, 1.0):
         return ""
     low, high = (_percent(row[f"{name}_{end}"]).removesuffix(" %") for end in ("low", "high"))
@@ -116,7 +125,7 @@ def _interval(row: SummaryRow, name: str) -> str:
 
 
 def _bounds(row: SummaryRow) -> str:
-    """The success rate with everything that is missing as failed, and as passed."""
+    """Format the success rate with all missing samples as failed, and as passed."""
     return f"{_percent(row['success_rate_worst'])}–{_percent(row['success_rate_best'])}" if row["missing_rate"] else ""
 
 
@@ -126,7 +135,7 @@ def _unless_same(row: SummaryRow, name: str, other: str) -> str:
 
 
 def _realised(row: SummaryRow) -> str:
-    """The share of calls that went well, with its interval; blank where all did: no failures were asked for, and none came."""
+    """Format the share of successful tool calls with its interval; empty where all calls succeeded."""
     if row["tool_success"] in (None, 1.0):
         return ""
     return f"{_percent(row['tool_success'])} {_interval(row, 'tool_success')}"
@@ -141,6 +150,6 @@ def _number(value: JSON, digits: int) -> str:
 
 
 def text(value: object) -> str:
-    """On one line; a float without what says nothing."""
+    """Format a value on one line, floats without trailing zeros."""
     shown = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
     return printable(shown)

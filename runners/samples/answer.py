@@ -1,4 +1,4 @@
-"""The answer of a solver, the score of a scorer, and the guards around both."""
+"""What a solver returns and what a scorer says of it."""
 
 from __future__ import annotations
 
@@ -16,50 +16,56 @@ from ..calls.client import ModelClient
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of a solver to one sample."""
+    """The answer that a solver returns for one sample. A solver may return a plain string instead."""
 
     text: str
+    """The final text of the model; the scorers compare it with the task's target."""
     messages: Sequence[Message] = ()
-    """The whole conversation, if it has more than the sample's messages and the text."""
+    """The whole conversation in the OpenAI format; empty where it is only the sample's messages and `text`."""
     tool_calls: Sequence[ToolCall] = ()
-    """The tool calls in order, in the OpenAI shape; a solver that ran them adds `turn`, `result`, `failure` and `rejection`."""
+    """All tool calls in order, in the OpenAI format. A solver that executed them adds `turn`, `result`, `failure` and `rejection`."""
     metadata: Mapping[str, JSON] | None = None
+    """Values that the solver passes to the scorer. They are not stored."""
     error_class: str | None = None
-    """Why the solver had to stop early: `max_turns`. The answer is scored all the same."""
+    """Why the solver stopped early, for example `max_turns`; None where it finished. Such an answer is scored, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The score of one answer."""
+    """The score that a scorer returns for one answer."""
 
     value: float
-    """A number in [0, 1]."""
+    """In [0, 1]; 1 is best."""
     grade: Literal["full", "partial", "failed"]
+    """`full` counts as a success in the success rate; `partial` and `failed` do not."""
     error_class: str | None = None
+    """What was wrong with the answer, as a short name that summaries count; None where nothing was."""
     details: Mapping[str, JSON] | None = None
-    """The reasons, for the user: the fault of a call, or the text of a judge."""
+    """The explanation for a reader: the fault of a tool call, the text of a judge."""
 
 
 REFUSAL = "refusal"
-"""Error class of an answer in which the model refuses to answer."""
+"""The class of an answer that says that there will be none."""
 
 T = TypeVar("T")
 Solver = Callable[[Sample, ModelClient], Awaitable[Answer | str]]
+"""A coroutine function `async def solve(sample, model)` that calls `model.chat(...)` and returns an Answer or its text."""
 Scorer = Callable[[Sample, Answer, ModelClient], Awaitable[Score]]
+"""A coroutine function `async def score(sample, answer, model)` that returns a Score; it may ask `model` as a judge."""
 
 
 class UserCodeError(OrchestratorError):
-    """A solver, scorer or tool that the user wrote raised an exception: the sample stays pending, the run drains and can be resumed."""
+    """A solver or scorer that a person wrote raised: the sample is not run, the run drains and can be resumed."""
 
 
 class Ungraded(OrchestratorError):
-    """The judge gave no grade for an answer: the sample stays unresolved and does not count against the model."""
+    """The answer stands, but whoever had to grade it did not say how: the sample stays unresolved, the model is not to blame."""
 
     error_class = "judge_format"
 
 
 def guard_solver(solver: Solver, name: str) -> Solver:
-    """Wrap a solver: exceptions of the user's code become UserCodeError, OrchestratorErrors pass unchanged."""
+    """Tell a person's exceptions from ours: theirs become UserCodeError, ours pass."""
 
     async def guarded(sample: Sample, model: ModelClient) -> Answer | str:
         with _attributed_to(name, sample):
@@ -70,7 +76,7 @@ def guard_solver(solver: Solver, name: str) -> Solver:
 
 
 def guard_scorer(scorer: Scorer, name: str) -> Scorer:
-    """Wrap a scorer as `guard_solver` wraps a solver."""
+    """The same for scorers."""
 
     async def guarded(sample: Sample, answer: Answer, model: ModelClient) -> Score:
         with _attributed_to(name, sample):

@@ -11,15 +11,24 @@ from providers.messages import JSON, Message, Tool
 
 @dataclass(frozen=True, slots=True)
 class Task:
+    """One row of a task set: a question and the expected answer."""
+
     task_id: str
+    """The name of the task, unique in its task set."""
     messages: Sequence[Message]
+    """The question, in the OpenAI chat format."""
     target: JSON = None
+    """The expected answer, in the form that the scorer reads; None where there is none."""
     tools: Sequence[Tool] = ()
+    """The tools that are offered to the model, in the OpenAI format."""
     task_type: str = "default"
+    """A column of the results that summaries group by."""
     difficulty: str = "default"
+    """A column of the results that summaries group by."""
     family: str = ""
-    """Tasks that are variations of one another: the cluster of the statistics."""
+    """The name of a group of tasks that are variations of one another. The statistics treat a family as one cluster."""
     metadata: Mapping[str, JSON] | None = None
+    """Further fields of the row that solvers and scorers may read."""
 
 
 class TaskSet(Protocol):

@@ -167,7 +167,7 @@ def test_requests_that_bring_no_word_on_usage_are_counted(program: Program, swee
     assert done.code == 1
     assert {row["error_class"] for row in books.rows(program.path(done))} == {"timeout_attempt"}
     assert spent(program.path(done))["unanswered"] == 8
-    assert "possibly billed without a record: 8 requests were sent and brought no word on usage" in done.out
+    assert "possibly billed without a record: 8 requests were sent and their usage is unknown" in done.out
 
 
 async def test_every_call_of_a_sample_counts_also_where_the_sample_is_stopped_midway(

@@ -67,7 +67,7 @@ def test_canaries_that_no_limit_has_room_for_are_not_sent(
     program.write(drifted(sweep, tmp_path))
     done = program.run("sweep.yaml", "--drift-check", 5, "--token-limit", 5)
     assert (done.code, books.logged(program.path(done))) == (3, 0)
-    assert "knows too little of sim/m-3, which answered 0 of 5: the token limit is reached" in done.err
+    assert "has too little data on sim/m-3, which answered 0 of 5: the token limit is reached" in done.err
 
 
 def test_nobody_is_asked_where_nobody_asked_for_it(

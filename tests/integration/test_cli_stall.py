@@ -33,7 +33,7 @@ def test_a_run_whose_own_code_hangs_or_blocks_says_where_and_ends(program: Progr
     said = program("status", program.only_run())
     done = program.finish(started)
     assert said.out.count(" in the solver's own code, for up to ") == 1
-    assert f"everything has stood still for 5 s at {program.folder / 'mine.py'}:9 (task t2)" in done.err
+    assert f"the event loop has been blocked for 5 s at {program.folder / 'mine.py'}:9 (task t2)" in done.err
     assert "1 sample in the solver's own code, for up to " in done.err
     assert done.code == 1
     (hung,) = [row for row in books.rows(program.path(done)) if row["outcome"] != "ok"]

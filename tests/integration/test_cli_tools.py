@@ -123,7 +123,7 @@ def test_flawed_prompts_stand_side_by_side(program: Program, sweep: Sweep) -> No
     (task,) = document["prompts"]
     assert list(task["prompts"]) == flawed.split(",")
     refused = program("plan", "sweep.yaml", "--prompts", "t99")
-    assert refused.err == 'error: --prompts: no task of the sweep has the id "t99"; name one, or say each\n'
+    assert refused.err == 'error: --prompts: no task of the sweep has the id "t99"; name another, or write each\n'
 
 
 def test_a_flawed_prompt_for_tasks_without_a_plan_is_one_sentence_before_anything_is_made(

@@ -78,7 +78,7 @@ def test_the_status_is_read_from_the_files(finished: tuple[Program, Done]) -> No
     said = program("status", done.run_directory)
     assert said.code == 0
     assert "6 of 6 samples have a final record; 0 are still in the journal" in said.out
-    assert "ended with 0: every sample has its record" in said.out
+    assert "an execution ended with exit code 0: every sample has its record" in said.out
     document = json.loads(program("status", done.run_directory, "--json").out)
     assert (document["final"], document["total"], document["outcomes"]) == (6, 6, {"ok": 6})
     assert sum(document["instances"].values()) == 6
@@ -99,7 +99,7 @@ def test_an_export_to_nowhere_is_one_sentence(finished: tuple[Program, Done]) ->
     program, done = finished
     said = program("export", done.run_directory, "-o", "none/out.jsonl")
     assert (said.code, said.err) == (
-        2, "error: cannot write none/out.jsonl: No such file or directory; check the folder\n",
+        2, "error: cannot write none/out.jsonl: No such file or directory; check the path and its permissions\n",
     )  # fmt: skip
 
 

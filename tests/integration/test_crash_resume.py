@@ -20,7 +20,7 @@ Sweep = Callable[..., dict[str, Any]]
 UNHURRIED = {"ttft_s": 0.1, "itl_s": 0.0}
 NEVER = {"ttft_s": 280.0, "itl_s": 0.0}
 """Longer than a test takes, and shorter than the timeout of an attempt."""
-NOW = "stopping now: what is done is being written; Ctrl-C again to leave that to a resume\n"
+NOW = "stopping now: finished samples are being written; press Ctrl-C again to exit without waiting for that\n"
 BRISK = ("--no-stagger", "--display", "none")
 
 
@@ -32,7 +32,9 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     """Ctrl-C, and wait until it has been heard."""
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert any(line.startswith("stopping: what is in flight may finish for ") for line in process.stderr)  # up to it
+    assert any(
+        line.startswith("stopping: requests in flight may finish within ") for line in process.stderr
+    )  # up to it
 
 
 HOLDING = """

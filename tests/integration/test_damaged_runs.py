@@ -114,7 +114,10 @@ def test_rows_of_another_run_are_refused_with_the_difference(program: Program, s
     (other / "results" / "part-000007.parquet").write_bytes(part.read_bytes())
     done = program("resume", other, "--repair", *BRISK)
     assert (done.code, done.out) == (2, "")
-    assert f"ordinal 0 is of the run {path.name}, this is {other.name}; move it out of the run directory" in done.err
+    assert (
+        f"ordinal 0 is of the run {path.name}, this is the run {other.name}; move it out of the run directory"
+        in done.err
+    )
 
 
 # ------------------------------------------------------------------ what a resume runs
@@ -227,7 +230,7 @@ def test_a_disk_that_is_full_from_the_start_is_one_sentence(program: Program, sw
     fill(small_disk, 0)
     done = program("run", "sweep.yaml", "--output-dir", small_disk, *BRISK)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert "No space left on device; make room or choose another --output-dir" in done.err
+    assert "No space left on device; free some space or choose another run.output_dir" in done.err
 
 
 def test_a_read_only_folder_is_one_sentence(program: Program, sweep: Sweep, small_disk: Path) -> None:

@@ -1,4 +1,4 @@
-"""`compare`: is the difference real? Over an axis of one or more runs, or stage by stage against a competitor."""
+"""`compare`: compare the levels of an axis of one or more runs, or the stages of runs with those of a competitor."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ FORMS = ("table", "markdown", "latex", "json")
 @click.option(
     "--axis",
     type=click.Choice(["model", "prompt_type", "tool_success_rate", "run"]),
-    help="What is compared. By default the runs where there are several, else the models.",
+    help="The axis whose levels are compared. By default run where several are given, else model.",
 )
-@click.option("--baseline", help="The level that the others are held against. By default the first.")
+@click.option("--baseline", help="The level that the others are compared with. By default the first.")
 @click.option("--by", default="", help="Columns to compare within, separated by commas, e.g. prompt_type,difficulty.")
 @click.option("--measure", type=click.Choice(["success", "score"]), default="success", show_default=True)
-@click.option("--stages", is_flag=True, help="Success, response time, throughput and total time of every run instead.")
+@click.option(
+    "--stages", is_flag=True, help="Show success, response time, throughput and total time of every run instead."
+)
 @click.option(
     "--competitor",
     type=click.Path(exists=True),
-    help="A run, or a result file of guidellm or evalscope: the gap to it, and how much of it is closed. Implies --stages.",
+    help="A run, or a result file of guidellm or evalscope. Show the gap to it and how much is closed. Implies --stages.",
 )
 @click.option("--format", "form", type=click.Choice(FORMS), default="table", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -51,7 +53,7 @@ def command(
     shown = "json" if as_json else form
     if stages or competitor:
         if fail_if_worse:
-            raise click.UsageError("--fail-if-worse is about scores; leave out --stages and --competitor")
+            raise click.UsageError("--fail-if-worse compares scores; it cannot be used with --stages or --competitor")
         return _stages(runs, competitor, shown)
     from pathlib import Path
 
@@ -64,14 +66,14 @@ def command(
 
     first, *others = (Run.load(Path(run)) for run in runs)
     within = [name.strip() for name in by.split(",") if name.strip()]
-    found = first.compare(
+    comparison = first.compare(
         others, axis=axis, baseline=baseline, by=within, measure="score" if measure == "score" else "success"
     )
     if shown == "json":
-        _echo_json(found.as_json())
+        _echo_json(comparison.as_json())
     else:
-        _show(found.table(), shown)
-    return _gate(found) if fail_if_worse else 0
+        _show(comparison.table(), shown)
+    return _gate(comparison) if fail_if_worse else 0
 
 
 def _stages(runs: Sequence[str], competitor: str | None, shown: str) -> int:
@@ -80,14 +82,14 @@ def _stages(runs: Sequence[str], competitor: str | None, shown: str) -> int:
     from ...results.compare.comparison import compare_stages
     from ...results.compare.document import gap_table, stage_table, stages_row
 
-    found = compare_stages([Path(run) for run in runs], Path(competitor) if competitor else None)
+    comparison = compare_stages([Path(run) for run in runs], Path(competitor) if competitor else None)
     if shown == "json":
-        _echo_json(stages_row(found.stages, found.competitor, found.gaps))
+        _echo_json(stages_row(comparison.stages, comparison.competitor, comparison.gaps))
         return 0
-    _show(stage_table(found.stages), shown)
-    if found.competitor is not None:
-        _show(stage_table([found.competitor]), shown)
-        _show(gap_table(found.competitor.name, found.stages, found.gaps), shown)
+    _show(stage_table(comparison.stages), shown)
+    if comparison.competitor is not None:
+        _show(stage_table([comparison.competitor]), shown)
+        _show(gap_table(comparison.competitor.name, comparison.stages, comparison.gaps), shown)
     return 0
 
 
@@ -110,12 +112,12 @@ def _echo_json(document: object) -> None:
     say_json(document)
 
 
-def _gate(found: Comparison) -> int:
-    """A gate does not pass on what it cannot see."""
+def _gate(comparison: Comparison) -> int:
+    """Return 1 where a level is worse than the baseline or cannot be compared with it, else 0."""
     from ...ui.terminal import say
 
-    failed = [one for one in found.contrasts if one.verdict in {"worse", "not comparable"}]
-    for one in failed:
-        reason = f" ({one.reason})" if one.reason else ""
-        say(f"{one.level.name} is {one.verdict} against {one.baseline.name}{reason}", err=True)
+    failed = [contrast for contrast in comparison.contrasts if contrast.verdict in {"worse", "not comparable"}]
+    for contrast in failed:
+        reason = f" ({contrast.reason})" if contrast.reason else ""
+        say(f"{contrast.level.name} is {contrast.verdict} against {contrast.baseline.name}{reason}", err=True)
     return 1 if failed else 0

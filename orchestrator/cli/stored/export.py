@@ -1,4 +1,4 @@
-"""`export`: a run's records in the form that other tools read."""
+"""`export`: write a run's records in a format that other tools read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ FORMATS = ("jsonl", "csv", "parquet", "openai-batch")
 
 @click.command("export")
 @click.argument("run_directory", type=click.Path(exists=True, file_okay=False))
-@click.option("--format", "form", type=click.Choice(FORMATS), help="By default the one that FILE's ending says.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="By default the format of the file name's extension."
+)
 @click.option(
     "--output",
     "-o",
@@ -20,7 +22,7 @@ FORMATS = ("jsonl", "csv", "parquet", "openai-batch")
 def command(run_directory: str, form: str | None, output: str) -> int:
     """Write every record of RUN_DIRECTORY to one file. `openai-batch` writes the Batch API's output lines.
 
-    Values are exact in every format: in a spreadsheet, import a CSV file as text, or an answer that begins with = is a formula there.
+    No format changes values. Import a CSV file as text into a spreadsheet; otherwise it reads an answer that begins with = as a formula.
     """
     from pathlib import Path
 
@@ -31,7 +33,7 @@ def command(run_directory: str, form: str | None, output: str) -> int:
     chosen = form or Path(output).suffix.removeprefix(".")
     if chosen not in FORMATS:
         raise click.UsageError(
-            f"{output}: its ending names no format; end it in .jsonl, .csv or .parquet, or give --format"
+            f"{output}: its extension names no format; use .jsonl, .csv or .parquet, or give --format"
         )
     count = export(Run.load(run_directory), chosen, Path(output))
     say(f"{count} records written to {output}")

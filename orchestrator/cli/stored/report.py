@@ -1,4 +1,4 @@
-"""`report`: a run as one page to show and to read, or as Markdown or JSON."""
+"""`report`: write a report of a run as one HTML page, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import click
     type=click.IntRange(min=0),
     default=20_000,
     show_default=True,
-    help="Most samples in the page: those that did not pass first, then a seeded draw of the others.",
+    help="Maximum number of samples in the page: those that did not pass first, then a seeded random selection of the others.",
 )
-@click.option("--open", "is_opened", is_flag=True, help="Show it in the browser.")
+@click.option("--open", "is_opened", is_flag=True, help="Open the report in the browser.")
 def command(run_directory: str, output: str | None, form: str, samples: int, is_opened: bool) -> int:
-    """Write what the run in RUN_DIRECTORY says: results, comparisons, failures, instances, time, cost and every conversation.
+    """Write a report of the run in RUN_DIRECTORY: results, comparisons, failures, instances, time, cost and conversations.
 
     The page is one file that needs no network; it can be mailed, archived and opened from disk.
     """
@@ -35,8 +35,8 @@ def command(run_directory: str, output: str | None, form: str, samples: int, is_
     from ...ui.terminal import say
 
     path = Path(output) if output else Path(run_directory) / f"report{ENDINGS[form]}"
-    words = write_report(Run.load(run_directory), form, path, samples)
-    say(f"report written to {path} ({words})")
+    contents = write_report(Run.load(run_directory), form, path, samples)
+    say(f"report written to {path} ({contents})")
     if is_opened:
         webbrowser.open(path.resolve().as_uri())
     return 0

@@ -1,4 +1,4 @@
-"""`status`: how far a run is, from its files alone."""
+"""`status`: show the progress of a run, from its files alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 @click.argument("run_directory", type=click.Path(exists=True, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(run_directory: str, as_json: bool) -> int:
-    """Say how far the run in RUN_DIRECTORY is: records by outcome and instance, how it ended, what is missing."""
+    """Show the progress of the run in RUN_DIRECTORY: records by outcome and instance, and how its executions ended."""
     from runners.samples.in_flight_samples import Wait, clock_time
 
     from ...results.status import status_of
@@ -30,5 +30,5 @@ def command(run_directory: str, as_json: bool) -> int:
         for wait in stalled["waits"]:
             say(f"  {Wait(**wait).sentence()}")
     for execution in status["executions"]:
-        say(f"ended with {execution['exit_code']}: {execution['reason']}")
+        say(f"an execution ended with exit code {execution['exit_code']}: {execution['reason']}")
     return 0

@@ -1,4 +1,4 @@
-"""`doctor`: one small request to every instance, and plain words for what is wrong."""
+"""`doctor`: check every instance with one small request and explain what is wrong."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     "canaries",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Ask N tasks of the sweep at every instance instead, and say where another model seems to answer. 5 are enough for most.",
+    help="Send N tasks of the sweep to every instance instead and report instances that seem to serve another model. 5 are usually enough.",
 )
 def command(
     config: str | None, config_option: str | None, as_json: bool, canaries: int | None, **options: object
 ) -> int:
-    """Check every instance of the sweep with one small request. Exits 0 when all are usable, 1 when some are, 4 when none is.
+    """Check every instance of the sweep with one small request. Exits with 0 when all are usable, 1 when some are, 4 when none is.
 
-    With --drift: exits 1 where an instance should not be pooled with the others of its model.
+    With --drift: exits with 1 where an instance should not be pooled with the others of its model.
     """
     from dataclasses import asdict
 
@@ -53,8 +53,8 @@ def command(
     else:
         rows = [[f.instance, "usable" if f.is_usable else "NOT USABLE", f.latency_s, f.words] for f in findings]
         print_table("", ("instance", "", "s", "what was found"), rows)
-        for way in dict.fromkeys(f.network for f in findings if f.network):
-            say(f"{', '.join(f.instance for f in findings if f.network == way)}: {way}")
+        for network in dict.fromkeys(f.network for f in findings if f.network):
+            say(f"{', '.join(f.instance for f in findings if f.network == network)}: {network}")
     return int(exit_code_of(findings))
 
 

@@ -1,4 +1,4 @@
-"""What `run` and `resume` share: signals, the log, the summary and the last line."""
+"""The common part of `run` and `resume`: signals, the log, the summary and the last lines."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ..options import show_warnings
 from ..signals import stopping
 from ..tables import print_summary
 
-REMEDY = "code that blocks or computes for long belongs into `await asyncio.to_thread(...)`"
+REMEDY = "move code that blocks or computes for long into `await asyncio.to_thread(...)`"
 
 
 def carry(
     context: RunContext, directory: RunDirectory, environment: Environment, resumption: ResumeOptions | None = None
 ) -> int:
-    """Run to the end, print the summary; returns the exit code."""
+    """Run the samples, print the summary and return the exit code."""
     resumption = resumption or ResumeOptions()
     to_go_on = _to_go_on(directory, resumption)
     tame_the_log()
@@ -45,7 +45,9 @@ def carry(
         say(to_go_on)
         say(f"run directory: {directory.path}")
         return int(ExitCode.STOPPED)
-    except KeyboardInterrupt:  # while the loop starts, or the summary is made: everything is written, or nothing is
+    except (
+        KeyboardInterrupt
+    ):  # while the loop starts or the summary is computed: all records are written by then, or none exist
         say(to_go_on, err=True)
         return int(ExitCode.INTERRUPTED)
     finally:
@@ -63,21 +65,21 @@ async def _until_signal(
 
 
 def _announce(event: Mapping[str, Any]) -> None:
-    """What a person would want to know while the run goes on."""
+    """Print an event of the active run on standard error."""
     if event["event"] in {"health", "instance_lost"}:
         evidence = f": {event['evidence']}" if event["evidence"] else ""
         say(f"{event['instance']} is {event['state']}{evidence}", err=True)
     elif event["event"] in {"drift", "quota_shared", "open_files", "refusals"}:
         say(f"warning: {event['evidence']}", err=True)
     elif event["event"] == "drift_unknown":
-        say(f"warning: the drift check knows too little of {event['instance']}, which {event['evidence']}", err=True)
+        say(f"warning: the drift check has too little data on {event['instance']}, which {event['evidence']}", err=True)
     elif event["event"] == "run_stalled":
         say(f"no sample has ended for {event['idle_s']:.0f} s; {event['in_flight']} requests are in flight", err=True)
         for wait in event["waits"]:
             say(f"  {Wait(**wait).sentence()}", err=True)
     elif event["event"] == "loop_blocked":
         say(
-            f"everything has stood still for {event['blocked_s']:.0f} s at {event['at_line']} ({event['by']}); {REMEDY}",
+            f"the event loop has been blocked for {event['blocked_s']:.0f} s at {event['at_line']} ({event['by']}); {REMEDY}",
             err=True,
         )
     elif event["event"] == "budget_near":
@@ -85,21 +87,21 @@ def _announce(event: Mapping[str, Any]) -> None:
 
 
 def _to_go_on(directory: RunDirectory, resumption: ResumeOptions) -> str:
-    words = [str(directory.path), *(("-c", resumption.config) if resumption.config else ())]
-    return f"to go on: python -m orchestrator resume {shlex.join(words)}"
+    arguments = [str(directory.path), *(("-c", resumption.config) if resumption.config else ())]
+    return f"to go on: python -m orchestrator resume {shlex.join(arguments)}"
 
 
 def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> None:
-    found = Run.load(directory.path)
-    rows = found.summary()
+    run = Run.load(directory.path)
+    rows = run.summary()
     directory.write_summary(rows)
     for line in run_outcome.refusals:
         say(f"warning: {line}")
     print_summary(rows)
-    for obstacle in found.obstacles() if len({row["model"] for row in rows}) > 1 else ():
+    for obstacle in run.obstacles() if len({row["model"] for row in rows}) > 1 else ():
         say(str(obstacle))
     say(f"{run_outcome.final} of {run_outcome.total} samples have a final record: {run_outcome.reason}")
-    for line in (*run_outcome.refused, *found.drifts(), *_of_instances(run_outcome), *_of_spending(run_outcome)):
+    for line in (*run_outcome.refused, *run.drifts(), *_instance_lines(run_outcome), *_spending_lines(run_outcome)):
         say(line)
     if run_outcome.damaged:
         say(f"{run_outcome.damaged} journal lines were damaged; their samples were run again")
@@ -108,8 +110,8 @@ def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> N
     say(f"run directory: {directory.path}")
 
 
-def _of_instances(run_outcome: RunOutcome) -> Iterator[str]:
-    """Which were lost, and how the time compares with the rehearsed one."""
+def _instance_lines(run_outcome: RunOutcome) -> Iterator[str]:
+    """Yield a line for every lost instance, and one that compares the duration with the rehearsed one."""
     for instance in run_outcome.statistics.instances:
         if instance.evidence:
             yield f"{instance.instance} was lost ({instance.state}): {instance.evidence}"
@@ -119,8 +121,8 @@ def _of_instances(run_outcome: RunOutcome) -> Iterator[str]:
         yield f"rehearsed {run_outcome.rehearsed_s:.1f} s, took {took_s:.1f} s ({deviation:+.1f} %)"
 
 
-def _of_spending(run_outcome: RunOutcome) -> Iterator[str]:
-    """What was spent of its limits, and what may have been paid for nothing."""
+def _spending_lines(run_outcome: RunOutcome) -> Iterator[str]:
+    """Yield lines on the spending, the retry budget and requests that may be billed without a record."""
     for share in run_outcome.statistics.shares:
         yield f"spent: {share} ({share.spent / share.limit:.1%})"
     if run_outcome.exit_code is ExitCode.STOPPED and not run_outcome.statistics.shares:
@@ -129,6 +131,6 @@ def _of_spending(run_outcome: RunOutcome) -> Iterator[str]:
     if run_outcome.retries_refused:
         yield f"the run's retry budget was used up: {run_outcome.retries_refused} failures were not tried again"
     if run_outcome.unanswered:
-        yield f"possibly billed without a record: {run_outcome.unanswered} requests were sent and brought no word on usage"
+        yield f"possibly billed without a record: {run_outcome.unanswered} requests were sent and their usage is unknown"
     if run_outcome.possibly_billed_twice:
-        yield f"possibly billed twice: {run_outcome.possibly_billed_twice} requests were in flight when the run before ended"
+        yield f"possibly billed twice: {run_outcome.possibly_billed_twice} requests were in flight when the previous execution ended"

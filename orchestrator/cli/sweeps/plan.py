@@ -1,4 +1,4 @@
-"""`plan`: who would do what; nothing is sent."""
+"""`plan`: print the plan of a sweep without sending anything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @config_argument
 @sweep_options
 @click.option(
-    "--prompts", metavar="TASK_ID", help="Print how a task is asked, by prompt type; each: one task of every task type."
+    "--prompts",
+    metavar="TASK_ID",
+    help="Print the messages of a task for every prompt type instead; `each`: one task of every task type.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
@@ -24,7 +26,7 @@ def command(
 ) -> int:
     """Print the shards of a sweep: instance, samples, workers, rate and start. Needs no keys and sends nothing.
 
-    With --rehearse the sweep is run on a virtual clock against simulated instances, and what it would take is printed.
+    With --rehearse, the sweep is run on a virtual clock against simulated instances; its time, requests and cost are printed.
     """
     from ...config.environment import read_environment
     from ...config.loading import load_config
@@ -43,7 +45,7 @@ def command(
 
 
 def _show_prompts(prepared: RunContext, wanted: str, as_json: bool) -> None:
-    """Print how tasks are asked."""
+    """Print the messages of tasks for every prompt type."""
     from ...ui.terminal import say_json
     from .prompt_view import print_prompts, prompt_documents
 
@@ -56,7 +58,7 @@ def _show_prompts(prepared: RunContext, wanted: str, as_json: bool) -> None:
 
 
 def _show_plan(prepared: RunContext, as_json: bool) -> None:
-    """Print the plan, and what it would take where it is to be rehearsed."""
+    """Print the plan, and the forecast where `run.rehearse` is set."""
     from dataclasses import asdict
 
     from ...execution.rehearsal import rehearse_now

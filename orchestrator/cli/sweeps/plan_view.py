@@ -1,4 +1,4 @@
-"""The plan as a document and as a table."""
+"""The plan as a JSON document and as a table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..tables import print_table
 
 
 class PlanDocument(TypedDict):
-    """What `plan --json` prints."""
+    """The document that `plan --json` prints."""
 
     scenario: dict[str, str] | None
     samples: int
@@ -34,7 +34,7 @@ class PlanDocument(TypedDict):
 
 
 def plan_document(prepared: RunContext) -> PlanDocument:
-    """Shards in the order of their stages, worker totals per model, and what the results will belong to."""
+    """Build the document: shards in the order of their stages, totals per model, limits and the fingerprint."""
     plan = prepared.plan()
     shards = [row.to_json() for row in describe(plan, prepared.instances)]
     samples = Counter(dict.fromkeys(prepared.instances, 0))
@@ -75,10 +75,10 @@ def print_plan(document: PlanDocument) -> None:
         [model, *(_shown(name, m[name]) for name in ("instances", "workers", "samples", *_ESTIMATED))]
         for model, m in document["models"].items()
     ]
-    heads = ("model", "instances", "workers in all", "samples", "input tokens", "output at most", "USD at most")
-    print_table("Models", heads, totals)
+    titles = ("model", "instances", "workers in all", "samples", "input tokens", "output at most", "USD at most")
+    print_table("Models", titles, totals)
     say()
-    say("estimated for one turn a sample, without retries")
+    say("tokens and cost are estimated for one turn per sample, without retries")
     for name, limit in document["limits"].items():
         say(f"run.{name}: {shown(limit)}")
     say()
@@ -88,7 +88,7 @@ def print_plan(document: PlanDocument) -> None:
 
 
 def assumed(prepared: RunContext) -> list[str]:
-    """Models whose quotas and latencies nobody has said: a rehearsal believes 0.2 s, 10 ms a token and no limit."""
+    """Return the models without `rehearse_as`: a rehearsal assumes 0.2 s plus 10 ms per token and no quota for them."""
     config = prepared.loaded.config
     return [
         model
@@ -99,14 +99,14 @@ def assumed(prepared: RunContext) -> list[str]:
 
 
 def print_forecast(rehearsal: Rehearsal, guesses: Sequence[str]) -> None:
-    """Print what the sweep would take: time, requests, refusals, tokens, cost, and what binds every instance."""
+    """Print the forecast: time, requests, refusals, tokens, cost, and what limits every instance. `guesses` are models without data."""
     columns = ("instance", "samples", "requests", "refused", "tokens", "bound by")
     say()
     print_table("Rehearsal", columns, [_forecast_row(instance) for instance in rehearsal.instances])
     if guesses:
         say()
         say(
-            f"assumed: 0.2 s + 10 ms a token and no quota for {', '.join(guesses)}; say better under models.*.rehearse_as"
+            f"assumed for {', '.join(guesses)}: 0.2 s + 10 ms per token, no quota; set better values under models.*.rehearse_as"
         )
     cost = "no price known" if rehearsal.cost_usd is None else f"{rehearsal.cost_usd:.2f} USD"
     tokens = f"{rehearsal.input_tokens:,} + {rehearsal.output_tokens:,} tokens"
@@ -115,7 +115,7 @@ def print_forecast(rehearsal: Rehearsal, guesses: Sequence[str]) -> None:
 
 
 def _forecast_row(instance: InstanceForecast) -> tuple[str | int, ...]:
-    """Tell what one instance would do."""
+    """Return the cells of one instance."""
     return (
         *(instance.instance, instance.samples, instance.requests, instance.refused, instance.tokens),
         instance.bound_by,
@@ -125,21 +125,21 @@ def _forecast_row(instance: InstanceForecast) -> tuple[str | int, ...]:
 def _scenario(name: str | None) -> dict[str, str] | None:
     if name is None:
         return None
-    found = find_scenario(name)
-    return {"number": found.number, "name": found.name, "question": found.question}
+    scenario = find_scenario(name)
+    return {"number": scenario.number, "name": scenario.name, "question": scenario.question}
 
 
 def _limits(run: RunConfig) -> dict[str, float]:
-    """Those that are set."""
-    found = {"cost_limit_usd": run.cost_limit_usd, "token_limit": run.token_limit, "time_limit_s": run.time_limit_s}
-    return {name: limit for name, limit in found.items() if limit is not None}
+    """Return the limits that are set."""
+    limits = {"cost_limit_usd": run.cost_limit_usd, "token_limit": run.token_limit, "time_limit_s": run.time_limit_s}
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 _ESTIMATED = ("input_tokens", "most_output_tokens", "most_cost_usd")
-_UNSAID = {"workers": "auto", "most_cost_usd": "no price"}
+_UNSET = {"workers": "auto", "most_cost_usd": "no price"}
 
 
 def _shown(name: str, value: JSON) -> JSON:
     if value is None:
-        return _UNSAID.get(name, "no ceiling")
+        return _UNSET.get(name, "no ceiling")
     return f"{value:.4f}" if name == "most_cost_usd" else value

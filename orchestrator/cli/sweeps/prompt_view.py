@@ -1,4 +1,4 @@
-"""One task as every prompt type asks it, side by side."""
+"""The messages of one task for every prompt type, side by side."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ...execution.open_sweep import OpenSweep
 from ..tables import console
 
 EACH = "each"
-"""In place of a task's id: the first task of every task type."""
+"""A value in place of a task's id: the first task of every task type."""
 COLUMN_WIDTH = 50
 
 
 class PromptDocument(TypedDict):
-    """A task, and how each prompt type asks it."""
+    """A task, and its messages by prompt type."""
 
     task_id: str
     task_type: str
@@ -31,22 +31,22 @@ class PromptDocument(TypedDict):
 
 
 def prompt_documents(open_: OpenSweep, wanted: str) -> list[PromptDocument]:
-    """What is asked, by task and prompt type. Raises InputError where no task of the sweep has the id `wanted`."""
+    """Return the messages by task and prompt type. Raises InputError where no task of the sweep has the id `wanted`."""
     sweep = open_.sweep
     documents: list[PromptDocument] = []
     for task in _chosen(open_, wanted):
-        asked = {prompt.name: list(prompt.apply(task).messages) for prompt in sweep.prompts}
-        documents.append({"task_id": task.task_id, "task_type": task.task_type, "prompts": asked})
+        prompts = {prompt.name: list(prompt.apply(task).messages) for prompt in sweep.prompts}
+        documents.append({"task_id": task.task_id, "task_type": task.task_type, "prompts": prompts})
     return documents
 
 
 def _chosen(open_: OpenSweep, wanted: str) -> Iterator[Task]:
     tasks = (open_.tasks[row] for row in open_.sweep.rows)
     if wanted != EACH:
-        found = next((task for task in tasks if task.task_id == wanted), None)
-        if found is None:
-            raise InputError(f'--prompts: no task of the sweep has the id "{wanted}"; name one, or say {EACH}')
-        yield found
+        named_task = next((task for task in tasks if task.task_id == wanted), None)
+        if named_task is None:
+            raise InputError(f'--prompts: no task of the sweep has the id "{wanted}"; name another, or write {EACH}')
+        yield named_task
         return
     seen: set[str] = set()
     for task in tasks:
@@ -56,19 +56,19 @@ def _chosen(open_: OpenSweep, wanted: str) -> Iterator[Task]:
 
 
 def print_prompts(documents: Sequence[PromptDocument]) -> None:
-    """As many columns as fit, in as many bands as it takes."""
+    """Print one column per prompt type; columns that do not fit beside the others go into a further table."""
     out = console()
-    per_band = max(1, out.width // COLUMN_WIDTH)
+    per_table = max(1, out.width // COLUMN_WIDTH)
     for document in documents:
         columns = iter(document["prompts"].items())
-        while band := list(islice(columns, per_band)):
+        while table_columns := list(islice(columns, per_table)):
             table = Table(title=f"Task {document['task_id']} ({document['task_type']})", title_justify="left")
-            for name, _ in band:
+            for name, _ in table_columns:
                 table.add_column(name, overflow="fold", ratio=1)
-            table.add_row(*(Text("\n\n".join(map(_shown, messages))) for _, messages in band))
+            table.add_row(*(Text("\n\n".join(map(_shown, messages))) for _, messages in table_columns))
             out.print(table)
 
 
 def _shown(message: Message) -> str:
-    text = "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text_of(message.get("content")))
+    text = "".join(char if char.isprintable() or char == "\n" else " " for char in text_of(message.get("content")))
     return f"[{message.get('role')}]\n{text}"

@@ -1,4 +1,4 @@
-"""`resume`: go on with a run where it stopped."""
+"""`resume`: continue a stopped run."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ from ..options import run_options, settings_of
     "--config",
     "-c",
     type=click.Path(),
-    help="Another file, e.g. with other keys; results must not depend on the change.",
+    help="Use another file, e.g. with other keys. It must not change what results depend on.",
 )
 @click.option(
     "--only",
     type=click.Choice(["infra", "refused"]),
-    help="Infrastructure failures alone, nothing that was never run; `refused`: of them what servers refused, also where an older version "
-    "had booked it as the model's failure.",
+    help="infra: run only infrastructure failures again, no samples that were never run. refused: of these only what servers refused, also "
+    "where an older version recorded it as the model's failure.",
 )
-@click.option(
-    "--repair", is_flag=True, help="Set damaged result files aside and run again what cannot be read of them."
-)
+@click.option("--repair", is_flag=True, help="Move damaged result files away and run their unreadable samples again.")
 @run_options
 def command(
     run_directory: str, config: str | None, only: Literal["infra", "refused"] | None, repair: bool, **options: object
 ) -> int:
-    """Run the samples of RUN_DIRECTORY that have no final record yet: those that failed and those that were never run.
+    """Run the samples of RUN_DIRECTORY without a final record: infrastructure failures and samples that were never run.
 
-    Nothing is run twice. The files are verified first (see `verify`).
+    Samples with a final record are not run again. The files are verified first (see `verify`).
     """
     from pathlib import Path
 

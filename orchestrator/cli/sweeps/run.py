@@ -1,4 +1,4 @@
-"""`run`: a new run of a sweep file."""
+"""`run`: run the sweep of a file in a new run directory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..options import chosen_config, config_argument, settings_of, sweep_options
 def command(config: str | None, config_option: str | None, **options: object) -> int:
     """Run the sweep of a file and print its summary.
 
-    Results are in RUN/results: Parquet parts or results.jsonl.
+    The results are in the folder `results` of the run directory: Parquet parts or results.jsonl.
     """
     from ...config.environment import read_environment
     from ...config.loading import load_config

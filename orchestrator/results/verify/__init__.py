@@ -1,1 +1,1 @@
-"""Prove from the files alone what a run directory holds. Read `verification.py` first."""
+"""Verification of a run directory from its files alone. Read `verification.py` first."""

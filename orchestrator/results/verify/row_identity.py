@@ -1,4 +1,7 @@
-"""Whether a row belongs to a run: what it says of itself against what the manifest says of its place. No tasks, no keys."""
+"""Check whether a row belongs to a run: its fields are compared with the sample that the manifest plans at its ordinal.
+
+This needs neither the tasks nor the keys.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ COLUMNS = (
     "tool_success_rate",
     "seed",
 )
-"""What a row must say for it."""
+"""The columns that are compared."""
 
 
 def grid_of(manifest: Manifest) -> Grid:
-    """The grid that the run's ordinals count. Raises InputError where the manifest contradicts itself."""
+    """Build the grid of the run's ordinals. Raises InputError where the manifest contradicts itself."""
     try:
         config = Config.model_validate(manifest.raw)
     except ValidationError as error:
@@ -40,14 +43,19 @@ def grid_of(manifest: Manifest) -> Grid:
         ) from error
     axes = config.sweep
     cells = lay_out_cells(axes.tool_success_rates, config.swept_models(), axes.prompt_types)
-    places, rest = divmod(manifest.total, len(cells) * axes.epochs)
-    if rest or str(places) != manifest.parts.get("task_count"):
-        raise InputError(f"the manifest of {manifest.run_id} plans {manifest.total} samples, but its axes give others")
-    return Grid(cells, axes.epochs, places, config.run.seed)
+    task_count, remainder = divmod(manifest.total, len(cells) * axes.epochs)
+    if remainder or str(task_count) != manifest.parts.get("task_count"):
+        raise InputError(
+            f"the manifest of {manifest.run_id} plans {manifest.total} samples, but its axes give another number"
+        )
+    return Grid(cells, axes.epochs, task_count, config.run.seed)
 
 
 class RowIdentity:
-    """Remembers eight bytes a task: the same task must stand at the same place in every cell and epoch, and nowhere else."""
+    """A check of rows against the plan. Every position of the task list must hold one task in all cells and epochs, and no two the same.
+
+    It keeps eight bytes for each task.
+    """
 
     def __init__(self, run_id: str, grid: Grid) -> None:
         self._run_id = run_id
@@ -55,37 +63,37 @@ class RowIdentity:
         self._tasks = array("Q", bytes(8 * grid.places))
 
     def difference(self, row: Sequence[object]) -> str | None:
-        """Between a row with COLUMNS and what is planned at its ordinal; None where it belongs here."""
-        ordinal, _, run_id, sample_id, task_id, epoch, *said, seed = row
+        """Describe how `row`, the values of COLUMNS, differs from the planned sample; return None where it does not."""
+        ordinal, _, run_id, sample_id, task_id, epoch, *cell_values, seed = row
         if run_id != self._run_id:
-            return f"ordinal {ordinal} is of the run {run_id}, this is {self._run_id}"
+            return f"ordinal {ordinal} is of the run {run_id}, this is the run {self._run_id}"
         grid = self._grid
         if not isinstance(ordinal, int) or not 0 <= ordinal < len(grid):
             return f"ordinal {ordinal} is not among the {len(grid)} planned"
-        number, planned_epoch, place = grid.locate(ordinal)
+        number, planned_epoch, position = grid.locate(ordinal)
         cell = grid.cells[number]
-        if epoch != planned_epoch or said != [cell.model, cell.prompt_type, cell.tool_success_rate]:
+        if epoch != planned_epoch or cell_values != [cell.model, cell.prompt_type, cell.tool_success_rate]:
             planned = f"{cell.model}, {cell.prompt_type}, {cell.tool_success_rate:g}, epoch {planned_epoch}"
-            return f"ordinal {ordinal} is {', '.join(map(str, said))}, epoch {epoch}; planned is {planned}"
+            return f"ordinal {ordinal} is {', '.join(map(str, cell_values))}, epoch {epoch}; planned is {planned}"
         task = str(task_id)
         if sample_id != grid.digest(number, task, planned_epoch).hex():
             return f"ordinal {ordinal} has the sample id {sample_id}, which is not that of its task {task_id}"
         if seed != grid.seed(task, planned_epoch):
             return f"ordinal {ordinal} has the seed {seed}, which is not that of this run"
-        return self._misplaced(ordinal, place, task)
+        return self._misplaced(ordinal, position, task)
 
-    def _misplaced(self, ordinal: int, place: int, task_id: str) -> str | None:
-        named = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1
-        known = self._tasks[place]
-        self._tasks[place] = known or named
+    def _misplaced(self, ordinal: int, position: int, task_id: str) -> str | None:
+        task_hash = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1
+        known = self._tasks[position]
+        self._tasks[position] = known or task_hash
         return (
-            f"ordinal {ordinal} holds the task {task_id}, other rows hold another there"
-            if known not in (0, named)
+            f"ordinal {ordinal} holds the task {task_id}, other rows hold another task at its position"
+            if known not in (0, task_hash)
             else None
         )
 
     def repeated_tasks(self) -> int:
-        """Places whose task stands at another, too."""
+        """Return the number of positions whose task also has another position."""
         known = pa.array(self._tasks, pa.uint64())
         known = known.filter(pc.greater(known, pa.scalar(0, pa.uint64())))
         return len(known) - int(pc.count_distinct(known).as_py())

@@ -1,6 +1,6 @@
-"""What a run directory holds, proven from its files: every planned sample at most once, nothing else, and every byte readable.
+"""Verification of a run directory: every planned sample at most once, no other sample, and every byte readable.
 
-Needs no tasks, no configuration file and no keys. Changes nothing, and works beside a live run.
+It needs no tasks, no configuration file and no keys. It changes nothing and also works while the run is active.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from runners.journal.sinks.sink import UNRESOLVED
 from ..directory import RunDirectory
 
 Kind = Literal["manifest", "journal", "part", "unresolved", "foreign"]
+"""The kinds of damage: by file, or `foreign` for records that do not belong to the run."""
 REMEDIES: Mapping[Kind, str] = {
     "manifest": "restore it from a copy",
     "journal": "a resume runs its sample again",
@@ -28,20 +29,26 @@ REPAIRED_BY_RESUME: Collection[Kind] = frozenset({"journal", "unresolved"})
 
 @dataclass(frozen=True, slots=True)
 class Damage:
+    """One damage of a run directory."""
+
     kind: Kind
     file: str
-    """Within the run directory."""
+    """The path within the run directory."""
     where: str
-    """Line or row group; empty where it is about the whole file."""
+    """The line or row group; empty where the whole file is concerned."""
     what: str
+    """The description of the damage."""
     part: int = UNRESOLVED
+    """The number of the result part."""
 
     @property
     def remedy(self) -> str:
+        """What to do about it."""
         return REMEDIES[self.kind]
 
     @property
     def place(self) -> str:
+        """The file, with the line or row group where there is one."""
         return f"{self.file}, {self.where}" if self.where else self.file
 
     def __str__(self) -> str:
@@ -58,39 +65,53 @@ class Pending:
     tool_success_rate: float
     epoch: int
     task: int
-    """Its place among the tasks, from 0."""
+    """The position of its task in the task list, from 0."""
     outcome: str | None
-    """Of its last record; None where it was never run."""
+    """The outcome of its last record; None where it was never run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
+    """The result of a verification."""
+
     run_id: str
     total: int
+    """Planned samples."""
     final: int
+    """Samples with a final record."""
     in_journal: int
-    """Final records that are in no result part yet."""
+    """Final records that are not yet in a result part."""
     waiting: Mapping[str, int]
-    """Samples whose last record is not final, by outcome."""
+    """The number of samples whose last record is not final, by outcome."""
     never_run: int
     first_pending: Sequence[Pending]
+    """The first samples without a final record."""
     damages: Sequence[Damage]
 
     @property
     def is_sound(self) -> bool:
+        """Whether nothing is damaged. A run may be sound and unfinished."""
         return not self.damages
 
     @property
     def pending(self) -> int:
+        """The number of samples without a final record."""
         return self.total - self.final
 
     def to_json(self) -> dict[str, JSON]:
-        own = {**asdict(self), "damages": [{**asdict(one), "remedy": one.remedy} for one in self.damages]}
-        return {**own, "pending": self.pending, "is_sound": self.is_sound, "is_complete": not self.pending}
+        """Return the document that `verify --json` prints."""
+        damages = [{**asdict(damage), "remedy": damage.remedy} for damage in self.damages]
+        return {
+            **asdict(self),
+            "damages": damages,
+            "pending": self.pending,
+            "is_sound": self.is_sound,
+            "is_complete": not self.pending,
+        }
 
 
 def verify(path: str | Path) -> Verification:
-    """Read every byte of the records in the run directory `path`. Raises InputError where it is none."""
+    """Read every byte of the records in the run directory `path`. Raises InputError where `path` is not a run directory."""
     from .verifier import prove
 
     directory = RunDirectory(Path(path))

@@ -1,7 +1,7 @@
-"""How a run directory is proven: journal segments first, then the parts, then what is not final.
+"""The verifier of a run directory. It reads the journal segments first, then the result parts, then the records that are not final.
 
-In this order, because a live run moves records the same way: what is compacted meanwhile is found in one of the two.
-Memory: a bit and a byte a sample, eight bytes a task, one row group, and the ordinals of the open segments.
+An active run moves records in the same order, so a record that is compacted meanwhile is found in a segment or in a part.
+Memory: two bits and a byte per sample, eight bytes per task, one row group, and the ordinals of the open segments.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ from .row_identity import COLUMNS, RowIdentity, grid_of
 from .verification import Damage, Kind, Pending, Verification
 
 SHOWN = 5
-"""Pending samples that are named."""
+"""The most pending samples that are listed."""
 NEVER_RUN = 0
 WAITING = ("never run", "infra_failure", "not_run")
-"""What a sample without a final record waits as."""
+"""The outcomes of samples without a final record. The byte that is kept per sample is an index of this tuple."""
 
 
 @dataclass(slots=True)
 class _Segment:
-    """What a journal file adds to the parts; ordinals."""
+    """The ordinals in one journal file."""
 
     path: Path
     final: array[int] = field(default_factory=lambda: array("Q"))
     waiting: array[int] = field(default_factory=lambda: array("Q"))
     outcomes: bytearray = field(default_factory=bytearray)
-    """Of those that wait, as indices of WAITING."""
+    """The outcomes of the waiting samples, as indices of WAITING."""
     is_closed: bool = False
-    """Left by an execution that came to its end."""
+    """Whether the execution that wrote it has ended."""
 
 
 def prove(directory: RunDirectory, manifest: Manifest) -> Verification:
-    """Raises InputError where the manifest contradicts itself."""
-    proof = _Verifier(manifest)
+    """Verify a run directory. Raises InputError where the manifest contradicts itself."""
+    verifier = _Verifier(manifest)
     if fingerprint(manifest.parts) != manifest.fingerprint:
-        proof.report(Damage("manifest", "manifest.json", "", "its fingerprint is not that of its parts"))
-    segments = list(proof.read_segments(directory.journal))
-    proof.read_results(directory.results)
+        verifier.report(Damage("manifest", "manifest.json", "", "its fingerprint is not that of its parts"))
+    segments = list(verifier.read_segments(directory.journal))
+    verifier.read_results(directory.results)
     for segment in segments:
-        proof.add_segment(segment)
-    proof.read_unresolved(directory.journal / "unresolved.log")
+        verifier.add_segment(segment)
+    verifier.read_unresolved(directory.journal / "unresolved.log")
     if all(segment.is_closed for segment in segments):
-        proof.require_disjoint()
-    return proof.close()
+        verifier.require_disjoint()
+    return verifier.close()
 
 
 class _Verifier:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._grid = grid_of(manifest)
-        self._belonging = RowIdentity(manifest.run_id, self._grid)
+        self._row_identity = RowIdentity(manifest.run_id, self._grid)
         self._final = Bitmap(manifest.total)
         self._waiting = bytearray(manifest.total)
         self._unresolved = Bitmap(manifest.total)
@@ -73,12 +73,14 @@ class _Verifier:
         self._damages: list[Damage] = []
 
     def report(self, damage: Damage) -> None:
+        """Add a damage to the result."""
         self._damages.append(damage)
 
     # ------------------------------------------------------------------ the journal
     def read_segments(self, journal: Path) -> Iterator[_Segment]:
+        """Read the journal segments, oldest first."""
         for path in sorted(journal.glob("[0-9]*.log")):
-            with suppress(FileNotFoundError):  # compacted under our eyes: its records are in a part by now
+            with suppress(FileNotFoundError):  # compacted meanwhile: its records are in a part now
                 yield self._read_segment(path)
 
     def _read_segment(self, path: Path) -> _Segment:
@@ -93,10 +95,10 @@ class _Verifier:
         return segment
 
     def _intact(self, path: Path) -> Iterator[JournalRow]:
-        """Marks, and records of this run. A torn last line is no damage: it was being written."""
+        """Yield the undamaged lines of this run: marks and records. An incomplete last line is no damage, a run may be writing it."""
         for line in read_lines(path):
             if line.value is None and not line.is_torn:
-                self._report_line("journal", path, line, "its checksum does not fit")
+                self._report_line("journal", path, line, "its checksum is wrong")
             elif line.value is not None and (difference := self._difference(line.value)):
                 self._report_line("foreign", path, line, difference)
             elif line.value is not None:
@@ -106,19 +108,21 @@ class _Verifier:
         self.report(Damage(kind, f"journal/{path.name}", f"line {line.number}", what))
 
     def _difference(self, value: JournalRow) -> str | None:
-        return self._belonging.difference([value.get(name) for name in COLUMNS]) if "ordinal" in value else None
+        return self._row_identity.difference([value.get(name) for name in COLUMNS]) if "ordinal" in value else None
 
     def add_segment(self, segment: _Segment) -> None:
+        """Count the records of a segment that are in no result part."""
         for ordinal, outcome in zip(segment.waiting, segment.outcomes, strict=True):
             self._waiting[ordinal] = outcome
         if int(segment.path.stem) in self._parts:
-            return  # the part was written from it; a resume deletes it
-        twice = [ordinal for ordinal in segment.final if not self._final.add(ordinal)]
-        self._in_journal += len(segment.final) - len(twice)
-        if twice:
-            self.report(Damage("foreign", f"journal/{segment.path.name}", "", _twice(twice)))
+            return  # the part was written from this segment; a resume deletes the segment
+        repeated = [ordinal for ordinal in segment.final if not self._final.add(ordinal)]
+        self._in_journal += len(segment.final) - len(repeated)
+        if repeated:
+            self.report(Damage("foreign", f"journal/{segment.path.name}", "", _repeated(repeated)))
 
     def read_unresolved(self, log: Path) -> None:
+        """Read the journal's log of unresolved records."""
         with suppress(FileNotFoundError):
             for row in self._intact(log):
                 ordinal = row["ordinal"]
@@ -126,6 +130,7 @@ class _Verifier:
 
     # ------------------------------------------------------------------ results
     def read_results(self, results: Path) -> None:
+        """Read the result parts and the unresolved file."""
         for batch in sink_over(self._manifest.storage_format, results).examine(COLUMNS):
             self._parts.add(batch.part)
             for kind, what in self._faults(batch):
@@ -137,7 +142,7 @@ class _Verifier:
         if batch.fault is not None:
             yield kind, batch.fault
             return
-        outlier = next(filter(None, map(self._belonging.difference, batch.rows)), None)
+        outlier = next(filter(None, map(self._row_identity.difference, batch.rows)), None)
         if outlier is not None:
             yield "foreign", outlier
             return
@@ -145,12 +150,12 @@ class _Verifier:
             yield kind, "holds records that are not final" if is_final else "holds final records"
         seen = self._final if is_final else self._unresolved
         ordinals = (row[0] for row in batch.rows)
-        twice = [ordinal for ordinal in ordinals if isinstance(ordinal, int) and not seen.add(ordinal)]
-        if twice:
-            yield kind, _twice(twice)
+        repeated = [ordinal for ordinal in ordinals if isinstance(ordinal, int) and not seen.add(ordinal)]
+        if repeated:
+            yield kind, _repeated(repeated)
 
     def require_disjoint(self) -> None:
-        """Only while an execution goes on does the unresolved file also hold what has come to its end since."""
+        """Report samples that are both unresolved and final. Only during an execution may the unresolved file hold final samples."""
         if not self._unresolved.count:
             return
         both = [
@@ -158,14 +163,15 @@ class _Verifier:
         ]
         if both:
             self.report(
-                Damage("unresolved", "results", "", f"what is unresolved and what is final overlap: {_twice(both)}")
+                Damage("unresolved", "results", "", f"what is unresolved and what is final overlap: {_repeated(both)}")
             )
 
     # ------------------------------------------------------------------ the result
     def close(self) -> Verification:
-        repeated = self._belonging.repeated_tasks()
-        if repeated:
-            self.report(Damage("foreign", "results", "", f"{repeated} tasks stand at two places"))
+        """Return the result."""
+        repeated_tasks = self._row_identity.repeated_tasks()
+        if repeated_tasks:
+            self.report(Damage("foreign", "results", "", f"{repeated_tasks} tasks have two positions in the plan"))
         waiting = Counter(
             self._waiting[ordinal] for ordinal in range(self._manifest.total) if ordinal not in self._final
         )
@@ -184,11 +190,11 @@ class _Verifier:
     def _pending(self) -> Iterator[Pending]:
         for ordinal in range(self._manifest.total):
             if ordinal not in self._final:
-                number, epoch, place = self._grid.locate(ordinal)
-                cell, outcome = self._grid.cells[number], WAITING[self._waiting[ordinal]]
-                said = None if outcome == WAITING[NEVER_RUN] else outcome
-                yield Pending(ordinal, cell.model, cell.prompt_type, cell.tool_success_rate, epoch, place, said)
+                number, epoch, task = self._grid.locate(ordinal)
+                cell, waiting_as = self._grid.cells[number], WAITING[self._waiting[ordinal]]
+                outcome = None if waiting_as == WAITING[NEVER_RUN] else waiting_as
+                yield Pending(ordinal, cell.model, cell.prompt_type, cell.tool_success_rate, epoch, task, outcome)
 
 
-def _twice(ordinals: list[int]) -> str:
-    return f"{len(ordinals)} of its samples have such a record already, the first is ordinal {ordinals[0]}"
+def _repeated(ordinals: list[int]) -> str:
+    return f"{len(ordinals)} of its samples already have such a record, the first is ordinal {ordinals[0]}"

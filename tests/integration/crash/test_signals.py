@@ -113,7 +113,7 @@ def test_what_is_throttled_is_not_waited_for(program: Program, sweep: Sweep, boo
     process.terminate()
     done = program.finish(process)
     assert "2 of 40 samples have a final record: interrupted" in done.out
-    assert done.err.startswith(f"stopping: what is in flight may finish for {LONGER_THAN_PATIENCE_S} s at most; ")
+    assert done.err.startswith(f"stopping: requests in flight may finish within {LONGER_THAN_PATIENCE_S} s; ")
     unhurried(program, sweep, 40)
     resumed = program("resume", path, "-c", "sweep.yaml", *BRISK)
     assert resumed.code == 0

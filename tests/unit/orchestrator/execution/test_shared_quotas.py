@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.cli.limits import learnt
 from orchestrator.execution.limiting import Limiting, build_dispatchers
 from orchestrator.execution.shared_quotas import QUOTA_GROUP, learned_of, limiter_reports
 from providers.instance import Instance
@@ -103,4 +102,7 @@ async def test_what_is_remembered_is_read_back_as_the_same_group() -> None:
 
 
 def test_limits_show_tells_of_how_many_they_are() -> None:
-    assert learnt({"cap": 8, "level": 2, "limits": {"requests": 200.0}, QUOTA_GROUP: GROUP})[-1] == "60 s, shared by 3"
+    assert (
+        limit_cells({"cap": 8, "level": 2, "limits": {"requests": 200.0}, QUOTA_GROUP: GROUP})[-1]
+        == "60 s, shared by 3"
+    )

@@ -80,5 +80,5 @@ def test_a_file_that_is_there_is_replaced_as_a_whole(run: Run, tmp_path: Path, f
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot write \S+out\.csv: No such file or directory; check the folder"):
+    with pytest.raises(InputError, match=r"cannot write \S+out\.csv: No such file or directory; check the path"):
         export(run, "csv", tmp_path / "none" / "out.csv")

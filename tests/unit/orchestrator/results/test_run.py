@@ -304,7 +304,7 @@ def test_many_clusters_are_put_together_as_they_pile_up(make_record: MakeRecord)
     sums = ClusterSums(held_rows=10)
     found = [make_record(task_id=f"t{n % 20}", **(FAILED if n % 3 else {})) for n in range(100)]
     for start in range(0, 100, 5):
-        piece = Groups(["model"]).told_apart(table(found[start : start + 5]))
+        piece = Groups(["model"]).with_numbers(table(found[start : start + 5]))
         sums.add(piece.append_column("successful", piece["passed"].cast("int64")), "successful")
     (moments,) = sums.moments().values()
     assert (moments.groups, moments.n, moments.total, moments.sizes) == (20, 100, 34, 20 * 25)

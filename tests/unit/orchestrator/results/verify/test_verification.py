@@ -256,7 +256,7 @@ def test_a_sample_that_stands_twice_is_found_in_the_later_part(case: Case) -> No
     case.part(2, [4, 5])
     (damage,) = case.verified().damages
     assert (damage.kind, damage.part) == ("part", 2)
-    assert damage.what == "1 of its samples have such a record already, the first is ordinal 4"
+    assert damage.what == "1 of its samples already have such a record, the first is ordinal 4"
 
 
 def test_a_damaged_journal_line_is_named(case: Case) -> None:
@@ -301,14 +301,14 @@ def test_a_row_that_was_moved_to_another_ordinal_is_found(case: Case) -> None:
     case.part(1, [*range(3), *range(5, 16)])
     case.part(2, [4], **{name: getattr(case.record(3), name) for name in ("task_id", "sample_id", "seed")})
     (damage,) = case.verified().damages
-    assert damage.what == "ordinal 4 holds the task t4, other rows hold another there"
+    assert damage.what == "ordinal 4 holds the task t4, other rows hold another task at its position"
 
 
 def test_a_row_that_was_copied_to_another_ordinal_is_found(case: Case) -> None:
     case.part(1, [3])
     case.part(2, [4], **{name: getattr(case.record(3), name) for name in ("task_id", "sample_id", "seed")})
     (damage,) = case.verified().damages
-    assert damage.what == "1 tasks stand at two places"
+    assert damage.what == "1 tasks have two positions in the plan"
 
 
 def test_a_manifest_that_contradicts_itself_is_refused(case: Case) -> None:
@@ -316,7 +316,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(case: Case) -> None:
     document = orjson.loads(path.read_bytes())
     document["manifest"]["total"] = TOTAL + 1
     path.write_bytes(orjson.dumps(document))
-    with pytest.raises(InputError, match="plans 49 samples, but its axes give others"):
+    with pytest.raises(InputError, match="plans 49 samples, but its axes give another number"):
         case.verified()
     document["manifest"]["total"] = TOTAL
     document["manifest"]["parts"]["seed"] = "7"
