@@ -23,9 +23,7 @@ class Provider(Protocol):
     x-orchestrator-request. `deadline` is a time of the running loop.
     """
 
-    async def complete(
-        self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float
-    ) -> ChatResponse:
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and return its whole answer. Raises ProviderError."""
         ...
 

@@ -7,7 +7,9 @@ from hashlib import blake2b
 
 def draw_uniform(seed: int, purpose: str, request_id: str) -> float:
     """Draw a number in (0, 1), the same in every process and on every machine."""
-    bits = int.from_bytes(_digest(seed, purpose, request_id)) >> 12  # 52 bits plus a half: exact in a float, never 0 or 1
+    bits = (
+        int.from_bytes(_digest(seed, purpose, request_id)) >> 12
+    )  # 52 bits plus a half: exact in a float, never 0 or 1
     return (bits + 0.5) / 2**52
 
 

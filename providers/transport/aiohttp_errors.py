@@ -1,4 +1,4 @@
-"""Other people's exceptions, named as ours: the one place where aiohttp's errors end. The SDK's have aiohttp's underneath."""
+"""Maps aiohttp's exceptions to the project's errors, for both transports: the SDK's errors have aiohttp's as their cause."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..wire.received import Oversized
 from ..wire.refusals import tell
 
 FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, Oversized)
-"""All that sending a request and reading its answer may raise, cancellation apart."""
+"""Everything that sending a request and reading its answer may raise, except cancellation."""
 
 _ABOUT_PROXIES = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY say where it stands and what goes past it"
 _BROKEN_HTTP = (aiohttp.ClientResponseError, aiohttp.InvalidURL, HttpProcessingError)
 
 
 def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderError:
-    """Name a foreign error as one of ours. What the server wrote is not repeated: it may echo a header."""
+    """Map a foreign error to a ProviderError. The server's text is not repeated, because it may echo a header."""
     name = evidence.instance
     if isinstance(error, SignInFailed):
         return Unreachable(f"{name}: {error}", evidence)
@@ -46,7 +46,7 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
 
 
 def _why_unconnected(error: aiohttp.ClientConnectorError) -> str:
-    """In words that say what to look at; the system's own where there are none."""
+    """Describe why there is no connection and what to check; fall back to the system's message."""
     host, there = error.host, f"{error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return (
