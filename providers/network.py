@@ -46,7 +46,7 @@ class Network:
     cert_dir: str | None = None
 
     def proxy_for(self, address: str) -> Proxy | None:
-        """Return the proxy for an address; None for a direct connection, as to this machine. Raises InputError where the variable is invalid."""
+        """Return the proxy for an address; None for a direct connection, as to this machine. Raises InputError on an invalid variable."""
         parts = urlsplit(address)
         host, is_https = (parts.hostname or "").rstrip("."), parts.scheme == "https"
         url = self.https_proxy if is_https else self.http_proxy

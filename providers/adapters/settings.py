@@ -181,5 +181,5 @@ def check_key(key: ApiKey) -> ApiKey:
     if key.secret and key.secret.isascii() and key.secret.isprintable() and " " not in key.secret:
         return key
     raise InputError(
-        f"the value of {key.name} is not a valid key: it is empty, or it contains a space, a line break or a character outside printable ASCII"
+        f"the value of {key.name} is not a valid key: it is empty or contains a space, a line break or a character outside ASCII"
     )

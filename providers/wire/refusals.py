@@ -119,7 +119,7 @@ def _choose_row(status: int, complaint: Complaint) -> _Row:
 
 
 def _reconsider(row: _Row, received: Received, complaint: Complaint, wait_s: float) -> _Row:
-    """Replace the row where numbers or headers decide: a request above the limit, a very long wait, a 503 that is a 429, a retryable refusal."""
+    """Replace the row where numbers or headers decide: a request above the limit, a very long wait, a 503 that throttles, a retry hint."""
     if row.error is Throttled and say.asks_for_more_than_the_limit(complaint.text):
         return _TOO_LARGE
     if row.error is Throttled and received.status < 500 and wait_s > MAX_BELIEVABLE_WAIT_S:
