@@ -15,7 +15,7 @@ from ..wire.refusals import tell
 FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, Oversized)
 """Everything that sending a request and reading its answer may raise, except cancellation."""
 
-_ABOUT_PROXIES = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY say where it stands and what goes past it"
+_ABOUT_PROXIES = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY configure the proxy"
 _BROKEN_HTTP = (aiohttp.ClientResponseError, aiohttp.InvalidURL, HttpProcessingError)
 
 
@@ -30,7 +30,7 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
         return Malformed(f"{name}: {error}", evidence)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return Unreachable(
-            f"{name}: the proxy refuses the way to the server (HTTP {error.status}); {_ABOUT_PROXIES}", evidence
+            f"{name}: the proxy refuses the connection to the server (HTTP {error.status}); {_ABOUT_PROXIES}", evidence
         )
     if isinstance(error, _BROKEN_HTTP):
         return Malformed(
@@ -53,10 +53,12 @@ def _why_unconnected(error: aiohttp.ClientConnectorError) -> str:
             f"no connection to the proxy {there} ({error.strerror or type(error.os_error).__name__}); {_ABOUT_PROXIES}"
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the name {host} is not known (DNS): is it spelt right, and is there a network?"
+        return f"the name {host} is not known (DNS): check its spelling and the network"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = getattr(error.certificate_error, "verify_message", "") or "no reason given"
-        return f"the certificate of {there} is not trusted: {why.rstrip('.')} (ca_file names certificates to trust)"
+        return (
+            f"the certificate of {there} is not trusted: {why.rstrip('.')} (set ca_file to trust further certificates)"
+        )
     if isinstance(error, aiohttp.ClientSSLError):
         why = (getattr(error.os_error, "reason", None) or "").replace("_", " ").lower()
         return f"no TLS with {there} ({why or 'the handshake broke off'}): does it speak https?"

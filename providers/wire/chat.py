@@ -107,7 +107,7 @@ def _no_answer(
     if finish_reason == "content_filter":
         return ContentFiltered(f"{received.instance}: the answer was stopped by the content filter", evidence)
     if finish_reason == "length":
-        when = "while the model was thinking" if turn.reasoning else "before any text came"
+        when = "while the model was thinking" if turn.reasoning else "before it wrote any text"
         return Truncated(f"{received.instance}: max_tokens was used up {when}; raise it", evidence)
     return Empty(f"{received.instance}: the model finished ({finish_reason or 'no reason'}) without text", evidence)
 

@@ -89,7 +89,7 @@ TABLE: Final = (
     _Row(ContextTooLong, _SAID | {500}, "the request is longer than the model's context", say.TOO_LONG_CODES, say.TOO_LONG),
     _Row(ContentFiltered, _SAID, "the content filter refused the request", say.FILTER_CODES, say.FILTER),
     _Row(DeploymentMissing, _SAID, "there is no such deployment or model here", say.NO_MODEL_CODES, say.NO_MODEL),
-    _Row(OutOfQuota, {402}, "the account has to be paid for"),
+    _Row(OutOfQuota, {402}, "the account requires payment"),
     _Row(Throttled, {429}, "too many requests for now"),
     _Row(AuthFailed, {401, 403}, "the key is not accepted"),
     _Row(DeploymentMissing, {404, 410}, "there is no such deployment or model here, or the address is wrong"),

@@ -103,7 +103,7 @@ class StreamAssembler:
         elif not self._done or instance in self._finishing:
             raise self._broken("the stream ended early")
         if not self._names:
-            raise self._broken("the stream holds no answer, though it has an end")
+            raise self._broken("the stream ended without an answer")
         choice = {"index": 0, "finish_reason": self._finish_reason, "message": self._message.joined()}
         return {**self._names, "choices": [choice], "usage": self._usage}
 
@@ -129,7 +129,7 @@ class StreamAssembler:
         """Choose the choice of index 0; None where the chunk belongs to another choice (n > 1)."""
         choice = choose_choice(choices) if isinstance(choices, list) else None
         if not isinstance(choice, dict):
-            raise self._broken("a chunk's choices have no shape that is known")
+            raise self._broken("a chunk's choices have an unknown shape")
         return None if choice.get("index") else choice
 
     def _take_rarer_chunk(self, chunk: Mapping[str, object], choices: object) -> None:

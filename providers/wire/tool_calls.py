@@ -24,7 +24,7 @@ def read_tool_calls(message: Mapping[str, object], received: Received) -> list[T
         legacy = message.get("function_call")
         calls = [{"type": "function", "function": legacy}] if legacy else []
     if not isinstance(calls, list) or not all(_is_tool_call(call) for call in calls):
-        raise received.malformed("the tool calls have no shape that is known")
+        raise received.malformed("the tool calls have an unknown shape")
     try:
         return [_with_text_arguments(call) for call in calls]
     except TypeError as error:

@@ -89,7 +89,7 @@ def _part_text(part: object, received: Received) -> str:
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):
-        raise received.malformed("a part of the content has no shape that is known")
+        raise received.malformed("a part of the content has an unknown shape")
     text = part.get("text") or part.get("refusal")
     return text if isinstance(text, str) else ""
 

@@ -200,7 +200,7 @@ class Quota:
         self.inside = 0
 
     def admit(self, tokens: int, now: float) -> Admitted | QuotaRefusal:
-        """Let one request in, or say what binds. `tokens` is its estimate: prompt + max_tokens."""
+        """Admit one request, or return the exceeded limit. `tokens` is the estimate of the request: prompt + max_tokens."""
         if self._settings.concurrency is not None and self.inside >= self._settings.concurrency:
             return QuotaRefusal("concurrency", None, None)
         unit, ready_at = self._binding(tokens, now)
