@@ -201,7 +201,7 @@ def _names_by_secret(settings: SimulatorSettings, secrets: Mapping[str, str]) ->
     names: dict[str, str] = {}
     for name in wanted:
         if not secrets.get(name):
-            raise InputError(f"the simulator has no secret for the key {name}: pass a value under that name")
+            raise InputError(f"the simulator has no secret for {name}: pass a value under that name")
         if secrets[name] in names:
             raise InputError(
                 f"{names[secrets[name]]} and {name} have the same value, so the simulator cannot distinguish them: use two values"

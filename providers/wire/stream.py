@@ -103,7 +103,7 @@ class StreamAssembler:
         elif not self._done or instance in self._finishing:
             raise self._broken("the stream ended early")
         if not self._names:
-            raise self._broken("the stream ended without an answer")
+            raise self._broken("the stream holds no answer")
         choice = {"index": 0, "finish_reason": self._finish_reason, "message": self._message.joined()}
         return {**self._names, "choices": [choice], "usage": self._usage}
 
