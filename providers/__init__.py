@@ -1,1 +1,1 @@
-"""The ground floor: one request to one instance, and what can go wrong."""
+"""The lowest package: one request to one instance, and the errors that it can raise."""

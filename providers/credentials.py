@@ -1,4 +1,4 @@
-"""Secrets, in memory only: an API key knows the *name* of the variable that it came from and shows nothing else."""
+"""Credentials, kept in memory only. An API key keeps the *name* of its environment variable; its `repr` shows the name, never the value."""
 
 from __future__ import annotations
 
@@ -10,27 +10,32 @@ from .errors import InputError
 
 
 class SignInFailed(ConnectionError):
-    """No token could be had: a fault of the way, not of the request."""
+    """No access token could be fetched; transports map it to Unreachable, because the request is not at fault."""
 
 
 class Credential(Protocol):
-    """What a request is signed with."""
+    """The credential that authenticates a request."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name to show in messages; it is no secret."""
+        ...
 
     def header(self, scheme: Literal["api-key", "bearer"]) -> tuple[str, str]:
-        """The header's name and value; may renew a token, never blocks for long. Raises SignInFailed."""
+        """Return the name and value of the authentication header. May renew a token. Raises SignInFailed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
+    """An API key that was read from an environment variable."""
+
     name: str
     """Name of the environment variable; safe to show."""
     secret: str = field(repr=False)
 
     def header(self, scheme: Literal["api-key", "bearer"]) -> tuple[str, str]:
+        """Return the header of the scheme: `api-key`, or `Authorization` with a bearer token."""
         if scheme == "api-key":
             return "api-key", self.secret
         return "Authorization", f"Bearer {self.secret}"
@@ -38,17 +43,21 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class EntraToken:
-    """A Microsoft Entra ID token, fetched anew before it expires (azure-identity caches it)."""
+    """A Microsoft Entra ID token; azure-identity caches it and renews it before it expires."""
 
     fetch: Callable[[], str] = field(repr=False)
     name: str = "entra"
 
     def header(self, scheme: Literal["api-key", "bearer"]) -> tuple[str, str]:  # noqa: ARG002 - Entra is always a bearer
+        """Return the `Authorization` header with a current token. Raises SignInFailed."""
         return "Authorization", f"Bearer {self.fetch()}"
 
 
 def entra_token() -> EntraToken:
-    """Sign in with whatever this machine offers (environment, workload identity, Azure CLI). Needs the extra `azure`."""
+    """Create a credential from Azure's default sources (environment, workload identity, Azure CLI).
+
+    Raises InputError where the extra `azure` is not installed.
+    """
     try:
         from azure.core.exceptions import AzureError
         from azure.identity import DefaultAzureCredential, get_bearer_token_provider

@@ -1,4 +1,4 @@
-"""An instance: one independently limited way to reach a model. An Azure deployment and a gateway key are both instances."""
+"""Instances: a model behind one endpoint, deployment and key, with its own limits. Azure deployments and gateway keys are instances."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Instance:
+    """One endpoint of a model that has its own rate limits."""
+
     name: str
-    """Stable, shown to people, no secret: "azure-east/DeepSeek-V3-0324-2", "ideallab/key1/qwen2.5-72b-instruct"."""
+    """Stable, visible to users, no secret: "azure-east/DeepSeek-V3-0324-2", "ideallab/key1/qwen2.5-72b-instruct"."""
     model: str
-    """What statistics are kept under."""
+    """The model's name in statistics and results."""
     deployment: str
-    """What the API is called with; case kept."""
+    """The model or deployment name that requests carry; its case is kept."""
     provider: str
     limiter_group: str
-    """Instances of one group share one limiter; by default the instance's own name."""
+    """Instances of one group share one limiter; the default is the instance's own name."""
     workers: int | None = None
-    """Most samples in flight; None ("auto") lifts the bound."""
+    """Most samples in flight; None ("auto") means no limit."""
     qps: float | None = None
     """Requests per second in fixed mode; None where no rate is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a person says an instance allows; None where nobody knows."""
+    """The limits of an instance that the user states; None where they are unknown."""
 
     rpm: float | None = None
     tpm: float | None = None

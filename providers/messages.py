@@ -1,4 +1,4 @@
-"""What goes to a model and what comes back: frozen values that cross every floor. Messages and tools keep the OpenAI chat format."""
+"""Requests to a model and its responses: frozen values that every package uses. Messages and tools keep the OpenAI chat format."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ToolCall = Mapping[str, JSON]
 
 
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-"""How the wire spells the one idea of a bound on the answer's tokens."""
+"""The names that APIs use for the limit on the answer's tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """How answers are generated. What is None is not sent."""
+    """Parameters of generation. A field that is None is not sent."""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -32,13 +32,13 @@ class Generation:
     tool_choice: JSON = None
     parallel_tool_calls: bool | None = None
     logprobs: int | None = None
-    """Alternatives per token; 0 gives the chosen tokens' own."""
+    """Alternatives per token; 0 returns the log-probabilities of the chosen tokens only."""
     extra_body: Mapping[str, JSON] | None = None
-    """Fields that go to the wire as they are; they win over ours."""
+    """Fields that are sent unchanged; they override the fields of this class."""
 
     @property
     def output_limit(self) -> int | None:
-        """The most tokens that an answer may have, whatever its spelling; None where there is no bound."""
+        """The most tokens that an answer may have, from `extra_body` first; None where there is no limit."""
         extra = self.extra_body
         if extra:
             for name in OUTPUT_LIMITS:
@@ -50,14 +50,14 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """What an instance refused in its own words, and what is sent to it instead."""
+    """Fields of the generation that an instance refused, and what is sent instead."""
 
     renamed: Mapping[str, str]
-    """{"max_tokens": "max_completion_tokens"}: changes the spelling, never what is asked."""
+    """{"max_tokens": "max_completion_tokens"}: the field has another name and the same meaning."""
     dropped: Sequence[str]
-    """Fields that are left out, which changes what is asked."""
+    """Fields that are left out, which changes the generation."""
     words: str
-    """The server's sentence."""
+    """The server's error message."""
 
 
 PLAIN_GENERATION = Generation()
@@ -65,26 +65,33 @@ PLAIN_GENERATION = Generation()
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
+    """One request to a model: messages, tools and parameters of generation."""
+
     messages: Sequence[Message]
     tools: Sequence[Tool] = ()
     generation: Generation = PLAIN_GENERATION
     adaptation: Adaptation | None = None
-    """How the body differs from what `generation` asks, for the instance that it goes to."""
+    """How the body sent to this instance differs from `generation`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
+    """Token counts of one answer."""
+
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
-    """True where the server gave no usage and the counts are ours."""
+    """True where the server gave no usage and the counts are estimates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. `generation_s` runs from the first token (streamed) or from the send (whole) to the last content."""
+    """Durations of one call in seconds.
+
+    `generation_s` is measured from the first token (streamed) or from the send (not streamed) to the last content.
+    """
 
     connect_s: float
     ttft_s: float | None
@@ -92,12 +99,12 @@ class Timing:
     chunk_gaps_s: Sequence[float] = ()
     parse_s: float = 0.0
     resent: int = 0
-    """Times that the request had gone out before, on a connection that the server closed without an answer: it may have billed those."""
+    """Number of earlier sends on connections that the server closed without an answer; the server may have billed them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitHint:
-    """What the headers and the words of an answer say about limits; None where they say nothing."""
+    """Rate limits read from a response's headers and error message; None where they are not given."""
 
     retry_after_s: float | None = None
     limit_requests: float | None = None
@@ -105,16 +112,16 @@ class RateLimitHint:
     remaining_requests: float | None = None
     remaining_tokens: float | None = None
     stated_limit: float | None = None
-    """What a refusal says in words: so many ..."""
+    """The limit in an error message: this number of `stated_unit` per `stated_window_s`."""
     stated_window_s: float | None = None
     stated_unit: Literal["requests", "tokens"] | None = None
     stated_quota: str | None = None
-    """The server's own name of the quota that is used up: "UserByModelByMinuteTokens"."""
+    """The server's name of the quota that is used up: "UserByModelByMinuteTokens"."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatResponse:
-    """An answer: it has content or a tool call. Anything else is an error."""
+    """An answer with text or a tool call. A response with neither is an error."""
 
     text: str
     tool_calls: Sequence[ToolCall]
@@ -126,10 +133,10 @@ class ChatResponse:
     response_model: str
     system_fingerprint: str | None
     refused: bool = False
-    """The server says that the text is the model's refusal."""
+    """True where the server marks the text as the model's refusal."""
     reasoning: str = ""
-    """What the model thought before the text, which is without it."""
+    """The model's reasoning; `text` does not contain it."""
     assistant: Message = field(default_factory=dict)
-    """The turn as it came, with every field that the server may want back."""
+    """The assistant's message as received, with every field that the next request must send back."""
     adaptation: Adaptation | None = None
-    """How the request was adapted to the instance; None where it was sent as written."""
+    """How the request was adapted to the instance; None where it was sent unchanged."""

@@ -1,5 +1,4 @@
-"""The way out of this machine, as the environment describes it: proxies, and certificates in place of the system's. Values only; who
-reads the environment stands above."""
+"""Proxies and certificates that the environment names, as values. The orchestrator package reads the environment; nothing here does."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from .errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy. Its address may carry a password, which nothing shows."""
+    """An HTTP proxy. Its address may contain a password, which is never shown."""
 
     url: str = field(repr=False)
     variable: str
@@ -37,17 +36,17 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What HTTP_PROXY, HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR say; None where they say nothing."""
+    """The values of HTTP_PROXY, HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR; None where a variable is not set."""
 
     http_proxy: str | None = field(default=None, repr=False)
     https_proxy: str | None = field(default=None, repr=False)
     no_proxy: str = ""
-    """Hosts that are reached directly, with commas: names with all below them, addresses, networks (10.0.0.0/8), `*` for all."""
+    """Hosts to connect to directly, separated by commas: names with their subdomains, addresses, networks (10.0.0.0/8), `*` for all."""
     cert_file: str | None = None
     cert_dir: str | None = None
 
     def proxy_for(self, address: str) -> Proxy | None:
-        """The proxy between here and an address; none for this machine itself. Raises InputError where the variable names no HTTP proxy."""
+        """Return the proxy for an address; None for a direct connection, as to this machine. Raises InputError on an invalid variable."""
         parts = urlsplit(address)
         host, is_https = (parts.hostname or "").rstrip("."), parts.scheme == "https"
         url = self.https_proxy if is_https else self.http_proxy
@@ -57,7 +56,7 @@ class Network:
         return Proxy(_checked(url, variable), variable)
 
     def check_certificates(self) -> None:
-        """Raises InputError where a variable names certificates that are not there; OpenSSL itself would say nothing."""
+        """Raise InputError where a variable names certificates that do not exist; OpenSSL ignores them silently."""
         if self.cert_file and not Path(self.cert_file).is_file():
             raise InputError(f"SSL_CERT_FILE names {self.cert_file}, which is no file; correct it or unset it")
         if self.cert_dir and not all(Path(part).is_dir() for part in self.cert_dir.split(":") if part):
@@ -71,7 +70,7 @@ DIRECT = Network()
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: localhost, 127.0.0.0/8, ::1."""
+    """Return whether a host is this machine: localhost, 127.0.0.0/8, ::1."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -81,13 +80,13 @@ def is_loopback(host: str) -> bool:
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
-    """Whether an entry of NO_PROXY means `host`: `*`, a network, or a name with all below it, each with a port or without."""
+    """Return whether an entry of NO_PROXY covers `host`: `*`, a network, or a name with its subdomains, each with or without a port."""
     if entry == "*":
         return True
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
-        pass  # a name on one side or the other
+        pass  # the host or the entry is a name, not an address
     name, _, number = entry.rpartition(":")
     if name and number.isdigit():
         return int(number) == port and _covers(name, host, port)

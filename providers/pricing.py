@@ -1,7 +1,7 @@
-"""What an answer cost: a person's own prices first, else the price list that ships with genai-prices. Nothing is downloaded.
+"""The cost of an answer: from the user's own prices, else from the price list that ships with genai-prices. Nothing is downloaded.
 
-The list is imported on first use (0.2 s) and read once per model: a record's cost is then three multiplications. Prices that change
-during a run keep the value of its first record.
+The list is imported on first use (0.2 s) and read once per model; after that, a cost takes three multiplications. A price that changes
+during a run keeps the value of the first record.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from .messages import Usage
 
 _PRICED_AS: Mapping[str, str | None] = {
     "azure": "azure",
-    "openai": "openai",  # a server of one's own serves models that OpenAI does not sell: no price is right, not theirs
-    "gateway": None,  # resells everybody's models: priced by the model's name
+    "openai": "openai",  # a self-hosted server serves models that OpenAI does not sell: they have no price
+    "gateway": None,  # resells models of all vendors: the price follows from the model's name
 }
 
 
@@ -32,7 +32,7 @@ class Price(BaseModel):
     output_per_million: float = Field(ge=0)
     """Output, reasoning included."""
     cached_per_million: float | None = Field(default=None, ge=0)
-    """Input that was read from the provider's cache; as other input where it is not said."""
+    """Price of input read from the provider's cache; None means `input_per_million`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class _Rates:
 def find_price(
     model: str, provider_type: str, prices: Mapping[str, Price] | None = None
 ) -> Callable[[Usage], float] | None:
-    """What answers of a model cost in US dollars, to be kept; None where nobody knows (a simulator, a server of one's own)."""
+    """Return the function from usage to cost in US dollars; None where no price is known (a simulator, a self-hosted server)."""
     price = prices.get(model) if prices else None
     rates = _listed_rates(model, provider_type) if price is None else _rates_of(price)
     return None if rates is None else rates.cost
@@ -68,11 +68,11 @@ def _rates_of(price: Price) -> _Rates:
 def _listed_rates(model: str, provider_type: str) -> _Rates | None:
     if provider_type not in _PRICED_AS:
         return None
-    from genai_prices import Usage as OneToken
+    from genai_prices import Usage as TokenCounts
     from genai_prices import calc_price
 
     try:
-        listed = calc_price(OneToken(input_tokens=1, output_tokens=1), model, provider_id=_PRICED_AS[provider_type])
+        listed = calc_price(TokenCounts(input_tokens=1, output_tokens=1), model, provider_id=_PRICED_AS[provider_type])
     except LookupError:
         return None
     price = listed.model_price
@@ -86,6 +86,6 @@ def _listed_rates(model: str, provider_type: str) -> _Rates | None:
 
 
 def _base_price(price: object) -> float | None:
-    """A tiered price counts at its lowest tier: prompts of 200,000 tokens do not occur in an evaluation."""
+    """Return a price, of a tiered one the lowest tier: prompts of 200,000 tokens do not occur in an evaluation."""
     base = getattr(price, "base", price)
     return float(base) if isinstance(base, Decimal | int | float) else None

@@ -1,4 +1,4 @@
-"""The second half of every "unknown name" message: the nearest known name, and what there is to choose from."""
+"""The second half of every "unknown name" message: the most similar known name, and the list of known names."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 LISTED = 20
-"""Names that a message lists before it says how many more there are."""
+"""Most names that a message lists; the rest is given as a number."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Say `did you mean "x"? Known: x, y, z`, without the question where nothing is near."""
+    """Return `did you mean "x"? Known: x, y, z`, without the question where no name is similar."""
     names = sorted(set(known))
     close = get_close_matches(name, names, n=1)
     question = f'did you mean "{close[0]}"? ' if close else ""

@@ -1,7 +1,7 @@
-"""Tokens before anybody has counted them: an estimate from the length of the text, which a model's own usage corrects.
+"""Token counts before the server reports them: estimates from the length of the text, corrected by the reported usage.
 
-Permits are asked for with these numbers. They are cheap on purpose (a short chat takes about a microsecond): a tokenizer per model
-would cost more than the request.
+The limiter reserves these numbers. The estimate is cheap on purpose (about a microsecond for a short chat): a tokenizer per model would
+cost more than the request.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import orjson
 from .messages import JSON, Message, Tool, Usage
 
 BYTES_PER_TOKEN = 4.0
-"""UTF-8 bytes a token: about four letters of English, and three quarters of a token for a Chinese, Japanese or Korean character."""
+"""UTF-8 bytes per token: about four letters of English; a Chinese, Japanese or Korean character counts as three quarters of a token."""
 
 _MESSAGE_BYTES = 16
 """Role and delimiters of one message: about four tokens."""
 _IMAGE_BYTES = 4000
-"""An image counts by its size in pixels, not by its encoding: about a thousand tokens."""
+"""Bytes that an image counts for, whatever the size of its encoding: about a thousand tokens."""
 _LEARNING_RATE = 0.1
 _BELIEVABLE = (0.02, 4.0)
-"""Tokens per byte outside these bounds are an accounting fault of the server, not a tokenizer."""
+"""Lowest and highest plausible tokens per byte; outside them the server's usage is wrong and is ignored."""
 
 
 def estimate_tokens(text: str) -> int:
@@ -30,7 +30,10 @@ def estimate_tokens(text: str) -> int:
 
 
 class TokenEstimator:
-    """Of one model: learns its tokens per byte from the usage of its answers (an exponential mean, so that it follows a drift)."""
+    """Estimates the input tokens of one model's requests.
+
+    It learns the tokens per byte from the usage of the model's answers, as an exponential moving average.
+    """
 
     __slots__ = ("_tokens_per_byte",)
 
@@ -42,7 +45,7 @@ class TokenEstimator:
         return max(1, round(prompt_bytes(messages, tools) * self._tokens_per_byte))
 
     def learn(self, messages: Sequence[Message], tools: Sequence[Tool], usage: Usage) -> None:
-        """Take in what the server counted for this request; our own estimates teach nothing."""
+        """Update the tokens per byte from the server's usage of a request; estimated usage is ignored."""
         length = prompt_bytes(messages, tools)
         if usage.estimated or usage.input_tokens <= 0 or length == 0:
             return
@@ -52,7 +55,7 @@ class TokenEstimator:
 
 
 def prompt_bytes(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-    """UTF-8 length of all that a request makes the model read."""
+    """Return the UTF-8 length of everything in a request that the model reads."""
     total = 0
     for message in messages:
         content = message.get("content")

@@ -1,1 +1,1 @@
-"""Who does what: task sets, prompt types, the sweep and its plan. Pure functions; nothing here sends or waits."""
+"""Task sets, prompt types, the sweep over all samples, and the plan that assigns samples to instances. Nothing here sends or waits."""

@@ -1,6 +1,6 @@
-"""The grid of a sweep: which cell, epoch and place every ordinal is, and what its sample is called there.
+"""The grid of a sweep: maps ordinals to cells, epochs and positions of tasks, and computes sample ids.
 
-It needs no tasks, so a row of results can be checked against it from the files of a run alone.
+It needs no tasks, so rows of results can be checked against it with the files of a run only.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from .sample_index import DIGEST_BYTES
 
 
 def lay_out_cells(rates: Iterable[float], models: Iterable[str], prompt_types: Iterable[str]) -> list[Cell]:
-    """In the order of ordinals: stage by model by prompt type."""
+    """List the cells in the order of ordinals: by stage, then model, then prompt type."""
     return [Cell(model, prompt_type, rate) for rate, model, prompt_type in product(rates, models, prompt_types)]
 
 
 class Grid:
-    """Ordinals run cell by epoch by place, the place innermost; `places` is the number of tasks that take part."""
+    """The numbering of all samples: ordinals increase by place within an epoch, by epoch within a cell, and by cell.
+
+    A place is the position of a selected task; `places` is the number of selected tasks.
+    """
 
     def __init__(self, cells: Sequence[Cell], epochs: int, places: int, seed: int) -> None:
         self.cells = cells
@@ -35,7 +38,7 @@ class Grid:
         return len(self.cells) * self.per_cell
 
     def locate(self, ordinal: int) -> tuple[int, int, int]:
-        """Cell number, epoch (from 0) and place. Raises IndexError."""
+        """Return cell number, epoch (from 0) and place of an ordinal. Raises IndexError."""
         if not 0 <= ordinal < len(self):
             raise IndexError(ordinal)
         cell, rest = divmod(ordinal, self.per_cell)
@@ -43,10 +46,11 @@ class Grid:
         return cell, epoch, place
 
     def digest(self, cell: int, task_id: str, epoch: int) -> bytes:
-        """Names a sample; its hex form is the sample id."""
+        """Compute the digest of a sample; its hex form is the sample id."""
         return _digest(self._hashes[cell], f"{task_id}\0{epoch}".encode())
 
     def seed(self, task_id: str, epoch: int) -> int:
+        """Compute the seed of a task in an epoch; it is the same in every cell."""
         return int.from_bytes(_digest(self._seed_hash, f"{task_id}\0{epoch}".encode()), "big") >> 1
 
 

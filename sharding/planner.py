@@ -1,4 +1,4 @@
-"""The plan: which instance takes which samples, when it starts and with how many workers, decided before anything is sent.
+"""Builds the plan: the samples, the start and the workers of every instance, decided before anything is sent.
 
 Every ordinal is in exactly one shard, and the shards of one model in one stage differ by at most one sample.
 """
@@ -26,14 +26,14 @@ Instances = Mapping[str, Sequence[Instance]]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How samples are laid out over instances; only `extra_parts` is part of what the results mean."""
+    """Options of the plan. Only `extra_parts` affects the meaning of the results and thus the fingerprint."""
 
     stagger_s: Sequence[float]
-    """Seconds after the shard before of the same model; a shorter list repeats its last value."""
+    """Seconds between the starts of consecutive shards of a model; a shorter list repeats its last value."""
     remaining: Callable[[int], bool] | None = None
-    """For a resume: true for ordinals that still need doing. None: all of them."""
+    """For a resume: returns true for unfinished ordinals. None: all ordinals."""
     extra_parts: Mapping[str, str] = field(default_factory=dict)
-    """What else belongs to the fingerprint: generation, solver, scorer, tools."""
+    """Further parts of the fingerprint: generation, solver, scorer, tools."""
 
     def __post_init__(self) -> None:
         if any(not delay >= 0 for delay in self.stagger_s):
@@ -42,25 +42,26 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
-    """Implements Plan for a sweep."""
+    """The plan of a sweep; implements Plan."""
 
     sweep: Sweep
     stages: Sequence[Sequence[Shard]]
     parts: Mapping[str, str]
-    """What the fingerprint is made of, to show the difference when a resume is refused."""
+    """The values that the fingerprint covers, to show the difference when a resume is refused."""
     fingerprint: str
 
     def sample(self, ordinal: int) -> Sample:
+        """Read the task of an ordinal and build its sample."""
         return self.sweep.sample(ordinal)
 
     def __len__(self) -> int:
-        """Planned samples: fewer than the sweep's where a resume plans what is left."""
+        """Count the planned samples; a resume plans only the unfinished ones."""
         return sum(len(shard) for stage in self.stages for shard in stage)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """One shard, as people read it."""
+    """A shard as a row of the displayed plan."""
 
     stage: int
     tool_success_rate: float
@@ -68,16 +69,17 @@ class PlanRow:
     instance: str
     samples: int
     workers: int | None
-    """None: as many as the limiter allows."""
+    """None: no limit other than the limiter's."""
     qps: float | None
     start_after_s: float
 
     def to_json(self) -> dict[str, JSON]:
+        """Convert the row to a dict."""
         return asdict(self)
 
 
 def build_plan(sweep: Sweep, instances: Instances, layout: Layout) -> SweepPlan:
-    """Split the sweep evenly. Raises InputError where a model has no instance."""
+    """Distribute the samples of each model evenly over its instances. Raises InputError where a model has no instance."""
     for model in sweep.spec.models:
         if not instances.get(model):
             raise InputError(f"the model {model} has no instance; give it a provider with a deployment or key")
@@ -102,26 +104,26 @@ def _deal_stages(sweep: Sweep, instances: Instances, layout: Layout) -> Sequence
 
 
 def fingerprint(parts: Mapping[str, str]) -> str:
-    """One value for all parts, whatever their order."""
+    """Compute one digest of all parts, independent of their order."""
     return hashlib.sha256(orjson.dumps(sorted(parts.items()))).hexdigest()
 
 
 def _split(block: range, instances: Sequence[Instance], layout: Layout) -> Iterator[Shard]:
-    """Deal the block out like cards: every cell is spread over all instances, and sizes differ by at most one."""
+    """Distribute the ordinals round-robin, so that every cell is spread over all instances and sizes differ by at most one."""
     delay_s = 0.0
-    left = None if layout.remaining is None else array("Q", filter(layout.remaining, block))
-    for place, (instance, stagger_s) in enumerate(zip(instances, _repeat_last(layout.stagger_s), strict=False)):
+    unfinished = None if layout.remaining is None else array("Q", filter(layout.remaining, block))
+    for position, (instance, stagger_s) in enumerate(zip(instances, _repeat_last(layout.stagger_s), strict=False)):
         delay_s += stagger_s
-        ordinals = _dealt(block if left is None else left, place, len(instances))
+        ordinals = _share(block if unfinished is None else unfinished, position, len(instances))
         if ordinals:
             yield Shard(instance.name, ordinals, delay_s)
 
 
-def _dealt(ordinals: range | array[int], place: int, players: int) -> Sequence[range]:
-    own = ordinals[place::players]
-    if isinstance(own, range):
-        return (own,) if own else ()
-    return tuple(compress(own))
+def _share(ordinals: range | array[int], position: int, shards: int) -> Sequence[range]:
+    share = ordinals[position::shards]
+    if isinstance(share, range):
+        return (share,) if share else ()
+    return tuple(compress(share))
 
 
 def _repeat_last(delays_s: Sequence[float]) -> Iterator[float]:
@@ -129,7 +131,7 @@ def _repeat_last(delays_s: Sequence[float]) -> Iterator[float]:
 
 
 def compress(ordinals: Sequence[int]) -> Iterator[range]:
-    """Write ascending ordinals as few strided ranges, greedily: each runs as far as its first step holds."""
+    """Compress ascending ordinals to a few strided ranges, greedily: each continues as long as its first step does."""
     start = 0
     while start < len(ordinals):
         step = ordinals[start + 1] - ordinals[start] if start + 1 < len(ordinals) else 1
@@ -142,9 +144,9 @@ def compress(ordinals: Sequence[int]) -> Iterator[range]:
 
 def describe(plan: SweepPlan, instances: Instances) -> list[PlanRow]:
     """List every shard with its instance's workers and rate, in the order of the plan."""
-    known = {instance.name: instance for own in instances.values() for instance in own}
+    by_name = {instance.name: instance for model_instances in instances.values() for instance in model_instances}
     return [
-        _describe_shard(plan, stage, shard, known[shard.instance])
+        _describe_shard(plan, stage, shard, by_name[shard.instance])
         for stage, shards in enumerate(plan.stages)
         for shard in shards
     ]

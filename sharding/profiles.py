@@ -1,4 +1,4 @@
-"""How many workers an instance gets, and how fast it may be asked: the table, and the one place that applies it."""
+"""Default numbers of workers and request rates by kind of instance, and the function that applies them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from providers.suggestion import suggestion
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one instance of a kind can usually take."""
+    """Default workers and rate of one kind of instance."""
 
     adaptive_workers: int
     fixed_workers: int
     qps: float | None
-    """Requests per second in fixed mode; None sets no rate."""
+    """Requests per second in fixed mode; None means no rate limit."""
     times_prompt_types: bool
-    """Workers = base × number of prompt types."""
+    """Whether the number of workers is multiplied by the number of prompt types."""
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -35,16 +35,16 @@ PROFILES: Mapping[str, Profile] = {
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """What a person says about a run's workers and rate; raises InputError where a number cannot be meant."""
+    """The user's settings for workers and rate. Raises InputError where a number is out of range."""
 
     rate_mode: Literal["adaptive", "fixed"] = "adaptive"
     prompt_types: int = 1
     max_workers: int | None = None
-    """Most workers of an instance, whatever the rest says."""
+    """Most workers of an instance; limits every other setting."""
     workers: int | Literal["auto"] | None = None
-    """Of every instance, never multiplied; "auto" lifts the bound; None leaves it to the profile."""
+    """Workers of every instance, never multiplied; "auto" means no limit; None means the profile's number."""
     qps: float | None = None
-    """Instead of the profile's; fixed mode only."""
+    """Replaces the profile's rate; fixed mode only."""
 
     def __post_init__(self) -> None:
         for name, value in (("workers", self.workers), ("max_workers", self.max_workers)):
@@ -55,7 +55,7 @@ class WorkerOptions:
 
 
 def find_profile(name: str) -> Profile:
-    """Raises InputError naming the nearest profile."""
+    """Return the profile of a name. Raises InputError that names the most similar profile."""
     profile = PROFILES.get(name)
     if profile is None:
         raise InputError(f'unknown profile "{name}"; {suggestion(name, PROFILES)}')
@@ -63,7 +63,7 @@ def find_profile(name: str) -> Profile:
 
 
 def assign_workers(instance: Instance, profile: Profile, worker_options: WorkerOptions) -> Instance:
-    """Give an instance its workers and, in fixed mode, its rate."""
+    """Set the number of workers of an instance and, in fixed mode, its rate."""
     return replace(instance, workers=_workers(profile, worker_options), qps=_qps(profile, worker_options))
 
 

@@ -1,4 +1,4 @@
-"""Who may take whose work: an instance that runs dry helps the shard of its model that would finish last."""
+"""Work stealing: an instance without samples takes some from the shard of its model that would finish last."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a shard still has to open, and how fast its instance gets through it."""
+    """The remaining samples of a shard and the rate of its instance."""
 
     remaining: int
     rate_per_s: float
-    """Samples that its instance has lately finished per second; 0 where it is out or has done none yet."""
+    """Samples that the instance finished per second lately; 0 where it is out of use or has finished none yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Theft:
+    """A decision to take samples from the shard of another instance."""
+
     victim: str
+    """Name of the instance that gives samples away."""
     count: int
 
 
 def choose_theft(thief: str, loads: Mapping[str, Load]) -> Theft | None:
-    """Take from the shard that would finish last, as much as makes both finish together; None where nobody has any left.
+    """Choose the shard that would finish last, and a count so that both finish together; None where no other shard has samples.
 
-    Two instances with rates a and b share r samples fairly as r * a / (a + b) and r * b / (a + b). At most half is taken at a time: rates
-    are estimates, and what was taken too much would have to be taken back.
+    Instances with rates a and b share r samples as r * a / (a + b) and r * b / (a + b). At most half is taken at once, because the rates
+    are estimates and a surplus would have to be moved back.
     """
     others = {name: load for name, load in loads.items() if name != thief and load.remaining}
     if not others:

@@ -1,4 +1,4 @@
-"""From a sample's id back to its ordinal, in about 25 bytes a sample: for the simulator, which knows a request by its id alone."""
+"""Maps sample ids to ordinals in about 25 bytes per sample; the simulator uses it, because it receives only the ids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DIGEST_BYTES = 16
 
 
 class SampleIndex(Mapping[str, int]):
-    """A hash table with open addressing over two flat buffers: digests by ordinal, and slots that hold ordinal + 1."""
+    """A hash table from sample id to ordinal: open addressing over two flat buffers, digests by ordinal and slots with ordinal + 1."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -19,7 +19,7 @@ class SampleIndex(Mapping[str, int]):
         self._slots = array("Q", bytes(8 * slots)) if length >= 1 << 32 else array("I", bytes(4 * slots))
 
     def put(self, digest: bytes, ordinal: int) -> None:
-        """Once for every ordinal."""
+        """Add a sample. Call it once for every ordinal."""
         start = ordinal * DIGEST_BYTES
         self._digests[start : start + DIGEST_BYTES] = digest
         slots, mask = self._slots, self._mask
@@ -32,10 +32,10 @@ class SampleIndex(Mapping[str, int]):
         digest = self._parse(sample_id)
         slots, mask = self._slots, self._mask
         slot = int.from_bytes(digest[:8], "little") & mask
-        while found := slots[slot]:
-            start = (found - 1) * DIGEST_BYTES
+        while entry := slots[slot]:
+            start = (entry - 1) * DIGEST_BYTES
             if self._digests[start : start + DIGEST_BYTES] == digest:
-                return found - 1
+                return entry - 1
             slot = (slot + 1) & mask
         raise KeyError(sample_id)
 

@@ -1,6 +1,6 @@
-"""The five scenarios of an evaluation: which axes a sweep has by one name, or by the number of its chapter.
+"""The five scenarios of an evaluation: predefined axes of a sweep, selected by name or by chapter number.
 
-A scenario fills in what nobody spelt out; what is spelt out counts. Models, task types and how many tasks are the person's own.
+A scenario sets only the axes that the user does not set. Models, task types and the number of tasks are always the user's.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ Axis = Sequence[str] | Sequence[float]
 
 @dataclass(frozen=True, slots=True)
 class SweepScenario:
+    """A scenario: values for the axes of a sweep."""
+
     number: str
     name: str
     question: str
-    """What it finds out, for people."""
+    """The question that the scenario answers, for display."""
     varies: str | None
-    """The axis that it is about: whoever spells it out takes at least one of its values from here."""
+    """The axis under study; a user who sets it must include at least one of the scenario's values."""
     prompt_types: Sequence[str] = ("optimal",)
     tool_success_rates: Sequence[float] = (0.8,)
     difficulties: Sequence[str] | None = ("easy",)
-    """None: all of them."""
+    """None: all difficulties."""
 
     @property
     def axes(self) -> Mapping[str, Axis | None]:
-        """By the names that settings have."""
+        """The values of the axes by the names of their settings."""
         return {
             "prompt_types": self.prompt_types,
             "tool_success_rates": self.tool_success_rates,
@@ -38,17 +40,17 @@ class SweepScenario:
 
 
 SOLVER = "tool_loop"
-"""How all of them are solved: tools that fail want somebody who calls them; a task without tools takes one turn."""
+"""The solver of all scenarios: it calls tools, which may fail; a task without tools takes one turn."""
 
 SCENARIOS = (
-    SweepScenario("5.1", "baseline", "how good is each model when everything is said?", varies=None),
+    SweepScenario("5.1", "baseline", "how good is each model with a complete prompt?", varies=None),
     SweepScenario(
-        "5.2", "scale", "how far do models of different size get as tasks grow harder?", varies=None, difficulties=None
+        "5.2", "scale", "how well do models of different sizes solve harder tasks?", varies=None, difficulties=None
     ),
     SweepScenario(
         "5.3",
         "flawed",
-        "what do models make of a plan with one flaw?",
+        "how do models handle a plan with one flaw?",
         varies="prompt_types",
         prompt_types=(
             "flawed_sequence_disorder",
@@ -63,14 +65,14 @@ SCENARIOS = (
     SweepScenario(
         "5.4",
         "tool-reliability",
-        "what is left when tools fail more and more often?",
+        "how much does the score drop when tools fail more often?",
         varies="tool_success_rates",
         tool_success_rates=(0.9, 0.8, 0.7, 0.6),
     ),
     SweepScenario(
         "5.5",
         "prompt-sensitivity",
-        "how much does it matter how models are asked?",
+        "how much does the score depend on the prompt type?",
         varies="prompt_types",
         prompt_types=("baseline", "cot", "optimal"),
     ),
@@ -78,9 +80,9 @@ SCENARIOS = (
 
 
 def find_scenario(name: str) -> SweepScenario:
-    """By name or number. Raises InputError naming the nearest."""
-    for one in SCENARIOS:
-        if name in {one.name, one.number}:
-            return one
-    known = [name for one in SCENARIOS for name in (one.number, one.name)]
-    raise InputError(f'no scenario "{name}"; {suggestion(name, known)}')
+    """Find a scenario by name or number. Raises InputError that names the most similar one."""
+    for scenario in SCENARIOS:
+        if name in {scenario.name, scenario.number}:
+            return scenario
+    names = [name for scenario in SCENARIOS for name in (scenario.number, scenario.name)]
+    raise InputError(f'no scenario "{name}"; {suggestion(name, names)}')

@@ -1,4 +1,4 @@
-"""Which rows of the task sets take part in a sweep: by difficulty, by task type, so many of each kind, so many in all."""
+"""Selects the rows of the task sets for a sweep: by difficulty, by task type, by number per kind and in total."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from .tasks.task import TaskSet
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """None takes them all. Always the first ones in file order, so that a larger selection contains the smaller one."""
+    """The criteria of a selection; None means no restriction.
+
+    Rows are taken in file order, so that a larger selection contains a smaller one.
+    """
 
     difficulties: Collection[str] | None = None
     task_types: Collection[str] | None = None
     num_instances: int | None = None
-    """Tasks of every (task type, difficulty)."""
+    """Most tasks of every (task type, difficulty)."""
     limit: int | None = None
-    """Tasks in all."""
+    """Most tasks in total."""
 
     def __post_init__(self) -> None:
         for name, value in (("num_instances", self.num_instances), ("limit", self.limit)):
@@ -32,11 +35,12 @@ class Selection:
 
     @property
     def is_by_kind(self) -> bool:
+        """Whether the selection depends on task type or difficulty."""
         return not (self.difficulties is None and self.task_types is None and self.num_instances is None)
 
 
 def select_rows(tasks: TaskSet, selection: Selection) -> Sequence[int]:
-    """Return the rows, ascending: eight bytes each, or a range where all are taken. Raises InputError where none is left."""
+    """Return the selected rows, ascending: eight bytes each, or a range without criteria by kind. Raises InputError where none is left."""
     if not selection.is_by_kind:
         rows: Sequence[int] = range(len(tasks))[: selection.limit]
     else:
@@ -49,19 +53,19 @@ def select_rows(tasks: TaskSet, selection: Selection) -> Sequence[int]:
     return rows
 
 
-def _refuse_unknown(what: str, asked: Collection[str] | None, present: Collection[str]) -> None:
-    for name in asked or ():
+def _refuse_unknown(what: str, names: Collection[str] | None, present: Collection[str]) -> None:
+    for name in names or ():
         if name not in present:
             raise InputError(f'no task has the {what} "{name}"; {suggestion(name, present)}')
 
 
 def _matching_rows(tasks: TaskSet, selection: Selection) -> Iterator[int]:
-    most = selection.num_instances
+    most_per_kind = selection.num_instances
     taken: Counter[tuple[str, str]] = Counter()
     for row, kind in enumerate(tasks.kinds()):
         if not _matches(kind, selection):
             continue
-        if most is None or taken[kind] < most:
+        if most_per_kind is None or taken[kind] < most_per_kind:
             taken[kind] += 1
             yield row
 

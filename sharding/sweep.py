@@ -1,7 +1,7 @@
-"""The sweep: every sample of a run, numbered, and none of them built before it is asked for.
+"""The sweep: all samples of a run by ordinal; a sample is built only on access.
 
-Ordinals run stage (tool success rate) by model by prompt type by epoch by task, the task innermost. A sample's id and seed depend on what
-it is, never on where or when it runs.
+Ordinals increase by task, then epoch, prompt type, model and stage (tool success rate). A sample's id and seed depend on its content,
+never on where or when it runs.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from .tasks.task import TaskSet
 
 @dataclass(frozen=True, slots=True)
 class SweepSpec:
-    """The axes. Raises InputError where one is empty or names a thing twice."""
+    """The axes of a sweep. Raises InputError where an axis is empty or names a value twice."""
 
     models: Sequence[str]
     prompt_types: Sequence[str]
     tool_success_rates: Sequence[float] = (1.0,)
     difficulties: Sequence[str] | None = None
-    """None: all of them."""
+    """None: all difficulties."""
     task_types: Sequence[str] | None = None
-    """None: all of them."""
+    """None: all task types."""
     num_instances: int | None = None
-    """Tasks of every (task type, difficulty), the first ones in file order; None: all of them."""
+    """Most tasks of every (task type, difficulty), the first ones in file order; None: all tasks."""
     epochs: int = 1
     limit: int | None = None
-    """Most tasks taken in all."""
+    """Most tasks in total; None: all tasks."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -43,12 +43,13 @@ class SweepSpec:
         _refuse_repeats("tool_success_rates", self.tool_success_rates)
         for rate in self.tool_success_rates:
             if not 0 <= rate <= 1:
-                raise InputError(f"tool_success_rates lie between 0 and 1, not {rate:g}")
+                raise InputError(f"tool_success_rates must lie between 0 and 1, not {rate:g}")
         if self.epochs < 1:
             raise InputError(f"epochs must be at least 1, not {self.epochs}")
 
     @property
     def selection(self) -> Selection:
+        """The criteria for tasks."""
         return Selection(self.difficulties, self.task_types, self.num_instances, self.limit)
 
 
@@ -61,17 +62,17 @@ def _refuse_repeats(name: str, values: Sequence[object]) -> None:
 
 
 class Sweep:
-    """Samples by ordinal. Holds no task: what it keeps is the rows that take part and their grid."""
+    """The samples of a run by ordinal. It keeps the selected rows and the grid, and no tasks."""
 
     def __init__(self, spec: SweepSpec, tasks: TaskSet, prompt_types: Mapping[str, PromptType]) -> None:
-        """`prompt_types` has every name of the spec. Raises InputError where the spec leaves no task."""
+        """Select the tasks. `prompt_types` must have every name of the spec. Raises InputError where no task is left."""
         self.spec = spec
         self.tasks = tasks
         self.stages = tuple(spec.tool_success_rates)
         """The tool success rates, one stage each."""
         self.prompts = [prompt_types[name] for name in spec.prompt_types]
         self.rows = select_rows(tasks, spec.selection)
-        """The tasks that take part, by their rows in the task set."""
+        """The rows of the selected tasks in the task set."""
         cells = lay_out_cells(self.stages, spec.models, spec.prompt_types)
         self._grid = Grid(cells, spec.epochs, len(self.rows), spec.seed)
 
@@ -79,7 +80,7 @@ class Sweep:
         return len(self._grid)
 
     def sample(self, ordinal: int) -> Sample:
-        """Read the task and ask it the cell's way."""
+        """Read the task of an ordinal and apply the cell's prompt type."""
         grid = self._grid
         number, epoch, place = grid.locate(ordinal)
         task = self.prompt(ordinal).apply(self.tasks[self.rows[place]])
@@ -87,34 +88,36 @@ class Sweep:
         return Sample(ordinal, sample_id, task, grid.cells[number], epoch, grid.seed(task.task_id, epoch))
 
     def check_plans(self) -> None:
-        """Ask every task in every way that needs its plan. Raises InputError naming file and row where there is none to show."""
-        needy = [prompt for prompt in self.prompts if prompt.needs_plan]
-        for row in self.rows if needy else ():
+        """Apply every prompt type that needs a plan to every task. Raises InputError with file and row where a task has no usable plan."""
+        prompts_with_plan = [prompt for prompt in self.prompts if prompt.needs_plan]
+        for row in self.rows if prompts_with_plan else ():
             task = self.tasks[row]
-            for prompt in needy:
+            for prompt in prompts_with_plan:
                 try:
                     prompt.apply(task)
                 except InputError as error:
                     raise InputError(f"{self.tasks.origin(row)}: {error}") from error
 
     def cell(self, ordinal: int) -> Cell:
+        """Return the cell of an ordinal."""
         return self._grid.cells[self._grid.locate(ordinal)[0]]
 
     def prompt(self, ordinal: int) -> PromptType:
+        """Return the prompt type of an ordinal."""
         return self.prompts[self._grid.locate(ordinal)[0] % len(self.prompts)]
 
     def row(self, ordinal: int) -> int:
-        """The task's row in the task set."""
+        """Return the row of an ordinal's task in the task set."""
         return self.rows[self._grid.locate(ordinal)[2]]
 
     def block(self, stage: int, model: str) -> range:
-        """All ordinals of one model in one stage."""
+        """Return all ordinals of one model in one stage."""
         size = len(self.prompts) * self._grid.per_cell
         start = (stage * len(self.spec.models) + list(self.spec.models).index(model)) * size
         return range(start, start + size)
 
     def index_ids(self) -> SampleIndex:
-        """Map every sample id to its ordinal. Reads every task once, whatever the number of cells and epochs."""
+        """Map every sample id to its ordinal. Reads every task once, independent of the number of cells and epochs."""
         grid, index = self._grid, SampleIndex(len(self))
         for place, row in enumerate(self.rows):
             task_id = self.tasks[row].task_id
@@ -126,7 +129,7 @@ class Sweep:
 
     @property
     def fingerprint_parts(self) -> Mapping[str, str]:
-        """What makes these samples these: values that a person can compare when a resume is refused."""
+        """The values that identify the samples; the user can compare them when a resume is refused."""
         spec = self.spec
         return {
             "tasks": self.tasks.fingerprint[:16],

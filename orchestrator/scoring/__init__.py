@@ -1,1 +1,1 @@
-"""Scorers: what an answer is worth. `async (sample, answer, model) -> Score`."""
+"""Scorers, which grade answers: `async (sample, answer, model) -> Score`. Read `registry.py` first, which lists them."""

@@ -1,4 +1,4 @@
-"""Multiple choice: the letter that an answer settles on, however it is written."""
+"""Multiple choice: finds the letter that an answer chooses, in any of the usual forms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LETTERS = "ABCDEFGHIJ"
 
 _OPEN, _ENDS = r"[\s*_(\[（「\"'`]*", r"(?![A-Za-z'’])"
 _LETTER = rf"(?:([A-J]){_ENDS}|([a-j])(?=[)\].*:,]|\s*$))"
-"""A capital by itself; a small one only where it cannot be a word: "the answer is a number"."""
+"""A capital letter alone; a lower-case one only where it cannot be a word, as in "the answer is a number"."""
 _NO_PRONOUN = r"(?!I\s+[a-z])"
 _SAID = (
     re.compile(r"\\boxed\{\s*(?:\\text\{)?\s*\(?([A-Ja-j])\)?\s*\}"),
@@ -25,25 +25,25 @@ _SAID = (
     ),
     re.compile(rf"(?:答案|应选|选择|选项|选)\s*(?:应?该?是|应?为|[:：])?\s*{_OPEN}([A-J]){_ENDS}"),
 )
-"""From the plainest way to say it; the last one said counts."""
+"""Patterns in order of precedence; the last match of a pattern counts."""
 _BARE = re.compile(r"^\W*([A-Ja-j])\W*$")
 _STANDING = re.compile(
     r"\(([A-J])\)|\*\*\(?([A-J])\)?[.:]?\*\*|(?<![\w'’])([A-J])(?=[).:、])|(?<![\w'’])([B-HJ])(?![\w'’])"
 )
-"""Letters that are no words: A and I need a bracket or a stop behind them."""
+"""Single letters that are not words: A and I count only with a bracket, a stop or emphasis."""
 _HEDGE = re.compile(rf"\s*[)\]*）]*\s*(?:or|and|/|或|和)\s*{_OPEN}([A-J]){_ENDS}")
 
 
 def choice(text: str, target: JSON) -> Score:
-    """The letter that is said equals the target's. A whole number as target counts from 0: 0 is A."""
-    said = chosen_letter(text)
-    if said is None:
+    """Compare the chosen letter with the target's. A whole number as target counts from 0: 0 is A."""
+    letter = chosen_letter(text)
+    if letter is None:
         return NO_ANSWER
-    return FULL if said in _wanted(target) else WRONG
+    return FULL if letter in _wanted(target) else WRONG
 
 
 def chosen_letter(text: str) -> str | None:
-    """ "The answer is (B).", "\\boxed{B}", "答案：B", "B" or "B. Paris"; None where there is none, or more than one."""
+    """Find the letter in "The answer is (B).", "\\boxed{B}", "答案：B", "B" or "B. Paris"; None without exactly one."""
     bare = _BARE.match(text)
     if bare:
         return bare.group(1).upper()
@@ -64,4 +64,4 @@ def _letter(match: re.Match[str]) -> str:
 def _wanted(target: JSON) -> Iterable[str]:
     if isinstance(target, int) and not isinstance(target, bool):
         return LETTERS[target : target + 1] if target >= 0 else ""
-    return {re.sub(r"[^A-J]", "", one.upper()) for one in targets(target)}
+    return {re.sub(r"[^A-J]", "", answer.upper()) for answer in targets(target)}

@@ -1,9 +1,9 @@
-"""The calls that a task expects, and which arguments each accepts.
+"""The calls that a task expects, and the arguments that each call accepts.
 
-A target `{"calls": [{"name": …, "arguments": {parameter: [accepted values]}}], "order": "strict" | "any"}` says it in full: inside an
-accepted object every field is again a list of accepted values, and "" among the accepted values lets a parameter be left out that the
-tool's schema does not require. A task with a plan (`metadata.plan`: a list of `{"tool", "arguments"}`) and no such target expects the
-plan's calls, in its order, with exactly its values.
+A target `{"calls": [{"name": …, "arguments": {parameter: [accepted values]}}], "order": "strict" | "any"}` is the complete form: inside an
+accepted object every field is again a list of accepted values, and "" among the accepted values means that the parameter is optional
+unless the tool's schema requires it. A task with a plan (`metadata.plan`: a list of `{"tool", "arguments"}`) and no such target expects
+the plan's calls, in its order, with exactly its values.
 """
 
 from __future__ import annotations
@@ -18,48 +18,53 @@ from sharding.tasks.task import Task
 
 Order = Literal["strict", "any"]
 LEFT_OUT = ""
-"""Among the accepted values: the parameter may be left out."""
+"""An accepted value which means that the parameter may be left out."""
 _UNIMPORTANT = re.compile(r"[\s,./_*^'’\"-]")
-"""Signs in which two spellings of one value differ (the rule of the Berkeley Function-Calling Leaderboard)."""
+"""Characters that are ignored in a comparison (the rule of the Berkeley Function-Calling Leaderboard)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCall:
+    """A call that a task expects, with the accepted values of its parameters."""
+
     name: str
     arguments: Mapping[str, Sequence[JSON]]
     """The accepted values of every parameter."""
     required: frozenset[str] = frozenset()
-    """Parameters that the tool's schema demands, whatever is accepted."""
+    """Parameters that the tool's schema requires, even where they may be left out by the accepted values."""
 
     def accepts(self, name: str, arguments: Mapping[str, JSON]) -> bool:
+        """Return whether a call with this name and these arguments is right."""
         return name == self.name and self.fault(arguments) is None
 
     def fault(self, arguments: Mapping[str, JSON]) -> str | None:
-        """The first parameter that is wrong, missing or not expected; None where all are right."""
+        """Return the first parameter that is wrong, missing or not expected; None where all are right."""
         for parameter, accepted in self.arguments.items():
             if parameter not in arguments:
                 if LEFT_OUT not in accepted or parameter in self.required:
                     return parameter
-            elif not any(is_accepted(arguments[parameter], one) for one in accepted):
+            elif not any(is_accepted(arguments[parameter], value) for value in accepted):
                 return parameter
         return next((parameter for parameter in arguments if parameter not in self.arguments), None)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCalls:
+    """The calls that a task expects, and whether their order matters."""
+
     calls: Sequence[ExpectedCall]
     order: Order
 
 
 def expectation_of(task: Task) -> ExpectedCalls | None:
-    """What the task expects; None where it does not say. Raises ValueError in words where what it says cannot be read."""
+    """Read the calls that a task expects; None where it names none. Raises ValueError with a reason where they are invalid."""
     target = task.target
     if isinstance(target, Mapping) and "calls" in target:
         required = _required_parameters(task)
-        calls = [_target_call(one, required) for one in _objects(target, "calls")]
+        calls = [_target_call(call, required) for call in _objects(target, "calls")]
         return ExpectedCalls(calls, _order(target))
     if task.metadata and "plan" in task.metadata:
-        return ExpectedCalls([_plan_call(one) for one in _objects(task.metadata, "plan")], "strict")
+        return ExpectedCalls([_plan_call(step) for step in _objects(task.metadata, "plan")], "strict")
     return None
 
 
@@ -67,20 +72,20 @@ def _order(target: Mapping[str, JSON]) -> Order:
     order = target.get("order", "strict")
     if order == "strict" or order == "any":
         return order
-    raise ValueError(f"the order of its calls is {order!r}; say strict or any")
+    raise ValueError(f"the order of its calls is {order!r}; set it to strict or any")
 
 
-def _target_call(said: Mapping[str, JSON], required: Mapping[str, frozenset[str]]) -> ExpectedCall:
-    name = _name(said, "name")
-    return ExpectedCall(name, _fields(_arguments(said)), required.get(name, frozenset()))
+def _target_call(call: Mapping[str, JSON], required: Mapping[str, frozenset[str]]) -> ExpectedCall:
+    name = _name(call, "name")
+    return ExpectedCall(name, _fields(_arguments(call)), required.get(name, frozenset()))
 
 
-def _plan_call(said: Mapping[str, JSON]) -> ExpectedCall:
-    return ExpectedCall(_name(said, "tool"), {name: [_exactly(value)] for name, value in _arguments(said).items()})
+def _plan_call(step: Mapping[str, JSON]) -> ExpectedCall:
+    return ExpectedCall(_name(step, "tool"), {name: [_exactly(value)] for name, value in _arguments(step).items()})
 
 
 def _exactly(value: JSON) -> JSON:
-    """A plain value in the form of accepted ones: a list for every field of an object."""
+    """Convert a plain value to the form of accepted values: a list for every field of an object."""
     if isinstance(value, Mapping):
         return {name: [_exactly(inner)] for name, inner in value.items()}
     return [_exactly(inner) for inner in value] if _is_list(value) else value
@@ -95,39 +100,39 @@ def _is_list(value: JSON) -> TypeGuard[Sequence[JSON]]:
 
 
 def _objects(holder: Mapping[str, JSON], key: str) -> list[Mapping[str, JSON]]:
-    found = holder[key]
-    if _is_list(found) and all(isinstance(one, Mapping) for one in found):
-        return [one for one in found if isinstance(one, Mapping)]
+    items = holder[key]
+    if _is_list(items) and all(isinstance(item, Mapping) for item in items):
+        return [item for item in items if isinstance(item, Mapping)]
     raise ValueError(f"its {key} are not a list of objects")
 
 
-def _name(said: Mapping[str, JSON], key: str) -> str:
-    name = said.get(key)
+def _name(call: Mapping[str, JSON], key: str) -> str:
+    name = call.get(key)
     if isinstance(name, str) and name:
         return name
     raise ValueError(f"a call that it expects has no {key}")
 
 
-def _arguments(said: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    arguments = said.get("arguments", {})
+def _arguments(call: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    arguments = call.get("arguments", {})
     if isinstance(arguments, Mapping):
         return arguments
     raise ValueError(f"the arguments of a call that it expects are {arguments!r:.40}, not an object")
 
 
 def _required_parameters(task: Task) -> dict[str, frozenset[str]]:
-    """By tool, from the schemas that the task offers."""
-    found = {}
+    """Return the required parameters by tool, from the schemas of the task's tools."""
+    by_tool = {}
     for tool in task.tools:
         function = tool.get("function")
         if isinstance(function, Mapping) and isinstance(parameters := function.get("parameters"), Mapping):
             required = parameters.get("required")
-            found[str(function.get("name"))] = frozenset(map(str, required)) if _is_list(required) else frozenset()
-    return found
+            by_tool[str(function.get("name"))] = frozenset(map(str, required)) if _is_list(required) else frozenset()
+    return by_tool
 
 
 def is_accepted(value: JSON, accepted: JSON) -> bool:
-    """Equal: numbers by value, texts but for case, spaces and the signs that spellings differ in, lists item by item."""
+    """Compare numbers by value, texts without case, spaces and the ignored characters, and lists item by item."""
     if isinstance(accepted, Mapping):
         return isinstance(value, Mapping) and ExpectedCall("", _fields(accepted)).fault(value) is None
     if isinstance(accepted, str) or isinstance(value, str):

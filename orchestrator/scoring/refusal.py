@@ -1,4 +1,4 @@
-"""A model that says it will not or cannot is told apart from one that is wrong: the same worth, another class."""
+"""Distinguishes refusals of a model from wrong answers: the same score, another error class."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _REFUSES = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the text opens with a refusal: what comes later is talk about one."""
+    """Return whether the text begins with a refusal; later sentences are not examined, because they may only mention one."""
     return _REFUSES.search(text[:_OPENING_CHARACTERS]) is not None
 
 
 def telling_refusals(scorer: Scorer) -> Scorer:
-    """The same scorer, whose failed answers have the class of a refusal where they are one. No answer that is right is touched."""
+    """Wrap a scorer: failed answers that are refusals get the class of refusals. Right answers are not changed."""
 
     async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:
-        found = await scorer(sample, answer, model)
-        refused = found.grade == "failed" and not answer.tool_calls and is_refusal(answer.text)
-        return replace(found, error_class=REFUSAL) if refused else found
+        graded = await scorer(sample, answer, model)
+        refused = graded.grade == "failed" and not answer.tool_calls and is_refusal(answer.text)
+        return replace(graded, error_class=REFUSAL) if refused else graded
 
     return score

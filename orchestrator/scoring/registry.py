@@ -1,4 +1,4 @@
-"""Scorers by name: the built-in table, or a person's own `module:function`."""
+"""Scorers by name: the built-in ones, or the user's own `module:function`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .schema import json_schema
 from .tool_calls import tool_calls
 
 ScorerSetting = str | Mapping[str, object]
-"""As the file says it: a bare name, or `{name: numeric, tolerance: 0.01}`."""
+"""A scorer in the user's file: a name, or `{name: numeric, tolerance: 0.01}`."""
 
 COMPARISONS: Mapping[str, Callable[[str, JSON], Score]] = {
     "exact": text.exact,
@@ -33,30 +33,40 @@ COMPARISONS: Mapping[str, Callable[[str, JSON], Score]] = {
     "numeric": text.numeric,
     "choice": choice,
 }
-"""Those that compare the text with the target and need no options."""
+"""Comparisons of text and target that need no options."""
 
 
 class Options(BaseModel):
+    """The settings of a scorer without options."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
 
 
 class NumericOptions(Options):
+    """The settings of `numeric`."""
+
     tolerance: Annotated[Decimal, Field(ge=0)] = Decimal(0)
-    """Absolute."""
+    """Largest absolute difference from the target."""
 
 
 class RegexOptions(Options):
+    """The settings of `regex`."""
+
     pattern: str
 
 
 class SchemaOptions(Options):
+    """The settings of `json_schema`."""
+
     json_schema: Annotated[dict[str, object], Field(alias="schema")]
 
 
 class JudgeOptions(Options):
+    """The settings of `model_graded`."""
+
     judge: str
-    """One of `models:`."""
+    """A model of the section `models:`."""
     rubric: str = RUBRIC
     max_tokens: Annotated[int, Field(ge=1)] = 512
 
@@ -87,23 +97,23 @@ SCORERS: Mapping[str, tuple[type[Options], Callable[[Any], Scorer]]] = {
 
 
 def spelt_out(scorer: ScorerSetting) -> str:
-    """A scorer's one name: what task sets carry and fingerprints cover. `{name: regex, pattern: …}` becomes JSON."""
+    """Return the setting of a scorer as one text, for task sets and fingerprints. `{name: regex, pattern: …}` becomes JSON."""
     return scorer if isinstance(scorer, str) else orjson.dumps(scorer, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def judge_of(scorer: ScorerSetting) -> str | None:
-    """The model that a scorer asks for its verdict."""
+    """Return the judge's model of a scorer; None for a scorer without a judge."""
     if isinstance(scorer, str) or scorer.get("name") != "model_graded":
         return None
     return _options(JudgeOptions, scorer).judge
 
 
 def build_scorer(spelt: str) -> Scorer:
-    """The scorer of a name from `spelt_out`. Raises InputError where there is none or its options are wrong."""
+    """Build the scorer of a text from `spelt_out`. Raises InputError where it does not exist or its options are invalid."""
     settings: Mapping[str, object] = orjson.loads(spelt) if spelt.startswith("{") else {"name": spelt}
     name = settings.get("name")
     if not isinstance(name, str):
-        raise InputError("a scorer's settings need its name: {name: numeric, tolerance: 0.01}")
+        raise InputError("a scorer's settings need a name, for example {name: numeric, tolerance: 0.01}")
     if name in SCORERS:
         kind, build = SCORERS[name]
         return telling_refusals(build(_options(kind, settings)))
@@ -122,11 +132,13 @@ def _options(kind: type[OptionsT], settings: Mapping[str, object]) -> OptionsT:
 def _reason(error: ValidationError, kind: type[Options]) -> str:
     problem = error.errors(include_url=False)[0]
     option = ".".join(map(str, problem["loc"]))
-    known = [field.alias or name for name, field in kind.model_fields.items() if name != "name"]
+    options = [field.alias or name for name, field in kind.model_fields.items() if name != "name"]
     if problem["type"] == "missing":
         return f"needs {option}"
     if problem["type"] == "extra_forbidden":
         return (
-            f"has no option {option!r}; {suggestion(option, known)}" if known else f"takes no options, not {option!r}"
+            f"has no option {option!r}; {suggestion(option, options)}"
+            if options
+            else f"takes no options, not {option!r}"
         )
     return f"{option}: {problem['msg']}, not {problem['input']!r:.60}"

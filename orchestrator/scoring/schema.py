@@ -1,4 +1,4 @@
-"""Answers that must be JSON of a given shape."""
+"""The scorer `json_schema`: answers must be JSON that is valid against a schema."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
 def json_schema(schema: Mapping[str, object]) -> Scorer:
-    """The answer is JSON and valid against `schema`. Raises InputError where the schema is none."""
+    """Build a scorer that requires JSON which is valid against `schema`. Raises InputError where the schema is invalid."""
     validator = _validator(dict(schema))
 
-    async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:  # noqa: ARG001 - the text says it all
+    async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:  # noqa: ARG001 - only the text is needed
         return _validated(answer.text, validator)
 
     return score
@@ -41,7 +41,7 @@ def _validator(schema: dict[str, object]) -> Validator:
     from referencing.jsonschema import DRAFT202012
 
     kind = validator_for(schema)
-    registry: Registry[Any] = Registry()  # knows nothing and fetches nothing
+    registry: Registry[Any] = Registry()  # empty: it fetches nothing
     try:
         kind.check_schema(schema)
         resolver = registry.resolver_with_root(Resource.from_contents(schema, DRAFT202012))
@@ -66,17 +66,19 @@ def _references(schema: object) -> Iterator[str]:
 
 
 def _validated(text: str, validator: Validator) -> Score:
-    found = read_json(text)
-    if found is None:
+    parsed = read_json(text)
+    if parsed is None:
         return NO_ANSWER
-    error = next(iter(sorted(validator.iter_errors(found[0]), key=lambda one: list(map(str, one.absolute_path)))), None)
+    error = next(
+        iter(sorted(validator.iter_errors(parsed[0]), key=lambda error: list(map(str, error.absolute_path)))), None
+    )
     if error is None:
         return FULL
     return Score(0.0, "failed", "schema", {"at": error.json_path, "message": error.message[:200]})
 
 
 def read_json(text: str) -> tuple[JSON] | None:
-    """The JSON that an answer is, or that stands in its last fenced block; None where there is none (null is JSON, too)."""
+    """Parse an answer, or its last valid fenced block, as JSON; None where there is none. The tuple distinguishes null from None."""
     for candidate in (text, *reversed(_FENCED.findall(text))):
         try:
             return (orjson.loads(candidate),)

@@ -1,8 +1,8 @@
-"""Calls of tools against what the task expects: which tool, which arguments, in which order, none missing, none too many.
+"""The scorer `tool_calls`: compares the calls of an answer with those that the task expects, by tool, arguments, order and number.
 
-An answer is worth the share of calls that are right, of those expected or those made, whichever are more. Its class is that of its
-worst fault, from the top of FAULTS. A right call whose tool failed is neither right nor too many: made again it is free, given up it is
-missing.
+The score is the number of right calls divided by the number of expected or made calls, whichever is larger. The error class is that of the
+first fault in the order of FAULTS. A right call whose tool failed counts neither as right nor as redundant: it is ignored where the call
+was repeated with success, and missing where it was not.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .expected_calls import ExpectedCall, ExpectedCalls, expectation_of
 
 FAULTS: Mapping[str, str] = {
     "max_turns": "the solver's turns were used up before the calls were made",
-    "format": "a call whose arguments are no JSON object, or without a name",
-    "tool_selection": "another tool than any that was still to be called",
+    "format": "a call without a name, or with arguments that are not a JSON object",
+    "tool_selection": "a tool that is not among the expected calls that remain",
     "parameter": "the right tool with a wrong, missing or unknown argument",
-    "sequence_order": "the right calls in another order than the one that is demanded",
-    "tool_failure": "a right call whose tool failed, and which was not made again until it did not",
+    "sequence_order": "the right calls in the wrong order",
+    "tool_failure": "a right call whose tool failed and which was not repeated with success",
     "missing": "fewer calls than expected",
     "redundant": "more calls than expected",
 }
@@ -34,21 +34,24 @@ FAULTS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class MadeCall:
+    """A call that the model made."""
+
     name: str
     arguments: Mapping[str, JSON] | None
-    """None where they are no JSON object."""
+    """None where they are not a JSON object."""
     has_failed: bool = False
-    """The call was as it stands, its tool was simulated to fail."""
+    """Whether the simulated tool failed on this call."""
 
     @property
     def is_well_formed(self) -> bool:
+        """Whether the call has a name and an object of arguments."""
         return bool(self.name) and self.arguments is not None
 
 
 def tool_calls() -> Scorer:
-    """Score what `answer.tool_calls` holds, over all turns."""
+    """Build a scorer of `answer.tool_calls`, which holds the calls of all turns."""
 
-    async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:  # noqa: ARG001 - the calls say it all
+    async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:  # noqa: ARG001 - only the calls are needed
         try:
             expected = expectation_of(sample.task)
         except ValueError as error:
@@ -57,15 +60,15 @@ def tool_calls() -> Scorer:
             raise UserCodeError(
                 f"the tool_calls scorer needs a target with calls, or metadata.plan: task {sample.task.task_id} has neither"
             )
-        found = grade_calls(expected, [read_call(call) for call in answer.tool_calls])
-        stopped = None if found.grade == "full" else answer.error_class
-        return replace(found, error_class=stopped) if stopped else found
+        graded = grade_calls(expected, [read_call(call) for call in answer.tool_calls])
+        stopped = None if graded.grade == "full" else answer.error_class
+        return replace(graded, error_class=stopped) if stopped else graded
 
     return score
 
 
 def read_call(call: ToolCall) -> MadeCall:
-    """A call as it came over the wire, where arguments are JSON text."""
+    """Read a call in the format of the API, where arguments are JSON text."""
     function = call.get("function")
     if not isinstance(function, Mapping):
         return MadeCall("", None)
@@ -83,22 +86,22 @@ def read_call(call: ToolCall) -> MadeCall:
 
 
 def grade_calls(expected: ExpectedCalls, made: Sequence[MadeCall]) -> Score:
-    """Full: every call is right and none is too many. Failed: none is right."""
-    in_vain = [call for call in made if call.has_failed and any(_fits(one, call) for one in expected.calls)]
-    made = [call for call in made if call not in in_vain]
-    fits = [[_fits(one, call) for call in made] for one in expected.calls]
+    """Grade calls: full where every call is right and none is redundant, failed where none is right, else partial."""
+    failed_calls = [call for call in made if call.has_failed and any(_fits(target, call) for target in expected.calls)]
+    made = [call for call in made if call not in failed_calls]
+    fits = [[_fits(target, call) for call in made] for target in expected.calls]
     pairs = _paired(fits)
     right = _longest_common(fits) if expected.order == "strict" else len(pairs)
     wanted = max(len(expected.calls), len(made))
     if right == wanted:
         return Score(1.0, "full")
-    open_calls = [call for place, call in enumerate(expected.calls) if place not in pairs]
-    stray = [call for place, call in enumerate(made) if place not in pairs.values()]
+    open_calls = [call for index, call in enumerate(expected.calls) if index not in pairs]
+    stray = [call for index, call in enumerate(made) if index not in pairs.values()]
     grade: Literal["partial", "failed"] = "partial" if right else "failed"
-    given_up = [one for one in open_calls if any(_fits(one, call) for call in in_vain)]
+    given_up = [target for target in open_calls if any(_fits(target, call) for call in failed_calls)]
     if given_up and not stray:
-        told = {"fault": f"{given_up[0].name} failed and was not made again"}
-        return Score(right / wanted, grade, "tool_failure", told)
+        details = {"fault": f"{given_up[0].name} failed and was not made again"}
+        return Score(right / wanted, grade, "tool_failure", details)
     details = {"fault": _description(open_calls, stray)}
     return Score(right / wanted, grade, _fault_class(open_calls, stray), details)
 
@@ -108,7 +111,7 @@ def _fits(expected: ExpectedCall, call: MadeCall) -> bool:
 
 
 def _paired(fits: Sequence[Sequence[bool]]) -> dict[int, int]:
-    """As many expected calls as can be, each with a made one that it accepts, in any order (augmenting paths)."""
+    """Match as many expected calls as possible with made calls that they accept, in any order (augmenting paths)."""
     holder: dict[int, int] = {}
 
     def finds_place(number: int, tried: set[int]) -> bool:
@@ -126,7 +129,7 @@ def _paired(fits: Sequence[Sequence[bool]]) -> dict[int, int]:
 
 
 def _longest_common(fits: Sequence[Sequence[bool]]) -> int:
-    """How many pairs there are at most where both sides keep their order (longest common subsequence)."""
+    """Count the most pairs in which both sides keep their order (longest common subsequence)."""
     row = [0] * (len(fits[0]) + 1) if fits else [0]
     for accepts in fits:
         before, row = row, [0]
@@ -147,15 +150,15 @@ def _fault_class(open_calls: Sequence[ExpectedCall], stray: Sequence[MadeCall]) 
 
 
 def _description(open_calls: Sequence[ExpectedCall], stray: Sequence[MadeCall]) -> str:
-    """The first fault in words."""
+    """Describe the first fault."""
     if not stray:
         return f"{open_calls[0].name} was not called" if open_calls else "the order is another"
-    call = next((one for one in stray if not one.is_well_formed), stray[0])
+    call = next((stray_call for stray_call in stray if not stray_call.is_well_formed), stray[0])
     name, arguments = call.name or "a call without a name", call.arguments
     if arguments is None:
         return f"the arguments of {name} are no JSON object"
-    fault = next((one.fault(arguments) for one in open_calls if one.name == call.name), None)
+    fault = next((target.fault(arguments) for target in open_calls if target.name == call.name), None)
     if fault is not None:
-        said = orjson.dumps(arguments[fault]).decode()[:100] if fault in arguments else "left out"
-        return f"{name}: {fault} is {said}"
+        value = orjson.dumps(arguments[fault]).decode()[:100] if fault in arguments else "left out"
+        return f"{name}: {fault} is {value}"
     return f"{name} was called" + (f" in place of {open_calls[0].name}" if open_calls else " besides")

@@ -1,1 +1,1 @@
-"""The embedded simulator beside a run: its process, and answers that depend on the task's target."""
+"""The simulator of a run: its process, and its answers, which depend on the task's target."""

@@ -1,8 +1,8 @@
-"""The simulator's answers, made from the tasks' targets: right with the model's skill, wrong otherwise, the truth known.
+"""The simulator's answers, derived from the tasks' targets: right with the probability of the model's skill, else wrong, and labelled.
 
 Tasks differ in difficulty. With z the task's standard-normal easiness, a model answers right with probability
-logistic(b + gain + spread * z), where b is such that without a gain the mean over a normal population of tasks is its skill, and gain is
-what `answers.gain` says of the prompt type and of the difficulty.
+logistic(b + gain + spread * z). b is calibrated so that without a gain the mean over a normal population of tasks is the skill; gain is the
+sum of `answers.gain` for the prompt type and the difficulty.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .tool_answers import ToolDraw, ToolTask
 
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)", re.DOTALL)
 _WHOLE_NUMBER = re.compile(r"\d[\d,.]*(?!.*\d)", re.DOTALL)
-"""The same with its groups and decimals."""
+"""The last number with its digit groups and decimals."""
 UNSURE = "I am not sure."
 REFUSES = "I'm sorry, but I can't help with that."
 _FILLER = "Let me think this through. "
@@ -45,13 +45,13 @@ _GRID = [NormalDist().inv_cdf((i + 0.5) / 400) for i in range(400)]
 
 @dataclass(frozen=True, slots=True)
 class SweepAnswers:
-    """A pure function of (seed, sample, turn, what tools have answered so far); the same for every attempt: a retry changes nothing."""
+    """The answers to the samples of a sweep; they depend on (seed, sample, turn, results of tools so far) only, never on the attempt."""
 
     sweep: Sweep
     settings: AnswerSettings
     seed: int
     takes_turns: bool = False
-    """Whether the solver may send the tools' results back: then a task's plan is followed call by call."""
+    """Whether the solver sends results of tools back; the answers then follow the task's plan call by call."""
     _ordinals: Mapping[str, int] = field(init=False)
     _corruptions: Sequence[tuple[str, float]] = field(init=False)
 
@@ -60,10 +60,11 @@ class SweepAnswers:
         object.__setattr__(self, "_corruptions", [(name, share) for name, share in self.settings.corruptions if share])
 
     def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
+        """Answer a request of a sample, of a judge, or of a load test."""
         sample_id, turn, _attempt = request_id.rsplit("/", 2) if request_id.count("/") > 1 else (request_id, "1", "1")
         ordinal = self._ordinals.get(sample_id)
         if ordinal is None:
-            return self._unasked(request_id, request, deployment)
+            return self._filler(request_id, request, deployment)
         key, sample = f"{sample_id}/{turn}", self.sweep.sample(ordinal)
         if turn.startswith(JUDGE_TURN) and (judged := judged_answer(request.messages)) is not None:
             return self._verdict(key, judged, sample.task, deployment)
@@ -92,16 +93,16 @@ class SweepAnswers:
         return None
 
     def _calls(
-        self, key: str, request: ChatRequest, asked: ToolTask, is_right: bool, corruption: str | None
+        self, key: str, request: ChatRequest, tool_task: ToolTask, is_right: bool, corruption: str | None
     ) -> SimulatedAnswer:
-        """In a loop the tools' answers end it; a corruption that there is no room for is none."""
+        """Return the expected calls, or a final text after results of tools; a corruption that does not apply is ignored."""
         if request.messages[-1].get("role") == "tool":
             return SimulatedAnswer("Done.")
         draw = ToolDraw(self.seed, key)
-        return asked.answer(draw, corruption, is_right=is_right)
+        return tool_task.answer(draw, corruption, is_right=is_right)
 
     def _verdict(self, key: str, judged: str, task: Task, deployment: str) -> SimulatedAnswer:
-        """A judge sees right and wrong with its own skill, and says so in a form that can be read unless that is spoilt."""
+        """Build the answer of a judge, which recognises right answers with its own skill; "format" makes its verdict unreadable."""
         if self._corruption(key) == "format":
             return SimulatedAnswer("Hard to say.", corruption="format")
         sees_right = draw_uniform(self.seed, "right", key) < self.settings.skill_of(deployment)
@@ -111,15 +112,15 @@ class SweepAnswers:
     def _in_template(self, text: str) -> str:
         return self.settings.template.replace("{target}", text)
 
-    def _unasked(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
-        """To what is no sample of the sweep, as a load test sends it: filler of the length that answers have, or may have."""
+    def _filler(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
+        """Answer a request that is no sample of the sweep, as of a load test, with filler of the usual or the largest length."""
         tokens = self.settings.output_tokens or request.generation.output_limit
         if tokens is None:
             return SimulatedAnswer("Ready.")
         return EchoAnswers(tokens, self.seed).answer(request_id, request, deployment)
 
     def _follow(self, intention: Intention, sample: Sample, request: ChatRequest) -> SimulatedAnswer:
-        """One turn of a tool loop; the truth is known at its end."""
+        """Answer one turn of a tool loop: the next call, or the final answer with its label."""
         call = next_call(intention, sample, request, self.seed)
         if call is not None:
             return call
@@ -132,7 +133,7 @@ class SweepAnswers:
         skills = self.settings.skill
         name = deployment if isinstance(skills, dict) and deployment in skills else sample.cell.model
         skill = self.settings.skill_of(name)
-        gain = sum(self.settings.gain.get(said, 0.0) for said in (sample.cell.prompt_type, sample.task.difficulty))
+        gain = sum(self.settings.gain.get(name, 0.0) for name in (sample.cell.prompt_type, sample.task.difficulty))
         if not 0 < skill < 1 or (self.settings.spread == 0 and not gain):
             return skill
         easiness = NormalDist().inv_cdf(
@@ -141,7 +142,7 @@ class SweepAnswers:
         return _logistic(calibrated(skill, self.settings.spread) + gain + self.settings.spread * easiness)
 
     def _padding(self, sample_id: str) -> str:
-        """Words before the answer where a mean length is asked for: between half and one and a half times of it."""
+        """Build filler before the answer where a mean length is set, of 0.5 to 1.5 times that length."""
         if self.settings.output_tokens is None:
             return ""
         characters = 4 * self.settings.output_tokens * (0.5 + draw_uniform(self.seed, "length", sample_id))
@@ -149,13 +150,13 @@ class SweepAnswers:
 
 
 def sweep_answers(config: Config, sweep: Sweep, settings: SimulatorSettings) -> SweepAnswers:
-    """What a simulated provider of a configuration answers."""
+    """Build the answers of a simulated provider."""
     return SweepAnswers(sweep, settings.answers, settings.seed, takes_turns=config.run.solver != "single_turn")
 
 
 @lru_cache
 def calibrated(skill: float, spread: float) -> float:
-    """The b with mean logistic(b + spread * z) = skill over standard-normal z, by bisection."""
+    """Compute the b with mean logistic(b + spread * z) = skill over standard-normal z, by bisection."""
     low, high = -40.0, 40.0
     while high - low > 1e-9:
         middle = (low + high) / 2
@@ -165,7 +166,7 @@ def calibrated(skill: float, spread: float) -> float:
 
 
 def right_text(target: JSON) -> str:
-    """What the scorers accept: the target itself, or the first of several; an object as JSON."""
+    """Return a text that the scorers accept: the target, or the first of several; an object as JSON."""
     if isinstance(target, list | tuple):
         target = target[0] if target else ""
     if isinstance(target, Mapping):
@@ -174,7 +175,7 @@ def right_text(target: JSON) -> str:
 
 
 def wrong_text(target: JSON) -> str:
-    """What no scorer accepts: another last number, or other words."""
+    """Return a text that no scorer accepts: with another last number, or with other words."""
     return _known_wrong_text(target) if isinstance(target, str | int | float) else _find_wrong_text(target)
 
 
@@ -183,11 +184,11 @@ def _find_wrong_text(target: JSON) -> str:
 
 
 _known_wrong_text = lru_cache(maxsize=4_096, typed=True)(_find_wrong_text)
-"""To ask every scorer takes longer than all the rest of an answer."""
+"""Cached, because running every scorer takes longer than the rest of an answer."""
 
 
 def _wrong_texts(right: str) -> Iterator[str]:
-    """From the likeliest mistake to words that share nothing with any target."""
+    """Yield candidates, from likely mistakes to texts that have nothing in common with a target."""
     if re.fullmatch(r"\(?[A-J]\)?", right):
         yield "B" if "A" in right else "A"
     if _LAST_NUMBER.search(right):
@@ -197,12 +198,12 @@ def _wrong_texts(right: str) -> Iterator[str]:
 
 
 def _expectation(task: Task) -> ExpectedCalls | None:
-    """The calls that answer the task in one turn: where a text is the target, a plan is the way to it and not the answer."""
+    """Return the calls that answer the task in one turn; None where the target is a text, because a plan then only leads to it."""
     if isinstance(task.target, str | int | float):
         return None
     try:
         return expectation_of(task)
-    except ValueError:  # the scorer will say what is wrong with the task
+    except ValueError:  # the scorer reports what is wrong with the task
         return None
 
 

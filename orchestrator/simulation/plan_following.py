@@ -1,9 +1,9 @@
-"""A simulated model in a tool loop: it makes the calls of the task's plan one a turn, then gives its final answer.
+"""A simulated model in a tool loop: it makes the calls of the task's plan, one per turn, then gives its final answer.
 
-Right with the model's skill; otherwise its plan has one corruption, drawn from the sample. Shown a plan with a flaw, it sees through it
-as often as it is right, and otherwise does what the flawed plan says. A call that comes back failed is made once
-more by a persistent model, which it is with the same chance; then, or at once, it gives up. What it does next follows from the
-conversation alone, so that every attempt of a turn says the same.
+With the probability of its skill the model is right; otherwise its plan has one corruption, drawn from the sample. It detects a flaw in the
+prompt's plan with the same probability, and otherwise follows the flawed plan. A persistent model, again with the same probability,
+repeats a failed call once; a failed repetition, or the first failure of another model, ends its attempts. The next step depends on the
+conversation only, so that every attempt of a turn gives the same answer.
 """
 
 from __future__ import annotations
@@ -38,43 +38,46 @@ _RESPONSE = re.compile(r"<tool_response>\n(.*?)\n</tool_response>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Intention:
-    """What a model means to do with a sample."""
+    """The steps that a simulated model will take for a sample."""
 
     steps: Sequence[PlanStep]
     is_right: bool
     is_persistent: bool
     broken_step: int | None = None
-    """Its arguments are written so that nobody can read them."""
+    """Index of the step whose arguments are not valid JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanProgress:
-    """How far a conversation is."""
+    """The progress of a conversation through the steps."""
 
     next_step: int
     has_given_up: bool = False
 
 
 def plan_to_follow(sample: Sample, request: ChatRequest) -> ToolPlan | None:
-    """None where the task has no plan, or the request says nothing of its tools."""
-    is_told = bool(request.tools) or any("<tools>" in text_of(message.get("content")) for message in request.messages)
-    return plan_of(sample.task) if is_told and sample.task.tools else None
+    """Return the task's plan; None where it has none, or the request does not offer the tools."""
+    offers_tools = bool(request.tools) or any(
+        "<tools>" in text_of(message.get("content")) for message in request.messages
+    )
+    return plan_of(sample.task) if offers_tools and sample.task.tools else None
 
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """How a model is inclined on one sample."""
+    """The chances of a simulated model on one sample."""
 
     seed: int
     chance: float
-    """Of being right, of trying again, and of seeing through a flaw: three draws."""
+    """Probability of each of three draws: being right, repeating a failed call, detecting a flaw."""
 
     def succeeds(self, purpose: str, sample: Sample) -> bool:
+        """Draw for one purpose; the result is the same for the same sample."""
         return draw_uniform(self.seed, purpose, sample.sample_id) < self.chance
 
 
 def intend(plan: ToolPlan, shown: ToolPlan, sample: Sample, disposition: Disposition) -> Intention:
-    """What a model means to do that is shown a plan, flawed or not: a function of (seed, sample)."""
+    """Decide the steps of a model that is shown a plan, with or without a flaw; the result depends on (seed, sample) only."""
     is_persistent, seed = disposition.succeeds("persistent", sample), disposition.seed
     if shown != plan and not disposition.succeeds("doubt", sample):
         return Intention(misled_steps(plan, shown), False, is_persistent)
@@ -85,63 +88,65 @@ def intend(plan: ToolPlan, shown: ToolPlan, sample: Sample, disposition: Disposi
     for corruption in CORRUPTIONS[first:-1]:
         try:
             return Intention(damage(plan, corruption, sample.task).steps, is_right, is_persistent)
-        except InputError:  # this plan has nothing that it could befall
+        except InputError:  # the corruption does not apply to this plan
             continue
     broken = int(draw_uniform(seed, "broken", sample.sample_id) * len(plan.steps))
     return Intention(plan.steps, is_right, is_persistent, broken)
 
 
 def misled_steps(plan: ToolPlan, shown: ToolPlan) -> Sequence[PlanStep]:
-    """The steps of whoever believes a flawed plan: those that are shown; of another goal, the step that it speaks of and no other;
-    and what contradicts itself is left undone."""
+    """Return the steps of a model that follows a flawed plan.
+
+    Those are the shown steps without contradictory ones; for another goal, only the step that the goal mentions.
+    """
     if shown.goal != plan.goal:
         return [step for step in shown.steps if step.in_words in shown.goal]
-    known = {step.description for step in plan.steps}
-    return [step for step in shown.steps if step.description in known]
+    descriptions = {step.description for step in plan.steps}
+    return [step for step in shown.steps if step.description in descriptions]
 
 
 def standing(intention: Intention, results: Sequence[str]) -> PlanProgress:
-    """After the results so far."""
-    place, has_tried = 0, False
+    """Compute the progress after the results so far."""
+    next_step, has_tried = 0, False
     for content in results:
         if not is_failed(content):
-            place, has_tried = place + 1, False
+            next_step, has_tried = next_step + 1, False
         elif has_tried or not intention.is_persistent:
-            return PlanProgress(place, has_given_up=True)
+            return PlanProgress(next_step, has_given_up=True)
         else:
             has_tried = True
-    return PlanProgress(place)
+    return PlanProgress(next_step)
 
 
 def is_failed(content: str) -> bool:
-    """Whether a result is none: an error, nothing, cut off, or marked as out of date. A plain text is a result."""
+    """Return whether a result is a failure: an error, empty, cut off, or marked as out of date. A plain text is a result."""
     if not content.startswith("{"):
         return False
     try:
-        said = orjson.loads(content)
+        result = orjson.loads(content)
     except orjson.JSONDecodeError:
         return True
-    return not said or "error" in said or "warning" in said
+    return not result or "error" in result or "warning" in result
 
 
-def results_so_far(messages: Sequence[Message], own: Sequence[Message]) -> Sequence[str]:
-    """What tools have answered in this conversation, beyond what the task itself began with."""
-    return _results(messages)[len(_results(own)) :]
+def results_so_far(messages: Sequence[Message], task_messages: Sequence[Message]) -> Sequence[str]:
+    """List the results of tools in this conversation, without those in the task's own messages."""
+    return _results(messages)[len(_results(task_messages)) :]
 
 
 def _results(messages: Sequence[Message]) -> list[str]:
-    found: list[str] = []
+    results: list[str] = []
     for message in messages:
         text = text_of(message.get("content"))
         if message.get("role") == "tool":
-            found.append(text)
+            results.append(text)
         elif message.get("role") == "user":
-            found += _RESPONSE.findall(text)
-    return found
+            results += _RESPONSE.findall(text)
+    return results
 
 
 def next_call(intention: Intention, sample: Sample, request: ChatRequest, seed: int) -> SimulatedAnswer | None:
-    """The call that comes next, in the form that the request speaks; None where it is time for the final answer."""
+    """Return the next call, in the request's format for tools; None where the final answer is due."""
     results = results_so_far(request.messages, sample.task.messages)
     now = standing(intention, results)
     if now.has_given_up or now.next_step >= len(intention.steps):
@@ -159,11 +164,11 @@ def next_call(intention: Intention, sample: Sample, request: ChatRequest, seed: 
 
 
 def has_succeeded(intention: Intention, sample: Sample, request: ChatRequest) -> bool:
-    """Whether the final answer is meant to be right: the plan was, and no step was given up."""
+    """Return whether the final answer is right: the steps were right, and no failed step was abandoned."""
     now = standing(intention, results_so_far(request.messages, sample.task.messages))
     return intention.is_right and not now.has_given_up
 
 
 def _cut(json: str) -> str:
-    """Without its last brace: what cannot be read any more."""
+    """Remove the last brace, so that the text is not valid JSON."""
     return json[:-1]

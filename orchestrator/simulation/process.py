@@ -1,7 +1,7 @@
-"""The embedded simulator beside a run: a process of its own, started here and gone when its parent is.
+"""The simulator of a run in a separate process, which ends when its parent ends.
 
-As a program (`python -m orchestrator.simulation.process`) it reads one JSON line from standard input, answers with its address on standard
-output, and serves until standard input ends. Keys travel through that pipe and nowhere else.
+As a program (`python -m orchestrator.simulation.process`) it reads one JSON line from standard input, writes its address to standard
+output, and serves until standard input ends. Keys are passed through that pipe only.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from providers.simulator.server import Launch
 
 START_S = 60.0
-"""Imports and the scan of the task files; longer means that it will not come."""
+"""Longest time for imports and the scan of the task files; after that, the start has failed."""
 STOP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorAssignment:
-    """What the process is told."""
+    """The parameters that the process reads from standard input."""
 
     raw: Mapping[str, object]
     base: str
@@ -48,14 +48,14 @@ class SimulatorAssignment:
 
 @asynccontextmanager
 async def simulator_process(assignment: SimulatorAssignment) -> AsyncIterator[str]:
-    """Start it, give its address, stop it. Raises InputError with its own words where it does not start."""
+    """Start the process, yield its address, and stop it. Raises InputError with its message where it does not start."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "orchestrator.simulation.process",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,  # a Ctrl-C is ours to handle: it must answer what is in flight
+        start_new_session=True,  # Ctrl-C must not reach it: it still answers requests in flight
     )
     assert process.stdin is not None
     try:
@@ -66,7 +66,7 @@ async def simulator_process(assignment: SimulatorAssignment) -> AsyncIterator[st
 
 
 async def _first_line(process: asyncio.subprocess.Process, assignment: SimulatorAssignment) -> bytes:
-    """What it says once it is up, or why it cannot be; whoever does not wait for that has no use for it."""
+    """Read the first line of output: the address, or the reason of a failure. Kill the process where the wait is cut short."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(orjson.dumps(assignment, option=orjson.OPT_APPEND_NEWLINE))
@@ -95,7 +95,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 
 async def serve_assignment(assignment: SimulatorAssignment) -> None:
-    """The other side: serve until standard input ends."""
+    """Run the server in the child process until standard input ends."""
     from providers.simulator.server import serve
 
     async with await serve(_launch(assignment)) as running:
@@ -104,12 +104,12 @@ async def serve_assignment(assignment: SimulatorAssignment) -> None:
 
 
 async def serve_until_interrupted(loaded: LoadedConfig, environment: Environment, port: int, log: str | None) -> int:
-    """Serve all simulators of a file, the first on `port`, each in this process; returns the exit code."""
+    """Serve all simulators of a file in this process, the first on `port`; return the exit code."""
     from providers.simulator.server import serve
 
     names = [name for name, settings in loaded.providers.items() if isinstance(settings, SimulatorSettings)]
     if not names:
-        raise InputError("the file has no provider of type simulator")
+        raise InputError("the configuration has no provider of type simulator; add one under providers")
     async with AsyncExitStack() as stack:
         for index, name in enumerate(names):
             settings = simulator_settings(loaded, name)
@@ -131,7 +131,7 @@ async def _interrupted() -> None:
 
 
 def key_names(settings: SimulatorSettings) -> list[str]:
-    """A key each, and one for all deployments."""
+    """List the names of the keys, and the one key of all deployments."""
     return [*settings.keys, "SIMULATOR_KEY"]
 
 
@@ -154,6 +154,7 @@ def _launch(assignment: SimulatorAssignment) -> Launch:
 
 
 def simulator_settings(loaded: LoadedConfig, provider: str) -> SimulatorSettings:
+    """Return the settings of a simulated provider. Raises InputError where its type is another."""
     settings = loaded.providers[provider]
     if not isinstance(settings, SimulatorSettings):
         raise InputError(f"the provider {provider} is not a simulator")
@@ -165,6 +166,7 @@ def _say(answer: Mapping[str, object]) -> None:
 
 
 def main() -> None:
+    """Serve the assignment on standard input; exit with 2 where that is impossible."""
     assignment = SimulatorAssignment(**orjson.loads(sys.stdin.buffer.readline()))
     try:
         run_loop(serve_assignment(assignment))

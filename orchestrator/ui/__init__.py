@@ -1,1 +1,1 @@
-"""What people see in a terminal. Every text from outside passes through `terminal.py`."""
+"""The output to a terminal. Every text from outside is made printable in `terminal.py`."""

@@ -1,4 +1,4 @@
-"""The live display: a table with a line per instance on a terminal, plain lines elsewhere. It reads the monitor and nothing else."""
+"""The live display: a table with a row per instance on a terminal, plain lines elsewhere. It reads the monitor only."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PLAIN_EVERY_S = 5.0
 
 @contextmanager
 def shown(monitor: Monitor, display: str | None) -> Iterator[None]:
-    """Show `monitor` while the block runs: full, plain or none; None chooses by the terminal."""
+    """Show the monitor while the block runs. `display` is full, plain or none; None selects full on a terminal, else plain."""
     with show(display, lambda: plain_line(monitor.statistics()), lambda: _table(monitor.statistics())):
         yield
 
 
 @contextmanager
 def show(display: str | None, line: Callable[[], str], table: Callable[[], RenderableType]) -> Iterator[None]:
-    """Show `table` again and again on a terminal, or print `line` now and then elsewhere; neither where `display` is none."""
+    """Refresh `table` on a terminal, or print `line` periodically elsewhere; neither where `display` is none."""
     chosen = display or ("full" if sys.stderr.isatty() else "plain")
     if chosen == "none":
         yield
@@ -41,7 +41,7 @@ def show(display: str | None, line: Callable[[], str], table: Callable[[], Rende
 
 
 def plain_line(now: RunStatistics) -> str:
-    """One line: progress, rate, what is left, what is wrong."""
+    """Format progress, rate, remaining time and problems as one line."""
     parts = [
         f"{now.done}/{now.total}",
         f"{now.samples_per_s:.1f}/s",
@@ -60,7 +60,7 @@ def plain_line(now: RunStatistics) -> str:
 
 
 def client_bound(now: RunStatistics) -> str:
-    """Why latencies measured now say less about the server."""
+    """Describe that the client itself is the bottleneck, so that latencies say less about the server."""
     return f"client-bound (loop {1000 * now.lag_s:.0f} ms late, {100 * now.cpu_share:.0f} % of a core)"
 
 
@@ -102,15 +102,15 @@ def _table(now: RunStatistics) -> Group:
     table.add_column("instance", no_wrap=True)
     for name in ("state", "in flight", "done", "throttled", "failed", "tokens", "mean s"):
         table.add_column(name, justify="left" if name == "state" else "right")
-    for one in now.instances:
-        table.add_row(*(Text(cell) for cell in _cells(one)))
+    for instance in now.instances:
+        table.add_row(*(Text(cell) for cell in _cells(instance)))
     return Group(table, ProgressBar(total=max(now.total, 1), completed=now.done, width=60), Text(plain_line(now)))
 
 
-def _cells(one: InstanceStatistics) -> list[str]:
-    latency = "" if one.mean_latency_s is None else f"{one.mean_latency_s:.2f}"
-    counts = [str(n) for n in (one.in_flight, one.succeeded, one.throttled, one.failed)]
-    return [printable(one.instance), one.state, *counts, f"{one.tokens:,}", latency]
+def _cells(row: InstanceStatistics) -> list[str]:
+    latency = "" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}"
+    counts = [str(n) for n in (row.in_flight, row.succeeded, row.throttled, row.failed)]
+    return [printable(row.instance), row.state, *counts, f"{row.tokens:,}", latency]
 
 
 def _clock(seconds: float) -> str:

@@ -1,7 +1,7 @@
-"""What people see. Every text from outside passes here on its way to a terminal: names of tasks, answers, what a server said.
+"""Printing to a terminal. Every text from outside passes through here: names of tasks, answers, messages of servers.
 
-A terminal obeys escape sequences, carriage returns and direction marks wherever they come from. Shown is what can be printed;
-records, exports and JSON documents keep every character.
+A terminal executes escape sequences, carriage returns and direction marks from any source, so only printable characters are shown.
+Records, exports and JSON documents keep every character.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e\n]")
 
 
 def printable(text: str) -> str:
-    """`text` on one line; what steers a terminal is a space."""
+    """Return `text` on one line, with a space for every character that is not printable."""
     return text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)
 
 
@@ -27,15 +27,15 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 
 def say_json(document: object) -> None:
-    """Print one JSON document: the same values to a program, and harmless to a terminal."""
+    """Print one JSON document; characters that a terminal may execute are escaped, which does not change the values."""
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
     click.echo(_UNPRINTABLE.sub(_escaped, text))
 
 
 def _escaped(sign: re.Match[str]) -> str:
-    """Outside ASCII a JSON document has signs in texts only, where an escape means the same."""
-    found = sign[0]
-    return found if found.isprintable() else f"\\u{ord(found):04x}" if ord(found) < 0x10000 else _pair(ord(found))
+    """Escape an unprintable character; outside ASCII, JSON has characters only in texts, where an escape is equivalent."""
+    char = sign[0]
+    return char if char.isprintable() else f"\\u{ord(char):04x}" if ord(char) < 0x10000 else _pair(ord(char))
 
 
 def _pair(point: int) -> str:
@@ -50,21 +50,23 @@ def say_lines(text: str, *, err: bool = False) -> None:
 
 
 def say_traceback(error: BaseException) -> None:
-    """Print what Python prints of an error that nobody expected."""
+    """Print the traceback of an unexpected error."""
     say_lines("".join(traceback.format_exception(error)), err=True)
 
 
 def tame_the_log() -> None:
-    """Warnings that nobody configured logging for go to standard error: harmless, too."""
+    """Make log messages printable where logging is not configured and they go to standard error."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(PrintableFormatter())
 
 
 class PrintableFormatter(logging.Formatter):
-    """A line is a line: what is logged can neither steer the terminal that shows the file nor pretend to be a line of its own."""
+    """A formatter that makes each message one printable line, so that logged text can neither control a terminal nor imitate a line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Format the message as one printable line."""
         return printable(super().formatMessage(record))
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
+        """Format the traceback as printable lines."""
         return "\n".join(map(printable, super().formatException(ei).splitlines()))  # type: ignore[arg-type]

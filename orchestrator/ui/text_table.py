@@ -1,4 +1,4 @@
-"""A table of texts: for Markdown, for LaTeX, for HTML. What comes from outside breaks out of none of them."""
+"""A table of texts as Markdown, LaTeX or HTML. Texts are escaped for each format."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MARKDOWN = str.maketrans({"|": r"\|", "<": r"\<"})
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Cells as people read them; the first `keys` columns are names."""
+    """A table of formatted cells; the first `keys` columns are names."""
 
     title: str
     columns: tuple[str, ...]
@@ -38,6 +38,7 @@ class TextTable:
     keys: int = 1
 
     def to_markdown(self) -> str:
+        """Format the table as Markdown, with its title above."""
         ruler = ["---" if index < self.keys else "---:" for index in range(len(self.columns))]
         lines = [self.columns, tuple(ruler), *self.rows]
         body = "\n".join(
@@ -46,7 +47,7 @@ class TextTable:
         return f"**{printable(self.title).translate(MARKDOWN)}**\n\n{body}\n"
 
     def to_latex(self) -> str:
-        """For the package `booktabs`."""
+        """Format the table as LaTeX for the package `booktabs`."""
         shape = "l" * self.keys + "r" * (len(self.columns) - self.keys)
         body = "\n".join(_latex_line(row) for row in self.rows)
         head = f"\\begin{{tabular}}{{{shape}}}\n\\toprule\n{_latex_line(self.columns)}\n\\midrule\n"
@@ -54,7 +55,7 @@ class TextTable:
         return f"\\begin{{table}}\n\\centering\n{caption}{head}{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
 
     def to_html(self) -> str:
-        """A fragment, as a notebook shows it."""
+        """Format the table as an HTML fragment, as a notebook shows it."""
         head = "".join(f"<th>{_html(name)}</th>" for name in self.columns)
         body = "\n".join(f"<tr>{''.join(map(self._html_cell, range(len(row)), row))}</tr>" for row in self.rows)
         return (

@@ -1,1 +1,1 @@
-"""Which instances a model has at a vendor, and where their requests go. Read `routed.py` first; `registry.py` lists the types."""
+"""The instances of a model at each vendor, and the addresses of their requests. Read `routed.py` first; `registry.py` lists the types."""

@@ -1,4 +1,4 @@
-"""What the instances of one provider were found to refuse, learnt from their answers: every caller of the provider has it at once."""
+"""Fields that the instances of one provider refuse, read from their answers and applied to every later request of the provider."""
 
 from __future__ import annotations
 
@@ -17,40 +17,43 @@ Send = Callable[[ChatRequest], Awaitable[ChatResponse]]
 
 
 class Adaptations:
-    """By instance. `on_adapted` is told of each field once, however many requests were refused for it at the same time."""
+    """The adaptations of a provider by instance.
+
+    `on_adapted` is called once for each field, even where several concurrent requests were refused for it.
+    """
 
     def __init__(self, on_adapted: OnAdapted) -> None:
         self._on_adapted = on_adapted
         self._learnt: dict[str, Adaptation] = {}
 
     async def send(self, send: Send, route: Route, request: ChatRequest) -> ChatResponse:
-        """Send as the instance takes it, and again at once where it refuses a field that may be changed.
+        """Send the request as adapted to the instance, and again at once where it refuses a field that may be changed.
 
-        A refusal brings a new field or is raised: there are no more sends than fields.
+        A refusal that names no new field is raised, so there are no more sends than fields.
         """
         name = route.instance.name
         while True:
             adaptation = self._learnt.get(name)
-            asked = request if adaptation is None else replace(request, adaptation=adaptation)
+            adapted = request if adaptation is None else replace(request, adaptation=adaptation)
             try:
-                response = await send(asked)
+                response = await send(adapted)
             except ProviderError as error:
-                if self._learn(name, asked, error, route.adapt):
+                if self._learn(name, adapted, error, route.adapt):
                     continue
                 if adaptation is not None:
                     error.evidence = replace(error.evidence, adaptation=adaptation)
                 raise
             return response if adaptation is None else replace(response, adaptation=adaptation)
 
-    def _learn(self, name: str, asked: ChatRequest, error: ProviderError, adapt: Adapt) -> bool:
-        """Whether sending anew may end otherwise: something was learnt now, or by another request meanwhile."""
+    def _learn(self, name: str, sent: ChatRequest, error: ProviderError, adapt: Adapt) -> bool:
+        """Return whether a new send may succeed: this refusal, or that of a concurrent request, added an adaptation."""
         if error.evidence.status not in REFUSED:
             return False
-        news = find_adaptation(error.evidence.body, sent_fields(asked), asked.adaptation, adapt)
-        if news is None:
+        addition = find_adaptation(error.evidence.body, sent_fields(sent), sent.adaptation, adapt)
+        if addition is None:
             return False
         known = self._learnt.get(name)
-        if known is asked.adaptation:
-            self._learnt[name] = news if known is None else extend_adaptation(known, news)
-            self._on_adapted(name, news)
+        if known is sent.adaptation:
+            self._learnt[name] = addition if known is None else extend_adaptation(known, addition)
+            self._on_adapted(name, addition)
         return True

@@ -1,4 +1,4 @@
-"""Azure OpenAI and AI Foundry: every deployment is an instance. Where its requests go is `azure_address`'s."""
+"""Azure OpenAI and AI Foundry: every deployment is an instance. `azure_address` builds the addresses."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from .settings import Address, VariableName, WireSettings, check_key
 
 
 class AzureSettings(WireSettings):
-    """A resource and how it is signed in to."""
+    """Settings of an Azure resource: its address, its authentication and its API."""
 
     type: Literal["azure"]
     """Azure OpenAI or AI Foundry."""
     endpoint: Address
-    """The resource, or any address that a portal shows for it: its path and api-version are understood."""
+    """The resource, or any address that a portal shows for it; API, version and deployment are read from its path and query."""
     api_key_env: VariableName | None = None
     """Name of the environment variable that holds the key."""
     auth: Literal["key", "entra"] = "key"
     """How requests are signed: with a key, or with a token of Microsoft Entra ID (needs the extra `azure`)."""
     api: AzureApi | None = None
-    """v1: the deployment stands in the body. classic: it stands in the path, with an api_version. models: AI Foundry's inference API.
-    None: what the endpoint names, else classic where an api_version is given, else v1."""
+    """v1: the deployment is in the body. classic: it is in the path, with an api_version. models: AI Foundry's inference API.
+    None: the API that the endpoint names, else classic where an api_version is given, else v1."""
     api_version: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]+$")
     """None: 2024-10-21 for classic, 2024-05-01-preview for models, none for v1."""
     _pasted_deployment: str | None = PrivateAttr(default=None)
-    """The deployment that the endpoint's path named; `models` says which are used."""
+    """The deployment in the endpoint's path; it is not used, because deployments are listed under `models`."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -57,6 +57,7 @@ class AzureSettings(WireSettings):
 
     @property
     def address(self) -> str:
+        """The address of the resource."""
         return self.endpoint
 
     @property
@@ -70,15 +71,16 @@ class AzureSettings(WireSettings):
         return self.api_version or DEFAULT_VERSIONS[self.chosen_api]
 
     def notes(self) -> Sequence[str]:
+        """List what the user should know before a run; see the base class."""
         notes = list(super().notes())
         if self.api is None and self.api_version:
             notes.append(
                 f"api_version {self.api_version} without api means api: classic (/openai/deployments/…), which Microsoft replaces "
-                "by api: v1; say api: classic to keep it, or remove api_version"
+                "by api: v1; set api: classic to keep it, or remove api_version"
             )
         if self._pasted_deployment:
             notes.append(
-                f"the deployment {self._pasted_deployment} in the endpoint is not read; deployments stand under models"
+                f"the deployment {self._pasted_deployment} in the endpoint is not used; list deployments under models"
             )
         return notes
 
@@ -90,7 +92,9 @@ def open_azure(name: str, settings: AzureSettings, adapter_context: AdapterConte
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         if spec.operation == "responses" and settings.chosen_api == "models":
-            raise InputError(f"models.{model}: {name} has api: models, which has no responses; say api: v1")
+            raise InputError(
+                f"models.{model}: {name} has api: models, which does not offer the Responses API; set api: v1"
+            )
         return [
             _route(settings, credential, plain_instance(name, model, deployment, f"{name}/{deployment}"), spec)
             for deployment in unique_deployments(model, spec)

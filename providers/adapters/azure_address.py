@@ -1,4 +1,4 @@
-"""Azure's addresses: what people paste from a portal becomes a resource and an API; each API has its own path below the resource."""
+"""Azure's addresses: reads the addresses that portals show, and builds the path of each API below the resource."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PATH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PastedAddress:
-    """What an address says: the resource alone, and the API, version and deployment where it names them."""
+    """The parts of an address from a portal: the resource, and the API, version and deployment where it names them."""
 
     resource: str
     api: AzureApi | None = None
@@ -36,7 +36,7 @@ class PastedAddress:
 
 
 def read_address(address: str) -> PastedAddress:
-    """Split a pasted address. What is no address, or has another query, comes back as it is: the check of addresses refuses it."""
+    """Split an address from a portal. Text that cannot be split is returned as the resource; address validation rejects it later."""
     try:
         parts = urlsplit(address.strip())
         query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
@@ -58,7 +58,7 @@ def _named_api(path: str | None) -> AzureApi | None:
 
 
 def base_url(resource: str, api: AzureApi, deployment: str, operation: Operation = "chat") -> str:
-    """Build the address that `/chat/completions` (or `/responses`) follows; only the classic API carries the deployment in it."""
+    """Build the address before `/chat/completions` (or `/responses`); only the classic API has the deployment in it."""
     if api == "v1":
         return f"{resource}/openai/v1"
     if api == "models":
@@ -69,11 +69,11 @@ def base_url(resource: str, api: AzureApi, deployment: str, operation: Operation
 
 
 def forms(api: AzureApi) -> str:
-    """Say which addresses Azure has, and which one was asked: the answer to a 404."""
+    """Describe Azure's address forms and the one that was called; the text is added to the message of a 404."""
     known: Sequence[tuple[AzureApi, str]] = (
         ("v1", "RESOURCE.openai.azure.com/openai/v1 or RESOURCE.services.ai.azure.com/openai/v1"),
         ("classic", "RESOURCE.openai.azure.com/openai/deployments/DEPLOYMENT"),
         ("models", "RESOURCE.services.ai.azure.com/models"),
     )
     listed = "; ".join(f"api: {name} is {address}" for name, address in known)
-    return f"asked with api: {api}. {listed}"
+    return f"called with api: {api}. {listed}"

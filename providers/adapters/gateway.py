@@ -1,4 +1,4 @@
-"""A gateway with several keys: every key is an account of its own, so every key and model is an instance."""
+"""A gateway with several keys: every key is a separate account, so every pair of key and model is an instance."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ def _split_names(names: object) -> object:
 
 
 class GatewaySettings(WireSettings):
-    """An address and the names of its keys."""
+    """Settings of a gateway: its address and the names of its keys."""
 
     type: Literal["gateway"]
     """A gateway with several keys."""
     base_url: Address
     """Up to and with its /v1."""
     api_key_envs: Annotated[tuple[VariableName, ...], BeforeValidator(_split_names), Field(min_length=1)]
-    """A list, or one string with commas. A key's place in it names its instances: append, do not insert."""
+    """A list, or one string with commas. A key's position is part of its instances' names: append new keys at the end."""
 
     @field_validator("api_key_envs")
     @classmethod
     def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) < len(names):
-            raise ValueError("names a variable twice: one key is one account")
+            raise ValueError("names a variable twice: each key must be a separate account")
         return names
 
     @property
     def address(self) -> str:
+        """The base address of the gateway."""
         return self.base_url
 
 

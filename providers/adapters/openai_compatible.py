@@ -1,4 +1,4 @@
-"""Any other server that speaks OpenAI's chat completions: vLLM, SGLang, Ollama, llama.cpp, LiteLLM, OpenAI itself."""
+"""Any other server with OpenAI's chat completions API: vLLM, SGLang, Ollama, llama.cpp, LiteLLM, OpenAI itself."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from .settings import BASE_URL_HINT, Address, VariableName, WireSettings, check_
 
 
 class OpenAISettings(WireSettings):
-    """An address, and a key where the server wants one."""
+    """Settings of a server: its address, and its key where it needs one."""
 
     type: Literal["openai"]
     """Any server that speaks OpenAI's chat completions."""
     base_url: Address
-    """Up to and with its /v1."""
+    """The address including its final /v1."""
     api_key_env: VariableName | None = None
     """Name of the environment variable that holds the key; None: the server wants none."""
 
     @property
     def address(self) -> str:
+        """The base address of the server."""
         return self.base_url
 
 

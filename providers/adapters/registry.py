@@ -1,6 +1,6 @@
-"""Provider types by name: ours in plain sight, others through the entry-point group `orchestrator.providers`.
+"""Provider types by name: the built-in ones, and others from the entry-point group `orchestrator.providers`.
 
-Nothing heavy is imported here or by validating settings; opening an adapter imports its transport.
+Neither this module nor the validation of settings imports an HTTP client; opening an adapter imports its transport.
 """
 
 from __future__ import annotations
@@ -34,43 +34,43 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class AdapterContext:
-    """What an adapter takes from the run that it serves: nothing below the orchestrator reads the environment."""
+    """The values that a run gives to an adapter; the orchestrator package alone reads the environment."""
 
     key: Callable[[str], ApiKey]
-    """Reads a key by the name of its environment variable. Raises InputError where there is none."""
+    """Reads a key by the name of its environment variable. Raises InputError where the variable is not set."""
     connections: int = 0
-    """Most open connections; 0 leaves it to the requests in flight."""
+    """Most open connections; 0 means no limit beyond the requests in flight."""
     simulator_url: str | Callable[[], str] | None = None
-    """Where the run's simulator listens; a function where it may start later: it is called at an instance's first request."""
+    """The address of the run's simulator."""
     network: Network = DIRECT
     """Proxies and certificates that the environment names."""
     on_adapted: OnAdapted = lambda _instance, _adaptation: None
-    """Told of what an instance refuses of a request's generation and what it is sent instead, once for each field."""
+    """Called once for each field that an instance refuses, with the adaptation that is sent instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterType(Generic[Settings]):
-    """A row of the registry: how a provider's part of the file is checked, and how it is opened under its name there."""
+    """A provider type: the model that validates its part of the user's file, and the function that opens it."""
 
     settings: type[Settings]
     open: Callable[[str, Settings, AdapterContext], Adapter]
 
 
 def adapter_type(name: str) -> AdapterType[BaseModel]:
-    """Look up a provider type. Raises InputError with the known ones and the nearest."""
+    """Look up a provider type. Raises InputError that names the known types and the most similar one."""
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         return _checked(getattr(import_module(module, __package__), attribute), name)
-    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
         try:
-            return _checked(point.load(), name)
+            return _checked(entry_point.load(), name)
         except (ImportError, AttributeError) as error:
-            raise InputError(f"provider type {name!r} ({point.value}) cannot be imported: {error}") from error
-    known = {*BUILT_IN, *entry_points(group=ENTRY_POINT_GROUP).names}
-    raise InputError(f"there is no provider type {name!r}; {suggestion(name, known)}")
+            raise InputError(f"provider type {name!r} ({entry_point.value}) cannot be imported: {error}") from error
+    known_types = {*BUILT_IN, *entry_points(group=ENTRY_POINT_GROUP).names}
+    raise InputError(f"there is no provider type {name!r}; {suggestion(name, known_types)}")
 
 
-def _checked(found: object, name: str) -> AdapterType[BaseModel]:
-    if not isinstance(found, AdapterType):
-        raise InputError(f"provider type {name!r} is not an AdapterType but {type(found).__name__}")
-    return found
+def _checked(loaded: object, name: str) -> AdapterType[BaseModel]:
+    if not isinstance(loaded, AdapterType):
+        raise InputError(f"provider type {name!r} is not an AdapterType but {type(loaded).__name__}")
+    return loaded

@@ -1,4 +1,4 @@
-"""A provider over HTTP: the routes of its instances, and the one transport that follows them. What a vendor adds is its rule for routes."""
+"""A provider over HTTP: the routes of its instances, and one transport for all of them. A vendor adds only its function for routes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .settings import WireSettings, read_secret_headers
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """What every request of a provider carries beside its signature and its name."""
+    """The user's headers that every request of a provider carries, in addition to authentication and request id."""
 
     plain: Mapping[str, str] = field(default_factory=dict)
     secret: Mapping[str, ApiKey] = field(default_factory=dict)
@@ -34,7 +34,7 @@ FindRoutes = Callable[[str, RouteSpec], Sequence[Route]]
 
 
 class RoutedAdapter:
-    """Implements Adapter."""
+    """The adapter of every provider over HTTP; implements Adapter."""
 
     def __init__(
         self,
@@ -51,32 +51,37 @@ class RoutedAdapter:
         self._outlives_run = outlives_run
         self._routes: dict[str, Route] = {}
         self._groups: dict[tuple[str, str, str], str] = {}
-        """Limiter groups by address, deployment and key: what a server cannot tell apart shares its limits."""
+        """Limiter groups by address, deployment and key: a server applies one limit to all requests that share these three."""
         self._adaptations = Adaptations(on_adapted)
 
     def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
-        """The model's instances; `complete` knows those that were asked for here."""
-        own = self._headers
-        found = self._find_routes(model, spec)
+        """List the model's instances; `complete` accepts only instances that this method returned."""
+        headers = self._headers
         routes = [
-            replace(route, headers=own.plain, secret_headers=own.secret, adapt=spec.adapt, timeouts=spec.timeouts)
-            for route in found
+            replace(
+                route, headers=headers.plain, secret_headers=headers.secret, adapt=spec.adapt, timeouts=spec.timeouts
+            )
+            for route in self._find_routes(model, spec)
         ]
-        named = [self._told_apart(route) for route in routes]
+        named = [self._with_unique_name(route) for route in routes]
         self._routes.update((route.instance.name, route) for route in named)
         return [route.instance for route in named]
 
-    def _told_apart(self, route: Route) -> Route:
-        """One deployment may serve several models: each has an instance of its own, and all share the limits of the first."""
+    def _with_unique_name(self, route: Route) -> Route:
+        """Return the route with a unique instance name: a deployment that serves several models has one instance for each.
+
+        These instances share the limiter group of the first.
+        """
         instance = route.instance
-        way = (route.base_url, instance.deployment, route.credential.name if route.credential else "")
-        group = self._groups.setdefault(way, instance.limiter_group)
+        address = (route.base_url, instance.deployment, route.credential.name if route.credential else "")
+        group = self._groups.setdefault(address, instance.limiter_group)
         holder = self._routes.get(instance.name)
         is_taken = holder is not None and holder.instance.model != instance.model
         name = f"{instance.name}@{instance.model}" if is_taken else instance.name
         return replace(route, instance=replace(instance, name=name, limiter_group=group))
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        """Send one request to an instance; adapt it where the instance refuses a field. Raises ProviderError."""
         route = self._routes[on.name]
         send = partial(self._transport.send, route, request_id=request_id, deadline=deadline)
         try:
@@ -87,7 +92,7 @@ class RoutedAdapter:
             raise
 
     def identity(self, on: Instance) -> str | None:
-        """None for a simulator: it ends with its run, and so does what was learnt of it."""
+        """Return address, deployment and key names; None for a simulator, which ends with its run."""
         if not self._outlives_run:
             return None
         route = self._routes[on.name]
@@ -96,6 +101,7 @@ class RoutedAdapter:
         return f"{route.base_url} {on.deployment} {' '.join(names)}"
 
     async def aclose(self) -> None:
+        """Close the transport."""
         await self._transport.aclose()
 
 
@@ -107,10 +113,7 @@ def open_routed(
     bind: BindRoute | None = None,
     outlives_run: bool = True,
 ) -> RoutedAdapter:
-    """Open the adapter that follows `find_routes` as the settings say; `bind` completes a route at its instance's first request.
-
-    Raises InputError where a header's variable is missing.
-    """
+    """Open an adapter for the routes of `find_routes`. Raises InputError where the variable of a header is missing."""
     headers = Headers(settings.headers, read_secret_headers(settings, adapter_context.key))
     transport = open_transport(settings, adapter_context)
     return RoutedAdapter(
@@ -123,7 +126,7 @@ def open_routed(
 
 
 def open_transport(settings: WireSettings, adapter_context: AdapterContext) -> Transport:
-    """Open the transport that the settings name; aiohttp or openai are imported here and not before."""
+    """Open the transport that the settings name; aiohttp or openai is imported here for the first time."""
     timeouts, network = settings.timeouts.as_timeouts(), adapter_context.network
     proxy = None if settings.address is None else network.proxy_for(settings.address)
     if settings.address is not None:
@@ -139,10 +142,10 @@ def open_transport(settings: WireSettings, adapter_context: AdapterContext) -> T
 
 
 def plain_instance(provider: str, model: str, deployment: str, name: str) -> Instance:
-    """An instance that shares its limits with no other; what the run adds (workers, rate, group) comes from above."""
+    """Build an instance with its own limiter group; the run adds workers, rate and group later."""
     return Instance(name=name, model=model, deployment=deployment, provider=provider, limiter_group=name)
 
 
 def unique_deployments(model: str, spec: RouteSpec) -> Sequence[str]:
-    """The deployments that the file names, each once; the model's own name where it names none."""
+    """Return the deployments that the file names, without duplicates; the model's name where it names none."""
     return tuple(dict.fromkeys(spec.deployments)) or (model,)

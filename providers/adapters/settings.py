@@ -1,4 +1,4 @@
-"""What every provider over HTTP may set, and the checks that addresses and key names pass before anything is sent."""
+"""Settings of every provider over HTTP, and the validation of addresses, headers and key names before anything is sent."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..provider import Timeouts, Trust
 
 _DEFAULT = Timeouts()
 _LOOKS_LIKE_A_KEY = re.compile(r"(?=.*\d)[A-Za-z0-9]{24,}")
-"""Long, without an underscore, letters and digits mixed: no name that a person gives."""
+"""Long, without an underscore, letters and digits mixed: a key, not the name of a variable."""
 BASE_URL_HINT = "does base_url end with /v1?"
-"""What a 404 of a server that speaks OpenAI's API may come from."""
+"""A likely cause of a 404 from a server with OpenAI's API."""
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _check_address(address: str) -> str:
-    """http or https with a host, nothing secret in it; returned without its trailing slashes."""
+    """Return an http or https address without trailing slashes. Raises ValueError where it has no host or contains a secret."""
     try:
         parts = urlsplit(address.strip())
         host = parts.hostname or ""
@@ -49,24 +49,24 @@ def _check_variable_name(name: str) -> str:
 
 
 def _check_certificates(path: str, info: ValidationInfo) -> str:
-    """Absolute; relative paths start at the folder that the caller gives as context."""
+    """Return the absolute path; a relative one starts at the folder in the validation context. Raises ValueError where it is unusable."""
     import ssl
 
-    found = Path((info.context or {}).get("base", ".")) / path
+    certificates = Path((info.context or {}).get("base", ".")) / path
     try:
-        ssl.create_default_context(cafile=str(found))
+        ssl.create_default_context(cafile=str(certificates))
     except ssl.SSLError as error:
-        raise ValueError(f"{found} holds no PEM certificate") from error
+        raise ValueError(f"{certificates} holds no PEM certificate") from error
     except OSError as error:
-        raise ValueError(f"{found} cannot be read ({error.strerror})") from error
-    return str(found.absolute())
+        raise ValueError(f"{certificates} cannot be read ({error.strerror})") from error
+    return str(certificates.absolute())
 
 
 _RESERVED_HEADERS = frozenset({
     "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host", "proxy-authorization", "te",
     "trailer", "transfer-encoding", "upgrade", "x-request-id", "x-client-request-id", "x-orchestrator-request",
 })  # fmt: skip
-"""What the wire itself needs: ours to set."""
+"""Headers of HTTP and of this project, which the user may not set."""
 _SIGNING_HEADERS = frozenset({"authorization", "api-key"})
 _HEADERS_OF_SECRETS = frozenset({
     "cookie", "ocp-apim-subscription-key", "x-access-token", "x-api-key", "x-auth-token", "x-functions-key", "x-goog-api-key",
@@ -86,7 +86,7 @@ def _check_header_name(name: str) -> str:
 
 
 def _header_text(value: object) -> object:
-    """YAML reads `X-Flag: 1` as a number."""
+    """Return a number as text: YAML reads `X-Flag: 1` as a number."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -109,7 +109,7 @@ HeaderValue = Annotated[str, BeforeValidator(_header_text), AfterValidator(_chec
 
 
 class TimeoutSettings(BaseModel):
-    """Seconds. A request that takes longer is given up and tried again."""
+    """Timeouts in seconds; see `Timeouts` for the phase that each one limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -121,11 +121,12 @@ class TimeoutSettings(BaseModel):
     """Longest silence inside an answer that is streamed."""
 
     def as_timeouts(self) -> Timeouts:
+        """Convert to `Timeouts`."""
         return Timeouts(self.connect_s, self.first_token_s, self.between_tokens_s)
 
 
 class WireSettings(BaseModel):
-    """Common to every provider over HTTP. Errors never show what was typed: a key may stand where its name belongs."""
+    """Settings of every provider over HTTP. Validation errors never show the input: it may be a key in place of the key's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
@@ -134,14 +135,14 @@ class WireSettings(BaseModel):
     timeouts: TimeoutSettings = TimeoutSettings()
     """Seconds after which a request is given up; a model's own win."""
     verify_tls: bool = True
-    """Off only for a server of one's own: whoever stands between can read the key. `ca_file` is the better way."""
+    """Turn off only for a self-hosted server: without it, a third party on the network can read the key. Prefer `ca_file`."""
     ca_file: Annotated[str, AfterValidator(_check_certificates)] | None = None
-    """PEM certificates that are trusted beside the system's; relative to the configuration file."""
+    """PEM certificates that are trusted in addition to the system's; the path is relative to the configuration file."""
 
     headers: dict[HeaderName, HeaderValue] = {}
     """Sent with every request: {HTTP-Referer: https://example.org}. Nothing secret: the manifest keeps them."""
     header_envs: dict[HeaderName, VariableName] = {}
-    """The same with secret values: headers to the names of the variables that hold them."""
+    """The same with secret values: from header names to the names of environment variables."""
 
     @model_validator(mode="after")
     def _headers_once_and_nothing_secret(self) -> Self:
@@ -154,34 +155,35 @@ class WireSettings(BaseModel):
 
     @property
     def address(self) -> str | None:
-        """Where requests go; None where the run starts the server itself."""
+        """The server's address; None where the run starts the server itself."""
         return None
 
     def notes(self) -> Sequence[str]:
-        """What the settings allow or leave open, and a person should know; told once before a run."""
+        """List what the user should know about these settings; shown once before a run."""
         if self.verify_tls:
             return ()
-        return ("verify_tls is off: whoever stands between can read the key; ca_file is the better way",)
+        return ("verify_tls is off: a third party on the network can read the key; use ca_file instead",)
 
     def as_trust(self, network: Network = DIRECT) -> Trust:
+        """Combine these settings with the certificates of the environment."""
         return Trust(self.verify_tls, self.ca_file, network.cert_file, network.cert_dir)
 
 
 def read_secret_headers(settings: WireSettings, key: Callable[[str], ApiKey]) -> dict[str, ApiKey]:
-    """Read the variables of `header_envs`. Raises InputError where one is missing or no header can carry it, without showing it."""
-    found = {header: key(variable) for header, variable in settings.header_envs.items()}
-    for header, value in found.items():
+    """Read the variables of `header_envs`. Raises InputError where one is missing or unfit for a header; the value is never shown."""
+    values = {header: key(variable) for header, variable in settings.header_envs.items()}
+    for header, value in values.items():
         if not _fits_a_header(value.secret):
             raise InputError(
-                f"the value of {value.name} cannot stand in the header {header}: it must be one line of ASCII"
+                f"the value of {value.name} cannot be sent in the header {header}: it must be one line of printable ASCII"
             )
-    return found
+    return values
 
 
 def check_key(key: ApiKey) -> ApiKey:
-    """Return a key that a header can carry. Raises InputError without showing it."""
+    """Return the key unchanged. Raises InputError, which does not show the key, where it is unfit for a header."""
     if key.secret and key.secret.isascii() and key.secret.isprintable() and " " not in key.secret:
         return key
     raise InputError(
-        f"the value of {key.name} cannot be a key: it is empty or holds a space, a line break or another sign"
+        f"the value of {key.name} is not a valid key: it is empty or contains a space, a line break or a character outside ASCII"
     )

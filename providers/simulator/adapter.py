@@ -1,4 +1,4 @@
-"""The client's side of the simulator: which instances a model has there, and how each is called. The wire is that of real providers."""
+"""The simulator's adapter: the instances of a model and their routes. Requests use the transports of real providers."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ API_VERSION = "2024-10-21"
 
 
 def open_simulator(name: str, settings: SimulatorSettings, adapter_context: AdapterContext) -> Adapter:
-    """Open a simulator under its name in the user's file. Raises InputError where nobody says where it will listen."""
+    """Open a simulator under its name in the user's file. Raises InputError where no server was started."""
     if adapter_context.simulator_url is None:
         raise InputError(f"{name} has no server yet: start it and pass its address as simulator_url")
 
     def find_routes(model: str, spec: RouteSpec) -> Sequence[Route]:
         """List the routes of a model that the route's specification allows."""
         if spec.operation != "chat":
-            raise InputError(f"models.{model}: the simulator {name} answers chats, and no operation: {spec.operation}")
+            raise InputError(
+                f"models.{model}: the simulator {name} supports operation: chat, not operation: {spec.operation}"
+            )
         routes = []
         for instance, key_name in instances_with_keys(name, settings, model, spec):
             key = ApiKey(key_name, "")
@@ -71,10 +73,10 @@ def instances_with_keys(
     return [(plain_instance(provider, model, name, f"{provider}/{name}"), DEPLOYMENT_KEY) for name in deployments]
 
 
-def _checked(provider: str, noun: str, names: Sequence[str], known: Collection[str]) -> Sequence[str]:
+def _checked(provider: str, noun: str, names: Sequence[str], existing: Collection[str]) -> Sequence[str]:
     for name in names:
-        if name not in known:
-            raise InputError(f"{provider} has no {noun} {name!r}; {suggestion(name, known)}")
+        if name not in existing:
+            raise InputError(f"{provider} has no {noun} {name!r}; {suggestion(name, existing)}")
     return tuple(dict.fromkeys(names))
 
 

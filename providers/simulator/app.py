@@ -1,6 +1,6 @@
-"""The routes: finds the endpoint of a request, passes its gate, hands it to an exchange, and logs how it ended.
+"""The simulator's HTTP routes: they find the endpoint of a request, check its quota, perform the exchange and log the result.
 
-The order is that of the real services: who are you, is it there, may you now; only then can anything go wrong inside.
+The order is that of the real services: key, then deployment, then quota; faults apply only to admitted requests.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLIENT_CLOSED_REQUEST = 499
 
 @dataclass(frozen=True, slots=True)
 class _Incoming:
-    """A request before anybody has read its body."""
+    """A request whose body has not been read yet."""
 
     http: web.Request
     dialect: Dialect
@@ -38,12 +38,12 @@ class _Incoming:
     key: str | None
 
     def log_entry(self, deployment: str) -> AnswerLogEntry:
-        """Begin the line of the log for this request."""
+        """Create the log entry of this request."""
         return AnswerLogEntry(self.request_id, deployment, self.key)
 
 
 class SimulatorApp:
-    """The simulated provider behind its URLs."""
+    """The HTTP application of a simulated provider."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class SimulatorApp:
             raise
         except ConnectionError:
             self._record_gone(entry)
-            return web.Response(status=CLIENT_CLOSED_REQUEST)  # goes nowhere: the transport is closed
+            return web.Response(status=CLIENT_CLOSED_REQUEST)  # not sent: the transport is closed
         finally:
             if entered:
                 endpoint.gate.leave(used_tokens)
@@ -173,7 +173,7 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 def _secret(http: web.Request) -> str | None:
-    """Read the secret from `api-key` or `Authorization: Bearer`, whichever is there."""
+    """Read the secret from the header `api-key` or `Authorization: Bearer`."""
     key = http.headers.get("api-key")
     if key:
         return key

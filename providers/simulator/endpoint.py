@@ -1,4 +1,4 @@
-"""Who may call what: deployments behind the deployments' secret, and for every gateway key an endpoint of its own for each model."""
+"""Endpoints of the simulator: deployments share one key, and each gateway key has one endpoint per model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .settings import EndpointSettings, FaultSettings, SimulatorSettings
 
 DEPLOYMENT_KEY = "SIMULATOR_KEY"
-"""Name of the one secret that opens all deployments."""
+"""Name of the key of all deployments."""
 
 Denial = Literal["unauthorized", "not_found"]
 Closed = Literal["dead", "unauthorized", "out_of_credit"]
@@ -35,19 +35,19 @@ Closed = Literal["dead", "unauthorized", "out_of_credit"]
 
 @dataclass(slots=True)
 class Lifetime:
-    """Of a deployment, or of a key over all of its models: how many it has let in, and what happens after."""
+    """The admitted requests of a deployment, or of a key over all its models, and the limits after which it fails."""
 
     unauthorized_after: int | None
     refuses_connections_after: int | None
     credit_after: int | None
     outages: Sequence[tuple[float, float]]
-    """From, until: seconds since its first request."""
+    """Pairs of start and end, in seconds since the first request."""
     admitted: int = 0
     begun_at: float | None = None
-    """Of its first request."""
+    """Time of the first request."""
 
     def closed(self, now: float) -> Closed | None:
-        """Say why nobody is let in, now or any more; None while it lives."""
+        """Return why requests are not admitted at `now`; None where they are."""
         if self.begun_at is None:
             self.begun_at = now
         if any(since_s <= now - self.begun_at < until_s for since_s, until_s in self.outages):
@@ -63,12 +63,12 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One independently limited way to a model, on the server's side."""
+    """The server side of an instance: a deployment or model with its own limits."""
 
     name: str
-    """Deployment or model, as it is asked for."""
+    """The requested name of the deployment or model."""
     key: str
-    """Name of the key that opens it."""
+    """Name of its key."""
     settings: EndpointSettings
     faults: FaultSettings
     provider: SimulatorSettings = field(repr=False)
@@ -78,17 +78,17 @@ class Endpoint:
 
     @property
     def model(self) -> str:
-        """Return the name under which the model answers."""
+        """Return the model name in answers."""
         return self.settings.model or self.name
 
     async def admit(self, tokens: int) -> Closed | QuotaRefusal | None:
-        """Let a request in, or say why not. Each None is followed by one `gate.leave`."""
+        """Admit a request and return None, or return the reason of refusal. Call `gate.leave` once after each None."""
         loop = asyncio.get_running_loop()
         barred = self.lifetime.closed(loop.time()) or await self.gate.enter(tokens)
         if barred is not None:
             return barred
         closed = self.lifetime.closed(loop.time())
-        if closed is not None:  # it was held while others used up the endpoint's life
+        if closed is not None:  # the endpoint closed while the request was held
             self.gate.leave(0)
             return closed
         self.lifetime.admitted += 1
@@ -97,7 +97,7 @@ class Endpoint:
     def refusal(
         self, barred: Closed | QuotaRefusal, dialect: Dialect, request_id: str
     ) -> tuple[ErrorAnswer, dict[str, str]]:
-        """Build the error and the headers beside it, in `dialect` where the settings name no vendor."""
+        """Build the error and its headers, in `dialect` where the settings name no vendor."""
         if isinstance(barred, QuotaRefusal):
             headers = {**self.limits(), **retry_headers(barred, self.settings)}
             return self._throttled(barred, dialect, request_id), headers
@@ -117,7 +117,7 @@ class Endpoint:
         return dialect.throttled(refusal, self.name)
 
     def limits(self) -> dict[str, str]:
-        """Build the headers that say how the quota stands now."""
+        """Build the headers with the current state of the quota."""
         quota, now = self.gate.quota, asyncio.get_running_loop().time()
         return limit_headers(QuotaState(quota.levels(now), quota.day_level(now), self.settings.window_s), self.settings)
 
@@ -130,25 +130,25 @@ def denial(provider: SimulatorSettings, reason: Denial, name: str, dialect: Dial
 
 
 class EndpointRegistry:
-    """Finds the endpoint that a secret and a model name mean."""
+    """All endpoints of a provider, by key and name."""
 
     def __init__(self, settings: SimulatorSettings, secrets: Mapping[str, str]) -> None:
         self._settings = settings
         self._key_names = _names_by_secret(settings, secrets)
         lifetimes = {DEPLOYMENT_KEY: settings.deployments, **{key: {key: settings.keys[key]} for key in settings.keys}}
         self._lifetimes = {
-            (key, name): _lifetime(each) for key, endpoints in lifetimes.items() for name, each in endpoints.items()
+            (key, name): _lifetime(entry) for key, endpoints in lifetimes.items() for name, entry in endpoints.items()
         }
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self._shared_gates: dict[str, QuotaGate] = {}
         """By quota group."""
 
     def key_name(self, secret: str | None) -> str | None:
-        """Return the name of the key with this secret; None where nobody knows it."""
+        """Return the name of the key with this secret; None for an unknown secret."""
         return None if secret is None else self._key_names.get(secret)
 
     def find(self, key: str | None, name: str) -> Endpoint | Denial:
-        """Find the endpoint called `name`, a deployment or a model, for the key of that name."""
+        """Find the endpoint of a deployment or model for a key, both by name."""
         if key is None:
             return "unauthorized"
         endpoint = self._endpoints.get((key, name))
@@ -157,7 +157,7 @@ class EndpointRegistry:
         return endpoint or "not_found"
 
     def models(self, key: str) -> list[str]:
-        """List the models that this key sees."""
+        """List the models of a key."""
         return list(self._settings.deployments) if key == DEPLOYMENT_KEY else list(self._settings.models or ())
 
     def close(self) -> None:
@@ -201,10 +201,10 @@ def _names_by_secret(settings: SimulatorSettings, secrets: Mapping[str, str]) ->
     names: dict[str, str] = {}
     for name in wanted:
         if not secrets.get(name):
-            raise InputError(f"the simulator was given no secret for {name}: pass one under that name")
+            raise InputError(f"the simulator has no secret for {name}: pass a value under that name")
         if secrets[name] in names:
             raise InputError(
-                f"{names[secrets[name]]} and {name} have the same value: the simulator cannot tell them apart"
+                f"{names[secrets[name]]} and {name} have the same value, so the simulator cannot distinguish them: use two values"
             )
         names[secrets[name]] = name
     return names

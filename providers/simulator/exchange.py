@@ -1,6 +1,6 @@
-"""One admitted request on its way to an answer: the time it takes, the fault it meets, the bytes it gets.
+"""Performs an admitted request: its time, its fault and its bytes.
 
-Everything is decided before anything is awaited; a client that goes away cancels the exchange, and the endpoint forgets it at once.
+Everything is decided before anything is awaited. A client that disconnects cancels the exchange and frees the endpoint at once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class SimulatedExchange:
-    """A request that was let in and the reply that it is going to get."""
+    """An admitted request and its reply."""
 
     http: web.Request
     call: SimulatedCall
@@ -42,7 +42,7 @@ class SimulatedExchange:
     headers: Mapping[str, str]
 
     async def perform(self, seed: int) -> web.StreamResponse:
-        """Answer, in the time that the endpoint takes."""
+        """Send the reply after the time that the endpoint takes."""
         factor = draw_noise(seed, self.call.request_id, self.endpoint.settings.latency.noise)
         error = self._error()
         if error is not None or self.reply.fault == "reset":
@@ -70,7 +70,7 @@ class SimulatedExchange:
         await self._spend([(first_s + latency.itl_s * self.reply.output_tokens) * factor])
         body = whole_body(self.reply, self.dialect, self.endpoint.settings)
         if self.reply.fault == "early_end":
-            return _promise_too_much(body, self.headers)
+            return _cut_short(body, self.headers)
         return web.Response(body=body, headers=self.headers, content_type=JSON_TYPE)
 
     async def _spend(self, milestones_s: list[float]) -> None:
@@ -93,7 +93,7 @@ class SimulatedExchange:
         return response
 
     def _milestones(self, events: int, first_s: float, factor: float) -> list[float]:
-        """Compute when each event is due, and the end: the first after first_s, the end when a whole answer would have come."""
+        """Compute when each event is due, and the end: the first after first_s, the end at the time of a whole answer."""
         end_s = first_s + self.endpoint.settings.latency.itl_s * self.reply.output_tokens
         step = (end_s - first_s) / events if events else 0.0
         return [*((first_s + step * index) * factor for index in range(events)), end_s * factor]
@@ -107,7 +107,7 @@ class SimulatedExchange:
                 await asyncio.sleep(self.endpoint.faults.stall_s)
                 silent_before = None
             until = total if silent_before is None else silent_before
-            due = min(await work.reach(sent), until)  # a loop that comes late catches up in one write
+            due = min(await work.reach(sent), until)  # a late loop catches up in one write
             await response.write(b"".join(script.events[sent:due]))
             sent = due
         await work.reach(total)
@@ -127,11 +127,11 @@ def cut_connection(http: web.Request) -> web.Response:
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()
-    return web.Response(status=500)  # goes nowhere: the transport is closed
+    return web.Response(status=500)  # not sent: the transport is closed
 
 
-def _promise_too_much(body: bytes, headers: Mapping[str, str]) -> web.Response:
-    """Promise a content-length that the body does not keep, then close the connection."""
+def _cut_short(body: bytes, headers: Mapping[str, str]) -> web.Response:
+    """Send half of the body under its full content-length, then close the connection."""
     response = web.Response(body=body[: len(body) // 2], headers=headers, content_type=JSON_TYPE)
     response.headers["Content-Length"] = str(len(body))
     response.force_close()

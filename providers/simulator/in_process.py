@@ -1,6 +1,6 @@
-"""The simulator without its socket: the same quotas, laws, faults and bodies, on whatever loop runs, a virtual one too.
+"""The simulator without a socket: the same quotas, latencies, faults and bodies, on any running loop, also one with virtual time.
 
-What a caller sees is what a transport would have made of the server's bytes: the same responses, the same errors.
+A caller gets the same responses and errors that a transport would read from the server's bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .protocol.streams import write_script
 from .settings import SimulatorSettings
 
 ROUND_TRIP_S = 0.002
-"""What a refusal takes on loopback."""
+"""Duration of a refusal on loopback."""
 
 
 DEFAULT_QUIRKS = QuirkSettings()
@@ -49,7 +49,7 @@ class _InProcessRequest:
     dialect: Dialect
 
     def received(self, status: int, body: bytes, headers: Mapping[str, str]) -> Received:
-        """Build what a transport would have received."""
+        """Build the response as a transport would receive it."""
         return Received(self.instance.name, self.call.request_id, self.call.request, status, headers, body)
 
     def failure(self, error: ErrorAnswer, headers: Mapping[str, str]) -> ProviderError:
@@ -57,11 +57,11 @@ class _InProcessRequest:
         return classify_failure(self.received(error.status, orjson.dumps(error.body), headers))
 
     def refusal(self, barred: Closed | QuotaRefusal) -> tuple[ErrorAnswer, dict[str, str]]:
-        """Build the error and the headers of a request that is not let in."""
+        """Build the error and the headers of a request that is not admitted."""
         return self.endpoint.refusal(barred, self.dialect, self.call.request_id)
 
     def read(self, reply: SimulatedReply, headers: Mapping[str, str], timing: Timing) -> ChatResponse:
-        """Read the answer as a transport would. Events are written only where they say what a whole body does not."""
+        """Read the answer as a transport would. Events are written only where they differ from a whole body in content."""
         settings = self.endpoint.settings
         is_plain = settings.reasoning is None and settings.quirks == DEFAULT_QUIRKS
         if is_plain or not self.call.request.generation.stream:
@@ -79,7 +79,10 @@ class _InProcessRequest:
 
 
 class InProcessSimulator:
-    """Sends like a Provider. `places` says where an instance, by name, is found: the key's name, and the deployment or model."""
+    """A provider without a transport.
+
+    `places` maps an instance's name to the name of its key and its deployment or model.
+    """
 
     def __init__(self, settings: SimulatorSettings, answers: AnswerSource, places: Mapping[str, Place]) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""What the server answered, one JSON line a request: the truth that a run's records are checked against. Names of keys, never secrets."""
+"""The server's log of answers, one JSON line per request; a run's records are checked against it. It names keys, never secrets."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ import orjson
 log = logging.getLogger(__name__)
 
 FLUSH_AFTER_S = 0.2
-"""A reader of the file is never further behind than this."""
+"""Longest delay of a line in the file."""
 
 
 @dataclass(slots=True)
 class AnswerLogEntry:
-    """One answered request; filled in while it is answered."""
+    """The log entry of one request; its fields are set while the request is answered."""
 
     request_id: str
     deployment: str
     key: str | None
     """Name of the key, "SIMULATOR_KEY" for deployments, None where the secret was unknown."""
     status: int | None = None
-    """None where the connection was cut without an answer, 499 where the client went away first."""
+    """None where the connection was cut without an answer, 499 where the client disconnected first."""
     right: bool | None = None
     fault: str | None = None
     corruption: str | None = None
     response_id: str | None = None
     tokens: int = 0
-    """Input and output, as a bill would count them."""
+    """Input plus output tokens, as they would be billed."""
     text: str | None = None
 
     @property
     def sample_id(self) -> str:
-        """Return the id of the sample, which the id of the request begins with."""
+        """Return the id of the sample, which is the first part of the request's id."""
         return self.request_id.rsplit("/", 2)[0]
 
 
 class AnswerLog:
-    """A single writer that gathers lines and writes them every FLUSH_AFTER_S and at the end. Without a path it drops them,
-    and where the disk refuses: what is measured is the client."""
+    """The writer of the log: it collects lines and writes them every FLUSH_AFTER_S and at the end.
+
+    Without a path, or after an error of the disk, it drops them: a log must not disturb the measured client.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._file: BinaryIO | None = _opened(path) if path is not None else None
@@ -53,7 +55,7 @@ class AnswerLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, entry: AnswerLogEntry) -> None:
-        """Gather a line, to be written soon."""
+        """Add a line, which is written within FLUSH_AFTER_S."""
         if self._file is None:
             return
         self._lines.append(_line(entry))
@@ -61,7 +63,7 @@ class AnswerLog:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.flush)
 
     def flush(self) -> None:
-        """Write what is gathered."""
+        """Write the collected lines."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -71,7 +73,7 @@ class AnswerLog:
                 while data:
                     data = data[self._file.write(data) :]
             except OSError as error:
-                log.warning("cannot write %s: %s; answers are not logged any more", self._path, error.strerror)
+                log.warning("cannot write %s: %s; later answers are not logged", self._path, error.strerror)
                 self._file.close()
                 self._file = None
 
@@ -84,7 +86,7 @@ class AnswerLog:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Open the file, and end a line that a crash cut off."""
+    """Open the file and terminate a line that a crash cut off."""
     file = path.open("a+b", buffering=0)
     size = file.seek(0, os.SEEK_END)
     if size and os.pread(file.fileno(), 1, size - 1) != b"\n":

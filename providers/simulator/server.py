@@ -1,4 +1,4 @@
-"""Starting and stopping the embedded simulator: a real HTTP server on loopback. Its process is started from above."""
+"""Starts and stops the simulator's HTTP server on loopback. The orchestrator package starts its process."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from .settings import SimulatorSettings
 
 KEEP_ALIVE_S = 3600.0
-"""Longer than any pause for a quota: a connection that idles must not be the fault that nobody asked for."""
+"""Longer than any wait for a quota, so that closing an idle connection is never an unintended fault."""
 SHUTDOWN_S = 0.1
-"""Grace for answers on their way; stalls would take ten minutes."""
+"""Seconds that answers in progress get at shutdown; stalled ones would take ten minutes."""
 BACKLOG = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a server is started with."""
+    """Parameters of a server."""
 
     settings: SimulatorSettings
     secrets: Mapping[str, str] = field(repr=False)
-    """Name of the key -> its value; "SIMULATOR_KEY" opens the deployments."""
+    """From the key's name to its value; "SIMULATOR_KEY" is the key of the deployments."""
     answers: AnswerSource | None = None
-    """None: filler."""
+    """None: filler text."""
     log_path: Path | None = None
     """None: no log."""
     logs_text: bool = False
     host: str = "127.0.0.1"
     port: int = 0
-    """0: any free one."""
+    """0: any free port."""
 
 
 class RunningServer:
-    """A simulator that answers. Close it: `async with` or `aclose`."""
+    """A running simulator. Close it with `async with` or `aclose`."""
 
     def __init__(self, runner: web.AppRunner, registry: EndpointRegistry, log: AnswerLog) -> None:
         self._runner = runner
@@ -58,12 +58,12 @@ class RunningServer:
 
     @property
     def url(self) -> str:
-        """Build the address, without a trailing slash: what `Surroundings.simulator_url` wants."""
+        """Build the address without a trailing slash, for `AdapterContext.simulator_url`."""
         host = str(self._runner.addresses[0][0])
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     async def aclose(self) -> None:
-        """Stop listening, cut what is still open, write the rest of the log."""
+        """Stop listening, close open connections and write the rest of the log."""
         try:
             await self._runner.cleanup()
         finally:
@@ -80,7 +80,7 @@ class RunningServer:
 
 
 async def serve(launch: Launch) -> RunningServer:
-    """Start answering on the running loop. Raises InputError where secrets are missing or alike, OSError where the port is taken."""
+    """Start a server on the running loop. Raises InputError where secrets are missing or equal, OSError where the port is taken."""
     settings = launch.settings
     registry = EndpointRegistry(settings, launch.secrets)
     answers = launch.answers or EchoAnswers(settings.answers.output_tokens, settings.seed)

@@ -1,6 +1,6 @@
-"""What the user's file may say about a simulated provider: its endpoints, their hidden limits, latencies, faults and answers.
+"""Settings of a simulated provider in the user's file: its endpoints, their hidden limits, latencies, faults and answers.
 
-Rates are per minute and times are seconds, as people write them; a window's limit is `rpm * window_s / 60`.
+Rates are per minute and times are in seconds; a window's limit is `rpm * window_s / 60`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SHARED_BY_A_GROUP = (
     "concurrency",
     "retry_after",
 )
-"""Settings of a quota: alike in all endpoints of a quota_group."""
+"""Settings of a quota, which must be equal in all endpoints of a quota_group."""
 
 
 class _Frozen(BaseModel):
@@ -48,45 +48,45 @@ class _Frozen(BaseModel):
 
 
 class LatencySettings(_Frozen):
-    """An answer of n tokens takes `ttft_s + n * itl_s` of service, times a factor of its own."""
+    """The latency of an endpoint: an answer of n tokens takes `ttft_s + n * itl_s` seconds of service, times a random factor."""
 
     ttft_s: NotNegative = 0.2
     """Seconds to the first token."""
     itl_s: NotNegative = 0.01
-    """Between two output tokens."""
+    """Seconds between two output tokens."""
     noise: NotNegative = 0.0
-    """Sigma of a log-normal factor, drawn from the request's id; its median is 1."""
+    """Sigma of the log-normal factor, which is drawn from the request's id; its median is 1."""
     saturates_at: Count | None = None
-    """Beyond K answers in service each gets K/n of full speed (processor sharing): the throughput stays, the latency grows."""
+    """With n > K answers in service, each runs at K/n of full speed (processor sharing): throughput is constant, latency grows."""
     seats: Count | None = None
-    """Most answers in service; the rest wait, first come, first served."""
+    """Most answers in service; the others wait in order of arrival."""
     long: Probability = 0.0
-    """Share of answers that take `long_s` more, all of it before the first token: a model that reasons for minutes."""
+    """Share of answers that take `long_s` longer before the first token, as a model that reasons for minutes."""
     long_s: NotNegative = 150.0
-    """Longer than the two minutes that many clients wait for the first byte."""
+    """Extra seconds of a long answer; the default exceeds the two minutes that many clients wait for the first byte."""
 
 
 class FaultSettings(_Frozen):
-    """Shares of admitted requests that end badly; a request has one fault at most."""
+    """Shares of admitted requests that fail, by kind of fault; a request has at most one fault."""
 
     error_500: Probability = 0.0
     """Status 500."""
     empty: Probability = 0.0
     """Status 200, finish reason "stop", no content."""
     stall: Probability = 0.0
-    """Silence: before a whole answer, in the middle of a streamed one."""
+    """No data for `stall_s`: before a whole answer, or in the middle of a streamed one."""
     reset: Probability = 0.0
     """The connection is reset before any header."""
     malformed: Probability = 0.0
-    """Truncated JSON under a correct content-length; streamed: one event of it."""
+    """Truncated JSON with a correct content-length; streamed: one truncated event."""
     content_filter: Probability = 0.0
-    """Azure refuses with 400, others answer 200 with finish reason "content_filter"."""
+    """Azure refuses with 400; others answer 200 with finish reason "content_filter"."""
     length: Probability = 0.0
-    """Finish reason "length" and no text, as when reasoning eats all of max_tokens."""
+    """Finish reason "length" and no text, as when reasoning uses up max_tokens."""
     error_in_200: Probability = 0.0
-    """Status 200 around an error object."""
+    """Status 200 with an error object as the body."""
     early_end: Probability = 0.0
-    """The body is shorter than it says; a stream ends without finish reason or [DONE]."""
+    """The body is shorter than its content-length; a stream ends without finish reason or [DONE]."""
     stall_s: NotNegative = 600.0
     """Seconds that a stall lasts."""
 
@@ -101,68 +101,68 @@ class FaultSettings(_Frozen):
 
 
 class EndpointSettings(_Frozen):
-    """One deployment, or one key for each model that it serves. What is None does not limit."""
+    """Settings of one deployment, or of one key for each model that it serves. A limit that is None does not exist."""
 
     rpm: Positive | None = None
     """Requests per minute."""
     tpm: Positive | None = None
     """Tokens per minute, input and output."""
     rpd: Positive | None = None
-    """Requests per day, refilled evenly; `header_family: openai` then tells of the day, as OpenAI does (10000: one in 8.64 s)."""
+    """Requests per day, refilled evenly; `header_family: openai` then reports the limit per day, as OpenAI does (10000: one in 8.64 s)."""
     window_s: Positive = 60.0
     """Length of the quota's window in seconds: its limit is rpm × window_s / 60."""
     quota: Literal["sliding", "fixed", "bucket"] = "sliding"
     """How the quota is counted: over the last window_s, in windows that begin anew, or as a bucket that refills evenly."""
     burst_s: Positive | None = None
-    """What a full bucket holds, in seconds of its rate; `window_s` where it is not said. Only for `quota: bucket`."""
+    """Capacity of a bucket, in seconds of its rate; None means `window_s`. Only for `quota: bucket`."""
     tokens: Literal["estimate", "actual"] = "estimate"
-    """estimate: prompt + max_tokens when it comes (Azure); actual: what was used, when it is done (LiteLLM)."""
+    """estimate: counts prompt + max_tokens on arrival (Azure); actual: counts the tokens used at the end (LiteLLM)."""
     on_limit: Literal["refuse", "hold"] = "refuse"
-    """hold: the answer waits, unsaid, until the limit lets it through."""
+    """refuse: answers with an error at once; hold: delays the answer without notice until the limit admits the request."""
     concurrency: Count | None = None
-    """Most requests inside at once."""
+    """Most requests in progress at once."""
     retry_after: Literal["exact", "window", "none"] = "exact"
-    """exact: to the millisecond; window: always window_s, whatever is true (LiteLLM); none: not said."""
+    """exact: to the millisecond; window: always window_s, which may be wrong (LiteLLM); none: not reported."""
     wait_in: WaitPlace = "everywhere"
-    """Where a refusal says the wait. everywhere: in headers and words; words: in words alone; retry_info: in Google's RetryInfo alone;
-    zero_ms: `retry-after` in seconds, contradicted by `retry-after-ms: 0` (Azure Foundry)."""
+    """Where a refusal reports the wait. everywhere: in headers and message; words: in the message only; retry_info: in Google's RetryInfo
+    only; zero_ms: `retry-after` in seconds, contradicted by `retry-after-ms: 0` (Azure Foundry)."""
     throttle_style: Literal[429, 400] = 429
-    """400: a refusal has the status and the body of a gateway (MPE-429 or PL-002) and never says a wait."""
+    """400: a refusal has the status and the body of a gateway (MPE-429 or PL-002) and never reports a wait."""
     quota_group: str | None = None
-    """Endpoints of one group share one quota, whatever their names: a quota per user and model. Refusals name it and the wait."""
+    """Endpoints of one group share one quota, as a quota per user and model. Refusals name the quota and the wait."""
     credit: CreditSettings | None = None
-    """None: it never ends."""
+    """None: unlimited credit."""
     rate_limit_headers: bool = True
     """Whether headers tell the limits and what is left of them."""
     header_family: HeaderFamily = "openai"
-    """The names under which headers tell the limits."""
+    """The naming scheme of the rate limit headers."""
     dialect: Literal["openai", "azure"] = "openai"
-    """The URLs that this provider's own adapter uses; the server speaks the dialect of the URL that it is called by."""
+    """The URLs that the simulator's adapter uses; the server answers in the dialect of the URL that is called."""
     latency: LatencySettings = LatencySettings()
     """How long answers take."""
     faults: FaultSettings | None = None
-    """In place of the provider's."""
+    """Replaces the provider's faults; None keeps them."""
     unauthorized_after: Total | None = None
-    """Requests admitted before every other one is answered 401: a key revoked mid-run."""
+    """Requests admitted before all later ones are answered 401, as after a key is revoked during a run."""
     refuses_connections_after: Total | None = None
-    """Requests admitted before every other connection is cut: a deployment dying mid-run."""
+    """Requests admitted before all later connections are cut, as after a deployment fails during a run."""
     outages: tuple[tuple[NotNegative, Positive], ...] = ()
-    """From when until when every connection is cut, in seconds since its first request: a deployment that flaps."""
+    """Pairs of start and end between which every connection is cut, in seconds since the first request."""
     model: str | None = None
-    """The model that answers name; what was asked for where it is not said."""
+    """The model name in answers; None means the requested name."""
     refuses: tuple[RefusedField, ...] = ()
-    """Fields of a request that are answered 400 in the words of OpenAI and Azure; `system` is the role of a message. A value that is
-    the field's default (temperature 1) is taken."""
+    """Fields of a request that are refused with 400 and the messages of OpenAI and Azure; `system` is the role of a message. A field
+    with its default value (temperature 1) is accepted."""
     reasoning: ReasoningForm | None = None
-    """Answers show their reasoning. field: `reasoning_content` beside the content; think: a <think> block inside it; list: Mistral's
-    thinking parts, the content being a list."""
+    """Where answers hold their reasoning. field: in `reasoning_content`; think: in a <think> block of the content; list: in Mistral's
+    thinking parts of a content list. None: there is no reasoning."""
     reasoning_tokens: Count = 64
-    """Mean length of the reasoning; a request's own lies between half and one and a half of it, and uses up max_tokens first."""
+    """Mean length of the reasoning; a request draws between 0.5 and 1.5 times that. Reasoning counts towards max_tokens first."""
     reasoning_usage: ReasoningUsage = "inside"
-    """inside: counted in completion_tokens and said apart; outside: said apart and left out of completion_tokens, not of total_tokens
-    (xAI); unsaid: counted in completion_tokens, nothing more."""
+    """inside: counted in completion_tokens and also reported separately; outside: reported separately and counted in total_tokens only
+    (xAI); unsaid: counted in completion_tokens and not reported."""
     wants_back: Literal["reasoning_content"] | None = None
-    """A turn of the assistant that called tools is refused with 400 where this field did not come back with it (Kimi, DeepSeek)."""
+    """A field that the assistant's messages with tool calls must contain; otherwise the request is refused with 400 (Kimi, DeepSeek)."""
     quirks: QuirkSettings = QuirkSettings()
     """Peculiarities of the vendor whose endpoint is simulated."""
 
@@ -183,20 +183,20 @@ class EndpointSettings(_Frozen):
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> EndpointSettings:
         if self.throttle_style == 400 and self.wait_in != "everywhere":
-            raise ValueError(f"throttle_style 400 never says a wait: remove wait_in {self.wait_in!r}")
+            raise ValueError(f"throttle_style 400 never reports a wait: remove wait_in {self.wait_in!r}")
         if self.quota_group is not None and self.wait_in in ("retry_info", "zero_ms"):
-            raise ValueError(f"a quota_group says the wait in words: remove wait_in {self.wait_in!r}")
+            raise ValueError(f"a quota_group reports the wait in the message: remove wait_in {self.wait_in!r}")
         if self.wants_back is not None and self.reasoning != "field":
             raise ValueError(
-                f"wants_back {self.wants_back!r} needs 'reasoning: field': nobody can give back what never came"
+                f"wants_back {self.wants_back!r} needs 'reasoning: field': a client cannot send back a field that it never received"
             )
         return self
 
 
 class CorruptionSettings(_Frozen):
-    """Shares of answers that are spoilt in one way, drawn by sample and turn; a way that a task has no room for leaves it as it is.
+    """Shares of answers that are corrupted, by kind, drawn by sample and turn. Where a kind does not apply, the answer stays unchanged.
 
-    The first six spoil calls of tools (and `format` a judge's verdict); `refusal` spoils any answer.
+    The first six corrupt tool calls (`format` also a judge's verdict); `refusal` corrupts any answer.
     """
 
     tool_selection: Probability = 0.0
@@ -204,13 +204,13 @@ class CorruptionSettings(_Frozen):
     parameter: Probability = 0.0
     """One argument is wrong."""
     sequence_order: Probability = 0.0
-    """Two calls change places, where the order matters."""
+    """Two calls are swapped where the order matters."""
     missing: Probability = 0.0
-    """One call is left out."""
+    """One call is missing."""
     redundant: Probability = 0.0
     """The last call is made twice."""
     format: Probability = 0.0
-    """Arguments that are no JSON."""
+    """Arguments are not JSON."""
     refusal: Probability = 0.0
     """The model refuses to answer."""
 
@@ -219,24 +219,24 @@ class CorruptionSettings(_Frozen):
         total = sum(share for _name, share in self)
         if total > 1 + 1e-9:
             raise ValueError(
-                f"the shares of all corruptions add up to {total:g}: an answer is spoilt once, keep them within 1"
+                f"the shares of all corruptions add up to {total:g}: an answer has at most one corruption, keep them within 1"
             )
         return self
 
 
 class AnswerSettings(_Frozen):
-    """How good and how long the answers are; the AnswerSource decides what to make of it."""
+    """Quality and length of the answers; the AnswerSource applies them."""
 
     skill: Probability | dict[str, Probability] = 1.0
-    """Share of right answers, by model or deployment."""
+    """Share of right answers, for all or by model or deployment."""
     spread: NotNegative = 0.0
-    """How much tasks differ in difficulty, in logits."""
+    """Spread of the tasks' difficulties, in logits."""
     gain: dict[str, float] = {}
-    """What a prompt type or a difficulty adds to the chance of being right, in logits: {cot: 0.5, optimal: 1, hard: -1}."""
+    """Effect of a prompt type or a difficulty on the chance of a right answer, in logits: {cot: 0.5, optimal: 1, hard: -1}."""
     output_tokens: Count | None = None
-    """Mean length."""
+    """Mean length in tokens."""
     template: str = "{target}"
-    """What stands around the answer: "Answer: {target}"."""
+    """The text around the answer: "Answer: {target}"."""
     corruptions: CorruptionSettings = CorruptionSettings()
     """Shares of answers that are spoilt in one way."""
 
@@ -261,30 +261,29 @@ class SimulatorSettings(WireSettings):
     keys: dict[str, EndpointSettings] = Field(default_factory=dict)
     """Endpoints that are called by a key, by the name of its variable; each serves every model on its own."""
     models: list[str] | None = None
-    """What keys serve; everything where it is not said."""
+    """The models that the keys serve; None means every name."""
     answers: AnswerSettings = AnswerSettings()
     """How good and how long the answers are."""
     faults: FaultSettings = FaultSettings()
     """Faults of every endpoint that has none of its own."""
     wrong_key: WrongKey = 401
-    """How a key that is not accepted is answered: 401, or 400 in the words of a gateway (CE-003), Google (API_KEY_INVALID) or xAI
-    (invalid-argument)."""
+    """The answer to a wrong key: 401, or 400 with the error of a gateway (CE-003), Google (API_KEY_INVALID) or xAI (invalid-argument)."""
     seed: int = 0
     """Of all draws: latencies, faults and answers."""
 
     @model_validator(mode="after")
     def _has_endpoints(self) -> SimulatorSettings:
         if not self.deployments and not self.keys:
-            raise ValueError("a simulator needs 'deployments' or 'keys': one entry for each endpoint that it plays")
+            raise ValueError("a simulator needs 'deployments' or 'keys': one entry for each endpoint that it simulates")
         return self
 
     @model_validator(mode="after")
     def _groups_agree(self) -> SimulatorSettings:
-        first_of: dict[str, tuple[str, EndpointSettings]] = {}
+        first_by_group: dict[str, tuple[str, EndpointSettings]] = {}
         for name, endpoint in (*self.deployments.items(), *self.keys.items()):
             if endpoint.quota_group is None:
                 continue
-            first_name, first = first_of.setdefault(endpoint.quota_group, (name, endpoint))
+            first_name, first = first_by_group.setdefault(endpoint.quota_group, (name, endpoint))
             for setting in SHARED_BY_A_GROUP:
                 if getattr(first, setting) != getattr(endpoint, setting):
                     raise ValueError(

@@ -1,4 +1,4 @@
-"""How one request reaches an instance and comes back whole: `native` (aiohttp and orjson, the hot path) and `sdk` (the openai package).
+"""The two transports that send one request and read its whole answer: `native` (aiohttp and orjson, the fast one) and `sdk` (openai).
 
-Both read answers and explain failures with the package `wire`, so that they differ in speed and in nothing else.
+Both read answers and classify failures with the package `wire`, so that they differ in speed only.
 """

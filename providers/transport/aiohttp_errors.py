@@ -1,4 +1,4 @@
-"""Other people's exceptions, named as ours: the one place where aiohttp's errors end. The SDK's have aiohttp's underneath."""
+"""Maps aiohttp's exceptions to the project's errors, for both transports: the SDK's errors have aiohttp's as their cause."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..wire.received import Oversized
 from ..wire.refusals import tell
 
 FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, Oversized)
-"""All that sending a request and reading its answer may raise, cancellation apart."""
+"""Everything that sending a request and reading its answer may raise, except cancellation."""
 
-_ABOUT_PROXIES = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY say where it stands and what goes past it"
+_ABOUT_PROXIES = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY configure the proxy"
 _BROKEN_HTTP = (aiohttp.ClientResponseError, aiohttp.InvalidURL, HttpProcessingError)
 
 
 def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderError:
-    """Name a foreign error as one of ours. What the server wrote is not repeated: it may echo a header."""
+    """Map a foreign error to a ProviderError. The server's text is not repeated, because it may echo a header."""
     name = evidence.instance
     if isinstance(error, SignInFailed):
         return Unreachable(f"{name}: {error}", evidence)
@@ -30,7 +30,7 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
         return Malformed(f"{name}: {error}", evidence)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return Unreachable(
-            f"{name}: the proxy refuses the way to the server (HTTP {error.status}); {_ABOUT_PROXIES}", evidence
+            f"{name}: the proxy refuses the connection to the server (HTTP {error.status}); {_ABOUT_PROXIES}", evidence
         )
     if isinstance(error, _BROKEN_HTTP):
         return Malformed(
@@ -46,17 +46,19 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
 
 
 def _why_unconnected(error: aiohttp.ClientConnectorError) -> str:
-    """In words that say what to look at; the system's own where there are none."""
+    """Describe why there is no connection and what to check; fall back to the system's message."""
     host, there = error.host, f"{error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return (
             f"no connection to the proxy {there} ({error.strerror or type(error.os_error).__name__}); {_ABOUT_PROXIES}"
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the name {host} is not known (DNS): is it spelt right, and is there a network?"
+        return f"the name {host} is not known (DNS): check its spelling and the network"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = getattr(error.certificate_error, "verify_message", "") or "no reason given"
-        return f"the certificate of {there} is not trusted: {why.rstrip('.')} (ca_file names certificates to trust)"
+        return (
+            f"the certificate of {there} is not trusted: {why.rstrip('.')} (set ca_file to trust further certificates)"
+        )
     if isinstance(error, aiohttp.ClientSSLError):
         why = (getattr(error.os_error, "reason", None) or "").replace("_", " ").lower()
         return f"no TLS with {there} ({why or 'the handshake broke off'}): does it speak https?"

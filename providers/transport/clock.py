@@ -1,8 +1,8 @@
-"""The clock of one call: it measures the phases and bounds each of them with a single timer that moves along.
+"""The clock of one call: it measures the phases and limits each of them with a single timer that is rescheduled.
 
-connect → first_token → between_tokens, and the call's deadline ("attempt") over all. An answer that comes whole has no first token: from
-the send on, the deadline alone bounds it. The timer is asyncio's, so a cancellation from
-outside is never mistaken for ours.
+The phases are connect → first_token → between_tokens; the call's deadline ("attempt") limits their sum. An answer that is not streamed has
+no first token: after the send, only the deadline limits it. The timer is asyncio's, so a cancellation from outside is never mistaken
+for a timeout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..errors import Evidence, TimedOut
 from ..provider import Timeouts
 
 _TAIL_S = 5.0
-"""A silence this long ends an answer that is whole, or an error page, and does not spoil it."""
+"""A pause of this length ends the reading of an answer that is already complete, or of an error page, without an error."""
 
 _MEANING = {
     "connect": "no connection",
@@ -25,7 +25,10 @@ _MEANING = {
 
 
 class CallClock:
-    """Use `async with clock.timer`; where it ends in TimeoutError and `clock.expired`, raise `clock.timed_out(…)`."""
+    """Measures and limits the phases of one call.
+
+    Use `async with clock.timer`; where it raises TimeoutError and `clock.expired` is true, raise `clock.timed_out(…)`.
+    """
 
     __slots__ = (
         "_bound_s",
@@ -49,10 +52,11 @@ class CallClock:
         self.timer = asyncio.timeout_at(min(self.started_at + timeouts.connect_s, deadline))
 
     def now(self) -> float:
+        """Return the time of the running loop."""
         return self._loop.time()
 
     def connected(self) -> None:
-        """A connection is there and the request goes out: from here on the first token is waited for, or the whole answer."""
+        """Record that the connection is open and the request is sent; start the wait for the first token or the whole answer."""
         self.sent_at = self.now()
         if self._is_streamed:
             self._wait_for("first_token", self._timeouts.first_token_s, self.sent_at)
@@ -60,23 +64,26 @@ class CallClock:
             self._wait_for("attempt", math.inf, self.sent_at)
 
     def heard(self, now: float) -> None:
-        """A part of the answer came: from here on the next one is waited for."""
+        """Record that a part of the answer was received; start the wait for the next part."""
         if self._is_streamed:
             self._wait_for("between_tokens", self._timeouts.between_tokens_s, now)
 
     def tail(self) -> asyncio.Timeout:
-        """What may still follow, where what matters has come: `async with clock.tail()`, which ends in TimeoutError."""
+        """Return a short timeout for optional data after the answer: `async with clock.tail()`, which raises TimeoutError."""
         return asyncio.timeout(min(_TAIL_S, self._timeouts.between_tokens_s / 2))
 
     @property
     def connect_s(self) -> float:
+        """Seconds from the start of the call to the send."""
         return self.sent_at - self.started_at
 
     @property
     def expired(self) -> bool:
+        """Whether the timer has expired."""
         return self.timer.expired()
 
     def timed_out(self, evidence: Evidence) -> TimedOut:
+        """Build the error of the phase that exceeded its timeout."""
         when = self.timer.when()
         stage = "attempt" if when is not None and when >= self._deadline else self._stage
         bound = "" if stage == "attempt" else f" within {self._bound_s:g} s"

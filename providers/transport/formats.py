@@ -1,4 +1,4 @@
-"""What each operation looks like on the wire: where it is asked, how its body is built, and how its answer is read."""
+"""The wire format of each operation: its path, and the functions that build its body and read its answer."""
 
 from __future__ import annotations
 
@@ -15,18 +15,28 @@ from ..wire.stream import StreamAssembler
 
 
 class Assembler(Protocol):
-    """Joins a stream's events to an answer."""
+    """A reader that joins the events of a stream to an answer."""
 
     first_token_at: float | None
 
     @property
-    def has_finished(self) -> bool: ...
-    def feed(self, chunk: bytes, now: float) -> None: ...
-    def finish(self, connect_s: float) -> ChatResponse: ...
+    def has_finished(self) -> bool:
+        """Whether the answer is complete, whatever happens to the connection from now on."""
+        ...
+
+    def feed(self, chunk: bytes, now: float) -> None:
+        """Take bytes from the connection. Raises ProviderError."""
+        ...
+
+    def finish(self, connect_s: float) -> ChatResponse:
+        """Read the collected answer. Raises ProviderError where it is not complete."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
+    """The path and the functions of one operation."""
+
     path: str
     build: Callable[[Route, ChatRequest], dict[str, object]]
     """The whole body."""
@@ -34,7 +44,7 @@ class Format:
     """The body without `extra_body`."""
     read: Callable[[object, Received, Timing], ChatResponse]
     assemble: Callable[[Received, float, set[str]], Assembler]
-    """From an answer whose headers have come, when it was asked for, and the instances whose streams name a finish reason."""
+    """Builds an assembler from the received headers, the time of the send, and the instances whose streams name a finish reason."""
 
 
 FORMATS: Final[Mapping[Operation, Format]] = {

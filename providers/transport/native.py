@@ -1,4 +1,4 @@
-"""The hot path: aiohttp and orjson, one session for all routes. Everything that is the same for every request is made once per route."""
+"""The fast transport: aiohttp and orjson, one session for all routes. Values that all requests share are built once per route."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 _LARGE_BODY = 2**20
-"""aiohttp writes larger bodies piece by piece, so that they do not hold the loop."""
+"""Larger bodies are given to aiohttp as a file, which it writes in pieces, so that they do not block the loop."""
 
 _CALL: ContextVar[_NativeCall] = ContextVar("_CALL")
-"""The call that this task makes: how the connector tells that a connection is there, and whether it is a new one."""
+"""The call of the current task: the connector reports to it that a connection is open, and whether it is new."""
 
 
 class _ClockedConnector(aiohttp.TCPConnector):
-    """Tells the call when its connection stands, without the events of every other phase that aiohttp's TraceConfig would send."""
+    """A connector that reports to the call when its connection is open, without the cost of aiohttp's TraceConfig."""
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         connection = await super().connect(req, traces, timeout)
@@ -50,7 +50,7 @@ class _ClockedConnector(aiohttp.TCPConnector):
         return connection
 
     def _get(self, key: ConnectionKey, traces: list[Trace]) -> Coroutine[object, object, Connection | None]:
-        """None for a request that has met a connection as it closed: the others of the pool may be as old."""
+        """Return no pooled connection for a request that is sent again: the others of the pool may be closed as well."""
         return _none() if _CALL.get().resent else super()._get(key, traces)
 
     async def _create_connection(
@@ -65,24 +65,25 @@ async def _none() -> None:
 
 
 _CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError, BrokenPipeError)
-"""Without a byte of an answer on a connection that was used before, this is most likely a server that had closed it meanwhile: the
-request goes out once more, on a new one. That is no attempt, but the server may have taken the first: `resent` says so."""
+"""Errors of a connection that the server closed. On a reused connection without a byte of an answer, the server most likely closed it
+while it was idle, so the request is sent again on a new one. That is not counted as an attempt, but the server may have received the
+first: `resent` records it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """What of a route is the same for every request."""
+    """The parts of a route that all its requests share."""
 
     url: URL
     headers: CIMultiDict[str]
     secrets: tuple[str, ...] = field(repr=False)
-    """Among the headers."""
+    """Secret values among the headers."""
     takes_whole_id: bool
 
 
 @dataclass(slots=True)
 class _NativeCall:
-    """One call, and what has come of it so far: an answer that breaks off is explained with what there is."""
+    """One call and what was received so far, which is the evidence where the answer breaks off."""
 
     route: Route
     request: ChatRequest
@@ -92,9 +93,9 @@ class _NativeCall:
     other_secrets: tuple[str, ...] = field(default=(), repr=False)
     response: aiohttp.ClientResponse | None = None
     start: bytes = b""
-    """Of the body; kept only where it comes in several pieces."""
+    """Start of the body; kept only where it is received in several pieces."""
     is_fresh: bool = False
-    """The connection was made for this call."""
+    """Whether the connection was opened for this call."""
     resent: int = 0
 
     def received(self, response: aiohttp.ClientResponse, body: bytes = b"") -> Received:
@@ -112,10 +113,10 @@ class _NativeCall:
 
 
 class NativeTransport:
-    """The wire of one provider; implements Transport.
+    """The transport of one provider on aiohttp; implements Transport.
 
-    `connections` bounds the open ones; 0 keeps as many alive as there are requests in flight. Redirects are never followed: the key
-    goes to the host that the user named and to no other.
+    `connections` limits the open connections; 0 means no limit. Redirects are never followed: the key is sent only to the host that
+    the user named.
     """
 
     def __init__(
@@ -216,7 +217,7 @@ def _explain(error: BaseException, call: _NativeCall) -> ProviderError:
 
 
 async def _read_whole(response: aiohttp.ClientResponse, call: _NativeCall) -> bytes:
-    """The body to its end; raises Oversized where it has none. Most answers are there already and take one step."""
+    """Read the whole body; raise Oversized where it is too long. Most answers have arrived already and take one step."""
     content = response.content
     body = await content.readany()
     if content.at_eof():
@@ -235,7 +236,7 @@ async def _read_whole(response: aiohttp.ClientResponse, call: _NativeCall) -> by
 
 
 async def _read_start(response: aiohttp.ClientResponse, clock: CallClock) -> bytes:
-    """As much of an error as anybody will read: a page that is long, stalls or breaks off must not hide its status."""
+    """Read the start of an error body: a page that is long, stalls or breaks off must not hide its status."""
     body = b""
     while len(body) < ERROR_BODY_BYTES and (piece := await _read_tail(response.content, clock)):
         clock.heard(clock.now())
@@ -257,7 +258,7 @@ async def _read_stream(response: aiohttp.ClientResponse, call: _NativeCall, fini
 
 
 async def _read_tail(content: aiohttp.StreamReader, clock: CallClock) -> bytes:
-    """What adds to an answer but does not decide it: what follows its finish reason, or its error status. Empty at the end."""
+    """Read optional data after the finish reason or the error status; return b"" at the end, on an error and after a pause."""
     with suppress(*FOREIGN):
         async with clock.tail():
             return await content.readany()

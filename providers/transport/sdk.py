@@ -1,9 +1,9 @@
-"""The openai SDK as a transport: its URLs, its signing, its client. Seven times the price of `native`, which is checked against it.
+"""The openai SDK as a transport, with its URLs, authentication and client. A call costs seven times as much as with `native`.
 
-The package is imported on first use (half a second). Its retries are off, redirects are not followed, and it reads nothing of the
-environment: what goes where is written in the user's file, and the run says which proxy lies between. What comes back is read by our own
-decoders, for the SDK's know no bounds. One difference remains: a used connection cannot be told from a new one here, so that a request
-which a closing server never read counts as an attempt, where the native transport sends it again.
+The package is imported on first use (0.5 s). Its retries are off, redirects are not followed, and it does not read the environment:
+addresses come from the user's file, the proxy from the run. Answers are read by this project's decoders, because the SDK's have no size
+limit. One difference remains: the SDK does not report whether a connection is new. A request that a closing server never read therefore
+counts as an attempt here, where the native transport sends it again.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from openai._response import AsyncAPIResponse
 
 _NO_KEY = "unused"
-"""The SDK wants a key; every request carries its own header instead, renewed where it is a token."""
+"""The SDK requires a key; every request carries the header of its credential instead, which may be a renewed token."""
 
 
 class SdkTransport:
-    """The wire of one provider; implements Transport. One SDK client per route, one pool of connections for all."""
+    """The transport of one provider on the SDK; implements Transport. Each route has a client, all clients share one connection pool."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class SdkTransport:
         return self._clients.setdefault(route.instance.name, client)
 
     def _open_http(self) -> httpx2.AsyncClient:
-        """aiohttp below the SDK; 0 connections means no limit to it."""
+        """Open the HTTP client of the SDK, which uses aiohttp; 0 connections means no limit."""
         import httpx2
         from openai import DefaultAioHttpClient
 
@@ -113,7 +113,7 @@ class SdkTransport:
 
 
 def _as_httpx(proxy: Proxy) -> httpx2.Proxy:
-    """For the SDK's client: what a tunnel is asked with stands in headers, which go to the proxy alone."""
+    """Convert a proxy for the SDK's client. The authorization is in the proxy's headers, which only the proxy receives."""
     import httpx2
 
     headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
@@ -121,7 +121,7 @@ def _as_httpx(proxy: Proxy) -> httpx2.Proxy:
 
 
 def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:
-    """The headers of one request, and the secret among them."""
+    """Build the headers of one request; return them and the secret among them."""
     from openai import Omit
 
     headers: dict[str, object] = {
@@ -143,7 +143,7 @@ def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:
 
 @dataclass(slots=True)
 class _SdkCall:
-    """One call, and what has come of it so far: an answer that breaks off is explained with what there is."""
+    """One call and what was received so far, which is the evidence where the answer breaks off."""
 
     received: Received
     clock: CallClock
@@ -159,11 +159,11 @@ class _SdkCall:
 
 
 _CALL: ContextVar[_SdkCall] = ContextVar("_CALL")
-"""The call that this task makes: how the HTTP client's hook knows whose answer it sees."""
+"""The call of the current task, which the HTTP client's hook reads."""
 
 
 async def _refuse_failures(response: httpx2.Response) -> None:
-    """Called by the HTTP client as soon as the headers are there: the SDK would read an error page to its end, however long."""
+    """Raise _SdkRefusal for a status other than 2xx. A hook of the HTTP client, because the SDK would read an error page of any length."""
     call = _CALL.get()
     call.received = replace(call.received, status=response.status_code, headers=response.headers)
     if 200 <= response.status_code < 300:
@@ -178,7 +178,7 @@ async def _refuse_failures(response: httpx2.Response) -> None:
 
 
 class _SdkRefusal(Exception):
-    """An answer other than 2xx, on its way past the SDK."""
+    """A status other than 2xx; raised in the hook and caught outside the SDK."""
 
 
 async def _exchange(client: AsyncOpenAI, route: Route, headers: dict[str, object], call: _SdkCall) -> ChatResponse:
@@ -199,7 +199,7 @@ async def _exchange(client: AsyncOpenAI, route: Route, headers: dict[str, object
 
 
 def _split(payload: dict[str, object], operation: Operation) -> tuple[dict[str, object], dict[str, object]]:
-    """What the SDK's method takes by name, and the rest: its signature for responses knows fewer fields than servers do."""
+    """Split a payload into the SDK method's named arguments and the rest: its signature for responses lacks fields of servers."""
     if operation == "chat":
         return payload, {}
     named = {name: value for name, value in payload.items() if name in {"model", "input", "stream"}}
@@ -240,7 +240,7 @@ async def _read_stream(response: httpx2.Response, form: Format, call: _SdkCall) 
 
 
 async def _read_tail(pieces: AsyncIterator[bytes], clock: CallClock) -> bytes:
-    """What adds to an answer but does not decide it: what follows its finish reason, or its error status. Empty at the end."""
+    """Read optional data after the finish reason or the error status; return b"" at the end, on an error and after a pause."""
     with suppress(*_foreign_errors()):
         async with clock.tail():
             return await anext(pieces, b"")
@@ -248,7 +248,7 @@ async def _read_tail(pieces: AsyncIterator[bytes], clock: CallClock) -> bytes:
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:
-    """ValueError is what the SDK lets through where an event is not JSON or not UTF-8."""
+    """List the errors of the SDK and its HTTP client; it raises ValueError where an event is not JSON or not UTF-8."""
     import httpx2
     from openai import OpenAIError
 
@@ -270,7 +270,7 @@ def _explain(error: Exception, call: _SdkCall) -> ProviderError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what lies under it: the SDK wraps httpx2, which wraps aiohttp and calls a reset a timeout."""
+    """Yield the error and its causes: the SDK wraps httpx2, which wraps aiohttp and reports a reset as a timeout."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

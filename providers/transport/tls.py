@@ -1,4 +1,4 @@
-"""Whom a connection trusts: one rule for both transports. The import costs OpenSSL, so it waits until a transport is opened."""
+"""The certificates that a connection trusts, for both transports. It imports OpenSSL, so it is imported when a transport opens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..provider import Trust
 
 
 def tls_context(trust: Trust) -> ssl.SSLContext:
-    """Trust what the system trusts (or what stands in its place), and the user's own `ca_file` beside it."""
+    """Build a context that trusts the system's certificates, or their replacement, and those of `ca_file`."""
     context = _system_context(trust)
     if trust.ca_file:
         context.load_verify_locations(cafile=trust.ca_file)
@@ -20,7 +20,7 @@ def tls_context(trust: Trust) -> ssl.SSLContext:
 
 
 def _system_context(trust: Trust) -> ssl.SSLContext:
-    """As OpenSSL does with SSL_CERT_FILE and SSL_CERT_DIR: each takes the place of its own half of the system's certificates."""
+    """Build the context as OpenSSL does: SSL_CERT_FILE replaces the system's file, SSL_CERT_DIR replaces the system's folder."""
     if not (trust.system_file or trust.system_dir):
         return ssl.create_default_context()
     built_in = ssl.get_default_verify_paths()

@@ -1,8 +1,8 @@
-"""What an instance refuses of a request's generation, read from its own words, and the request without it.
+"""Reads from an error which fields of the generation an instance refuses, and adapts the request.
 
-A refusal counts where the server says by its code or in its text that it does not take a field, and names one that the request holds.
-A bound on the answer is renamed, which changes nothing that is asked. Every other field is dropped, and only where the user allows that.
-No list of models stands here: what a model takes changes from one version to the next.
+A refusal counts where the server's code or message states that a field is not supported, and names a field of the request. An output
+limit is renamed, which does not change its meaning. Every other field is dropped, and only where the user allows it. There is no list
+of models, because the fields that a model supports change from version to version.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import orjson
 from ..messages import Adaptation
 
 Adapt = Literal["rename", "drop", "never"]
-"""What may be changed: a spelling; fields as well; nothing."""
+"""What may be changed. rename: names of fields; drop: fields may also be left out; never: nothing."""
 
 OnAdapted = Callable[[str, Adaptation], None]
-"""Told of an instance by name, and what was learnt of it now."""
+"""Called with the name of an instance and the adaptation that was added."""
 
 RENAMES: Mapping[str, str] = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-"""The two spellings of one idea."""
+"""The two names of the output limit."""
 WORDS_LIMIT = 300
-"""Characters of the server's sentence that are kept."""
+"""Characters of the server's message that are kept."""
 
 _CODES = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter", "extra_forbidden"})
 _REFUSES = re.compile(
@@ -33,28 +33,28 @@ _REFUSES = re.compile(
     re.IGNORECASE,
 )
 _COMMON_WORDS = frozenset({"n", "seed", "stop", "stream", "user", "store", "verbosity", "metadata"})
-"""Fields that a sentence may hold without meaning them: they count in quotes, or where a list of fields is announced."""
+"""Fields whose names are common words: they count only in quotes, or after words such as "field:"."""
 _PARTNERS: Mapping[str, str] = {"stream": "stream_options", "logprobs": "top_logprobs"}
-"""What makes no sense without the other."""
+"""Fields that are dropped together with another one."""
 _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What an error body says, gathered over its nested objects."""
+    """Codes, fields and messages of an error body, collected from its nested objects."""
 
     codes: frozenset[str]
     fields: tuple[str, ...]
-    """Named in a place of their own: `param`, `loc`."""
+    """Fields that `param` or `loc` name."""
     texts: tuple[str, ...]
 
 
 def find_adaptation(
     body: str, sent: Collection[str], known: Adaptation | None, adapt: Adapt = "rename"
 ) -> Adaptation | None:
-    """Read which of the fields `sent` are refused, and what is to be sent instead.
+    """Find the refused fields among those `sent`, and what to send instead.
 
-    `known` was applied already. None where the body refuses no such field, or one that may not be changed.
+    `known` has been applied already. None where the body refuses no such field, or one that may not be changed.
     """
     if adapt == "never":
         return None
@@ -71,7 +71,7 @@ def find_adaptation(
 
 
 def extend_adaptation(known: Adaptation, news: Adaptation) -> Adaptation:
-    """Return both as one."""
+    """Return the union of two adaptations."""
     words = known.words if news.words in known.words else f"{known.words} {news.words}"
     return Adaptation({**known.renamed, **news.renamed}, (*known.dropped, *news.dropped), words)
 
@@ -80,20 +80,20 @@ Value = TypeVar("Value")
 
 
 def adapt_fields(fields: Mapping[str, Value], adaptation: Adaptation) -> dict[str, Value]:
-    """Return the fields of a body as the instance takes them."""
+    """Rename and drop fields of a body as the adaptation requires."""
     renamed, dropped = adaptation.renamed, adaptation.dropped
     return {renamed.get(name, name): value for name, value in fields.items() if name not in dropped}
 
 
 def describe_adaptation(adaptation: Adaptation) -> str:
-    """Say in one line what is sent instead, and the server's sentence."""
+    """Describe in one line what is sent instead, and the server's message."""
     changes = [f"{old} is sent as {new}" for old, new in adaptation.renamed.items()]
     changes += [f"{', '.join(adaptation.dropped)} left out"] if adaptation.dropped else []
     return f"{'; '.join(changes)}, because the server says: {adaptation.words}"
 
 
 def _refused_fields(refusal: _Refusal, sent: Collection[str]) -> list[str]:
-    """A field in a place of its own is the one that is meant; else the sentence names it."""
+    """List the refused fields: those in `param` or `loc`, else those that the message names."""
     text = " ".join(" ".join(refusal.texts).split())
     if not (_CODES & refusal.codes or _REFUSES.search(text)):
         return []
@@ -120,13 +120,13 @@ def _read_refusal(body: str) -> _Refusal:
     for part in _objects(parsed):
         codes += [value.lower() for key in ("code", "type") if isinstance(value := part.get(key), str)]
         fields += _placed_fields(part)
-        said = [value for key in ("message", "msg", "detail", "error") if isinstance(value := part.get(key), str)]
-        texts += [text for text in said if not _is_json(text)]
+        messages = [value for key in ("message", "msg", "detail", "error") if isinstance(value := part.get(key), str)]
+        texts += [text for text in messages if not _is_json(text)]
     return _Refusal(frozenset(codes), tuple(fields), tuple(texts))
 
 
 def _objects(value: object, levels: int = _DEEPEST) -> Iterator[Mapping[str, object]]:
-    """Every object of an error body, also of a JSON text inside one (Foundry), outermost last."""
+    """Yield every object of an error body, also of JSON in a string (Foundry), the outermost last."""
     if not levels:
         return
     if isinstance(value, str) and _is_json(value):
@@ -144,7 +144,7 @@ def _objects(value: object, levels: int = _DEEPEST) -> Iterator[Mapping[str, obj
 
 
 def _placed_fields(part: Mapping[str, object]) -> list[str]:
-    """`param: "messages[0].role"` names `messages`; `loc: [body, stream_options, include_usage]` names `stream_options`."""
+    """List top-level fields: `messages` for `param: "messages[0].role"`, `stream_options` for `loc: [body, stream_options, …]`."""
     param, loc = part.get("param"), part.get("loc")
     fields = [re.split(r"[.\[]", param)[0]] if isinstance(param, str) and param else []
     if isinstance(loc, list):
@@ -157,7 +157,7 @@ def _is_json(text: str) -> bool:
 
 
 def _sentence(refusal: _Refusal, body: str) -> str:
-    """The server's own words on one line, bounded."""
+    """Return the server's message on one line, at most WORDS_LIMIT characters."""
     text = refusal.texts[0] if refusal.texts else body
     if refusal.fields and refusal.fields[0] not in text:
         text = f"{text} ({refusal.fields[0]})"

@@ -1,4 +1,4 @@
-"""An answer that came in one piece: JSON, or a stream of events that nobody announced."""
+"""Parses an answer that was not streamed: JSON, or a stream of events with the wrong content type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EVENT_STARTS: Final = (b"data:", b"event:", b"error:", b"id:", b"retry:", b":")
 
 
 def parse_json(received: Received) -> object:
-    """Parse the body to a completion or what else it is; raises ProviderError where it is neither JSON nor a stream of events."""
+    """Parse the body, in most cases to a completion. Raises ProviderError where it is neither JSON nor a stream of events."""
     try:
         return orjson.loads(received.body)
     except orjson.JSONDecodeError as error:
@@ -35,7 +35,7 @@ def _parse_leniently(received: Received, error: orjson.JSONDecodeError) -> objec
 
 
 def _join_events(received: Received) -> object:
-    """Join a stream that is labelled as JSON, or that nobody asked for. Its last event may lack the blank line: nothing is missing."""
+    """Join a stream that is labelled as JSON or was not requested. Its last event may lack the final blank line."""
     assembler = StreamAssembler(received, 0.0)
     assembler.feed(received.body.lstrip() + b"\n\n", 0.0)
     return assembler.completion()

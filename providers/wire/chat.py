@@ -1,7 +1,7 @@
-"""Chat completions, read and written: a request becomes a payload, a body becomes an answer or the error that it is.
+"""Builds the body of a chat completion request, and reads a response body as an answer or an error.
 
-What leaves here as a ChatResponse has text or a tool call: no error, no empty string and no default ever stands where a model's answer
-should be. JSON objects are dicts here.
+Every ChatResponse has text or a tool call: an error, an empty string or a default value is never returned as a model's answer. JSON
+objects are dicts here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BROKEN_OFF: Final = ("error", "abort", "network_error")
 
 
 def build_payload(route: Route, request: ChatRequest) -> dict[str, object]:
-    """Build the JSON body; `extra_body` goes in last and wins."""
+    """Build the JSON body; fields of `extra_body` override the others."""
     payload = build_standard_payload(route, request)
     if request.generation.extra_body:
         payload.update(extra_fields(request) or {})
@@ -34,7 +34,7 @@ def build_payload(route: Route, request: ChatRequest) -> dict[str, object]:
 
 
 def build_standard_payload(route: Route, request: ChatRequest) -> dict[str, object]:
-    """Build the body without `extra_body`; what is not set is not sent."""
+    """Build the body without `extra_body`; parameters that are not set are not sent."""
     payload: dict[str, object] = {"model": route.instance.deployment, "messages": request.messages}
     if request.tools:
         payload["tools"] = request.tools
@@ -43,14 +43,14 @@ def build_standard_payload(route: Route, request: ChatRequest) -> dict[str, obje
 
 
 def is_event_stream(content_type: str, request: ChatRequest) -> bool:
-    """Whether the answer is a stream of events: what the server says counts, then what was asked for."""
+    """Return whether the answer is a stream of events, by its content type, else by the request."""
     return "event-stream" in content_type or (
         request.generation.stream and not ("json" in content_type or "html" in content_type)
     )
 
 
 def read_completion(body: object, received: Received, timing: Timing) -> ChatResponse:
-    """Read a chat completion. Raises the error that the body is, where it is not an answer."""
+    """Read a chat completion. Raises the ProviderError that the body stands for where it is not an answer."""
     if not isinstance(body, dict):
         raise received.malformed("the answer is not a JSON object")
     if body.get("error"):
@@ -90,15 +90,15 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
 
 
 def broken_off(choice: Mapping[str, object], received: Received) -> ProviderError:
-    """Name the error of an answer that the server broke off: a part of an answer is none."""
+    """Build the error of an answer that the server did not finish; a partial answer is not an answer."""
     if isinstance(choice.get("error"), dict | str) and choice["error"]:
         return classify_error_body(choice, received)
     return received.malformed(f"the server broke the answer off (finish reason {choice.get('finish_reason')})")
 
 
 def choose_choice(choices: Sequence[object]) -> object:
-    """Choose the answer of index 0, in whatever order they come; the first where none says that it is."""
-    return next((each for each in choices if isinstance(each, dict) and each.get("index") == 0), choices[0])
+    """Choose the choice of index 0, in whatever order they are; the first where none has that index."""
+    return next((choice for choice in choices if isinstance(choice, dict) and choice.get("index") == 0), choices[0])
 
 
 def _no_answer(
@@ -107,7 +107,7 @@ def _no_answer(
     if finish_reason == "content_filter":
         return ContentFiltered(f"{received.instance}: the answer was stopped by the content filter", evidence)
     if finish_reason == "length":
-        when = "while the model was thinking" if turn.reasoning else "before any text came"
+        when = "while the model was thinking" if turn.reasoning else "before it wrote any text"
         return Truncated(f"{received.instance}: max_tokens was used up {when}; raise it", evidence)
     return Empty(f"{received.instance}: the model finished ({finish_reason or 'no reason'}) without text", evidence)
 

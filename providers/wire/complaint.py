@@ -1,6 +1,6 @@
-"""What an error body says: its codes and its sentences, collected in one pass from every place where servers put them.
+"""Collects the codes and messages of an error body in one pass, from every field where servers put them.
 
-Only fields that are known to hold a code or a message are read. A body may repeat the prompt, and a prompt may contain any words.
+Only fields that are known to hold a code or a message are read, because a body may repeat the prompt, which may contain any text.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ import orjson
 from .received import Received
 
 _NESTED = ("error", "innererror", "inner_error", "detail", "details", "errors", "metadata", "raw", "detailMessage", "message")  # fmt: skip
-"""Fields that hold a further object, a list of them, or one as JSON in a string."""
+"""Fields that hold a nested object, a list of objects, or an object as JSON in a string."""
 _CODES = ("code", "type", "status", "reason", "error_code", "errorCode", "error_type")
 _SENTENCES = (
     "message", "detail", "details", "error", "msg", "detailMessage", "raw", "error_msg", "error_message", "errorMessage",
 )  # fmt: skip
 _LEVELS = 8
 _ITEMS = 8
-"""Of a list: more of them say nothing new."""
+"""Items of a list that are read; further ones repeat the first."""
 _SENTENCE_LIMIT = 2000
 _TEXT_LIMIT = 8000
 
 PAGE = "html"
-"""The code of a page for people."""
+"""The code that stands for a web page."""
 
 _JSON = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What the server said, in lower case where it is matched."""
+    """Codes and messages of an error body, in lower case where patterns are matched."""
 
     codes: frozenset[str]
     text: str
-    """Codes and sentences."""
+    """Codes and messages."""
     words: str
-    """The sentences, as a person should read them."""
+    """The messages as they are shown to the user."""
 
 
 def read_complaint(received: Received) -> Complaint:
-    """Read the body of an error; any text will do."""
+    """Read the body of an error; it may be any text."""
     try:
         body = orjson.loads(received.body)
     except orjson.JSONDecodeError:
@@ -54,7 +54,7 @@ def read_complaint(received: Received) -> Complaint:
 
 
 def complaint_of(body: object, received: Received) -> Complaint:
-    """Collect what a decoded body says; where it has no field that is known, the start of its text."""
+    """Collect codes and messages of a decoded body; the start of its text where it has no known field."""
     codes, sentences = dict[str, None](), dict[str, None]()
     if isinstance(body, str):
         sentences[body[:_SENTENCE_LIMIT]] = None
@@ -66,7 +66,7 @@ def complaint_of(body: object, received: Received) -> Complaint:
 
 
 def _objects(value: object, levels: int = _LEVELS) -> Iterator[Mapping[str, object]]:
-    """The objects that may hold a code or a sentence, innermost first: vendors and gateways wrap them differently."""
+    """Yield the objects that may hold a code or a message, the innermost first: vendors and gateways nest them differently."""
     if not levels:
         return
     if isinstance(value, str):
@@ -81,7 +81,7 @@ def _objects(value: object, levels: int = _LEVELS) -> Iterator[Mapping[str, obje
 
 
 def _embedded(text: str) -> object:
-    """JSON that a gateway passes on inside a string, also where something stands behind it."""
+    """Parse JSON inside a string, as gateways send it; text after it is ignored."""
     start = text[:_TEXT_LIMIT].lstrip()
     if not start.startswith(("{", "[")):
         return None
@@ -100,13 +100,13 @@ def _is_sentence(value: object) -> bool:
 
 
 def _sentence(part: Mapping[str, object], key: str) -> str:
-    """With the field that it speaks of, where a validator names one."""
-    place = part.get("loc")
-    where = f" ({'.'.join(str(step) for step in place)})" if isinstance(place, list) and key == "msg" else ""
-    return str(part[key])[:_SENTENCE_LIMIT] + where
+    """Return a message, with the field that it concerns where a validator names one."""
+    loc = part.get("loc")
+    location = f" ({'.'.join(str(step) for step in loc)})" if isinstance(loc, list) and key == "msg" else ""
+    return str(part[key])[:_SENTENCE_LIMIT] + location
 
 
 def _to_read(sentences: list[str]) -> str:
-    """The innermost sentence, then the one around it; JSON that was read already is left out."""
+    """Join the innermost message and the one around it; JSON that was read already is left out."""
     plain = [text for text in sentences if _embedded(text) is None] or sentences
     return "; ".join(text for number, text in enumerate(plain[:2]) if number == 0 or text not in plain[0])

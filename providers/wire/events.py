@@ -1,6 +1,6 @@
-"""Server-sent events: bytes become the data of events, however they are cut.
+"""Splits bytes into server-sent events, however the bytes are divided into chunks.
 
-An event counts when its blank line has come, so that a stream that is torn off never yields half an event.
+An event is complete when its blank line is received, so that a stream that breaks off never yields half an event.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from .json_text import BYTE_ORDER_MARK, read_json
 from .received import MAX_ANSWER_BYTES, Oversized
 
 MAX_EVENT_BYTES: Final = 4 * 2**20
-"""One event with log-probabilities and citations stays far below; a line without an end must not fill the memory."""
+"""Largest event. Events with log-probabilities and citations are far smaller; an endless line must not fill the memory."""
 
 
 class EventSplitter:
-    """Splits server-sent events off a stream of bytes; only their data matters here. An event of type error has its data in `error`."""
+    """A parser of server-sent events that returns their data. The data of an event of type error is wrapped in an `error` object."""
 
     __slots__ = ("_after_return", "_data", "_data_bytes", "_is_error", "_length", "_pending", "_pending_bytes")
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
-        """The pieces of a line whose end has not come."""
+        """The pieces of a line whose end was not received yet."""
         self._pending_bytes = 0
         self._data: list[bytes] = []
-        """The data lines of the event whose blank line has not come."""
+        """The data lines of the event whose blank line was not received yet."""
         self._data_bytes = 0
         self._length = 0
         self._is_error = False
         self._after_return = False
-        """The last byte was a carriage return: a newline that follows belongs to it."""
+        """Whether the last byte was a carriage return: a newline that follows belongs to it."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Take a chunk, return the data of the events that it completes. Raises Oversized where an event or the stream has no end."""
+        """Add a chunk and return the data of the events that it completes. Raises Oversized where an event or the stream is too long."""
         self._length += len(chunk)
         if self._length > MAX_ANSWER_BYTES:
             raise Oversized(f"the stream is longer than {MAX_ANSWER_BYTES // 2**20} MB")
@@ -53,7 +53,7 @@ class EventSplitter:
         return events
 
     def _with_newlines(self, chunk: bytes) -> bytes:
-        """Make every line end a newline: servers use CR LF, LF or CR."""
+        """Convert line ends to newlines: servers use CR LF, LF or CR."""
         if self._after_return:
             chunk = chunk.removeprefix(b"\n")
         self._after_return = chunk.endswith(b"\r") or (self._after_return and not chunk)
@@ -88,11 +88,11 @@ class EventSplitter:
 
 
 def _as_error(data: bytes) -> bytes:
-    """Write the data of an error event as an error object."""
+    """Wrap the data of an error event in an error object."""
     try:
-        said = read_json(data)
+        error = read_json(data)
     except orjson.JSONDecodeError:
-        said, data = True, orjson.dumps(data.decode("utf-8", "replace") or "the server does not say more")
-    if isinstance(said, dict) and said.get("error"):
+        error, data = True, orjson.dumps(data.decode("utf-8", "replace") or "the server does not say more")
+    if isinstance(error, dict) and error.get("error"):
         return data
-    return b'{"error":%b}' % (data if said else b'"the server does not say more"')
+    return b'{"error":%b}' % (data if error else b'"the server does not say more"')

@@ -1,4 +1,4 @@
-"""From a request's generation to the fields of a chat completion's body."""
+"""Builds the fields of a chat completion's body from a request's generation."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ SENT_AS_IT_IS = (
     "tool_choice",
     "parallel_tool_calls",
 )
-"""Fields of `Generation` that the wire knows under the same name."""
+"""Fields of `Generation` that have the same name in the API."""
 _ABOUT_TOOLS = frozenset({"tool_choice", "parallel_tool_calls"})
 """Servers refuse these in a request without tools."""
 
 
 def standard_fields(request: ChatRequest) -> dict[str, object]:
-    """Build the fields that the generation sets, without `extra_body`, as the instance takes them."""
+    """Build the fields that the generation sets, without `extra_body`, as adapted to the instance."""
     fields = _written_fields(request)
     return fields if request.adaptation is None else adapt_fields(fields, request.adaptation)
 
 
 def extra_fields(request: ChatRequest) -> Mapping[str, JSON] | None:
-    """Build the fields of `extra_body`, as the instance takes them."""
+    """Build the fields of `extra_body`, as adapted to the instance."""
     extra = request.generation.extra_body
     return extra if extra is None or request.adaptation is None else adapt_fields(extra, request.adaptation)
 
 
 def sent_fields(request: ChatRequest) -> frozenset[str]:
-    """Name the fields of the body that say how the answer is generated."""
+    """Return the names of the body's fields that control the generation."""
     return frozenset((*standard_fields(request), *(extra_fields(request) or ())))
 
 
@@ -58,6 +58,6 @@ def _written_fields(request: ChatRequest) -> dict[str, object]:
 
 
 def _spells_output_limit(generation: Generation) -> bool:
-    """Whether `extra_body` bounds the answer in a spelling of its own, so that ours would say it twice."""
+    """Return whether `extra_body` sets the output limit, so that `max_tokens` must not be sent as well."""
     extra = generation.extra_body
     return extra is not None and any(name in extra for name in OUTPUT_LIMITS)

@@ -1,4 +1,4 @@
-"""Objects and lists that a stream sends in pieces. Pieces are kept and joined once at the end, so that the cost is linear in the length."""
+"""Objects and lists that a stream sends in pieces. The pieces are kept and joined once at the end, so that the cost is linear."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _INNER_TEXTS: Final = frozenset({"text"})
 
 
 class UnknownShape(ValueError):
-    """A piece has no shape that is known; the assembler reports it as Malformed."""
+    """A piece has an unknown shape; the assembler reports it as Malformed."""
 
 
 class GrowingObject:
-    """Some of its fields grow with every piece; of any other the last value counts, and an empty one overwrites nothing."""
+    """An object that is built from pieces: texts of growing fields are joined; other fields keep their last value that is not empty."""
 
     __slots__ = ("_fields", "_growing", "_parts", "_texts")
 
@@ -25,7 +25,7 @@ class GrowingObject:
         self._parts: dict[str, GrowingParts] = {}
 
     def add(self, piece: Mapping[str, object]) -> None:
-        """Take what one chunk says of it."""
+        """Add a piece from one chunk."""
         for name, value in piece.items():
             if name in self._growing and isinstance(value, str):
                 self._texts.setdefault(name, []).append(value)
@@ -35,11 +35,11 @@ class GrowingObject:
                 self._fields[name] = value
 
     def get(self, name: str) -> object:
-        """Read a field that does not grow."""
+        """Return the value of a field that does not grow."""
         return self._fields.get(name)
 
     def joined(self) -> dict[str, object]:
-        """Join what has come so far."""
+        """Join the pieces that were added so far."""
         joined = dict(self._fields)
         for name, pieces in self._texts.items():
             if (text := "".join(pieces)) or name not in joined:
@@ -48,7 +48,7 @@ class GrowingObject:
 
 
 class GrowingParts:
-    """A list whose last part grows: neighbours of one type and index are one part."""
+    """A list that is built from pieces: consecutive pieces of the same type and index form one part."""
 
     __slots__ = ("_growing", "_parts")
 
@@ -57,7 +57,7 @@ class GrowingParts:
         self._parts: list[object] = []
 
     def add(self, pieces: Sequence[object]) -> None:
-        """Take the parts of one chunk."""
+        """Add the parts of one chunk."""
         for piece in pieces:
             if not isinstance(piece, dict):
                 self._parts.append(piece)
@@ -69,7 +69,7 @@ class GrowingParts:
             last.add(piece)
 
     def joined(self) -> list[object]:
-        """Join what has come so far."""
+        """Join the pieces that were added so far."""
         return [part.joined() if isinstance(part, GrowingObject) else part for part in self._parts]
 
     def _continues(self, last: GrowingObject, piece: Mapping[str, object]) -> bool:

@@ -1,4 +1,4 @@
-"""The message of a streamed answer: deltas in, the message that an answer in one piece would hold out."""
+"""Joins the deltas of a streamed answer to the message that the same answer would have without streaming."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .growing import GrowingParts, UnknownShape
 from .tool_calls import GrowingCalls
 
 _TEXTS: Final = ("reasoning_content", "reasoning", "thinking", "refusal")
-"""Fields of a delta that are tokens; `content` is the usual one."""
+"""Fields of a delta that hold tokens, besides `content`."""
 
 
 class GrowingMessage:
-    """Takes deltas. What a server says beside text and tool calls is kept under its own name."""
+    """A message that is built from deltas. Fields other than text and tool calls are kept under their names."""
 
     __slots__ = ("_calls", "_content", "_fields", "_parts", "_texts")
 
@@ -25,7 +25,7 @@ class GrowingMessage:
         self._calls = GrowingCalls()
 
     def add(self, delta: object) -> bool:
-        """Take a delta; return whether it carries a token: a role alone does not. Raises UnknownShape."""
+        """Add a delta; return whether it carries a token: a role alone does not. Raises UnknownShape."""
         if not isinstance(delta, dict):
             raise UnknownShape("a chunk's delta is not an object")
         content = delta.get("content")
@@ -53,7 +53,7 @@ class GrowingMessage:
         return has_token
 
     def _add_field(self, name: str, value: object) -> bool:
-        """Take any other field; return whether it carries a token."""
+        """Add any other field; return whether it carries a token."""
         if isinstance(value, list):
             if name == "content":
                 self._hold_content()
@@ -66,13 +66,13 @@ class GrowingMessage:
         return False
 
     def _hold_content(self) -> None:
-        """Make a part of the plain text that came before a list of parts."""
+        """Convert the plain text before a list of parts to a part."""
         if self._content:
             self._parts.setdefault("content", GrowingParts()).add([{"type": "text", "text": "".join(self._content)}])
             self._content = []
 
     def joined(self) -> dict[str, object]:
-        """Join what has come so far."""
+        """Join the pieces that were added so far."""
         if "content" in self._parts:
             self._hold_content()
         message: dict[str, object] = {"role": "assistant", "content": "".join(self._content), **self._fields}

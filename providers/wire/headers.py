@@ -1,8 +1,8 @@
-"""What an answer says about limits, in its headers and, where it is an error, in its words. Read on every answer, so silence must be cheap.
+"""Rate limits in the headers of an answer and, where it is an error, in its message. Read on every answer, so no headers must be cheap.
 
-A wait is the larger of what `retry-after` and `retry-after-ms` say, and 0 says nothing; it is never invented. `x-ratelimit-reset-*` is
-never slept on: it is the time until the quota is *full*, and whoever sleeps on it sleeps too long. It only tells a limit per day from one
-per minute, because a daily one is no rate.
+The wait is the larger of `retry-after` and `retry-after-ms`; 0 counts as absent, and no wait is ever invented. `x-ratelimit-reset-*` is
+never used as a wait: it is the time until the quota is *full*, which is too long. It only distinguishes a limit per day from one per
+minute, because a daily limit is not a rate.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..messages import RateLimitHint
 from .spoken_limits import seconds_of, spoken_limit, spoken_reset, spoken_wait_s
 
 MAX_BELIEVABLE_WAIT_S = 300.0
-"""A wait above this is not a wait: it is a daily or monthly quota, or a clock that is wrong."""
+"""A longer wait is not a rate limit: it is a daily or monthly quota, or a wrong clock."""
 
 _LONGEST_WAIT_S = 366 * 86_400.0
-"""Whoever asks for more has said nothing."""
+"""A longer wait is ignored."""
 _LONGEST_RATE_S = 3600.0
-"""A limit over a longer time is a quota, and no rate."""
+"""A limit over a longer window is a quota, not a rate."""
 
 _FAMILY = re.compile(r"(?:x-)?ratelimit(bysize)?-(limit|remaining)(?:-(requests|req|tokens))?(-minute)?")
 """Mistral, Hugging Face, Cerebras, Together, RFC drafts; windows of other lengths (-day, -month, -10-second) are not read."""
@@ -32,9 +32,9 @@ _PARAMETER = re.compile(r";\s*([a-z])=(\d{1,12})")
 
 
 def read_hint(headers: Mapping[str, str], body_text: str = "") -> RateLimitHint | None:
-    """Read the limits that an answer speaks of; None where it says nothing.
+    """Read the rate limits of an answer; None where it names none.
 
-    `headers` must ignore case or have lower-case keys. `body_text` is the text of an error: the last place to look for a wait.
+    `headers` must ignore case or have lower-case keys. `body_text` is the text of an error; it is searched for a wait last.
     """
     get = headers.get
     wait_s = _read_wait(headers) if "retry-after" in headers or "retry-after-ms" in headers else None
@@ -56,7 +56,7 @@ def read_hint(headers: Mapping[str, str], body_text: str = "") -> RateLimitHint 
 
 
 def _with_words(hint: RateLimitHint | None, text: str, headers: Mapping[str, str]) -> RateLimitHint | None:
-    """What the text of an error adds: a wait where the headers have none, and a limit."""
+    """Add what the text of an error states: a wait where the headers have none, and a limit."""
     hint = hint or RateLimitHint()
     if hint.retry_after_s is None:
         wait_s = spoken_wait_s(text)
@@ -86,7 +86,10 @@ def _rarer_hint(headers: Mapping[str, str], wait_s: float | None) -> RateLimitHi
 
 
 def _family_hint(headers: Mapping[str, str], names: list[str], wait_s: float | None) -> RateLimitHint | None:
-    """By suffix. What says "minute" goes before what does not; a plain name counts requests, and only where its reset is near."""
+    """Read headers by suffix.
+
+    Names with "minute" have precedence. A name without a unit counts requests, and only where its reset is at most an hour away.
+    """
     amounts: dict[tuple[str, str], float | None] = {}
     for name in sorted(names, key=lambda name: "minute" not in name.lower()):
         parts = _FAMILY.fullmatch(name.lower())
@@ -101,7 +104,7 @@ def _family_hint(headers: Mapping[str, str], names: list[str], wait_s: float | N
 
 
 def _structured_hint(headers: Mapping[str, str], wait_s: float | None) -> RateLimitHint | None:
-    """The RFC draft's `ratelimit: "default";r=50;t=30` and `ratelimit-policy: "default";q=100;w=60`."""
+    """Read the RFC draft's `ratelimit: "default";r=50;t=30` and `ratelimit-policy: "default";q=100;w=60`."""
     now = dict(_PARAMETER.findall(headers["ratelimit"].lower()))
     policy = dict(_PARAMETER.findall(headers.get("ratelimit-policy", "").lower()))
     window_s = _amount(policy.get("w")) or 60.0
@@ -120,7 +123,7 @@ def _resets_late(headers: Mapping[str, str]) -> bool:
 
 
 def _is_daily(hint: RateLimitHint, reset: str | None) -> bool:
-    """Whether requests flow back so slowly that the limit is of a day: 10,000 with one back in 8.64 s."""
+    """Return whether the refill is so slow that the limit is per day: 10,000 requests, one refilled every 8.64 s."""
     limit, remaining = hint.limit_requests, hint.remaining_requests
     if reset is None or limit is None or remaining is None or remaining >= limit:
         return False
@@ -129,7 +132,7 @@ def _is_daily(hint: RateLimitHint, reset: str | None) -> bool:
 
 
 def _anthropic_hint(headers: Mapping[str, str], retry_after_s: float | None) -> RateLimitHint | None:
-    """Input tokens stand for tokens where the sum is not given: they are what a batch runs into first."""
+    """Read Anthropic's headers. Input tokens are used where the sum is not given: a batch reaches their limit first."""
 
     def amount(what: str) -> float | None:
         return _amount(headers.get(f"anthropic-ratelimit-{what}"))
@@ -144,14 +147,14 @@ def _anthropic_hint(headers: Mapping[str, str], retry_after_s: float | None) -> 
 
 
 def _said(wait_s: float | None, *amounts: float | None) -> RateLimitHint | None:
-    """Of the limits of requests and tokens, and what remains of each."""
+    """Build a hint from the limits of requests and tokens and the remaining amounts; None where all are None."""
     limit_requests, limit_tokens, remaining_requests, remaining_tokens = amounts
     hint = RateLimitHint(wait_s, limit_requests, limit_tokens, remaining_requests, remaining_tokens)
     return None if hint == RateLimitHint() else hint
 
 
 def _amount(text: str | None) -> float | None:
-    """A finite number that is not negative; some servers say -1 for "unknown"."""
+    """Parse a finite number that is not negative; some servers send -1 for "unknown"."""
     if text is None:
         return None
     try:
@@ -162,7 +165,7 @@ def _amount(text: str | None) -> float | None:
 
 
 def _read_wait(headers: Mapping[str, str]) -> float | None:
-    """The larger of the two headers: one rounds, the other is 0 where it means nothing."""
+    """Return the larger of the two headers: one is rounded, the other is 0 where it is unset."""
     milliseconds, text = _amount(headers.get("retry-after-ms")), headers.get("retry-after")
     seconds = _amount(text)
     if seconds is None and text is not None:
@@ -171,12 +174,12 @@ def _read_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _believable(wait_s: float | None) -> float | None:
-    """A wait of 0 says nothing, and neither does one of years."""
+    """Return the wait; None where it is 0 or longer than a year."""
     return wait_s if wait_s is not None and 0 < wait_s <= _LONGEST_WAIT_S else None
 
 
 def _seconds_until(http_date: str, now: str | None) -> float | None:
-    """Without the server's own `Date` our clock has to do, which may be set wrong by hours: then only a short wait is believed."""
+    """Compute the wait until a date. Without the server's `Date`, this machine's clock is used, and only a short wait is accepted."""
     then = _timestamp(http_date)
     wait_s = None if then is None else _until(then, now)
     is_believed = wait_s is not None and (
@@ -186,7 +189,7 @@ def _seconds_until(http_date: str, now: str | None) -> float | None:
 
 
 def _until(then: float, now: str | None) -> float | None:
-    """Counted from the server's own `Date` where there is one, so that the two clocks need not agree; None for the past."""
+    """Compute seconds from the server's `Date`, else from this machine's clock, until a time; None for the past."""
     server_now = _timestamp(now) if now else None
     wait_s = then - (time.time() if server_now is None else server_now)
     return wait_s if wait_s >= 0 else None

@@ -1,4 +1,4 @@
-"""JSON as servers write it: Python servers put NaN and Infinity where JSON knows no number, and some begin with a byte order mark."""
+"""Reads JSON with the deviations of servers: NaN and Infinity, which Python servers write, and a byte order mark at the start."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import orjson
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 _STRING_OR_NO_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(-?\b(?:NaN|Infinity)\b)', re.DOTALL)
-"""A string is matched whole, so that a word inside it stays; one without an end too, so that the search is linear."""
+"""A string is matched whole, so that a word inside it stays; an unterminated one too, so that the search takes linear time."""
 
 
 def read_json(data: bytes) -> object:
-    """Parse JSON; numbers that JSON does not have become null. Raises orjson.JSONDecodeError."""
+    """Parse JSON; NaN and Infinity become null. Raises orjson.JSONDecodeError."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""What a model thought before it answered: in a field of its own, in parts of the content, or between tags at its start."""
+"""Reads the reasoning of a model: from a separate field, from parts of the content, or from tags at the start of the text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 _FIELDS: Final = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
-"""Of a message; the first that says anything counts, for several of them say the same."""
+"""Fields of a message in order of precedence; the first that is not empty counts, because several may hold the same text."""
 _PART_TYPES: Final = frozenset({"thinking", "reasoning", "redacted_thinking"})
 _TEXTS: Final = ("text", "thinking", "summary", "reasoning")
-"""Where a part keeps its words."""
+"""Fields of a part that hold its text."""
 _DEEPEST: Final = 4
 
 _OPEN = re.compile(r"\s*+<think>")
@@ -25,14 +25,14 @@ def read_reasoning(message: Mapping[str, object]) -> str:
 
 
 def is_thinking(part: object) -> bool:
-    """Tell whether a part of the content is not meant for the reader."""
+    """Return whether a part of the content is reasoning."""
     return isinstance(part, dict) and part.get("type") in _PART_TYPES
 
 
 def split_thinking(text: str, *, may_lack_start: bool = True) -> tuple[str, str]:
-    """Split the `<think>` blocks at the start of a text from the answer. An open one leaves no answer: it was cut off.
+    """Split the `<think>` blocks at the start of a text from the answer. After an unclosed block there is no answer.
 
-    Some chat templates put the opening tag into the prompt: then the text up to the first closing tag is the reasoning.
+    Some chat templates put the opening tag into the prompt; the text up to the first closing tag is then the reasoning.
     """
     thoughts: list[str] = []
     at = 0
@@ -50,7 +50,7 @@ def split_thinking(text: str, *, may_lack_start: bool = True) -> tuple[str, str]
 
 
 def _text_of(value: object, levels: int = _DEEPEST) -> str:
-    """Join the words of a text, a part, or a list of parts."""
+    """Join the texts of a value: a text, a part, or a list of parts."""
     if isinstance(value, str):
         return value
     if not levels:

@@ -1,10 +1,11 @@
-"""What a failed request means: one table, read from the top; the first row that fits names the error.
+"""Classifies a failed request with one table: the first row that fits gives the error.
 
-Two rules stand behind the order. A refusal is the model's failure only where it is known to concern the content of this one request:
-whatever the table does not know is `Refused`, which is never scored. And an instance is given up only on words that say so.
+The order follows two rules. A refusal is a failure of the model only where it is known to concern the content of this one request; a
+refusal that the table does not know is `Refused`, which is never scored. And an instance is given up only where codes, message or status
+state it.
 
-Servers use any status for any refusal, so words decide before the status does. `x-should-retry: true` turns a refusal that says nothing
-more of itself into a fault to try again. `false` is not obeyed: retries are bounded anyway.
+Servers use any status for any refusal, so codes and messages are checked before the status. `x-should-retry: true` turns a refusal that
+matches no other row into a fault that is retried. `false` is ignored, because retries are limited anyway.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ from .headers import MAX_BELIEVABLE_WAIT_S
 from .received import Received
 
 MESSAGE_LIMIT: Final = 300
-"""Characters of the server's own words that a message repeats."""
+"""Characters of the server's text that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Fits where the status is listed and, if codes or words are given, one of them occurs."""
+    """A row of the table: it fits where the status is listed and, if codes or words are given, one of them occurs."""
 
     error: type[ProviderError]
     statuses: Container[int]
@@ -58,10 +59,10 @@ class _Row:
 
 
 _PASSING = frozenset({407, 408, 424, 425, 498, 499})
-"""Client errors that pass: a proxy, a time-out, a dependency that failed, a place that is free later, a connection that was closed."""
+"""Client errors that are temporary: a proxy, a timeout, a failed dependency, an early request, a closed connection."""
 _CLIENT = frozenset(range(400, 500)) - _PASSING
 _SAID = _CLIENT - {401, 429} | {200}
-"""Where words decide. 200 stands for an error object inside an answer or a stream."""
+"""Statuses where codes and messages decide. 200 stands for an error object inside an answer or a stream."""
 _BY_A_PAGE = _CLIENT - {401, 402, 404, 410, 429}
 _BUSY = _Row(Throttled, (), "too many requests for now")
 _REFUSED = _Row(Refused, _CLIENT, "the request was refused")
@@ -88,7 +89,7 @@ TABLE: Final = (
     _Row(ContextTooLong, _SAID | {500}, "the request is longer than the model's context", say.TOO_LONG_CODES, say.TOO_LONG),
     _Row(ContentFiltered, _SAID, "the content filter refused the request", say.FILTER_CODES, say.FILTER),
     _Row(DeploymentMissing, _SAID, "there is no such deployment or model here", say.NO_MODEL_CODES, say.NO_MODEL),
-    _Row(OutOfQuota, {402}, "the account has to be paid for"),
+    _Row(OutOfQuota, {402}, "the account requires payment"),
     _Row(Throttled, {429}, "too many requests for now"),
     _Row(AuthFailed, {401, 403}, "the key is not accepted"),
     _Row(DeploymentMissing, {404, 410}, "there is no such deployment or model here, or the address is wrong"),
@@ -102,7 +103,7 @@ TABLE: Final = (
 
 
 def classify_failure(received: Received) -> ProviderError:
-    """Name the error that an answer other than 2xx stands for."""
+    """Classify a response with a status other than 2xx."""
     complaint = read_complaint(received)
     evidence = received.evidence()
     wait_s = (evidence.hint and evidence.hint.retry_after_s) or 0.0
@@ -118,7 +119,7 @@ def _choose_row(status: int, complaint: Complaint) -> _Row:
 
 
 def _reconsider(row: _Row, received: Received, complaint: Complaint, wait_s: float) -> _Row:
-    """What only numbers and headers can tell: more than the limit, a wait that is none, a 503 that is a 429, a refusal that is a fault."""
+    """Replace the row where numbers or headers decide: a request above the limit, a very long wait, a 503 that throttles, a retry hint."""
     if row.error is Throttled and say.asks_for_more_than_the_limit(complaint.text):
         return _TOO_LARGE
     if row.error is Throttled and received.status < 500 and wait_s > MAX_BELIEVABLE_WAIT_S:
@@ -132,14 +133,14 @@ def _reconsider(row: _Row, received: Received, complaint: Complaint, wait_s: flo
 
 
 def classify_error_body(body: Mapping[str, object], received: Received) -> ProviderError:
-    """Name the error that an error object stands for where the status said that all was well."""
+    """Classify an error object in a response with a 2xx status."""
     complaint = complaint_of(body, received)
     row = _choose_row(200, complaint)
     return row.error(_sentence(received, row.meaning, complaint.words), received.evidence())
 
 
 def tell(text: str) -> str:
-    """The server's own words on one line: no control characters, bounded."""
+    """Return the server's text on one line, without control characters, at most MESSAGE_LIMIT characters."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * MESSAGE_LIMIT])
     words = " ".join(printable.split())
     return words if len(words) <= MESSAGE_LIMIT else words[: MESSAGE_LIMIT - 1] + "…"
@@ -149,12 +150,12 @@ def _sentence(received: Received, meaning: str, words: str) -> str:
     if 300 <= received.status < 400:
         words = _target(received.mask(received.headers.get("location", "")))
     status = f" (HTTP {received.status})" if received.status >= 300 else ""
-    said = tell(received.mask(words))
-    return f"{received.instance}: {meaning}{status}" + (f": {said}" if said else "")
+    quoted = tell(received.mask(words))
+    return f"{received.instance}: {meaning}{status}" + (f": {quoted}" if quoted else "")
 
 
 def _target(location: str) -> str:
-    """Where a redirect leads: the host alone, for the rest may carry a secret."""
+    """Describe the target of a redirect by its host only, because the rest may contain a secret."""
     if not location:
         return "it does not say where to"
     try:

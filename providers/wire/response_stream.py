@@ -1,4 +1,4 @@
-"""Streams of the Responses API: typed events, of which the last holds the whole answer. The others say when its tokens came."""
+"""Reads streams of the Responses API: the last event holds the whole answer, the others give the times of its tokens."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DONE = b"[DONE]"
 
 
 class ResponseAssembler:
-    """Collects the events of one streamed response. Raises ProviderError and nothing else."""
+    """The assembler of one streamed response. Raises ProviderError and nothing else."""
 
     def __init__(self, received: Received, sent_at: float, _finishing: set[str] | None = None) -> None:
-        """Begin with nothing; this API always says how an answer finished, so nothing has to be remembered of a server."""
+        """Start empty. `_finishing` is not used, because this API always reports how an answer finished."""
         self._received = received
         self._sent_at = sent_at
         self._splitter = EventSplitter()
@@ -33,7 +33,7 @@ class ResponseAssembler:
         self._last_token_at = sent_at
 
     def feed(self, chunk: bytes, now: float) -> None:
-        """Take bytes as they come off the wire."""
+        """Add bytes as they are received."""
         if len(self._head) < BODY_LIMIT:
             self._head += chunk[:BODY_LIMIT]
         try:
@@ -45,7 +45,7 @@ class ResponseAssembler:
                 self.add(self._parse(data), now)
 
     def add(self, event: object, now: float) -> None:
-        """Take one event."""
+        """Add one event."""
         if not isinstance(event, dict):
             raise self._broken("an event is not a JSON object")
         kind = event.get("type")
@@ -64,11 +64,11 @@ class ResponseAssembler:
 
     @property
     def has_finished(self) -> bool:
-        """The whole answer has come, whatever happens to the connection now."""
+        """Whether the answer is complete, whatever happens to the connection from now on."""
         return self._response is not None
 
     def finish(self, connect_s: float) -> ChatResponse:
-        """Read what was collected. Raises what `read_response` raises, and Malformed where the stream ended early."""
+        """Read the collected answer. Raises what `read_response` raises, and Malformed where the stream ended early."""
         if self._response is None:
             raise self._broken("the stream ended early")
         ttft_s = None if self.first_token_at is None else self.first_token_at - self._sent_at

@@ -1,8 +1,8 @@
-"""OpenAI's Responses API, as another spelling of a chat: a chat payload becomes one of its, its answer becomes a chat completion.
+"""OpenAI's Responses API: a chat payload is converted to its format, and its response to a chat completion.
 
-So everything that a completion is read for (usage, refusals, masks, errors) holds here too. Nothing is stored at the server: what the
-model thought comes encrypted, stays in the assistant's message as `reasoning_items`, and goes back in its place with the next request.
-A field that this API does not have (seed, stop) is sent as it is: the server says so, and no request changes in silence.
+Usage, refusals, masking and errors are therefore read as for a chat completion. Nothing is stored at the server: the reasoning is
+received encrypted, kept in the assistant's message as `reasoning_items`, and sent back at its position with the next request. A field
+that this API does not have (seed, stop) is sent unchanged, so that the server refuses it and no request is changed silently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PART_TYPES: Final = {"text": "input_text", "output_text": "input_text"}
 
 # ------------------------------------------------------------------ the request
 def build_payload(route: Route, request: ChatRequest) -> dict[str, object]:
-    """Build the JSON body; `extra_body`, in the words of this API, goes in last and wins."""
+    """Build the JSON body; fields of `extra_body`, which use this API's names, override the others."""
     return {**build_standard_responses_payload(route, request), **(extra_fields(request) or {})}
 
 
@@ -33,7 +33,7 @@ def build_standard_responses_payload(route: Route, request: ChatRequest) -> dict
 
 
 def respell(chat: Mapping[str, object]) -> dict[str, object]:
-    """Spell a chat payload as one of the Responses API. Fields that both have, or that this one lacks, stay as they are."""
+    """Convert a chat payload to one of the Responses API. Fields that both have, or that this API lacks, stay unchanged."""
     payload = {name: value for name, value in chat.items() if name not in _RESPELT}
     payload["input"] = [item for message in _listed(chat.get("messages")) for item in _input_items(message)]
     if tools := _listed(chat.get("tools")):
@@ -57,7 +57,7 @@ _RESPELT: Final = frozenset(
 
 
 def _input_items(message: object) -> Iterator[object]:
-    """The items that a message becomes: itself, its tool calls, what was thought before each; or a tool's result."""
+    """Yield the items of a message: its text, its tool calls, the reasoning before each; or a tool's result."""
     if not isinstance(message, Mapping):
         yield message
     elif message.get("role") == "tool":
@@ -70,12 +70,14 @@ def _input_items(message: object) -> Iterator[object]:
 
 
 def _assistant_items(message: Mapping[str, object]) -> Iterator[object]:
-    said = [{"role": "assistant", "content": _assistant_text(message.get("content"))}] if message.get("content") else []
-    items = [*said, *(_call_item(call) for call in _listed(message.get("tool_calls")))]
+    texts = (
+        [{"role": "assistant", "content": _assistant_text(message.get("content"))}] if message.get("content") else []
+    )
+    items = [*texts, *(_call_item(call) for call in _listed(message.get("tool_calls")))]
     thoughts = _listed(message.get("reasoning_items"))
-    places = _listed(message.get("reasoning_places")) or [0] * len(thoughts)
-    for place, item in enumerate(items):
-        yield from (thought for thought, at in zip(thoughts, places, strict=False) if at == place)
+    positions = _listed(message.get("reasoning_places")) or [0] * len(thoughts)
+    for index, item in enumerate(items):
+        yield from (thought for thought, position in zip(thoughts, positions, strict=False) if position == index)
         yield item
 
 
@@ -88,7 +90,7 @@ def _call_item(call: object) -> object:
 
 
 def _assistant_text(content: object) -> object:
-    """A text; parts that hold anything else are not the assistant's to say again."""
+    """Join the text of a content; parts of other kinds are left out, because the assistant's message may not contain them."""
     return (
         "".join(_text(part.get("text")) for part in content if isinstance(part, Mapping))
         if isinstance(content, list)
@@ -97,7 +99,7 @@ def _assistant_text(content: object) -> object:
 
 
 def _parts(content: object) -> object:
-    """A content of parts in this API's types; a text stays one."""
+    """Convert the parts of a content to this API's types; a text stays a text."""
     return [_part(part) for part in content] if isinstance(content, list | tuple) else (content or "")
 
 
@@ -116,26 +118,26 @@ def _part(part: object) -> object:
 
 
 def _flat_tool(tool: object) -> object:
-    """A function without its wrapper. This API holds functions to their schema unless told otherwise, a chat does not."""
+    """Remove the wrapper of a function. `strict` is set to False, which is the default of a chat but not of this API."""
     if not isinstance(tool, Mapping) or not isinstance(tool.get("function"), Mapping):
         return tool
     return {"type": "function", "strict": False, **tool["function"]}
 
 
 def _flat(value: object, wrapper: str) -> object:
-    """`{type: T, T: {…}}` without its wrapper."""
+    """Remove the wrapper of `{type: T, T: {…}}`."""
     inner = value.get(wrapper) if isinstance(value, Mapping) else None
     return {"type": wrapper, **inner} if isinstance(inner, Mapping) else value
 
 
 # ------------------------------------------------------------------ the answer
 def read_response(body: object, received: Received, timing: Timing) -> ChatResponse:
-    """Read a response. Raises the error that the body is, where it is not an answer."""
+    """Read a response. Raises the ProviderError that the body stands for where it is not an answer."""
     return read_completion(as_completion(body, received), received, timing)
 
 
 def as_completion(body: object, received: Received) -> object:
-    """Spell a response as a chat completion; an error stays one. Raises Malformed where it has no shape that is known."""
+    """Convert a response to a chat completion; an error stays unchanged. Raises Malformed where its shape is unknown."""
     if not isinstance(body, dict) or body.get("error"):
         return body
     output, status = body.get("output"), body.get("status", "completed")
@@ -149,7 +151,7 @@ def as_completion(body: object, received: Received) -> object:
 
 
 def as_message(output: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """Join the output's items to the assistant's message."""
+    """Join the items of the output to the assistant's message."""
     parts = [part for item in output if item.get("type") == "message" for part in _listed(item.get("content"))]
     calls = [_tool_call(item) for item in output if item.get("type") == "function_call"]
     text, refusal = _joined(parts, "output_text", "text"), _joined(parts, "refusal", "refusal")
@@ -160,27 +162,27 @@ def as_message(output: Sequence[Mapping[str, object]]) -> dict[str, object]:
         "tool_calls": calls,
         "reasoning_content": _reasoning_text(output),
         "reasoning_items": [thought for _, thought in thoughts],
-        "reasoning_places": [place for place, _ in thoughts],
+        "reasoning_places": [position for position, _ in thoughts],
     }
     return {**message, **{name: value for name, value in more.items() if value}}
 
 
 def _placed_thoughts(output: Sequence[Mapping[str, object]], has_text: bool) -> Iterator[tuple[int, object]]:
-    """What goes back of the reasoning, each before the item that it led to: the server refuses it in any other place."""
-    calls, waiting = 0, list[object]()
+    """Yield the reasoning items to send back, each with the index of the item after it: the server refuses other positions."""
+    calls, pending = 0, list[object]()
     for item in output:
         kind = item.get("type")
         if kind == "reasoning" and item.get("encrypted_content"):
-            waiting.append({name: value for name, value in item.items() if value is not None and name != "status"})
+            pending.append({name: value for name, value in item.items() if value is not None and name != "status"})
         elif kind in {"message", "function_call"}:
-            place = has_text + calls if kind == "function_call" else 0
-            yield from ((place, thought) for thought in waiting)
-            waiting = []
+            position = has_text + calls if kind == "function_call" else 0
+            yield from ((position, thought) for thought in pending)
+            pending = []
             calls += kind == "function_call"
 
 
 def _reasoning_text(output: Sequence[Mapping[str, object]]) -> str:
-    """What may be read of the reasoning: its text where a server shows it, else its summaries."""
+    """Return the readable reasoning: its text where a server shows it, else its summaries."""
     thoughts = [item for item in output if item.get("type") == "reasoning"]
     shown = [part for item in thoughts for part in _listed(item.get("content"))]
     summaries = [part for item in thoughts for part in _listed(item.get("summary"))]
@@ -213,8 +215,8 @@ def _usage(usage: object) -> object:
 
 
 def _joined(parts: Sequence[object], kind: str, name: str, between: str = "") -> str:
-    found = (_text(part.get(name)) for part in parts if isinstance(part, Mapping) and part.get("type") == kind)
-    return between.join(text for text in found if text)
+    texts = (_text(part.get(name)) for part in parts if isinstance(part, Mapping) and part.get("type") == kind)
+    return between.join(text for text in texts if text)
 
 
 def _listed(value: object) -> Sequence[object]:

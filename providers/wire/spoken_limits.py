@@ -1,4 +1,4 @@
-"""Waits and limits in the words of an error: seconds, moments, and "Rate limit of 400000 per 60s exceeded for …Tokens"."""
+"""Reads waits and limits from the text of an error: durations, times, and "Rate limit of 400000 per 60s exceeded for …Tokens"."""
 
 from __future__ import annotations
 
@@ -36,21 +36,23 @@ _LIMIT_ON = re.compile(r"on (tokens|requests) per (min|day)(?: \(\w{3}\))?: limi
 
 @dataclass(frozen=True, slots=True)
 class StatedLimit:
+    """A rate limit that an error message states."""
+
     amount: float
     window_s: float
     unit: Literal["requests", "tokens"] | None
     quota: str | None = None
-    """The server's own name of the quota."""
+    """The server's name of the quota."""
 
 
 def spoken_wait_s(text: str) -> float | None:
-    """The wait that the text asks for, in seconds."""
-    asked = _WAIT.search(text[:_TEXT_LIMIT])
-    return seconds_of(asked[1]) if asked else None
+    """Find the wait that the text asks for, in seconds."""
+    wait = _WAIT.search(text[:_TEXT_LIMIT])
+    return seconds_of(wait[1]) if wait else None
 
 
 def spoken_reset(text: str) -> float | None:
-    """The moment from which a limit in the text is open again, as an epoch in seconds."""
+    """Find the time at which a limit in the text is reset, as an epoch in seconds."""
     reset = _RESET.search(text[:_TEXT_LIMIT])
     if reset is None:
         return None
@@ -59,7 +61,7 @@ def spoken_reset(text: str) -> float | None:
 
 
 def spoken_limit(text: str) -> StatedLimit | None:
-    """The limit that the text states."""
+    """Find the limit that the text states."""
     text = text[:_TEXT_LIMIT]
     if (per := _LIMIT_PER.search(text)) is not None:
         window_s = float(per[2]) * _SECONDS_PER_UNIT[_singular(per[3])]
@@ -70,10 +72,10 @@ def spoken_limit(text: str) -> StatedLimit | None:
 
 
 def seconds_of(amounts: str) -> float | None:
-    """ "6m0s", "34.5 s", "10 h 17 m" in seconds; None where there is no amount."""
+    """Parse "6m0s", "34.5 s" or "10 h 17 m" to seconds; None where there is no amount."""
     spaced = re.sub(r"([a-z])(?=\d)", r"\1 ", amounts, flags=re.IGNORECASE)
-    found = _AMOUNTS.findall(spaced)
-    return sum(float(number) * _SECONDS_PER_UNIT[_singular(unit)] for number, unit in found) if found else None
+    parts = _AMOUNTS.findall(spaced)
+    return sum(float(number) * _SECONDS_PER_UNIT[_singular(unit)] for number, unit in parts) if parts else None
 
 
 def _unit_of(counter: str) -> Literal["requests", "tokens"] | None:

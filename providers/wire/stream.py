@@ -1,4 +1,4 @@
-"""Streams: events become the completion that `chat.read_completion` reads. The assembler knows nothing of sockets."""
+"""Joins the events of a stream to the completion that `chat.read_completion` reads. It does no I/O."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _DONE = b"[DONE]"
 
 
 class StreamAssembler:
-    """Collects the chunks of one streamed answer. Raises ProviderError and nothing else.
+    """The assembler of one streamed chat completion. Raises ProviderError and nothing else.
 
-    `finishing` holds the instances whose streams name a finish reason, and is kept up to date: a stream of theirs without one is not whole.
+    `finishing` holds the instances whose streams name a finish reason, and is updated here: a stream of theirs without one is incomplete.
     """
 
     def __init__(self, received: Received, sent_at: float, finishing: set[str] | None = None) -> None:
@@ -43,7 +43,7 @@ class StreamAssembler:
         self._last_token_at = sent_at
 
     def feed(self, chunk: bytes, now: float) -> None:
-        """Take bytes as they come off the wire."""
+        """Add bytes as they are received."""
         if len(self._head) < BODY_LIMIT:
             self._head += chunk[:BODY_LIMIT]
         try:
@@ -57,7 +57,7 @@ class StreamAssembler:
                 self.add(self._parse(data), now)
 
     def add(self, chunk: object, now: float) -> None:
-        """Take one chat.completion.chunk."""
+        """Add one chat.completion.chunk."""
         if not isinstance(chunk, dict):
             raise self._broken("an event is not a JSON object")
         choices = chunk.get("choices")
@@ -83,11 +83,11 @@ class StreamAssembler:
 
     @property
     def has_finished(self) -> bool:
-        """The finish reason has come: the answer is whole, whatever happens to the connection now."""
+        """Whether the finish reason was received: the answer is complete, whatever happens to the connection from now on."""
         return self._finish_reason is not None
 
     def finish(self, connect_s: float) -> ChatResponse:
-        """Read what was collected. Raises what `read_completion` raises, and Malformed where the stream ended early."""
+        """Read the collected answer. Raises what `read_completion` raises, and Malformed where the stream ended early."""
         completion = self.completion()
         ttft_s = None if self.first_token_at is None else self.first_token_at - self._sent_at
         generation_s = self._last_token_at - (self.first_token_at or self._sent_at)
@@ -95,7 +95,7 @@ class StreamAssembler:
         return read_completion(completion, replace(self._received, body=self._head), timing)
 
     def completion(self) -> dict[str, object]:
-        """Join what was collected to the completion that an answer in one piece would be. Raises Malformed where the stream ended early."""
+        """Join the collected chunks to a completion. Raises Malformed where the stream ended early."""
         instance = self._received.instance
         if self._finish_reason is not None:
             if instance not in self._finishing:
@@ -103,7 +103,7 @@ class StreamAssembler:
         elif not self._done or instance in self._finishing:
             raise self._broken("the stream ended early")
         if not self._names:
-            raise self._broken("the stream holds no answer, though it has an end")
+            raise self._broken("the stream holds no answer")
         choice = {"index": 0, "finish_reason": self._finish_reason, "message": self._message.joined()}
         return {**self._names, "choices": [choice], "usage": self._usage}
 
@@ -126,21 +126,21 @@ class StreamAssembler:
         self._names = {name: chunk.get(name) for name in ("id", "model", "system_fingerprint")}
 
     def _choose(self, choices: object) -> Mapping[str, object] | None:
-        """Choose the first answer, wherever it stands; None where the chunk is of a second one, asked for with n."""
+        """Choose the choice of index 0; None where the chunk belongs to another choice (n > 1)."""
         choice = choose_choice(choices) if isinstance(choices, list) else None
         if not isinstance(choice, dict):
-            raise self._broken("a chunk's choices have no shape that is known")
+            raise self._broken("a chunk's choices have an unknown shape")
         return None if choice.get("index") else choice
 
     def _take_rarer_chunk(self, chunk: Mapping[str, object], choices: object) -> None:
-        """Take a chunk without an answer: usage alone, a filter's report, an error in the form of OpenAI or of FastChat and vLLM."""
+        """Add a chunk without choices: usage, a report of the content filter, or an error in the form of OpenAI or of FastChat and vLLM."""
         if chunk.get("error") or chunk.get("object") == "error":
             self._take_error(chunk, choices)
         self._usage = merge_usage(self._usage, chunk.get("usage"))
         self._take_vendor_usage(chunk)
 
     def _take_error(self, chunk: Mapping[str, object], choices: object) -> None:
-        """Raise the error of a chunk, unless the tokens were used up before: then the answer is cut off anyway."""
+        """Raise the error of a chunk, unless the answer had already reached the token limit."""
         choice = choices[0] if isinstance(choices, list) and choices else None
         if isinstance(choice, dict) and choice.get("finish_reason") == "length":
             self._finish_reason = "length"

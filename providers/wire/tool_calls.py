@@ -1,4 +1,4 @@
-"""Tool calls, whole and in pieces. A call has a name and arguments as JSON text, whatever a server writes in their place."""
+"""Reads tool calls, whole and in pieces. The arguments of a call are always returned as JSON text."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NOTHING_GROWS: Final[frozenset[str]] = frozenset()
 
 
 def read_tool_calls(message: Mapping[str, object], received: Received) -> list[ToolCall]:
-    """Read the calls of a message; a legacy function call is one. Raises Malformed where they have no shape that is known."""
+    """Read the calls of a message, a legacy function call included. Raises Malformed where their shape is unknown."""
     calls = message.get("tool_calls")
     if not calls:
         legacy = message.get("function_call")
         calls = [{"type": "function", "function": legacy}] if legacy else []
     if not isinstance(calls, list) or not all(_is_tool_call(call) for call in calls):
-        raise received.malformed("the tool calls have no shape that is known")
+        raise received.malformed("the tool calls have an unknown shape")
     try:
         return [_with_text_arguments(call) for call in calls]
     except TypeError as error:
@@ -36,7 +36,7 @@ def _is_tool_call(call: object) -> bool:
 
 
 def _with_text_arguments(call: dict[str, object]) -> ToolCall:
-    """Write the arguments as text: some servers send an object, and null for none."""
+    """Return the call with its arguments as text: some servers send an object, and null for no arguments."""
     function = call.get("function")
     if isinstance(function, dict) and not isinstance(arguments := function.get("arguments"), str):
         text = "" if arguments is None else orjson.dumps(arguments).decode()
@@ -45,20 +45,20 @@ def _with_text_arguments(call: dict[str, object]) -> ToolCall:
 
 
 class GrowingCalls:
-    """The tool calls of one stream, told apart by their index, and by their id where servers use an index twice or give none."""
+    """The tool calls of one stream, identified by index, and by id where a server uses an index twice or sends none."""
 
     __slots__ = ("_by_id", "_calls", "_open")
 
     def __init__(self) -> None:
         self._calls: list[tuple[int, GrowingCall]] = []
-        """With the index, in the order in which they began."""
+        """Pairs of index and call, in the order in which the calls began."""
         self._open: dict[int, GrowingCall] = {}
-        """By index, the one that pieces without an id continue."""
+        """By index: the call that pieces without an id continue."""
         self._by_id: dict[tuple[object, str], GrowingCall] = {}
-        """By index, as far as there is one, and id."""
+        """By index (None where there is none) and id."""
 
     def add(self, pieces: object) -> None:
-        """Take the tool calls of one chunk. Raises UnknownShape."""
+        """Add the tool calls of one chunk. Raises UnknownShape."""
         if not isinstance(pieces, list):
             raise UnknownShape("a chunk's tool calls are not a list")
         for piece in pieces:
@@ -72,7 +72,7 @@ class GrowingCalls:
                 self._by_id.setdefault((index, call_id), call)
 
     def joined(self) -> list[dict[str, object]]:
-        """Join what has come so far."""
+        """Join the pieces that were added so far."""
         return [call.joined() for _, call in sorted(self._calls, key=itemgetter(0))]
 
     def _find(self, index: int, piece: Mapping[str, object], call_id: str | None) -> GrowingCall:
@@ -85,7 +85,7 @@ class GrowingCalls:
         return self._by_id.get((index, call_id)) or (self._begin(index) if _has_name(piece) else call)
 
     def _find_without_index(self, piece: Mapping[str, object], call_id: str | None) -> GrowingCall:
-        """Find the call that a piece without an index belongs to: most servers that give none send whole calls."""
+        """Find the call of a piece without an index: most servers that send no index send whole calls."""
         last = self._calls[-1][1] if self._calls else None
         if last is None or (last.has_name() and _has_name(piece)):
             return self._begin(len(self._calls))
@@ -101,7 +101,7 @@ class GrowingCalls:
 
 
 class GrowingCall:
-    """One call: its arguments grow, its name comes once."""
+    """A tool call that is built from pieces: its arguments grow, its name is sent once."""
 
     __slots__ = ("_kinds", "fields")
 
@@ -110,21 +110,21 @@ class GrowingCall:
         self._kinds: dict[str, GrowingObject] = {}
 
     def add(self, piece: Mapping[str, object]) -> None:
-        """Take a piece; the first id stays."""
-        known = ("index", "id", *_KINDS) if self.fields.get("id") else ("index", *_KINDS)
-        self.fields.add({name: value for name, value in piece.items() if name not in known})
+        """Add a piece; the first id is kept."""
+        skipped = ("index", "id", *_KINDS) if self.fields.get("id") else ("index", *_KINDS)
+        self.fields.add({name: value for name, value in piece.items() if name not in skipped})
         for kind in _KINDS:
-            if isinstance(said := piece.get(kind), dict):
-                self._kinds.setdefault(kind, GrowingObject(_FUNCTION_TEXTS)).add(said)
+            if isinstance(fields := piece.get(kind), dict):
+                self._kinds.setdefault(kind, GrowingObject(_FUNCTION_TEXTS)).add(fields)
 
     def has_name(self) -> bool:
-        """Tell whether its name has come."""
-        return any(said.get("name") for said in self._kinds.values())
+        """Return whether the name of the call was received."""
+        return any(fields.get("name") for fields in self._kinds.values())
 
     def joined(self) -> dict[str, object]:
-        """Join what has come so far."""
-        return self.fields.joined() | {kind: said.joined() for kind, said in self._kinds.items()}
+        """Join the pieces that were added so far."""
+        return self.fields.joined() | {kind: fields.joined() for kind, fields in self._kinds.items()}
 
 
 def _has_name(piece: Mapping[str, object]) -> bool:
-    return any(isinstance(said := piece.get(kind), dict) and said.get("name") for kind in _KINDS)
+    return any(isinstance(fields := piece.get(kind), dict) and fields.get("name") for kind in _KINDS)

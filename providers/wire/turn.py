@@ -1,4 +1,4 @@
-"""The assistant's turn: what the model says, thinks and calls, and the message by which a conversation remembers it."""
+"""The assistant's turn: the model's text, reasoning and tool calls, and the message that continues the conversation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ _REPORTS: Final = frozenset(
     {"role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio", "citations", "context",
      "content_filter_results", "executed_tools", "images", "index", "parsed"}
 )  # fmt: skip
-"""Fields that go back in another form, or that tell the reader something and that strict servers do not take back."""
+"""Fields that are sent back in another form, or not at all because strict servers refuse them in a request."""
 
 THINK_TAG: Final = "think>"
-"""What every text that thinks aloud holds."""
+"""The end of the tags around reasoning in a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
+    """The content of one message of the assistant."""
+
     text: str
-    """Without what the model thought before it."""
+    """The text without the reasoning."""
     tool_calls: Sequence[ToolCall]
     reasoning: str
     assistant: Message
@@ -35,7 +37,7 @@ class Turn:
 
 
 def is_plain(message: Mapping[str, object]) -> bool:
-    """Tell whether the message holds a text and nothing else, which is the usual case."""
+    """Return whether the message holds a text and nothing else, which is the usual case."""
     content = message.get("content")
     if type(content) is not str or not content or THINK_TAG in content:
         return False
@@ -43,7 +45,7 @@ def is_plain(message: Mapping[str, object]) -> bool:
 
 
 def read_turn(message: Mapping[str, object], received: Received) -> Turn:
-    """Read a message with all that it holds. Raises Malformed where it has no shape that is known."""
+    """Read a message with its text, reasoning and tool calls. Raises Malformed where its shape is unknown."""
     content = _read_content(message.get("content"), received)
     refusal = message.get("refusal")
     own_text = _text_of(content, received) or (refusal if isinstance(refusal, str) else "")
@@ -65,7 +67,7 @@ def read_turn(message: Mapping[str, object], received: Received) -> Turn:
 
 
 def _read_content(content: object, received: Received) -> JSON:
-    """Read the content as it goes back. Cloudflare writes structured output as an object: its JSON is the text."""
+    """Read the content as it is sent back. Cloudflare writes structured output as an object: its JSON is the text."""
     if isinstance(content, dict) and content:
         try:
             return json.dumps(content, ensure_ascii=False)
@@ -77,7 +79,7 @@ def _read_content(content: object, received: Received) -> JSON:
 
 
 def _text_of(content: JSON, received: Received) -> str:
-    """Join the text of a content; what is thinking in it is left out."""
+    """Join the text of a content; reasoning parts are left out."""
     if isinstance(content, list):
         return "".join(_part_text(part, received) for part in content if not is_thinking(part))
     return content if isinstance(content, str) else ""
@@ -87,20 +89,20 @@ def _part_text(part: object, received: Received) -> str:
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):
-        raise received.malformed("a part of the content has no shape that is known")
+        raise received.malformed("a part of the content has an unknown shape")
     text = part.get("text") or part.get("refusal")
     return text if isinstance(text, str) else ""
 
 
 def _is_refusal(message: Mapping[str, object]) -> bool:
-    """Tell whether there is a refusal, in its own field or in a part of the content."""
+    """Return whether there is a refusal, in its own field or in a part of the content."""
     content = message.get("content")
     parts = content if isinstance(content, list) else []
     return bool(message.get("refusal")) or any(isinstance(part, dict) and part.get("refusal") for part in parts)
 
 
 def _without_key(turn: Mapping[str, object], received: Received) -> Message:
-    """Mask the key in the turn. Raises Malformed where it is nested too deeply to be written again."""
+    """Mask the key in the turn. Raises Malformed where the turn is nested too deeply to be serialised."""
     try:
         written = orjson.dumps(turn).decode()
     except TypeError as error:

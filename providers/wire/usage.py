@@ -1,4 +1,4 @@
-"""What an answer cost in tokens, in the dialects of the vendors. A count that a server did not make is estimated and says so."""
+"""Token usage of an answer, in the formats of the vendors. Counts that a server does not report are estimated and marked as such."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..messages import ChatRequest, Usage
 from ..tokens import BYTES_PER_TOKEN, estimate_tokens, prompt_bytes
 
 BELIEVABLE_TOKENS: Final = 10**8
-"""No context is longer: a count above this is an accounting fault, and would drown every sum that it entered."""
+"""Largest plausible count. A higher one is an error of the server and would spoil every sum; it is ignored."""
 
 _CACHED: Final = frozenset({"cached_tokens", "num_cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens"})
-"""Where it stands beside `prompt_tokens_details`: Moonshot, Together; vLLM; Anthropic; DeepSeek."""
+"""Other names of the cached tokens, beside `prompt_tokens_details`: Moonshot, Together; vLLM; Anthropic; DeepSeek."""
 
 
 def read_usage(usage: object) -> Usage | None:
-    """Read a usage object; None where it does not count both directions."""
+    """Read a usage object; None where it lacks the input or the output tokens."""
     if not isinstance(usage, dict):
         return None
     input_tokens = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
@@ -34,13 +34,13 @@ def read_usage(usage: object) -> Usage | None:
 
 
 def find_usage(body: Mapping[str, object], choice: Mapping[str, object]) -> Usage | None:
-    """Find the usage of an answer that does not give it in its first place: Moonshot's stands in the choice, Groq's in `x_groq`."""
+    """Find usage that is not at the top level of an answer: Moonshot puts it into the choice, Groq into `x_groq`."""
     groq = body.get("x_groq")
     return read_usage(choice.get("usage")) or (read_usage(groq.get("usage")) if isinstance(groq, dict) else None)
 
 
 def merge_usage(earlier: object, later: object) -> object:
-    """Join two usage objects of one stream: what the later one leaves out or counts as zero does not undo the earlier one."""
+    """Merge two usage objects of one stream: a field that is missing or zero in the later one keeps its earlier value."""
     if not isinstance(later, dict):
         return earlier
     if not isinstance(earlier, dict):
@@ -55,19 +55,22 @@ def merge_usage(earlier: object, later: object) -> object:
     return merged
 
 
-def complete_usage(said: Usage | None, request: ChatRequest, words: str) -> Usage:
-    """Estimate what the server did not count: no answer is made of no tokens. `words` is all that the model wrote."""
+def complete_usage(reported: Usage | None, request: ChatRequest, words: str) -> Usage:
+    """Estimate the counts that the server did not report, or reported as 0. `words` is everything that the model wrote."""
     prompt_tokens = round(prompt_bytes(request.messages, request.tools) / BYTES_PER_TOKEN)
     estimate = Usage(prompt_tokens, estimate_tokens(words), estimated=True)
-    if said is None:
+    if reported is None:
         return estimate
-    input_tokens, output_tokens = said.input_tokens or prompt_tokens, said.output_tokens or estimate.output_tokens
-    is_estimated = (input_tokens, output_tokens) != (said.input_tokens, said.output_tokens)
-    return Usage(input_tokens, output_tokens, said.cached_tokens, said.reasoning_tokens, is_estimated)
+    input_tokens, output_tokens = (
+        reported.input_tokens or prompt_tokens,
+        reported.output_tokens or estimate.output_tokens,
+    )
+    is_estimated = (input_tokens, output_tokens) != (reported.input_tokens, reported.output_tokens)
+    return Usage(input_tokens, output_tokens, reported.cached_tokens, reported.reasoning_tokens, is_estimated)
 
 
 def _with_uncounted_reasoning(input_tokens: int, output_tokens: int, cached: int, total: int | None) -> int:
-    """Count the reasoning that xAI and Gemini leave out: only the total has it. A cache beyond the prompt is no output."""
+    """Return the output tokens with reasoning that only the total counts (xAI, Gemini). Cached tokens beyond the prompt are no output."""
     outside = cached if cached > input_tokens else 0
     return max(output_tokens, (total or 0) - input_tokens - outside)
 

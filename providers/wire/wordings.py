@@ -1,6 +1,6 @@
-"""How servers say what is wrong: codes, and words in lower case, one group per meaning. `refusals` says what each means.
+"""Error codes and error messages of servers (in lower case), one group per meaning. `refusals` maps each group to an error.
 
-Words are searched in sentences of servers only, never in what a body repeats of the prompt. Every pattern is linear.
+Patterns are matched against messages of servers only, never against a prompt that a body repeats. Every pattern takes linear time.
 """
 
 from __future__ import annotations
@@ -191,6 +191,6 @@ _REQUESTED = re.compile(r"\blimit:? (\d{1,12})\b.{0,80}\brequested:? (\d{1,12})\
 
 
 def asks_for_more_than_the_limit(text: str) -> bool:
-    """Whether the server states a limit, and that this one request is above it."""
+    """Return whether the server states a limit and that this request exceeds it."""
     stated = _REQUESTED.search(text)
     return stated is not None and int(stated[2]) > int(stated[1])

@@ -1,4 +1,4 @@
-"""Messages in the OpenAI chat format: checked where they come in, and given instructions without being changed in place."""
+"""Messages in the OpenAI chat format: validates them, and adds instructions to copies of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from providers.messages import JSON, Message
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 INSTRUCTING = frozenset({"system", "developer"})
 INPUT = "{input}"
-"""What stands for the task's text in a template."""
+"""The placeholder of the task's text in a template."""
 
 
 def check_messages(messages: object) -> Sequence[Message]:
-    """Return `messages` as they are, or raise InputError with the reason alone: the caller knows the file and the line."""
+    """Return `messages` as a tuple. Raises InputError with the reason only; the caller adds file and line."""
     if not isinstance(messages, list) or not messages:
         raise InputError("messages must be a list of at least one object with role and content; fix or remove the line")
     for number, message in enumerate(messages, start=1):
@@ -38,33 +38,33 @@ def _fault(message: object) -> str | None:
 
 
 def with_system(messages: Sequence[Message], text: str) -> Sequence[Message]:
-    """Put `text` before the system message's own text, or in front as a new system message."""
+    """Put `text` before the text of the system message, or add a system message at the start."""
     if not messages or messages[0].get("role") not in INSTRUCTING:
         return ({"role": "system", "content": text}, *messages)
     first = messages[0]
-    own = first.get("content")
-    content: JSON = [{"type": "text", "text": text}, *own] if isinstance(own, list) else f"{text}\n\n{own}"
+    old = first.get("content")
+    content: JSON = [{"type": "text", "text": text}, *old] if isinstance(old, list) else f"{text}\n\n{old}"
     return ({**first, "content": content}, *messages[1:])
 
 
 def with_user_template(
     messages: Sequence[Message], template: str, fill: Callable[[str], str] = str
 ) -> Sequence[Message]:
-    """Wrap the last user message in `template`; without a user message, leave everything as it is.
+    """Insert the last user message into `template`; without a user message, return the messages unchanged.
 
-    `fill` completes what stands around the task's text; the text itself is never looked into.
+    `fill` replaces placeholders in the template around the task's text; the text itself is never changed.
     """
     pieces = [fill(piece) for piece in template.split(INPUT)]
-    for place in range(len(messages) - 1, -1, -1):
-        message = messages[place]
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
         if message.get("role") == "user":
             wrapped = {**message, "content": _wrap(message.get("content"), pieces)}
-            return (*messages[:place], wrapped, *messages[place + 1 :])
+            return (*messages[:index], wrapped, *messages[index + 1 :])
     return messages
 
 
 def text_of(content: JSON) -> str:
-    """A message's text: itself, or its text parts joined."""
+    """Return the text of a content: itself, or its text parts joined."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else ()
@@ -80,8 +80,8 @@ def _wrap(content: JSON, pieces: Sequence[str]) -> JSON:
 
 
 def _wrap_parts(parts: list[JSON], pieces: Sequence[str]) -> list[JSON]:
-    """What the template says before `{input}` goes to the first text part, what it says after to the last; images keep their place."""
-    texts = [place for place, part in enumerate(parts) if _text_of(part) is not None]
+    """Add the template's text before `{input}` to the first text part and its text after to the last; images keep their position."""
+    texts = [index for index, part in enumerate(parts) if _text_of(part) is not None]
     before, after = pieces[0], text_of(parts).join(pieces[1:])
     if not texts:
         return [*parts, {"type": "text", "text": (before + after).strip()}]

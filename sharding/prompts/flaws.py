@@ -1,7 +1,7 @@
-"""Seven ways to spoil a tool plan. Each changes one thing, made from the plan itself, and always the same thing for the same task.
+"""Seven flaws that can be added to a tool plan. Each makes one change, derived from the plan, always the same one for the same task.
 
-A flaw that cannot be made from a plan (a single step cannot be out of order) raises InputError with the reason alone: the caller knows
-the task.
+A flaw that does not apply to a plan (a single step cannot be out of order) raises InputError with the reason only; the caller adds the
+task.
 """
 
 from __future__ import annotations
@@ -23,27 +23,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FlawedPlan:
-    """A plan, what else the task offers, and the draws that belong to the task."""
+    """A plan to be damaged, the task's tools, and the seed of the task's random choices."""
 
     plan: ToolPlan
     tools: Sequence[str]
     seed: str
 
     def choose(self, options: Sequence[T], purpose: str) -> T:
+        """Choose an option at random, the same for the same task and purpose."""
         return options[int(draw_uniform(0, purpose, self.seed) * len(options))]
 
     def with_step(self, place: int, step: PlanStep) -> ToolPlan:
+        """Replace the step at index `place`."""
         steps = self.plan.steps
         return replace(self.plan, steps=(*steps[:place], step, *steps[place + 1 :]))
 
 
 def damage(plan: ToolPlan, flaw: str, task: Task) -> ToolPlan:
-    """`plan` with one flaw, a key of FLAWS. Raises InputError where the plan has nothing that it could befall."""
+    """Add one flaw, a key of FLAWS, to a plan. Raises InputError where the flaw does not apply to the plan."""
     return FLAWS[flaw](FlawedPlan(plan, [tool_name(tool) for tool in task.tools], task.task_id))
 
 
 def _disorder(flawed: FlawedPlan) -> ToolPlan:
-    """Two steps change places."""
+    """Swap two steps."""
     steps = list(flawed.plan.steps)
     pairs = [(a, b) for a, b in combinations(range(len(steps)), 2) if steps[a] != steps[b]]
     if not pairs:
@@ -54,18 +56,18 @@ def _disorder(flawed: FlawedPlan) -> ToolPlan:
 
 
 def _misuse(flawed: FlawedPlan) -> ToolPlan:
-    """A step takes another of the task's tools, with the arguments of the right one."""
-    known = [*flawed.tools, *(step.tool for step in flawed.plan.steps)]
+    """Give a step another of the task's tools, with the arguments of the right one."""
+    tools = [*flawed.tools, *(step.tool for step in flawed.plan.steps)]
     place = flawed.choose(range(len(flawed.plan.steps)), "misuse")
     step = flawed.plan.steps[place]
-    others = sorted({name for name in known if name != step.tool})
+    others = sorted({name for name in tools if name != step.tool})
     if not others:
         raise InputError("it offers no second tool that could be taken for the right one")
     return flawed.with_step(place, replace(step, tool=flawed.choose(others, "misused")))
 
 
 def _wrong_parameter(flawed: FlawedPlan) -> ToolPlan:
-    """One argument of one step has another value."""
+    """Change the value of one argument of one step."""
     places = [(place, name) for place, step in enumerate(flawed.plan.steps) for name in step.arguments]
     if not places:
         raise InputError("no step of its plan has an argument to damage")
@@ -75,7 +77,7 @@ def _wrong_parameter(flawed: FlawedPlan) -> ToolPlan:
 
 
 def _missing(flawed: FlawedPlan) -> ToolPlan:
-    """A step is left out."""
+    """Remove one step."""
     steps = flawed.plan.steps
     if len(steps) == 1:
         raise InputError("its plan has a single step: none can be left out")
@@ -84,7 +86,7 @@ def _missing(flawed: FlawedPlan) -> ToolPlan:
 
 
 def _redundant(flawed: FlawedPlan) -> ToolPlan:
-    """A step is done once more, later."""
+    """Repeat one step later."""
     steps = flawed.plan.steps
     place = flawed.choose(range(len(steps)), "redundant")
     after = flawed.choose(range(place + 1, len(steps) + 1), "again")
@@ -92,7 +94,7 @@ def _redundant(flawed: FlawedPlan) -> ToolPlan:
 
 
 def _contradiction(flawed: FlawedPlan) -> ToolPlan:
-    """A step says of itself what cannot be: that it rests on a later one, needs an earlier one undone, or does not happen."""
+    """Add a contradiction to a step: it depends on a later step, requires that an earlier one was not done, or must not be done."""
     steps = flawed.plan.steps
     place = flawed.choose(range(len(steps)), "contradicted")
     step = steps[place]
@@ -108,7 +110,7 @@ def _contradiction(flawed: FlawedPlan) -> ToolPlan:
 
 
 def _drift(flawed: FlawedPlan) -> ToolPlan:
-    """The goal becomes another one: a part of the plan as an end in itself."""
+    """Replace the goal by another one that is derived from one step of the plan."""
     goals = [
         form.format(step=step.in_words, tool=step.tool)
         for step in flawed.plan.steps
@@ -133,7 +135,7 @@ FLAWS: Mapping[str, Callable[[FlawedPlan], ToolPlan]] = {
 
 
 def damaged(value: JSON) -> JSON:
-    """Another value of the same kind, near enough to be a mistake."""
+    """Return another value of the same type that could be a mistake."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
@@ -148,8 +150,8 @@ def damaged(value: JSON) -> JSON:
 
 
 def _damaged_text(text: str) -> str:
-    """Its last digit counted on, or its second half lost."""
-    place = max((place for place, sign in enumerate(text) if sign in "0123456789"), default=None)
-    if place is not None:
-        return f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}"
+    """Increment the last digit of a text; remove the second half where there is none."""
+    index = max((index for index, sign in enumerate(text) if sign in "0123456789"), default=None)
+    if index is not None:
+        return f"{text[:index]}{(int(text[index]) + 1) % 10}{text[index + 1 :]}"
     return text[: (len(text) + 1) // 2] if len(text) > 1 else f"{text}?"

@@ -1,9 +1,9 @@
-"""Prompt types: the ways to ask the same task. Each shipped one is a file in `prompt_types/`; people add their own.
+"""Prompt types: different prompts for the same task. The shipped ones are files in `prompt_types/`; users can add others.
 
-A template is `{system, user, user_with_plan, flaw, like}`, each of them optional. `{input}` in `user` stands for the text of the task's
-last user message, `{plan}` and `{goal}` for the task's tool plan, spoilt by `flaw` where there is one (flaws.py). They are replaced as
-they are, so that braces in tasks are safe. `user_with_plan` stands in for `user` where the task has a plan. What a template does not
-say, it takes from the one that it is `like`: a flawed prompt differs from the optimal one by its flaw alone.
+A template is `{system, user, user_with_plan, flaw, like}`, all optional. `{input}` in `user` is replaced by the text of the task's last
+user message, `{plan}` and `{goal}` by the task's tool plan, to which `flaw` adds a flaw (flaws.py). The replacement is literal, so that
+braces in tasks are safe. `user_with_plan` replaces `user` where the task has a plan. Missing keys are taken from the template that `like`
+names: a flawed prompt differs from the optimal one by its flaw only.
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ PLAN = re.compile(r"\{(plan|goal)\}")
 
 
 class PromptType(Protocol):
-    """Anything that turns a task into the way it is asked."""
+    """A transformation of a task's messages to one form of prompt."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name in settings and results."""
+        ...
 
     @property
     def digest(self) -> str:
-        """Short; changes whenever `apply` would give something else."""
+        """A short digest that changes whenever the result of `apply` would change."""
         ...
 
     @property
     def flaw(self) -> str | None:
-        """How `apply` spoils the plan before it shows it; None where it does not."""
+        """The flaw that `apply` adds to the plan; None where it adds none."""
         ...
 
     @property
@@ -53,30 +55,32 @@ class PromptType(Protocol):
         ...
 
     def apply(self, task: Task) -> Task:
-        """A pure function; the task's id, target and tools stay comparable. Raises InputError naming task and prompt type."""
+        """Return the task with changed messages; id, target and tools stay the same. Raises InputError with task and prompt type."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
-    """A prompt type made of text. With none of its texts, it leaves tasks as they are."""
+    """A prompt type made of texts. Without texts it leaves tasks unchanged."""
 
     name: str
     system: str | None = None
-    """Put before a system message's own text, or in front as a new one."""
+    """Text before the system message's text, or of a new system message."""
     user: str | None = None
     user_with_plan: str | None = None
-    """In place of `user` for tasks that have a plan."""
+    """Replaces `user` for tasks that have a plan."""
     flaw: str | None = None
-    """How the plan is spoilt before it is shown."""
+    """The flaw that is added to the plan."""
 
     @property
     def digest(self) -> str:
+        """A digest of the texts and the flaw."""
         parts = [self.system, self.user, self.user_with_plan, self.flaw]
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
 
     @property
     def needs_plan(self) -> bool:
+        """Whether a flaw, `system` or `user` needs a plan."""
         return self.flaw is not None or any(PLAN.search(text) for text in (self.system, self.user) if text)
 
     @property
@@ -84,6 +88,7 @@ class PromptTemplate:
         return self.needs_plan or self.user_with_plan is not None
 
     def apply(self, task: Task) -> Task:
+        """Insert the task into the texts. Raises InputError where its plan is missing or does not fit the flaw."""
         plan = self._plan(task) if self._shows_plan else None
         user = self.user_with_plan if self.user_with_plan is not None and plan else self.user
         if self.system is None and user is None:
@@ -97,7 +102,7 @@ class PromptTemplate:
         return replace(task, messages=messages)
 
     def _plan(self, task: Task) -> ToolPlan | None:
-        """As it is shown. Raises InputError where there is none to show, or none that the flaw could befall."""
+        """Return the plan with its flaw. Raises InputError where a required plan is missing, or the flaw does not apply to it."""
         plan = plan_of(task)
         if plan is None:
             if self.needs_plan:
@@ -109,12 +114,12 @@ class PromptTemplate:
             return damage(plan, self.flaw, task) if self.flaw else plan
         except InputError as error:
             raise InputError(
-                f"task {task.task_id} cannot be asked with the prompt type {self.name}: {error}; leave it out with task_types"
+                f"task {task.task_id} cannot be used with the prompt type {self.name}: {error}; exclude it with task_types"
             ) from error
 
 
 def _filling(plan: ToolPlan | None) -> Callable[[str], str]:
-    """Puts the plan where a template names it."""
+    """Build the function that replaces `{plan}` and `{goal}` in a template."""
     if plan is None:
         return str
     shown = {"plan": str(plan), "goal": plan.goal}
@@ -122,13 +127,13 @@ def _filling(plan: ToolPlan | None) -> Callable[[str], str]:
 
 
 PromptSource = Path | Mapping[str, object]
-"""Where a user's own prompt type stands: a YAML file, or the template itself."""
+"""A user's prompt type: a YAML file, or the template itself."""
 
 
 def load_prompt_types(
     names: Sequence[str], extra: Mapping[str, PromptSource] | None = None
 ) -> Mapping[str, PromptType]:
-    """Load the prompt types that are asked for, in that order. A name in `extra` wins over a shipped one. Raises InputError."""
+    """Load the named prompt types, in that order. A name in `extra` overrides a shipped one. Raises InputError."""
     sources: dict[str, PromptSource] = {**_shipped(), **(extra or {})}
     loaded: dict[str, PromptType] = {}
     for name in names:
@@ -152,13 +157,13 @@ def _load_template(name: str, sources: Mapping[str, PromptSource]) -> PromptTemp
         if "like" in given:
             raise InputError(f"{where}: like names {model}, which is itself like {given['like']}; name that one")
         parts = {**given, **parts}
-    found = PromptTemplate(name, **parts)
-    _check(found, where)
-    return found
+    template = PromptTemplate(name, **parts)
+    _check(template, where)
+    return template
 
 
 def _read_parts(name: str, source: PromptSource) -> tuple[str, dict[str, str]]:
-    """Where the template stands, and what it says."""
+    """Return the location of a template, for messages, and its texts."""
     where = f"{source}" if isinstance(source, Path) else f"prompt type {name}"
     template = _read_yaml(source) if isinstance(source, Path) else source
     if not isinstance(template, Mapping):
@@ -180,9 +185,7 @@ def _check(template: PromptTemplate, where: str) -> None:
     if template.flaw not in FLAWS:
         raise InputError(f'{where}: unknown flaw "{template.flaw}"; {suggestion(template.flaw, FLAWS)}')
     if not any(PLAN.search(text) for text in (template.system, template.user_with_plan, template.user) if text):
-        raise InputError(
-            f"{where}: a flaw needs a plan to spoil; put {{plan}} or {{goal}} into user_with_plan or system"
-        )
+        raise InputError(f"{where}: a flaw needs a plan; put {{plan}} or {{goal}} into user_with_plan or system")
 
 
 def _read_yaml(path: Path) -> object:

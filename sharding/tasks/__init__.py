@@ -1,1 +1,1 @@
-"""Task sets: files read by row. `sources.py` opens them, `task_files.py` joins a row store with its columns, `task.py` is the result."""
+"""Task sets: files that are read by row. `sources.py` opens them, `task_files.py` reads rows as tasks, `task.py` defines the task."""

@@ -1,7 +1,8 @@
-"""Task sets of the Berkeley Function-Calling Leaderboard: questions and functions in one file, accepted values in another beside it.
+"""Task sets of the Berkeley Function-Calling Leaderboard: questions and functions in one file, accepted values in a second one.
 
-A row becomes messages, OpenAI tools and a target of expected calls. Their schemas write `dict`, `float`, `tuple` and `any`, which JSON
-Schema does not know: they are translated. Names that OpenAI does not take (`math.hypot`) stay what they are; whoever sends them renames.
+A row is converted to messages, OpenAI tools and a target of expected calls. The types `dict`, `float`, `tuple` and `any` of its schemas
+are converted to types of JSON Schema. Names that OpenAI does not accept (`math.hypot`) stay unchanged here; they are renamed when a
+request is sent.
 """
 
 from __future__ import annotations
@@ -18,30 +19,33 @@ from .json_rows import JsonLines
 
 ANSWERS = "_answers"
 TYPES: Mapping[str, str | None] = {"dict": "object", "float": "number", "tuple": "array", "any": None}
-"""What is no type of JSON Schema, and what it is there; None says nothing, and anything fits."""
+"""Types of BFCL and their types in JSON Schema; None removes the type, so that any value is valid."""
 _NUMBERED = re.compile(r"_\d+$")
 
 
 def answers_path(path: Path) -> Path:
-    """`x_answers.jsonl` beside `x.jsonl`."""
+    """Return the path of the answers: `x_answers.jsonl` for `x.jsonl`."""
     return path.with_name(f"{path.stem}{ANSWERS}{path.suffix}")
 
 
 class BfclRows:
-    """Both files by offset; the answers are found by id, whatever their order."""
+    """The rows of both files, read by offset; answers are found by id, in any order."""
 
     def __init__(self, path: Path) -> None:
-        """Raises InputError where the file of answers is missing."""
+        """Open both files. Raises InputError where the file of answers is missing."""
         if path.stem.endswith(ANSWERS):
-            raise InputError(f"{path}: holds answers, not tasks; name the file of questions beside it")
+            raise InputError(f"{path}: holds answers, not tasks; name the file of questions instead")
         if not answers_path(path).exists():
-            raise InputError(f"{path}: its answers are not there; put them into {answers_path(path).name} beside it")
+            raise InputError(
+                f"{path}: the answers are missing; put them into {answers_path(path).name} in the same folder"
+            )
         self._questions = JsonLines(path)
         self._answers = JsonLines(answers_path(path))
         self._answer_rows: dict[str, int] = {}
         self.where = self._questions.where
 
     def scan(self) -> Iterator[Row]:
+        """Yield every row, joined with its answer. Raises InputError with file and line."""
         for number, row in enumerate(self._answers.scan()):
             if not isinstance(row.get("ground_truth"), list):
                 raise InputError(f"{self._answers.where(number)}: has no list ground_truth; fix or remove the line")
@@ -53,9 +57,11 @@ class BfclRows:
                 raise InputError(f"{self.where(number)}: {error}; fix or remove the line") from error
 
     def read(self, number: int) -> Row:
+        """Read a row and its answer. Raises ValueError where the files have changed."""
         return self._joined(self._questions.read(number))
 
     def close(self) -> None:
+        """Close both files."""
         self._questions.close()
         self._answers.close()
 
@@ -67,33 +73,33 @@ class BfclRows:
 
 
 def task_row(row: Row, truth: JSON) -> Row:
-    """One row in our words. Raises ValueError in words where it has another shape."""
+    """Convert a row to the columns of a task. Raises ValueError with a reason where its shape is unknown."""
     functions = _objects(row.get("function"), "function")
-    names = {_text(one.get("name"), "a function's name") for one in functions}
+    names = {_text(function.get("name"), "a function's name") for function in functions}
     task_id = _text(row.get("id"), "id")
     return {
         "id": task_id,
         "messages": _only_turn(row.get("question")),
-        "tools": [_tool(one) for one in functions],
-        "target": {"calls": [_expected(one, names) for one in _objects(truth, "ground_truth")], "order": "any"},
+        "tools": [_tool(function) for function in functions],
+        "target": {"calls": [_expected(call, names) for call in _objects(truth, "ground_truth")], "order": "any"},
         "task_type": _NUMBERED.sub("", task_id),
     }
 
 
 def json_schema(schema: JSON) -> JSON:
-    """A parameter's schema with types that JSON Schema knows; `properties` may hold one that is called "type"."""
+    """Convert a parameter's schema to types of JSON Schema; `properties` may contain a property named "type"."""
     if not isinstance(schema, Mapping):
         return schema
     kind = schema.get("type")
-    found = {name: value for name, value in schema.items() if name not in {"type", "optional"}}
-    if isinstance(kind, str) and (known := TYPES.get(kind, kind)) is not None:
-        found = {"type": known, **found}
+    converted = {name: value for name, value in schema.items() if name not in {"type", "optional"}}
+    if isinstance(kind, str) and (json_type := TYPES.get(kind, kind)) is not None:
+        converted = {"type": json_type, **converted}
     properties = schema.get("properties")
     if isinstance(properties, Mapping):
-        found["properties"] = {name: json_schema(inner) for name, inner in properties.items()}
+        converted["properties"] = {name: json_schema(inner) for name, inner in properties.items()}
     if "items" in schema:
-        found["items"] = json_schema(schema["items"])
-    return found
+        converted["items"] = json_schema(schema["items"])
+    return converted
 
 
 def _tool(function: Mapping[str, JSON]) -> JSON:
@@ -119,8 +125,8 @@ def _only_turn(question: JSON) -> JSON:
 
 
 def _objects(value: JSON, name: str) -> list[Mapping[str, JSON]]:
-    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
-        return [one for one in value if isinstance(one, dict)]
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return [item for item in value if isinstance(item, dict)]
     raise ValueError(f"{name} is not a list of objects")
 
 

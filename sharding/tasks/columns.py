@@ -1,6 +1,6 @@
-"""From a row of somebody's file to a task: which column holds what, and what a row must have.
+"""Converts a row of a user's file to a task: the meaning of its columns, and what a row must have.
 
-Every InputError here gives the reason and the remedy only; the task set that reads the row puts file and line in front.
+Every InputError here gives the reason and the remedy only; the task set that reads the row adds file and line.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "family": ("family",),
     "system": ("system",),
 }
-"""Where a task set says nothing else: the first column that a row fills wins."""
+"""The columns of a task set without `fields`: the first one that is not null in a row is used."""
 
 REQUIRED_WHERE_NAMED = frozenset({"id", "target", "task_type", "difficulty", "family"})
-"""A column that a person named for one of these must be in every row, if only as null: a misspelt name is not a missing value."""
+"""A column that the user names for one of these must be in every row, at least as null, so that a misspelt name is detected."""
 
 
 class Columns:
-    """How the rows of one task set are read; `fields` maps our names to the file's columns."""
+    """The meaning of the columns of one task set; `fields` maps names of task fields to the file's columns."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         for name in fields:
@@ -52,10 +52,10 @@ class Columns:
         self._names = names
         self._required = [(name, column) for name, column in fields.items() if name in REQUIRED_WHERE_NAMED]
         self.used = frozenset(column for columns in names.values() for column in columns) | {"metadata", "body"}
-        """Every column that could be read; the others need not be decoded."""
+        """Every column that may be read; the others need not be decoded."""
 
     def task(self, row: Row, fallback_id: str) -> Task:
-        """Build the row's task. Raises InputError."""
+        """Build the task of a row. Raises InputError."""
         if self._may_be_batch and "body" in row and "custom_id" in row:
             row = _unpack_batch(row)
         for name, column in self._required:
@@ -95,8 +95,8 @@ class Columns:
     def _unclear_input(self, row: Row, has_both: bool) -> str:
         wanted = [column for name in ("input", "messages") for column in self._names[name]]
         if has_both:
-            found = " and ".join(column for column in wanted if row.get(column) is not None)
-            return f"has both {found}; say which one holds the task with fields: {{input: …}} or {{messages: …}}"
+            filled = " and ".join(column for column in wanted if row.get(column) is not None)
+            return f"has both {filled}; name the one that holds the task with fields: {{input: …}} or {{messages: …}}"
         columns = ", ".join(row) or "none"
         return f"has no {' or '.join(wanted)} (its columns: {columns}); name the column with fields: {{input: …}}"
 
@@ -147,7 +147,7 @@ def _metadata(value: JSON) -> Mapping[str, JSON] | None:
 
 
 def _held_by_json(value: T, name: str) -> T:
-    """What cannot be written as JSON cannot be sent: bytes and the like of Parquet, or a nesting without an end."""
+    """Return a value. Raises InputError where it is not serialisable as JSON: bytes of Parquet, or very deep nesting."""
     if value is not None and not isinstance(value, str):
         try:
             orjson.dumps(value)
@@ -157,7 +157,7 @@ def _held_by_json(value: T, name: str) -> T:
 
 
 def _parsed(value: JSON, name: str) -> object:
-    """CSV and Parquet hold nested values as JSON text."""
+    """Parse a nested value, which CSV and Parquet hold as JSON text."""
     if not isinstance(value, str):
         return value
     try:
@@ -167,7 +167,7 @@ def _parsed(value: JSON, name: str) -> object:
 
 
 def _unpack_batch(row: Row) -> Row:
-    """A line of an OpenAI Batch file: the request's messages and tools become the task's, the rest stays in metadata["body"]."""
+    """Convert a line of an OpenAI Batch file: messages and tools become the task's, the rest is kept in metadata["body"]."""
     body = row["body"]
     if not isinstance(body, dict) or "messages" not in body:
         raise InputError(

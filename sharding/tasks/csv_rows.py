@@ -1,4 +1,4 @@
-"""Records of CSV files, found by byte offset. Python's own parser decides where a record ends, at the scan as at every read."""
+"""Records of CSV files, found by byte offset. Python's parser decides where a record ends, both in the scan and in every read."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .columns import Row
 from .offset_index import OffsetIndex, skip_bom
 
 LONGEST_FIELD = 2**31 - 1
-"""Characters; the parser's own bound of 131,072 is shorter than many a prompt."""
+"""Most characters of a field; the parser's default of 131,072 is shorter than many prompts."""
 
 
 class CsvRecords:
-    """A header and records, whose quoted fields may hold newlines. An empty field is null."""
+    """The records of a CSV file with a header. Quoted fields may contain newlines; an empty field is null."""
 
     def __init__(self, path: Path, named: Sequence[str]) -> None:
-        """`named` are the columns that the header must have."""
+        """Open the file. `named` are the columns that the header must have."""
         self._index = OffsetIndex(path)
         self._named = named
         self._header: list[str] = []
@@ -29,6 +29,7 @@ class CsvRecords:
         self.close = self._index.close
 
     def scan(self) -> Iterator[Row]:
+        """Yield every record and index its offset. Raises InputError with file and line."""
         csv.field_size_limit(LONGEST_FIELD)
         with self._index.path.open("rb") as file:
             lines = _CountedLines(file, skip_bom(file))
@@ -47,6 +48,7 @@ class CsvRecords:
                 raise InputError(f"{self._index.where_last()}: {_fault(error)}") from error
 
     def read(self, number: int) -> Row:
+        """Read a record. Raises ValueError where it is not valid CSV."""
         lines = (line.decode() for line in io.BytesIO(self._index.read(number)))
         try:
             return self._row(next(csv.reader(lines, strict=True), []))
@@ -65,7 +67,7 @@ class CsvRecords:
     def _checked(self, header: list[str]) -> list[str]:
         path = self._index.path
         if len(set(header)) != len(header):
-            raise InputError(f"{path}, line 1: a column name stands twice in the header; rename one")
+            raise InputError(f"{path}, line 1: the header has two columns with the same name; rename one")
         for column in self._named:
             if header and column not in header:
                 raise InputError(f'{path}, line 1: the header has no column "{column}"; {suggestion(column, header)}')
@@ -73,7 +75,7 @@ class CsvRecords:
 
 
 class _CountedLines:
-    """Lines of a file as text, with the offset after the last one that was asked for."""
+    """An iterator over the lines of a file that counts the offset after the last line returned."""
 
     def __init__(self, lines: Iterable[bytes], offset: int) -> None:
         self._lines = iter(lines)

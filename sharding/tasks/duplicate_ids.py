@@ -1,6 +1,6 @@
-"""What opening a task set learns of every row, in a few bytes each: its kind, and whether its id is its own.
+"""The kinds of all rows of a task set, and the check for duplicate ids, in a few bytes per row.
 
-Memory stays flat: four bytes a row for the kind as long as the set is open, eight for the id while it is being opened.
+A row takes four bytes for the kind as long as the set is open, and eight for the id while the set is being opened.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BUCKETS = 256
 
 
 class TaskKinds:
-    """(task_type, difficulty) of every row, as a code into the few pairs that occur."""
+    """The (task_type, difficulty) of every row, stored as indexes into the list of different pairs."""
 
     def __init__(self) -> None:
         self._codes = array("I")
@@ -24,6 +24,7 @@ class TaskKinds:
         self._pairs: list[tuple[str, str]] = []
 
     def add(self, task: Task) -> None:
+        """Add the kind of the next row."""
         pair = (task.task_type, task.difficulty)
         code = self._code_of.get(pair)
         if code is None:
@@ -42,21 +43,22 @@ class TaskKinds:
 
 
 class TaskIds:
-    """Finds ids that are used twice, without keeping any: 64-bit hashes in buckets, of which one at a time becomes a set."""
+    """A check for duplicate ids that keeps only 64-bit hashes, in buckets that are examined one at a time."""
 
     def __init__(self) -> None:
         self._buckets = [array("q") for _ in range(BUCKETS)]
 
     def add(self, task_id: str) -> None:
+        """Add the hash of an id."""
         digest = hash(task_id)
         self._buckets[digest % BUCKETS].append(digest)
 
     def repeated(self) -> frozenset[int]:
-        """The hashes that came more than once; two different ids may share one, so look before you accuse."""
+        """Return the hashes that occur more than once. Two different ids may share a hash, so compare the ids as well."""
         return frozenset(digest for bucket in self._buckets for digest in _repeats(bucket))
 
     def refuse_repeats(self, tasks: TaskSet) -> None:
-        """Raise InputError naming both places where `tasks` uses an id twice. Reads the rows again only if a hash repeats."""
+        """Raise InputError with both locations where `tasks` uses an id twice. Reads the rows again only if a hash repeats."""
         repeated = self.repeated()
         if not repeated:
             return
@@ -67,7 +69,7 @@ class TaskIds:
                 continue
             if task_id in rows:
                 places = f"{tasks.origin(rows[task_id])} and {tasks.origin(row)}"
-                raise InputError(f'the task id "{task_id}" is used twice: {places}; give every task an id of its own')
+                raise InputError(f'the task id "{task_id}" is used twice: {places}; give every task a unique id')
             rows[task_id] = row
 
 

@@ -18,7 +18,7 @@ BLANK = re.compile(r"[ \t\r\n]*")
 
 
 class JsonLines:
-    """One JSON object a line; blank lines are skipped."""
+    """The rows of a file with one JSON object per line; blank lines are skipped."""
 
     def __init__(self, path: Path) -> None:
         self._index = OffsetIndex(path)
@@ -26,6 +26,7 @@ class JsonLines:
         self.close = self._index.close
 
     def scan(self) -> Iterator[Row]:
+        """Yield every row and index its offset. Raises InputError with file and line."""
         index = self._index
         with index.path.open("rb") as file:
             offset = skip_bom(file)
@@ -36,12 +37,13 @@ class JsonLines:
                 offset += len(line)
 
     def read(self, number: int) -> Row:
+        """Read a row. Raises ValueError where it is not valid JSON."""
         row: Row = orjson.loads(self._index.read(number))
         return row
 
 
 class JsonArray:
-    """One array of objects: held as a whole while it is scanned, record by record afterwards."""
+    """The rows of a JSON array of objects: the whole file is in memory during the scan, afterwards only single rows."""
 
     def __init__(self, path: Path) -> None:
         self._index = OffsetIndex(path)
@@ -49,6 +51,7 @@ class JsonArray:
         self.close = self._index.close
 
     def scan(self) -> Iterator[Row]:
+        """Yield every row and index its offset. Raises InputError with file and line."""
         index = self._index
         data = index.path.read_bytes()
         offset, end = (len(BOM) if data.startswith(BOM) else 0), 0
@@ -61,6 +64,7 @@ class JsonArray:
             offset, end = offset + len(element), span.stop
 
     def read(self, number: int) -> Row:
+        """Read a row. Raises ValueError where it is not valid JSON."""
         data = self._index.read(number)
         row: Row = orjson.loads(data[: data.rindex(b"}") + 1])
         return row
@@ -74,11 +78,13 @@ def _decode(data: bytes, path: Path) -> str:
 
 
 def _element_spans(text: str, path: Path) -> Iterator[range]:
-    """Where each element of the top-level array stands, in characters."""
+    """Yield the span of each element of the top-level array, in characters."""
     decode = json.JSONDecoder().raw_decode
     place = _skip_blank(text, 0)
     if not text.startswith("[", place):
-        raise InputError(f"{path}: a .json task set is one array of objects; one object a line is called .jsonl")
+        raise InputError(
+            f"{path}: a .json task set must be one array of objects; name a file with one object per line .jsonl"
+        )
     place = _skip_blank(text, place + 1)
     while not text.startswith("]", place):
         try:

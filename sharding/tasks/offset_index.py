@@ -1,6 +1,6 @@
-"""Where every record of a text file starts: eight bytes each, learnt in one scan.
+"""The offsets of all records of a text file: eight bytes each, collected in one scan.
 
-Afterwards a record is one `pread`, from any thread, in any order. A record's bytes end where the next one starts.
+A record is then read with one `pread`, from any thread, in any order. A record ends where the next one starts.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ class OffsetIndex:
         self._descriptor = os.open(path, os.O_RDONLY)
         self._size = os.fstat(self._descriptor).st_size
         self.close = weakref.finalize(self, os.close, self._descriptor)
-        """Closes the file, once."""
+        """Closes the file; further calls do nothing."""
 
     def read(self, number: int) -> bytes:
+        """Read the bytes of a record."""
         starts = self.starts
         start = starts[number]
         end = starts[number + 1] if number + 1 < len(starts) else self._size
         return os.pread(self._descriptor, end - start, start)
 
     def where(self, number: int) -> str:
-        """Name the line, from 1, on which a record starts; counted anew each time, because only messages ask."""
+        """Name the file and the line (from 1) where a record starts; lines are counted on each call, because only messages need them."""
         left, line = self.starts[number], 1
         with self.path.open("rb") as file:
             while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
@@ -48,7 +49,7 @@ class OffsetIndex:
         return f"{self.path}, line {line}"
 
     def where_last(self) -> str:
-        """Name the line of the record that was indexed last."""
+        """Name the file and the line of the record that was indexed last."""
         return self.where(len(self.starts) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Rows of Parquet files: the row group that holds a row is decoded, and few of them stay in memory."""
+"""Rows of Parquet files: the row group of a row is decoded, and the last KEPT_GROUPS groups stay in memory."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from providers.suggestion import suggestion
 from .columns import Row
 
 KEPT_GROUPS = 2
-"""Decoded row groups: the one being read, and the one before it for a slower reader. Memory is theirs, so small groups are best."""
+"""Decoded row groups in memory: the current one, and the previous one for a slower reader. Small groups need less memory."""
 BATCH_ROWS = 1024
 
 
 class ParquetRows:
-    """Random access by row. Only the columns that can be used are decoded."""
+    """The rows of a Parquet file, with random access. Only columns that may be used are decoded."""
 
     def __init__(self, path: Path, used: Collection[str], named: Sequence[str]) -> None:
-        """`used` are the columns to decode where the file has them, `named` the ones that it must have."""
+        """Open the file. `used` are the columns to decode where they exist, `named` the ones that must exist."""
         self._path = path
         try:
             self._file = pq.ParquetFile(path)
@@ -44,6 +44,7 @@ class ParquetRows:
         self._decoded: OrderedDict[int, pa.Table] = OrderedDict()
 
     def scan(self) -> Iterator[Row]:
+        """Yield every row. Raises InputError where the file is damaged."""
         batches = self._file.iter_batches(BATCH_ROWS, columns=self._columns)
         while True:
             try:
@@ -55,12 +56,13 @@ class ParquetRows:
             yield from map(self._row, rows)
 
     def read(self, number: int) -> Row:
+        """Read a row from its row group."""
         group = bisect_right(self._starts, number) - 1
         table = self._row_group(group).slice(number - self._starts[group], 1)
         return self._row(table.to_pylist()[0])
 
     def _row(self, decoded: Row) -> Row:
-        """Columns that were not decoded stand as null, so that messages can name them."""
+        """Add the columns that were not decoded as null, so that messages can name them."""
         return {**self._skipped, **{column: _without_nulls(value) for column, value in decoded.items()}}
 
     def _row_group(self, group: int) -> pa.Table:
@@ -73,15 +75,17 @@ class ParquetRows:
         return table
 
     def where(self, number: int) -> str:
+        """Name the file and the row, from 1."""
         return f"{self._path}, row {number + 1}"
 
     def close(self) -> None:
+        """Close the file and release the decoded groups."""
         self._decoded.clear()
         self._file.close()
 
 
 def _without_nulls(value: JSON) -> JSON:
-    """Drop nulls inside nested values: a Parquet struct has every field of every row, a message only its own."""
+    """Remove nulls inside nested values: a Parquet struct has the fields of all rows, a message has only its own."""
     if isinstance(value, dict):
         return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""Task sets as people name them: a path, what its columns mean, and how it is read. Several become one pool.
+"""Opens task sets from the user's settings: a path, the meaning of its columns, and its format. Several form one pool.
 
-Everything that can be wrong with a file is found when it is opened, in one scan, and said in one sentence with file and line. Afterwards
-tasks are read by row: nothing here holds them in memory (but for a user's own `reader`).
+All errors of a file are found in one scan when it is opened, and reported with file and line. Tasks are then read by row; they are not
+kept in memory, except those of a user's own `reader`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,14 @@ from .task_files import Identity, LoadedTasks, RowStore, StoredTasks
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """One task set. Formats go by suffix: .jsonl .ndjson (OpenAI Batch files too), .json, .csv, .parquet."""
+    """The settings of a task set. The suffix selects the format: .jsonl .ndjson (OpenAI Batch files too), .json, .csv, .parquet."""
 
     path: Path
     fields: Mapping[str, str] = field(default_factory=dict)
-    """Our names to the file's columns: id input messages target tools task_type difficulty family system."""
+    """From task fields to the file's columns: id input messages target tools task_type difficulty family system."""
     scorer: str | None = None
     reader: str | None = None
-    """A name of READERS, or "module:function" for formats of one's own: called with the path, yields Task objects or dicts with our
-    names."""
+    """A name of READERS, or "module:function" for other formats: called with the path, yields Task objects or dicts of task fields."""
 
 
 def _open_parquet(path: Path, spec: SourceSpec, columns: Columns) -> RowStore:
@@ -57,18 +56,18 @@ STORES: Mapping[str, Callable[[Path, SourceSpec, Columns], RowStore]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A published format that its suffix does not tell."""
+    """A published format that is not recognised by its suffix."""
 
     open: Callable[[Path], RowStore]
     beside: Callable[[Path], Path]
-    """The second file that belongs to it: what a task set is depends on its bytes, too."""
+    """Returns the path of the second file of the format, which is part of the fingerprint."""
 
 
 READERS: Mapping[str, Reader] = {"bfcl": Reader(BfclRows, answers_path)}
 
 
 class TaskPool:
-    """Several task sets as one, their rows numbered consecutively; a task id belongs to one row of them all."""
+    """Several task sets as one, with consecutive row numbers. Task ids are unique over all sets."""
 
     def __init__(self, sets: Sequence[TaskSet]) -> None:
         self._sets = sets
@@ -89,27 +88,32 @@ class TaskPool:
         return self._sets[number], row - self._starts[number]
 
     def kind(self, row: int) -> tuple[str, str]:
+        """Return the row's task type and difficulty."""
         tasks, own_row = self._locate(row)
         return tasks.kind(own_row)
 
     def kinds(self) -> Iterator[tuple[str, str]]:
+        """Yield the kind of every row, in order."""
         return chain.from_iterable(tasks.kinds() for tasks in self._sets)
 
     def scorer(self, row: int) -> str | None:
+        """Return the scorer of the row's set; None for the run's scorer."""
         tasks, own_row = self._locate(row)
         return tasks.scorer(own_row)
 
     def origin(self, row: int) -> str:
+        """Return the row's file and line, for messages."""
         tasks, own_row = self._locate(row)
         return tasks.origin(own_row)
 
     def close(self) -> None:
+        """Close every set."""
         for tasks in self._sets:
             tasks.close()
 
 
 def open_tasks(specs: Sequence[SourceSpec]) -> TaskPool:
-    """Open and check every task set. Raises InputError, also where two rows share an id."""
+    """Open and check every task set. Raises InputError, also where two rows have the same id."""
     if not specs:
         raise InputError("no task set is given; name at least one file under tasks")
     ids = TaskIds()
@@ -165,8 +169,8 @@ def _store_of(spec: SourceSpec) -> Callable[[Path, SourceSpec, Columns], RowStor
         return lambda path, _spec, _columns: reader.open(path)
     store_of = STORES.get(spec.path.suffix.lower())
     if store_of is None:
-        known = " ".join(STORES)
-        raise InputError(f"{spec.path}: unknown kind of file; task sets end in {known}, others need a reader")
+        suffixes = " ".join(STORES)
+        raise InputError(f"{spec.path}: unknown kind of file; task sets end in {suffixes}, others need a reader")
     return store_of
 
 
@@ -175,7 +179,7 @@ def _open_loaded(spec: SourceSpec, columns: Columns, ids: TaskIds) -> TaskSet:
 
 
 def _identify(spec: SourceSpec) -> Identity:
-    """Digest the bytes and how they are read and scored; the stem is part of it because tasks without an id are named by it."""
+    """Digest the bytes, the way of reading and the scorer; the stem is included because it names tasks without an id."""
     try:
         files = sorted(path for path in spec.path.rglob("*") if path.is_file()) if spec.path.is_dir() else [spec.path]
         if (reader := READERS.get(spec.reader or "")) and reader.beside(spec.path).exists():

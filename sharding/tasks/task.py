@@ -1,4 +1,4 @@
-"""A task: one row of a task set, in the words of the rest of the program."""
+"""The task, which is one row of a task set, and the protocol of task sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from providers.messages import JSON, Message, Tool
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One row of a task set: a question and the expected answer."""
+    """A problem for a model: messages, tools and the expected result."""
 
     task_id: str
     """The name of the task, unique in its task set."""
@@ -26,17 +26,17 @@ class Task:
     difficulty: str = "default"
     """A column of the results that summaries group by."""
     family: str = ""
-    """The name of a group of tasks that are variations of one another. The statistics treat a family as one cluster."""
+    """Name that variants of one task share; the statistics use it as the cluster."""
     metadata: Mapping[str, JSON] | None = None
     """Further fields of the row that solvers and scorers may read."""
 
 
 class TaskSet(Protocol):
-    """Random access by row, so that shards never wait for each other's reading. One file, or several as one."""
+    """Tasks of one or several files with random access by row, so that shards never wait for each other's reading."""
 
     @property
     def fingerprint(self) -> str:
-        """Covers the rows' bytes and how they are read."""
+        """Digest of the files' bytes and the way of reading them."""
         ...
 
     def __len__(self) -> int: ...
@@ -44,19 +44,21 @@ class TaskSet(Protocol):
     def __getitem__(self, row: int) -> Task: ...
 
     def kind(self, row: int) -> tuple[str, str]:
-        """The row's task type and difficulty, without reading it."""
+        """Return the row's task type and difficulty without reading the row."""
         ...
 
     def kinds(self) -> Iterator[tuple[str, str]]:
-        """Every row's kind, in order; much faster than asking row by row."""
+        """Yield the kind of every row, in order; much faster than `kind` for each row."""
         ...
 
     def scorer(self, row: int) -> str | None:
-        """The scorer that the row's file asks for; None for the run's own."""
+        """Return the scorer that is set for the row's file; None for the run's scorer."""
         ...
 
     def origin(self, row: int) -> str:
-        """Where the row stands, for messages: "tasks/a.jsonl, line 731"."""
+        """Return the row's file and line, for messages: "tasks/a.jsonl, line 731"."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the files."""
+        ...

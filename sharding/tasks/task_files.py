@@ -1,4 +1,4 @@
-"""Task sets out of one file: a row store that knows the format, columns that know the names, and what the scan learnt."""
+"""Task sets of one file: a row store reads the format, `Columns` converts rows to tasks, and the scan collects kinds and ids."""
 
 from __future__ import annotations
 
@@ -18,24 +18,28 @@ from .task import Task
 
 
 class RowStore(Protocol):
-    """A file's rows. `scan` comes first: it gives every row once, in order, and learns where each one stands."""
+    """The rows of a file. Call `scan` first: it yields every row once, in order, and indexes the rows for `read`."""
 
     def scan(self) -> Iterator[Row]:
-        """Raises InputError with file and line."""
+        """Yield every row. Raises InputError with file and line."""
         ...
 
-    def read(self, number: int) -> Row: ...
+    def read(self, number: int) -> Row:
+        """Read a row. Raises ValueError or OSError where the file has changed."""
+        ...
 
     def where(self, number: int) -> str:
-        """Name file and line; valid for every row that `scan` has reached."""
+        """Return the file and line of a row that `scan` has reached."""
         ...
 
-    def close(self) -> object: ...
+    def close(self) -> object:
+        """Close the file."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a task set is, whichever way it is read."""
+    """The path, the fingerprint and the scorer of a task set."""
 
     path: Path
     fingerprint: str
@@ -43,10 +47,10 @@ class Identity:
 
 
 class StoredTasks:
-    """A task set that stays in its file: a row is read when it is asked for."""
+    """A task set whose rows are read from the file on access."""
 
     def __init__(self, identity: Identity, store: RowStore, columns: Columns, ids: TaskIds) -> None:
-        """Check every row. Raises InputError naming the first bad one."""
+        """Check every row. Raises InputError with the first invalid one."""
         self.fingerprint = identity.fingerprint
         self._identity = identity
         self._stem = identity.path.stem
@@ -70,7 +74,7 @@ class StoredTasks:
         return len(self._kinds)
 
     def __getitem__(self, row: int) -> Task:
-        """Raises InputError where the file is no longer what was scanned."""
+        """Read a task. Raises InputError where the file has changed since the scan."""
         if not 0 <= row < len(self._kinds):
             raise IndexError(row)
         try:
@@ -80,23 +84,27 @@ class StoredTasks:
             raise InputError(f"{path}: changed while it was in use (row {row + 1}: {error}); restore it") from error
 
     def kinds(self) -> Iterator[tuple[str, str]]:
+        """Yield the kind of every row, in order."""
         return iter(self._kinds)
 
     def scorer(self, row: int) -> str | None:  # noqa: ARG002 - one for the whole file
+        """Return the scorer of the file."""
         return self._identity.scorer
 
     def origin(self, row: int) -> str:
+        """Return the row's file and line."""
         return self._store.where(row)
 
     def close(self) -> None:
+        """Close the file."""
         self._store.close()
 
 
 class LoadedTasks:
-    """A task set that a user's own reader yields. Its tasks are kept in memory, all of them: the reader gives no way back to a row."""
+    """A task set from a user's reader. All tasks are kept in memory, because the reader has no access by row."""
 
     def __init__(self, identity: Identity, reader: str, columns: Columns, ids: TaskIds) -> None:
-        """`reader` is "module:function", called with the path. Raises InputError where it fails or yields what is no task."""
+        """Call the reader, "module:function", with the path. Raises InputError where it fails or yields an invalid task."""
         self.fingerprint = identity.fingerprint
         self._identity = identity
         self._tasks: list[Task] = []
@@ -127,26 +135,31 @@ class LoadedTasks:
         return self._tasks[row]
 
     def kind(self, row: int) -> tuple[str, str]:
+        """Return the row's task type and difficulty."""
         task = self._tasks[row]
         return task.task_type, task.difficulty
 
     def kinds(self) -> Iterator[tuple[str, str]]:
+        """Yield the kind of every row, in order."""
         return map(self.kind, range(len(self)))
 
     def scorer(self, row: int) -> str | None:  # noqa: ARG002 - one for the whole set
+        """Return the scorer of the set."""
         return self._identity.scorer
 
     def origin(self, row: int) -> str:
+        """Return the row's file and item number."""
         return f"{self._identity.path}, item {row + 1}"
 
     def close(self) -> None:
+        """Release the tasks."""
         self._tasks.clear()
 
 
 def _import_reader(reader: str, path: Path) -> Callable[[Path], Iterable[object]]:
     module_name, _, function_name = reader.partition(":")
     if not module_name or not function_name:
-        raise InputError(f'{path}: reader is bfcl or written "module:function", not "{reader}"')
+        raise InputError(f'{path}: reader must be bfcl or "module:function", not "{reader}"')
     try:
         function: Callable[[Path], Iterable[object]] = getattr(import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
@@ -156,10 +169,10 @@ def _import_reader(reader: str, path: Path) -> Callable[[Path], Iterable[object]
 
 @contextmanager
 def _current_directory_importable() -> Iterator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
+    directory = str(Path.cwd())
+    sys.path.insert(0, directory)
     try:
         yield
     finally:
-        if here in sys.path:
-            sys.path.remove(here)
+        if directory in sys.path:
+            sys.path.remove(directory)

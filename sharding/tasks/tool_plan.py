@@ -1,6 +1,6 @@
-"""A task's tool plan: what it is for and which calls it takes, in order. Prompts show it, scorers count against it.
+"""A task's tool plan: its goal and its tool calls, in order. Prompts show it, and scorers compare calls with it.
 
-It stands in the task as `metadata: {goal, plan: [{tool, arguments, description}]}`, or follows from the calls of the target,
+It is read from `metadata: {goal, plan: [{tool, arguments, description}]}` of the task, or from the calls of the target,
 `{calls: [{name, arguments: {parameter: [accepted values]}}]}`.
 """
 
@@ -18,37 +18,41 @@ from .task import Task
 
 _Reading = Callable[[Mapping[str, JSON]], Mapping[str, JSON]]
 
-HOW_TO_PLAN = "write it as metadata.plan = [{tool, arguments, description}], or leave such tasks out with task_types"
+HOW_TO_PLAN = "write it as metadata.plan = [{tool, arguments, description}], or exclude such tasks with task_types"
 
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
+    """One tool call of a plan."""
+
     tool: str
     arguments: Mapping[str, JSON]
     description: str = ""
 
     @property
     def in_words(self) -> str:
-        """Its description where it has one; the call, where not."""
+        """The description; the call where there is none."""
         return self.description or str(self)
 
     def __str__(self) -> str:
-        said = f": {self.description}" if self.description else ""
-        return f"{self.tool}({', '.join(f'{name}={_shown(value)}' for name, value in self.arguments.items())}){said}"
+        description = f": {self.description}" if self.description else ""
+        return f"{self.tool}({', '.join(f'{name}={_shown(value)}' for name, value in self.arguments.items())}){description}"
 
 
 @dataclass(frozen=True, slots=True)
 class ToolPlan:
+    """The goal of a task and the tool calls that reach it."""
+
     goal: str
     steps: Sequence[PlanStep]
 
     def __str__(self) -> str:
-        """The steps, numbered."""
+        """Format the steps as a numbered list."""
         return "\n".join(f"{number}. {step}" for number, step in enumerate(self.steps, start=1))
 
 
 def plan_of(task: Task) -> ToolPlan | None:
-    """The task's plan; None where it has none that can be read. Metadata is the person's own: what is no plan is no error."""
+    """Read the task's plan; None where there is no valid one. Metadata is free-form, so an invalid plan is not an error."""
     metadata = task.metadata or {}
     steps = _steps(metadata.get("plan"), "tool", lambda arguments: arguments)
     if not steps and isinstance(task.target, Mapping):
@@ -56,24 +60,24 @@ def plan_of(task: Task) -> ToolPlan | None:
     if not steps:
         return None
     goal = metadata.get("goal")
-    return ToolPlan(goal if isinstance(goal, str) and goal else _asked(task.messages), steps)
+    return ToolPlan(goal if isinstance(goal, str) and goal else _last_user_text(task.messages), steps)
 
 
 def _steps(listed: JSON, name: str, arguments_of: _Reading) -> list[PlanStep]:
-    """All of them, or none where one is no step."""
-    found: list[PlanStep] = []
-    for one in listed if isinstance(listed, list | tuple) else ():
-        tool = one.get(name) if isinstance(one, Mapping) else None
-        arguments = one.get("arguments", {}) if isinstance(one, Mapping) else None
+    """Read all steps; return an empty list where one is invalid."""
+    steps: list[PlanStep] = []
+    for entry in listed if isinstance(listed, list | tuple) else ():
+        tool = entry.get(name) if isinstance(entry, Mapping) else None
+        arguments = entry.get("arguments", {}) if isinstance(entry, Mapping) else None
         if not isinstance(tool, str) or not tool or not isinstance(arguments, Mapping):
             return []
-        assert isinstance(one, Mapping)
-        found.append(PlanStep(tool, arguments_of(arguments), str(one.get("description") or "")))
-    return found
+        assert isinstance(entry, Mapping)
+        steps.append(PlanStep(tool, arguments_of(arguments), str(entry.get("description") or "")))
+    return steps
 
 
 def _first_accepted(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    """The first accepted value of every parameter; one whose first accepted value is to say nothing stays out."""
+    """Return the first accepted value of every parameter; a parameter whose first accepted value is "" is left out."""
     firsts = {
         name: accepted[0] if isinstance(accepted, list) else accepted
         for name, accepted in arguments.items()
@@ -82,10 +86,10 @@ def _first_accepted(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
     return {name: value for name, value in firsts.items() if value != ""}
 
 
-def _asked(messages: Sequence[Message]) -> str:
-    """The last user message's text."""
-    asked = next((message for message in reversed(messages) if message.get("role") == "user"), {})
-    return text_of(asked.get("content"))
+def _last_user_text(messages: Sequence[Message]) -> str:
+    """Return the text of the last user message."""
+    last = next((message for message in reversed(messages) if message.get("role") == "user"), {})
+    return text_of(last.get("content"))
 
 
 def _shown(value: JSON) -> str:
@@ -93,12 +97,12 @@ def _shown(value: JSON) -> str:
 
 
 def tool_name(tool: Tool) -> str:
-    """Of an OpenAI tool, or of a bare function schema."""
+    """Return the name of an OpenAI tool or of a function schema without wrapper."""
     function = tool.get("function")
     return str((function if isinstance(function, Mapping) else tool).get("name", ""))
 
 
 def expected_tools(task: Task) -> frozenset[str]:
-    """Every tool that the task's plan calls; empty where there is no plan."""
+    """Return every tool that the task's plan calls; an empty set where there is no plan."""
     plan = plan_of(task)
     return frozenset(step.tool for step in plan.steps) if plan else frozenset()

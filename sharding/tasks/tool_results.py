@@ -1,4 +1,4 @@
-"""What a task's simulated tools answer, as the task declares it: `metadata.tool_results`, by tool.
+"""The results of a task's simulated tools, which the task declares in `metadata.tool_results`, by tool.
 
 {"get_weather": {"result": "sunny"},
  "convert":     {"cases": [{"arguments": {"amount": 5}, "result": 5.5}], "result": "no rate known"},
@@ -17,21 +17,24 @@ from providers.suggestion import suggestion
 from .task import Task
 
 ACKNOWLEDGED: JSON = {"status": "success"}
-"""What a tool answers of which the task says nothing."""
+"""The result of a tool for which the task declares nothing."""
 UNFORESEEN: JSON = {"error": "nothing is known for these arguments"}
-"""What a tool answers that has cases, none of which fits, and no result for the others."""
+"""The result of a tool with cases where no case matches and no default result is declared."""
 KEYS = ("result", "cases", "function")
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredResult:
+    """The declared results of one tool."""
+
     result: JSON = None
     cases: Sequence[tuple[Mapping[str, JSON], JSON]] = ()
-    """Arguments, and the result that they give."""
+    """Pairs of arguments and their result."""
     function: str | None = None
     """`module:function` that gets the arguments as a mapping and returns the result."""
 
     def result_of(self, arguments: Mapping[str, JSON]) -> JSON:
+        """Return the result of the case with these arguments, else the default result."""
         return next((result for expected, result in self.cases if expected == arguments), self.result)
 
 
@@ -39,7 +42,7 @@ NOTHING_DECLARED = DeclaredResult(ACKNOWLEDGED)
 
 
 def declared_results(task: Task) -> Mapping[str, DeclaredResult]:
-    """By tool. Raises InputError with the reason alone: the caller knows file and row."""
+    """Read the declared results by tool. Raises InputError with the reason only; the caller adds file and row."""
     declared = (task.metadata or {}).get("tool_results", {})
     if not isinstance(declared, Mapping):
         raise InputError("metadata.tool_results must map tools to their results, e.g. {get_weather: {result: sunny}}")

@@ -83,7 +83,7 @@ async def test_a_404_of_azure_names_the_forms_of_its_addresses(server: ScriptedS
     }  # fmt: skip
     with pytest.raises(DeploymentMissing) as caught:
         await ask(open_adapter(entry))
-    for form in ("asked with api: v1", "/openai/v1", "/openai/deployments/", "services.ai.azure.com/models"):
+    for form in ("called with api: v1", "/openai/v1", "/openai/deployments/", "services.ai.azure.com/models"):
         assert form in str(caught.value)
 
 

@@ -187,4 +187,4 @@ def test_a_simulator_that_is_asked_for_responses_says_that_it_answers_chats(prog
     program.write(sections)
     done = program("plan", "sweep.yaml")
     assert done.code == 2
-    assert "answers chats" in done.err
+    assert "supports operation: chat, not operation: responses" in done.err

@@ -241,7 +241,7 @@ async def test_models_are_listed_to_those_who_may_see_them() -> None:
 
 async def test_two_keys_with_one_value_are_refused_at_the_start() -> None:
     settings = SimulatorSettings.model_validate({"keys": {"K0": {}, "K1": {}}})
-    with pytest.raises(InputError, match="cannot tell them apart"):
+    with pytest.raises(InputError, match="cannot distinguish them"):
         await serve(Launch(settings, {"K0": "same", "K1": "same"}))
     with pytest.raises(InputError, match="no secret for K1"):
         await serve(Launch(settings, {"K0": "one"}))

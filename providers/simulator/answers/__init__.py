@@ -1,1 +1,1 @@
-"""What a simulated answer is: where its text comes from, its reasoning, its tokens and its fault. Begin with `completion.py`."""
+"""The content of a simulated answer: its text, reasoning, tokens and fault. Begin with `completion.py`."""

@@ -1,6 +1,6 @@
-"""From a request's body to the answer that is going to be given: what was asked, what it costs, which fault it meets, how it ends.
+"""Reads a request's body and decides the answer: its content, token counts, fault and finish reason.
 
-Token counts are characters / 4, everywhere: in the estimate that quotas charge, in the usage that answers report and in the time they take.
+Token counts are characters / 4 everywhere: in the estimate for quotas, in the reported usage and in the latency.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
 UNSTATED_MAX_TOKENS = 16
-"""What Azure charges where max_tokens is not said (after aoai-api-simulator)."""
+"""Tokens that Azure counts where max_tokens is not set (source: aoai-api-simulator)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCall:
-    """One request, as it came."""
+    """A request as it was received."""
 
     request_id: str
     name: str
-    """Of the deployment or model."""
+    """The requested deployment or model."""
     request: ChatRequest
     wants_usage: bool
     input_tokens: int
     fields: Mapping[str, object] = field(default_factory=dict)
-    """The body as it came."""
+    """The fields of the body."""
 
     @property
     def estimated_tokens(self) -> int:
-        """Estimate as Azure does when a request comes: prompt + max_tokens."""
+        """Estimate the tokens as Azure does on arrival: prompt + max_tokens."""
         limit = self.request.generation.output_limit
         return self.input_tokens + (UNSTATED_MAX_TOKENS if limit is None else limit)
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedReply:
-    """One answer, decided before it is given."""
+    """An answer, decided before it is sent."""
 
     response_id: str
     model: str
@@ -62,7 +62,7 @@ class SimulatedReply:
     fault: Fault | None
     corruption: str | None = None
     reasoning: str = ""
-    """What was thought before the text; its tokens are among `output_tokens`."""
+    """The reasoning before the text; `output_tokens` includes its tokens."""
 
     @property
     def reasoning_tokens(self) -> int:
@@ -71,15 +71,15 @@ class SimulatedReply:
 
     @property
     def is_cut_in_reasoning(self) -> bool:
-        """Say whether max_tokens was used up before the reasoning was over."""
+        """Return whether max_tokens was used up before the reasoning ended."""
         return self.finish_reason == "length" and not self.text
 
 
 def read_call(body: bytes, request_id: str, deployment: str | None) -> SimulatedCall:
-    """Parse a chat request; `deployment` comes from the URL and wins over the body's model. Raises ValueError saying what is wrong."""
+    """Parse a chat request; the URL's `deployment` overrides the body's model. Raises ValueError with a reason for the client."""
     data: dict[str, Any] = orjson.loads(body)
     if not isinstance(data, dict):
-        raise ValueError("the body must be a JSON object")  # noqa: TRY004 - the caller asks for ValueError alone
+        raise ValueError("the body must be a JSON object")  # noqa: TRY004 - the caller catches ValueError only
     messages = data.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         raise ValueError("'messages' must be a list of one message or more")
@@ -107,7 +107,7 @@ def count_input_tokens(request: ChatRequest) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What an answer consists of, and how it ends."""
+    """The content of an answer and its finish reason."""
 
     text: str = ""
     tool_calls: Sequence[ToolCall] = ()
@@ -117,7 +117,7 @@ class _Content:
 
 
 def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource, seed: int) -> SimulatedReply:
-    """Decide everything about the answer but its time: a function of (seed, request) alone."""
+    """Decide everything about the answer except its time; the result depends on (seed, request) only."""
     fault = draw_fault(seed, call.request_id, endpoint.faults)
     right, corruption, max_tokens = None, None, call.request.generation.output_limit  # type: bool | None, str | None, int | None
     reasoning = draw_reasoning(endpoint.settings, seed, call.request_id)
@@ -153,16 +153,16 @@ def tokens_of(text: str) -> int:
 
 
 def _fit(reasoning: str, answer: SimulatedAnswer, max_tokens: int | None) -> _Content:
-    """Cut the answer to max_tokens; the reasoning comes first and uses it up first."""
-    thought = tokens_of(reasoning)
-    if max_tokens is not None and 0 < max_tokens <= thought:
+    """Cut the answer to max_tokens; the reasoning counts first."""
+    reasoning_tokens = tokens_of(reasoning)
+    if max_tokens is not None and 0 < max_tokens <= reasoning_tokens:
         return _cut_short(reasoning, max_tokens)
     calls_tokens = -(-len(orjson.dumps(answer.tool_calls)) // CHARACTERS_PER_TOKEN) if answer.tool_calls else 0
-    tokens = thought + max(1, tokens_of(answer.text) + calls_tokens)
+    tokens = reasoning_tokens + max(1, tokens_of(answer.text) + calls_tokens)
     if answer.tool_calls:
         return _Content(answer.text, answer.tool_calls, "tool_calls", tokens, reasoning)
     if max_tokens is not None and tokens > max_tokens:
-        return _Content(_cut(answer.text, max_tokens - thought), (), "length", max_tokens, reasoning)
+        return _Content(_cut(answer.text, max_tokens - reasoning_tokens), (), "length", max_tokens, reasoning)
     return _Content(answer.text, (), "stop", tokens, reasoning)
 
 

@@ -1,7 +1,7 @@
-"""Seeded faults: whether and how a request goes wrong is a function of (seed, request id) alone.
+"""Seeded faults: the fault of a request depends on (seed, request id) only.
 
-Quota comes before faults, and a resend that was throttled before meets the same fault once it is let in. The id has the
-attempt in it ("sample_id/turn/attempt"), so a retry draws anew.
+The quota is checked before faults, so a request that was throttled has the same fault when it is sent again and admitted. The id contains
+the attempt ("sample_id/turn/attempt"), so a retry draws again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Fault = Literal[
     "error_500", "empty", "stall", "reset", "malformed", "content_filter", "length", "error_in_200", "early_end"
 ]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
-"""In the order in which they share the unit interval."""
+"""All faults, in the order of their shares of the unit interval."""
 
 
 def draw_fault(seed: int, request_id: str, settings: FaultSettings) -> Fault | None:
-    """Draw the fault of this request, or None."""
+    """Draw the fault of a request; None in most cases."""
     left = draw_uniform(seed, "fault", request_id)
     for fault in FAULTS:
         left -= getattr(settings, fault)

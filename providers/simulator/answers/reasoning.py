@@ -1,4 +1,4 @@
-"""What a simulated model thinks before it answers: filler, whose length and words belong to the request's id."""
+"""The reasoning of a simulated model: filler text, drawn from the request's id."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def draw_reasoning(settings: EndpointSettings, seed: int, request_id: str) -> str:
-    """Draw filler between half and one and a half times `reasoning_tokens` long; empty where the endpoint shows no reasoning."""
+    """Draw filler of 0.5 to 1.5 times `reasoning_tokens` tokens; empty where the endpoint has no reasoning."""
     if settings.reasoning is None:
         return ""
     share = 0.5 + draw_uniform(seed, "reasoning_length", request_id)

@@ -1,6 +1,6 @@
-"""The seam through which simulated answers come: implemented above, where targets are known.
+"""The protocol of sources of simulated answers. The orchestrator package implements it with the tasks' targets.
 
-Here is only filler, for a server without tasks.
+This module has only filler, for a server without tasks.
 """
 
 from __future__ import annotations
@@ -17,21 +17,26 @@ if TYPE_CHECKING:
 
 
 FILLER_TOKENS = 32
-"""Mean length of filler where nobody says."""
+"""Mean length of filler where the settings name none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedAnswer:
+    """The content of an answer before faults and token limits apply."""
+
     text: str
     tool_calls: Sequence[ToolCall] = ()
     right: bool | None = None
-    """Whether it is meant to be right: the truth, for the log alone; None where nobody can say."""
+    """Whether the answer is right, for the log only; None where it is unknown."""
     corruption: str | None = None
-    """How it was spoilt on purpose: for the log alone, too."""
+    """The kind of deliberate corruption, for the log only."""
 
 
 class AnswerSource(Protocol):
-    """A pure function of the request and its id ("sample_id/turn/attempt"): two runs of one seed get the same answers, in any order."""
+    """A source of answers that depend on the request and its id ("sample_id/turn/attempt") only.
+
+    Two runs with the same seed get the same answers, in any order.
+    """
 
     def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
         """Answer a request."""
@@ -40,13 +45,13 @@ class AnswerSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EchoAnswers:
-    """Filler of a length between half and one and a half times `output_tokens`, the same for the same request id."""
+    """A source of filler of 0.5 to 1.5 times `output_tokens` tokens, drawn from the request id."""
 
     output_tokens: int | None = None
     seed: int = 0
 
-    def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:  # noqa: ARG002 - filler heeds nobody
-        """Answer with filler."""
+    def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:  # noqa: ARG002 - filler ignores the request
+        """Return filler for a request."""
         tokens = max(
             1, round((self.output_tokens or FILLER_TOKENS) * (0.5 + draw_uniform(self.seed, "length", request_id)))
         )

@@ -1,2 +1,2 @@
-"""Whether a request is let in, and how long its answer takes: meters and quotas on a given clock (`quota.py`, begin there), the gate
-that applies them on the running loop, the latency law and the service that plays it."""
+"""Admission of requests and latency of answers. Begin with `quota.py` (meters and quotas on a given clock); `gate.py` applies them on the
+running loop, `latency.py` models the latency, and `service.py` applies it on the running loop."""

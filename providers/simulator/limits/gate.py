@@ -1,4 +1,4 @@
-"""An endpoint's quota on the running loop: lets a request in, refuses it, or holds it until there is room (`on_limit: hold`)."""
+"""An endpoint's quota on the running loop: admits a request, refuses it, or holds it until it fits (`on_limit: hold`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class _Held:
 
 
 class QuotaGate:
-    """Those held come in first come, first served. Each `enter` that returned None is followed by one `leave`."""
+    """The admission control of an endpoint. Held requests are admitted in order of arrival. Call `leave` once after each `enter` that
+    returned None."""
 
     def __init__(self, settings: EndpointSettings) -> None:
         self.quota = Quota(settings)
@@ -30,7 +31,7 @@ class QuotaGate:
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, tokens: int) -> QuotaRefusal | None:
-        """Let the request in and return None, or return the refusal."""
+        """Admit the request and return None, or return the refusal."""
         loop = asyncio.get_running_loop()
         if not self._holds:
             outcome = self.quota.admit(tokens, loop.time())
@@ -45,7 +46,7 @@ class QuotaGate:
             raise
 
     def leave(self, tokens: int) -> None:
-        """Take note that the request is done, having used `tokens`."""
+        """Record that a request ended and used `tokens`."""
         self.quota.finish(tokens, asyncio.get_running_loop().time())
         self._let_in()
 
@@ -57,7 +58,7 @@ class QuotaGate:
     def _let_in(self) -> None:
         now = asyncio.get_running_loop().time()
         while self._held:
-            if self._held[0].outcome.cancelled():  # given up just now: its task has not been told yet
+            if self._held[0].outcome.cancelled():  # just cancelled: its task has not run yet
                 self._held.popleft()
                 continue
             outcome = self.quota.admit(self._held[0].tokens, now)
@@ -65,7 +66,7 @@ class QuotaGate:
                 self._wait_until(outcome.ready_at)
                 return
             future = self._held.popleft().outcome
-            # refused here means larger than the limit itself: no wait will help
+            # a refusal here means that the request is larger than the limit: waiting does not help
             future.set_result(None if isinstance(outcome, Admitted) else outcome)
 
     def _wait_until(self, ready_at: float | None) -> None:
@@ -81,5 +82,5 @@ class QuotaGate:
             self._let_in()
         elif (
             not held.outcome.cancelled() and held.outcome.result() is None
-        ):  # let in at the very moment that the client went away
+        ):  # admitted at the moment when the client disconnected
             self.leave(0)

@@ -1,8 +1,8 @@
-"""How long an endpoint takes: processor sharing with seats, as a pure class on a given clock.
+"""The latency of an endpoint: processor sharing with a limited number of seats, as a pure class on a given clock.
 
-A service clock V runs at full speed up to K answers in service and at K/n beyond. An answer that sits down at V0 and is w
-seconds of work ends when V = V0 + w, whatever comes and goes meanwhile, so a heap of V's is all there is (the usual fluid form
-of processor sharing). An answer may have milestones on its way, one for each streamed token.
+A virtual service clock V runs at full speed with up to K answers in service and at K/n with n > K. An answer that starts at V0 and needs w
+seconds of work ends when V = V0 + w, whatever arrives or leaves meanwhile, so one heap of V values suffices (the usual fluid model of
+processor sharing). An answer may have milestones, one for each streamed token.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _NORMAL = NormalDist()
 
 
 def draw_noise(seed: int, request_id: str, sigma: float) -> float:
-    """Draw the request's own log-normal factor, with median 1."""
+    """Draw the log-normal factor of a request; its median is 1."""
     if sigma == 0:
         return 1.0
     return math.exp(sigma * _NORMAL.inv_cdf(draw_uniform(seed, "latency", request_id)))
 
 
 def draw_extra_s(seed: int, request_id: str, settings: LatencySettings) -> float:
-    """Draw the seconds that a long answer takes more than others; 0 for the others."""
+    """Draw the extra seconds of a long answer; 0 for other answers."""
     return settings.long_s if settings.long and draw_uniform(seed, "long", request_id) < settings.long else 0.0
 
 
 class Job:
-    """One answer in the making: `reached` of its milestones lie behind it."""
+    """An answer in progress that has passed `reached` of its milestones."""
 
     __slots__ = ("is_gone", "milestones_s", "reached", "seated_v")
 
@@ -45,26 +45,26 @@ class Job:
         """Seconds of service from the start, ascending; the last is the end."""
         self.reached = 0
         self.seated_v = math.nan
-        """Where the service clock stood when it sat down; not a number while it waits."""
+        """The service clock when the job got a seat; NaN while it waits."""
         self.is_gone = False
 
     @property
     def is_done(self) -> bool:
-        """Say whether the last milestone is passed."""
+        """Return whether the last milestone is passed."""
         return self.reached == len(self.milestones_s)
 
 
 class ProcessorSharing:
-    """At most `seats` jobs in service, the rest first come, first served; `saturates_at` jobs at full speed.
+    """A server with at most `seats` jobs in service, of which `saturates_at` run at full speed; other jobs wait in order of arrival.
 
-    Call `advance` with every `now` before anything else happens at it; times must not go back.
+    `arrive` and `leave` advance to `now`; call `advance` before `next_event` otherwise. Times must not decrease.
     """
 
     def __init__(self, settings: LatencySettings) -> None:
         self._full_speed = math.inf if settings.saturates_at is None else float(settings.saturates_at)
         self._seats = math.inf if settings.seats is None else float(settings.seats)
         self._heap: list[tuple[float, int, Job]] = []
-        """(V of the next milestone, order, job); one entry for each seated job, and for some that left."""
+        """(V of the next milestone, order, job): one entry for each job in service, and for some that left."""
         self._waiting: deque[Job] = deque()
         self._seated = 0
         self._v = 0.0
@@ -72,14 +72,14 @@ class ProcessorSharing:
         self._order = 0
 
     def arrive(self, job: Job, now: float) -> list[Job]:
-        """Take a job in; returns the jobs that passed a milestone meanwhile."""
+        """Add a job; return the jobs that passed a milestone meanwhile."""
         passed = self.advance(now)
         self._waiting.append(job)
         self._fill_seats()
         return passed
 
     def leave(self, job: Job, now: float) -> list[Job]:
-        """Take a job out before its end (the client went away)."""
+        """Remove a job before its end, when the client disconnects; return the jobs that passed a milestone meanwhile."""
         passed = self.advance(now)
         if job.is_done or job.is_gone:
             return passed
@@ -92,7 +92,7 @@ class ProcessorSharing:
         return passed
 
     def advance(self, now: float) -> list[Job]:
-        """Let the service run until `now`; returns the jobs that passed a milestone, in order of time."""
+        """Advance the service to `now`; return the jobs that passed a milestone, in order of time."""
         passed: list[Job] = []
         while (event_at := self.next_event()) is not None and event_at <= now:
             v, _, job = heapq.heappop(self._heap)
@@ -104,7 +104,7 @@ class ProcessorSharing:
         return passed
 
     def next_event(self) -> float | None:
-        """Compute when the next milestone is passed if nobody comes or goes; None where nobody is in service."""
+        """Compute when the next milestone is passed if no job arrives or leaves; None where no job is in service."""
         while self._heap and self._heap[0][2].is_gone:
             heapq.heappop(self._heap)
         if not self._heap:

@@ -1,4 +1,4 @@
-"""The latency law on the running loop: one timer an endpoint where answers share its speed, one timer a request where they do not."""
+"""Applies the latency model on the running loop: one timer per endpoint where answers share its speed, else one timer per request."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 
 class Work(Protocol):
-    """An answer in the making."""
+    """The work on an answer in progress."""
 
     async def reach(self, index: int) -> int:
-        """Wait until milestone `index` is passed; returns how many are by now."""
+        """Wait until milestone `index` is passed; return the number of passed milestones."""
         ...
 
     def leave(self) -> None:
-        """Give the work up; after the last milestone this does nothing."""
+        """Stop the work; does nothing after the last milestone."""
         ...
 
 
 class Service:
-    """Where the answers of one endpoint are made. `begin` at the start of each; `Work.leave` at its end, whatever happened."""
+    """The service of one endpoint. Call `begin` at the start of each answer, and `Work.leave` at its end in every case."""
 
     def __init__(self, settings: LatencySettings) -> None:
         is_shared = settings.saturates_at is not None or settings.seats is not None
         self._shared = SharedService(ProcessorSharing(settings)) if is_shared else None
 
     def begin(self, milestones_s: Sequence[float]) -> Work:
-        """Start work whose milestones lie at `milestones_s` seconds of undisturbed service, ascending."""
+        """Start work with milestones at `milestones_s` seconds of service at full speed, ascending."""
         if self._shared is not None:
             return self._shared.begin(milestones_s)
         return _Alone(milestones_s)
@@ -46,7 +46,7 @@ class Service:
 
 
 class _Alone:
-    """Work that nothing else slows down."""
+    """Work at constant speed."""
 
     __slots__ = ("_loop", "_milestones_s", "_start")
 
@@ -66,7 +66,7 @@ class _Alone:
 
 
 class SharedService:
-    """Drives `ProcessorSharing` with a single timer, set for its next event."""
+    """A `ProcessorSharing` server on the running loop, with one timer for its next event."""
 
     def __init__(self, law: ProcessorSharing) -> None:
         self._law = law
@@ -74,7 +74,7 @@ class SharedService:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, milestones_s: Sequence[float]) -> Work:
-        """Start work beside what is in service."""
+        """Start work that shares the service with other work."""
         job = Job(milestones_s)
         self._wake(self._law.arrive(job, asyncio.get_running_loop().time()))
         return _Sharing(self, job)
@@ -88,7 +88,7 @@ class SharedService:
             self._waiters.pop(job, None)
 
     def leave(self, job: Job) -> None:
-        """Take a job out; one that is done has left."""
+        """Remove a job; does nothing where it is done."""
         if not job.is_done:
             self._wake(self._law.leave(job, asyncio.get_running_loop().time()))
 
@@ -116,7 +116,7 @@ class SharedService:
 
 
 class _Sharing:
-    """Work that shares an endpoint's speed with others."""
+    """Work that shares an endpoint's speed with other work."""
 
     __slots__ = ("_job", "_service")
 

@@ -1,1 +1,1 @@
-"""How simulated endpoints say things, as bytes and headers: begin with `dialects.py` for errors and `bodies.py` for answers."""
+"""The bytes and headers of simulated endpoints: begin with `dialects.py` for errors and `bodies.py` for answers."""

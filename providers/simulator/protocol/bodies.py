@@ -1,4 +1,4 @@
-"""Whole answers as bytes: one JSON body, with the faults and peculiarities that spoil it."""
+"""Answers that are not streamed, as one JSON body, with faults and peculiarities of vendors."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FINGERPRINT = "fp_simulator"
 NO_FILTER = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": False, "severity": "safe"}}
 PROMPT_FILTER = [{"prompt_index": 0, "content_filter_results": NO_FILTER}]
 BLANK_LINES = b"\n         \n\n         \n"
-"""What OpenRouter sends while it waits for the model's provider."""
+"""Blank lines that OpenRouter sends while it waits for the model's provider."""
 _NO_LOGPROBS = b'"logprobs":null'
 _NAN_LOGPROBS = b'"logprobs":{"content":[{"token":"a","logprob":NaN,"bytes":null,"top_logprobs":[]}]}'
 
 
 def whole_body(reply: SimulatedReply, dialect: Dialect, settings: EndpointSettings) -> bytes:
-    """Write the body of an answer that is not streamed; truncated where the fault says so."""
+    """Write the body of an answer that is not streamed; the fault "malformed" truncates it."""
     if reply.fault == "error_in_200":
         return orjson.dumps(dialect.server_error().body)
     message = _message(reply, settings)
@@ -64,7 +64,7 @@ def _message(reply: SimulatedReply, settings: EndpointSettings) -> dict[str, obj
 
 
 def thinking_text(reply: SimulatedReply) -> str:
-    """Write the content of a server that leaves the reasoning in it; the block stays open where max_tokens cut it off."""
+    """Write a content that contains the reasoning; the block stays unclosed where max_tokens cut it off."""
     opening = f"<think>\n{reply.reasoning}"
     return opening if reply.is_cut_in_reasoning else f"{opening}\n</think>\n\n{reply.text}"
 
@@ -80,7 +80,7 @@ def text_part(text: str) -> dict[str, object]:
 
 
 def shape_calls(calls: Sequence[ToolCall], quirks: QuirkSettings) -> Sequence[ToolCall]:
-    """Write whole tool calls as the endpoint does."""
+    """Apply the endpoint's peculiarities to whole tool calls."""
     if not (quirks.missing_ids or quirks.null_arguments):
         return calls
     return [_shaped(call, quirks) for call in calls]
@@ -95,12 +95,12 @@ def _shaped(call: ToolCall, quirks: QuirkSettings) -> ToolCall:
 
 
 def with_nan_logprobs(data: bytes) -> bytes:
-    """Replace the log-probabilities by some that are no JSON; inside a text the quotes are escaped, so nothing is replaced there."""
+    """Replace the log-probabilities by NaN, which is not JSON; texts are unaffected, because their quotes are escaped."""
     return data.replace(_NO_LOGPROBS, _NAN_LOGPROBS)
 
 
 def envelope(reply: SimulatedReply, kind: str) -> dict[str, object]:
-    """Build what a whole answer and each chunk of a stream begin with."""
+    """Build the first fields of a whole answer or of a stream's chunk."""
     return {
         "id": reply.response_id,
         "object": kind,

@@ -1,6 +1,6 @@
-"""How Azure and OpenAI say errors. What the client's adapters have to understand, word for word.
+"""The errors of Azure and OpenAI, word for word, as the client must understand them.
 
-A dialect follows from the URL that was called, as with the real services.
+The dialect follows from the called URL, as with the real services.
 """
 
 from __future__ import annotations
@@ -16,44 +16,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """An error as it is sent; Google's bodies are lists."""
+    """An error response; Google's bodies are lists."""
 
     status: int
     body: dict[str, object] | list[dict[str, object]]
 
 
 class Dialect(Protocol):
+    """The error format of a vendor."""
+
     filters_by_status: bool
-    """A filtered prompt is an answer 400; otherwise a finish reason."""
+    """Whether a filtered prompt is answered with status 400; otherwise with a finish reason."""
     tells_filter_results: bool
-    """Answers carry prompt_filter_results, streams in a first chunk without choices."""
+    """Whether answers contain prompt_filter_results; in a stream they are in a first chunk without choices."""
 
     def denied(self, denial: Denial, name: str) -> ErrorAnswer:
-        """Refuse an unknown key or name."""
+        """Build the error of an unknown key or name."""
         ...
 
     def bad_request(self, reason: str) -> ErrorAnswer:
-        """Refuse a body that cannot be read."""
+        """Build the error of a body that cannot be read."""
         ...
 
     def throttled(self, refused: QuotaRefusal, name: str) -> ErrorAnswer:
-        """Refuse for a limit."""
+        """Build the error of an exceeded limit."""
         ...
 
     def server_error(self) -> ErrorAnswer:
-        """Fail as a server does."""
+        """Build the error of a failed server."""
         ...
 
     def filtered(self) -> ErrorAnswer:
-        """Refuse a prompt for its content."""
+        """Build the error of a filtered prompt."""
         ...
 
 
 class OpenAIDialect:
+    """The errors of OpenAI."""
+
     filters_by_status = False
     tells_filter_results = False
 
     def denied(self, denial: Denial, name: str) -> ErrorAnswer:
+        """Build a 401 for an unknown key, a 404 for an unknown model."""
         if denial == "unauthorized":
             message = "Incorrect API key provided. You can find your API key in the settings of your account."
             return _openai(401, message, "invalid_request_error", "invalid_api_key")
@@ -61,9 +66,11 @@ class OpenAIDialect:
         return _openai(404, message, "invalid_request_error", "model_not_found")
 
     def bad_request(self, reason: str) -> ErrorAnswer:
+        """Build a 400 with a reason."""
         return _openai(400, reason, "invalid_request_error", None)
 
     def throttled(self, refused: QuotaRefusal, name: str) -> ErrorAnswer:
+        """Build a 429 that names the exceeded limit and the wait."""
         what = {
             "requests": "requests per min (RPM)",
             "tokens": "tokens per min (TPM)",
@@ -79,20 +86,25 @@ class OpenAIDialect:
         return _openai(429, message, refused.unit, "rate_limit_exceeded")
 
     def server_error(self) -> ErrorAnswer:
+        """Build a 500."""
         message = "The server had an error while processing your request. Sorry about that!"
         return _openai(500, message, "server_error", None)
 
     def filtered(self) -> ErrorAnswer:
+        """Build a 400 with code content_filter."""
         return _openai(
             400, "Invalid prompt: it was flagged by our usage policy.", "invalid_request_error", "content_filter"
         )
 
 
 class AzureDialect:
+    """The errors of Azure OpenAI."""
+
     filters_by_status = True
     tells_filter_results = True
 
     def denied(self, denial: Denial, name: str) -> ErrorAnswer:  # noqa: ARG002 - Azure does not repeat the name
+        """Build a 401 for an unknown key, a 404 for an unknown deployment."""
         if denial == "unauthorized":
             message = (
                 "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an "
@@ -106,9 +118,11 @@ class AzureDialect:
         return _azure(404, "DeploymentNotFound", message)
 
     def bad_request(self, reason: str) -> ErrorAnswer:
+        """Build a 400 with a reason."""
         return _azure(400, "BadRequest", reason)
 
     def throttled(self, refused: QuotaRefusal, name: str) -> ErrorAnswer:  # noqa: ARG002
+        """Build a 429 that names the exceeded limit and the wait."""
         words: dict[Unit, str] = {"requests": "call rate", "tokens": "token rate", "concurrency": "concurrent request"}
         again = (
             "" if refused.retry_after_s is None else f" Please retry after {math.ceil(refused.retry_after_s)} seconds."
@@ -120,9 +134,11 @@ class AzureDialect:
         return _azure(429, "429", message)
 
     def server_error(self) -> ErrorAnswer:
+        """Build a 500."""
         return _azure(500, "InternalServerError", "The server had an error processing your request. Sorry about that!")
 
     def filtered(self) -> ErrorAnswer:
+        """Build a 400 with the report of the content filter."""
         message = (
             "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. "
             "Please modify your prompt and retry."
@@ -138,7 +154,7 @@ class AzureDialect:
 OPENAI = OpenAIDialect()
 AZURE = AzureDialect()
 RESOURCE_NOT_FOUND = ErrorAnswer(404, {"error": {"code": "404", "message": "Resource not found"}})
-"""What Azure says to a classic URL without api-version."""
+"""Azure's answer to a classic URL without api-version."""
 
 
 def _openai(status: int, message: str, kind: str, code: str | None) -> ErrorAnswer:

@@ -1,6 +1,6 @@
-"""Headers of limits, in the families of the field: how the quota stands, and how long to wait.
+"""Rate limit headers in the naming schemes of vendors: the state of the quota and the wait.
 
-What is said is true in every family; only the names differ, and whether they tell the window.
+The values are correct in every scheme; only the names differ, and whether the window is reported.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ Levels = tuple["QuotaLevel | None", "QuotaLevel | None"]
 
 @dataclass(frozen=True, slots=True)
 class QuotaState:
-    """How a quota stands."""
+    """The current state of a quota."""
 
     levels: Levels
-    """Of requests and of tokens."""
+    """The levels of requests and of tokens."""
     day: QuotaLevel | None
     window_s: float
 
     def named(self) -> list[tuple[str, QuotaLevel]]:
-        """List the levels that there are, by unit."""
+        """List the existing levels with their units."""
         units = zip(("requests", "tokens"), self.levels, strict=True)
         return [(unit, level) for unit, level in units if level is not None]
 
     def of_window(self, per_minute: float) -> int:
-        """Convert a limit per minute to one per window."""
+        """Convert a limit per minute to a limit per window."""
         return math.floor(per_minute * self.window_s / 60)
 
 
 def limit_headers(state: QuotaState, settings: EndpointSettings) -> dict[str, str]:
-    """Say how the quota stands, in the endpoint's family of headers."""
+    """Build the headers of the quota's state in the endpoint's naming scheme."""
     return FAMILIES[settings.header_family](state) if settings.rate_limit_headers else {}
 
 
 def retry_headers(refusal: QuotaRefusal, settings: EndpointSettings) -> dict[str, str]:
-    """Say the wait: retry-after in whole seconds, and beside it the milliseconds where the wait is exact."""
+    """Build the headers of the wait: retry-after in whole seconds, and retry-after-ms where the wait is exact."""
     is_silent = settings.throttle_style == 400 or settings.wait_in in ("words", "retry_info")
     if refusal.retry_after_s is None or is_silent:
         return {}
@@ -57,8 +57,8 @@ def retry_headers(refusal: QuotaRefusal, settings: EndpointSettings) -> dict[str
 
 
 def _openai(state: QuotaState) -> dict[str, str]:
-    """Say limits per minute, what is left of the window, and the time until it is full again (never sleep on that); requests of the
-    day stand under the names of the minute's."""
+    """Build limits per minute, remaining amounts, and the time until the window is full again (not to be used as a wait). A limit of
+    requests per day has the names of the limit per minute."""
     headers: dict[str, str] = {}
     for unit, of_window in zip(("requests", "tokens"), state.levels, strict=True):
         level = state.day if unit == "requests" and state.day is not None else of_window
@@ -88,7 +88,7 @@ def _mistral(state: QuotaState) -> dict[str, str]:
 
 
 def _huggingface(state: QuotaState) -> dict[str, str]:
-    """Say the window in the name and the reset in seconds, as Cerebras does too."""
+    """Build headers with the window in the name and the reset in seconds, as Cerebras does too."""
     headers: dict[str, str] = {}
     for unit, level in state.named():
         headers[f"x-ratelimit-limit-{unit}-minute"] = f"{level.limit:.15g}"
@@ -98,7 +98,7 @@ def _huggingface(state: QuotaState) -> dict[str, str]:
 
 
 def _together(state: QuotaState) -> dict[str, str]:
-    """Name neither the unit nor the window."""
+    """Build headers that name neither the unit nor the window."""
     names = {"requests": "x-ratelimit", "tokens": "x-tokenlimit"}
     headers: dict[str, str] = {}
     for unit, level in state.named():
@@ -109,7 +109,7 @@ def _together(state: QuotaState) -> dict[str, str]:
 
 
 def _rfc(state: QuotaState) -> dict[str, str]:
-    """Follow the IETF's draft, in structured fields and, for requests, in the three fields of its older versions."""
+    """Build the IETF draft's structured fields and, for requests, the three fields of its older versions."""
     policies, levels = [], []
     headers: dict[str, str] = {}
     for unit, level in state.named():

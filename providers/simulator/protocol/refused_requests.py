@@ -1,6 +1,6 @@
-"""Requests that an endpoint refuses whatever its quota says: fields that it does not take, and fields that it wants back.
+"""Requests that an endpoint refuses regardless of its quota: unsupported fields, and required fields that are missing.
 
-The words are those of OpenAI, which Azure passes on, and of Azure AI Foundry where it checks the fields itself.
+The messages are those of OpenAI, which Azure forwards, and of Azure AI Foundry where it checks the fields itself.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ DEFAULT_VALUES: Mapping[str, int] = {
     "presence_penalty": 0,
     "frequency_penalty": 0,
 }
-"""Fields that are refused for their value: the default alone is taken."""
+"""Fields that are refused unless they have this default value."""
 _EXTRA_ON_FOUNDRY: Mapping[str, Sequence[str]] = {
     "stream_options": ("stream_options", "include_usage"),
     "seed": ("seed",),
 }
-"""Fields that Azure AI Foundry's models of other makers do not know, and where its words place them."""
+"""Fields that Foundry's models of other vendors do not support, with their location in its message."""
 
 
 def find_request_error(call: SimulatedCall, settings: EndpointSettings, dialect: Dialect) -> ErrorAnswer | None:
-    """Find the first reason for which the endpoint does not take this request; None where it takes it."""
+    """Find the first reason to refuse a request; None where the endpoint accepts it."""
     for field in settings.refuses:
         error = _refused(field, call, dialect)
         if error is not None:

@@ -1,4 +1,4 @@
-"""What the user's file may say about the way in which an endpoint speaks: the peculiarities of vendors, each switched on alone."""
+"""Settings of an endpoint's protocol: the peculiarities of vendors, each enabled separately."""
 
 from __future__ import annotations
 
@@ -37,35 +37,35 @@ RefusedField = Literal[
 
 
 class CreditSettings(BaseModel):
-    """Credit that is used up in the middle of a run."""
+    """Credit that is used up during a run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     after: Annotated[int, Field(ge=0)]
-    """Requests admitted before every other one is told that the credit is used up."""
+    """Requests admitted before all later ones are refused because the credit is used up."""
     status: Literal[402, 400, 429] = 402
     """402: "Insufficient Balance" (DeepSeek); 400: `billing_hard_limit_reached` (OpenAI); 429: `insufficient_quota` (OpenAI)."""
 
 
 class QuirkSettings(BaseModel):
-    """Peculiarities of answers. The defaults are what OpenAI sends."""
+    """Peculiarities of answers. The defaults are those of OpenAI."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     index_reuse: bool = False
-    """Streamed: every tool call comes whole, in one chunk, with index 0 (Gemini)."""
+    """Streamed: every tool call is sent whole, in one chunk, with index 0 (Gemini)."""
     empty_names: bool = False
-    """Streamed: later chunks of a tool call carry its name and id as "" (GLM, Llama on watsonx)."""
+    """Streamed: later chunks of a tool call have "" as name and id (GLM, Llama on watsonx)."""
     null_arguments: bool = False
     """`arguments: null` where a call has no arguments, and in the first chunk of a streamed call (OpenRouter)."""
     missing_ids: bool = False
     """Tool calls have no `id` (Gemini)."""
     usage: UsagePlace = "last_chunk"
-    """Where a stream says its usage. last_chunk: after the finish reason, without choices, if asked for (OpenAI); finish_chunk: beside
-    the finish reason (Mistral); after_finish: beside an empty delta after it (OpenRouter); every_chunk: null until the last
-    (Databricks); x_groq: in `x_groq.usage` of the last (Groq). absent: nowhere, in whole answers neither."""
+    """Where a stream reports its usage. last_chunk: after the finish reason, without choices, if requested (OpenAI); finish_chunk: with
+    the finish reason (Mistral); after_finish: with an empty delta after it (OpenRouter); every_chunk: null until the last chunk
+    (Databricks); x_groq: in `x_groq.usage` of the last chunk (Groq); absent: nowhere, also not in whole answers."""
     cached: CachedPlace | None = None
-    """Half of the prompt came from a cache, and usage says so under this name (OpenAI, Moonshot, vLLM, Databricks, DeepSeek)."""
+    """Usage reports half of the prompt as cached under this name (OpenAI, Moonshot, vLLM, Databricks, DeepSeek)."""
     no_done: bool = False
     """A stream ends without [DONE]."""
     keepalive: bool = False
@@ -73,6 +73,6 @@ class QuirkSettings(BaseModel):
     crlf: bool = False
     """The lines of a stream end with CR LF."""
     whitespace_first: bool = False
-    """Blank lines before a whole body or the first event (OpenRouter, which so keeps the connection alive)."""
+    """Blank lines before a whole body or the first event (OpenRouter, to keep the connection alive)."""
     nan_logprobs: bool = False
-    """Log-probabilities that are `NaN`, which is no JSON."""
+    """Log-probabilities are `NaN`, which is not valid JSON."""

@@ -1,4 +1,4 @@
-"""Streamed answers as bytes: the events, written before they are played, with the faults and peculiarities that spoil them."""
+"""Streamed answers as bytes: all events are written before the first is sent, with faults and peculiarities of vendors."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": OPENROUTER PROCESSING\n\n"
 KEEPALIVE_EVERY = 3
-"""Events from one comment to the next."""
+"""Number of events between two comments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A stream, written before it is played: `events[i]` is due at milestone i, `closing` at the last one."""
+    """The bytes of a stream, written before they are sent: `events[i]` is due at milestone i, `closing` at the last one."""
 
     opening: bytes
-    """At once: the role, no content."""
+    """Sent at once: the role without content."""
     events: list[bytes]
     closing: bytes
     silent_before: int | None
@@ -92,7 +92,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _closing(frame: _Frame, reply: SimulatedReply, settings: EndpointSettings, *, wants_usage: bool) -> bytes:
-    """Write the finish reason, and the usage in its place."""
+    """Write the finish reason, and the usage where the endpoint reports it."""
     place, usage = settings.quirks.usage, build_usage(reply, settings)
     if place in ("finish_chunk", "every_chunk"):
         return frame.delta({}, reply.finish_reason, {"usage": usage})
@@ -121,7 +121,7 @@ def _spoil(script: Script, reply: SimulatedReply, dialect: Dialect) -> Script:
 
 
 def _with_quirks(script: Script, reply: SimulatedReply, quirks: QuirkSettings) -> Script:
-    """Rewrite the stream as its vendor sends it; the number of events stays, and with it their times."""
+    """Rewrite the stream as its vendor sends it; the number and the times of events do not change."""
     if quirks.usage == "every_chunk":
         tail = b',"usage":' + orjson.dumps(build_usage_so_far(reply)) + b"}\n\n"
         script = replace(script, events=[event.removesuffix(b"}\n\n") + tail for event in script.events])
@@ -140,7 +140,7 @@ def _with_quirks(script: Script, reply: SimulatedReply, quirks: QuirkSettings) -
 
 
 class _Frame:
-    """The part that all events of one stream have in common, serialised once."""
+    """The fields that all events of one stream share, serialised once."""
 
     def __init__(self, reply: SimulatedReply) -> None:
         self._envelope = envelope(reply, "chat.completion.chunk")
@@ -152,11 +152,11 @@ class _Frame:
         return b"data: " + orjson.dumps({**self._envelope, **fields}) + b"\n\n"
 
     def delta(
-        self, delta: dict[str, object], finish_reason: str | None = None, beside: dict[str, object] | None = None
+        self, delta: dict[str, object], finish_reason: str | None = None, extra: dict[str, object] | None = None
     ) -> bytes:
-        """Write a chunk with one choice, and fields `beside` the choices."""
+        """Write a chunk with one choice and the fields of `extra`."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return self.event({"choices": [choice], **(beside or {})})
+        return self.event({"choices": [choice], **(extra or {})})
 
     def text_events(self, text: str) -> list[bytes]:
         """Write an event for each token."""
@@ -165,7 +165,7 @@ class _Frame:
         return [head + orjson.dumps(text[at : at + step]) + tail for at in range(0, len(text), step)]
 
     def tool_events(self, reply: SimulatedReply, quirks: QuirkSettings) -> list[bytes]:
-        """Write for each call its id and name, then its arguments in two pieces; with `index_reuse` each call whole."""
+        """Write the events of each call: id and name, then the arguments in two pieces; with `index_reuse` one event per call."""
         if quirks.index_reuse:
             whole = shape_calls(reply.tool_calls, quirks)
             return [self.delta({"tool_calls": [{"index": 0, **call}]}) for call in whole]

@@ -1,4 +1,4 @@
-"""The usage that an answer reports: true counts, said in the way of the endpoint's vendor."""
+"""The usage in an answer: true counts, in the format of the endpoint's vendor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def build_usage(reply: SimulatedReply, settings: EndpointSettings) -> dict[str, object]:
-    """Build the usage object; the total is true even where completion_tokens leaves the reasoning out."""
+    """Build the usage object; the total includes the reasoning even where completion_tokens does not."""
     leaves_out = settings.reasoning is not None and settings.reasoning_usage == "outside"
     usage: dict[str, object] = {
         "prompt_tokens": reply.input_tokens,
@@ -28,5 +28,5 @@ def build_usage(reply: SimulatedReply, settings: EndpointSettings) -> dict[str, 
 
 
 def build_usage_so_far(reply: SimulatedReply) -> dict[str, object]:
-    """Build what a chunk says that is not the last: the prompt alone is known."""
+    """Build the usage of a chunk before the last one: only the prompt's tokens are known."""
     return {"prompt_tokens": reply.input_tokens, "completion_tokens": None, "total_tokens": None}

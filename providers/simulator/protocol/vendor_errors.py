@@ -1,6 +1,6 @@
-"""Errors in the words of particular vendors, as they were recorded: throttling, keys that are not accepted, credit that is used up.
+"""Errors of particular vendors, as they were recorded: throttling, wrong keys, used-up credit.
 
-Which of them an endpoint uses follows from its settings; where they say nothing, its dialect speaks.
+The settings of an endpoint select them; the dialect builds the errors for which the settings name no vendor.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from .settings import WrongKey
 
 PLATFORM_SHARE = 0.1
-"""Of a gateway's refusals: those that it makes itself (PL-002); the others it passes on from the model's provider (MPE-429)."""
+"""Share of a gateway's refusals that are its own (PL-002); the others are forwarded from the model's provider (MPE-429)."""
 
 
 def throttled_by_gateway(refusal: QuotaRefusal, seed: int, request_id: str) -> ErrorAnswer:
-    """Build a gateway's 400 around a provider's refusal, which stands as JSON inside a string; a share is the gateway's own refusal."""
+    """Build a gateway's 400 with a provider's refusal as JSON inside a string; a share are the gateway's own refusals."""
     trace_id = draw_name(seed, "trace", request_id)
     if refusal.unit == "concurrency":
         return _gateway("PL-002", "平台限流", f"平台限流, traceId: {trace_id}")
@@ -40,7 +40,7 @@ def throttled_by_gateway(refusal: QuotaRefusal, seed: int, request_id: str) -> E
 
 
 def throttled_by_shared_quota(refusal: QuotaRefusal, settings: EndpointSettings) -> ErrorAnswer:
-    """Build Azure AI Foundry's refusal by a quota per user and model: it says the limit, its window and the wait."""
+    """Build Foundry's refusal by a quota per user and model: it names the limit, the window and the wait."""
     if refusal.unit == "concurrency":
         what = "Concurrent request limit exceeded for UserByModelConcurrentRequests."
     else:
@@ -53,14 +53,14 @@ def throttled_by_shared_quota(refusal: QuotaRefusal, settings: EndpointSettings)
 
 
 def throttled_without_words(name: str) -> ErrorAnswer:
-    """Build Azure AI Foundry's refusal that leaves the wait to the headers."""
+    """Build Foundry's refusal that reports the wait in the headers only."""
     return _foundry(
         429, "RateLimitReached", f"Your requests to {name} for {name} in westeurope have exceeded rate limit."
     )
 
 
 def throttled_by_google(refusal: QuotaRefusal) -> ErrorAnswer:
-    """Build Google's refusal: the wait stands in RetryInfo and nowhere else."""
+    """Build Google's refusal, which reports the wait in RetryInfo only."""
     message = "You exceeded your current quota, please check your plan and billing details."
     details: list[object] = []
     if refusal.retry_after_s is not None:
@@ -135,4 +135,4 @@ WRONG_KEYS: Mapping[WrongKey, ErrorAnswer] = {
         },
     ),
 }
-"""Answers to a key that is not accepted, by `wrong_key`; 401 is left to the dialect."""
+"""Answers to a wrong key, by `wrong_key`; the dialect builds the answer for 401."""

@@ -56,12 +56,12 @@ def test_an_element_of_a_json_array_has_a_line(open_text: OpenText) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ('{"data": []}', "a .json task set is one array of objects"),
+        ('{"data": []}', "a .json task set must be one array of objects"),
         ('[{"input": "a"}\n {"input": "b"}]', "line 2: not valid JSON \\(no comma or ] after an element\\)"),
         ('[{"input": "a"}', "no comma or ] after an element"),
         ('[{"input": "a"},\n {"input" "b"}]', "line 2: not valid JSON \\(Expecting ':' delimiter\\)"),
         ("[1]", "line 1: not a JSON object"),
-        ("", "a .json task set is one array of objects"),
+        ("", "a .json task set must be one array of objects"),
     ],
 )
 def test_a_broken_json_array_says_where(open_text: OpenText, content: str, reason: str) -> None:
@@ -97,7 +97,7 @@ def test_empty_csv_fields_are_null_and_nested_ones_json(open_text: OpenText) -> 
     [
         ('id,input\n1,"two\nlines"\n2\n', "line 4: has 1 fields where the header has 2; fix or remove the record"),
         ('input\nfine\n"never\nclosed\n', r"line 3: not valid CSV \(unexpected end of data\)"),
-        ("input,input\na,b\n", "line 1: a column name stands twice in the header"),
+        ("input,input\na,b\n", "line 1: the header has two columns with the same name"),
         ("id,text\n1,a\n", r"line 2: has no input or question or prompt or messages \(its columns: id, text\)"),
     ],
 )

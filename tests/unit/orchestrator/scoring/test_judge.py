@@ -77,7 +77,7 @@ async def test_a_verdict_that_cannot_be_read_is_asked_for_once_more() -> None:
     bench = Bench(["Hm.", "GRADE: full"])
     assert (await Judge("j")(SAMPLE, Answer("4"), bench)).grade == "full"
     assert [message["role"] for message in bench.asked[1][2]] == ["user", "assistant", "user"]
-    with pytest.raises(Ungraded, match=r"the judge j gave no grade that can be read, twice; its last words: 'Hm\.'"):
+    with pytest.raises(Ungraded, match=r"the judge j gave no readable grade twice; its last answer ends with: 'Hm\.'"):
         await Judge("j")(SAMPLE, Answer("4"), Bench(["Hm.", "Hm."]))
 
 

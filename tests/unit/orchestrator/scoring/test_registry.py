@@ -63,7 +63,7 @@ def test_a_scorer_with_settings_has_one_name_whatever_the_order_of_its_keys() ->
         ("numerc", "no scorer 'numerc'; did you mean \"numeric\"?"),
         ({"name": "regex"}, "the regex scorer: needs pattern"),
         ({"name": "regex", "pattern": "("}, "the regex scorer's pattern is not valid"),
-        ({"pattern": "x"}, "a scorer's settings need its name"),
+        ({"pattern": "x"}, "a scorer's settings need a name"),
         ({"name": "numeric", "tolerence": 1}, "has no option 'tolerence'; did you mean \"tolerance\"?"),
         ({"name": "numeric", "tolerance": -1}, "the numeric scorer: tolerance: "),
         ({"name": "exact", "tolerance": 1}, "the exact scorer: takes no options, not 'tolerance'"),

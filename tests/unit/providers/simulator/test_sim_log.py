@@ -42,4 +42,4 @@ def test_a_full_disk_costs_the_log_and_is_said_once(tmp_path: Path) -> None:
     """In a process of its own: what a person sees is standard error."""
     command = [sys.executable, "-c", FULL, str(tmp_path / "log.jsonl")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
-    assert done.stderr == f"cannot write {tmp_path}/log.jsonl: File too large; answers are not logged any more\n"
+    assert done.stderr == f"cannot write {tmp_path}/log.jsonl: File too large; later answers are not logged\n"

@@ -74,8 +74,8 @@ def test_a_simulator_without_endpoints_is_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"throttle_style": 400, "wait_in": "words"}, "throttle_style 400 never says a wait"),
-        ({"quota_group": "llama", "wait_in": "zero_ms"}, "a quota_group says the wait in words"),
+        ({"throttle_style": 400, "wait_in": "words"}, "throttle_style 400 never reports a wait"),
+        ({"quota_group": "llama", "wait_in": "zero_ms"}, "a quota_group reports the wait in the message"),
         ({"wants_back": "reasoning_content", "reasoning": "think"}, "needs 'reasoning: field'"),
         ({"refuses": ["warmth"]}, "temperature"),
         ({"throttle_style": 503}, "429"),

@@ -165,7 +165,7 @@ def test_a_task_without_a_plan_is_refused_by_name(name: str) -> None:
         asked(name, Task("gsm8k-4", ASKED))
     assert str(caught.value) == (
         f"task gsm8k-4 has no tool plan, which the prompt type {name} shows; write it as metadata.plan = "
-        "[{tool, arguments, description}], or leave such tasks out with task_types"
+        "[{tool, arguments, description}], or exclude such tasks with task_types"
     )
 
 
@@ -188,7 +188,7 @@ def test_people_spoil_plans_in_words_of_their_own() -> None:
     ("source", "reason"),
     [
         ({"user": "{input} {plan}", "flaw": "typo"}, 'unknown flaw "typo"'),
-        ({"user": "{input}", "flaw": "missing_step"}, "a flaw needs a plan to spoil"),
+        ({"user": "{input}", "flaw": "missing_step"}, "a flaw needs a plan; put"),
         ({"user_with_plan": "{plan}"}, "user_with_plan must contain {input}"),
         ({"like": "optimla"}, 'like names the unknown prompt type "optimla"'),
         ({"like": "flawed_missing_step"}, "is itself like optimal; name that one"),

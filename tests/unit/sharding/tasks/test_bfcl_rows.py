@@ -96,5 +96,5 @@ def test_a_file_without_its_answers_says_where_they_belong(tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"q_answers\.jsonl: holds answers, not tasks"):
         open_task_set(SourceSpec(tmp_path / "q_answers.jsonl", reader="bfcl"))
     (tmp_path / "q_answers.jsonl").unlink()
-    with pytest.raises(InputError, match=r"its answers are not there; put them into q_answers\.jsonl beside it"):
+    with pytest.raises(InputError, match=r"the answers are missing; put them into q_answers\.jsonl in the same folder"):
         open_task_set(spec)

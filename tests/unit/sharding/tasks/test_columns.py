@@ -87,7 +87,7 @@ def test_a_batch_line_gives_its_messages_and_keeps_the_rest_of_the_body() -> Non
         ),
         (
             {"input": "hi", "messages": [{"role": "user", "content": "hi"}]},
-            "has both input and messages; say which one",
+            "has both input and messages; name the one that holds the task",
         ),
         ({"input": 3}, "input must be text"),
         ({"messages": []}, "messages must be a list of at least one object"),

@@ -50,7 +50,7 @@ def test_an_id_used_in_two_files_is_refused_naming_both_places(tmp_path: Path) -
         open_tasks(specs)
     assert str(caught.value) == (
         f'the task id "x0" is used twice: {tmp_path}/a.jsonl, line 1 and {tmp_path}/b.jsonl, line 1; '
-        "give every task an id of its own"
+        "give every task a unique id"
     )
 
 

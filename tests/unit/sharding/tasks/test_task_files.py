@@ -59,7 +59,7 @@ def test_a_reader_yields_tasks_or_dicts(data: Path, active: Opened) -> None:
 @pytest.mark.parametrize(
     ("reader", "reason"),
     [
-        ("their_readers", 'data.txt: reader is bfcl or written "module:function", not "their_readers"'),
+        ("their_readers", 'data.txt: reader must be bfcl or "module:function", not "their_readers"'),
         ("no_such_module:read", "data.txt: the reader no_such_module:read cannot be imported (No module named"),
         ("their_readers:gone", "data.txt: the reader their_readers:gone cannot be imported"),
         ("their_readers:broken", "data.txt, item 2: the reader their_readers:broken failed (KeyError: 'answer')"),
