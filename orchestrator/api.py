@@ -134,7 +134,7 @@ async def _carried_out(context: RunContext, directory: RunDirectory, environment
             run_outcome = await execute(context, directory, environment, hooks)
     finally:
         context.sweep.tasks.close()
-    found = Run.load(directory.path)
+    results = Run.load(directory.path)
     if run_outcome.exit_code not in {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES}:
         raise RunStopped(run_outcome, results)
     return results

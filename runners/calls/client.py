@@ -1,4 +1,4 @@
-"""What a solver holds: every call is permitted, retried, timed out and accounted for. One client per sample."""
+"""The client that a solver calls, one per sample: it reserves budget, gets the permit, retries and times out, and adds up the usage."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ from .budget import Budget, LimitReached, may_be_billed
 from .retry import RetryBudget, RetryLimits, retry_policy
 
 DEFAULT_OUTPUT_TOKENS = 512
-"""What an answer is reckoned to cost where nobody set max_tokens."""
+"""Output tokens that are reserved for an answer where max_tokens is not set."""
 JUDGE_TURN = "judge-"
-"""What turns of a scorer's client are called by in request ids."""
+"""Prefix of the turns of a scorer's client in request ids."""
 
 REFUSALS_AT_MOST = 3
-"""Instances that one request is sent to while each refuses it as it is configured."""
+"""Instances that one request is sent to while each of them refuses it."""
 
 NO_USAGE = Usage(0, 0)
 
@@ -62,7 +62,7 @@ CLOSE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds. Nobody waits without one."""
+    """The deadlines of an attempt and of a sample, in seconds. No wait is without one."""
 
     attempt_s: float
     """One request."""
@@ -71,11 +71,11 @@ class Deadlines:
 
 
 class SampleOverdue(OrchestratorError):
-    """The sample's deadline came while it waited for leave to send."""
+    """The sample's deadline passed while it waited for a permit."""
 
 
 class ModelClient(Protocol):
-    """The client that a solver or scorer calls models with. The run limits, retries, times out and accounts for every call."""
+    """The interface through which a solver or a scorer asks a model."""
 
     async def chat(
         self,
@@ -85,44 +85,40 @@ class ModelClient(Protocol):
         max_tokens: int | None = None,
         model: str | None = None,
     ) -> ChatResponse:
-        """Send `messages` to the sample's model, or to another `model` of the sweep, and return its answer.
-
-        `max_tokens` replaces the configured bound on the answer for this call. Raises ProviderError once the retries are used up, and
-        LookupError where the sweep has no such model.
-        """
+        """Send `messages` to the sample's model, or to another `model` of the sweep, and return the answer."""
         ...
 
 
 @dataclass(slots=True)
 class SampleUsage:
-    """What a sample has cost so far: filled by its client, read by its worker."""
+    """The usage of a sample so far: filled by its client, read by its worker."""
 
     model: str
-    """The sample's own. What other models say, a judge say, counts for tokens and time, not as the sample's answer."""
+    """The model of the sample. Answers of other models, for example a judge, count for tokens and time, not as the sample's answer."""
     opened_s: float = 0.0
-    """Loop time."""
+    """When the sample was opened, loop time."""
     turns: int = 0
     attempts: int = 0
     throttles: int = 0
     first_sent_s: float | None = None
     rate_wait_s: float = 0.0
     retry_wait_s: float = 0.0
-    """Both summed over calls, which may wait beside each other."""
+    """Both waits are summed over calls, which may wait at the same time."""
     waited_s: float = 0.0
-    """Time in which a call waited, each moment once."""
+    """Time in which at least one call waited."""
     waited_until_s: float = 0.0
     connect_s: float = 0.0
     ttft_s: float | None = None
     generation_s: float = 0.0
     parse_s: float = 0.0
     spent: dict[str, Usage] = field(default_factory=dict)
-    """By model: a solver may ask several."""
+    """Usage by model: a solver may ask several models."""
     instance: Instance | None = None
     moved_reason: str | None = None
     request_id: str | None = None
     response: ChatResponse | None = None
     error: ProviderError | None = None
-    """The last one met, also where a later attempt succeeded."""
+    """The last error, even if a later attempt succeeded."""
     adaptation: Adaptation | None = None
     """How the last request was adapted to its instance."""
 
@@ -132,13 +128,13 @@ class SampleUsage:
         return sum_usage(self.spent.values())
 
     def waited(self, since_s: float, until_s: float) -> float:
-        """A call has waited from `since_s` until now; returns how long. What a wait before it covered already is no further waiting."""
+        """Add a call's wait and return its length in seconds; `waited_s` counts time that overlaps an earlier wait only once."""
         self.waited_s += max(0.0, until_s - max(since_s, self.waited_until_s))
         self.waited_until_s = until_s
         return until_s - since_s
 
     def concerns(self, model: str) -> bool:
-        """Whether what `model` says is the sample's: its own model's word, or anybody's until that has spoken."""
+        """Return whether an answer of `model` is the sample's answer: it is the sample's model, or that model has not answered yet."""
         return model == self.model or self.model not in self.spent
 
     def credit(self, response: ChatResponse, model: str) -> None:
@@ -167,7 +163,7 @@ class SampleUsage:
 
 
 def sum_usage(usages: Iterable[Usage]) -> Usage:
-    """Add all of them up; estimated where one is."""
+    """Return the sum; it is marked as estimated if one of them is."""
     total: Usage | None = None
     for usage in usages:
         total = usage if total is None else _add_usage(total, usage)
@@ -187,18 +183,18 @@ def _add_usage(left: Usage, right: Usage) -> Usage:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How one model is asked, and how long for."""
+    """The settings of requests to one model: generation and deadlines."""
 
     generation: Generation = PLAIN_GENERATION
-    """Its seed is sent plus the epoch, so that repetitions differ."""
+    """The epoch is added to its seed, so that repetitions differ."""
     judging: Generation = PLAIN_GENERATION
-    """The same where a scorer asks."""
+    """The settings that apply where a scorer asks this model."""
     deadlines: Deadlines = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What all clients of a run share: where calls go and the bounds that they keep."""
+    """What all clients of a run share: the dispatchers and the limits."""
 
     dispatchers: Mapping[str, Dispatcher]
     estimators: Mapping[str, TokenEstimator]
@@ -208,9 +204,9 @@ class CallContext:
     retry_budget: RetryBudget
     budget: Budget = field(default_factory=Budget)
     on_first_send: Callable[[int], None] = lambda _ordinal: None
-    """Told once per sample, before its first request goes out."""
+    """Called once per sample with its ordinal, before its first request is sent."""
     on_unbilled: Callable[[int], None] = lambda _ordinal: None
-    """Told of a sample that ends without a record, and of whose requests every one was refused."""
+    """Called with the ordinal of a sample that ends without a record and whose requests were all refused."""
 
 
 class SampleClient:
@@ -236,7 +232,7 @@ class SampleClient:
         self._is_closed = False
 
     async def close(self) -> None:
-        """The sample is over: calls that its solver started beside itself and left behind (asyncio.gather does) end here."""
+        """Cancel the calls that the solver started in other tasks and did not await (`asyncio.gather` leaves such tasks)."""
         self._is_closed = True
         if self._scoring is not None:
             await self._scoring.close()
@@ -247,9 +243,9 @@ class SampleClient:
             await asyncio.wait(self._calls, timeout=CLOSE_S)
 
     def for_scoring(self, sample_usage: SampleUsage) -> SampleClient:
-        """A second client, for the scorer, that fills `account`: what a judge says and costs is not the answer. Same place and deadline.
+        """Return a client for the scorer. It fills `sample_usage`, apart from the answer's usage, and shares the slot and the deadline.
 
-        It generates as `Asking.judging` says: what is said for the models that are tested is not said for their judge.
+        It generates with `Asking.judging`: the settings of the tested models do not apply to their judge.
         """
         scoring = SampleClient(self.call_context, self.active, self.slot)
         sample_usage.opened_s, sample_usage.first_sent_s = scoring.sample_usage.opened_s, self.sample_usage.first_sent_s
@@ -268,7 +264,7 @@ class SampleClient:
     ) -> ChatResponse:
         """Send `messages` to the sample's model, or to another `model` of the sweep. Raises ProviderError once retries are used up.
 
-        Tools may have any name: what the wire does not allow is renamed on the way out and back.
+        Tools may have any name: a name that the API does not allow is replaced in the request and restored in the answer.
         """
         names = names_of(tools) if tools else None
         if names is not None:
@@ -304,12 +300,12 @@ class SampleClient:
             self._calls.discard(task)
 
     def first_send(self) -> None:
-        """The sample's first request is about to go out."""
+        """Report that the sample's first request is about to be sent."""
         self.call_context.on_first_send(self.sample.ordinal)
         self.slot.sent()
 
     async def _answered(self, call: _ChatCall) -> ChatResponse:
-        """Only a first attempt that failed needs the retry policy, which gets its error: a call that succeeds never builds one."""
+        """Make the first attempt; only if it fails, build the retry policy, which starts with the error of that attempt."""
         try:
             return await call.attempt_in_budget()
         except ProviderError:
@@ -324,7 +320,7 @@ class SampleClient:
         self.sample_usage.retry_wait_s += self.sample_usage.waited(since, asyncio.get_running_loop().time())
 
     def _generation(self, model: str, max_tokens: int | None) -> Generation:
-        """As the model is asked; a call's own bound wins, and a seed moves with the epoch."""
+        """Return the model's generation settings; the call's `max_tokens` overrides them, and the epoch is added to the seed."""
         asking = self.call_context.asking[model]
         generation = asking.judging if self.is_judging else asking.generation
         if max_tokens:
@@ -362,7 +358,7 @@ class _ChatCall:
 
     @property
     def name(self) -> str:
-        """The same in every run of one seed."""
+        """The name of the call, the same in every run with the same seed."""
         sample = self._client.sample
         return f"{sample.seed}/{sample.sample_id}/{self._turn}"
 
@@ -396,9 +392,9 @@ class _ChatCall:
         return response
 
     def gives_up(self, error: ProviderError) -> bool:
-        """Poison, a wait beyond the sample's deadline, or no retry left in the run: the error says so.
+        """Return whether to stop retrying: poison, a wait beyond the sample's deadline, or no retry left in the run.
 
-        Trying to reach a silent instance again is its canaries' business.
+        The reason is added to the error as a note. An attempt to reach a silent instance takes nothing from the retry budget.
         """
         if self._poison_detector.is_poison(self._dispatcher.instance_states):
             error.add_note("not tried again: the same failure on two instances that answer others")
@@ -418,7 +414,7 @@ class _ChatCall:
         return True
 
     async def attempt(self) -> ChatResponse:
-        """One attempt: throttling, refusals and lost instances are waited out or moved away from, and count as none."""
+        """Make one attempt. After a throttle, a refusal or a lost instance the request is sent again within the same attempt."""
         self._attempts += 1
         self._client.sample_usage.attempts += 1
         while True:
@@ -436,7 +432,7 @@ class _ChatCall:
                 raise
 
     def _judged(self, error: ProviderError) -> ProviderError:
-        """A throttle that follows this request while others pass is its own size."""
+        """Turn a throttle into RequestTooLarge if this request is throttled again and again while other requests pass."""
         if not isinstance(error, Throttled) or self._throttles is None:
             return error
         if not self._throttles.is_too_large(self._dispatcher.instance_states):
@@ -444,7 +440,7 @@ class _ChatCall:
         return RequestTooLarge(f"{error}; it was refused again and again while others were answered", error.evidence)
 
     def _may_ask_another(self, error: ProviderError) -> bool:
-        """A refused request goes to a few instances, once to each: what one endpoint does not take another may."""
+        """Return whether a refused request may be sent to another instance: at most `REFUSALS_AT_MOST` of them, once to each."""
         if not isinstance(error, Refused):
             return False
         self._refused_by |= {error.evidence.instance}
@@ -536,7 +532,7 @@ def _failed(error: ProviderError, permit: Permit) -> Settled:
 
 
 def _how(error: ProviderError) -> Literal["succeeded", "throttled", "failed", "cancelled"]:
-    """For the limiter: an answer that is worth nothing was still an answer; a request that was sent back at once teaches nothing."""
+    """Return the outcome for the limiter: an empty or bad answer is still an answer; a request that was refused at once is no evidence."""
     if isinstance(error, Throttled):
         return "throttled"
     if isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK:

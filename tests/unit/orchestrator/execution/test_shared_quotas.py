@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.cli.limits import limit_cells
 from orchestrator.execution.limiting import Limiting, build_dispatchers
 from orchestrator.execution.shared_quotas import QUOTA_GROUP, learned_of, limiter_reports
 from providers.instance import Instance
