@@ -332,7 +332,8 @@ class RunConfig(Section):
     notify: str | None = None
     """A command that gets every alert as a JSON line on standard input."""
     stall_after_s: Annotated[float, Field(gt=0)] = 300
-    """Without a finished sample for so long, a run counts as stalled and says so."""
+    """Without a finished sample for so long, a run counts as stalled and says so; not while a model with an attempt deadline of its own
+    (`timeouts`) may still answer within it."""
     debug_log: bool = False
     debug_process_num: Annotated[int, Field(ge=1)] | None = None
     """Log the n-th shard alone, counted from 1."""

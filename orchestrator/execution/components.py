@@ -269,6 +269,12 @@ def asking_of(config: Config, model: str) -> Asking:
     return Asking(config.generation_of(model).as_generation(), _judging(config, model), Deadlines(attempt_s, sample_s))
 
 
+def own_attempt_deadlines(config: Config) -> dict[str, float]:
+    """Return the seconds that one attempt has, by model, where a model says so for itself."""
+    own = {name: model.timeouts.attempt_s for name, model in config.models.items()}
+    return {name: attempt_s for name, attempt_s in own.items() if attempt_s is not None}
+
+
 def _judging(config: Config, model: str) -> Generation:
     """How a scorer asks: what the file says for the models that are tested is not said for their judge, but its own words are."""
     said, own = config.generation, config.models[model].generation

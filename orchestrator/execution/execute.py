@@ -49,6 +49,7 @@ from .components import (
     instances_of,
     method_of,
     open_providers,
+    own_attempt_deadlines,
     prices_of,
     say_adapted,
 )
@@ -224,6 +225,7 @@ class _RunExecutor:
         self._events = events
         self._user_errors = self._run.max_user_errors
         self._open_samples = InFlightSamples()
+        self._patience_s = own_attempt_deadlines(resources.prepared.loaded.config)
         self._refusals = RefusalWatch(partial(self._decide, "", "refusals"))
         self._dispatchers = self._build_dispatchers()
         config = resources.prepared.loaded.config
@@ -265,7 +267,9 @@ class _RunExecutor:
                 self._decide(finding.instance, "drift_unknown", said)
 
     def _tell_stall(self, found: Mapping[str, JSON]) -> None:
-        """What every open sample waits for: on the screen, to whoever listens, and for good."""
+        """What every open sample waits for: on the screen, to whoever listens, and for good. A model that is given long is no stall."""
+        if self._open_samples.expects_answer(self._patience_s):
+            return
         waits = [wait.as_row() for wait in self._open_samples.waits()]
         said = {**found, "open_samples": len(self._open_samples), "waits": waits}
         self._resources.decisions("", "run_stalled", said)

@@ -45,7 +45,8 @@ def summarise(
 ) -> Summary:
     """One row per group, sorted by the group. `by` names columns of the record. Of tables that come one by one, none is held.
 
-    total = successful + partial + failed + infra_failures + not_run; the rates are of the first three, `success_rate_worst` and
+    total = successful + partial + failed + infra_failures + not_run; `cut_off` counts answers of the first three that end where max_tokens
+    ended them. The rates are of the first three, `success_rate_worst` and
     `success_rate_best` of the total, with everything that has no score as failed, or as passed. `success_low` and `success_high` are the
     95 % interval of the success rate, with tasks and families of tasks as clusters.
     """
@@ -104,12 +105,13 @@ _AMOUNTS = ("input_tokens", "output_tokens", "cost_usd", "judge_input_tokens", "
 _TOOLS = ("tool_calls", "tool_failures", "tool_rejections")
 _MEANS = ("score", "working_s", "turns", "tool_coverage")
 _PARTIAL = [
-    *((name, "sum") for name in (*_COUNTS, *_AMOUNTS, *_TOOLS, *_MEANS, "weight", "weighted")),
+    *((name, "sum") for name in (*_COUNTS, "cut_off", *_AMOUNTS, *_TOOLS, *_MEANS, "weight", "weighted")),
     *((name, "count") for name in (*_MEANS, "run_id")),
 ]
 """What of a piece adds up over pieces."""
 SUMMARISED = (
-    "run_id", "outcome", "grade", "error_class", "score_error", "task_type", "difficulty", "family", "task_id", *_AMOUNTS, *_TOOLS, *_MEANS,
+    "run_id", "outcome", "finish_reason", "grade", "error_class", "score_error", "task_type", "difficulty", "family", "task_id",
+    *_AMOUNTS, *_TOOLS, *_MEANS,
 )  # fmt: skip
 """The columns that a summary reads, besides those that it groups by."""
 
@@ -122,6 +124,7 @@ def _with_counts(records: pa.Table) -> pa.Table:
         "failed": pc.equal(grade, "failed"),
         "infra_failures": pc.equal(outcome, "infra_failure"),
         "not_run": pc.equal(outcome, "not_run"),
+        "cut_off": pc.and_(pc.equal(outcome, "ok"), pc.equal(records["finish_reason"], "length")),
     }
     for name, flag in flags.items():
         records = records.append_column(name, pc.cast(pc.fill_null(flag, False), pa.int64()))
@@ -164,6 +167,7 @@ def _figures(group: Mapping[str, Any], success: Interval | None) -> dict[str, JS
     return {
         "total": total,
         **counts,
+        "cut_off": group["cut_off_sum"],
         "success_rate": _share(counts["successful"], scored),
         "success_low": success.low if success else None,
         "success_high": success.high if success else None,

@@ -93,7 +93,7 @@ def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> N
     found = Run.load(directory.path)
     rows = found.summary()
     directory.write_summary(rows)
-    for line in run_outcome.refusals:
+    for line in (*run_outcome.refusals, *found.cut_off()):
         say(f"warning: {line}")
     print_summary(rows)
     for obstacle in found.obstacles() if len({row["model"] for row in rows}) > 1 else ():
