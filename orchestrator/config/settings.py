@@ -176,7 +176,8 @@ class RunConfig(Section):
     max_user_errors: Count = 1
     """Exceptions of your own solver or scorer after which the run drains."""
     stall_after_s: PositiveSeconds = 300
-    """Seconds without a finished sample after which a run counts as stalled and says so."""
+    """Seconds without a finished sample after which a run counts as stalled and says so. While a model with its own attempt deadline
+    (`timeouts`) may still answer, the run is not stalled."""
     debug_log: Annotated[bool, Variable("DEBUG_LOG")] = False
     """Whether every step of every sample is logged in the run directory."""
     debug_process_num: Annotated[Count | None, Variable("DEBUG_PROCESS_NUM")] = None

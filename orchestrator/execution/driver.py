@@ -134,6 +134,8 @@ class Driver:
 
     def _tell_stall(self, owner: Owner, evidence: Mapping[str, JSON]) -> None:
         """Say what every open sample waits for: on the screen, to whoever listens, and for good."""
+        if owner.expects_answer():
+            return
         stall = {**evidence, **owner.waits()}
         self._resources.decisions("", "run_stalled", stall)
         self._events.emit("run_stalled", stall)

@@ -126,6 +126,7 @@ class Owner:
         self._call_context = _build_call_context(config, self.dispatchers, driver)
         self._follows_samples = assignment.follows_samples
         self._in_flight = InFlightSamples()
+        self._patience_s = own_attempt_deadlines(config)
 
     async def work(self, active: ActiveSample, slot: SlotLease) -> Record:
         """Solve and score one sample. Raises NoUsableInstance or LimitReached where it stays pending."""
@@ -142,6 +143,10 @@ class Owner:
     def waits(self) -> Mapping[str, JSON]:
         """Say what the open samples wait for, as plain values."""
         return {"open_samples": len(self._in_flight), "waits": [wait.as_row() for wait in self._in_flight.waits()]}
+
+    def expects_answer(self) -> bool:
+        """Return whether a model with its own attempt deadline may still answer within it."""
+        return self._in_flight.expects_answer(self._patience_s)
 
     def limiter_reports(self) -> Iterator[LimiterReport]:
         """Report how every limiter stands, what it has learnt, and with whom it shares a quota."""
@@ -166,6 +171,12 @@ def asking_of(config: Config, model: str) -> Asking:
     run, timeouts = config.run, config.models[model].timeouts
     deadlines = Deadlines(timeouts.attempt_s or run.attempt_timeout_s, timeouts.sample_s or run.sample_timeout_s)
     return Asking(config.generation_of(model).as_generation(), _judging(config, model), deadlines=deadlines)
+
+
+def own_attempt_deadlines(config: Config) -> dict[str, float]:
+    """Return the seconds that one attempt has, by model, where the model sets its own."""
+    own = {name: model.timeouts.attempt_s for name, model in config.models.items()}
+    return {name: attempt_s for name, attempt_s in own.items() if attempt_s is not None}
 
 
 def _judging(config: Config, model: str) -> Generation:

@@ -21,7 +21,7 @@ from ..config.extras import require_extra
 from .compare.comparability import Obstacle, find_obstacles
 from .directory import Manifest, RunDirectory
 from .summary import HIERARCHY, SUMMARISED, Weights, summarise
-from .summary_table import Summary, SummaryRow
+from .summary_table import Summary, SummaryRow, cut_off_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,6 +140,10 @@ class Run:
         executions = RunDirectory(self.path).executions()
         return list(executions[-1].get("refusals") or ()) if executions else []
 
+    def cut_off(self) -> list[str]:
+        """Models of which answers end where max_tokens ended them, a sentence each."""
+        return cut_off_sentences(self.summary(["model"]))
+
     def ranking(self, by: str = "model") -> list[str]:
         """Return the groups of the column `by`, the best success rate first. Raises InputError where they are not comparable."""
         obstacles = self.obstacles(by)
@@ -161,7 +165,7 @@ class Run:
         rows = self.summary(HEADLINE)
         final = sum(_count(row, "total") - _count(row, "infra_failures") - _count(row, "not_run") for row in rows)
         title = f"{self.path.name}: {final:,} of {self.manifest.total:,} samples have a final record"
-        warnings = [*self.refusals(), *self.drifts(), *map(str, self.obstacles())]
+        warnings = [*self.refusals(), *self.cut_off(), *self.drifts(), *map(str, self.obstacles())]
         return rows.table(title).to_html() + "".join(f"<p>warning: {escape(warning)}</p>\n" for warning in warnings)
 
 

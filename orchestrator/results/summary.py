@@ -49,6 +49,7 @@ def summarise(
     """Return one row per group, sorted by the group. `by` names columns of the record. An iterable of tables is not kept in memory.
 
     total = successful + partial + failed + infra_failures + not_run. The denominator of the rates is the sum of the first three.
+    `cut_off` counts answers of the first three that max_tokens ended.
     `success_rate_worst` and `success_rate_best` are shares of the total; samples without a score count as failed, or as passed.
     `success_low` and `success_high` are the 95 % interval of the success rate, with tasks and families of tasks as clusters.
     """
@@ -107,12 +108,13 @@ _AMOUNTS = ("input_tokens", "output_tokens", "cost_usd", "judge_input_tokens", "
 _TOOLS = ("tool_calls", "tool_failures", "tool_rejections")
 _MEANS = ("score", "working_s", "turns", "tool_coverage")
 _PARTIAL = [
-    *((name, "sum") for name in (*_COUNTS, *_AMOUNTS, *_TOOLS, *_MEANS, "weight", "weighted")),
+    *((name, "sum") for name in (*_COUNTS, "cut_off", *_AMOUNTS, *_TOOLS, *_MEANS, "weight", "weighted")),
     *((name, "count") for name in (*_MEANS, "run_id")),
 ]
 """The aggregations of one table that are summed over all tables."""
 SUMMARISED = (
-    "run_id", "outcome", "grade", "error_class", "score_error", "task_type", "difficulty", "family", "task_id", *_AMOUNTS, *_TOOLS, *_MEANS,
+    "run_id", "outcome", "finish_reason", "grade", "error_class", "score_error", "task_type", "difficulty", "family", "task_id",
+    *_AMOUNTS, *_TOOLS, *_MEANS,
 )  # fmt: skip
 """The columns that a summary reads, besides the grouping columns."""
 
@@ -125,6 +127,7 @@ def _with_counts(records: pa.Table) -> pa.Table:
         "failed": pc.equal(grade, "failed"),
         "infra_failures": pc.equal(outcome, "infra_failure"),
         "not_run": pc.equal(outcome, "not_run"),
+        "cut_off": pc.and_(pc.equal(outcome, "ok"), pc.equal(records["finish_reason"], "length")),
     }
     for name, flag in flags.items():
         records = records.append_column(name, pc.cast(pc.fill_null(flag, False), pa.int64()))
@@ -167,6 +170,7 @@ def _figures(group: Mapping[str, Any], success: Interval | None) -> dict[str, JS
     return {
         "total": total,
         **counts,
+        "cut_off": group["cut_off_sum"],
         "success_rate": _share(counts["successful"], scored),
         "success_low": success.low if success else None,
         "success_high": success.high if success else None,

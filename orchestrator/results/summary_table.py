@@ -97,6 +97,7 @@ FIGURES = (
     Column("wrong", _plain("failed"), always=True),
     Column("infra", _plain("infra_failures"), always=True),
     Column("not run", _plain("not_run"), nothing="0"),
+    Column("cut off", _plain("cut_off"), nothing="0"),
     Column("success", lambda row: _percent(row["success_rate"]), always=True),
     Column("95 %", lambda row: _interval(row, "success")),
     Column("if missing", lambda row: _bounds(row)),
@@ -110,6 +111,16 @@ FIGURES = (
     Column("judge $", _mean("judge_cost_usd", 4), nothing="n/a"),
     Column("errors", lambda row: _named(row["errors"]), wraps=True),
 )
+
+
+def cut_off_sentences(rows: Summary) -> list[str]:
+    """Say of which models answers were cut off. `rows` are by model."""
+    return [
+        f"{row['cut_off']} of the {row['total']} samples of {row['model']} were cut off by max_tokens (finish reason length): "
+        "they are scored as they stand; a higher generation.max_tokens is another run"
+        for row in rows
+        if row["cut_off"]
+    ]
 
 
 def _named(errors: JSON) -> str:

@@ -80,6 +80,15 @@ class InFlightSamples:
         finally:
             del self._delivering[ordinal]
 
+    def expects_answer(self, patience_s: Mapping[str, float]) -> bool:
+        """Whether an answer may still come in the time that its model is given; models without a time in `patience_s` are not asked."""
+        now = asyncio.get_running_loop().time()
+        return any(
+            doing.step is ActivityStep.ANSWER and now < doing.since_s + patience_s.get(active.sample.cell.model, 0.0)
+            for active in self._open.values()
+            for doing in active.activity.calls
+        )
+
     def waits(self) -> list[Wait]:
         """Return the samples grouped by what they wait for, the largest group first; at most MOST_WAITS groups."""
         now = asyncio.get_running_loop().time()

@@ -19,6 +19,7 @@ from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowere
 from .ledger import ANSWERED, REQUESTS, TOKENS
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 from .refill import RefillEstimator, RefillInterval
+from .refusal_share import RefusalShare
 from .windows import WindowCandidates
 
 LONGEST_SCALE_S = 600.0
@@ -60,6 +61,7 @@ class RateLearner:
         self._samples: list[list[float]] = []
         self._flow = RefillEstimator()
         self._windows = WindowCandidates()
+        self._refusal_share = RefusalShare()
         self._stores_unused = False
         """Whether the bucket has been found to store unused quota."""
         self._has_asked = False
@@ -81,6 +83,8 @@ class RateLearner:
         model, before = self._model, self._model.describe()
         if model.level and episode.level == model.level and episode.at < model.tilts_until:
             return  # during a tilt the count is no sample of the limit
+        if self._follows_no_rate(episode, evidence):
+            return
         if episode.has_new_window:
             self._windows.forget()
         if model.limits is None or episode.level > model.level or episode.has_new_window:
@@ -99,6 +103,23 @@ class RateLearner:
         self._remember_best(evidence.now)
         self._limit_probing(episode, evidence)
         self._decide("rate", {"old": before, "new": model.describe(), "scale_s": round(model.scale_s, 1)})
+
+    def _follows_no_rate(self, episode: Episode, evidence: EpisodeEvidence) -> bool:
+        """Whether refusals are as many however slowly one sends: then what was known before they lowered it stands."""
+        model, share = self._model, self._refusal_share
+        if model.limits is None:
+            return False
+        share.add(episode, [limit / model.window_s for limit in model.limits])
+        earlier = share.earlier_limits()
+        if earlier is not None:
+            before = model.describe()
+            self.forget()
+            self._set(earlier)
+            model.scale_s = FIRST_SCALE_S
+            self._decide("rate", {"old": before, "new": model.describe(), "refused_at_any_rate": round(share.share, 3)})
+        if share.is_held:
+            model.learnt_at = evidence.now
+        return share.is_held
 
     def _limit_probing(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         """Probe the limit more rarely after a long episode or a Retry-After that was correct."""

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.config.loading import LoadedConfig
 from orchestrator.execution.components import instances_of
-from orchestrator.execution.owner import asking_of
+from orchestrator.execution.owner import asking_of, own_attempt_deadlines
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import Generation
@@ -70,6 +70,8 @@ def test_a_reasoning_model_has_time_for_ten_turns_of_five_minutes(load: Load) ->
     assert patient.sample_s > 10 * 300
     own = load({}, flags={"models.m.timeouts": {"attempt_s": 5}}).config
     assert asking_of(own, "m").deadlines == Deadlines(5, 1800)
+    assert own_attempt_deadlines(own) == {"m": 5}
+    assert own_attempt_deadlines(load({}).config) == {}
 
 
 class Adapter:

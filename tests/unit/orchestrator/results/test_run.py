@@ -18,6 +18,7 @@ from orchestrator.results.grouping import Groups
 from orchestrator.results.run import Run
 from orchestrator.results.stats.intervals import wilson
 from orchestrator.results.summary import HIERARCHY, Weights, summarise
+from orchestrator.results.summary_table import cut_off_sentences
 from providers.errors import InputError, StorageError
 from runners.journal.sinks.parquet import record_table
 from runners.journal.sinks.sink import StorageFormat, open_sink
@@ -57,6 +58,21 @@ def test_every_record_is_counted_once_and_in_its_column(records: list[Record]) -
     assert counts == {
         "total": 8, "successful": 2, "partial": 1, "failed": 2, "infra_failures": 2, "not_run": 1,
     }  # fmt: skip
+
+
+def test_answers_that_max_tokens_ended_are_counted_and_told_of(make_record: MakeRecord) -> None:
+    found = [
+        make_record(finish_reason="length"),
+        make_record(finish_reason="stop"),
+        make_record(finish_reason="length", outcome="model_failure", error_class="length"),
+        make_record(finish_reason=None, outcome="infra_failure", error_class="connection", **UNSCORED),
+    ]
+    rows = summarise(table(found), ["model"])
+    assert [row["cut_off"] for row in rows] == [1]
+    (sentence,) = cut_off_sentences(rows)
+    assert sentence.startswith(f"1 of the 4 samples of {rows[0]['model']} were cut off by max_tokens")
+    assert "cut off" in rows.table().columns
+    assert cut_off_sentences(summarise(table([make_record()]), ["model"])) == []
 
 
 def test_rates_are_over_what_the_model_answered_or_failed(records: list[Record]) -> None:

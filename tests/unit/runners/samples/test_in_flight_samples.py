@@ -162,3 +162,18 @@ async def test_a_report_is_bounded_however_many_samples_and_however_long_their_n
     assert len(waits) == MOST_WAITS
     assert sum(wait.samples for wait in waits) == 400
     assert all(len(wait.sentence()) < 4 * MOST_LETTERS + 100 for wait in waits)
+
+
+async def test_an_answer_is_expected_for_as_long_as_its_own_model_is_given() -> None:
+    """A model without a time of its own is not waited for."""
+    in_flight_samples, active = InFlightSamples(), an_opened(a_sample())
+    own = {active.sample.cell.model: 900.0}
+    instance_state = a_dispatcher(ScriptedSender(), "a").instance_states["a"]
+    with in_flight_samples.working(active), active.activity.call() as doing:
+        assert not in_flight_samples.expects_answer(own)
+        doing.wait_for_answer(instance_state, asyncio.get_running_loop().time())
+        assert not in_flight_samples.expects_answer({})
+        await asyncio.sleep(899.0)
+        assert in_flight_samples.expects_answer(own)
+        await asyncio.sleep(2.0)
+        assert not in_flight_samples.expects_answer(own)
