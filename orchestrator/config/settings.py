@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from providers.route import Adapt
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -19,7 +20,6 @@ from pydantic import (
 from providers.messages import Generation
 from providers.pricing import Price
 from providers.simulator.settings import EndpointSettings
-from providers.wire.adaptation import Adapt
 from runners.calls.retry import RETRY_SHARE
 from runners.shutdown import GRACE_S
 

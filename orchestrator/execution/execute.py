@@ -13,35 +13,40 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, as
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
+from runners.calls.budgeted_sender import BudgetedSender
+from runners.journal.sinks.open_sink import open_sink
+
 from providers.errors import InputError, first_error
 from providers.messages import JSON, Adaptation
 from providers.provider import Adapter
+from runners.calls.active_sample import ActiveSample
 from runners.calls.budget import Budget
 from runners.calls.client import DEFAULT_OUTPUT_TOKENS
 from runners.dispatch.decision_log import DecisionLog
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
+from runners.dispatch.slots import SlotLease
 from runners.engines.local import LocalEngine
 from runners.event_loop.loop_watchdog import LoopWatchdog
-from runners.journal.bitmap import Bitmap
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.journal import Journal
-from runners.journal.sinks.sink import open_sink
 from runners.monitor import Monitor
 from runners.samples.answer import Scorer, Solver
+from runners.samples.bitmap import Bitmap
 from runners.samples.in_flight_samples import InFlightSamples
 from runners.samples.record import Record
 from runners.samples.worker import work
 from runners.shutdown import Shutdown
-from runners.workers.active_sample import ActiveSample
-from runners.workers.slots import SlotLease
 from sharding.planner import SweepPlan
 
-from ..capacity.measurement.target import BudgetedSender
 from ..config.environment import Environment
-from ..diagnosis.drift import DriftFinding, DriftTargets, ask_canaries
 from ..results.directory import Manifest, RunDirectory
 from ..ui.progress import shown
-from .budgets import BudgetAlerts, open_budget, open_budgets, time_limited
+from .alerts.budgets import BudgetAlerts, open_budget, open_budgets, time_limited
+from .alerts.drift import DriftFinding, DriftTargets, ask_canaries
+from .alerts.events import Events, OnEvent
+from .alerts.open_files import fit_workers, free_sockets
+from .alerts.refusal_watch import RefusalWatch
+from .alerts.shared_quotas import learned_of
 from .components import (
     Limiting,
     call_context_of,
@@ -52,14 +57,10 @@ from .components import (
     prices_of,
     say_adapted,
 )
-from .events import Events, OnEvent
-from .open_files import fit_workers, free_sockets
 from .outcome import RunOutcome, count_pending, outcome_of
 from .prepare import Prepared
-from .refusal_watch import RefusalWatch
 from .rehearsal import Rehearsal, rehearse_prepared
 from .resumption import ResumeOptions, bring_back, chosen, make_sound
-from .shared_quotas import learned_of
 from .spent import spent_so_far
 from .user_state import UserState, user_state
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from ..bitmap import Bitmap
+from ...samples.bitmap import Bitmap
 
 Row = Mapping[str, Any]
 StorageFormat = Literal["parquet", "json"]

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from providers.route import Timeouts
 
 from orchestrator.config.loading import LoadedConfig
 from orchestrator.execution.components import asking_of, instances_of
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import Generation
-from providers.provider import RouteSpec, Timeouts
+from providers.provider import RouteSpec
 from runners.calls.client import Deadlines
 
 Load = Callable[..., LoadedConfig]

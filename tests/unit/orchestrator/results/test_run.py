@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from runners.journal.sinks.open_sink import open_sink
 
 from orchestrator.results.clusters import ClusterSums
 from orchestrator.results.compare.comparability import find_obstacles
@@ -19,7 +20,7 @@ from orchestrator.results.stats.intervals import wilson
 from orchestrator.results.summary import HIERARCHY, Weights, summarise
 from providers.errors import InputError, StorageError
 from runners.journal.sinks.parquet import record_table
-from runners.journal.sinks.sink import StorageFormat, open_sink
+from runners.journal.sinks.sink import StorageFormat
 from runners.samples.record import FINAL, Record
 
 MakeRecord = Callable[..., Record]
