@@ -35,7 +35,7 @@ import orchestrator as orch
 from benchmarks.cores import describe_machine
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import load_config
-from orchestrator.execution.open_sweep import open_sweep
+from orchestrator.open_sweep import open_sweep
 from orchestrator.results.compare.contrast import Contrast, Question, compare_levels
 from orchestrator.results.stats.power import POWER, detectable_mean_effect, minimum_detectable_effect
 from orchestrator.results.summary import summarise

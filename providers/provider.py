@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from .credentials import ApiKey, Credential
 from .instance import Instance
 from .messages import ChatRequest, ChatResponse
-from .wire.adaptation import Adapt
+from .route import Adapt
 
 Operation = Literal["chat", "responses"]
 """The API that is called: chat completions, or OpenAI's Responses API."""

@@ -20,9 +20,9 @@ from typing import Literal
 from providers.errors import Empty, InstanceGone, ProviderError, Refused, Rejected, Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
+from providers.provider import Sender
 
 from .calls.budget import LimitReached
-from .dispatch.instance_state import Sender
 
 FAILURES_TO_COLLECT = 5_000
 """Failed requests after which the cycle collector runs; their tracebacks use about 50 MB."""

@@ -6,8 +6,6 @@ import importlib
 
 from providers.errors import InputError
 
-from ..results.directory import DISTRIBUTION
-
 
 def require_extra(*packages: str, extra: str = "analysis") -> None:
     """Raises InputError where one of the packages that `extra` brings is missing."""

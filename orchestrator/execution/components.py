@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from providers.route import Timeouts
 from pydantic import BaseModel
 
 from providers.adapters.registry import AdapterContext, adapter_type
@@ -24,7 +25,7 @@ from providers.instance import Instance
 from providers.messages import Adaptation, Usage
 from providers.network import Network
 from providers.pricing import find_price
-from providers.provider import Adapter, RouteSpec, Timeouts
+from providers.provider import Adapter, RouteSpec
 from providers.simulator.settings import SimulatorSettings
 from providers.wire.adaptation import OnAdapted, describe_adaptation
 from runners.calls.budget import PriceUsd
@@ -34,9 +35,9 @@ from ..config.environment import Environment, not_set
 from ..config.loading import LoadedConfig
 from ..config.model_settings import ModelConfig, RouteConfig
 from ..config.settings import Config
+from ..open_sweep import needed_models
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process
-from .open_files import raise_open_files
-from .open_sweep import needed_models
+from .alerts.open_files import raise_open_files
 
 log = logging.getLogger(__name__)
 

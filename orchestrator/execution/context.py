@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 
 from providers.instance import Instance
 from runners.calls.budget import PriceUsd
-from runners.journal.bitmap import Bitmap
 from runners.samples.answer import Scorer, Solver
+from runners.samples.bitmap import Bitmap
 from runners.shutdown import Shutdown
 from sharding.planner import Layout, SweepPlan, plan_remaining
 
 from ..config.loading import LoadedConfig
 from ..config.settings import Config
+from ..open_sweep import OpenSweep
+from .alerts.events import OnEvent
 from .components import OpenProviders
-from .events import OnEvent
-from .open_sweep import OpenSweep
 from .resumption import ResumeOptions
 
 

@@ -25,17 +25,17 @@ from runners.samples.record import Record
 from sharding.planner import SweepPlan
 
 from ..diagnosis.canaries import drift_decisions
-from ..diagnosis.drift import DriftFinding
 from ..results.directory import Manifest
 from ..ui.progress import shown
-from .budgets import BudgetAlerts, open_budgets, time_limited
+from .alerts.budgets import BudgetAlerts, open_budgets, time_limited
+from .alerts.drift import DriftFinding
+from .alerts.events import Events
+from .alerts.refusal_watch import RefusalWatch
+from .alerts.shared_quotas import learned_of
 from .context import RunContext, RunHooks
-from .events import Events
 from .outcome import RunOutcome, count_pending, outcome_of
 from .owner import Owner
-from .refusal_watch import RefusalWatch
 from .resumption import PendingWork
-from .shared_quotas import learned_of
 from .user_state import UserState
 
 log = logging.getLogger(__name__)

@@ -23,12 +23,12 @@ from runners.shutdown import Shutdown
 from ..config.environment import Environment
 from ..diagnosis.canaries import ask_due_canaries
 from ..results.directory import Manifest, RunDirectory
-from .budgets import open_budget
+from .alerts.budgets import open_budget
+from .alerts.events import Events
+from .alerts.open_files import fit_workers, free_sockets
 from .components import say_adapted
 from .context import RunContext, RunHooks
 from .driver import Driver, DriverResources
-from .events import Events
-from .open_files import fit_workers, free_sockets
 from .outcome import RunOutcome, count_pending, outcome_of
 from .owner import LocalParts, Owner, assign_all
 from .rehearsal import rehearse_prepared

@@ -8,15 +8,16 @@ from functools import partial
 
 from providers.instance import Instance
 from providers.messages import JSON
+from providers.provider import Sender
 from runners.dispatch.decision_log import Decide
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import InstanceState, Sender
+from runners.dispatch.instance_state import InstanceState
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import Limiter
 
-from .shared_quotas import start_shared, tell_remembered, together
+from .alerts.shared_quotas import start_shared, tell_remembered, together
 
 UNBOUNDED_WORKERS = 1_000
 """`workers: auto` in fixed mode: the rate is the bound."""

@@ -17,9 +17,9 @@ from sharding.tasks.tool_results import declared_results
 
 from ..config.settings import Config
 from ..config.user_code import load_function
+from ..open_sweep import OpenSweep
 from ..scoring.registry import build_scorer, spelt_out
 from .context import RunContext, UserCode
-from .open_sweep import OpenSweep
 
 
 def build_method(run_id: str, context: RunContext, code: UserCode) -> Method:

@@ -13,25 +13,25 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from providers.messages import JSON, Generation
+from providers.provider import Sender
 from providers.tokens import TokenEstimator
+from runners.calls.active_sample import ActiveSample
 from runners.calls.client import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import Sender
+from runners.dispatch.slots import SlotLease
 from runners.samples.in_flight_samples import InFlightSamples
 from runners.samples.record import Record
 from runners.samples.worker import work
-from runners.workers.active_sample import ActiveSample
-from runners.workers.slots import SlotLease
 
 from ..config.model_settings import GenerationConfig
 from ..config.settings import Config
 from ..scoring.registry import spelt_out
-from .budgets import Budgets
+from .alerts.budgets import Budgets
+from .alerts.shared_quotas import LimiterReport, limiter_reports
 from .context import RunContext, UserCode
 from .limiting import Limiting, build_dispatchers
 from .method import build_method
-from .shared_quotas import LimiterReport, limiter_reports
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from runners.samples.answer import Scorer, Solver
 from sharding.planner import Layout, SweepPlan, build_plan
 
 from ..config.loading import LoadedConfig
+from ..open_sweep import method_parts, open_sweep
 from ..results.directory import Manifest, RunDirectory, new_directory
 from .components import open_providers, prices_of, require_prices
 from .context import RunContext, UserCode
 from .method import check_method, check_tools
-from .open_sweep import method_parts, open_sweep
 
 
 def prepare(

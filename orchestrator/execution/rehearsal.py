@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from providers.instance import Instance
 from providers.messages import JSON
-from providers.provider import RouteSpec
+from providers.provider import RouteSpec, Sender
 from providers.simulator.adapter import instances_with_keys
 from providers.simulator.answers.source import AnswerSource, EchoAnswers
 from providers.simulator.endpoint import DEPLOYMENT_KEY
@@ -19,21 +19,21 @@ from providers.simulator.settings import EndpointSettings, SimulatorSettings
 from runners.calls.budget import Budget
 from runners.calls.retry import RetryBudget
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import InstanceState, Sender
+from runners.dispatch.instance_state import InstanceState
 from runners.engines.local import LocalEngine
 from runners.event_loop.virtual_time import run_virtual
-from runners.journal.bitmap import Bitmap
 from runners.samples.answer import Scorer, Solver
+from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
 from runners.shutdown import Shutdown
 
 from ..config.environment import flags_of, read_environment
 from ..config.loading import ConfigSource, load_config
+from ..open_sweep import needed_models
 from ..simulation.answers import sweep_answers
-from .budgets import Budgets
+from .alerts.budgets import Budgets
 from .components import no_key
 from .context import RunContext, UserCode
-from .open_sweep import needed_models
 from .owner import LocalParts, Owner, assign_all
 from .prepare import prepare
 

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from runners.journal.sinks.open_sink import open_sink
+
 from providers.errors import InputError, Refused, RequestTooLarge
-from runners.journal.bitmap import Bitmap
 from runners.journal.compaction import Compactor, Replay
-from runners.journal.sinks.sink import Row, open_sink
+from runners.journal.sinks.sink import Row
+from runners.samples.bitmap import Bitmap
 from sharding.planner import SweepPlan
 
 from ..results.directory import Manifest, RunDirectory
-from ..results.verify.verification import Damage, Verification, verify
+from ..results.verify.verification import Damage, Verification
+from ..results.verify.verifier import verify
 
 MISJUDGED = "request"
 """The class that versions before 0.2 gave to every refusal that they did not know, as a failure of the model."""

@@ -21,7 +21,7 @@ from platformdirs import user_state_path
 
 from providers.errors import InputError
 from providers.messages import JSON
-from runners.journal.durable import replace_file
+from runners.durable import replace_file
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from providers.errors import InputError
 from providers.messages import JSON
-from runners.journal.durable import LineFile, replace_file, storing
+from runners.durable import LineFile, replace_file, storing
 from runners.journal.sinks.sink import StorageFormat
 
 DISTRIBUTION = "llm-batch-orchestrator"

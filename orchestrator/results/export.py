@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from providers.errors import InputError
 from providers.messages import JSON
-from runners.journal.durable import replace_file
+from runners.durable import replace_file
 
 from .run import Run
 

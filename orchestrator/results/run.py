@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from providers.errors import InputError, StorageError
 from providers.suggestion import suggestion
-from runners.journal.bitmap import Bitmap
 from runners.journal.sinks.parquet import add_later_columns, record_schema, record_table
+from runners.samples.bitmap import Bitmap
 
 from ..config.extras import require_extra
 from .compare.comparability import Obstacle, find_obstacles

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..messages import ChatRequest, ChatResponse
-from ..provider import Route, Transport
+from ..provider import Transport
+from ..route import Route
 
 BindRoute = Callable[[Route], Route]
 """Completes a route: with an address, with a secret."""

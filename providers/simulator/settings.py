@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..adapters.settings import WireSettings
-from .protocol.settings import (
+from .protocol_settings import (
     CreditSettings,
     HeaderFamily,
     QuirkSettings,

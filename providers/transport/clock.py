@@ -11,7 +11,7 @@ import asyncio
 import math
 
 from ..errors import Evidence, TimedOut
-from ..provider import Timeouts
+from ..route import Timeouts
 
 _TAIL_S = 5.0
 """A pause of this length ends the reading of an answer that is already complete, or of an error page, without an error."""

@@ -18,12 +18,13 @@ from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..network import Proxy
-from ..provider import SYSTEM_TRUST, Operation, Route, Timeouts, Trust
+from ..provider import SYSTEM_TRUST, Trust
+from ..route import Operation, Route, Timeouts
 from ..wire.body import parse_json
 from ..wire.chat import is_event_stream
+from ..wire.errors.refusals import classify_failure
 from ..wire.generation import extra_fields
 from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
-from ..wire.refusals import classify_failure
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
 from .formats import FORMATS, Format

@@ -25,11 +25,11 @@ from providers.errors import (
 )
 
 from ..limits.permit import Cost, Limiter
-from ..workers.slots import SlotLease
 from .decision_log import Decide
 from .health import Health
 from .instance_state import InstanceState, Permit, PermitWaiter
 from .quota_watch import QuotaWatch
+from .slots import SlotLease
 
 OUTAGE_S = 1800.0
 """Longest outage of all instances that the run waits for; after it the run stops and can be resumed."""

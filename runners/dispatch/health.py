@@ -22,7 +22,7 @@ from providers.errors import (
     Unusable,
 )
 
-from ..samples.record import instant
+from ..instants import instant
 
 SUSPECT_AFTER = 5
 """Failures in a row, with no answer between them, after which an instance is suspect."""

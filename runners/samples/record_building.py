@@ -13,11 +13,12 @@ from providers.messages import JSON, ChatResponse, Message, ToolCall, Usage
 from sharding.tasks.task import Task
 from sharding.tasks.tool_plan import expected_tools
 
+from ..calls.active_sample import ActiveSample
 from ..calls.client import NO_USAGE, SampleUsage
+from ..instants import instant
 from ..tools.simulated_tools import named
-from ..workers.active_sample import ActiveSample
 from .answer import REFUSAL, Answer, Score
-from .record import Record, instant
+from .record import Record
 from .record_columns import (
     AnswerColumns,
     InstanceColumns,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from .record import Instant
+from ..instants import Instant
 
 
 class SampleColumns(TypedDict):

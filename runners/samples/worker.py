@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from providers.errors import Empty, ProviderError, Rejected, TimedOut
 from sharding.plan import Sample
 
+from ..calls.active_sample import ActiveSample
+from ..calls.activity import ActivityStep
 from ..calls.client import CallContext, SampleClient, SampleOverdue, SampleUsage
-from ..workers.active_sample import ActiveSample
-from ..workers.activity import ActivityStep
-from ..workers.slots import SlotLease
-from .answer import Answer, Score, Scorer, Solver, Ungraded, UserCodeError
+from ..dispatch.slots import SlotLease
+from ..user_code_error import UserCodeError
+from .answer import Answer, Score, Scorer, Solver, Ungraded
 from .record import Record
 from .record_building import CompletedSample, Price, Verdict, build_record
 

@@ -21,9 +21,9 @@ import yaml
 from providers.errors import InputError
 from providers.suggestion import suggestion
 
+from ..conversation import INPUT, with_system, with_user_template
 from ..tasks.task import Task
 from ..tasks.tool_plan import HOW_TO_PLAN, ToolPlan, plan_of
-from .conversation import INPUT, with_system, with_user_template
 from .flaws import FLAWS, damage
 
 SHIPPED = Path(__file__).parent / "prompt_types"

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import load_config
-from orchestrator.diagnosis.drift import DriftFinding, DriftTargets, ask_canaries
+from orchestrator.execution.alerts.drift import DriftFinding, DriftTargets, ask_canaries
 from orchestrator.execution.components import no_key
 from orchestrator.execution.prepare import prepare
 from orchestrator.execution.rehearsal import _senders

@@ -16,7 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from providers.errors import InputError
 from providers.messages import JSON
 
-from ..measurement.measures import MINUTE_S, Distribution
+from ...results.stats.percentiles import Distribution
+from ..measurement.measures import MINUTE_S
 from ..measurement.rung import Rung
 from ..search.ladder import Ladder
 from ..search.recommendation import explain_no_recommendation, lines_to_paste, recommendation_of

@@ -10,12 +10,12 @@ from importlib.metadata import version
 from providers.messages import JSON
 from runners.load import ClosedLoop, RequestResult
 
-from ...results.directory import DISTRIBUTION
-from ..measurement.load_estimate import LoadEstimate
-from ..measurement.prompts import SyntheticPrompts
+from ...config.extras import DISTRIBUTION
 from ..measurement.session import MeasuredSetting
 from ..measurement.trial import LoadSetting, Trial, rest_s
-from ..measurement.workload import Workload
+from ..workload.load_estimate import LoadEstimate
+from ..workload.prompts import SyntheticPrompts
+from ..workload.workload import Workload
 
 KIND = "bench run"
 

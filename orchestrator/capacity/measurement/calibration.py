@@ -8,9 +8,9 @@ from dataclasses import replace
 from providers.errors import ProviderError
 from providers.instance import Instance
 from providers.messages import ChatRequest, Generation, Usage
-from runners.dispatch.instance_state import Sender
+from providers.provider import Sender
 
-from .prompts import SyntheticPrompts, TokenCount, of_words
+from ..workload.prompts import SyntheticPrompts, TokenCount, of_words
 
 PATIENCE_S = 60.0
 SHORT = 8

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from runners.calls.budgeted_sender import BudgetedSender
+
 from providers.adapters.openai_compatible import OpenAISettings
 from providers.instance import Instance
 from providers.messages import Usage
@@ -17,15 +19,15 @@ from ...config.environment import Environment
 from ...config.loading import LoadedConfig
 from ...execution.components import prices_of, require_prices
 from ...execution.user_state import user_state
-from ..display.live import LoadMonitor, shown
+from ..workload.load_estimate import SOME_TOKENS
+from ..workload.prompts import SyntheticPrompts
+from ..workload.workload import Workload
 from .calibration import calibrate
-from .load_estimate import SOME_TOKENS
-from .prompts import SyntheticPrompts
+from .live import LoadMonitor, shown
 from .server_metrics import ServerWatch, metrics_address, require_metrics
 from .spec import with_prompts
-from .target import BudgetedSender, OpenTarget, open_target
+from .target import OpenTarget, open_target
 from .trial import LoadObserver, LoadSetting, Trial, run_trial
-from .workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

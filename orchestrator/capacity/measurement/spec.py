@@ -14,10 +14,9 @@ from runners.load import ClosedLoop, OpenLoop, Volume
 
 from ...config.loading import LoadedConfig
 from ...config.settings import Config
-from ...execution.open_sweep import open_sweep
-from .measures import MINUTE_S, Trim
-from .presets import PURPOSES, WORKLOADS, PurposePreset, WorkloadPreset
-from .prompts import (
+from ...open_sweep import open_sweep
+from ..workload.presets import PURPOSES, WORKLOADS, PurposePreset, WorkloadPreset
+from ..workload.prompts import (
     MOST_PROMPTS,
     Lengths,
     SyntheticPrompts,
@@ -26,8 +25,9 @@ from .prompts import (
     shuffled,
     sweep_prompts,
 )
+from ..workload.workload import Prompt, Workload
+from .measures import MINUTE_S, Trim
 from .trial import LoadSetting
-from .workload import Prompt, Workload
 
 TASKS = "tasks"
 """The name of the workload that consists of the sweep's own tasks."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from providers.errors import InputError, ProviderError
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
+from providers.provider import Sender
 from providers.suggestion import suggestion
 from providers.tokens import TokenEstimator
 from runners.calls.budget import Budget
-from runners.dispatch.instance_state import Sender
 from runners.limits.permit import Cost
 
 from ...config.environment import Environment, SettingOverride

@@ -15,9 +15,9 @@ from .options import ONE_ENDPOINT, PACE, agree_to, default_of, load_options, rea
 if TYPE_CHECKING:
     from providers.messages import JSON
 
+    from ...capacity.ladders import LadderOptions
     from ...capacity.search.expectations import Expectation, Outcome
     from ...capacity.search.ladder import Ladder
-    from ...capacity.search.ladders import LadderOptions
     from .flags import LadderFlags
 
 _SHARE, _ABOVE_0 = click.FloatRange(0, 1), click.FloatRange(0, min_open=True)
@@ -80,9 +80,9 @@ def command(**options: Unpack[LadderFlags]) -> int:
     from runners.event_loop.run_loop import run_loop
 
     from ...capacity.display.ladder_result import RUNG_FILE, name_rung, write_settings
-    from ...capacity.measurement.prompts import SyntheticPrompts
+    from ...capacity.ladders import most_requests, run_ladders
     from ...capacity.search.expectations import read_expectations
-    from ...capacity.search.ladders import most_requests, run_ladders
+    from ...capacity.workload.prompts import SyntheticPrompts
     from ...ui.terminal import say
 
     directory, options = _begun(options)
@@ -161,8 +161,8 @@ def _require_same(before: Mapping[str, JSON], given: Mapping[str, object], direc
 
 def _read_ladder_options(directory: Path, options: LadderFlags, has_own_lengths: bool) -> LadderOptions:
     from ...capacity.display.ladder_result import RUNG_FILE
+    from ...capacity.ladders import LadderOptions
     from ...capacity.search.binding import StatedLimits
-    from ...capacity.search.ladders import LadderOptions
     from ...capacity.search.next_step import RUNGS, LadderPlan
 
     rules = Rules(
@@ -242,7 +242,7 @@ def _show(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]], director
     from dataclasses import asdict
 
     from ...capacity.display.ladder_result import ladder_document
-    from ...capacity.search.ladders import shared_quota
+    from ...capacity.ladders import shared_quota
     from ...ui.terminal import say, say_json
     from .ladder_view import show_ladder
 

@@ -14,10 +14,10 @@ from ..options import Decorator, chosen_config, decorate, setting_option, settin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...capacity.measurement.load_estimate import LoadEstimate
     from ...capacity.measurement.session import LoadOrder
     from ...capacity.measurement.spec import WorkloadSpec
     from ...capacity.search.rules import Rules
+    from ...capacity.workload.load_estimate import LoadEstimate
     from ...config.environment import Environment
     from ...config.loading import LoadedConfig
     from .flags import LoadFlags, PaceFlags
@@ -210,7 +210,7 @@ def workload_spec(options: LoadFlags) -> WorkloadSpec:
 
 def agree_to(order: LoadOrder, requests: int | None, options: LoadFlags, what: str = "to be sent") -> LoadEstimate:
     """Estimate the cost, print it and ask before an expensive test. Raises UsageError where there is no terminal to ask on."""
-    from ...capacity.measurement.load_estimate import CONFIRM_ABOVE_USD, estimate
+    from ...capacity.workload.load_estimate import CONFIRM_ABOVE_USD, estimate
     from ...execution.components import prices_of
     from ...ui.terminal import say
 

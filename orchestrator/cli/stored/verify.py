@@ -23,7 +23,7 @@ def command(run_directory: str, complete: bool, as_json: bool) -> int:
     Exits with 0 where that is so, whether the run is finished or not, and with 1 where something is damaged. Changes nothing and can be
     called while the run is active.
     """
-    from ...results.verify.verification import verify
+    from ...results.verify.verifier import verify
     from ...ui.terminal import say_json
 
     verification = verify(run_directory)

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from runners.journal.bitmap import Bitmap
+from runners.journal.sinks.open_sink import sink_over
+
 from runners.journal.frames import JournalLine, JournalRow, read_lines
 from runners.journal.journal import CLOSED
-from runners.journal.sinks.sink import UNRESOLVED, Batch, sink_over
+from runners.journal.sinks.sink import UNRESOLVED, Batch
+from runners.samples.bitmap import Bitmap
 from runners.samples.record import FINAL
 from sharding.planner import fingerprint
 

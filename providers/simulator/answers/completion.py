@@ -12,7 +12,8 @@ import orjson
 
 from ...messages import ChatRequest, Generation, Message, ToolCall
 from ...seeded_draws import draw_name
-from .faults import Fault, draw_fault
+from ..settings import Fault
+from .faults import draw_fault
 from .reasoning import draw_reasoning
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ..endpoint import Denial
     from ..limits.quota import QuotaRefusal, Unit
 
 

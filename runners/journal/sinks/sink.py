@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from providers.messages import JSON
 
-from ..bitmap import Bitmap
+from ...samples.bitmap import Bitmap
 
 Row = Mapping[str, object]
 StorageFormat = Literal["parquet", "json"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from ..rate.ledger import TOKENS, Amounts, LedgerEntry
+from ..ledger import TOKENS, Amounts, LedgerEntry
 
 FIRST_DELAY_S = 0.5
 """The time that a refusal is assumed to take before the first one: a request counts as accepted after about three times that."""

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from providers.messages import JSON
 
 from .. import stated_limits
-from ..throttling.episode import Episode
+from ..episode import Episode
+from ..ledger import ANSWERED, REQUESTS, TOKENS
 from . import unit_inference
 from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowered_limits
-from .ledger import ANSWERED, REQUESTS, TOKENS
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 from .refill import RefillEstimator, RefillInterval
 from .refusal_share import RefusalShare

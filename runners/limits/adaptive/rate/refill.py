@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from ..throttling.episode import Episode
+from ..episode import Episode
 
 ALONE = 30.0
 """Requests after which an interval needs no other: its error is 3 %."""

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..throttling.episode import Episode
-from .ledger import REQUESTS
+from ..episode import Episode
+from ..ledger import REQUESTS
 
 HALF = 5
 """Episodes that are set against as many before them."""

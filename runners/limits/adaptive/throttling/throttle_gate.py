@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from providers.messages import JSON
 
-from ..rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
+from ..episode import Episode
+from ..ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
 from ..stated_limits import agreeing_unit
-from .episode import Episode
 
 SAME_RETRY_AFTERS = 2
 """Episodes with an equal Retry-After after which it is taken as the length of a window."""

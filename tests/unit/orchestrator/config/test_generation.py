@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from providers.route import Timeouts
 
 from orchestrator.config.loading import LoadedConfig
 from orchestrator.execution.components import instances_of
@@ -13,7 +14,7 @@ from orchestrator.execution.owner import asking_of, own_attempt_deadlines
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import Generation
-from providers.provider import RouteSpec, Timeouts
+from providers.provider import RouteSpec
 from runners.calls.client import Deadlines
 
 Load = Callable[..., LoadedConfig]

@@ -10,7 +10,7 @@ from orchestrator.config.loading import LoadedConfig
 from orchestrator.execution.components import no_key
 from orchestrator.execution.context import RunContext
 from orchestrator.execution.prepare import prepare
-from runners.journal.bitmap import Bitmap
+from runners.samples.bitmap import Bitmap
 from sharding.planner import SweepPlan
 
 Load = Callable[..., LoadedConfig]

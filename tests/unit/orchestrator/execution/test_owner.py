@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import LoadedConfig, load_config
-from orchestrator.execution.budgets import Budgets
+from orchestrator.execution.alerts.budgets import Budgets
 from orchestrator.execution.components import no_key
 from orchestrator.execution.context import RunContext, UserCode
 from orchestrator.execution.owner import LocalParts, Owner, OwnerAssignment, assign_all
@@ -24,7 +24,7 @@ from runners.calls.budget import Budget, BudgetLimits, Spending
 from runners.calls.retry import RetryBudget
 from runners.engines.local import LocalEngine
 from runners.event_loop.virtual_time import run_virtual
-from runners.journal.bitmap import Bitmap
+from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
 from runners.shutdown import Shutdown
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.config.loading import LoadedConfig
-from orchestrator.execution.open_sweep import open_sweep
+from orchestrator.open_sweep import open_sweep
 from orchestrator.scoring.refusal import is_refusal
 from orchestrator.scoring.registry import COMPARISONS
 from orchestrator.simulation.answers import SweepAnswers, calibrated, right_text, sweep_answers, wrong_text

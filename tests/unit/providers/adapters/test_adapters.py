@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from providers.route import Route
 from pydantic import BaseModel, ValidationError
 
 from providers.adapters.azure import AzureSettings
@@ -15,7 +16,7 @@ from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
-from providers.provider import Adapter, Route, RouteSpec
+from providers.provider import Adapter, RouteSpec
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 

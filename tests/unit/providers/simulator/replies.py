@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from providers.simulator.protocol.calls import SimulatedCall, SimulatedReply, read_call
 
 from providers.messages import ChatRequest, ToolCall
-from providers.simulator.answers.completion import SimulatedCall, SimulatedReply, decide_reply, read_call
+from providers.simulator.answers.completion import decide_reply
 from providers.simulator.answers.source import SimulatedAnswer
 from providers.simulator.endpoint import DEPLOYMENT_KEY, Endpoint, EndpointRegistry
 from providers.simulator.protocol.bodies import whole_body

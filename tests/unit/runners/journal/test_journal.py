@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from runners.instants import instant
 
 from providers.errors import StorageError
-from runners.journal.bitmap import Bitmap
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
 from runners.journal.journal import BACKLOG_RECORDS, COMMIT_RECORDS, Journal
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.sink import Sink
-from runners.samples.record import instant
+from runners.samples.bitmap import Bitmap
 from tests.unit.runners.doubles import ListSink, a_record
 
 SEGMENT_RECORDS = 20_000

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
+from runners.user_code_error import UserCodeError
 
 from providers.messages import JSON, Tool
-from runners.samples.answer import UserCodeError
 from runners.tools.simulated_tools import FAILURE_KINDS, SimulatedTools, ToolResult, no_function
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task

@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 import pytest
+from orchestrator.results.stats.knee import find_knee
 
-from orchestrator.capacity.display.curves import Curves, curves_of, find_knee, read_curves, table_rows
+from orchestrator.capacity.display.curves import Curves, curves_of, read_curves, table_rows
 from orchestrator.capacity.display.page import render_page
 from orchestrator.capacity.display.plots import draw
 from providers.errors import InputError

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from orchestrator.results.stats.percentiles import distribution, percentile
 
-from orchestrator.capacity.measurement.measures import Trim, distribution, in_flight_over_time, measure, percentile
+from orchestrator.capacity.measurement.measures import Trim, in_flight_over_time, measure
 from providers.messages import Timing, Usage
 from runners.load import ClosedLoop, How, LoadRun, RequestResult, ScheduledRequest
 

@@ -1,5 +1,5 @@
+from runners.limits.adaptive.episode import Episode
 from runners.limits.adaptive.rate.refusal_share import HALF, RAISED, RefusalShare
-from runners.limits.adaptive.throttling.episode import Episode
 
 ALL = 2 * HALF
 
