@@ -44,7 +44,7 @@ class InstantAdapter:
     def identity(self, on: Instance) -> str | None:  # noqa: ARG002 - nothing lasts
         return None
 
-    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:  # noqa: ARG002 - Provider's signature
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:  # noqa: ARG002 - Sender's signature
         if not self._sent:
             _note_now(self._settings.first_send)
         self._sent += 1

@@ -35,7 +35,7 @@ import orchestrator as orch
 from benchmarks.cores import describe_machine
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import load_config
-from orchestrator.execution.open_sweep import open_sweep
+from orchestrator.open_sweep import open_sweep
 from orchestrator.results.compare.contrast import Contrast, Question, compare_levels
 from orchestrator.results.stats.power import POWER, detectable_mean_effect, minimum_detectable_effect
 from orchestrator.results.summary import summarise
@@ -44,7 +44,6 @@ from orchestrator.simulation.answers import SweepAnswers, calibrated, sweep_answ
 from providers.messages import ChatRequest
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from sharding.plan import Sample
-from sharding.sample_index import SampleIndex
 from sharding.sweep import Sweep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,7 +121,7 @@ class ReadOnce(Sweep):
     def sample(self, ordinal: int) -> Sample:
         return self.samples[ordinal]
 
-    def index_ids(self) -> SampleIndex:
+    def index_ids(self) -> dict[bytes, int]:
         return self._index
 
 

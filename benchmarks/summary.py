@@ -24,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cores import describe_machine
 from orchestrator.results.directory import Manifest, RunDirectory
-from runners.journal.sinks.sink import open_sink
-from runners.samples.record import Record, instant
+from runners.instants import instant
+from runners.journal.sinks.open_sink import open_sink
+from runners.samples.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS, PROMPT_TYPES = ("model-a", "model-b"), ("baseline", "cot")

@@ -21,9 +21,9 @@ from typing import Literal
 from providers.errors import Empty, InstanceGone, ProviderError, Refused, Rejected, Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
+from providers.provider import Sender
 
 from .calls.budget import LimitReached
-from .dispatch.instance_state import Sender
 
 FAILURES_TO_COLLECT = 5_000
 """The tracebacks of so many failed requests are some 50 MB."""

@@ -13,8 +13,7 @@ from providers.errors import InputError
 
 from .grid import Grid, lay_out_cells
 from .plan import Cell, Sample
-from .prompts.templates import PromptType
-from .sample_index import SampleIndex
+from .prompts.templates import PromptTemplate
 from .selection import Selection, select_rows
 from .tasks.task import TaskSet
 
@@ -63,7 +62,7 @@ def _refuse_repeats(name: str, values: Sequence[object]) -> None:
 class Sweep:
     """Samples by ordinal. Holds no task: what it keeps is the rows that take part and their grid."""
 
-    def __init__(self, spec: SweepSpec, tasks: TaskSet, prompt_types: Mapping[str, PromptType]) -> None:
+    def __init__(self, spec: SweepSpec, tasks: TaskSet, prompt_types: Mapping[str, PromptTemplate]) -> None:
         """`prompt_types` has every name of the spec. Raises InputError where the spec leaves no task."""
         self.spec = spec
         self.tasks = tasks
@@ -100,7 +99,7 @@ class Sweep:
     def cell(self, ordinal: int) -> Cell:
         return self._grid.cells[self._grid.locate(ordinal)[0]]
 
-    def prompt(self, ordinal: int) -> PromptType:
+    def prompt(self, ordinal: int) -> PromptTemplate:
         return self.prompts[self._grid.locate(ordinal)[0] % len(self.prompts)]
 
     def row(self, ordinal: int) -> int:
@@ -113,15 +112,18 @@ class Sweep:
         start = (stage * len(self.spec.models) + list(self.spec.models).index(model)) * size
         return range(start, start + size)
 
-    def index_ids(self) -> SampleIndex:
-        """Map every sample id to its ordinal. Reads every task once, whatever the number of cells and epochs."""
-        grid, index = self._grid, SampleIndex(len(self))
+    def index_ids(self) -> dict[bytes, int]:
+        """Map the digest of every sample, which its id is the hex form of, to its ordinal: about 140 bytes a sample.
+
+        Reads every task once, whatever the number of cells and epochs.
+        """
+        grid, index = self._grid, dict[bytes, int]()
         for place, row in enumerate(self.rows):
             task_id = self.tasks[row].task_id
             for epoch in range(grid.epochs):
                 offset = epoch * grid.places + place
                 for number in range(len(grid.cells)):
-                    index.put(grid.digest(number, task_id, epoch), number * grid.per_cell + offset)
+                    index[grid.digest(number, task_id, epoch)] = number * grid.per_cell + offset
         return index
 
     @property

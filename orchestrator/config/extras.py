@@ -6,7 +6,8 @@ import importlib
 
 from providers.errors import InputError
 
-from ..results.directory import DISTRIBUTION
+DISTRIBUTION = "llm-batch-orchestrator"
+"""The name under which pip knows this project."""
 
 
 def require_extra(*packages: str, extra: str = "analysis") -> None:

@@ -18,8 +18,8 @@ from pydantic import (
 
 from providers.messages import Generation
 from providers.pricing import Price
+from providers.route import Adapt
 from providers.simulator.settings import EndpointSettings
-from providers.wire.adaptation import Adapt
 from runners.calls.retry import RETRY_SHARE
 from runners.shutdown import GRACE_S
 

@@ -33,8 +33,8 @@ from ..config.environment import Environment
 from ..config.loading import LoadedConfig
 from ..config.settings import Config
 from ..execution.components import asking_of, instances_of, instances_with_all_keys, open_providers
-from ..execution.open_sweep import open_sweep
 from ..execution.outcome import ExitCode
+from ..open_sweep import open_sweep
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,8 @@ from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import JSON, Adaptation, Generation, Usage
 from providers.pricing import find_price
-from providers.provider import Adapter, RouteSpec, Timeouts
+from providers.provider import Adapter, RouteSpec, Sender
+from providers.route import Timeouts
 from providers.simulator.settings import SimulatorSettings
 from providers.tokens import TokenEstimator
 from providers.wire.adaptation import OnAdapted, describe_adaptation
@@ -32,7 +33,7 @@ from runners.calls.client import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.decision_log import Decide
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import InstanceState, Sender
+from runners.dispatch.instance_state import InstanceState
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
@@ -49,11 +50,11 @@ from ..config.environment import Environment, not_set
 from ..config.loading import LoadedConfig
 from ..config.settings import Config, GenerationConfig, ModelConfig, RouteConfig
 from ..config.user_code import load_function
+from ..open_sweep import OpenSweep, needed_models
 from ..scoring.registry import build_scorer, spelt_out
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process
 from .budgets import Budgets
 from .open_files import raise_open_files
-from .open_sweep import OpenSweep, needed_models
 from .shared_quotas import start_shared, tell_remembered, together
 
 log = logging.getLogger(__name__)

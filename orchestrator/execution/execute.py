@@ -16,29 +16,28 @@ from functools import partial
 from providers.errors import InputError, first_error
 from providers.messages import JSON, Adaptation
 from providers.provider import Adapter
+from runners.calls.active_sample import ActiveSample
 from runners.calls.budget import Budget
+from runners.calls.budgeted_sender import BudgetedSender
 from runners.calls.client import DEFAULT_OUTPUT_TOKENS
 from runners.dispatch.decision_log import DecisionLog
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
+from runners.dispatch.slots import SlotLease
 from runners.engines.local import LocalEngine
 from runners.event_loop.loop_watchdog import LoopWatchdog
-from runners.journal.bitmap import Bitmap
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.journal import Journal
-from runners.journal.sinks.sink import open_sink
+from runners.journal.sinks.open_sink import open_sink
 from runners.monitor import Monitor
 from runners.samples.answer import Scorer, Solver
+from runners.samples.bitmap import Bitmap
 from runners.samples.in_flight_samples import InFlightSamples
 from runners.samples.record import Record
 from runners.samples.worker import work
 from runners.shutdown import Shutdown
-from runners.workers.active_sample import ActiveSample
-from runners.workers.slots import SlotLease
 from sharding.planner import SweepPlan
 
-from ..capacity.measurement.target import BudgetedSender
 from ..config.environment import Environment
-from ..diagnosis.drift import DriftFinding, DriftTargets, ask_canaries
 from ..results.directory import Manifest, RunDirectory
 from ..ui.progress import shown
 from .budgets import BudgetAlerts, open_budget, open_budgets, time_limited
@@ -52,6 +51,7 @@ from .components import (
     prices_of,
     say_adapted,
 )
+from .drift import DriftFinding, DriftTargets, ask_canaries
 from .events import Events, OnEvent
 from .open_files import fit_workers, free_sockets
 from .outcome import RunOutcome, count_pending, outcome_of

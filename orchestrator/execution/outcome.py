@@ -9,8 +9,8 @@ from enum import IntEnum
 from providers.messages import JSON
 from runners.calls.budget import NOTHING, Spending
 from runners.dispatch.dispatcher import NoUsableInstance
-from runners.journal.bitmap import Bitmap
 from runners.monitor import RunStatistics
+from runners.samples.bitmap import Bitmap
 from runners.samples.record import FINAL
 from runners.shutdown import Shutdown
 

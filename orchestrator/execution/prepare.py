@@ -15,14 +15,14 @@ from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.wire.received import SHORTEST_KEY
-from runners.journal.bitmap import Bitmap
 from runners.samples.answer import Scorer, Solver
+from runners.samples.bitmap import Bitmap
 from sharding.planner import Layout, SweepPlan, build_plan
 
 from ..config.loading import LoadedConfig
+from ..open_sweep import OpenSweep, method_parts, open_sweep
 from ..results.directory import Manifest, RunDirectory, new_directory
 from .components import check_method, check_tools, instances_with_all_keys, require_prices
-from .open_sweep import OpenSweep, method_parts, open_sweep
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,29 +10,29 @@ from dataclasses import dataclass
 
 from providers.instance import Instance
 from providers.messages import JSON
-from providers.provider import RouteSpec
+from providers.provider import RouteSpec, Sender
 from providers.simulator.adapter import instances_with_keys
 from providers.simulator.answers.source import AnswerSource, EchoAnswers
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator, Place
 from providers.simulator.settings import EndpointSettings, SimulatorSettings
+from runners.calls.active_sample import ActiveSample
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import InstanceState, Sender
+from runners.dispatch.instance_state import InstanceState
+from runners.dispatch.slots import SlotLease
 from runners.engines.local import LocalEngine
 from runners.event_loop.virtual_time import run_virtual
-from runners.journal.bitmap import Bitmap
 from runners.samples.answer import Scorer, Solver
+from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
 from runners.samples.worker import work
 from runners.shutdown import Shutdown
-from runners.workers.active_sample import ActiveSample
-from runners.workers.slots import SlotLease
 
 from ..config.environment import flags_of, read_environment
 from ..config.loading import ConfigSource, load_config
+from ..open_sweep import needed_models
 from ..simulation.answers import sweep_answers
 from .components import Limiting, call_context_of, dispatchers_of, method_of, no_key
-from .open_sweep import needed_models
 from .prepare import Prepared, prepare
 
 UNKNOWN = EndpointSettings()

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from providers.errors import InputError, Refused, RequestTooLarge
-from runners.journal.bitmap import Bitmap
 from runners.journal.compaction import Compactor
 from runners.journal.sinks.sink import Row
+from runners.samples.bitmap import Bitmap
 
 from ..results.directory import RunDirectory
-from ..results.verify.verification import Damage, Verification, verify
+from ..results.verify.verification import Damage, Verification
+from ..results.verify.verifier import verify
 
 MISJUDGED = "request"
 """The class that versions before 0.2 gave to every refusal that they did not know, as a failure of the model."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from providers.errors import InputError
-from runners.journal.durable import replace_file
+from runners.durable import replace_file
 
 from ..results.run import Run
 

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from providers.errors import InputError
-from runners.journal.durable import replace_file
+from runners.durable import replace_file
 
 from .run import Run
 

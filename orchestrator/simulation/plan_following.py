@@ -19,8 +19,8 @@ from providers.messages import ChatRequest, Message
 from providers.seeded_draws import draw_name, draw_uniform
 from providers.simulator.answers.source import SimulatedAnswer
 from runners.tools.names import name_on_the_wire
+from sharding.conversation import text_of
 from sharding.plan import Sample
-from sharding.prompts.conversation import text_of
 from sharding.prompts.flaws import damage
 from sharding.tasks.tool_plan import PlanStep, ToolPlan, plan_of
 

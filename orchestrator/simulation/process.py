@@ -138,7 +138,7 @@ def key_names(settings: SimulatorSettings) -> list[str]:
 def _launch(assignment: SimulatorAssignment) -> Launch:
     from providers.simulator.server import Launch
 
-    from ..execution.open_sweep import open_sweep
+    from ..open_sweep import open_sweep
     from .answers import sweep_answers
 
     loaded = load_config(assignment.raw, Environment({}), base=Path(assignment.base))

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from ..errors import ProviderError
 from ..messages import Adaptation, ChatRequest, ChatResponse
-from ..provider import Route
-from ..wire.adaptation import Adapt, OnAdapted, extend_adaptation, find_adaptation
+from ..route import Adapt, Route
+from ..wire.adaptation import OnAdapted, extend_adaptation, find_adaptation
 from ..wire.generation import sent_fields
 
 REFUSED = frozenset({400, 422})

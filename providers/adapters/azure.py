@@ -10,7 +10,8 @@ from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_valida
 from ..credentials import Credential, entra_token
 from ..errors import InputError
 from ..instance import Instance
-from ..provider import Adapter, Route, RouteSpec
+from ..provider import Adapter, RouteSpec
+from ..route import Route
 from .azure_address import DEFAULT_VERSIONS, AzureApi, base_url, forms, read_address
 from .registry import AdapterContext, AdapterType
 from .routed import open_routed, plain_instance, unique_deployments

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from ..provider import Operation
+from ..route import Operation
 
 AzureApi = Literal["v1", "classic", "models"]
 

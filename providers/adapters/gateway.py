@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from ..errors import InputError
-from ..provider import Adapter, Route, RouteSpec
+from ..provider import Adapter, RouteSpec
+from ..route import Route
 from ..suggestion import suggestion
 from .registry import AdapterContext, AdapterType
 from .routed import open_routed, plain_instance, unique_deployments

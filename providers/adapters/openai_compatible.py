@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from ..provider import Adapter, Route, RouteSpec
+from ..provider import Adapter, RouteSpec
+from ..route import Route
 from .registry import AdapterContext, AdapterType
 from .routed import open_routed, plain_instance, unique_deployments
 from .settings import BASE_URL_HINT, Address, VariableName, WireSettings, check_key

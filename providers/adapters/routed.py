@@ -11,7 +11,8 @@ from ..credentials import ApiKey
 from ..errors import DeploymentMissing
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse
-from ..provider import Route, RouteSpec, Transport
+from ..provider import RouteSpec, Transport
+from ..route import Route
 from ..wire.adaptation import OnAdapted
 from .adaptations import Adaptations
 from .registry import AdapterContext

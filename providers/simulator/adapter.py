@@ -8,7 +8,8 @@ from urllib.parse import quote
 from ..adapters.registry import AdapterContext, AdapterType
 from ..adapters.routed import open_routed, plain_instance, unique_deployments
 from ..errors import InputError
-from ..provider import Adapter, Route, RouteSpec
+from ..provider import Adapter, RouteSpec
+from ..route import Route
 from ..suggestion import suggestion
 from .endpoint import DEPLOYMENT_KEY
 from .settings import SimulatorSettings

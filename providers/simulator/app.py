@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .answers.completion import SimulatedCall, SimulatedReply, decide_reply, read_call
+from .answers.completion import decide_reply
 from .endpoint import Closed, Endpoint, EndpointRegistry, denial
 from .exchange import SimulatedExchange, cut_connection, error_response
 from .log import AnswerLog, AnswerLogEntry
+from .protocol.calls import SimulatedCall, SimulatedReply, read_call
 from .protocol.dialects import AZURE, OPENAI, RESOURCE_NOT_FOUND, Dialect, ErrorAnswer
 from .protocol.refused_requests import find_request_error
 

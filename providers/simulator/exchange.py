@@ -21,9 +21,9 @@ from .protocol.streams import Script, write_script
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .answers.completion import SimulatedCall, SimulatedReply
     from .endpoint import Endpoint
     from .limits.service import Work
+    from .protocol.calls import SimulatedCall, SimulatedReply
     from .protocol.dialects import Dialect, ErrorAnswer
 
 JSON_TYPE = "application/json"

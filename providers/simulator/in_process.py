@@ -14,22 +14,23 @@ import orjson
 from ..errors import ConnectionLost, Evidence, ProviderError, TimedOut
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..provider import Route
+from ..route import Route
 from ..wire.body import parse_json
 from ..wire.chat import build_payload, read_completion
 from ..wire.received import Received
 from ..wire.refusals import classify_failure
 from ..wire.stream import StreamAssembler
-from .answers.completion import SimulatedCall, SimulatedReply, count_input_tokens, decide_reply
+from .answers.completion import decide_reply
 from .answers.source import AnswerSource
 from .endpoint import DEPLOYMENT_KEY, Closed, Endpoint, EndpointRegistry, denial
 from .limits.latency import draw_extra_s, draw_noise
 from .limits.quota import QuotaRefusal
 from .protocol.bodies import whole_body
+from .protocol.calls import SimulatedCall, SimulatedReply, count_input_tokens
 from .protocol.dialects import AZURE, OPENAI, Dialect, ErrorAnswer
 from .protocol.refused_requests import find_request_error
-from .protocol.settings import QuirkSettings
 from .protocol.streams import write_script
+from .protocol_settings import QuirkSettings
 from .settings import SimulatorSettings
 
 ROUND_TRIP_S = 0.002

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..adapters.settings import WireSettings
-from .protocol.settings import (
+from .protocol_settings import (
     CreditSettings,
     HeaderFamily,
     QuirkSettings,
@@ -63,6 +63,12 @@ class LatencySettings(_Frozen):
     """Share of answers that take `long_s` more, all of it before the first token: a model that reasons for minutes."""
     long_s: NotNegative = 150.0
     """Longer than the two minutes that many clients wait for the first byte."""
+
+
+Fault = Literal[
+    "error_500", "empty", "stall", "reset", "malformed", "content_filter", "length", "error_in_200", "early_end"
+]
+"""What can go wrong with an answer; `FaultSettings` has a share for each."""
 
 
 class FaultSettings(_Frozen):

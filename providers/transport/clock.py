@@ -11,7 +11,7 @@ import asyncio
 import math
 
 from ..errors import Evidence, TimedOut
-from ..provider import Timeouts
+from ..route import Timeouts
 
 _TAIL_S = 5.0
 """A silence this long ends an answer that is whole, or an error page, and does not spoil it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..provider import Operation, Route
+from ..route import Operation, Route
 from ..wire import chat, responses
 from ..wire.received import Received
 from ..wire.response_stream import ResponseAssembler

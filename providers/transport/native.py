@@ -17,7 +17,8 @@ from yarl import URL
 from ..errors import BODY_LIMIT, Evidence, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..network import Proxy
-from ..provider import SYSTEM_TRUST, Route, Timeouts, Trust
+from ..provider import SYSTEM_TRUST, Trust
+from ..route import Route, Timeouts
 from ..wire.body import parse_json
 from ..wire.chat import is_event_stream
 from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received

@@ -18,7 +18,8 @@ from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..network import Proxy
-from ..provider import SYSTEM_TRUST, Operation, Route, Timeouts, Trust
+from ..provider import SYSTEM_TRUST, Trust
+from ..route import Operation, Route, Timeouts
 from ..wire.body import parse_json
 from ..wire.chat import is_event_stream
 from ..wire.generation import extra_fields

@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import orjson
 
 from ..messages import Adaptation
-
-Adapt = Literal["rename", "drop", "never"]
-"""What may be changed: a spelling; fields as well; nothing."""
+from ..route import Adapt
 
 OnAdapted = Callable[[str, Adaptation], None]
 """Told of an instance by name, and what was learnt of it now."""

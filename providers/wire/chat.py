@@ -13,7 +13,7 @@ import orjson
 
 from ..errors import ContentFiltered, Empty, Evidence, ProviderError, Truncated
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..provider import Route
+from ..route import Route
 from .generation import extra_fields, standard_fields
 from .headers import read_hint
 from .received import Received

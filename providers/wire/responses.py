@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..provider import Route
+from ..route import Route
 from .chat import build_standard_payload, read_completion
 from .generation import extra_fields
 from .received import Received

@@ -38,11 +38,11 @@ from providers.tokens import TokenEstimator
 from ..dispatch.dispatcher import Dispatcher, NoUsableInstance
 from ..dispatch.instance_state import Permit
 from ..dispatch.poison import PoisonDetector, ThrottleSuspicion
+from ..dispatch.slots import SlotLease
 from ..limits.permit import Cost, Settled
 from ..tools.names import names_of
-from ..workers.active_sample import ActiveSample
-from ..workers.activity import Activity, ActivityStep
-from ..workers.slots import SlotLease
+from .active_sample import ActiveSample
+from .activity import Activity, ActivityStep
 from .budget import Budget, LimitReached, may_be_billed
 from .retry import RetryBudget, RetryLimits, retry_policy
 

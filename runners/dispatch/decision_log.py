@@ -11,7 +11,7 @@ import orjson
 
 from providers.messages import JSON
 
-from ..journal.durable import LineFile, storing
+from ..durable import LineFile, storing
 
 log = logging.getLogger(__name__)
 

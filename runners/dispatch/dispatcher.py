@@ -25,11 +25,11 @@ from providers.errors import (
 )
 
 from ..limits.permit import Cost, Limiter
-from ..workers.slots import SlotLease
 from .decision_log import Decide
 from .health import Health
 from .instance_state import InstanceState, Permit, PermitWaiter
 from .quota_watch import QuotaWatch
+from .slots import SlotLease
 
 OUTAGE_S = 1800.0
 """An outage of all instances that is waited out; a longer one stops the run, which can be resumed."""

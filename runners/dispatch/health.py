@@ -21,7 +21,7 @@ from providers.errors import (
     Unusable,
 )
 
-from ..samples.record import instant
+from ..instants import instant
 
 SUSPECT_AFTER = 5
 """Failures in a row without an answer between them."""

@@ -10,7 +10,7 @@ from functools import partial
 from sharding.plan import Plan, Shard
 
 from ..dispatch.dispatcher import Dispatcher, NoUsableInstance
-from ..journal.bitmap import Bitmap
+from ..samples.bitmap import Bitmap
 from ..samples.pool import Deliver, Pool, PoolSpec, Work
 from ..samples.shard_queue import ModelQueues, ShardQueue
 from ..shutdown import Shutdown

@@ -19,9 +19,9 @@ import orjson
 
 from providers.errors import StorageError
 
+from ..durable import fsync_directory, replace_file, storing
+from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL
-from .bitmap import Bitmap
-from .durable import fsync_directory, replace_file, storing
 from .frames import frame, read_lines, rows
 from .sinks.sink import UNRESOLVED, Row, Sink
 

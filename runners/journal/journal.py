@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from ..durable import fsync_directory, storage_error, storing
+from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL, Record
-from .bitmap import Bitmap
 from .compaction import Compactor
-from .durable import fsync_directory, storage_error, storing
 from .frames import frame
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from providers.messages import JSON, Message, ToolCall
 from sharding.plan import Sample
 
 from ..calls.client import ModelClient
+from ..user_code_error import UserCodeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,6 @@ REFUSAL = "refusal"
 T = TypeVar("T")
 Solver = Callable[[Sample, ModelClient], Awaitable[Answer | str]]
 Scorer = Callable[[Sample, Answer, ModelClient], Awaitable[Score]]
-
-
-class UserCodeError(OrchestratorError):
-    """A solver or scorer that a person wrote raised: the sample is not run, the run drains and can be resumed."""
 
 
 class Ungraded(OrchestratorError):

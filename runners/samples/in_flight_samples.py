@@ -11,9 +11,9 @@ from itertools import islice
 
 from providers.messages import JSON
 
+from ..calls.active_sample import ActiveSample
+from ..calls.activity import Activity, ActivityStep
 from ..dispatch.instance_state import InstanceState
-from ..workers.active_sample import ActiveSample
-from ..workers.activity import Activity, ActivityStep
 
 MOST_WAITS = 8
 MOST_TASKS = 3

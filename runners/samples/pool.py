@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from sharding.plan import Plan
 
+from ..calls.active_sample import ActiveSample
 from ..calls.budget import LimitReached
 from ..dispatch.dispatcher import NoUsableInstance
+from ..dispatch.slots import SlotLease, WorkerSlot, WorkerSlots
 from ..shutdown import Shutdown
-from ..workers.active_sample import ActiveSample
-from ..workers.slots import SlotLease, WorkerSlot, WorkerSlots
 from .record import Record
 from .shard_queue import ModelQueues
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sharding.rebalance import Load, choose_theft
 
-from ..journal.bitmap import Bitmap
+from .bitmap import Bitmap
 
 
 class ShardQueue:

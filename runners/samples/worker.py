@@ -16,13 +16,15 @@ from sharding.plan import Sample
 from sharding.tasks.task import Task
 from sharding.tasks.tool_plan import expected_tools
 
+from ..calls.active_sample import ActiveSample
+from ..calls.activity import ActivityStep
 from ..calls.client import CallContext, SampleClient, SampleOverdue, SampleUsage
+from ..dispatch.slots import SlotLease
+from ..instants import instant
 from ..tools.simulated_tools import named
-from ..workers.active_sample import ActiveSample
-from ..workers.activity import ActivityStep
-from ..workers.slots import SlotLease
-from .answer import REFUSAL, Answer, Score, Scorer, Solver, Ungraded, UserCodeError
-from .record import Record, instant
+from ..user_code_error import UserCodeError
+from .answer import REFUSAL, Answer, Score, Scorer, Solver, Ungraded
+from .record import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 import orjson
 
 from providers.messages import JSON, ChatResponse, Message, Tool, ToolCall
-from sharding.prompts.conversation import with_system
+from sharding.conversation import with_system
 
 INSTRUCTIONS = """You may call one or more of these functions to help with the task:
 <tools>

@@ -20,7 +20,7 @@ from sharding.plan import Sample
 from sharding.tasks.tool_plan import tool_name
 from sharding.tasks.tool_results import NOTHING_DECLARED, declared_results
 
-from ..samples.answer import UserCodeError
+from ..user_code_error import UserCodeError
 
 ToolFunction = Callable[[Mapping[str, JSON]], JSON | Awaitable[JSON]]
 """A tool that a person wrote. Its exceptions are theirs; a result that tells the model of an error is returned."""

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import orjson
 import yaml
@@ -21,40 +20,14 @@ import yaml
 from providers.errors import InputError
 from providers.suggestion import suggestion
 
+from ..conversation import INPUT, with_system, with_user_template
 from ..tasks.task import Task
 from ..tasks.tool_plan import HOW_TO_PLAN, ToolPlan, plan_of
-from .conversation import INPUT, with_system, with_user_template
 from .flaws import FLAWS, damage
 
 SHIPPED = Path(__file__).parent / "prompt_types"
 KEYS = ("system", "user", "user_with_plan", "flaw", "like")
 PLAN = re.compile(r"\{(plan|goal)\}")
-
-
-class PromptType(Protocol):
-    """Anything that turns a task into the way it is asked."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def digest(self) -> str:
-        """Short; changes whenever `apply` would give something else."""
-        ...
-
-    @property
-    def flaw(self) -> str | None:
-        """How `apply` spoils the plan before it shows it; None where it does not."""
-        ...
-
-    @property
-    def needs_plan(self) -> bool:
-        """Whether `apply` refuses a task without a tool plan."""
-        ...
-
-    def apply(self, task: Task) -> Task:
-        """A pure function; the task's id, target and tools stay comparable. Raises InputError naming task and prompt type."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +100,10 @@ PromptSource = Path | Mapping[str, object]
 
 def load_prompt_types(
     names: Sequence[str], extra: Mapping[str, PromptSource] | None = None
-) -> Mapping[str, PromptType]:
+) -> Mapping[str, PromptTemplate]:
     """Load the prompt types that are asked for, in that order. A name in `extra` wins over a shipped one. Raises InputError."""
     sources: dict[str, PromptSource] = {**_shipped(), **(extra or {})}
-    loaded: dict[str, PromptType] = {}
+    loaded: dict[str, PromptTemplate] = {}
     for name in names:
         if name not in sources:
             raise InputError(f'unknown prompt type "{name}"; {suggestion(name, sources)}')

@@ -14,7 +14,7 @@ from providers.errors import InputError
 from providers.messages import JSON, Message, Tool
 from providers.suggestion import suggestion
 
-from ..prompts.conversation import check_messages, with_system
+from ..conversation import check_messages, with_system
 from .task import Task
 
 Row = Mapping[str, JSON]

@@ -13,7 +13,7 @@ import orjson
 
 from providers.messages import JSON, Message, Tool
 
-from ..prompts.conversation import text_of
+from ..conversation import text_of
 from .task import Task
 
 _Reading = Callable[[Mapping[str, JSON]], Mapping[str, JSON]]

@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.config.environment import Environment, SettingOverride
 from orchestrator.config.loading import load_config
-from orchestrator.execution.open_sweep import open_sweep
+from orchestrator.open_sweep import open_sweep
 from orchestrator.results.run import Run
 from orchestrator.results.summary import HIERARCHY
 from sharding.scenarios import SCENARIOS, SweepScenario

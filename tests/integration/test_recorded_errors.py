@@ -14,7 +14,8 @@ from providers.credentials import ApiKey
 from providers.errors import ProviderError
 from providers.instance import Instance
 from providers.messages import ChatRequest
-from providers.provider import Route, Timeouts, Transport
+from providers.provider import Transport
+from providers.route import Route, Timeouts
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 

@@ -32,7 +32,8 @@ from providers.errors import (
 )
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Generation, Timing
-from providers.provider import Route, Timeouts, Transport
+from providers.provider import Transport
+from providers.route import Route, Timeouts
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 

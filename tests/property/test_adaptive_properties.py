@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.messages import JSON, RateLimitHint, Usage
-from runners.limits.adaptive.rate.ledger import KEPT_S, SLACK_S, WINDOWS_S, Amounts, LedgerEntry, SendLedger
+from runners.limits.adaptive.ledger import KEPT_S, SLACK_S, WINDOWS_S, Amounts, LedgerEntry, SendLedger
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Cost, Go, Settled, WaitForEvent, WaitUntil
 

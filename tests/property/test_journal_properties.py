@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runners.instants import instant
 from runners.journal.compaction import Compactor
 from runners.journal.frames import frame, read_lines, rows
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.parquet import ParquetSink
-from runners.samples.record import FINAL, Record, instant
+from runners.samples.record import FINAL, Record
 from tests.unit.runners.doubles import ListSink, a_record
 
 SAMPLES = 6

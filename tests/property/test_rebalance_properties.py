@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.journal.bitmap import Bitmap
+from runners.samples.bitmap import Bitmap
 from runners.samples.shard_queue import ModelQueues, ShardQueue
 
 

@@ -13,15 +13,15 @@ from providers.errors import Empty, ProviderError, Transient
 from providers.messages import RateLimitHint, Usage
 from runners.calls.retry import EMPTY_ATTEMPTS, RetryLimits, retry_policy
 from runners.dispatch.health import SUSPECT_AFTER, HealthTracker
+from runners.dispatch.slots import WorkerSlots
 from runners.event_loop.virtual_time import run_virtual
-from runners.journal.bitmap import Bitmap
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import AdaptiveState, Cost, Go, Limiter, Settled, WaitForEvent, WaitUntil
 from runners.limits.throttle_gate import LONGEST_GUESS_S, ThrottleGate
+from runners.samples.bitmap import Bitmap
 from runners.samples.shard_queue import ShardQueue
-from runners.workers.slots import WorkerSlots
 from tests.unit.runners.doubles import COST, connection_lost, empty, malformed, revoked, server_fault
 
 hints = st.none() | st.builds(RateLimitHint, retry_after_s=st.none() | st.floats(0, 100))

@@ -14,7 +14,6 @@ from orchestrator.capacity.measurement.bench import Bench, RungDuration
 from orchestrator.capacity.measurement.prompts import Lengths, SyntheticPrompts
 from orchestrator.capacity.measurement.rung import Rung
 from orchestrator.capacity.measurement.spec import in_contrast
-from orchestrator.capacity.measurement.target import BudgetedSender
 from orchestrator.capacity.measurement.workload import Workload
 from orchestrator.capacity.search.ab_test import AbTest, differences, run_ab_test
 from orchestrator.capacity.search.binding import StatedLimits
@@ -29,6 +28,7 @@ from providers.simulator.answers.source import EchoAnswers
 from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import SimulatorSettings
 from runners.calls.budget import Budget, BudgetLimits
+from runners.calls.budgeted_sender import BudgetedSender
 from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.load import Target

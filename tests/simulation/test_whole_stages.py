@@ -16,23 +16,23 @@ import pytest
 
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint
+from runners.calls.active_sample import ActiveSample
 from runners.calls.client import Deadlines, ModelClient
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.dispatch.instance_state import InstanceState
+from runners.dispatch.slots import PARKED_PER_WORKER, SlotLease
 from runners.engines.local import LocalEngine
 from runners.event_loop.virtual_time import run_virtual
-from runners.journal.bitmap import Bitmap
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import Limiter
 from runners.samples.answer import Answer, Score, guard_solver
+from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
 from runners.shutdown import Shutdown
-from runners.workers.active_sample import ActiveSample
-from runners.workers.slots import PARKED_PER_WORKER, SlotLease
 from sharding.plan import Sample, Shard
 from tests.unit.runners.doubles import (
     Decisions,

@@ -11,11 +11,11 @@ import orjson
 
 from providers.errors import InputError
 
+from ...results.stats.knee import find_knee
+
 LADDER = "ladder.json"
 MARKS = ("limit", "at_least", "recommended", "optimum")
 """Keys of a ladder's result that are concurrencies."""
-FLAT = 0.25
-"""Share of the slope before the knee that the slope after it has at most (as guidellm draws it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,6 @@ class Curves:
     """Names and the concurrencies that they mark."""
     rows: Sequence[Mapping[str, Any]]
     """Flat figures of all rungs, in the order in which they were measured."""
-    verdicts: Sequence[str]
     stop: str
     """Which rule ended the climb."""
     says: Sequence[str] = ()
@@ -97,7 +96,6 @@ def curves_of(document: Mapping[str, Any]) -> Curves:
         success=[float(row.get("success_rate", 1.0)) for row in rows],
         marks=_marks(document, {level: float(row["qpm"]) for level, row in sorted(by_level.items())}),
         rows=[_flat(row) for row in document["rungs"]],
-        verdicts=[str(row.get("verdict") or "") for row in rows],
         stop=str(document.get("stop_rule") or ""),
         says=_says(document),
         paste=str(document.get("paste") or ""),
@@ -134,25 +132,6 @@ def _marks(document: Mapping[str, Any], qpm: Mapping[int, float]) -> dict[str, i
     found = {"knee": find_knee(list(qpm), list(qpm.values()))}
     found |= {key: _concurrency(document.get(key)) for key in MARKS}
     return {name: at for name, at in found.items() if at is not None}
-
-
-def find_knee(concurrency: Sequence[int], throughput: Sequence[float]) -> int | None:
-    """Where two straight lines that meet describe the curve best, and the second is flat; None where it is flat nowhere."""
-    found: tuple[float, int] | None = None
-    for at in range(1, len(concurrency) - 1):
-        rise, rise_error = _line(concurrency[: at + 1], throughput[: at + 1])
-        tail, tail_error = _line(concurrency[at:], throughput[at:])
-        if rise > 0 and tail <= FLAT * rise and (found is None or rise_error + tail_error < found[0]):
-            found = (rise_error + tail_error, concurrency[at])
-    return None if found is None else found[1]
-
-
-def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Slope of the least-squares line, and the sum of its squared errors."""
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    pairs = [(one - mean_x, other - mean_y) for one, other in zip(x, y, strict=True)]
-    slope = sum(a * b for a, b in pairs) / sum(a * a for a, _b in pairs)
-    return slope, sum((b - slope * a) ** 2 for a, b in pairs)
 
 
 def _concurrency(value: object) -> int | None:

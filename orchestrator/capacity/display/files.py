@@ -12,7 +12,7 @@ import orjson
 
 from providers.errors import InputError, StorageError
 from providers.messages import JSON
-from runners.journal.durable import replace_file
+from runners.durable import replace_file
 
 
 def require_writable(path: str | Path | None) -> None:

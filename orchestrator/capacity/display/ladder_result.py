@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from providers.errors import InputError
 
-from ..measurement.measures import MINUTE_S, Distribution
+from ...results.stats.percentiles import Distribution
+from ..measurement.measures import MINUTE_S
 from ..measurement.rung import Rung
 from ..search.ladder import Ladder
 from ..search.recommendation import lines_to_paste, recommendation_of, say_why_none

@@ -11,7 +11,7 @@ from typing import Any
 from providers.messages import JSON
 from runners.load import ClosedLoop, RequestResult
 
-from ...results.directory import DISTRIBUTION
+from ...config.extras import DISTRIBUTION
 from ..measurement.load_estimate import LoadEstimate
 from ..measurement.prompts import SyntheticPrompts
 from ..measurement.session import MeasuredSetting

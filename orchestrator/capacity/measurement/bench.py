@@ -11,13 +11,13 @@ from pathlib import Path
 from providers.errors import Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
+from providers.provider import Sender
 from runners.calls.budget import Budget
-from runners.dispatch.instance_state import Sender
 from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, RequestResult, Target, Volume, run_load
 
-from ..search.next_step import LadderStep
 from .measures import MINUTE_S, SteadyWindow, measure
 from .rung import (
+    LadderStep,
     Rung,
     count_let_in,
     count_throttles,

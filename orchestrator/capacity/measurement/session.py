@@ -11,19 +11,20 @@ from providers.adapters.openai_compatible import OpenAISettings
 from providers.instance import Instance
 from providers.messages import Usage
 from runners.calls.budget import Budget, BudgetLimits, LimitReached
+from runners.calls.budgeted_sender import BudgetedSender
 from runners.load import LoadGenerator, Target
 
 from ...config.environment import Environment
 from ...config.loading import LoadedConfig
 from ...execution.components import prices_of, require_prices
 from ...execution.user_state import user_state
-from ..display.live import LoadMonitor, shown
 from .calibration import calibrate
+from .live import LoadMonitor, shown
 from .load_estimate import SOME_TOKENS
 from .prompts import SyntheticPrompts
 from .server_metrics import ServerWatch, metrics_address, require_metrics
 from .spec import with_prompts
-from .target import BudgetedSender, OpenTarget, open_target
+from .target import OpenTarget, open_target
 from .trial import LoadObserver, LoadSetting, Trial, run_trial
 from .workload import Workload
 

@@ -14,7 +14,7 @@ from runners.load import ClosedLoop, OpenLoop, Volume
 
 from ...config.loading import LoadedConfig
 from ...config.settings import Config
-from ...execution.open_sweep import open_sweep
+from ...open_sweep import open_sweep
 from .measures import Trim
 from .presets import PURPOSES, WORKLOADS, PurposePreset, WorkloadPreset
 from .prompts import (

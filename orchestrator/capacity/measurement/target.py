@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from providers.errors import InputError, ProviderError
+from providers.errors import InputError
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse
+from providers.provider import Sender
 from providers.suggestion import suggestion
-from providers.tokens import TokenEstimator
-from runners.calls.budget import Budget
-from runners.dispatch.instance_state import Sender
-from runners.limits.permit import Cost
 
 from ...config.environment import Environment, SettingOverride
 from ...config.loading import LoadedConfig, load_config
@@ -87,31 +83,3 @@ def named(name: str, instances: Sequence[Instance]) -> list[Instance]:
         if exact:
             return exact
     raise InputError(f"no instance {name!r}; {suggestion(name, [one.name for one in instances])}")
-
-
-@dataclass(slots=True)
-class BudgetedSender:
-    """Sends through `sender` as long as the purse has room. Raises LimitReached, and what `sender` raises."""
-
-    sender: Sender
-    budget: Budget
-    output_tokens: int
-    """Reckoned with where a request sets no bound."""
-    estimator: TokenEstimator = field(default_factory=TokenEstimator)
-
-    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        input_tokens = self.estimator.estimate(request.messages, request.tools)
-        limit = request.generation.output_limit
-        cost = Cost(input_tokens, self.output_tokens if limit is None else limit)
-        aside = await self.budget.set_aside(on.model, cost)
-        try:
-            response = await self.sender.complete(on, request, request_id=request_id, deadline=deadline)
-        except ProviderError as error:
-            self.budget.fail(on.model, aside, error)
-            raise
-        except BaseException:
-            self.budget.lose(on.model, aside)
-            raise
-        self.budget.settle(on.model, aside, response.usage)
-        self.estimator.learn(request.messages, request.tools, response.usage)
-        return response

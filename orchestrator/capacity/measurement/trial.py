@@ -9,16 +9,8 @@ from dataclasses import dataclass, field
 
 from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, RequestResult, Target, Volume, run_load
 
-from .measures import (
-    Distribution,
-    Measures,
-    SteadyWindow,
-    Trim,
-    distribution,
-    in_flight_over_time,
-    measure,
-    steady_window,
-)
+from ...results.stats.percentiles import Distribution, distribution
+from .measures import Measures, SteadyWindow, Trim, in_flight_over_time, measure, steady_window
 from .server_metrics import ServerWatch
 from .target import OpenTarget
 from .workload import Workload

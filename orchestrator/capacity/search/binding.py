@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..measurement.rung import STEADIER, QuotaVariation, Rung, Unit
-from .next_step import LadderFindings, LadderPlan, LadderStep, find, next_step
+from ..measurement.rung import STEADIER, LadderStep, QuotaVariation, Rung, Unit
+from .next_step import LadderFindings, LadderPlan, find, next_step
 from .rules import HARD, INVALID, Judgement
 
 Limit = Literal["TPM", "RPM", "concurrency", "quota", "capacity", "held or saturated", "client", "errors", "none"]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..measurement.bench import Bench
-from ..measurement.rung import Rung
+from ..measurement.rung import LadderStep, Rung
 from .binding import QUOTAS, Binding, Limit, StatedLimits, contrast_step, doubts, find_binding
-from .next_step import LadderFindings, LadderPlan, LadderStep, find, next_step
+from .next_step import LadderFindings, LadderPlan, find, next_step
 
 OnRung = Callable[[Sequence[Rung]], None]
 

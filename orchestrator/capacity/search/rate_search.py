@@ -10,8 +10,8 @@ from runners.load import OpenLoop
 
 from ..measurement.bench import Bench
 from ..measurement.measures import Measures
-from ..measurement.rung import Rung
-from .next_step import TOLERANCE, LadderStep
+from ..measurement.rung import LadderStep, Rung
+from .next_step import TOLERANCE
 
 REACHED = 0.95
 """Share of the target rate that counts as the rate."""

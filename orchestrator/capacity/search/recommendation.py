@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from providers.messages import JSON
+from runners.limits.adaptive.ledger import TOKENS, UNITS, WINDOWS_S
 from runners.limits.adaptive.persistence import VERSION
-from runners.limits.adaptive.rate.ledger import TOKENS, UNITS, WINDOWS_S
 
 from ..measurement.rung import Rung
 from .ladder import Ladder

@@ -11,9 +11,9 @@ import click
 from .options import ONE_ENDPOINT, PACE, agree_to, load_options, read_order, read_rung_duration
 
 if TYPE_CHECKING:
+    from ...capacity.ladders import LadderOptions
     from ...capacity.search.expectations import Outcome
     from ...capacity.search.ladder import Ladder
-    from ...capacity.search.ladders import LadderOptions
 
 _ABOVE_0 = click.FloatRange(0, min_open=True)
 _RULES = (
@@ -68,9 +68,9 @@ def command(config: str | None, **options: Any) -> int:
     from runners.event_loop.run_loop import run_loop
 
     from ...capacity.display.ladder_result import RUNG_FILE, name_rung, write_settings
+    from ...capacity.ladders import most_requests, run_ladders
     from ...capacity.measurement.prompts import SyntheticPrompts
     from ...capacity.search.expectations import read_expectations
-    from ...capacity.search.ladders import most_requests, run_ladders
     from ...ui.terminal import say
 
     directory, options = _begun(config, options)
@@ -146,8 +146,8 @@ def _require_same(before: Mapping[str, Any], said: Mapping[str, Any], directory:
 
 def _read_ascent(directory: Path, options: Mapping[str, Any], has_own_lengths: bool) -> LadderOptions:
     from ...capacity.display.ladder_result import RUNG_FILE
+    from ...capacity.ladders import LadderOptions
     from ...capacity.search.binding import StatedLimits
-    from ...capacity.search.ladders import LadderOptions
     from ...capacity.search.next_step import RUNGS, LadderPlan
     from ...capacity.search.rules import Rules
 
@@ -225,7 +225,7 @@ def _show(ladders: list[Ladder], outcomes: Mapping[str, list[Outcome]], director
     from dataclasses import asdict
 
     from ...capacity.display.ladder_result import ladder_document
-    from ...capacity.search.ladders import shared_quota
+    from ...capacity.ladders import shared_quota
     from ...ui.terminal import say, say_json
     from .ladder_view import show_ladder
 

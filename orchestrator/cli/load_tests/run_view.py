@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...capacity.measurement.measures import SAMPLE_FLOORS, Distribution
+from ...results.stats.percentiles import SAMPLE_FLOORS, Distribution
 from ...ui.terminal import say
 from ..tables import print_table
 

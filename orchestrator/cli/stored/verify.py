@@ -22,7 +22,7 @@ def command(run_directory: str, complete: bool, as_json: bool) -> int:
 
     Ends with 0 where that is so, finished or not, and with 1 where something is damaged. Reads only: safe beside a live run.
     """
-    from ...results.verify.verification import verify
+    from ...results.verify.verifier import verify
     from ...ui.terminal import say_json
 
     found = verify(run_directory)

@@ -61,7 +61,7 @@ def _drift(loaded: LoadedConfig, environment: Environment, canaries: int, as_jso
 
     from runners.event_loop.run_loop import run_loop
 
-    from ...diagnosis.drift import check_drift
+    from ...diagnosis.drift_check import check_drift
     from ...ui.terminal import say, say_json
     from ..tables import print_table
 

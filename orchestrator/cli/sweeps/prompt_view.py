@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from providers.errors import InputError
-from sharding.prompts.conversation import text_of
+from sharding.conversation import text_of
 from sharding.tasks.task import Task
 
-from ...execution.open_sweep import OpenSweep
+from ...open_sweep import OpenSweep
 from ..tables import console
 
 EACH = "each"

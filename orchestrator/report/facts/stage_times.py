@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...capacity.measurement.measures import SAMPLE_FLOORS
+from ...results.stats.percentiles import SAMPLE_FLOORS
 
 INSIDE = ("connect_s", "ttft_s", "generation_s", "parse_s")
 """What `working_s` is made of; the rest of it are failed attempts, tools and grading."""

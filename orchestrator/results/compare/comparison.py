@@ -17,7 +17,7 @@ from runners.journal.sinks.parquet import record_schema
 
 from ...config.extras import require_extra
 from ...ui.text_table import TextTable
-from ..run import Run
+from ..run_records import RunRecords
 from .contrast import AXES, COLUMN, RUN, Contrast, Question, compare_levels
 from .document import contrast_row, contrast_table
 from .external_results import read_external_results
@@ -65,7 +65,7 @@ class Comparison:
         return self.table().to_html()
 
 
-def compare_runs(runs: Sequence[Run], question: Question) -> Comparison:
+def compare_runs(runs: Sequence[RunRecords], question: Question) -> Comparison:
     """Contrast the levels of an axis over the records of all `runs`; the axis `run` is the runs themselves.
 
     Several runs and another axis: their records are pooled, so a sample may stand in one of them only, unless they are compared by `run`.
@@ -110,7 +110,9 @@ def compare_stages(paths: Sequence[Path], competitor: Path | None) -> StageCompa
 
 
 def _figures(name: str, path: Path) -> list[StageFigures]:
-    return [figures_of(name, Run.load(path).to_arrow(MEASURED))] if path.is_dir() else read_external_results(path)
+    return (
+        [figures_of(name, RunRecords.load(path).to_arrow(MEASURED))] if path.is_dir() else read_external_results(path)
+    )
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Statistics: intervals, paired tests, power, percentiles. Published formulas, each cited where it stands."""
+"""Statistics: intervals, paired tests, power, percentiles, the knee of a curve. Published formulas, each cited where it stands."""

@@ -1,1 +1,1 @@
-"""Prove from the files alone what a run directory holds. Read `verification.py` first."""
+"""Prove from the files alone what a run directory holds. Read `verifier.py` first; `verification.py` is its result."""

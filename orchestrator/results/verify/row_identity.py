@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,19 +15,23 @@ from sharding.grid import Grid, lay_out_cells
 from ...config.settings import Config
 from ..directory import Manifest
 
-COLUMNS = (
-    "ordinal",
-    "outcome",
-    "run_id",
-    "sample_id",
-    "task_id",
-    "epoch",
-    "model",
-    "prompt_type",
-    "tool_success_rate",
-    "seed",
-)
-"""What a row must say for it."""
+
+class IdentityRow(NamedTuple):
+    """What a row must say so that its place can be checked. A damaged file may hold any value in any column."""
+
+    ordinal: Any
+    outcome: Any
+    run_id: Any
+    sample_id: Any
+    task_id: Any
+    epoch: Any
+    model: Any
+    prompt_type: Any
+    tool_success_rate: Any
+    seed: Any
+
+
+COLUMNS = IdentityRow._fields
 
 
 def grid_of(manifest: Manifest) -> Grid:
@@ -55,25 +58,25 @@ class RowIdentity:
         self._grid = grid
         self._tasks = array("Q", bytes(8 * grid.places))
 
-    def difference(self, row: Sequence[Any]) -> str | None:
-        """Between a row with COLUMNS and what is planned at its ordinal; None where it belongs here."""
-        ordinal, _, run_id, sample_id, task_id, epoch, *said, seed = row
-        if run_id != self._run_id:
-            return f"ordinal {ordinal} is of the run {run_id}, this is {self._run_id}"
+    def difference(self, row: IdentityRow) -> str | None:
+        """Say the difference between a row and what is planned at its ordinal; None where it belongs here."""
+        ordinal = row.ordinal
+        if row.run_id != self._run_id:
+            return f"ordinal {ordinal} is of the run {row.run_id}, this is {self._run_id}"
         grid = self._grid
         try:
             number, planned_epoch, place = grid.locate(ordinal)
         except (IndexError, TypeError):
             return f"ordinal {ordinal} is not among the {len(grid)} planned"
-        cell = grid.cells[number]
-        if epoch != planned_epoch or said != [cell.model, cell.prompt_type, cell.tool_success_rate]:
+        cell, said = grid.cells[number], (row.model, row.prompt_type, row.tool_success_rate)
+        if row.epoch != planned_epoch or said != (cell.model, cell.prompt_type, cell.tool_success_rate):
             planned = f"{cell.model}, {cell.prompt_type}, {cell.tool_success_rate:g}, epoch {planned_epoch}"
-            return f"ordinal {ordinal} is {', '.join(map(str, said))}, epoch {epoch}; planned is {planned}"
-        if sample_id != grid.digest(number, task_id, epoch).hex():
-            return f"ordinal {ordinal} has the sample id {sample_id}, which is not that of its task {task_id}"
-        if seed != grid.seed(task_id, epoch):
-            return f"ordinal {ordinal} has the seed {seed}, which is not that of this run"
-        return self._misplaced(ordinal, place, task_id)
+            return f"ordinal {ordinal} is {', '.join(map(str, said))}, epoch {row.epoch}; planned is {planned}"
+        if row.sample_id != grid.digest(number, row.task_id, row.epoch).hex():
+            return f"ordinal {ordinal} has the sample id {row.sample_id}, which is not that of its task {row.task_id}"
+        if row.seed != grid.seed(row.task_id, row.epoch):
+            return f"ordinal {ordinal} has the seed {row.seed}, which is not that of this run"
+        return self._misplaced(ordinal, place, row.task_id)
 
     def _misplaced(self, ordinal: int, place: int, task_id: str) -> str | None:
         named = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1

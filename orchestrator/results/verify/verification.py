@@ -5,15 +5,12 @@ Needs no tasks, no configuration file and no keys. Changes nothing, and works be
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 from providers.messages import JSON
 from runners.journal.sinks.sink import UNRESOLVED
-
-from ..directory import RunDirectory
 
 Kind = Literal["manifest", "journal", "part", "unresolved", "foreign"]
 REMEDIES: Mapping[Kind, str] = {
@@ -23,7 +20,6 @@ REMEDIES: Mapping[Kind, str] = {
     "unresolved": "a resume writes the file anew",
     "foreign": "move it out of the run directory",
 }
-REPAIRED_BY_RESUME: Collection[Kind] = frozenset({"journal", "unresolved"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +83,3 @@ class Verification:
     def to_json(self) -> dict[str, JSON]:
         own = {**asdict(self), "damages": [{**asdict(one), "remedy": one.remedy} for one in self.damages]}
         return {**own, "pending": self.pending, "is_sound": self.is_sound, "is_complete": not self.pending}
-
-
-def verify(path: str | Path) -> Verification:
-    """Read every byte of the records in the run directory `path`. Raises InputError where it is none."""
-    from .verifier import prove
-
-    directory = RunDirectory(Path(path))
-    return prove(directory, directory.read_manifest())

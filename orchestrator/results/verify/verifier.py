@@ -15,15 +15,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from runners.journal.bitmap import Bitmap
 from runners.journal.frames import JournalLine, read_lines
 from runners.journal.journal import CLOSED
-from runners.journal.sinks.sink import UNRESOLVED, Batch, sink_over
+from runners.journal.sinks.open_sink import sink_over
+from runners.journal.sinks.sink import UNRESOLVED, Batch
+from runners.samples.bitmap import Bitmap
 from runners.samples.record import FINAL
 from sharding.planner import fingerprint
 
 from ..directory import Manifest, RunDirectory
-from .row_identity import COLUMNS, RowIdentity, grid_of
+from .row_identity import COLUMNS, IdentityRow, RowIdentity, grid_of
 from .verification import Damage, Kind, Pending, Verification
 
 SHOWN = 5
@@ -46,8 +47,10 @@ class _Segment:
     """Left by an execution that came to its end."""
 
 
-def prove(directory: RunDirectory, manifest: Manifest) -> Verification:
-    """Raises InputError where the manifest contradicts itself."""
+def verify(path: str | Path) -> Verification:
+    """Read every byte of the records in the run directory `path`. Raises InputError where it is none."""
+    directory = RunDirectory(Path(path))
+    manifest = directory.read_manifest()
     proof = _Verifier(manifest)
     if fingerprint(manifest.parts) != manifest.fingerprint:
         proof.report(Damage("manifest", "manifest.json", "", "its fingerprint is not that of its parts"))
@@ -107,7 +110,7 @@ class _Verifier:
         self.report(Damage(kind, f"journal/{path.name}", f"line {line.number}", what))
 
     def _difference(self, value: Mapping[str, Any]) -> str | None:
-        return self._belonging.difference([value.get(name) for name in COLUMNS]) if "ordinal" in value else None
+        return self._belonging.difference(_identity_row(value)) if "ordinal" in value else None
 
     def add_segment(self, segment: _Segment) -> None:
         for ordinal, outcome in zip(segment.waiting, segment.outcomes, strict=True):
@@ -138,14 +141,15 @@ class _Verifier:
         if batch.fault is not None:
             yield kind, batch.fault
             return
-        outlier = next(filter(None, map(self._belonging.difference, batch.rows)), None)
+        rows = [IdentityRow(*row) for row in batch.rows]
+        outlier = next(filter(None, map(self._belonging.difference, rows)), None)
         if outlier is not None:
             yield "foreign", outlier
             return
-        if any((row[1] in FINAL) != is_final for row in batch.rows):
+        if any((row.outcome in FINAL) != is_final for row in rows):
             yield kind, "holds records that are not final" if is_final else "holds final records"
         seen = self._final if is_final else self._unresolved
-        twice = [row[0] for row in batch.rows if not seen.add(row[0])]
+        twice = [row.ordinal for row in rows if not seen.add(row.ordinal)]
         if twice:
             yield kind, _twice(twice)
 
@@ -188,6 +192,11 @@ class _Verifier:
                 cell, outcome = self._grid.cells[number], WAITING[self._waiting[ordinal]]
                 said = None if outcome == WAITING[NEVER_RUN] else outcome
                 yield Pending(ordinal, cell.model, cell.prompt_type, cell.tool_success_rate, epoch, place, said)
+
+
+def _identity_row(value: Mapping[str, Any]) -> IdentityRow:
+    """Take what a journal line says of its sample; None where it says nothing."""
+    return IdentityRow(*(value.get(name) for name in COLUMNS))
 
 
 def _twice(ordinals: list[int]) -> str:

@@ -6,16 +6,14 @@ attempt in it ("sample_id/turn/attempt"), so a retry draws anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from ...seeded_draws import draw_uniform
+from ..settings import Fault
 
 if TYPE_CHECKING:
     from ..settings import FaultSettings
 
-Fault = Literal[
-    "error_500", "empty", "stall", "reset", "malformed", "content_filter", "length", "error_in_200", "early_end"
-]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 """In the order in which they share the unit interval."""
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...messages import ToolCall
-    from ..answers.completion import SimulatedReply
+    from ..protocol_settings import QuirkSettings
     from ..settings import EndpointSettings
+    from .calls import SimulatedReply
     from .dialects import Dialect
-    from .settings import QuirkSettings
 
 FINGERPRINT = "fp_simulator"
 NO_FILTER = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": False, "severity": "safe"}}

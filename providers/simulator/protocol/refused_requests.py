@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ...messages import Message
-    from ..answers.completion import SimulatedCall
+    from ..protocol_settings import RefusedField
     from ..settings import EndpointSettings
+    from .calls import SimulatedCall
     from .dialects import Dialect
-    from .settings import RefusedField
 
 DEFAULT_VALUES: Mapping[str, int] = {
     "temperature": 1,

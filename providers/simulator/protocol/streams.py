@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from ..answers.completion import CHARACTERS_PER_TOKEN
 from .bodies import (
     BLANK_LINES,
     PROMPT_FILTER,
@@ -18,16 +17,17 @@ from .bodies import (
     thinking_text,
     with_nan_logprobs,
 )
+from .calls import CHARACTERS_PER_TOKEN
 from .usage import build_usage, build_usage_so_far
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ...messages import ToolCall
-    from ..answers.completion import SimulatedReply
+    from ..protocol_settings import QuirkSettings
     from ..settings import EndpointSettings
+    from .calls import SimulatedReply
     from .dialects import Dialect
-    from .settings import QuirkSettings
 
 DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": OPENROUTER PROCESSING\n\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..answers.completion import SimulatedReply
     from ..settings import EndpointSettings
+    from .calls import SimulatedReply
 
 
 def build_usage(reply: SimulatedReply, settings: EndpointSettings) -> dict[str, object]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..limits.quota import QuotaRefusal
+    from ..protocol_settings import WrongKey
     from ..settings import EndpointSettings
-    from .settings import WrongKey
 
 PLATFORM_SHARE = 0.1
 """Of a gateway's refusals: those that it makes itself (PL-002); the others it passes on from the model's provider (MPE-429)."""

@@ -14,8 +14,8 @@ import orjson
 
 from providers.errors import StorageError
 
-from ..bitmap import Bitmap
-from ..durable import fsync_directory, replace_file, storage_error
+from ...durable import fsync_directory, replace_file, storage_error
+from ...samples.bitmap import Bitmap
 from .sink import UNRESOLVED, Batch, Row, set_aside_name
 
 STRETCH_LINES = 2_000

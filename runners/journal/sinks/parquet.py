@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...samples.record import Record, instant_of
-from ..bitmap import Bitmap
-from ..durable import fsync_directory, replace_file
+from ...durable import fsync_directory, replace_file
+from ...instants import instant_of
+from ...samples.bitmap import Bitmap
+from ...samples.record import Record
 from .sink import UNRESOLVED, Batch, Row, set_aside_name
 
 ROW_GROUP = 2_000

@@ -1,4 +1,4 @@
-"""The Sink protocol, and the choice between its two implementations."""
+"""The Sink protocol and the names that its two implementations share; `open_sink.py` chooses between them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from ..bitmap import Bitmap
+from ...samples.bitmap import Bitmap
 
 Row = Mapping[str, Any]
 StorageFormat = Literal["parquet", "json"]
@@ -58,23 +58,6 @@ class Sink(Protocol):
         """Write every part anew, atomically, without the rows that are superseded. `keep` gets these first, by the number of their
         part, and stores them durably: a crash leaves a row in both places, never in none."""
         ...
-
-
-def sink_over(storage_format: StorageFormat, results: Path) -> Sink:
-    """The sink over a folder that may not be there."""
-    if storage_format == "json":
-        from .jsonl import JsonlSink
-
-        return JsonlSink(results)
-    from .parquet import ParquetSink
-
-    return ParquetSink(results)
-
-
-def open_sink(storage_format: StorageFormat, results: Path) -> Sink:
-    """The sink over the folder `results`, which is made if it is not there."""
-    results.mkdir(parents=True, exist_ok=True)
-    return sink_over(storage_format, results)
 
 
 def set_aside_name(path: Path) -> Path:

@@ -9,7 +9,7 @@ from providers.messages import JSON
 
 from .concurrency.answer_statistics import AnswerStatistics
 from .concurrency.concurrency_cap import FIRST_CAP, ConcurrencyCap
-from .rate.ledger import UNITS, WINDOWS_S
+from .ledger import UNITS, WINDOWS_S
 from .rate.rate_model import FLOW, RateModel
 
 VERSION = 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from providers.messages import RateLimitHint
 
 from .concurrency.in_flight import InFlightRequest
-from .rate.ledger import CEILING, REQUESTS, Amounts
+from .ledger import CEILING, REQUESTS, Amounts
 
 TRUSTED_REFILL = 0.95
 BASELINE_S = 2.0

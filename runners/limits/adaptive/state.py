@@ -20,8 +20,8 @@ from .concurrency.answer_statistics import AnswerStatistics
 from .concurrency.circuit_breaker import CircuitBreaker
 from .concurrency.concurrency_cap import ConcurrencyCap
 from .concurrency.in_flight import InFlightRequest, InFlightRequests
+from .ledger import CEILING, REQUESTS, TOKENS, Amounts, SendLedger
 from .rate.episode_evidence import EpisodeEvidence
-from .rate.ledger import CEILING, REQUESTS, TOKENS, Amounts, SendLedger
 from .rate.pacer import Pacer
 from .rate.rate_learner import RateLearner
 from .rate.rate_model import FLOW, RateModel

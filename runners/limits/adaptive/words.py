@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..stated import StatedQuota
-from .rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS
+from .ledger import ANSWERED, CEILING, REQUESTS, TOKENS
 
 AGREES = 0.15
 """Between what is stated and what was counted: tokens are estimated until the answer is there."""

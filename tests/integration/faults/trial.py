@@ -16,10 +16,12 @@ from providers.credentials import ApiKey
 from providers.errors import ProviderError, Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Generation
-from providers.provider import SYSTEM_TRUST, Route, Timeouts, Transport, Trust
+from providers.provider import SYSTEM_TRUST, Transport, Trust
+from providers.route import Route, Timeouts
 from providers.tokens import TokenEstimator
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
+from runners.calls.active_sample import ActiveSample
 from runners.calls.client import Asking, CallContext, Deadlines, ModelClient
 from runners.calls.retry import RetryLimits
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
@@ -29,7 +31,6 @@ from runners.samples.answer import Answer, Score
 from runners.samples.record import Record
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
-from runners.workers.active_sample import ActiveSample
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 from tests.unit.runners.doubles import BareLease

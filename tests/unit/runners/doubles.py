@@ -29,17 +29,18 @@ from providers.errors import (
 )
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, Generation, RateLimitHint, Timing, Usage
+from providers.provider import Sender
 from providers.tokens import TokenEstimator
+from runners.calls.active_sample import ActiveSample
 from runners.calls.budget import Budget
 from runners.calls.client import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import InstanceState, Sender
-from runners.journal.bitmap import Bitmap
+from runners.dispatch.instance_state import InstanceState
 from runners.journal.sinks.sink import UNRESOLVED, Batch, Row
 from runners.limits.permit import Cost, Limiter, Settled
+from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
-from runners.workers.active_sample import ActiveSample
 from sharding.plan import Cell, Sample, Shard
 from sharding.tasks.task import Task
 

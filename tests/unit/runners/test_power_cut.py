@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import pytest
 
+from runners.durable import replace_file
 from runners.journal.compaction import Compactor, Replay
-from runners.journal.durable import replace_file
 from runners.journal.journal import Journal
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.parquet import ParquetSink

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from providers.messages import Usage
 
 from ...permit import Cost
-from ..rate.ledger import Amounts
+from ..ledger import Amounts
 
 WEIGHT = 0.05
 """Of the newest answer: a memory of about twenty."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from ..rate.ledger import TOKENS, Amounts, LedgerEntry
+from ..ledger import TOKENS, Amounts, LedgerEntry
 
 FIRST_DELAY_S = 0.5
 """What a refusal is reckoned to take before one was seen: silence is taken as an accept after three times that."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..concurrency.answer_statistics import AnswerStatistics
-from ..throttling.episode import Episode
-from .ledger import WINDOWS_S, SendLedger
+from ..episode import Episode
+from ..ledger import WINDOWS_S, SendLedger
 
 MINUTE = 2
 KEPT_OF_MEAN = 0.4

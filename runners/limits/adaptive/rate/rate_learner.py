@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from providers.messages import JSON
 
 from .. import words
-from ..throttling.episode import Episode
+from ..episode import Episode
+from ..ledger import ANSWERED, REQUESTS, TOKENS
 from . import unit_inference as blame
 from .episode_evidence import EpisodeEvidence, late, lowered, ramp
-from .ledger import ANSWERED, REQUESTS, TOKENS
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 from .refill import RefillEstimator, RefillInterval
 from .windows import WindowCandidates

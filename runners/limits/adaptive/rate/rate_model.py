@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from providers.messages import JSON
 
-from .ledger import ANSWERED, REQUESTS, TOKENS, UNITS, WINDOWS_S, Amounts, SendLedger
+from ..ledger import ANSWERED, REQUESTS, TOKENS, UNITS, WINDOWS_S, Amounts, SendLedger
 
 FLOW, TEN_SECONDS, MINUTE = range(3)
 """Levels; those above FLOW are indices into WINDOWS_S."""

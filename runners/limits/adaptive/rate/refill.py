@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from ..throttling.episode import Episode
+from ..episode import Episode
 
 ALONE = 30.0
 """Requests after which a stretch needs no other: 3 % of error."""
@@ -45,9 +45,6 @@ class RefillEstimator:
 
     def forget(self) -> None:
         self._empty.clear()
-
-    def since_empty_s(self, now: float) -> float:
-        return now - self._empty[-1].at if self._empty else float("inf")
 
     def measure(self, episode: Episode) -> RefillInterval | None:
         """The refill up to this refusal; None for the first one, which ends a burst of unknown size."""

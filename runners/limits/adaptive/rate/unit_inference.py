@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from .ledger import ANSWERED, CEILING, REQUESTS, TOKENS
+from ..ledger import ANSWERED, CEILING, REQUESTS, TOKENS
 
 KEPT = 6
 TIE = 1.5

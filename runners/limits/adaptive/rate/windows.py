@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from ..throttling.episode import Episode
-from .ledger import REQUESTS
+from ..episode import Episode
+from ..ledger import REQUESTS
 from .unit_inference import variation
 
 CANDIDATES = (1, 2)

@@ -11,11 +11,11 @@ from ...stated import UNSTATED, StatedQuota, stated_quota
 from ..concurrency.answer_statistics import AnswerStatistics
 from ..concurrency.concurrency_cap import ConcurrencyCap
 from ..concurrency.in_flight import InFlightRequest, InFlightRequests
-from ..rate.ledger import Amounts, SendLedger
+from ..episode import Episode, EpisodeContext, begin
+from ..ledger import Amounts, SendLedger
 from ..rate.rate_learner import RateLearner
 from ..rate.rate_model import FLOW, RateModel
 from ..remaining_quota import RemainingQuotaGate
-from .episode import Episode, EpisodeContext, begin
 from .throttle_gate import AdaptiveThrottleGate, WindowRoom
 
 CHECKS_AFTER_CUT = 1

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from providers.messages import JSON
 
-from ..rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
+from ..episode import Episode
+from ..ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
 from ..words import agreeing_unit
-from .episode import Episode
 
 SAME_TOLD = 2
 """Episodes that name the same time make it a window's length ..."""

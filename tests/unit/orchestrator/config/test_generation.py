@@ -12,7 +12,8 @@ from orchestrator.execution.components import asking_of, instances_of
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import Generation
-from providers.provider import RouteSpec, Timeouts
+from providers.provider import RouteSpec
+from providers.route import Timeouts
 from runners.calls.client import Deadlines
 
 Load = Callable[..., LoadedConfig]

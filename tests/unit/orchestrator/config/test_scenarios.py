@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.config.loading import LoadedConfig
-from orchestrator.execution.open_sweep import open_sweep
+from orchestrator.open_sweep import open_sweep
 from providers.errors import InputError
 from sharding.prompts.flaws import FLAWS
 from sharding.prompts.templates import load_prompt_types

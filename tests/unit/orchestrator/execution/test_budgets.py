@@ -21,11 +21,13 @@ from orchestrator.results.directory import RunDirectory
 from providers.errors import InputError
 from providers.messages import JSON, Usage
 from runners.calls.budget import NOTHING, LimitReached, Spending
+from runners.instants import instant
 from runners.journal.compaction import Compactor
 from runners.journal.journal import Journal
-from runners.journal.sinks.sink import StorageFormat, open_sink
+from runners.journal.sinks.open_sink import open_sink
+from runners.journal.sinks.sink import StorageFormat
 from runners.limits.permit import Cost
-from runners.samples.record import Record, instant
+from runners.samples.record import Record
 from runners.shutdown import Shutdown
 
 Load = Callable[..., LoadedConfig]

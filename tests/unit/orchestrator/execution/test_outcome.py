@@ -7,8 +7,8 @@ import pytest
 from orchestrator.execution.outcome import INTERRUPTED, ExitCode, RunOutcome, count_pending, outcome_of
 from orchestrator.results.directory import Manifest
 from runners.dispatch.dispatcher import NoUsableInstance
-from runners.journal.bitmap import Bitmap
 from runners.monitor import Monitor
+from runners.samples.bitmap import Bitmap
 from runners.shutdown import Shutdown
 
 MANIFEST = Manifest("r", {}, "/", "parquet", 4, "f", {})

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.results.directory import Manifest, RunDirectory
 from orchestrator.results.run import Run
-from runners.journal.sinks.sink import open_sink
+from runners.journal.sinks.open_sink import open_sink
 from runners.samples.record import FINAL, Record
 
 MakeRecord = Callable[..., Record]

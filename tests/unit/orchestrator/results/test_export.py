@@ -15,7 +15,7 @@ from orchestrator.results.directory import Manifest, RunDirectory
 from orchestrator.results.export import WRITERS, export
 from orchestrator.results.run import Run
 from providers.errors import InputError
-from runners.journal.sinks.sink import open_sink
+from runners.journal.sinks.open_sink import open_sink
 from runners.samples.record import Record
 
 MakeRecord = Callable[..., Record]

@@ -18,8 +18,9 @@ from orchestrator.results.run import Run
 from orchestrator.results.stats.intervals import wilson
 from orchestrator.results.summary import HIERARCHY, Weights, summarise
 from providers.errors import InputError, StorageError
+from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.parquet import record_table
-from runners.journal.sinks.sink import StorageFormat, open_sink
+from runners.journal.sinks.sink import StorageFormat
 from runners.samples.record import FINAL, Record
 
 MakeRecord = Callable[..., Record]

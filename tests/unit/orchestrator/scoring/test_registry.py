@@ -9,7 +9,8 @@ import pytest
 from orchestrator.scoring.registry import build_scorer, judge_of, spelt_out
 from providers.errors import InputError
 from runners.calls.client import ModelClient
-from runners.samples.answer import Answer, UserCodeError
+from runners.samples.answer import Answer
+from runners.user_code_error import UserCodeError
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 

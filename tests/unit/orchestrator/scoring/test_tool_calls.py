@@ -12,7 +12,8 @@ from orchestrator.scoring.expected_calls import expectation_of, is_accepted
 from orchestrator.scoring.registry import build_scorer
 from providers.messages import JSON
 from runners.calls.client import ModelClient
-from runners.samples.answer import Answer, Score, UserCodeError
+from runners.samples.answer import Answer, Score
+from runners.user_code_error import UserCodeError
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 

@@ -12,8 +12,7 @@ from providers.credentials import ApiKey
 from providers.errors import Evidence, Refused, ServerFault, Truncated
 from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
-from providers.provider import Route
-from providers.wire.adaptation import Adapt
+from providers.route import Adapt, Route
 from providers.wire.generation import sent_fields
 
 ROUTE = Route(Instance("east/o3", "o3", "o3", "east", "east/o3"), "http://h/v1", ApiKey("K", "s"))

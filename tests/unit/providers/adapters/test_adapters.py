@@ -15,7 +15,8 @@ from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
-from providers.provider import Adapter, Route, RouteSpec
+from providers.provider import Adapter, RouteSpec
+from providers.route import Route
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from providers.messages import Adaptation
-from providers.wire.adaptation import Adapt, adapt_fields, describe_adaptation, extend_adaptation, find_adaptation
+from providers.route import Adapt
+from providers.wire.adaptation import adapt_fields, describe_adaptation, extend_adaptation, find_adaptation
 
 DATA = Path(__file__).parents[5] / "shared" / "data" / "wire"
 FIELDS = ("max_tokens", "temperature", "seed", "stop", "stream", "stream_options")

@@ -21,7 +21,7 @@ from providers.errors import (
 )
 from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
-from providers.provider import Route
+from providers.route import Route
 from providers.wire.chat import build_payload, is_event_stream, read_completion
 from providers.wire.headers import MAX_BELIEVABLE_WAIT_S
 from providers.wire.received import Received

@@ -9,7 +9,7 @@ import pytest
 from providers.errors import ContentFiltered, Empty, Malformed, ProviderError, Throttled, Truncated
 from providers.instance import Instance
 from providers.messages import ChatRequest, Generation, Timing, Usage
-from providers.provider import Route
+from providers.route import Route
 from providers.wire.received import Received
 from providers.wire.response_stream import ResponseAssembler
 from providers.wire.responses import as_message, build_payload, read_response, respell

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from runners.calls.active_sample import ActiveSample
 from runners.dispatch.dispatcher import NoUsableInstance
+from runners.dispatch.slots import SlotLease
 from runners.engines.local import LocalEngine
-from runners.journal.bitmap import Bitmap
+from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
 from runners.shutdown import Shutdown
-from runners.workers.active_sample import ActiveSample
-from runners.workers.slots import SlotLease
 from sharding.plan import Shard
 from tests.unit.runners.doubles import GivenPlan, ScriptedSender, a_dispatcher, a_record
 

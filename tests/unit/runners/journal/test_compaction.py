@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from providers.errors import StorageError
-from runners.journal.bitmap import Bitmap
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
 from runners.journal.sinks.jsonl import JsonlSink
+from runners.samples.bitmap import Bitmap
 from tests.unit.runners.doubles import ListSink, a_record
 
 SIZE = 100

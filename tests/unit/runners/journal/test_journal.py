@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from providers.errors import StorageError
-from runners.journal.bitmap import Bitmap
+from runners.instants import instant
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
 from runners.journal.journal import BACKLOG_RECORDS, COMMIT_RECORDS, SEGMENT_RECORDS, Journal
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.sink import Sink
-from runners.samples.record import instant
+from runners.samples.bitmap import Bitmap
 from tests.unit.runners.doubles import ListSink, a_record
 
 SIZE = 2 * SEGMENT_RECORDS

@@ -11,11 +11,11 @@ import pytest
 
 from runners.calls.budget import Budget, BudgetLimits
 from runners.calls.client import CallContext, ModelClient
+from runners.dispatch.slots import WorkerSlots
 from runners.samples.answer import Answer, Score, Scorer, Solver
 from runners.samples.in_flight_samples import MOST_LETTERS, MOST_WAITS, InFlightSamples, Wait
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
-from runners.workers.slots import WorkerSlots
 from sharding.plan import Sample
 from sharding.tasks.task import Task
 from tests.unit.runners.doubles import (

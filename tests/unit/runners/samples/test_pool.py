@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from runners.calls.active_sample import ActiveSample
 from runners.dispatch.dispatcher import NoUsableInstance
-from runners.journal.bitmap import Bitmap
+from runners.dispatch.slots import LOOKAHEAD, SlotLease
+from runners.samples.bitmap import Bitmap
 from runners.samples.pool import Pool, PoolSpec
 from runners.samples.record import Record
 from runners.samples.shard_queue import ModelQueues, ShardQueue
 from runners.shutdown import Shutdown
-from runners.workers.active_sample import ActiveSample
-from runners.workers.slots import LOOKAHEAD, SlotLease
 from tests.unit.runners.doubles import GivenPlan, ScriptedSender, a_dispatcher, a_record
 
 pytestmark = pytest.mark.looptime

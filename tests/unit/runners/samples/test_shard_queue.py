@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runners.journal.bitmap import Bitmap
+from runners.samples.bitmap import Bitmap
 from runners.samples.shard_queue import ModelQueues, ShardQueue, TakenOrdinal
 
 

@@ -14,22 +14,14 @@ import pytest
 
 from providers.errors import ProviderError, Refused, RequestTooLarge, Truncated
 from providers.messages import Adaptation, ToolCall, Usage
+from runners.calls.active_sample import ActiveSample
 from runners.calls.client import Deadlines, ModelClient, SampleClient
 from runners.dispatch.dispatcher import NoUsableInstance
-from runners.samples.answer import (
-    Answer,
-    Score,
-    Scorer,
-    Solver,
-    Ungraded,
-    UserCodeError,
-    guard_scorer,
-    guard_solver,
-)
+from runners.samples.answer import Answer, Score, Scorer, Solver, Ungraded, guard_scorer, guard_solver
 from runners.samples.record import Record
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
-from runners.workers.active_sample import ActiveSample
+from runners.user_code_error import UserCodeError
 from sharding.plan import Sample
 from tests.unit.runners.doubles import (
     BareLease,

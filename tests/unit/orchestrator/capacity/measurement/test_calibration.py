@@ -6,11 +6,11 @@ import pytest
 
 from orchestrator.capacity.measurement.calibration import calibrate
 from orchestrator.capacity.measurement.prompts import Lengths, SyntheticPrompts
-from orchestrator.capacity.measurement.target import BudgetedSender
 from providers.errors import Empty, Evidence, ServerFault
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
 from runners.calls.budget import Budget, BudgetLimits
+from runners.calls.budgeted_sender import BudgetedSender
 from runners.load import ClosedLoop, LoadGenerator, Target, Volume, run_load
 
 pytestmark = pytest.mark.looptime

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.capacity.measurement.measures import Trim, distribution, in_flight_over_time, measure, percentile
+from orchestrator.capacity.measurement.measures import Trim, in_flight_over_time, measure
+from orchestrator.results.stats.percentiles import distribution, percentile
 from providers.messages import Timing, Usage
 from runners.load import ClosedLoop, How, LoadRun, RequestResult, ScheduledRequest
 

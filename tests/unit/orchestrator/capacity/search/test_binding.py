@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.capacity.measurement.rung import Bursts, QuotaVariation, Rung
+from orchestrator.capacity.measurement.rung import Bursts, LadderStep, QuotaVariation, Rung
 from orchestrator.capacity.measurement.server_metrics import ServerLoad
 from orchestrator.capacity.search.binding import Binding, StatedLimits, contrast_step, doubts, find_binding
-from orchestrator.capacity.search.next_step import LadderPlan, LadderStep, find
+from orchestrator.capacity.search.next_step import LadderPlan, find
 from tests.unit.orchestrator.capacity.rungs import a_rung
 
 PLAN = LadderPlan((1, 2, 5, 10))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.capacity.measurement.rung import Rung
-from orchestrator.capacity.search.next_step import LadderPlan, LadderStep, find, next_step, recommend
+from orchestrator.capacity.measurement.rung import LadderStep, Rung
+from orchestrator.capacity.search.next_step import LadderPlan, find, next_step, recommend
 from tests.unit.orchestrator.capacity.rungs import a_rung
 
 Server = Callable[[int], Rung]

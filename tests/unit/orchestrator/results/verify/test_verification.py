@@ -14,12 +14,14 @@ import pytest
 from orchestrator.config.environment import Environment
 from orchestrator.execution.prepare import Prepared, create, prepare
 from orchestrator.results.directory import RunDirectory
-from orchestrator.results.verify.verification import Verification, verify
+from orchestrator.results.verify.verification import Verification
+from orchestrator.results.verify.verifier import verify
 from providers.errors import InputError
 from runners.journal.compaction import Compactor
 from runners.journal.frames import frame
+from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.parquet import ROW_GROUP
-from runners.journal.sinks.sink import Sink, open_sink
+from runners.journal.sinks.sink import Sink
 from runners.samples.record import Record
 from tests.unit.orchestrator.conftest import Load, MakeRecord
 

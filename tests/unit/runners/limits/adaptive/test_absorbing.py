@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from providers.messages import RateLimitHint, Usage
-from runners.limits.adaptive.rate.ledger import CEILING, REQUESTS, TOKENS, SendLedger
+from runners.limits.adaptive.ledger import CEILING, REQUESTS, TOKENS, SendLedger
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Cost, Go, Settled, WaitUntil
 

@@ -6,11 +6,11 @@ import pytest
 
 from runners.limits.adaptive.concurrency.answer_statistics import AnswerStatistics
 from runners.limits.adaptive.concurrency.slot_probe import RARE_S, SlotProbe
+from runners.limits.adaptive.episode import Episode
+from runners.limits.adaptive.ledger import SendLedger
 from runners.limits.adaptive.rate.episode_evidence import EpisodeEvidence
-from runners.limits.adaptive.rate.ledger import SendLedger
 from runners.limits.adaptive.rate.rate_learner import RateLearner
 from runners.limits.adaptive.rate.rate_model import MINUTE, RateModel
-from runners.limits.adaptive.throttling.episode import Episode
 
 REQUESTS_PER_REFUSAL = 250
 LONGEST_S = 600.0

@@ -2,7 +2,7 @@ import pytest
 
 from providers.messages import RateLimitHint
 from runners.limits.adaptive.concurrency.in_flight import InFlightRequest
-from runners.limits.adaptive.rate.ledger import LedgerEntry
+from runners.limits.adaptive.ledger import LedgerEntry
 from runners.limits.adaptive.remaining_quota import BLIND_ANSWERS, RemainingQuotaGate
 
 ONE = (1.0, 100.0, 600.0, 0.0)

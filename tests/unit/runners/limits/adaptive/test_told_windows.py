@@ -10,10 +10,10 @@ from benchmarks.rate_control_model.measure import run_once
 from benchmarks.rate_control_model.scenarios import SCENARIOS, Scenario
 from runners.limits.adaptive.concurrency.answer_statistics import AnswerStatistics
 from runners.limits.adaptive.concurrency.in_flight import InFlightRequest, InFlightRequests
+from runners.limits.adaptive.episode import EpisodeContext, begin
+from runners.limits.adaptive.ledger import REQUESTS, SendLedger
 from runners.limits.adaptive.rate.episode_evidence import EpisodeEvidence, ramp
-from runners.limits.adaptive.rate.ledger import REQUESTS, SendLedger
 from runners.limits.adaptive.state import AdaptiveLimits
-from runners.limits.adaptive.throttling.episode import EpisodeContext, begin
 from runners.limits.adaptive.throttling.throttle_gate import AdaptiveThrottleGate, WindowRoom, is_no_bucket
 
 COST = (1.0, 100.0, 500.0, 0.0)

@@ -1,7 +1,7 @@
 import pytest
 
 from runners.limits.adaptive.concurrency.in_flight import InFlightRequests, RecentMaximum, RefusalDelay
-from runners.limits.adaptive.rate.ledger import SendLedger
+from runners.limits.adaptive.ledger import SendLedger
 
 ONE = (1.0, 100.0, 600.0, 0.0)
 

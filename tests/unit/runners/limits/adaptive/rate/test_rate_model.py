@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from runners.limits.adaptive.rate.ledger import SLACK_S, SendLedger
+from runners.limits.adaptive.ledger import SLACK_S, SendLedger
 from runners.limits.adaptive.rate.rate_model import FLOW, MINUTE, TEN_SECONDS, RateModel
 
 ONE = (1.0, 100.0, 600.0, 0.0)

@@ -1,7 +1,7 @@
 import pytest
 
+from runners.limits.adaptive.episode import Episode
 from runners.limits.adaptive.rate.refill import RefillEstimator
-from runners.limits.adaptive.throttling.episode import Episode
 
 
 def refusal(at: float, requests: float, capped_s: float = 0.0) -> Episode:

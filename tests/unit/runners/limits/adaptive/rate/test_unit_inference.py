@@ -1,7 +1,7 @@
 import pytest
 
+from runners.limits.adaptive.ledger import ANSWERED, CEILING, REQUESTS, TOKENS
 from runners.limits.adaptive.rate import unit_inference as blame
-from runners.limits.adaptive.rate.ledger import ANSWERED, CEILING, REQUESTS, TOKENS
 
 BY_REQUESTS = [[300.0, 110_000.0, 229_000.0, 86_000.0], [300.0, 125_000.0, 231_000.0, 109_000.0]]
 BY_TOKENS = [[514.0, 192_000.0, 392_000.0, 120_900.0], [350.0, 136_000.0, 264_000.0, 120_500.0]]

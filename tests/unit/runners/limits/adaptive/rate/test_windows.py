@@ -1,5 +1,5 @@
+from runners.limits.adaptive.episode import Episode
 from runners.limits.adaptive.rate.windows import WindowCandidates
-from runners.limits.adaptive.throttling.episode import Episode
 
 
 def refusal(ten: float, minute: float, accepted: float) -> Episode:

@@ -1,7 +1,7 @@
 import pytest
 
-from runners.limits.adaptive.rate.ledger import SLACK_S, SendLedger
-from runners.limits.adaptive.throttling.episode import Episode
+from runners.limits.adaptive.episode import Episode
+from runners.limits.adaptive.ledger import SLACK_S, SendLedger
 from runners.limits.adaptive.throttling.throttle_gate import AdaptiveThrottleGate, WindowRoom
 
 ONE = (1.0, 100.0, 600.0, 0.0)

@@ -7,26 +7,21 @@ elsewhere, would otherwise hide in a mean.
 from __future__ import annotations
 
 import asyncio
-import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 from providers.errors import ProviderError, TimedOut
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Usage
+from providers.provider import Sender
 from runners.calls.budget import LimitReached
-from runners.dispatch.instance_state import Sender
 from sharding.sweep import Sweep
 
-from ..config.environment import Environment
 from ..config.loading import LoadedConfig
-from ..execution.components import instances_of, instances_with_all_keys, open_providers
-from ..execution.open_sweep import open_sweep
+from ..results.stats.fisher import fisher_more
 
-CANARIES = 5
 PATIENCE_S = 120.0
 NO_USAGE = Usage(0, 0)
 SIGNIFICANT = 0.015
@@ -71,17 +66,6 @@ class DriftFinding:
     @property
     def sentence(self) -> str:
         return f"{self.instance} may not be the model that the other instances of {self.model} are: {'; '.join(self.drifts)}"
-
-
-async def check_drift(loaded: LoadedConfig, environment: Environment, canaries: int = CANARIES) -> list[DriftFinding]:
-    """`ask_canaries` for a configuration that no run has open. Raises InputError as a run would."""
-    instances_with_all_keys(loaded, environment.key)
-    opened = open_sweep(loaded)
-    with closing(opened.tasks):
-        async with open_providers(loaded, environment, lambda _provider: None) as adapters:
-            return await ask_canaries(
-                loaded, opened.sweep, DriftTargets(instances_of(loaded, adapters), adapters), canaries
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,15 +187,6 @@ def _other_answers(name: str, counts: Mapping[str, tuple[int, int]]) -> list[str
     if p_value >= SIGNIFICANT / len(counts):
         return []
     return [f"{differ} of {answered} answers differ from the other instances' (p = {p_value:.2g})"]
-
-
-def fisher_more(hits: int, of: int, other_hits: int, other_of: int) -> float:
-    """The chance of at least `hits` among `of` if both groups had the same rate (R. A. Fisher, 1935)."""
-    total, all_hits = of + other_of, hits + other_hits
-    if not total:
-        return 1.0
-    ways = math.comb(total, all_hits)
-    return sum(math.comb(of, k) * math.comb(other_of, all_hits - k) for k in range(hits, min(of, all_hits) + 1)) / ways
 
 
 def _other_model(name: str, named: Mapping[str, str | None]) -> list[str]:

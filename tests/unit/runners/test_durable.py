@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 
 from providers.errors import StorageError
-from runners.journal.durable import LineFile, fsync_directory, replace_file, storing
+from runners.durable import LineFile, fsync_directory, replace_file, storing
 from tests.unit.runners.journal.test_journal import files_of_at_most
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from runners.load import LoadGenerator, RequestResult
 
+from ...results.stats.percentiles import percentile
 from ...ui.progress import show
-from ..measurement.measures import percentile
-from ..measurement.server_metrics import ServerWatch
+from .server_metrics import ServerWatch
 
 if TYPE_CHECKING:
     from rich.table import Table

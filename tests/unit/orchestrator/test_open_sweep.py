@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.config.loading import LoadedConfig
 from orchestrator.execution.components import no_key
-from orchestrator.execution.open_sweep import open_sweep
 from orchestrator.execution.prepare import prepare
+from orchestrator.open_sweep import open_sweep
 from providers.errors import InputError
 
 Load = Callable[..., LoadedConfig]

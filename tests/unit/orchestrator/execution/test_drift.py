@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from orchestrator.diagnosis.drift import DriftReply, find_drift, fisher_more
+from orchestrator.execution.drift import DriftReply, find_drift
+from orchestrator.results.stats.fisher import fisher_more
 
 
 def replies(

@@ -1,4 +1,4 @@
-from runners.limits.adaptive.rate.ledger import ANSWERED, GRAIN_S, KEPT_S, REQUESTS, SLACK_S, TOKENS, SendLedger
+from runners.limits.adaptive.ledger import ANSWERED, GRAIN_S, KEPT_S, REQUESTS, SLACK_S, TOKENS, SendLedger
 
 ONE = (1.0, 100.0, 600.0, 0.0)
 

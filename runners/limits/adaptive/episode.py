@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...stated import UNSTATED, StatedQuota
-from ..concurrency.in_flight import InFlightRequest
-from ..rate.ledger import REQUESTS, WINDOWS_S, Amounts, SendLedger
+from ..stated import UNSTATED, StatedQuota
+from .concurrency.in_flight import InFlightRequest
+from .ledger import REQUESTS, WINDOWS_S, Amounts, SendLedger
 
 REFILLS = 5.0
 """A bucket that took so many times longer to refill than the sends before it came apart would have emptied long ago."""

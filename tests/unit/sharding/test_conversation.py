@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from providers.messages import JSON
-from sharding.prompts.conversation import with_system, with_user_template
+from sharding.conversation import with_system, with_user_template
 
 IMAGE: dict[str, JSON] = {"type": "image_url", "image_url": {"url": "data:,"}}
 

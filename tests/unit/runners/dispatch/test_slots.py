@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from runners.workers.slots import PARKED_PER_WORKER, WorkerSlot, WorkerSlots
+from runners.dispatch.slots import PARKED_PER_WORKER, WorkerSlot, WorkerSlots
 
 pytestmark = pytest.mark.looptime
 

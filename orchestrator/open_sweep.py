@@ -16,9 +16,9 @@ from sharding.prompts.templates import load_prompt_types
 from sharding.sweep import Sweep, SweepSpec
 from sharding.tasks.sources import SourceSpec, TaskPool, open_tasks
 
-from ..config.loading import LoadedConfig
-from ..config.settings import Config, PromptConfig, TaskFileConfig
-from ..scoring.registry import judge_of, spelt_out
+from .config.loading import LoadedConfig
+from .config.settings import Config, PromptConfig, TaskFileConfig
+from .scoring.registry import judge_of, spelt_out
 
 PROMPTS = "prompts"
 """The folder beside the configuration file whose YAML files are prompt types, each named after its file."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from orchestrator.capacity.display.live import LoadMonitor
+from orchestrator.capacity.measurement.live import LoadMonitor
 from orchestrator.capacity.measurement.server_metrics import ServerReading, ServerWatch
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage

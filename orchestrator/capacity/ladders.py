@@ -13,17 +13,17 @@ from providers.instance import Instance
 from runners.calls.budget import Spending
 from runners.load import ClosedLoop
 
-from ...execution.user_state import user_state
-from ..display.ladder_result import ladder_document, read_measured, write_ladder
-from ..measurement.bench import Bench, RungDuration
-from ..measurement.load_estimate import requests_of
-from ..measurement.rung import Rung
-from ..measurement.session import LoadOrder, Session, open_session
-from ..measurement.spec import in_contrast
-from .binding import StatedLimits
-from .ladder import Ladder, climb, conclude
-from .next_step import MOST_BISECTIONS, MOST_REPEATS, LadderPlan
-from .recommendation import learned_limits
+from ..execution.user_state import user_state
+from .display.ladder_result import ladder_document, read_measured, write_ladder
+from .measurement.bench import Bench, RungDuration
+from .measurement.load_estimate import requests_of
+from .measurement.rung import Rung
+from .measurement.session import LoadOrder, Session, open_session
+from .measurement.spec import in_contrast
+from .search.binding import StatedLimits
+from .search.ladder import Ladder, climb, conclude
+from .search.next_step import MOST_BISECTIONS, MOST_REPEATS, LadderPlan
+from .search.recommendation import learned_limits
 
 TOGETHER = "together"
 
@@ -117,7 +117,7 @@ def _spent_on(rungs: Sequence[Rung]) -> Spending:
 
 def shared_quota(ladders: Sequence[Ladder]) -> Mapping[str, float] | None:
     """Requests per minute of all singles added up against all together, where the keys spend one quota."""
-    from .ladder import share_a_quota
+    from .search.ladder import share_a_quota
 
     if not ladders or ladders[-1].name != TOGETHER:
         return None

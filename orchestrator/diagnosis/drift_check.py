@@ -1,0 +1,24 @@
+"""The drift check without a run: `doctor --drift`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from ..config.environment import Environment
+from ..config.loading import LoadedConfig
+from ..execution.components import instances_of, instances_with_all_keys, open_providers
+from ..execution.drift import DriftFinding, DriftTargets, ask_canaries
+from ..open_sweep import open_sweep
+
+CANARIES = 5
+
+
+async def check_drift(loaded: LoadedConfig, environment: Environment, canaries: int = CANARIES) -> list[DriftFinding]:
+    """`ask_canaries` for a configuration that no run has open. Raises InputError as a run would."""
+    instances_with_all_keys(loaded, environment.key)
+    opened = open_sweep(loaded)
+    with closing(opened.tasks):
+        async with open_providers(loaded, environment, lambda _provider: None) as adapters:
+            return await ask_canaries(
+                loaded, opened.sweep, DriftTargets(instances_of(loaded, adapters), adapters), canaries
+            )
