@@ -13,8 +13,8 @@ from runners.shutdown import Shutdown
 
 from .config.environment import Environment, SettingOverride, flags_of, read_environment
 from .config.loading import ConfigSource, LoadedConfig, load_config
+from .execution.alerts.events import OnEvent
 from .execution.debug import debug_log
-from .execution.events import OnEvent
 from .execution.execute import RunHooks, execute
 from .execution.outcome import ExitCode, RunOutcome
 from .execution.prepare import Prepared, code_name, create, prepare

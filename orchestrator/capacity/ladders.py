@@ -16,7 +16,6 @@ from runners.load import ClosedLoop
 from ..execution.user_state import user_state
 from .display.ladder_result import ladder_document, read_measured, write_ladder
 from .measurement.bench import Bench, RungDuration
-from .measurement.load_estimate import requests_of
 from .measurement.rung import Rung
 from .measurement.session import LoadOrder, Session, open_session
 from .measurement.spec import in_contrast
@@ -24,6 +23,7 @@ from .search.binding import StatedLimits
 from .search.ladder import Ladder, climb, conclude
 from .search.next_step import MOST_BISECTIONS, MOST_REPEATS, LadderPlan
 from .search.recommendation import learned_limits
+from .workload.load_estimate import requests_of
 
 TOGETHER = "together"
 

@@ -6,8 +6,8 @@ from contextlib import closing
 
 from ..config.environment import Environment
 from ..config.loading import LoadedConfig
+from ..execution.alerts.drift import DriftFinding, DriftTargets, ask_canaries
 from ..execution.components import instances_of, instances_with_all_keys, open_providers
-from ..execution.drift import DriftFinding, DriftTargets, ask_canaries
 from ..open_sweep import open_sweep
 
 CANARIES = 5

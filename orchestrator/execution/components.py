@@ -53,9 +53,9 @@ from ..config.user_code import load_function
 from ..open_sweep import OpenSweep, needed_models
 from ..scoring.registry import build_scorer, spelt_out
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process
-from .budgets import Budgets
-from .open_files import raise_open_files
-from .shared_quotas import start_shared, tell_remembered, together
+from .alerts.budgets import Budgets
+from .alerts.open_files import raise_open_files
+from .alerts.shared_quotas import start_shared, tell_remembered, together
 
 log = logging.getLogger(__name__)
 

@@ -40,7 +40,12 @@ from sharding.planner import SweepPlan
 from ..config.environment import Environment
 from ..results.directory import Manifest, RunDirectory
 from ..ui.progress import shown
-from .budgets import BudgetAlerts, open_budget, open_budgets, time_limited
+from .alerts.budgets import BudgetAlerts, open_budget, open_budgets, time_limited
+from .alerts.drift import DriftFinding, DriftTargets, ask_canaries
+from .alerts.events import Events, OnEvent
+from .alerts.open_files import fit_workers, free_sockets
+from .alerts.refusal_watch import RefusalWatch
+from .alerts.shared_quotas import learned_of
 from .components import (
     Limiting,
     call_context_of,
@@ -51,15 +56,10 @@ from .components import (
     prices_of,
     say_adapted,
 )
-from .drift import DriftFinding, DriftTargets, ask_canaries
-from .events import Events, OnEvent
-from .open_files import fit_workers, free_sockets
 from .outcome import RunOutcome, count_pending, outcome_of
 from .prepare import Prepared
-from .refusal_watch import RefusalWatch
 from .rehearsal import Rehearsal, rehearse_prepared
 from .resumption import ResumeOptions, bring_back, chosen, make_sound
-from .shared_quotas import learned_of
 from .spent import spent_so_far
 from .user_state import UserState, user_state
 

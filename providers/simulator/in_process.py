@@ -17,9 +17,9 @@ from ..messages import ChatRequest, ChatResponse, Timing
 from ..route import Route
 from ..wire.body import parse_json
 from ..wire.chat import build_payload, read_completion
+from ..wire.errors.refusals import classify_failure
 from ..wire.received import Received
-from ..wire.refusals import classify_failure
-from ..wire.stream import StreamAssembler
+from ..wire.streams.stream import StreamAssembler
 from .answers.completion import decide_reply
 from .answers.source import AnswerSource
 from .endpoint import DEPLOYMENT_KEY, Closed, Endpoint, EndpointRegistry, denial

@@ -9,8 +9,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ..credentials import SignInFailed
 from ..errors import ConnectionLost, Evidence, Malformed, ProviderError, TimedOut, Unreachable
+from ..wire.errors.refusals import tell
 from ..wire.received import Oversized
-from ..wire.refusals import tell
 
 FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, Oversized)
 """All that sending a request and reading its answer may raise, cancellation apart."""

@@ -10,8 +10,8 @@ from ..messages import ChatRequest, ChatResponse, Timing
 from ..route import Operation, Route
 from ..wire import chat, responses
 from ..wire.received import Received
-from ..wire.response_stream import ResponseAssembler
-from ..wire.stream import StreamAssembler
+from ..wire.streams.response_stream import ResponseAssembler
+from ..wire.streams.stream import StreamAssembler
 
 
 class Assembler(Protocol):

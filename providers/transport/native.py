@@ -21,8 +21,8 @@ from ..provider import SYSTEM_TRUST, Trust
 from ..route import Route, Timeouts
 from ..wire.body import parse_json
 from ..wire.chat import is_event_stream
+from ..wire.errors.refusals import classify_failure
 from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
-from ..wire.refusals import classify_failure
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
 from .formats import FORMATS

@@ -22,9 +22,9 @@ from ..provider import SYSTEM_TRUST, Trust
 from ..route import Operation, Route, Timeouts
 from ..wire.body import parse_json
 from ..wire.chat import is_event_stream
+from ..wire.errors.refusals import classify_failure
 from ..wire.generation import extra_fields
 from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
-from ..wire.refusals import classify_failure
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
 from .formats import FORMATS, Format

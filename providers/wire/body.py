@@ -8,7 +8,7 @@ import orjson
 
 from .json_text import BYTE_ORDER_MARK, read_json
 from .received import Received
-from .stream import StreamAssembler
+from .streams.stream import StreamAssembler
 
 _EVENT_STARTS: Final = (b"data:", b"event:", b"error:", b"id:", b"retry:", b":")
 

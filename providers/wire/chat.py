@@ -14,11 +14,11 @@ import orjson
 from ..errors import ContentFiltered, Empty, Evidence, ProviderError, Truncated
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..route import Route
+from .errors.refusals import classify_error_body
 from .generation import extra_fields, standard_fields
 from .headers import read_hint
+from .message.turn import Turn, is_plain, read_turn
 from .received import Received
-from .refusals import classify_error_body
-from .turn import Turn, is_plain, read_turn
 from .usage import complete_usage, find_usage, read_usage
 
 BROKEN_OFF: Final = ("error", "abort", "network_error")

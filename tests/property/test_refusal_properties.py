@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from providers.errors import InstanceGone, ProviderError, Refused, Rejected
 from providers.messages import ChatRequest
+from providers.wire.errors.refusals import classify_failure
 from providers.wire.received import Received
-from providers.wire.refusals import classify_failure
 
 SUBJECTS = (
     "the field",

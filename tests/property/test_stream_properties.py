@@ -15,10 +15,10 @@ from providers.errors import ProviderError
 from providers.messages import ChatRequest, ChatResponse, Generation, Timing
 from providers.wire.body import parse_json
 from providers.wire.chat import read_completion
-from providers.wire.events import EventSplitter
+from providers.wire.errors.refusals import classify_failure
 from providers.wire.received import MAX_ANSWER_BYTES, Oversized, Received
-from providers.wire.refusals import classify_failure
-from providers.wire.stream import StreamAssembler
+from providers.wire.streams.events import EventSplitter
+from providers.wire.streams.stream import StreamAssembler
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], generation=Generation(stream=True))
 RECEIVED = Received("east/m", "s/0/1", REQUEST, 200, {})

@@ -11,10 +11,8 @@ import pytest
 
 from orchestrator.capacity.display.ladder_result import ladder_document
 from orchestrator.capacity.measurement.bench import Bench, RungDuration
-from orchestrator.capacity.measurement.prompts import Lengths, SyntheticPrompts
 from orchestrator.capacity.measurement.rung import Rung
 from orchestrator.capacity.measurement.spec import in_contrast
-from orchestrator.capacity.measurement.workload import Workload
 from orchestrator.capacity.search.ab_test import AbTest, differences, run_ab_test
 from orchestrator.capacity.search.binding import StatedLimits
 from orchestrator.capacity.search.ladder import Ladder, climb, conclude, share_a_quota
@@ -22,6 +20,8 @@ from orchestrator.capacity.search.next_step import RUNGS, LadderPlan
 from orchestrator.capacity.search.rate_search import RateSearch, find_concurrency
 from orchestrator.capacity.search.recommendation import learned_limits, recommendation_of
 from orchestrator.capacity.search.rules import Rules
+from orchestrator.capacity.workload.prompts import Lengths, SyntheticPrompts
+from orchestrator.capacity.workload.workload import Workload
 from providers.instance import Instance
 from providers.messages import Usage
 from providers.simulator.answers.source import EchoAnswers

@@ -12,11 +12,11 @@ from providers.messages import JSON
 from runners.load import ClosedLoop, RequestResult
 
 from ...config.extras import DISTRIBUTION
-from ..measurement.load_estimate import LoadEstimate
-from ..measurement.prompts import SyntheticPrompts
 from ..measurement.session import MeasuredSetting
 from ..measurement.trial import LoadSetting, Trial, rest_s
-from ..measurement.workload import Workload
+from ..workload.load_estimate import LoadEstimate
+from ..workload.prompts import SyntheticPrompts
+from ..workload.workload import Workload
 
 KIND = "bench run"
 

@@ -10,7 +10,7 @@ from providers.instance import Instance
 from providers.messages import ChatRequest, Generation, Usage
 from providers.provider import Sender
 
-from .prompts import SyntheticPrompts, TokenCount, of_words
+from ..workload.prompts import SyntheticPrompts, TokenCount, of_words
 
 PATIENCE_S = 60.0
 SHORT = 8

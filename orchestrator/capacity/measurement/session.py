@@ -18,15 +18,15 @@ from ...config.environment import Environment
 from ...config.loading import LoadedConfig
 from ...execution.components import prices_of, require_prices
 from ...execution.user_state import user_state
+from ..workload.load_estimate import SOME_TOKENS
+from ..workload.prompts import SyntheticPrompts
+from ..workload.workload import Workload
 from .calibration import calibrate
 from .live import LoadMonitor, shown
-from .load_estimate import SOME_TOKENS
-from .prompts import SyntheticPrompts
 from .server_metrics import ServerWatch, metrics_address, require_metrics
 from .spec import with_prompts
 from .target import OpenTarget, open_target
 from .trial import LoadObserver, LoadSetting, Trial, run_trial
-from .workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

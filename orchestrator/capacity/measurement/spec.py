@@ -15,9 +15,8 @@ from runners.load import ClosedLoop, OpenLoop, Volume
 from ...config.loading import LoadedConfig
 from ...config.settings import Config
 from ...open_sweep import open_sweep
-from .measures import Trim
-from .presets import PURPOSES, WORKLOADS, PurposePreset, WorkloadPreset
-from .prompts import (
+from ..workload.presets import PURPOSES, WORKLOADS, PurposePreset, WorkloadPreset
+from ..workload.prompts import (
     MOST_PROMPTS,
     Lengths,
     SyntheticPrompts,
@@ -26,8 +25,9 @@ from .prompts import (
     shuffled,
     sweep_prompts,
 )
+from ..workload.workload import Prompt, Workload
+from .measures import Trim
 from .trial import LoadSetting
-from .workload import Prompt, Workload
 
 TASKS = "tasks"
 """The workload that is made of the sweep's own tasks."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, RequestResult, Target, Volume, run_load
 
 from ...results.stats.percentiles import Distribution, distribution
+from ..workload.workload import Workload
 from .measures import Measures, SteadyWindow, Trim, in_flight_over_time, measure, steady_window
 from .server_metrics import ServerWatch
 from .target import OpenTarget
-from .workload import Workload
 
 LATE_S = 0.01
 """A dispatch that is later than this, where a place was free, is the client's fault."""

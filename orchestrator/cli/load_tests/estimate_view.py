@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...capacity.measurement.load_estimate import LoadEstimate
+from ...capacity.workload.load_estimate import LoadEstimate
 
 
 def describe_estimate(estimate: LoadEstimate) -> str:

@@ -69,8 +69,8 @@ def command(config: str | None, **options: Any) -> int:
 
     from ...capacity.display.ladder_result import RUNG_FILE, name_rung, write_settings
     from ...capacity.ladders import most_requests, run_ladders
-    from ...capacity.measurement.prompts import SyntheticPrompts
     from ...capacity.search.expectations import read_expectations
+    from ...capacity.workload.prompts import SyntheticPrompts
     from ...ui.terminal import say
 
     directory, options = _begun(config, options)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...capacity.measurement.bench import RungDuration
-    from ...capacity.measurement.load_estimate import LoadEstimate
     from ...capacity.measurement.session import LoadOrder
     from ...capacity.measurement.spec import WorkloadSpec
+    from ...capacity.workload.load_estimate import LoadEstimate
     from ...config.environment import Environment
     from ...config.loading import LoadedConfig
 
@@ -192,7 +192,7 @@ def agree_to(
     order: LoadOrder, requests: int | None, options: Mapping[str, Any], what: str = "to be sent"
 ) -> LoadEstimate:
     """What so many requests take at most; asks before a test that may cost much. Raises UsageError where nobody can be asked."""
-    from ...capacity.measurement.load_estimate import CONFIRM_ABOVE_USD, estimate
+    from ...capacity.workload.load_estimate import CONFIRM_ABOVE_USD, estimate
     from ...execution.components import prices_of
     from ...ui.terminal import say
     from .estimate_view import describe_estimate

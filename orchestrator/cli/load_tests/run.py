@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from ...capacity.measurement.load_estimate import LoadEstimate
     from ...capacity.measurement.session import EarlyStop, MeasuredSetting
     from ...capacity.measurement.spec import LoadSpec
+    from ...capacity.workload.load_estimate import LoadEstimate
     from ...execution.outcome import ExitCode
 
 RESULT = "bench-run.json"
@@ -48,9 +48,9 @@ def command(**options: Any) -> int:
     Exits 0 where all requests succeeded, 1 where some failed, 3 at a limit, 4 where the instance is out for good.
     """
     from ...capacity.display.files import require_writable
-    from ...capacity.measurement.load_estimate import requests_of
     from ...capacity.measurement.session import measure_setting
     from ...capacity.measurement.spec import build_setting
+    from ...capacity.workload.load_estimate import requests_of
 
     order = read_order(options)
     setting = build_setting(_load_spec(options), workload_spec(options).preset, order.loaded.config)

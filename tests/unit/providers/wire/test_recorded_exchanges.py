@@ -12,7 +12,7 @@ from providers.messages import ChatResponse, Timing
 from providers.wire.body import parse_json
 from providers.wire.chat import read_completion
 from providers.wire.received import Received
-from providers.wire.stream import StreamAssembler
+from providers.wire.streams.stream import StreamAssembler
 from tests.recorded_exchanges import (
     Recording,
     cut_awkwardly,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.capacity.measurement.calibration import calibrate
-from orchestrator.capacity.measurement.prompts import Lengths, SyntheticPrompts
+from orchestrator.capacity.workload.prompts import Lengths, SyntheticPrompts
 from providers.errors import Empty, Evidence, ServerFault
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage

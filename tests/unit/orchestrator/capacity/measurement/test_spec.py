@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.capacity.measurement.load_estimate import estimate, requests_of
-from orchestrator.capacity.measurement.prompts import SyntheticPrompts
 from orchestrator.capacity.measurement.spec import LoadSpec, WorkloadSpec, build_setting, build_workload, in_contrast
 from orchestrator.capacity.measurement.target import choose_model, load_address
 from orchestrator.capacity.measurement.trial import LoadSetting
+from orchestrator.capacity.workload.load_estimate import estimate, requests_of
+from orchestrator.capacity.workload.prompts import SyntheticPrompts
 from orchestrator.cli.load_tests.estimate_view import describe_estimate
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import LoadedConfig, load_config

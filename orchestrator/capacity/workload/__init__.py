@@ -1,0 +1,1 @@
+"""What a load test sends, and what that will take. Read `workload.py` first."""

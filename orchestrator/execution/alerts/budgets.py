@@ -1,0 +1,92 @@
+"""What a run may use up: dollars and tokens over all its executions, time and retries in each; and who is told.
+
+What earlier executions spent is the last total that was noted in `executions.jsonl`, and the records that were completed since: a
+killed execution notes nothing, but its records stand. What it had in flight nobody knows: a resume counts it as possibly billed twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from providers.messages import JSON
+from runners.calls.budget import NEAR, Budget, BudgetLimits, BudgetListeners, BudgetShare, PriceUsd, Spending
+from runners.calls.retry import RetryBudget
+from runners.dispatch.decision_log import Decide
+from runners.shutdown import Shutdown
+
+from ...config.durations import told
+from ...config.settings import RunConfig
+
+OF_THE_RUN = "run"
+"""Stands where decisions name an instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetAlerts:
+    """Where decisions about budgets are said."""
+
+    shutdown: Shutdown
+    decide: Decide
+    emit: Callable[[str, Mapping[str, JSON]], None]
+
+    def near(self, share: BudgetShare) -> None:
+        said: dict[str, JSON] = {
+            "budget": share.name,
+            "spent": share.spent,
+            "limit": share.limit,
+            "evidence": str(share),
+        }
+        self.decide(OF_THE_RUN, "budget_near", said)
+        self.emit("budget_near", said)
+
+    def reached(self, reason: str) -> None:
+        if not self.shutdown.draining.is_set():
+            self.decide(OF_THE_RUN, "budget_reached", {"reason": reason})
+        self.shutdown.drain(reason)
+
+    def retries_spent(self, how: str) -> None:
+        self.decide(OF_THE_RUN, "retry_budget_spent", {"evidence": how})
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Of one execution."""
+
+    budget: Budget
+    retries: RetryBudget
+
+    def shares(self) -> list[BudgetShare]:
+        return self.budget.bounds.shares(self.budget.spent)
+
+
+def open_budget(
+    run: RunConfig, price_usd: PriceUsd, before: Spending, listeners: BudgetListeners | None = None
+) -> Budget:
+    return Budget(price_usd, BudgetLimits(run.token_limit, run.cost_limit_usd), before, listeners)
+
+
+def open_budgets(run: RunConfig, price_usd: PriceUsd, before: Spending, budget_alerts: BudgetAlerts) -> Budgets:
+    budget = open_budget(run, price_usd, before, BudgetListeners(budget_alerts.near, budget_alerts.reached))
+    return Budgets(budget, RetryBudget(run.retry_budget, on_spent=budget_alerts.retries_spent))
+
+
+@contextmanager
+def time_limited(limit_s: float | None, budget_alerts: BudgetAlerts) -> Iterator[None]:
+    """Say when `limit_s` is nearly over, and drain when it is; what is in flight then has the grace to end."""
+    if limit_s is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    reason = f"the time limit is reached: {told(limit_s)} since this execution began to send"
+    timers = [
+        loop.call_later(NEAR * limit_s, budget_alerts.near, BudgetShare("time", NEAR * limit_s, limit_s, "s")),
+        loop.call_later(limit_s, budget_alerts.reached, reason),
+    ]
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()

@@ -1,0 +1,227 @@
+"""Is the same model behind every instance? The same canary tasks are asked everywhere and the answers laid side by side.
+
+Pooling the samples of several deployments under one model's name rests on this: a deployment that was upgraded, or that points
+elsewhere, would otherwise hide in a mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from providers.errors import ProviderError, TimedOut
+from providers.instance import Instance
+from providers.messages import ChatRequest, ChatResponse, Usage
+from providers.provider import Sender
+from runners.calls.budget import LimitReached
+from sharding.sweep import Sweep
+
+from ...config.loading import LoadedConfig
+from ...results.stats.fisher import fisher_more
+
+PATIENCE_S = 120.0
+NO_USAGE = Usage(0, 0)
+SIGNIFICANT = 0.015
+"""How unlikely a disagreement must be among equal instances before it is called a drift: shared by all instances of a model."""
+SLOWER = 3.0
+"""Times the median latency of the model's instances that is worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReply:
+    """One canary's answer; None where it failed."""
+
+    text: str | None
+    model: str | None = None
+    """What the answer says that it is of; "" where that is what was asked for, and so says nothing."""
+    fingerprint: str = ""
+    latency_s: float | None = None
+    usage: Usage = NO_USAGE
+    error: str = ""
+    """Why there is no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFinding:
+    """One instance beside the others of its model."""
+
+    instance: str
+    model: str
+    answered: int
+    disagreements: int
+    """Canaries that it answered otherwise than most of the instances."""
+    latency_s: float | None
+    drifts: tuple[str, ...]
+    """Why its samples should not be pooled with the others'."""
+    notes: tuple[str, ...]
+    """What differs without saying so."""
+    usage: Usage = NO_USAGE
+    """What asking took."""
+    unanswered: str = ""
+    """How many of the canaries it answered, and why not the others; empty where it answered all."""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.instance} may not be the model that the other instances of {self.model} are: {'; '.join(self.drifts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DriftTargets:
+    """Whom canaries are asked of."""
+
+    instances: Mapping[str, Sequence[Instance]]
+    """By model."""
+    senders: Mapping[str, Sender]
+    """By provider."""
+
+
+async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: DriftTargets, canaries: int) -> list[DriftFinding]:
+    """Ask the first tasks of the sweep at every instance of every model that has several."""
+    found = []
+    for model, instances in asked.instances.items():
+        if len(instances) > 1:
+            requests = _requests(loaded, sweep, model, canaries)
+            found += find_drift(model, await _ask_everywhere(instances, asked.senders, requests))
+    return found
+
+
+def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> dict[str, ChatRequest]:
+    """The model's first samples of different tasks, by request id: as the run would send them, for some models refuse a temperature."""
+    generation = replace(loaded.config.generation_of(model).as_generation(), stream=False)
+    found, tasks = dict[str, ChatRequest](), set[str]()
+    for ordinal in range(len(sweep)):
+        sample = sweep.sample(ordinal)
+        if sample.cell.model != model or sample.task.task_id in tasks:
+            continue
+        tasks.add(sample.task.task_id)
+        found[f"{sample.sample_id}/1/1"] = ChatRequest(sample.task.messages, sample.task.tools, generation)
+        if len(found) == canaries:
+            break
+    return found
+
+
+async def _ask_everywhere(
+    instances: Sequence[Instance], senders: Mapping[str, Sender], requests: Mapping[str, ChatRequest]
+) -> dict[str, list[DriftReply]]:
+    """All instances at once, each its canaries one after another: this measures answers, it does not load."""
+    names = frozenset(name.casefold() for one in instances for name in (one.model, one.deployment))
+    async with asyncio.TaskGroup() as group:
+        asked = {one.name: group.create_task(_ask(one, senders[one.provider], requests)) for one in instances}
+    return {name: [_unless_asked_for(one, names) for one in task.result()] for name, task in asked.items()}
+
+
+async def _ask(instance: Instance, sender: Sender, requests: Mapping[str, ChatRequest]) -> list[DriftReply]:
+    """Whoever is silent once is not waited for again; where a limit is reached, nothing more is sent."""
+    loop, replies, reason = asyncio.get_running_loop(), list[DriftReply](), ""
+    for request_id, request in requests.items():
+        since = loop.time()
+        try:
+            response = await sender.complete(instance, request, request_id=request_id, deadline=since + PATIENCE_S)
+        except (TimedOut, LimitReached) as error:
+            reason = str(error)
+            break
+        except ProviderError as error:
+            replies.append(DriftReply(None, error=str(error)))
+        else:
+            replies.append(_reply(response, loop.time() - since))
+    return replies + [DriftReply(None, error=reason)] * (len(requests) - len(replies))
+
+
+def _reply(response: ChatResponse, latency_s: float) -> DriftReply:
+    calls = "".join(str(call) for call in response.tool_calls)
+    said = " ".join(f"{response.text} {calls}".split()).casefold()
+    fingerprint = response.system_fingerprint or ""
+    return DriftReply(said, response.response_model or None, fingerprint, latency_s, response.usage)
+
+
+def _unless_asked_for(reply: DriftReply, names: frozenset[str]) -> DriftReply:
+    """Many servers give back the name that they were called by: no two deployments would then be the same model."""
+    return replace(reply, model="") if reply.model and reply.model.casefold() in names else reply
+
+
+def find_drift(model: str, replies: Mapping[str, Sequence[DriftReply]]) -> list[DriftFinding]:
+    """Compare the instances of one model; pure. `replies` hold the same canaries in the same order for every instance."""
+    usual = [
+        _most_said([one[i].text for one in replies.values()]) for i in range(len(next(iter(replies.values()), ())))
+    ]
+    counts = {name: _disagreements(one, usual) for name, one in replies.items()}
+    named = {
+        name: _most_said([reply.model for reply in one if reply.text is not None]) for name, one in replies.items()
+    }
+    prints = {name: _most_said([r.fingerprint for r in one if r.text is not None]) for name, one in replies.items()}
+    latencies = {name: _median([r.latency_s for r in one if r.latency_s is not None]) for name, one in replies.items()}
+    return [
+        DriftFinding(
+            name,
+            model,
+            counts[name][1],
+            counts[name][0],
+            latencies[name],
+            (*_other_model(name, named), *_other_answers(name, counts)),
+            (*_other_print(name, prints), *_slower(name, latencies)),
+            _added(one.usage for one in replies[name]),
+            _unanswered(replies[name]),
+        )
+        for name in replies
+    ]
+
+
+def _unanswered(replies: Sequence[DriftReply]) -> str:
+    silent = [reply.error for reply in replies if reply.text is None]
+    return f"answered {len(replies) - len(silent)} of {len(replies)}: {silent[-1]}" if silent else ""
+
+
+def _disagreements(replies: Sequence[DriftReply], usual: Sequence[str | None]) -> tuple[int, int]:
+    answered = [(reply.text, most) for reply, most in zip(replies, usual, strict=True) if reply.text is not None]
+    return sum(text != most for text, most in answered), len(answered)
+
+
+def _other_answers(name: str, counts: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Its disagreements against the other instances' own: Fisher's exact test, one-sided."""
+    differ, answered = counts[name]
+    others = [count for other, count in counts.items() if other != name]
+    p_value = fisher_more(differ, answered, sum(one[0] for one in others), sum(one[1] for one in others))
+    if p_value >= SIGNIFICANT / len(counts):
+        return []
+    return [f"{differ} of {answered} answers differ from the other instances' (p = {p_value:.2g})"]
+
+
+def _other_model(name: str, named: Mapping[str, str | None]) -> list[str]:
+    usual = _most_said(list(named.values()))
+    if not named[name] or named[name] == usual:
+        return []
+    return [f"its answers name the model {named[name]!r}, the others' {repr(usual) if usual else 'the one asked for'}"]
+
+
+def _other_print(name: str, prints: Mapping[str, str | None]) -> list[str]:
+    usual = _most_said(list(prints.values()))
+    return (
+        []
+        if prints[name] in {usual, None}
+        else [f"system fingerprint {prints[name] or 'none'}, elsewhere {usual or 'none'}"]
+    )
+
+
+def _slower(name: str, latencies: Mapping[str, float | None]) -> list[str]:
+    own, usual = latencies[name], _median([one for one in latencies.values() if one is not None])
+    if own is None or usual is None or own < SLOWER * usual:
+        return []
+    return [f"{own / usual:.1f} times as slow as is usual"]
+
+
+def _added(usages: Iterable[Usage]) -> Usage:
+    found = list(usages)
+    return Usage(sum(one.input_tokens for one in found), sum(one.output_tokens for one in found))
+
+
+def _most_said(values: Sequence[str | None]) -> str | None:
+    """The commonest of the values that are there; the first of equals."""
+    counted = Counter(value for value in values if value is not None)
+    return counted.most_common(1)[0][0] if counted else None
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None

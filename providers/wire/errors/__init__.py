@@ -1,0 +1,1 @@
+"""What an error answer means. Read `refusals.py` first; `complaint.py` finds the words, `wordings.py` lists them."""

@@ -1,0 +1,112 @@
+"""What an error body says: its codes and its sentences, collected in one pass from every place where servers put them.
+
+Only fields that are known to hold a code or a message are read. A body may repeat the prompt, and a prompt may contain any words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from ..received import Received
+
+_NESTED = ("error", "innererror", "inner_error", "detail", "details", "errors", "metadata", "raw", "detailMessage", "message")  # fmt: skip
+"""Fields that hold a further object, a list of them, or one as JSON in a string."""
+_CODES = ("code", "type", "status", "reason", "error_code", "errorCode", "error_type")
+_SENTENCES = (
+    "message", "detail", "details", "error", "msg", "detailMessage", "raw", "error_msg", "error_message", "errorMessage",
+)  # fmt: skip
+_LEVELS = 8
+_ITEMS = 8
+"""Of a list: more of them say nothing new."""
+_SENTENCE_LIMIT = 2000
+_TEXT_LIMIT = 8000
+
+PAGE = "html"
+"""The code of a page for people."""
+
+_JSON = json.JSONDecoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What the server said, in lower case where it is matched."""
+
+    codes: frozenset[str]
+    text: str
+    """Codes and sentences."""
+    words: str
+    """The sentences, as a person should read them."""
+
+
+def read_complaint(received: Received) -> Complaint:
+    """Read the body of an error; any text will do."""
+    try:
+        body = orjson.loads(received.body)
+    except orjson.JSONDecodeError:
+        text = re.sub(r"<[^>]{0,200}>", " ", received.text())
+        return Complaint(frozenset({PAGE}) if received.is_page() else frozenset(), text.lower(), text)
+    return complaint_of(body, received)
+
+
+def complaint_of(body: object, received: Received) -> Complaint:
+    """Collect what a decoded body says; where it has no field that is known, the start of its text."""
+    codes, sentences = dict[str, None](), dict[str, None]()
+    if isinstance(body, str):
+        sentences[body[:_SENTENCE_LIMIT]] = None
+    for part in _objects(body):
+        codes.update((str(part[key]).lower()[:200], None) for key in _CODES if _is_code(part.get(key)))
+        sentences.update((_sentence(part, key), None) for key in _SENTENCES if _is_sentence(part.get(key)))
+    text = " ".join([*codes, *sentences])[:_TEXT_LIMIT] if sentences else " ".join([*codes, received.text()])
+    return Complaint(frozenset(codes), text.lower(), _to_read(list(sentences)))
+
+
+def _objects(value: object, levels: int = _LEVELS) -> Iterator[Mapping[str, object]]:
+    """The objects that may hold a code or a sentence, innermost first: vendors and gateways wrap them differently."""
+    if not levels:
+        return
+    if isinstance(value, str):
+        value = _embedded(value)
+    if isinstance(value, list):
+        for item in value[:_ITEMS]:
+            yield from _objects(item, levels - 1)
+    elif isinstance(value, Mapping):
+        for key in _NESTED:
+            yield from _objects(value.get(key), levels - 1)
+        yield value
+
+
+def _embedded(text: str) -> object:
+    """JSON that a gateway passes on inside a string, also where something stands behind it."""
+    start = text[:_TEXT_LIMIT].lstrip()
+    if not start.startswith(("{", "[")):
+        return None
+    try:
+        return _JSON.raw_decode(start)[0]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+
+
+def _is_sentence(value: object) -> bool:
+    return isinstance(value, str) and not value.isspace() and value != ""
+
+
+def _sentence(part: Mapping[str, object], key: str) -> str:
+    """With the field that it speaks of, where a validator names one."""
+    place = part.get("loc")
+    where = f" ({'.'.join(str(step) for step in place)})" if isinstance(place, list) and key == "msg" else ""
+    return str(part[key])[:_SENTENCE_LIMIT] + where
+
+
+def _to_read(sentences: list[str]) -> str:
+    """The innermost sentence, then the one around it; JSON that was read already is left out."""
+    plain = [text for text in sentences if _embedded(text) is None] or sentences
+    return "; ".join(text for number, text in enumerate(plain[:2]) if number == 0 or text not in plain[0])

@@ -1,0 +1,169 @@
+"""Limits of a configuration as live objects: who is told what, what was spent before, and what must be known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.config.loading import LoadedConfig
+from orchestrator.config.settings import RunConfig
+from orchestrator.execution.alerts.budgets import BudgetAlerts, open_budgets, time_limited
+from orchestrator.execution.components import no_key
+from orchestrator.execution.estimate import estimate
+from orchestrator.execution.prepare import prepare
+from orchestrator.execution.spent import spent_so_far
+from orchestrator.results.directory import RunDirectory
+from providers.errors import InputError
+from providers.messages import JSON, Usage
+from runners.calls.budget import NOTHING, LimitReached, Spending
+from runners.instants import instant
+from runners.journal.compaction import Compactor
+from runners.journal.journal import Journal
+from runners.journal.sinks.open_sink import open_sink
+from runners.journal.sinks.sink import StorageFormat
+from runners.limits.permit import Cost
+from runners.samples.record import Record
+from runners.shutdown import Shutdown
+
+Load = Callable[..., LoadedConfig]
+MakeRecord = Callable[..., Record]
+
+
+class Audience:
+    """What was said, and to whom."""
+
+    def __init__(self) -> None:
+        self.decided: list[tuple[str, str]] = []
+        self.emitted: list[tuple[str, JSON]] = []
+        self.shutdown = Shutdown()
+        self.budget_alerts = BudgetAlerts(self.shutdown, self._decide, self._emit)
+
+    def _decide(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
+        self.decided.append((instance, event))
+
+    def _emit(self, event: str, details: Mapping[str, JSON]) -> None:
+        self.emitted.append((event, details["evidence"]))
+
+
+@pytest.mark.looptime
+async def test_a_limit_is_announced_when_near_and_drains_the_run_when_reached() -> None:
+    audience = Audience()
+    run = RunConfig(token_limit=1000)
+    budgets = open_budgets(run, lambda _model, _usage: None, Spending(850), audience.budget_alerts)
+    aside = await budgets.budget.set_aside("m", Cost(50, 50))
+    budgets.budget.settle("m", aside, Usage(50, 40))
+    assert audience.emitted == [("budget_near", "940 of 1,000 tokens")]
+    with pytest.raises(LimitReached):
+        await budgets.budget.set_aside("m", Cost(50, 50))
+    assert audience.shutdown.reason.startswith("the token limit is reached: 940 of 1,000 tokens are spent")
+    assert audience.decided == [("run", "budget_near"), ("run", "budget_reached")]
+
+
+@pytest.mark.looptime
+async def test_a_time_limit_is_announced_when_near_and_drains_the_run_when_it_is_over() -> None:
+    audience, loop = Audience(), asyncio.get_running_loop()
+    with time_limited(3600.0, audience.budget_alerts):
+        await asyncio.sleep(3239)
+        assert audience.emitted == []
+        await audience.shutdown.wait(10_000)
+        assert loop.time() == 3600
+    assert audience.emitted == [("budget_near", "3,240 of 3,600 s")]
+    assert audience.shutdown.reason == "the time limit is reached: 1:00:00 since this execution began to send"
+
+
+@pytest.mark.looptime
+async def test_a_run_that_ends_in_time_hears_nothing_of_its_limit() -> None:
+    audience = Audience()
+    with time_limited(100.0, audience.budget_alerts):
+        await asyncio.sleep(50)
+    await asyncio.sleep(100)
+    assert (audience.decided, audience.shutdown.draining.is_set()) == ([], False)
+
+
+def test_a_spent_retry_budget_is_a_decision(load: Load) -> None:
+    audience = Audience()
+    retries = open_budgets(RunConfig(retry_budget=0), lambda _m, _u: None, NOTHING, audience.budget_alerts).retries
+    while retries.take():
+        pass
+    retries.take()
+    assert audience.decided == [("run", "retry_budget_spent")]
+
+
+# ------------------------------------------------------------------ before
+def written(directory: RunDirectory, form: StorageFormat, records: list[Record]) -> None:
+    """An execution that leaves `records`."""
+
+    async def execution() -> None:
+        compactor = Compactor(directory.journal, open_sink(form, directory.results))
+        async with Journal(directory.journal, compactor, compactor.replay(100).done) as journal:
+            for record in records:
+                journal.append(record, lambda: None)
+
+    asyncio.run(execution())
+
+
+@pytest.mark.parametrize("form", ["parquet", "json"])
+def test_what_was_spent_is_the_last_noted_total_and_the_records_since(
+    tmp_path: Path, make_record: MakeRecord, form: StorageFormat
+) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.results.mkdir()
+    directory.journal.mkdir()
+    assert spent_so_far(directory) == NOTHING
+
+    def record(ordinal: int, at: float, outcome: str = "ok") -> Record:
+        spending: dict[str, Any] = {"input_tokens": 6, "output_tokens": 3, "cost_usd": 0.125}
+        judging: dict[str, Any] = {"judge_input_tokens": 4, "judge_output_tokens": 2, "judge_cost_usd": 0.125}
+        return make_record(ordinal=ordinal, outcome=outcome, completed_at=instant(at), **spending, **judging)
+
+    written(directory, form, [record(0, 100.0), record(1, 101.0, "infra_failure")])
+    assert spent_so_far(directory) == Spending(30, 0.5)
+    directory.note_execution({"ended_at": 150.0, "spent_tokens": 70, "spent_usd": 1.5})
+    assert spent_so_far(directory) == Spending(70, 1.5), "a sample that was stopped midway left no record"
+    written(directory, form, [record(1, 200.0), record(2, 201.0, "infra_failure")])
+    assert spent_so_far(directory) == Spending(100, 2.0)
+    directory.note_execution({"ended_at": 250.0, "spent_tokens": 0, "spent_usd": 0.0})
+    assert spent_so_far(directory) == Spending(70, 1.5), "no note takes back what an earlier one says"
+
+
+# ------------------------------------------------------------------ prices and plans
+PRICE = {"input_per_million": 1.0, "output_per_million": 2.0}
+
+
+def test_a_limit_on_cost_needs_every_models_price(load: Load) -> None:
+    models = {name: {"provider": "sim", "deployments": [name]} for name in ("m", "n", "o")}
+    sim = {"type": "simulator", "deployments": {name: {} for name in models}}
+    sections = {"models": models, "providers": {"sim": sim}, "prices": {"n": PRICE}}
+    prepare(load(sections), no_key)
+    with pytest.raises(InputError, match="nobody knows what m, o costs: add them to `prices:`"):
+        prepare(load({**sections, "run": {"cost_limit_usd": 5}}), no_key)
+    prepare(load({**sections, "run": {"cost_limit_usd": 5}, "sweep": {"models": ["n"]}}), no_key)
+
+
+def test_a_plan_estimates_what_the_sweep_may_take(load: Load) -> None:
+    loaded = load({"prices": {"m": PRICE}, "generation": {"max_tokens": 50}, "sweep": {"epochs": 3}})
+    prepared = prepare(loaded, no_key)
+    found = asdict(estimate(prepared, prepared.plan())["m"])
+    assert found["most_output_tokens"] == 8 * 3 * 50
+    assert 8 * 3 * 4 <= found["input_tokens"] <= 8 * 3 * 10
+    assert found["most_cost_usd"] == pytest.approx((found["input_tokens"] + 2 * found["most_output_tokens"]) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("time_limit_s", "90m"),
+        ("sample_timeout_s", 60),
+        ("attempt_timeout_s", 5),
+        ("token_limit", 10),
+        ("retry_budget", 0.1),
+    ],
+)
+def test_every_bound_of_a_run_can_be_set_in_the_environment(load: Load, setting: str, value: object) -> None:
+    loaded = load(variables={f"ORCHESTRATOR_RUN__{setting.upper()}": str(value)})
+    assert getattr(loaded.config.run, setting) == (5400 if value == "90m" else value)
