@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,16 +19,16 @@ from ..directory import Manifest
 class IdentityRow(NamedTuple):
     """What a row must say so that its place can be checked. A damaged file may hold any value in any column."""
 
-    ordinal: Any
-    outcome: Any
-    run_id: Any
-    sample_id: Any
-    task_id: Any
-    epoch: Any
-    model: Any
-    prompt_type: Any
-    tool_success_rate: Any
-    seed: Any
+    ordinal: object
+    outcome: object
+    run_id: object
+    sample_id: object
+    task_id: object
+    epoch: object
+    model: object
+    prompt_type: object
+    tool_success_rate: object
+    seed: object
 
 
 COLUMNS = IdentityRow._fields
@@ -64,19 +64,19 @@ class RowIdentity:
         if row.run_id != self._run_id:
             return f"ordinal {ordinal} is of the run {row.run_id}, this is {self._run_id}"
         grid = self._grid
-        try:
-            number, planned_epoch, place = grid.locate(ordinal)
-        except (IndexError, TypeError):
+        if not isinstance(ordinal, int) or not 0 <= ordinal < len(grid):
             return f"ordinal {ordinal} is not among the {len(grid)} planned"
+        number, planned_epoch, place = grid.locate(ordinal)
         cell, said = grid.cells[number], (row.model, row.prompt_type, row.tool_success_rate)
         if row.epoch != planned_epoch or said != (cell.model, cell.prompt_type, cell.tool_success_rate):
             planned = f"{cell.model}, {cell.prompt_type}, {cell.tool_success_rate:g}, epoch {planned_epoch}"
             return f"ordinal {ordinal} is {', '.join(map(str, said))}, epoch {row.epoch}; planned is {planned}"
-        if row.sample_id != grid.digest(number, row.task_id, row.epoch).hex():
-            return f"ordinal {ordinal} has the sample id {row.sample_id}, which is not that of its task {row.task_id}"
-        if row.seed != grid.seed(row.task_id, row.epoch):
+        task_id = str(row.task_id)
+        if row.sample_id != grid.digest(number, task_id, planned_epoch).hex():
+            return f"ordinal {ordinal} has the sample id {row.sample_id}, which is not that of its task {task_id}"
+        if row.seed != grid.seed(task_id, planned_epoch):
             return f"ordinal {ordinal} has the seed {row.seed}, which is not that of this run"
-        return self._misplaced(ordinal, place, row.task_id)
+        return self._misplaced(ordinal, place, task_id)
 
     def _misplaced(self, ordinal: int, place: int, task_id: str) -> str | None:
         named = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1

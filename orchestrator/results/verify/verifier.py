@@ -149,7 +149,7 @@ class _Verifier:
         if any((row.outcome in FINAL) != is_final for row in rows):
             yield kind, "holds records that are not final" if is_final else "holds final records"
         seen = self._final if is_final else self._unresolved
-        twice = [row.ordinal for row in rows if not seen.add(row.ordinal)]
+        twice = [row.ordinal for row in rows if isinstance(row.ordinal, int) and not seen.add(row.ordinal)]
         if twice:
             yield kind, _twice(twice)
 
@@ -194,7 +194,7 @@ class _Verifier:
                 yield Pending(ordinal, cell.model, cell.prompt_type, cell.tool_success_rate, epoch, place, said)
 
 
-def _identity_row(value: Mapping[str, Any]) -> IdentityRow:
+def _identity_row(value: Mapping[str, object]) -> IdentityRow:
     """Take what a journal line says of its sample; None where it says nothing."""
     return IdentityRow(*(value.get(name) for name in COLUMNS))
 
