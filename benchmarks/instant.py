@@ -53,7 +53,7 @@ class InstantAdapter:
         """Return no identity: nothing outlives the run."""
         return None
 
-    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:  # noqa: ARG002 - Provider's signature
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:  # noqa: ARG002 - Sender's signature
         """Return the answer at once; end the process after the configured number of requests."""
         if not self._sent:
             _note_now(self._settings.first_send)

@@ -44,7 +44,6 @@ from orchestrator.simulation.answers import SweepAnswers, calibrated, sweep_answ
 from providers.messages import ChatRequest
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from sharding.plan import Sample
-from sharding.sample_index import SampleIndex
 from sharding.sweep import Sweep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,7 +129,7 @@ class ReadOnce(Sweep):
         """Return a kept sample."""
         return self.samples[ordinal]
 
-    def index_ids(self) -> SampleIndex:
+    def index_ids(self) -> dict[bytes, int]:
         """Return the kept index."""
         return self._index
 

@@ -22,11 +22,10 @@ import orjson
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from runners.instants import instant
-from runners.journal.sinks.open_sink import open_sink
-
 from benchmarks.cores import describe_machine
 from orchestrator.results.directory import Manifest, RunDirectory
+from runners.instants import instant
+from runners.journal.sinks.open_sink import open_sink
 from runners.samples.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent

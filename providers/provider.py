@@ -1,22 +1,20 @@
-"""The protocols of providers, adapters and transports, and the route of an instance's requests."""
+"""The protocols of senders, adapters and transports, and how the user's file says that a model is reached."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from .credentials import ApiKey, Credential
 from .instance import Instance
 from .messages import ChatRequest, ChatResponse
-from .route import Adapt
-
-Operation = Literal["chat", "responses"]
-"""The API that is called: chat completions, or OpenAI's Responses API."""
+from .route import Adapt, Operation, Route, Timeouts
 
 
-class Provider(Protocol):
-    """One entry of `providers:`. It raises ProviderError and nothing else, never retries, and never waits for a rate limit.
+class Sender(Protocol):
+    """Sends one request to an instance: an adapter, or a wrapper of one.
+
+    It raises ProviderError and nothing else, never retries, and never waits for a rate limit.
 
     `request.generation.stream` selects how the answer is fetched; the result is the whole answer either way. `request_id`
     ("sample_id/turn/attempt") is sent as its UUIDv5 in the header x-request-id; a simulator gets it unchanged in
@@ -26,22 +24,6 @@ class Provider(Protocol):
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and return its whole answer. Raises ProviderError."""
         ...
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Timeouts of the phases of one call, in seconds. The call's deadline limits the sum."""
-
-    connect_s: float = 10.0
-    """DNS, TCP and TLS. A connection that takes longer will not be established."""
-    first_token_s: float = 120.0
-    """Until the first token of a streamed answer; reasoning models need long before they write."""
-    between_tokens_s: float = 60.0
-    """Longest pause inside a streamed answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +39,8 @@ class RouteSpec:
     """Timeouts of this model; None means those of the provider."""
 
 
-class Adapter(Provider, Protocol):
-    """A provider that lists the instances of a model."""
+class Adapter(Sender, Protocol):
+    """One entry of `providers:`. It lists the instances of a model and sends their requests."""
 
     def instances(self, model: str, spec: RouteSpec) -> Sequence[Instance]:
         """List the model's instances in the order of the file; names are unique. Raises InputError where `spec` does not fit."""
@@ -71,37 +53,9 @@ class Adapter(Provider, Protocol):
         """
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The address of an instance's requests, `{base_url}/chat/completions` (or `/responses`), and their headers and credential."""
-
-    instance: Instance
-    base_url: str
-    """Without a trailing slash."""
-    credential: Credential | None
-    """None where the server needs no key."""
-    auth: Literal["api-key", "bearer"] = "bearer"
-    api_version: str | None = None
-    """For Azure's classic and models APIs: the query parameter `api-version`."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """The user's own headers, in addition to those for authentication and the request id."""
-    secret_headers: Mapping[str, ApiKey] = field(default_factory=dict)
-    """The same with values from environment variables; they are masked like the key wherever a server echoes them."""
-    operation: Operation = "chat"
-    address_hint: str = ""
-    """Text that is added to the message of a 404: which addresses exist."""
-    adapt: Adapt = "rename"
-    timeouts: Timeouts | None = None
-    """None means the transport's timeouts."""
-
-    def own_headers(self) -> dict[str, str]:
-        """Return the user's headers with their values; they are the same for every request."""
-        return {**self.headers, **{name: value.secret for name, value in self.secret_headers.items()}}
-
-    def own_secrets(self) -> tuple[str, ...]:
-        """Return the values among `own_headers` that must never be shown."""
-        return tuple(value.secret for value in self.secret_headers.values())
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from itertools import product
 import orjson
 
 from .plan import Cell
-from .sample_index import DIGEST_BYTES
+
+DIGEST_BYTES = 16
+"""Of a sample's name: with a million samples two are alike once in 10^26 sweeps."""
 
 
 def lay_out_cells(rates: Iterable[float], models: Iterable[str], prompt_types: Iterable[str]) -> list[Cell]:

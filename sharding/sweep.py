@@ -13,8 +13,7 @@ from providers.errors import InputError
 
 from .grid import Grid, lay_out_cells
 from .plan import Cell, Sample
-from .prompts.templates import PromptType
-from .sample_index import SampleIndex
+from .prompts.templates import PromptTemplate
 from .selection import Selection, select_rows
 from .tasks.task import TaskSet
 
@@ -64,7 +63,7 @@ def _refuse_repeats(name: str, values: Sequence[object]) -> None:
 class Sweep:
     """The samples of a run by ordinal. It keeps the selected rows and the grid, and no tasks."""
 
-    def __init__(self, spec: SweepSpec, tasks: TaskSet, prompt_types: Mapping[str, PromptType]) -> None:
+    def __init__(self, spec: SweepSpec, tasks: TaskSet, prompt_types: Mapping[str, PromptTemplate]) -> None:
         """Select the tasks. `prompt_types` must have every name of the spec. Raises InputError where no task is left."""
         self.spec = spec
         self.tasks = tasks
@@ -102,7 +101,7 @@ class Sweep:
         """Return the cell of an ordinal."""
         return self._grid.cells[self._grid.locate(ordinal)[0]]
 
-    def prompt(self, ordinal: int) -> PromptType:
+    def prompt(self, ordinal: int) -> PromptTemplate:
         """Return the prompt type of an ordinal."""
         return self.prompts[self._grid.locate(ordinal)[0] % len(self.prompts)]
 
@@ -116,15 +115,18 @@ class Sweep:
         start = (stage * len(self.spec.models) + list(self.spec.models).index(model)) * size
         return range(start, start + size)
 
-    def index_ids(self) -> SampleIndex:
-        """Map every sample id to its ordinal. Reads every task once, independent of the number of cells and epochs."""
-        grid, index = self._grid, SampleIndex(len(self))
+    def index_ids(self) -> dict[bytes, int]:
+        """Map the digest of every sample (its id in bytes) to its ordinal, in about 140 bytes a sample.
+
+        Reads every task once, independent of the number of cells and epochs.
+        """
+        grid, index = self._grid, dict[bytes, int]()
         for place, row in enumerate(self.rows):
             task_id = self.tasks[row].task_id
             for epoch in range(grid.epochs):
                 offset = epoch * grid.places + place
                 for number in range(len(grid.cells)):
-                    index.put(grid.digest(number, task_id, epoch), number * grid.per_cell + offset)
+                    index[grid.digest(number, task_id, epoch)] = number * grid.per_cell + offset
         return index
 
     @property

@@ -1,1 +1,1 @@
-"""Load tests: how much load an endpoint carries, how it is measured, and which limit binds."""
+"""How much an endpoint carries: load tests, their measures, the limit and what binds it. Read `ladders.py` first."""

@@ -6,6 +6,9 @@ import importlib
 
 from providers.errors import InputError
 
+DISTRIBUTION = "llm-batch-orchestrator"
+"""The name under which pip knows this project."""
+
 
 def require_extra(*packages: str, extra: str = "analysis") -> None:
     """Raises InputError where one of the packages that `extra` brings is missing."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from providers.route import Adapt
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from providers.messages import Generation
+from providers.route import Adapt
 from providers.simulator.settings import EndpointSettings
 
 from .fields import Count, Names, PositiveSeconds, Section

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from providers.route import Adapt
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from providers.pricing import Price
+from providers.route import Adapt
 from runners.shutdown import GRACE_S
 
 from .fields import (

@@ -1,1 +1,1 @@
-"""Checks of instances: `doctor.py` asks each one request, `drift.py` finds another model behind a name."""
+"""Checks of instances: `doctor.py` asks each one request, `drift_check.py` asks whether one model is behind all of a name."""

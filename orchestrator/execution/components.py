@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from providers.route import Timeouts
 from pydantic import BaseModel
 
 from providers.adapters.registry import AdapterContext, adapter_type
@@ -26,6 +25,7 @@ from providers.messages import Adaptation, Usage
 from providers.network import Network
 from providers.pricing import find_price
 from providers.provider import Adapter, RouteSpec
+from providers.route import Timeouts
 from providers.simulator.settings import SimulatorSettings
 from providers.wire.adaptation import OnAdapted, describe_adaptation
 from runners.calls.budget import PriceUsd

@@ -24,7 +24,6 @@ from runners.monitor import Monitor
 from runners.samples.record import Record
 from sharding.planner import SweepPlan
 
-from ..diagnosis.canaries import drift_decisions
 from ..results.directory import Manifest
 from ..ui.progress import shown
 from .alerts.budgets import BudgetAlerts, open_budgets, time_limited
@@ -32,6 +31,7 @@ from .alerts.drift import DriftFinding
 from .alerts.events import Events
 from .alerts.refusal_watch import RefusalWatch
 from .alerts.shared_quotas import learned_of
+from .canaries import drift_decisions
 from .context import RunContext, RunHooks
 from .outcome import RunOutcome, count_pending, outcome_of
 from .owner import Owner

@@ -21,11 +21,11 @@ from runners.monitor import Monitor
 from runners.shutdown import Shutdown
 
 from ..config.environment import Environment
-from ..diagnosis.canaries import ask_due_canaries
 from ..results.directory import Manifest, RunDirectory
 from .alerts.budgets import open_budget
 from .alerts.events import Events
 from .alerts.open_files import fit_workers, free_sockets
+from .canaries import ask_due_canaries
 from .components import say_adapted
 from .context import RunContext, RunHooks
 from .driver import Driver, DriverResources

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runners.journal.sinks.open_sink import open_sink
-
 from providers.errors import InputError, Refused, RequestTooLarge
 from runners.journal.compaction import Compactor, Replay
+from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.sink import Row
 from runners.samples.bitmap import Bitmap
 from sharding.planner import SweepPlan

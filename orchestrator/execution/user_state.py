@@ -1,12 +1,11 @@
 """What outlives a run, in the user's state directory: learned limits, and locks on keys that are in use. Never a secret.
 
 limits.json     by identity (endpoint, deployment, name of the key's variable): what was learned, and when
-locks/          one file per identity, held with flock while a run uses it
+locks/          one file per identity, locked while a run uses it, with the name of the run inside
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TypedDict, cast
 
 import orjson
+from filelock import lock_descriptor
 from platformdirs import user_state_path
 
 from providers.errors import InputError
@@ -89,15 +89,12 @@ class UserState:
     def _lock(self, identity: str, owner: str) -> Iterator[None]:
         path = self._locks / f"{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}.lock"
         with _opened(path) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not lock_descriptor(file.fileno(), blocking=False):
                 holder = path.read_text(encoding="utf-8") or "another run"
-                message = (
+                raise InputError(
                     f"{identity} is in use by the run {holder}; two runs on one key throttle each other: "
                     f"wait for its end and resume {owner}, or pass --share"
                 )
-                raise InputError(message) from error
             file.truncate(0)
             with suppress(OSError):  # on a full disk the next one is refused without a name
                 file.write(owner.encode())
@@ -108,7 +105,7 @@ class UserState:
     def _exclusive(self, name: str) -> Iterator[None]:
         self._locks.mkdir(parents=True, exist_ok=True)
         with (self._locks / f"{name}.lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_descriptor(file.fileno())
             yield
 
     @property

@@ -1,1 +1,1 @@
-"""Reading of run directories: data frames, summary, verification, comparison. Read `directory.py`, then `run.py`."""
+"""A run directory read back: frames, summary, verification, comparison. Read `directory.py`, then `run_records.py` and `run.py`."""

@@ -11,7 +11,6 @@ summary.json         the table that was printed
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 import orjson
+from filelock import lock_descriptor
 from pydantic import TypeAdapter, ValidationError
 
 from providers.errors import InputError
@@ -30,7 +30,7 @@ from providers.messages import JSON
 from runners.durable import LineFile, replace_file, storing
 from runners.journal.sinks.sink import StorageFormat
 
-DISTRIBUTION = "llm-batch-orchestrator"
+from ..config.extras import DISTRIBUTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +157,8 @@ class RunDirectory:
             os.close(descriptor)
 
     def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{self.path} is being run by another process; wait for its end or stop it") from error
+        if not lock_descriptor(descriptor, blocking=False):
+            raise InputError(f"{self.path} is being run by another process; wait for its end or stop it")
 
 
 def _decoded(line: bytes) -> ExecutionNote | None:

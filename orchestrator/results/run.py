@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from providers.errors import InputError, StorageError
+from providers.errors import InputError
 from providers.suggestion import suggestion
-from runners.journal.sinks.parquet import add_later_columns, record_schema, record_table
-from runners.samples.bitmap import Bitmap
+from runners.journal.sinks.parquet import record_schema
 
 from ..config.extras import require_extra
 from .compare.comparability import Obstacle, find_obstacles
-from .directory import Manifest, RunDirectory
+from .directory import RunDirectory
+from .run_records import RunRecords
 from .summary import HIERARCHY, SUMMARISED, Weights, summarise
 from .summary_table import Summary, SummaryRow, cut_off_sentences
 
@@ -30,52 +24,12 @@ if TYPE_CHECKING:
     from .compare.comparison import Comparison
     from .compare.contrast import Measure
 
-FINAL_FILES = ("part-*.parquet", "results.jsonl")
-UNRESOLVED_FILES = ("unresolved.parquet", "unresolved.jsonl")
-"""These files are replaced only at the end of an execution. Until then they still hold samples that a resume has completed."""
 
-PIECE_LINES = 2_000
 HEADLINE = ("model", "prompt_type")
 
 
-class Run:
+class Run(RunRecords):
     """The results of one run; `path` is its directory."""
-
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path = path
-        self.manifest = manifest
-
-    @classmethod
-    def load(cls, path: str | Path) -> Run:
-        """Open a run directory. Raises InputError where `path` is not one."""
-        directory = RunDirectory(Path(path))
-        return cls(directory.path, directory.read_manifest())
-
-    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return every sample's record, final or unresolved, as one table. `columns` are fields of Record; None means all."""
-        names = list(columns or record_schema().names)
-        return pa.concat_tables([record_schema().empty_table().select(names), *self.tables(names)])
-
-    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the same records table by table, to save memory. `columns` are fields of Record; None means all."""
-        results, final = RunDirectory(self.path).results, Bitmap(self.manifest.total)
-        names = list(columns or record_schema().names)
-        is_unresolved = any(table.num_rows for table in _read_all(results, UNRESOLVED_FILES, ["ordinal"]))
-        for table in _read_all(results, FINAL_FILES, names):
-            if is_unresolved:
-                self._mark(table, final)
-            yield table.select(names)
-        for table in _read_all(results, UNRESOLVED_FILES, names):
-            yield table.filter(pa.array(self._mark(table, final), pa.bool_())).select(names)
-
-    def _mark(self, table: pa.Table, seen: Bitmap) -> list[bool]:
-        """Return for each row whether its sample is new. Raises StorageError where the run has no such sample."""
-        try:
-            return [seen.add(ordinal) for ordinal in table["ordinal"].to_pylist()]
-        except IndexError:
-            raise StorageError(
-                f"{self.path} holds samples of another run; check it with: python -m orchestrator verify {self.path}"
-            ) from None
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every sample's record as a pandas DataFrame (needs the extra `analysis`)."""
@@ -177,33 +131,3 @@ def _count(row: SummaryRow, name: str) -> int:
 def _by_rate(row: SummaryRow) -> float:
     rate = row["success_rate"]
     return rate if isinstance(rate, float) else -1.0
-
-
-def _read_all(folder: Path, patterns: Sequence[str], names: Sequence[str]) -> Iterator[pa.Table]:
-    for pattern in patterns:
-        for path in sorted(folder.glob(pattern)):
-            yield from _read_whole(path, list(dict.fromkeys(["ordinal", *names])))
-
-
-def _read_whole(path: Path, names: list[str]) -> Iterator[pa.Table]:
-    try:
-        yield from _read(path, names)
-    except (ValueError, TypeError, AttributeError, OSError) as error:  # Arrow's errors are among them
-        raise StorageError(
-            f"{path} is damaged ({error}); restore it from a copy, or set it aside with `resume --repair`"
-        ) from error
-
-
-def _read(path: Path, names: list[str]) -> Iterator[pa.Table]:
-    """Yield tables with at least the columns `names`."""
-    if path.suffix == ".parquet":
-        with pq.ParquetFile(path, memory_map=False) as file:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=names, use_threads=False)
-                yield add_later_columns(table, names)
-        return
-    with path.open("rb") as file:
-        # a crash may have cut the last line off; a resume writes it again
-        complete = (line for line in file if line.endswith(b"\n"))
-        while lines := list(islice(complete, PIECE_LINES)):
-            yield record_table([orjson.loads(line) for line in lines])

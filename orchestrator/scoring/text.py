@@ -76,13 +76,8 @@ def targets(target: JSON) -> Sequence[str]:
     return [] if target is None else [str(target)]
 
 
-def last_number(text: str) -> Decimal | None:
-    """Find the final number of a text: GSM8K's "#### 1,200", "The answer is $12.50.", 3/4, or the last number in it."""
-    token = _number_token(text)
-    return None if token is None else _decimal(token)
-
-
 def _number_token(text: str) -> str | None:
+    """Find the number that a text ends in: GSM8K's "#### 1,200", "The answer is $12.50.", 3/4, or the last one written."""
     text = _FRACTION.sub(r"\1/\2", text)
     marked = [match.end() for match in _MARKER.finditer(text)]
     if marked and (number := _NUMBER.search(text, marked[-1])):

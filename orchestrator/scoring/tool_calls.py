@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import orjson
-from runners.user_code_error import UserCodeError
 
 from providers.messages import JSON, ToolCall
 from runners.calls.client import ModelClient
 from runners.samples.answer import Answer, Score, Scorer
+from runners.user_code_error import UserCodeError
 from sharding.plan import Sample
 
 from .expected_calls import ExpectedCall, ExpectedCalls, expectation_of

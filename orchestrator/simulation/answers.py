@@ -52,7 +52,7 @@ class SweepAnswers:
     seed: int
     takes_turns: bool = False
     """Whether the solver sends results of tools back; the answers then follow the task's plan call by call."""
-    _ordinals: Mapping[str, int] = field(init=False)
+    _ordinals: Mapping[bytes, int] = field(init=False)
     _corruptions: Sequence[tuple[str, float]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +62,7 @@ class SweepAnswers:
     def answer(self, request_id: str, request: ChatRequest, deployment: str) -> SimulatedAnswer:
         """Answer a request of a sample, of a judge, or of a load test."""
         sample_id, turn, _attempt = request_id.rsplit("/", 2) if request_id.count("/") > 1 else (request_id, "1", "1")
-        ordinal = self._ordinals.get(sample_id)
+        ordinal = self._ordinals.get(_digest(sample_id))
         if ordinal is None:
             return self._filler(request_id, request, deployment)
         key, sample = f"{sample_id}/{turn}", self.sweep.sample(ordinal)
@@ -147,6 +147,14 @@ class SweepAnswers:
             return ""
         characters = 4 * self.settings.output_tokens * (0.5 + draw_uniform(self.seed, "length", sample_id))
         return _FILLER * round(characters / len(_FILLER))
+
+
+def _digest(sample_id: str) -> bytes:
+    """Read the digest that an id is the hex form of; of any other text nothing that a sample has."""
+    try:
+        return bytes.fromhex(sample_id)
+    except ValueError:
+        return b""
 
 
 def sweep_answers(config: Config, sweep: Sweep, settings: SimulatorSettings) -> SweepAnswers:

@@ -10,6 +10,7 @@ from ..errors import InputError
 from .limits.gate import QuotaGate
 from .limits.quota import QuotaRefusal
 from .limits.service import Service
+from .protocol.dialects import Denial
 from .protocol.limit_headers import QuotaState, limit_headers, retry_headers
 from .protocol.vendor_errors import (
     WRONG_KEYS,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 DEPLOYMENT_KEY = "SIMULATOR_KEY"
 """Name of the key of all deployments."""
 
-Denial = Literal["unauthorized", "not_found"]
 Closed = Literal["dead", "unauthorized", "out_of_credit"]
 
 

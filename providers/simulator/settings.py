@@ -66,6 +66,12 @@ class LatencySettings(_Frozen):
     """Extra seconds of a long answer; the default exceeds the two minutes that many clients wait for the first byte."""
 
 
+Fault = Literal[
+    "error_500", "empty", "stall", "reset", "malformed", "content_filter", "length", "error_in_200", "early_end"
+]
+"""What can go wrong with an answer; `FaultSettings` has a share for each."""
+
+
 class FaultSettings(_Frozen):
     """Shares of admitted requests that fail, by kind of fault; a request has at most one fault."""
 

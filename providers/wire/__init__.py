@@ -1,10 +1,8 @@
-"""The wire format as pure functions: they build the body of a request, and read bytes as an answer or an error. Both transports use it.
+"""The wire format as pure functions: a request becomes a payload, bytes become an answer or an error. Both transports use it.
 
-Begin with `chat`, which reads a whole completion. `body` parses a body that was not streamed. `stream` joins the events that `events`
-separates to a completion; `growing_message` and `growing` join the pieces of messages. `turn` reads a message: `reasoning` finds the
-reasoning, `tool_calls` the calls. `usage` counts tokens, `json_text` reads JSON with the deviations of some servers.
+Begin with `chat`, which reads a whole completion. `body` parses what came in one piece; `streams/` joins one that comes in pieces, and
+`message/` reads a message with its reasoning and its tool calls. `usage` counts the tokens, `json_text` reads JSON that is not quite JSON.
 
-`refusals` classifies errors; it uses `complaint` (finds codes and messages in a body), `wordings` (the known patterns) and
-`spoken_limits` (limits in messages). `adaptation` finds a field that may be renamed. `headers` reads rate limits. `responses` converts
-chats for the Responses API. Nothing here opens a connection.
+`errors/` says what an error means; `spoken_limits` finds waits in its words, `adaptation` a field that may be renamed. `headers` reads
+limits. `responses` respells chats for the Responses API. Nothing here opens a connection.
 """

@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import orjson
 
 from ..messages import Adaptation
-
-Adapt = Literal["rename", "drop", "never"]
-"""What may be changed. rename: names of fields; drop: fields may also be left out; never: nothing."""
+from ..route import Adapt
 
 OnAdapted = Callable[[str, Adaptation], None]
 """Called with the name of an instance and the adaptation that was added."""

@@ -1,1 +1,1 @@
-"""One call of a model: budget, permit, attempt, retry. Read `client.py` first."""
+"""One call of a model: permit, attempt, retry, budget. Read `client.py` first; `activity.py` says what a sample waits for."""

@@ -1,1 +1,1 @@
-"""The choice of an instance for a request, and the permit to send. Read `dispatcher.py` first, then `instance_state.py`, `health.py`."""
+"""Which instance gets a request, and when. Read `dispatcher.py` first, then `instance_state.py`, `health.py` and `slots.py`."""

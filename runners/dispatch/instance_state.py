@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
 
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse
+from providers.provider import Sender
 
 from ..limits.fifo_queue import FifoQueue
 from ..limits.permit import Limiter, Settled
 from .health import HealthTracker, InstanceHealth
-
-
-class Sender(Protocol):
-    """The part of a Provider that a request needs."""
-
-    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        """Send one request, once, and return its answer. Raises ProviderError."""
-        ...
 
 
 @dataclass(slots=True)

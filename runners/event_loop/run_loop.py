@@ -1,4 +1,4 @@
-"""The event loop of a program: uvloop if it is installed. Inside a running loop (a notebook) it is not used."""
+"""The event loop of a program: uvloop. Inside a running loop (a notebook) it is not used."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ def run_loop(main: Coroutine[object, object, T]) -> T:
             "a loop is running here already, as in a notebook: use `await orch.run(...)` instead of run_sync"
         )
     with _rarer_collections():
-        try:
-            import uvloop
-        except ImportError:
-            return asyncio.run(main)
+        import uvloop  # a tenth of a second that nobody pays who has a loop already
+
         return uvloop.run(main)
 
 

@@ -1,1 +1,1 @@
-"""One sample becomes one record. Read `worker.py` first, then `record_building.py` and `pool.py`."""
+"""One sample becomes one record. Read `worker.py` first, then `pool.py`; `bitmap.py` says which samples are done."""

@@ -12,6 +12,7 @@ from providers.messages import JSON, Message, ToolCall
 from sharding.plan import Sample
 
 from ..calls.client import ModelClient
+from ..user_code_error import UserCodeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,6 @@ Solver = Callable[[Sample, ModelClient], Awaitable[Answer | str]]
 """A coroutine function `async def solve(sample, model)` that calls `model.chat(...)` and returns an Answer or its text."""
 Scorer = Callable[[Sample, Answer, ModelClient], Awaitable[Score]]
 """A coroutine function `async def score(sample, answer, model)` that returns a Score; it may ask `model` as a judge."""
-
-
-class UserCodeError(OrchestratorError):
-    """A solver or scorer that a person wrote raised: the sample is not run, the run drains and can be resumed."""
 
 
 class Ungraded(OrchestratorError):

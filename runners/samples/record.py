@@ -7,25 +7,13 @@ durations are seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
+
+from ..instants import Instant
 
 Outcome = Literal["ok", "model_failure", "infra_failure", "not_run"]
 FINAL: frozenset[str] = frozenset({"ok", "model_failure"})
 """Outcomes that stand: results/part-* holds these only. The others are run again by a resume."""
-
-Instant = str
-"""ISO 8601, UTC, microseconds."""
-
-
-def instant(seconds: float) -> Instant:
-    """`seconds` since the epoch as an Instant."""
-    return instant_of(datetime.fromtimestamp(seconds, UTC))
-
-
-def instant_of(moment: datetime) -> Instant:
-    """A moment that knows its zone as an Instant."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import orjson
 import yaml
@@ -29,34 +28,6 @@ from .flaws import FLAWS, damage
 SHIPPED = Path(__file__).parent / "prompt_types"
 KEYS = ("system", "user", "user_with_plan", "flaw", "like")
 PLAN = re.compile(r"\{(plan|goal)\}")
-
-
-class PromptType(Protocol):
-    """A transformation of a task's messages to one form of prompt."""
-
-    @property
-    def name(self) -> str:
-        """The name in settings and results."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """A short digest that changes whenever the result of `apply` would change."""
-        ...
-
-    @property
-    def flaw(self) -> str | None:
-        """The flaw that `apply` adds to the plan; None where it adds none."""
-        ...
-
-    @property
-    def needs_plan(self) -> bool:
-        """Whether `apply` refuses a task without a tool plan."""
-        ...
-
-    def apply(self, task: Task) -> Task:
-        """Return the task with changed messages; id, target and tools stay the same. Raises InputError with task and prompt type."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +103,10 @@ PromptSource = Path | Mapping[str, object]
 
 def load_prompt_types(
     names: Sequence[str], extra: Mapping[str, PromptSource] | None = None
-) -> Mapping[str, PromptType]:
+) -> Mapping[str, PromptTemplate]:
     """Load the named prompt types, in that order. A name in `extra` overrides a shipped one. Raises InputError."""
     sources: dict[str, PromptSource] = {**_shipped(), **(extra or {})}
-    loaded: dict[str, PromptType] = {}
+    loaded: dict[str, PromptTemplate] = {}
     for name in names:
         if name not in sources:
             raise InputError(f'unknown prompt type "{name}"; {suggestion(name, sources)}')

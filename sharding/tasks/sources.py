@@ -128,15 +128,13 @@ def open_tasks(specs: Sequence[SourceSpec]) -> TaskPool:
     return pool
 
 
-def open_task_set(spec: SourceSpec) -> TaskSet:
-    """Open and check one task set. Raises InputError."""
-    return open_tasks([spec])
-
-
 def _open(spec: SourceSpec, ids: TaskIds) -> TaskSet:
     columns = _columns(spec)
-    is_stored = spec.reader is None or spec.reader in READERS
-    tasks = _open_stored(spec, columns, ids) if is_stored else _open_loaded(spec, columns, ids)
+    tasks: TaskSet
+    if spec.reader is None or spec.reader in READERS:
+        tasks = _open_stored(spec, columns, ids)
+    else:
+        tasks = LoadedTasks(_identify(spec), spec.reader, columns, ids)
     if len(tasks) == 0:
         tasks.close()
         raise InputError(f"{spec.path}: holds no tasks")
@@ -172,10 +170,6 @@ def _store_of(spec: SourceSpec) -> Callable[[Path, SourceSpec, Columns], RowStor
         suffixes = " ".join(STORES)
         raise InputError(f"{spec.path}: unknown kind of file; task sets end in {suffixes}, others need a reader")
     return store_of
-
-
-def _open_loaded(spec: SourceSpec, columns: Columns, ids: TaskIds) -> TaskSet:
-    return LoadedTasks(_identify(spec), spec.reader or "", columns, ids)
 
 
 def _identify(spec: SourceSpec) -> Identity:

@@ -11,13 +11,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from orchestrator.diagnosis.drift_check import check_drift
 
 import orchestrator as orch
 from orchestrator.capacity.measurement.target import open_target
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import LoadedConfig, load_config
 from orchestrator.diagnosis.doctor import diagnose
+from orchestrator.diagnosis.drift_check import check_drift
 from orchestrator.execution.components import instances_of, prices_of
 from providers.messages import JSON
 from providers.simulator.adapter import open_simulator

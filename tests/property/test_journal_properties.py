@@ -14,8 +14,8 @@ import orjson
 import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runners.instants import instant
 
+from runners.instants import instant
 from runners.journal.compaction import Compactor
 from runners.journal.frames import frame, read_lines, rows
 from runners.journal.sinks.jsonl import JsonlSink

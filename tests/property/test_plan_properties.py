@@ -154,7 +154,7 @@ def test_sample_ids_are_unique_and_lead_back(sweep: Sweep) -> None:
     index = sweep.index_ids()
     samples = [sweep.sample(ordinal) for ordinal in range(len(sweep))]
     assert len({sample.sample_id for sample in samples}) == len(sweep)
-    assert [index[sample.sample_id] for sample in samples] == list(range(len(sweep)))
+    assert [index[bytes.fromhex(sample.sample_id)] for sample in samples] == list(range(len(sweep)))
 
 
 @given(cases(), st.data())

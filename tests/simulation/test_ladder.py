@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from runners.calls.budgeted_sender import BudgetedSender
 
 from orchestrator.capacity.display.ladder_result import ladder_document
 from orchestrator.capacity.measurement.bench import Bench, RungDuration
@@ -29,6 +28,7 @@ from providers.simulator.answers.source import EchoAnswers
 from providers.simulator.in_process import InProcessSimulator
 from providers.simulator.settings import SimulatorSettings
 from runners.calls.budget import Budget, BudgetLimits
+from runners.calls.budgeted_sender import BudgetedSender
 from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.load import Target

@@ -11,11 +11,11 @@ import orjson
 from providers.errors import InputError
 from providers.messages import JSON
 
+from ...results.stats.knee import find_knee
+
 LADDER = "ladder.json"
 MARKS = ("limit", "at_least", "recommended", "optimum")
 """Keys of a ladder's result whose values are concurrencies."""
-FLAT = 0.25
-"""The slope after the knee is at most this share of the slope before it (as in guidellm)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,6 @@ class Curves:
     """Concurrency of each named mark."""
     rows: Sequence[Mapping[str, JSON]]
     """Flat figures of all rungs, in measuring order."""
-    verdicts: Sequence[str]
     stop: str
     """The rule that stopped the ladder."""
     notes: Sequence[str] = ()
@@ -98,7 +97,6 @@ def curves_of(document: Mapping[str, JSON]) -> Curves:
         success=[number_of(row.get("success_rate", 1.0)) for row in rows],
         marks=_marks(document, {level: number_of(row["qpm"]) for level, row in sorted(by_level.items())}),
         rows=[_flat(row) for row in measured],
-        verdicts=[str(row.get("verdict") or "") for row in rows],
         stop=str(document.get("stop_rule") or ""),
         notes=_notes(document),
         paste=str(document.get("paste") or ""),
@@ -150,25 +148,6 @@ def _marks(document: Mapping[str, JSON], qpm: Mapping[int, float]) -> dict[str, 
     found = {"knee": find_knee(list(qpm), list(qpm.values()))}
     found |= {key: _concurrency(document.get(key)) for key in MARKS}
     return {name: at for name, at in found.items() if at is not None}
-
-
-def find_knee(concurrency: Sequence[int], throughput: Sequence[float]) -> int | None:
-    """Return the concurrency where two least-squares lines that meet fit the curve best and the second line is flat, else None."""
-    best: tuple[float, int] | None = None
-    for at in range(1, len(concurrency) - 1):
-        rise, rise_error = _line(concurrency[: at + 1], throughput[: at + 1])
-        tail, tail_error = _line(concurrency[at:], throughput[at:])
-        if rise > 0 and tail <= FLAT * rise and (best is None or rise_error + tail_error < best[0]):
-            best = (rise_error + tail_error, concurrency[at])
-    return None if best is None else best[1]
-
-
-def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Return the slope of the least-squares line and the sum of its squared errors."""
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    pairs = [(x_value - mean_x, y_value - mean_y) for x_value, y_value in zip(x, y, strict=True)]
-    slope = sum(a * b for a, b in pairs) / sum(a * a for a, _b in pairs)
-    return slope, sum((b - slope * a) ** 2 for a, b in pairs)
 
 
 def _concurrency(value: object) -> int | None:

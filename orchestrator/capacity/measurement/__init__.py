@@ -1,1 +1,1 @@
-"""Run and measure one load-test setting. Read `session.py` first; `measures.py` defines every figure."""
+"""One load-test setting, run and measured. Read `session.py` first, `live.py` shows it; `measures.py` defines every figure."""

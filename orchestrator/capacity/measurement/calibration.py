@@ -28,7 +28,7 @@ async def calibrate(prompts: SyntheticPrompts, instance: Instance, sender: Sende
     per_word = (counts[1] - counts[0]) / (long - SHORT)
     if not BELIEVABLE[0] <= per_word <= BELIEVABLE[1]:
         return prompts
-    return replace(prompts, count=TokenCount(per_word, counts[0] - SHORT * per_word, is_measured=True))
+    return replace(prompts, count=TokenCount(per_word, counts[0] - SHORT * per_word))
 
 
 async def _count(words: int, seed: int, instance: Instance, sender: Sender, label: str) -> int | None:

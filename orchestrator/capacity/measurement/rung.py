@@ -66,6 +66,12 @@ class AcceptedRate:
 
 
 @dataclass(frozen=True, slots=True)
+class LadderStep:
+    concurrency: int
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
 class Rung:
     """The measurement at one concurrency."""
 

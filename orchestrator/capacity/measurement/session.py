@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from runners.calls.budgeted_sender import BudgetedSender
-
 from providers.adapters.openai_compatible import OpenAISettings
 from providers.instance import Instance
 from providers.messages import Usage
 from runners.calls.budget import Budget, BudgetLimits, LimitReached
+from runners.calls.budgeted_sender import BudgetedSender
 from runners.load import LoadGenerator, Target
 
 from ...config.environment import Environment

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from providers.errors import InputError, ProviderError
+from providers.errors import InputError
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse
 from providers.provider import Sender
 from providers.suggestion import suggestion
-from providers.tokens import TokenEstimator
-from runners.calls.budget import Budget
-from runners.limits.permit import Cost
 
 from ...config.environment import Environment, SettingOverride
 from ...config.loading import LoadedConfig, load_config
@@ -87,32 +83,3 @@ def named(name: str, instances: Sequence[Instance]) -> list[Instance]:
         if exact:
             return exact
     raise InputError(f"no instance {name!r}; {suggestion(name, [instance.name for instance in instances])}")
-
-
-@dataclass(slots=True)
-class BudgetedSender:
-    """Sends through `sender` while the budget has room. Raises LimitReached, and what `sender` raises."""
-
-    sender: Sender
-    budget: Budget
-    output_tokens: int
-    """Assumed where a request sets no bound."""
-    estimator: TokenEstimator = field(default_factory=TokenEstimator)
-
-    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        """Reserve the cost, send, and commit what the request used."""
-        input_tokens = self.estimator.estimate(request.messages, request.tools)
-        limit = request.generation.output_limit
-        cost = Cost(input_tokens, self.output_tokens if limit is None else limit)
-        reserved = await self.budget.reserve(on.model, cost)
-        try:
-            response = await self.sender.complete(on, request, request_id=request_id, deadline=deadline)
-        except ProviderError as error:
-            self.budget.commit_failed(on.model, reserved, error)
-            raise
-        except BaseException:
-            self.budget.commit_unknown(on.model, reserved)
-            raise
-        self.budget.commit(on.model, reserved, response.usage)
-        self.estimator.learn(request.messages, request.tools, response.usage)
-        return response

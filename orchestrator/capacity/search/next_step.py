@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ..measurement.rung import Phase, Rung
+from ..measurement.rung import LadderStep, Phase, Rung
 from .rules import HARD, INVALID, Judgement, Rules, Stop, find_stop, judge, judge_alone
 
 RUNGS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -41,14 +41,6 @@ class LadderPlan:
     def times(self, instances: int) -> LadderPlan:
         """Multiply every rung by the number of instances."""
         return replace(self, rungs=[instances * concurrency for concurrency in self.rungs])
-
-
-@dataclass(frozen=True, slots=True)
-class LadderStep:
-    """The concurrency of the next rung, and its purpose."""
-
-    concurrency: int
-    phase: Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What a load test sends, and what that will take. Read `workload.py` first."""

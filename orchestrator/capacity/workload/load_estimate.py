@@ -29,19 +29,6 @@ class LoadEstimate:
     is_bounded: bool = True
     """Whether every request bounds the length of its answer."""
 
-    def __str__(self) -> str:
-        if self.requests is None:
-            return "as many requests as the server answers in the time"
-        most = "at most" if self.is_bounded else "perhaps"
-        parts = [f"{self.requests:,} requests"]
-        if self.input_tokens is not None:
-            parts.append(f"{self.input_tokens:,} tokens in")
-        if self.output_tokens is not None:
-            parts.append(f"{most} {self.output_tokens:,} out")
-        parts.append("price unknown" if self.cost_usd is None else f"{most} {self.cost_usd:,.2f} USD")
-        parts += [] if self.is_bounded else ["no max_tokens bounds the answers"]
-        return ", ".join(parts)
-
 
 def estimate(requests: int | None, workload: Workload, model: str, price_usd: PriceUsd) -> LoadEstimate:
     """Estimate the tokens and the cost of that many requests."""

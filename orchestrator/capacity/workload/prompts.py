@@ -79,7 +79,6 @@ class TokenCount:
     per_word: float = 1.0
     per_request: float = 8.0
     """The chat template: roles and delimiters."""
-    is_measured: bool = False
 
     def words(self, tokens: int) -> int:
         """Return the number of words that have so many tokens."""

@@ -213,10 +213,11 @@ def agree_to(order: LoadOrder, requests: int | None, options: LoadFlags, what: s
     from ...capacity.workload.load_estimate import CONFIRM_ABOVE_USD, estimate
     from ...execution.components import prices_of
     from ...ui.terminal import say
+    from .estimate_view import describe_estimate
 
     model = order.loaded.config.swept_models()[0]
     expected = estimate(requests, order.workload, model, prices_of(order.loaded.config))
-    say(f"{what}: {expected}", err=True)
+    say(f"{what}: {describe_estimate(expected)}", err=True)
     cost = expected.cost_usd
     is_agreed = options["yes"] or order.loaded.config.run.cost_limit_usd is not None
     if is_agreed or cost is None or cost <= CONFIRM_ABOVE_USD:

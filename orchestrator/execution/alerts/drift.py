@@ -7,11 +7,9 @@ elsewhere, would otherwise hide in a mean.
 from __future__ import annotations
 
 import asyncio
-import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 from providers.errors import ProviderError, TimedOut
@@ -21,12 +19,9 @@ from providers.provider import Sender
 from runners.calls.budget import LimitReached
 from sharding.sweep import Sweep
 
-from ...config.environment import Environment
 from ...config.loading import LoadedConfig
-from ...open_sweep import open_sweep
-from ..components import open_providers
+from ...results.stats.fisher import fisher_more
 
-CANARIES = 5
 PATIENCE_S = 120.0
 NO_USAGE = Usage(0, 0)
 SIGNIFICANT = 0.015
@@ -71,16 +66,6 @@ class DriftFinding:
     @property
     def sentence(self) -> str:
         return f"{self.instance} may not be the model that the other instances of {self.model} are: {'; '.join(self.drifts)}"
-
-
-async def check_drift(loaded: LoadedConfig, environment: Environment, canaries: int = CANARIES) -> list[DriftFinding]:
-    """`ask_canaries` for a configuration that no run has open. Raises InputError as a run would."""
-    providers = open_providers(loaded, environment.key, environment.network())
-    opened = open_sweep(loaded)
-    with closing(opened.tasks):
-        async with providers.serving(environment):
-            targets = DriftTargets(providers.instances, providers.adapters)
-            return await ask_canaries(loaded, opened.sweep, targets, canaries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +187,6 @@ def _other_answers(name: str, counts: Mapping[str, tuple[int, int]]) -> list[str
     if p_value >= SIGNIFICANT / len(counts):
         return []
     return [f"{differ} of {answered} answers differ from the other instances' (p = {p_value:.2g})"]
-
-
-def fisher_more(hits: int, of: int, other_hits: int, other_of: int) -> float:
-    """The chance of at least `hits` among `of` if both groups had the same rate (R. A. Fisher, 1935)."""
-    total, all_hits = of + other_of, hits + other_hits
-    if not total:
-        return 1.0
-    ways = math.comb(total, all_hits)
-    return sum(math.comb(of, k) * math.comb(other_of, all_hits - k) for k in range(hits, min(of, all_hits) + 1)) / ways
 
 
 def _other_model(name: str, named: Mapping[str, str | None]) -> list[str]:

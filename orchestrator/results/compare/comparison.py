@@ -17,7 +17,7 @@ from runners.journal.sinks.parquet import record_schema
 
 from ...config.extras import require_extra
 from ...ui.text_table import TextTable
-from ..run import Run
+from ..run_records import RunRecords
 from .contrast import AXES, COLUMN, RUN, Contrast, Question, compare_levels
 from .document import contrast_row, contrast_table
 from .external_results import read_external_results
@@ -70,7 +70,7 @@ class Comparison:
         return self.table().to_html()
 
 
-def compare_runs(runs: Sequence[Run], question: Question) -> Comparison:
+def compare_runs(runs: Sequence[RunRecords], question: Question) -> Comparison:
     """Compare the levels of an axis over the records of all `runs`; the axis `run` compares the runs themselves.
 
     On another axis the records of several runs are pooled. A sample may then be in only one of them, unless `by` contains `run`.
@@ -115,7 +115,9 @@ def compare_stages(paths: Sequence[Path], competitor: Path | None) -> StageCompa
 
 
 def _figures(name: str, path: Path) -> list[StageFigures]:
-    return [figures_of(name, Run.load(path).to_arrow(MEASURED))] if path.is_dir() else read_external_results(path)
+    return (
+        [figures_of(name, RunRecords.load(path).to_arrow(MEASURED))] if path.is_dir() else read_external_results(path)
+    )
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

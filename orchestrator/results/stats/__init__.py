@@ -1,1 +1,1 @@
-"""Statistics: intervals, paired tests, power, percentiles. Each published formula is cited at its definition."""
+"""Statistics: intervals, paired tests, power, percentiles, the knee of a curve. Published formulas, each cited where it stands."""

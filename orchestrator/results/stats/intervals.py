@@ -7,7 +7,6 @@ the clusters' sums and sizes, so that a million rows need two numbers per cluste
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
@@ -67,21 +66,6 @@ class ClusterMoments:
     """Sum of s times k."""
     sizes: float
     """Sum of k squared."""
-
-
-def estimate_mean(sums: Sequence[float], sizes: Sequence[int], *, is_binary: bool) -> Estimate:
-    """Estimate the mean of scores in [0, 1] from each cluster's sum and size. Raises ValueError without scores."""
-    return estimate_from(
-        ClusterMoments(
-            groups=len(sums),
-            n=sum(sizes),
-            total=math.fsum(sums),
-            squares=math.fsum(cluster_sum * cluster_sum for cluster_sum in sums),
-            products=math.fsum(cluster_sum * size for cluster_sum, size in zip(sums, sizes, strict=True)),
-            sizes=sum(size * size for size in sizes),
-        ),
-        is_binary=is_binary,
-    )
 
 
 def estimate_from(moments: ClusterMoments, *, is_binary: bool) -> Estimate:

@@ -1,1 +1,1 @@
-"""Verification of a run directory from its files alone. Read `verification.py` first."""
+"""Prove from the files alone what a run directory holds. Read `verifier.py` first; `verification.py` is its result."""

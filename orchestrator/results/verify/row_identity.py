@@ -6,7 +6,7 @@ This needs neither the tasks nor the keys.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,19 +18,23 @@ from sharding.grid import Grid, lay_out_cells
 from ...config.settings import Config
 from ..directory import Manifest
 
-COLUMNS = (
-    "ordinal",
-    "outcome",
-    "run_id",
-    "sample_id",
-    "task_id",
-    "epoch",
-    "model",
-    "prompt_type",
-    "tool_success_rate",
-    "seed",
-)
-"""The columns that are compared."""
+
+class IdentityRow(NamedTuple):
+    """What a row must say so that its place can be checked. A damaged file may hold any value in any column."""
+
+    ordinal: object
+    outcome: object
+    run_id: object
+    sample_id: object
+    task_id: object
+    epoch: object
+    model: object
+    prompt_type: object
+    tool_success_rate: object
+    seed: object
+
+
+COLUMNS = IdentityRow._fields
 
 
 def grid_of(manifest: Manifest) -> Grid:
@@ -62,25 +66,25 @@ class RowIdentity:
         self._grid = grid
         self._tasks = array("Q", bytes(8 * grid.places))
 
-    def difference(self, row: Sequence[object]) -> str | None:
-        """Describe how `row`, the values of COLUMNS, differs from the planned sample; return None where it does not."""
-        ordinal, _, run_id, sample_id, task_id, epoch, *cell_values, seed = row
-        if run_id != self._run_id:
-            return f"ordinal {ordinal} is of the run {run_id}, this is the run {self._run_id}"
+    def difference(self, row: IdentityRow) -> str | None:
+        """Say the difference between a row and what is planned at its ordinal; None where it belongs here."""
+        ordinal = row.ordinal
+        if row.run_id != self._run_id:
+            return f"ordinal {ordinal} is of the run {row.run_id}, this is {self._run_id}"
         grid = self._grid
         if not isinstance(ordinal, int) or not 0 <= ordinal < len(grid):
             return f"ordinal {ordinal} is not among the {len(grid)} planned"
-        number, planned_epoch, position = grid.locate(ordinal)
-        cell = grid.cells[number]
-        if epoch != planned_epoch or cell_values != [cell.model, cell.prompt_type, cell.tool_success_rate]:
+        number, planned_epoch, place = grid.locate(ordinal)
+        cell, said = grid.cells[number], (row.model, row.prompt_type, row.tool_success_rate)
+        if row.epoch != planned_epoch or said != (cell.model, cell.prompt_type, cell.tool_success_rate):
             planned = f"{cell.model}, {cell.prompt_type}, {cell.tool_success_rate:g}, epoch {planned_epoch}"
-            return f"ordinal {ordinal} is {', '.join(map(str, cell_values))}, epoch {epoch}; planned is {planned}"
-        task = str(task_id)
-        if sample_id != grid.digest(number, task, planned_epoch).hex():
-            return f"ordinal {ordinal} has the sample id {sample_id}, which is not that of its task {task_id}"
-        if seed != grid.seed(task, planned_epoch):
-            return f"ordinal {ordinal} has the seed {seed}, which is not that of this run"
-        return self._misplaced(ordinal, position, task)
+            return f"ordinal {ordinal} is {', '.join(map(str, said))}, epoch {row.epoch}; planned is {planned}"
+        task_id = str(row.task_id)
+        if row.sample_id != grid.digest(number, task_id, planned_epoch).hex():
+            return f"ordinal {ordinal} has the sample id {row.sample_id}, which is not that of its task {task_id}"
+        if row.seed != grid.seed(task_id, planned_epoch):
+            return f"ordinal {ordinal} has the seed {row.seed}, which is not that of this run"
+        return self._misplaced(ordinal, place, task_id)
 
     def _misplaced(self, ordinal: int, position: int, task_id: str) -> str | None:
         task_hash = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1

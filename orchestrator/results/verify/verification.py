@@ -5,15 +5,12 @@ It needs no tasks, no configuration file and no keys. It changes nothing and als
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 from providers.messages import JSON
 from runners.journal.sinks.sink import UNRESOLVED
-
-from ..directory import RunDirectory
 
 Kind = Literal["manifest", "journal", "part", "unresolved", "foreign"]
 """The kinds of damage: by file, or `foreign` for records that do not belong to the run."""
@@ -24,7 +21,6 @@ REMEDIES: Mapping[Kind, str] = {
     "unresolved": "a resume writes the file anew",
     "foreign": "move it out of the run directory",
 }
-REPAIRED_BY_RESUME: Collection[Kind] = frozenset({"journal", "unresolved"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +104,3 @@ class Verification:
             "is_sound": self.is_sound,
             "is_complete": not self.pending,
         }
-
-
-def verify(path: str | Path) -> Verification:
-    """Read every byte of the records in the run directory `path`. Raises InputError where `path` is not a run directory."""
-    from .verifier import prove
-
-    directory = RunDirectory(Path(path))
-    return prove(directory, directory.read_manifest())

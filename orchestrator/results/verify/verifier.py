@@ -14,17 +14,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from runners.journal.sinks.open_sink import sink_over
-
 from runners.journal.frames import JournalLine, JournalRow, read_lines
 from runners.journal.journal import CLOSED
+from runners.journal.sinks.open_sink import sink_over
 from runners.journal.sinks.sink import UNRESOLVED, Batch
 from runners.samples.bitmap import Bitmap
 from runners.samples.record import FINAL
 from sharding.planner import fingerprint
 
 from ..directory import Manifest, RunDirectory
-from .row_identity import COLUMNS, RowIdentity, grid_of
+from .row_identity import COLUMNS, IdentityRow, RowIdentity, grid_of
 from .verification import Damage, Kind, Pending, Verification
 
 SHOWN = 5
@@ -47,8 +46,10 @@ class _Segment:
     """Whether the execution that wrote it has ended."""
 
 
-def prove(directory: RunDirectory, manifest: Manifest) -> Verification:
-    """Verify a run directory. Raises InputError where the manifest contradicts itself."""
+def verify(path: str | Path) -> Verification:
+    """Read every byte of the records in the run directory `path`. Raises InputError where it is none."""
+    directory = RunDirectory(Path(path))
+    manifest = directory.read_manifest()
     verifier = _Verifier(manifest)
     if fingerprint(manifest.parts) != manifest.fingerprint:
         verifier.report(Damage("manifest", "manifest.json", "", "its fingerprint is not that of its parts"))
@@ -110,7 +111,7 @@ class _Verifier:
         self.report(Damage(kind, f"journal/{path.name}", f"line {line.number}", what))
 
     def _difference(self, value: JournalRow) -> str | None:
-        return self._row_identity.difference([value.get(name) for name in COLUMNS]) if "ordinal" in value else None
+        return self._row_identity.difference(_identity_row(value)) if "ordinal" in value else None
 
     def add_segment(self, segment: _Segment) -> None:
         """Count the records of a segment that are in no result part."""
@@ -144,15 +145,15 @@ class _Verifier:
         if batch.fault is not None:
             yield kind, batch.fault
             return
-        outlier = next(filter(None, map(self._row_identity.difference, batch.rows)), None)
+        rows = [IdentityRow(*row) for row in batch.rows]
+        outlier = next(filter(None, map(self._row_identity.difference, rows)), None)
         if outlier is not None:
             yield "foreign", outlier
             return
-        if any((row[1] in FINAL) != is_final for row in batch.rows):
+        if any((row.outcome in FINAL) != is_final for row in rows):
             yield kind, "holds records that are not final" if is_final else "holds final records"
         seen = self._final if is_final else self._unresolved
-        ordinals = (row[0] for row in batch.rows)
-        repeated = [ordinal for ordinal in ordinals if isinstance(ordinal, int) and not seen.add(ordinal)]
+        repeated = [row.ordinal for row in rows if isinstance(row.ordinal, int) and not seen.add(row.ordinal)]
         if repeated:
             yield kind, _repeated(repeated)
 
@@ -196,6 +197,11 @@ class _Verifier:
                 cell, waiting_as = self._grid.cells[number], WAITING[self._waiting[ordinal]]
                 outcome = None if waiting_as == WAITING[NEVER_RUN] else waiting_as
                 yield Pending(ordinal, cell.model, cell.prompt_type, cell.tool_success_rate, epoch, task, outcome)
+
+
+def _identity_row(value: JournalRow) -> IdentityRow:
+    """Take what a journal line says of its sample; None where it says nothing."""
+    return IdentityRow(*(value.get(name) for name in COLUMNS))
 
 
 def _repeated(ordinals: list[int]) -> str:

@@ -6,16 +6,14 @@ the attempt ("sample_id/turn/attempt"), so a retry draws again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from ...seeded_draws import draw_uniform
+from ..settings import Fault
 
 if TYPE_CHECKING:
     from ..settings import FaultSettings
 
-Fault = Literal[
-    "error_500", "empty", "stall", "reset", "malformed", "content_filter", "length", "error_in_200", "early_end"
-]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 """All faults, in the order of their shares of the unit interval."""
 

@@ -1,1 +1,1 @@
-"""The bytes and headers of simulated endpoints: begin with `dialects.py` for errors and `bodies.py` for answers."""
+"""How simulated endpoints say things, as bytes and headers: requests in `calls.py`, errors in `dialects.py`, answers in `bodies.py`."""

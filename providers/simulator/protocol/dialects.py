@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from ..limits.quota import QuotaRefusal, Unit
+
+
+Denial = Literal["unauthorized", "not_found"]
+"""Why a request finds no endpoint: a key or a name that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

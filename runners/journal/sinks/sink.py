@@ -1,4 +1,4 @@
-"""The Sink protocol, and the choice between its two implementations."""
+"""The Sink protocol and the names that its two implementations share; `open_sink.py` chooses between them."""
 
 from __future__ import annotations
 
@@ -67,23 +67,6 @@ class Sink(Protocol):
         never loses one.
         """
         ...
-
-
-def sink_over(storage_format: StorageFormat, results: Path) -> Sink:
-    """Build the sink of a folder, which need not exist."""
-    if storage_format == "json":
-        from .jsonl import JsonlSink
-
-        return JsonlSink(results)
-    from .parquet import ParquetSink
-
-    return ParquetSink(results)
-
-
-def open_sink(storage_format: StorageFormat, results: Path) -> Sink:
-    """Build the sink of the folder `results`, which is created if it does not exist."""
-    results.mkdir(parents=True, exist_ok=True)
-    return sink_over(storage_format, results)
 
 
 def set_aside_name(path: Path) -> Path:

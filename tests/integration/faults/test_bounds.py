@@ -29,7 +29,7 @@ from pathlib import Path
 from providers.errors import ProviderError
 from providers.instance import Instance
 from providers.messages import ChatRequest
-from providers.provider import Route, Timeouts
+from providers.route import Route, Timeouts
 from tests.integration.faults.trial import TRANSPORTS
 
 def peak_mb():

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import trustme
-from providers.route import Route, Timeouts
 
 from providers.credentials import ApiKey
 from providers.errors import ProviderError, Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Generation
 from providers.provider import SYSTEM_TRUST, Transport, Trust
+from providers.route import Route, Timeouts
 from providers.tokens import TokenEstimator
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from providers.route import Route, Timeouts
 
 from providers.credentials import ApiKey
 from providers.errors import ProviderError
 from providers.instance import Instance
 from providers.messages import ChatRequest
 from providers.provider import Transport
+from providers.route import Route, Timeouts
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 from tests.integration.faults.answers import http
 from tests.integration.faults.server import serving
 
-WIRE = Path(__file__).parents[2].parent / "shared" / "data" / "wire"
+WIRE = Path(__file__).parents[3].parent / "shared" / "data" / "wire"
 RECORDED: dict[str, dict[str, Any]] = {
     path.stem: recorded
     for path in sorted(WIRE.glob("*.json"))

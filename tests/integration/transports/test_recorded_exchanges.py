@@ -7,13 +7,13 @@ import gzip
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from providers.route import Route, Timeouts
 
 from providers.credentials import ApiKey
 from providers.errors import ProviderError
 from providers.instance import Instance
 from providers.messages import ChatResponse
 from providers.provider import Transport
+from providers.route import Route, Timeouts
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 from tests.recorded_exchanges import (

@@ -11,7 +11,6 @@ from email.utils import formatdate
 
 import orjson
 import pytest
-from providers.route import Route, Timeouts
 
 from providers.credentials import ApiKey, EntraToken, SignInFailed
 from providers.errors import (
@@ -34,6 +33,7 @@ from providers.errors import (
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Generation, Timing
 from providers.provider import Transport
+from providers.route import Route, Timeouts
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 from tests.integration.faults.answers import (

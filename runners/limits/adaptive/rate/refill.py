@@ -50,10 +50,6 @@ class RefillEstimator:
         """Forget all refusals."""
         self._empty.clear()
 
-    def since_empty_s(self, now: float) -> float:
-        """Return the time since the bucket was last empty; infinite if it never was."""
-        return now - self._empty[-1].at if self._empty else float("inf")
-
     def measure(self, episode: Episode) -> RefillInterval | None:
         """Return the refill rate up to this refusal; None at the first refusal, which ends a burst of unknown size."""
         interval: RefillInterval | None = None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.results.stats.percentiles import distribution
-
 from orchestrator.capacity.measurement.measures import Measures
 from orchestrator.capacity.measurement.rung import Bursts, Phase, QuotaVariation, Rung, Unit
 from orchestrator.capacity.measurement.server_metrics import ServerLoad
+from orchestrator.results.stats.percentiles import distribution
 
 
 def a_rung(

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from providers.route import Timeouts
 
 from orchestrator.config.loading import LoadedConfig
 from orchestrator.execution.components import instances_of
@@ -15,6 +14,7 @@ from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import Generation
 from providers.provider import RouteSpec
+from providers.route import Timeouts
 from runners.calls.client import Deadlines
 
 Load = Callable[..., LoadedConfig]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from orchestrator.execution.user_state import UserState
+from orchestrator.results.directory import RunDirectory
 from providers.errors import InputError
 
 HERE = "https://one.example/openai/deployments/m m KEY"
@@ -44,3 +47,32 @@ def test_a_key_in_use_is_refused_and_the_run_that_holds_it_named(tmp_path: Path)
             pass
     with UserState(tmp_path).locked([HERE], "runs/second"):
         pass
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from orchestrator.execution.user_state import UserState
+from orchestrator.results.directory import RunDirectory
+path = Path(sys.argv[1])
+with UserState(path).locked([sys.argv[2]], "runs/killed"), RunDirectory(path).held():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_locks_of_a_killed_process_are_free_at_once(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path), HERE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="runs/killed"), UserState(tmp_path).locked([HERE], "x"):
+            pass
+        with pytest.raises(InputError, match="being run by another process"), RunDirectory(tmp_path).held():
+            pass
+        holder.kill()
+        holder.wait()
+        with UserState(tmp_path).locked([HERE], "x"), RunDirectory(tmp_path).held():
+            pass

@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 import pytest
-from runners.journal.sinks.open_sink import open_sink
 
 from orchestrator.results.directory import Manifest, RunDirectory
 from orchestrator.results.run import Run
+from runners.journal.sinks.open_sink import open_sink
 from runners.samples.record import FINAL, Record
 
 MakeRecord = Callable[..., Record]

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from runners.journal.sinks.open_sink import open_sink
 
 from orchestrator.results.directory import Manifest, RunDirectory, new_directory
 from orchestrator.results.status import status_of
 from providers.errors import InputError
 from runners.journal.frames import frame
+from runners.journal.sinks.open_sink import open_sink
 from runners.samples.record import Record
 
 MakeRecord = Callable[..., Record]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from runners.journal.sinks.open_sink import open_sink
 
 from orchestrator.results.directory import Manifest, RunDirectory
 from orchestrator.results.export import WRITERS, export
 from orchestrator.results.run import Run
 from providers.errors import InputError
+from runners.journal.sinks.open_sink import open_sink
 from runners.samples.record import Record
 
 MakeRecord = Callable[..., Record]

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from runners.journal.sinks.open_sink import open_sink
 
 from orchestrator.results.clusters import ClusterSums
 from orchestrator.results.compare.comparability import find_obstacles
@@ -21,6 +20,7 @@ from orchestrator.results.stats.intervals import wilson
 from orchestrator.results.summary import HIERARCHY, Weights, summarise
 from orchestrator.results.summary_table import cut_off_sentences
 from providers.errors import InputError, StorageError
+from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.parquet import record_table
 from runners.journal.sinks.sink import StorageFormat
 from runners.samples.record import FINAL, Record

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from runners.user_code_error import UserCodeError
 
 from orchestrator.scoring.registry import build_scorer, judge_of, spelt_out
 from providers.errors import InputError
 from runners.calls.client import ModelClient
 from runners.samples.answer import Answer
+from runners.user_code_error import UserCodeError
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 

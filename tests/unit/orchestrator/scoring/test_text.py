@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.scoring.text import exact, includes, last_number, numeric, regex
+from orchestrator.scoring.text import NO_ANSWER, exact, includes, numeric, regex
 from providers.messages import JSON
 
 
@@ -83,8 +83,11 @@ def test_includes_looks_anywhere(text: str, target: JSON, grade: str) -> None:
     ],
 )
 def test_the_number_of_an_answer_is_the_marked_one_or_the_last(text: str, number: str | None) -> None:
-    found = last_number(text)
-    assert (None if found is None else float(found)) == (None if number is None else float(number))
+    if number is None:
+        assert numeric(text, "5") == NO_ANSWER
+    else:
+        assert numeric(text, number).grade == "full"
+        assert numeric(text, str(float(number) * 1.1 + 0.1)).error_class == "wrong_answer"
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
-from runners.user_code_error import UserCodeError
 
 from orchestrator.scoring.expected_calls import expectation_of, is_accepted
 from orchestrator.scoring.registry import build_scorer
 from providers.messages import JSON
 from runners.calls.client import ModelClient
 from runners.samples.answer import Answer, Score
+from runners.user_code_error import UserCodeError
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 

@@ -103,6 +103,8 @@ def test_a_request_of_no_sample_is_answered_without_a_truth(load: Load, tmp_path
     with active(load, tmp_path) as answers:
         assert answers.answer("doctor/1/1", ANY, "m").right is None
         assert answers.answer("no-slashes", ANY, "m").right is None
+        assert answers.answer(f"{'00' * 16}/1/1", ANY, "m").right is None
+        assert answers.answer("/1/1", ANY, "m").right is None
 
 
 def test_answers_are_as_long_as_asked_on_average(load: Load, tmp_path: Path) -> None:

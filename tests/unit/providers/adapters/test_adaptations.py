@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from providers.route import Adapt, Route
 
 from providers.adapters.adaptations import Adaptations
 from providers.credentials import ApiKey
 from providers.errors import Evidence, Refused, ServerFault, Truncated
 from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
+from providers.route import Adapt, Route
 from providers.wire.generation import sent_fields
 
 ROUTE = Route(Instance("east/o3", "o3", "o3", "east", "east/o3"), "http://h/v1", ApiKey("K", "s"))

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from providers.route import Route
 from pydantic import BaseModel, ValidationError
 
 from providers.adapters.azure import AzureSettings
@@ -17,6 +16,7 @@ from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
 from providers.provider import Adapter, RouteSpec
+from providers.route import Route
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from providers.route import Adapt
 
 from providers.messages import Adaptation
+from providers.route import Adapt
 from providers.wire.adaptation import adapt_fields, describe_adaptation, extend_adaptation, find_adaptation
 
 DATA = Path(__file__).parents[5] / "shared" / "data" / "wire"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from providers.route import Route
 
 from providers.credentials import ApiKey
 from providers.errors import (
@@ -22,6 +21,7 @@ from providers.errors import (
 )
 from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
+from providers.route import Route
 from providers.wire.chat import build_payload, is_event_stream, read_completion
 from providers.wire.errors.refusals import classify_failure
 from providers.wire.headers import MAX_BELIEVABLE_WAIT_S

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from providers.route import Route
 
 from providers.errors import ContentFiltered, Empty, Malformed, ProviderError, Throttled, Truncated
 from providers.instance import Instance
 from providers.messages import ChatRequest, Generation, Timing, Usage
+from providers.route import Route
 from providers.wire.received import Received
 from providers.wire.responses import as_message, build_payload, read_response, respell
 from providers.wire.streams.response_stream import ResponseAssembler

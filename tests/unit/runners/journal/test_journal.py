@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runners.instants import instant
 
 from providers.errors import StorageError
+from runners.instants import instant
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
 from runners.journal.journal import BACKLOG_RECORDS, COMMIT_RECORDS, Journal

@@ -11,7 +11,6 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from runners.user_code_error import UserCodeError
 
 from providers.errors import ProviderError, Refused, RequestTooLarge, Truncated
 from providers.messages import Adaptation, ToolCall, Usage
@@ -23,6 +22,7 @@ from runners.samples.record import Record
 from runners.samples.record_building import REASONING_CHARACTERS
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
+from runners.user_code_error import UserCodeError
 from sharding.plan import Sample
 from tests.unit.runners.doubles import (
     BareLease,

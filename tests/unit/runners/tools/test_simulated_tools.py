@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 import pytest
-from runners.user_code_error import UserCodeError
 
 from providers.messages import JSON, Tool
 from runners.tools.simulated_tools import FAILURE_KINDS, SimulatedTools, ToolResult, no_function
+from runners.user_code_error import UserCodeError
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 

@@ -11,7 +11,7 @@ import pytest
 
 from providers.errors import InputError
 from sharding.tasks.bfcl_rows import json_schema
-from sharding.tasks.sources import SourceSpec, open_task_set
+from sharding.tasks.sources import SourceSpec, open_tasks
 
 FUNCTION = {
     "name": "math.add",
@@ -38,7 +38,7 @@ def written(folder: Path, questions: list[Mapping[str, Any]], answers: list[Mapp
 
 def test_a_row_becomes_messages_tools_and_expected_calls(tmp_path: Path) -> None:
     other = {**ROW, "id": "parallel_7"}
-    tasks = open_task_set(written(tmp_path, [other, ROW], [TRUTH, {**TRUTH, "id": "parallel_7"}]))
+    tasks = open_tasks([written(tmp_path, [other, ROW], [TRUTH, {**TRUTH, "id": "parallel_7"}])])
     assert [tasks[n].task_id for n in range(2)] == ["parallel_7", "simple_python_0"]
     assert [kind for kind, _ in tasks.kinds()] == ["parallel", "simple_python"]
     task = tasks[1]
@@ -62,9 +62,9 @@ def test_a_row_becomes_messages_tools_and_expected_calls(tmp_path: Path) -> None
 
 
 def test_the_answers_are_part_of_what_a_task_set_is(tmp_path: Path) -> None:
-    before = open_task_set(written(tmp_path, [ROW], [TRUTH])).fingerprint
+    before = open_tasks([written(tmp_path, [ROW], [TRUTH])]).fingerprint
     changed = {**TRUTH, "ground_truth": [{"math.add": {"x": [2.0]}}]}
-    assert open_task_set(written(tmp_path, [ROW], [changed])).fingerprint != before
+    assert open_tasks([written(tmp_path, [ROW], [changed])]).fingerprint != before
 
 
 def test_what_is_json_schema_already_stays_as_it_is() -> None:
@@ -87,14 +87,14 @@ def test_what_is_json_schema_already_stays_as_it_is() -> None:
 )
 def test_a_row_of_another_shape_is_named(tmp_path: Path, row: dict[str, Any], truth: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError) as caught:
-        open_task_set(written(tmp_path, [row], [truth]))
+        open_tasks([written(tmp_path, [row], [truth])])
     assert says in str(caught.value)
 
 
 def test_a_file_without_its_answers_says_where_they_belong(tmp_path: Path) -> None:
     spec = written(tmp_path, [ROW], [TRUTH])
     with pytest.raises(InputError, match=r"q_answers\.jsonl: holds answers, not tasks"):
-        open_task_set(SourceSpec(tmp_path / "q_answers.jsonl", reader="bfcl"))
+        open_tasks([SourceSpec(tmp_path / "q_answers.jsonl", reader="bfcl")])
     (tmp_path / "q_answers.jsonl").unlink()
     with pytest.raises(InputError, match=r"the answers are missing; put them into q_answers\.jsonl in the same folder"):
-        open_task_set(spec)
+        open_tasks([spec])

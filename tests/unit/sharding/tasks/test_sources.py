@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from providers.errors import InputError
-from sharding.tasks.sources import SourceSpec, TaskPool, open_task_set, open_tasks
+from sharding.tasks.sources import SourceSpec, TaskPool, open_tasks
 from sharding.tasks.task import Task
 
 Opened = Callable[..., TaskPool]
@@ -58,7 +58,7 @@ def test_an_id_used_twice_in_one_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": "x", "input": "1"}\n\n{"id": "x", "input": "2"}\n')
     with pytest.raises(InputError, match=r"line 1 and .*a\.jsonl, line 3"):
-        open_task_set(SourceSpec(path))
+        open_tasks([SourceSpec(path)])
 
 
 def test_bad_row_731_is_told_in_one_sentence_with_file_and_line(

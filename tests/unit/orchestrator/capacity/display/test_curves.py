@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
-from orchestrator.results.stats.knee import find_knee
 
 from orchestrator.capacity.display.curves import Curves, curves_of, read_curves, table_rows
 from orchestrator.capacity.display.page import render_page
 from orchestrator.capacity.display.plots import draw
+from orchestrator.results.stats.knee import find_knee
 from providers.errors import InputError
 
 LEVELS = (1, 2, 4, 8, 16, 32)

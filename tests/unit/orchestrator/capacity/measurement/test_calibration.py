@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from runners.calls.budgeted_sender import BudgetedSender
 
 from orchestrator.capacity.measurement.calibration import calibrate
 from orchestrator.capacity.workload.prompts import Lengths, SyntheticPrompts
@@ -11,6 +10,7 @@ from providers.errors import Empty, Evidence, ServerFault
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
 from runners.calls.budget import Budget, BudgetLimits
+from runners.calls.budgeted_sender import BudgetedSender
 from runners.load import ClosedLoop, LoadGenerator, Target, Volume, run_load
 
 pytestmark = pytest.mark.looptime

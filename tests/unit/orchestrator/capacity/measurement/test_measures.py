@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.results.stats.percentiles import distribution, percentile
 
 from orchestrator.capacity.measurement.measures import Trim, in_flight_over_time, measure
+from orchestrator.results.stats.percentiles import distribution, percentile
 from providers.messages import Timing, Usage
 from runners.load import ClosedLoop, How, LoadRun, RequestResult, ScheduledRequest
 

@@ -14,6 +14,7 @@ from orchestrator.capacity.measurement.target import choose_model, load_address
 from orchestrator.capacity.measurement.trial import LoadSetting
 from orchestrator.capacity.workload.load_estimate import estimate, requests_of
 from orchestrator.capacity.workload.prompts import SyntheticPrompts
+from orchestrator.cli.load_tests.estimate_view import describe_estimate
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import LoadedConfig, load_config
 from providers.errors import InputError
@@ -139,10 +140,10 @@ def test_the_cost_is_estimated_from_what_is_asked_for() -> None:
     found = estimate(500, workload, "m", lambda _model, usage: usage.input_tokens * 1e-6 + usage.output_tokens * 2e-6)
     assert (found.requests, found.input_tokens, found.output_tokens) == (500, 512_000, 128_000)
     assert found.cost_usd == pytest.approx(0.768)
-    assert str(found) == "500 requests, 512,000 tokens in, at most 128,000 out, at most 0.77 USD"
-    assert "price unknown" in str(estimate(1, workload, "m", lambda _model, _usage: None))
+    assert describe_estimate(found) == "500 requests, 512,000 tokens in, at most 128,000 out, at most 0.77 USD"
+    assert "price unknown" in describe_estimate(estimate(1, workload, "m", lambda _model, _usage: None))
     unbounded = estimate(1, replace(workload, max_output_tokens=None), "m", lambda _model, _usage: 2.0)
-    assert str(unbounded).endswith("perhaps 256 out, perhaps 2.00 USD, no max_tokens bounds the answers")
+    assert describe_estimate(unbounded).endswith("perhaps 256 out, perhaps 2.00 USD, no max_tokens bounds the answers")
     assert estimate(None, workload, "m", lambda _model, _usage: 1.0).cost_usd is None
 
 

@@ -38,7 +38,7 @@ def test_a_request_is_a_function_of_seed_and_number() -> None:
 
 
 def test_a_prompt_has_the_words_that_the_endpoint_counts_as_its_tokens() -> None:
-    count = TokenCount(per_word=1.25, per_request=4, is_measured=True)
+    count = TokenCount(per_word=1.25, per_request=4)
     prompts = SyntheticPrompts(Lengths(512, 512), Lengths(128, 128), count=count)
     assert count.tokens(len(words_of(prompts(0)))) == pytest.approx(512, abs=1)
     assert prompts(0).max_tokens == 128

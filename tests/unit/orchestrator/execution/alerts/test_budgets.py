@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runners.instants import instant
-from runners.journal.sinks.open_sink import open_sink
 
 from orchestrator.config.loading import LoadedConfig
 from orchestrator.config.settings import RunConfig
@@ -23,8 +21,10 @@ from orchestrator.results.directory import RunDirectory
 from providers.errors import InputError
 from providers.messages import JSON, Usage
 from runners.calls.budget import NOTHING, LimitReached, Spending
+from runners.instants import instant
 from runners.journal.compaction import Compactor
 from runners.journal.journal import Journal
+from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.sink import StorageFormat
 from runners.limits.permit import Cost
 from runners.samples.record import Record

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from orchestrator.results.stats.fisher import fisher_more
 
 from orchestrator.execution.alerts.drift import DriftReply, find_drift
+from orchestrator.results.stats.fisher import fisher_more
 
 
 def replies(

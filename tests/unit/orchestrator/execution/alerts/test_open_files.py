@@ -39,7 +39,7 @@ def test_every_instance_keeps_a_worker() -> None:
 
 def test_the_soft_limit_is_raised_as_far_as_it_may_be() -> None:
     code = (
-        "import resource; from orchestrator.execution.open_files import raise_open_files, free_sockets\n"
+        "import resource; from orchestrator.execution.alerts.open_files import raise_open_files, free_sockets\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 256)); raise_open_files()\n"
         "print(*resource.getrlimit(resource.RLIMIT_NOFILE), 256 > free_sockets() > 150)"
     )

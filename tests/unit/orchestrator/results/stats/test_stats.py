@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from orchestrator.results.stats.intervals import Interval, estimate_mean, wilson
+from orchestrator.results.stats.intervals import ClusterMoments, Estimate, Interval, estimate_from, wilson
 from orchestrator.results.stats.paired import Pairs, compare_pairs, holm, mcnemar_midp
 from orchestrator.results.stats.power import detectable_mean_effect, minimum_detectable_effect
 
@@ -18,6 +19,21 @@ def test_wilsons_interval_has_the_published_values() -> None:
     for successes, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)):
         found = wilson(successes, n)
         assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+
+
+def estimate_mean(sums: Sequence[float], sizes: Sequence[int], *, is_binary: bool) -> Estimate:
+    """The mean of scores in [0, 1], from each cluster's sum and size."""
+    return estimate_from(
+        ClusterMoments(
+            groups=len(sums),
+            n=sum(sizes),
+            total=math.fsum(sums),
+            squares=math.fsum(one * one for one in sums),
+            products=math.fsum(one * size for one, size in zip(sums, sizes, strict=True)),
+            sizes=sum(size * size for size in sizes),
+        ),
+        is_binary=is_binary,
+    )
 
 
 def test_an_interval_of_nothing_is_everything() -> None:

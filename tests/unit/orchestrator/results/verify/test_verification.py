@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import pytest
-from runners.journal.sinks.open_sink import open_sink
 
 from orchestrator.config.environment import Environment
 from orchestrator.execution.context import RunContext
@@ -21,6 +20,7 @@ from orchestrator.results.verify.verifier import verify
 from providers.errors import InputError
 from runners.journal.compaction import Compactor
 from runners.journal.frames import frame
+from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.parquet import ROW_GROUP
 from runners.journal.sinks.sink import Sink
 from runners.samples.record import Record

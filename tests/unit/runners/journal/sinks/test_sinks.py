@@ -13,9 +13,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from runners.journal.sinks.open_sink import open_sink
 
 from runners.journal.sinks.jsonl import JsonlSink
+from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.parquet import ROW_GROUP, ParquetSink, record_schema
 from runners.journal.sinks.sink import Sink, StorageFormat
 from runners.samples.record import Record

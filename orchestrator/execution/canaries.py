@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from runners.calls.budgeted_sender import BudgetedSender
-
 from providers.messages import JSON
 from runners.calls.budget import Budget
+from runners.calls.budgeted_sender import BudgetedSender
 from runners.calls.client import DEFAULT_OUTPUT_TOKENS
 from runners.samples.bitmap import Bitmap
 
-from ..execution.alerts.drift import DriftFinding, DriftTargets, ask_canaries
-from ..execution.context import RunContext
 from ..results.directory import RunDirectory
+from .alerts.drift import DriftFinding, DriftTargets, ask_canaries
+from .context import RunContext
 
 
 async def ask_due_canaries(

@@ -1,0 +1,24 @@
+"""The choice between the two sinks; the one that is not chosen is not imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .sink import Sink, StorageFormat
+
+
+def sink_over(storage_format: StorageFormat, results: Path) -> Sink:
+    """The sink over a folder that may not be there."""
+    if storage_format == "json":
+        from .jsonl import JsonlSink
+
+        return JsonlSink(results)
+    from .parquet import ParquetSink
+
+    return ParquetSink(results)
+
+
+def open_sink(storage_format: StorageFormat, results: Path) -> Sink:
+    """The sink over the folder `results`, which is made if it is not there."""
+    results.mkdir(parents=True, exist_ok=True)
+    return sink_over(storage_format, results)
