@@ -6,6 +6,7 @@ objects are dicts here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ import orjson
 from ..errors import ContentFiltered, Empty, Evidence, ProviderError, Truncated
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..route import Route
+from .errors.complaint import is_complaint
 from .errors.refusals import classify_error_body
 from .generation import extra_fields, standard_fields
 from .headers import read_hint
@@ -21,8 +23,11 @@ from .message.turn import Turn, is_plain, read_turn
 from .received import Received
 from .usage import complete_usage, find_usage, read_usage
 
-BROKEN_OFF: Final = ("error", "abort", "network_error")
-"""Finish reasons of an answer that the server did not finish."""
+USUAL_REASONS: Final = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter", "eos", "end_turn"})
+_BROKEN_OFF = re.compile(
+    r"error|abort|fail|time_?d?_?out|cancel|interrupt|overload|insufficient_system_resource", re.IGNORECASE
+)
+"""In finish reasons of an answer that the server did not finish."""
 
 
 def build_payload(route: Route, request: ChatRequest) -> dict[str, object]:
@@ -53,7 +58,7 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
     """Read a chat completion. Raises the ProviderError that the body stands for where it is not an answer."""
     if not isinstance(body, dict):
         raise received.malformed("the answer is not a JSON object")
-    if body.get("error"):
+    if body.get("error") or is_complaint(body):
         raise classify_error_body(body, received)
     choice = _first_choice(body, received)
     finish_reason = _finish_reason(choice, received)
@@ -87,6 +92,13 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
         reasoning=turn.reasoning,
         assistant=turn.assistant,
     )
+
+
+def is_broken_off(reason: object, choice: Mapping[str, object]) -> bool:
+    """Whether an answer with this finish reason is a part of one. What the bound on tokens ended stays what it is."""
+    if reason not in USUAL_REASONS and isinstance(reason, str) and _BROKEN_OFF.search(reason):
+        return True
+    return bool(choice.get("error")) and reason != "length"
 
 
 def broken_off(choice: Mapping[str, object], received: Received) -> ProviderError:
@@ -128,7 +140,7 @@ def _finish_reason(choice: Mapping[str, object], received: Received) -> str:
         return ""
     if not isinstance(reason, str):
         raise received.malformed("the finish reason is not a text")
-    if reason in BROKEN_OFF:
+    if is_broken_off(reason, choice):
         raise broken_off(choice, received)
     return received.without_key(reason)
 

@@ -53,6 +53,11 @@ def read_complaint(received: Received) -> Complaint:
     return complaint_of(body, received)
 
 
+def is_complaint(body: Mapping[str, object]) -> bool:
+    """Whether a body that holds no answer speaks: an error in a form of the server's own under a status that says that all was well."""
+    return not body.get("choices") and any(_is_sentence(body.get(key)) for key in _SENTENCES)
+
+
 def complaint_of(body: object, received: Received) -> Complaint:
     """Collect codes and messages of a decoded body; the start of its text where it has no known field."""
     codes, sentences = dict[str, None](), dict[str, None]()

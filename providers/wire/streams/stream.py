@@ -9,7 +9,8 @@ import orjson
 
 from ...errors import BODY_LIMIT, ProviderError
 from ...messages import ChatResponse, Timing
-from ..chat import BROKEN_OFF, broken_off, choose_choice, read_completion
+from ..chat import broken_off, choose_choice, is_broken_off, read_completion
+from ..errors.complaint import is_complaint
 from ..errors.refusals import classify_error_body
 from ..json_text import read_json
 from ..message.growing import UnknownShape
@@ -134,7 +135,7 @@ class StreamAssembler:
 
     def _take_rarer_chunk(self, chunk: Mapping[str, object], choices: object) -> None:
         """Add a chunk without choices: usage, a report of the content filter, or an error in the form of OpenAI or of FastChat and vLLM."""
-        if chunk.get("error") or chunk.get("object") == "error":
+        if chunk.get("error") or chunk.get("object") == "error" or is_complaint(chunk):
             self._take_error(chunk, choices)
         self._usage = merge_usage(self._usage, chunk.get("usage"))
         self._take_vendor_usage(chunk)
@@ -150,7 +151,7 @@ class StreamAssembler:
             self._take_names(chunk)
 
     def _finish(self, reason: object, choice: Mapping[str, object], chunk: Mapping[str, object]) -> None:
-        if reason in BROKEN_OFF:
+        if is_broken_off(reason, choice):
             raise broken_off(choice, replace(self._received, body=as_body(chunk)))
         self._finish_reason = reason
         self._usage = merge_usage(self._usage, choice.get("usage"))

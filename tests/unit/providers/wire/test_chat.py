@@ -166,10 +166,54 @@ def test_a_content_that_is_an_object_is_its_json() -> None:
     assert (response.text, response.assistant["content"]) == ('{"größe": [1, null]}', '{"größe": [1, null]}')
 
 
-@pytest.mark.parametrize("reason", ["error", "abort", "network_error"])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "error",
+        "abort",
+        "network_error",
+        "ERROR",
+        "aborted",
+        "failed",
+        "timeout",
+        "cancelled",
+        "insufficient_system_resource",
+    ],
+)
 def test_an_answer_that_the_server_broke_off_is_none(reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         read(answer({"content": "The answer might be"}, finish_reason=reason))
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "end_turn", "STOP", "recitation", None])
+def test_any_other_reason_ends_an_answer(reason: str | None) -> None:
+    assert read(answer({"content": "4"}, finish_reason=reason)).text == "4"
+
+
+def test_an_error_beside_an_answer_is_an_error_unless_the_tokens_were_used_up() -> None:
+    body = answer({"content": "The"}, finish_reason="stop")
+    body["choices"][0]["error"] = {"code": 502, "message": "Provider disconnected"}  # type: ignore[index]
+    with pytest.raises(Malformed, match="Provider disconnected"):
+        read(body)
+    body["choices"][0]["finish_reason"] = "length"  # type: ignore[index]
+    assert read(body).text == "The"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"detail": "out of memory"}, Malformed),
+        ({"success": False, "message": "out of memory", "code": "PL-500", "data": None}, Malformed),
+        ({"choices": None, "code": 50000, "msg": "out of memory"}, Malformed),
+        ({"success": False, "message": "模型提供方限流, out of memory", "code": "MPE-429"}, Throttled),
+        ({"success": False, "message": "无效的api key: out of memory", "code": "CE-003"}, AuthFailed),
+    ],
+)
+def test_an_error_in_a_servers_own_form_inside_a_200_is_read_in_its_words(
+    body: dict[str, object], expected: type[ProviderError]
+) -> None:
+    with pytest.raises(expected, match="out of memory"):
+        read(body)
 
 
 def test_a_broken_answer_says_why_in_the_servers_words() -> None:
