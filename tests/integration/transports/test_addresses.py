@@ -12,7 +12,7 @@ import pytest
 from providers.adapters.registry import AdapterContext, adapter_type
 from providers.credentials import ApiKey
 from providers.errors import DeploymentMissing, ProviderError
-from providers.messages import ChatRequest, ChatResponse, Generation
+from providers.messages import ChatRequest, ChatResponse
 from providers.provider import Adapter, RouteSpec
 from tests.integration.faults.answers import completion, error, http
 from tests.integration.transports.test_transport_conformance import ScriptedServer, json_answer, says
@@ -47,7 +47,7 @@ async def ask(
 ) -> ChatResponse:
     (instance,) = adapter.instances("m", spec)
     deadline = asyncio.get_running_loop().time() + 20
-    request = replace(request, generation=Generation(stream=stream))
+    request = replace(request, generation=replace(request.generation, stream=stream))
     try:
         return await adapter.complete(instance, request, request_id="sample/1/1", deadline=deadline)
     finally:
