@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sharding.tasks.task import Task
 
     from .api import RunStopped, rehearse_sync, resume, resume_sync, run, run_sync
-    from .execution.rehearsal import Rehearsal, rehearse
+    from .execution.forecast.rehearsal import Rehearsal, rehearse
     from .results.compare.comparison import Comparison
     from .results.run import Run
     from .results.summary_table import Summary
@@ -52,7 +52,7 @@ _HOMES = {
     "ModelClient": "runners.calls.client",
     "OrchestratorError": "providers.errors",
     "ProviderError": "providers.errors",
-    "Rehearsal": "orchestrator.execution.rehearsal",
+    "Rehearsal": "orchestrator.execution.forecast.rehearsal",
     "Run": "orchestrator.results.run",
     "RunStopped": "orchestrator.api",
     "Sample": "sharding.plan",
@@ -63,7 +63,7 @@ _HOMES = {
     "StorageError": "providers.errors",
     "Summary": "orchestrator.results.summary_table",
     "Task": "sharding.tasks.task",
-    "rehearse": "orchestrator.execution.rehearsal",
+    "rehearse": "orchestrator.execution.forecast.rehearsal",
     "rehearse_sync": "orchestrator.api",
     "resume": "orchestrator.api",
     "resume_sync": "orchestrator.api",

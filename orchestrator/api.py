@@ -17,9 +17,9 @@ from .execution.alerts.events import OnEvent
 from .execution.context import RunContext, RunHooks
 from .execution.debug import debug_log
 from .execution.execute import execute
-from .execution.outcome import ExitCode, RunOutcome
+from .execution.forecast.rehearsal import Rehearsal, rehearse
+from .execution.history.outcome import ExitCode, RunOutcome
 from .execution.prepare import code_name, create, prepare
-from .execution.rehearsal import Rehearsal, rehearse
 from .results.directory import RunDirectory
 from .results.run import Run
 

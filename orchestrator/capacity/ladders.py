@@ -13,7 +13,7 @@ from providers.instance import Instance
 from runners.calls.budget import Spending
 from runners.load import ClosedLoop
 
-from ..execution.user_state import user_state
+from ..execution.limits.user_state import user_state
 from .display.ladder_result import ladder_document, read_measured, write_ladder
 from .measurement.bench import Bench, RungDuration
 from .measurement.rung import Rung

@@ -18,7 +18,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def show(as_json: bool) -> int:
     """Print every learned limit: instance (endpoint, deployment, variable of the key), time, and values."""
-    from ..execution.user_state import user_state
+    from ..execution.limits.user_state import user_state
     from ..ui.terminal import say, say_json
     from .tables import print_table
 
@@ -50,7 +50,7 @@ def limit_cells(limits: Mapping[str, JSON]) -> list[object]:
 @click.argument("matching", default="")
 def clear(matching: str) -> int:
     """Delete the learned limits of instances whose name contains MATCHING; without MATCHING, those of all instances."""
-    from ..execution.user_state import user_state
+    from ..execution.limits.user_state import user_state
     from ..ui.terminal import say
 
     say(f"{user_state().forget(matching)} forgotten")

@@ -18,7 +18,7 @@ from types import FrameType
 
 from runners.shutdown import Shutdown
 
-from ..execution.outcome import INTERRUPTED, ExitCode
+from ..execution.history.outcome import INTERRUPTED, ExitCode
 from ..ui.terminal import say
 
 

@@ -33,7 +33,7 @@ from ..config.environment import Environment
 from ..config.loading import LoadedConfig
 from ..config.settings import Config
 from ..execution.components import open_providers
-from ..execution.outcome import ExitCode
+from ..execution.history.outcome import ExitCode
 from ..execution.owner import asking_of
 from ..open_sweep import open_sweep
 

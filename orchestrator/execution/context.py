@@ -20,7 +20,7 @@ from ..config.settings import Config
 from ..open_sweep import OpenSweep
 from .alerts.events import OnEvent
 from .components import OpenProviders
-from .resumption import ResumeOptions
+from .history.resumption import ResumeOptions
 
 
 @dataclass(frozen=True, slots=True)

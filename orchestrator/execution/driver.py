@@ -33,10 +33,10 @@ from .alerts.refusal_watch import RefusalWatch
 from .alerts.shared_quotas import learned_of
 from .canaries import drift_decisions
 from .context import RunContext, RunHooks
-from .outcome import RunOutcome, count_pending, outcome_of
+from .history.outcome import RunOutcome, count_pending, outcome_of
+from .history.resumption import PendingWork
+from .limits.user_state import UserState
 from .owner import Owner
-from .resumption import PendingWork
-from .user_state import UserState
 
 log = logging.getLogger(__name__)
 

@@ -29,12 +29,12 @@ from .canaries import ask_due_canaries
 from .components import say_adapted
 from .context import RunContext, RunHooks
 from .driver import Driver, DriverResources
-from .outcome import RunOutcome, count_pending, outcome_of
+from .forecast.rehearsal import rehearse_prepared
+from .history.outcome import RunOutcome, count_pending, outcome_of
+from .history.resumption import PendingWork, find_pending, require_same
+from .history.spent import spent_so_far
+from .limits.user_state import user_state
 from .owner import LocalParts, Owner, assign_all
-from .rehearsal import rehearse_prepared
-from .resumption import PendingWork, find_pending, require_same
-from .spent import spent_so_far
-from .user_state import user_state
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from ..scoring.registry import spelt_out
 from .alerts.budgets import Budgets
 from .alerts.shared_quotas import LimiterReport, limiter_reports
 from .context import RunContext, UserCode
-from .limiting import Limiting, build_dispatchers
+from .limits.limiting import Limiting, build_dispatchers
 from .method import build_method
 
 log = logging.getLogger(__name__)

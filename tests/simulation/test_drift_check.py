@@ -13,8 +13,8 @@ from orchestrator.config.environment import Environment
 from orchestrator.config.loading import load_config
 from orchestrator.execution.alerts.drift import DriftFinding, DriftTargets, ask_canaries
 from orchestrator.execution.components import no_key
+from orchestrator.execution.forecast.rehearsal import _senders
 from orchestrator.execution.prepare import prepare
-from orchestrator.execution.rehearsal import _senders
 from runners.event_loop.virtual_time import run_virtual
 
 CANARIES = 5

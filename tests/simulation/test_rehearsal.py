@@ -12,8 +12,8 @@ import orchestrator as orch
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import load_config
 from orchestrator.execution.components import no_key
+from orchestrator.execution.forecast.rehearsal import Rehearsal, rehearse_now
 from orchestrator.execution.prepare import prepare
-from orchestrator.execution.rehearsal import Rehearsal, rehearse_now
 
 DEPLOYMENT = {"dialect": "azure", "latency": {"ttft_s": 0.2, "itl_s": 0.0}}
 

@@ -17,7 +17,7 @@ from runners.load import LoadGenerator, Target
 from ...config.environment import Environment
 from ...config.loading import LoadedConfig
 from ...execution.components import prices_of, require_prices
-from ...execution.user_state import user_state
+from ...execution.limits.user_state import user_state
 from ..workload.load_estimate import SOME_TOKENS
 from ..workload.prompts import SyntheticPrompts
 from ..workload.workload import Workload

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...capacity.measurement.session import EarlyStop, MeasuredSetting
     from ...capacity.measurement.spec import LoadSpec
     from ...capacity.workload.load_estimate import LoadEstimate
-    from ...execution.outcome import ExitCode
+    from ...execution.history.outcome import ExitCode
     from .flags import RunFlags
 
 RESULT = "bench-run.json"
@@ -89,7 +89,7 @@ def _measure(measure: Callable[[EarlyStop], Awaitable[MeasuredSetting]]) -> Meas
 
     from runners.event_loop.run_loop import run_loop
 
-    from ...execution.outcome import ExitCode
+    from ...execution.history.outcome import ExitCode
     from ...ui.terminal import say
     from ..signals import interruptible
 
@@ -157,7 +157,7 @@ def _write_requests(measured: MeasuredSetting, to: str | None) -> float | None:
 
 
 def _exit_code(measured: MeasuredSetting) -> ExitCode:
-    from ...execution.outcome import INTERRUPTED, ExitCode
+    from ...execution.history.outcome import INTERRUPTED, ExitCode
 
     trial = measured.trial
     if trial.run.gone == INTERRUPTED:

@@ -16,8 +16,8 @@ from ...config.environment import Environment
 from ...execution.context import RunContext, RunHooks
 from ...execution.debug import debug_log
 from ...execution.execute import execute
-from ...execution.outcome import ExitCode, RunOutcome
-from ...execution.resumption import ResumeOptions
+from ...execution.history.outcome import ExitCode, RunOutcome
+from ...execution.history.resumption import ResumeOptions
 from ...results.directory import RunDirectory
 from ...results.run import Run
 from ...ui.terminal import say, tame_the_log

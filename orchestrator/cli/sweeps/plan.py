@@ -61,7 +61,7 @@ def _show_plan(prepared: RunContext, as_json: bool) -> None:
     """Print the plan, and the forecast where `run.rehearse` is set."""
     from dataclasses import asdict
 
-    from ...execution.rehearsal import rehearse_now
+    from ...execution.forecast.rehearsal import rehearse_now
     from ...ui.terminal import say_json
     from .plan_view import assumed, plan_document, print_forecast, print_plan
 

@@ -14,8 +14,8 @@ from sharding.scenarios import find_scenario
 
 from ...config.settings import RunConfig
 from ...execution.context import RunContext
-from ...execution.estimate import estimate
-from ...execution.rehearsal import InstanceForecast, Rehearsal
+from ...execution.forecast.estimate import estimate
+from ...execution.forecast.rehearsal import InstanceForecast, Rehearsal
 from ...ui.terminal import say
 from ..tables import print_table
 

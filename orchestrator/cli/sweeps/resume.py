@@ -37,8 +37,8 @@ def command(
     from ...api import stored_config
     from ...config.environment import read_environment
     from ...config.loading import load_config
+    from ...execution.history.resumption import ResumeOptions
     from ...execution.prepare import prepare
-    from ...execution.resumption import ResumeOptions
     from ...results.directory import RunDirectory
     from ..signals import interruptible
     from .execution import carry

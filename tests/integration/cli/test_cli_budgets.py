@@ -15,9 +15,9 @@ from orchestrator.api import stored_config
 from orchestrator.config.environment import read_environment
 from orchestrator.execution.context import RunHooks
 from orchestrator.execution.execute import execute
-from orchestrator.execution.outcome import INTERRUPTED, ExitCode
+from orchestrator.execution.history.outcome import INTERRUPTED, ExitCode
+from orchestrator.execution.history.spent import spent_so_far
 from orchestrator.execution.prepare import prepare
-from orchestrator.execution.spent import spent_so_far
 from orchestrator.results.directory import RunDirectory
 from providers.messages import JSON
 from runners.shutdown import Shutdown

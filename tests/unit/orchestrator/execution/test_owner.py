@@ -16,9 +16,9 @@ from orchestrator.config.loading import LoadedConfig, load_config
 from orchestrator.execution.alerts.budgets import Budgets
 from orchestrator.execution.components import no_key
 from orchestrator.execution.context import RunContext, UserCode
+from orchestrator.execution.forecast.rehearsal import _senders
 from orchestrator.execution.owner import LocalParts, Owner, OwnerAssignment, assign_all
 from orchestrator.execution.prepare import prepare
-from orchestrator.execution.rehearsal import _senders
 from providers.messages import JSON
 from runners.calls.budget import Budget, BudgetLimits, Spending
 from runners.calls.retry import RetryBudget

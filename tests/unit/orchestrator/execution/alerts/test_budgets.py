@@ -14,9 +14,9 @@ from orchestrator.config.loading import LoadedConfig
 from orchestrator.config.settings import RunConfig
 from orchestrator.execution.alerts.budgets import BudgetAlerts, open_budgets, time_limited
 from orchestrator.execution.components import no_key
-from orchestrator.execution.estimate import estimate
+from orchestrator.execution.forecast.estimate import estimate
+from orchestrator.execution.history.spent import spent_so_far
 from orchestrator.execution.prepare import prepare
-from orchestrator.execution.spent import spent_so_far
 from orchestrator.results.directory import RunDirectory
 from providers.errors import InputError
 from providers.messages import JSON, Usage

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.cli.limits import limit_cells
 from orchestrator.execution.alerts.shared_quotas import QUOTA_GROUP, learned_of, limiter_reports
-from orchestrator.execution.limiting import Limiting, build_dispatchers
+from orchestrator.execution.limits.limiting import Limiting, build_dispatchers
 from providers.instance import Instance
 from providers.messages import JSON
 from runners.dispatch.dispatcher import Dispatcher

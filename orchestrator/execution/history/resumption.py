@@ -14,9 +14,9 @@ from runners.journal.sinks.sink import Row
 from runners.samples.bitmap import Bitmap
 from sharding.planner import SweepPlan
 
-from ..results.directory import Manifest, RunDirectory
-from ..results.verify.verification import Damage, Verification
-from ..results.verify.verifier import verify
+from ...results.directory import Manifest, RunDirectory
+from ...results.verify.verification import Damage, Verification
+from ...results.verify.verifier import verify
 
 MISJUDGED = "request"
 """The class that versions before 0.2 gave to every refusal that they did not know, as a failure of the model."""

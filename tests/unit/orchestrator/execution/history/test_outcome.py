@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.execution.outcome import INTERRUPTED, ExitCode, RunOutcome, count_pending, outcome_of
+from orchestrator.execution.history.outcome import INTERRUPTED, ExitCode, RunOutcome, count_pending, outcome_of
 from orchestrator.results.directory import Manifest
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.monitor import Monitor

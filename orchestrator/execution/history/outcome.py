@@ -14,7 +14,7 @@ from runners.samples.bitmap import Bitmap
 from runners.samples.record import FINAL
 from runners.shutdown import Shutdown
 
-from ..results.directory import Manifest
+from ...results.directory import Manifest
 
 
 class ExitCode(IntEnum):

@@ -10,7 +10,7 @@ from providers.tokens import TokenEstimator
 from runners.calls.client import DEFAULT_OUTPUT_TOKENS
 from sharding.planner import SweepPlan
 
-from .context import RunContext
+from ..context import RunContext
 
 READ = 100
 """Tasks of a model that are read for its mean: a million would take a minute, and the mean says the same."""

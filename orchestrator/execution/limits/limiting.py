@@ -17,7 +17,7 @@ from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import Limiter
 
-from .alerts.shared_quotas import start_shared, tell_remembered, together
+from ..alerts.shared_quotas import start_shared, tell_remembered, together
 
 UNBOUNDED_WORKERS = 1_000
 """`workers: auto` in fixed mode: the rate is the bound."""

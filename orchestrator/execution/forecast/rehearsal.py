@@ -27,15 +27,15 @@ from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
 from runners.shutdown import Shutdown
 
-from ..config.environment import flags_of, read_environment
-from ..config.loading import ConfigSource, load_config
-from ..open_sweep import needed_models
-from ..simulation.answers import sweep_answers
-from .alerts.budgets import Budgets
-from .components import no_key
-from .context import RunContext, UserCode
-from .owner import LocalParts, Owner, assign_all
-from .prepare import prepare
+from ...config.environment import flags_of, read_environment
+from ...config.loading import ConfigSource, load_config
+from ...open_sweep import needed_models
+from ...simulation.answers import sweep_answers
+from ..alerts.budgets import Budgets
+from ..components import no_key
+from ..context import RunContext, UserCode
+from ..owner import LocalParts, Owner, assign_all
+from ..prepare import prepare
 
 UNKNOWN = EndpointSettings()
 """What a rehearsal believes of an instance that nobody has measured: no quota, 0.2 s and 10 ms a token."""

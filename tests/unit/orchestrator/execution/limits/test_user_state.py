@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.execution.user_state import UserState
+from orchestrator.execution.limits.user_state import UserState
 from orchestrator.results.directory import RunDirectory
 from providers.errors import InputError
 
@@ -52,7 +52,7 @@ def test_a_key_in_use_is_refused_and_the_run_that_holds_it_named(tmp_path: Path)
 HOLDER = """
 import sys
 from pathlib import Path
-from orchestrator.execution.user_state import UserState
+from orchestrator.execution.limits.user_state import UserState
 from orchestrator.results.directory import RunDirectory
 path = Path(sys.argv[1])
 with UserState(path).locked([sys.argv[2]], "runs/killed"), RunDirectory(path).held():
