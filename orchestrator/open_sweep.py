@@ -26,6 +26,8 @@ PROMPTS = "prompts"
 
 @dataclass(frozen=True, slots=True)
 class OpenSweep:
+    """A sweep with the task pool that it was opened over."""
+
     tasks: TaskPool
     sweep: Sweep
 

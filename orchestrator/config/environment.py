@@ -51,6 +51,7 @@ class Environment:
         return ApiKey(name, secret)
 
     def key_or(self, name: str, otherwise: str) -> ApiKey:
+        """Return the API key in variable `name`, or `otherwise` if it is missing or empty."""
         return ApiKey(name, self._variables.get(name, "").strip() or otherwise)
 
     def network(self) -> Network:

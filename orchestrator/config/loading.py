@@ -23,6 +23,8 @@ from .settings import Config
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
+    """A validated configuration, with its source as merged and the settings of its providers."""
+
     config: Config
     raw: Mapping[str, object]
     """As merged, before defaults: what the manifest keeps. Holds names of variables, never keys."""

@@ -261,4 +261,5 @@ class Config(Section):
         return self.generation if own is None else own.over(self.generation)
 
     def swept_models(self) -> tuple[str, ...]:
+        """Return the models of the sweep: those that it names, or else all models of the file."""
         return self.sweep.models or tuple(self.models)

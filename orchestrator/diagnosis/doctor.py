@@ -48,6 +48,8 @@ TASKS_READ = 100
 
 @dataclass(frozen=True, slots=True)
 class InstanceDiagnosis:
+    """The result of one probe request to an instance."""
+
     instance: str
     is_usable: bool
     words: str
@@ -92,18 +94,18 @@ def _say_nothing(_instance: str, _adaptation: Adaptation) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _DoctorRequest:
     request: ChatRequest
     patience_s: float
 
 
-def _question(config: Config, model: str, tools: Sequence[Tool]) -> _Question:
+def _question(config: Config, model: str, tools: Sequence[Tool]) -> _DoctorRequest:
     """What the sweep will ask of the model, but for the words."""
     asking = asking_of(config, model)
     is_tested = model in config.swept_models()
     offered = FORMATS[config.models[model].tool_format].offered(tools) if is_tested else ()
     generation = asking.generation if is_tested else asking.judging
-    return _Question(ChatRequest(MESSAGES, offered, generation), PATIENCE_SHARE * asking.deadlines.attempt_s)
+    return _DoctorRequest(ChatRequest(MESSAGES, offered, generation), PATIENCE_SHARE * asking.deadlines.attempt_s)
 
 
 def _first_tools(loaded: LoadedConfig) -> Sequence[Tool]:
@@ -120,7 +122,7 @@ def _first_tools(loaded: LoadedConfig) -> Sequence[Tool]:
     return tools if names is None else names.tools(tools)
 
 
-async def _ask(instance: Instance, adapter: Adapter, question: _Question) -> InstanceDiagnosis:
+async def _ask(instance: Instance, adapter: Adapter, question: _DoctorRequest) -> InstanceDiagnosis:
     loop = asyncio.get_running_loop()
     since = loop.time()
     try:
@@ -141,6 +143,7 @@ def _words(error: ProviderError) -> str:
 
 
 def exit_code_of(findings: Sequence[InstanceDiagnosis]) -> ExitCode:
+    """Return DONE if all instances are usable, DONE_WITH_FAILURES if some are, else NO_INSTANCE."""
     usable = sum(finding.is_usable for finding in findings)
     if usable == len(findings):
         return ExitCode.DONE

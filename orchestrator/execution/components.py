@@ -97,6 +97,7 @@ class OpenProviders:
     """Of all adapters."""
 
     def all_instances(self) -> list[Instance]:
+        """Return the instances of all models."""
         return [instance for own in self.instances.values() for instance in own]
 
     def identities(self, instances: Iterable[Instance]) -> dict[str, str]:

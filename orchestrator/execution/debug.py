@@ -21,6 +21,7 @@ class ShardFilter(logging.Filter):
         self._instance = instance
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the log record belongs to a sample that was planned for this instance, or to no instance."""
         return getattr(record, "planned", self._instance) == self._instance
 
 

@@ -76,9 +76,11 @@ class Driver:
 
     # ------------------------------------------------------------------ what the owner says
     def started(self, ordinal: int) -> None:
+        """Write to the journal that the first request of a sample is about to be sent."""
         self._resources.journal.started(ordinal)
 
     def unbilled(self, ordinal: int) -> None:
+        """Write to the journal that every request of a sample was refused and none was billed."""
         self._resources.journal.unbilled(ordinal)
 
     def decided(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:

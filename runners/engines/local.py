@@ -18,6 +18,8 @@ from ..shutdown import Shutdown
 
 @dataclass(frozen=True, slots=True)
 class LocalEngine:
+    """The engine that runs the shards of a plan in this process, on one event loop."""
+
     dispatchers: Mapping[str, Dispatcher]
     work: Work
     deliver: Deliver

@@ -118,6 +118,7 @@ def number_of(value: JSON) -> float:
 
 
 def format_ceiling(qpm: float | None, tpm: float | None) -> str:
+    """Format a ceiling of queries and tokens per minute; `unknown` if neither is known."""
     figures = [f"{qpm:,.1f} QPM" if qpm is not None else "", f"{tpm:,.0f} TPM" if tpm is not None else ""]
     return ", ".join(filter(None, figures)) or "unknown"
 

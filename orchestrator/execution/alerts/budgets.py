@@ -33,6 +33,7 @@ class BudgetAlerts:
     emit: Callable[[str, Mapping[str, JSON]], None]
 
     def near(self, share: BudgetShare) -> None:
+        """Record and emit that a budget is nearly spent."""
         said: dict[str, JSON] = {
             "budget": share.name,
             "spent": share.spent,
@@ -43,11 +44,13 @@ class BudgetAlerts:
         self.emit("budget_near", said)
 
     def reached(self, reason: str) -> None:
+        """Record that a budget is spent, and drain the run."""
         if not self.shutdown.draining.is_set():
             self.decide(OF_THE_RUN, "budget_reached", {"reason": reason})
         self.shutdown.drain(reason)
 
     def retries_spent(self, how: str) -> None:
+        """Record that the retry budget is spent."""
         self.decide(OF_THE_RUN, "retry_budget_spent", {"evidence": how})
 
 
@@ -59,16 +62,19 @@ class Budgets:
     retries: RetryBudget
 
     def shares(self) -> list[BudgetShare]:
+        """Return the spent share of each limit of the budget."""
         return self.budget.bounds.shares(self.budget.spent)
 
 
 def open_budget(
     run: RunConfig, price_usd: PriceUsd, before: Spending, listeners: BudgetListeners | None = None
 ) -> Budget:
+    """Build the budget of tokens and US dollars, with what earlier executions spent."""
     return Budget(price_usd, BudgetLimits(run.token_limit, run.cost_limit_usd), before, listeners)
 
 
 def open_budgets(run: RunConfig, price_usd: PriceUsd, before: Spending, budget_alerts: BudgetAlerts) -> Budgets:
+    """Build the budget and the retry budget of a run, connected to its alerts."""
     budget = open_budget(run, price_usd, before, BudgetListeners(budget_alerts.near, budget_alerts.reached))
     return Budgets(budget, RetryBudget(run.retry_budget, on_spent=budget_alerts.retries_spent))
 

@@ -65,6 +65,7 @@ class DriftFinding:
 
     @property
     def sentence(self) -> str:
+        """The finding as a sentence for the user."""
         return f"{self.instance} may not be the model that the other instances of {self.model} are: {'; '.join(self.drifts)}"
 
 

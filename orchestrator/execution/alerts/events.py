@@ -32,6 +32,7 @@ class Events:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def emit(self, event: str, details: Mapping[str, JSON]) -> None:
+        """Pass an event to the callback and start the notify command with it."""
         said = {"event": event, **details}
         if self.on_event is not None:
             self._tell(self.on_event, said)

@@ -37,6 +37,8 @@ class LearnedLimits(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class UserState:
+    """The user's state folder, which keeps learned limits and locks between runs."""
+
     path: Path
 
     # ------------------------------------------------------------------ learned limits

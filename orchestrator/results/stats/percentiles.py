@@ -24,6 +24,7 @@ class Distribution:
 
 
 def distribution(values: Sequence[float]) -> Distribution:
+    """Compute mean, percentiles and maximum; a percentile is None if there are too few values for it."""
     if not values:
         return Distribution(0, None, None, None, None, None, None)
     ordered = sorted(values)

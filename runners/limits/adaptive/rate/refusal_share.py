@@ -32,6 +32,8 @@ MOST_REFUSED_TRIALS = 6
 
 @dataclass(frozen=True, slots=True)
 class RatedEpisode:
+    """A refusal episode with the requests accepted before it and the rate limits that were known then."""
+
     at: float
     accepted: float
     """Requests ever, at the refusal."""
@@ -51,6 +53,7 @@ class RefusalShare:
 
     @property
     def is_held(self) -> bool:
+        """Whether the limits are held because a lower rate did not make refusals rarer."""
         return self._held is not None
 
     @property
