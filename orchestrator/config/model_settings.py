@@ -16,7 +16,7 @@ NAMES_OF_KEYS = frozenset({"api_key", "apikey", "x_api_key", "authorization", "a
 
 
 def _off_if_null(value: object) -> object:
-    """A null takes the inherited value away."""
+    """Return False for a null, which removes the inherited value."""
     return False if value is None else value
 
 

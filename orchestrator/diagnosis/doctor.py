@@ -77,7 +77,7 @@ async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[Insta
 
 
 def _way(settings: BaseModel, network: Network) -> str:
-    """What lies between here and a provider because of variables; nothing for a simulator."""
+    """Describe the proxy and certificates between here and a provider that the environment sets; empty for a simulator."""
     address = settings.address if isinstance(settings, WireSettings) else None
     if address is None:
         return ""
@@ -90,7 +90,7 @@ def _way(settings: BaseModel, network: Network) -> str:
 
 
 def _say_nothing(_instance: str, _adaptation: Adaptation) -> None:
-    """What an instance refused stands in its finding."""
+    """Do nothing: the finding reports what an instance refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class _DoctorRequest:
 
 
 def _question(config: Config, model: str, tools: Sequence[Tool]) -> _DoctorRequest:
-    """What the sweep will ask of the model, but for the words."""
+    """Build the request that the sweep will send to the model, with other messages."""
     asking = asking_of(config, model)
     is_tested = model in config.swept_models()
     offered = FORMATS[config.models[model].tool_format].offered(tools) if is_tested else ()
@@ -109,7 +109,7 @@ def _question(config: Config, model: str, tools: Sequence[Tool]) -> _DoctorReque
 
 
 def _first_tools(loaded: LoadedConfig) -> Sequence[Tool]:
-    """The tools of the first task that has any, under the names that they travel by; none where the tasks cannot be read."""
+    """Return the tools of the first task that has any, under the names that are sent; none if the tasks cannot be read."""
     try:
         opened = open_sweep(loaded)
     except InputError as error:

@@ -84,11 +84,11 @@ class DriverLink(Protocol):
         ...
 
     def started(self, ordinal: int) -> None:
-        """Hear that the first request of a sample is about to be sent."""
+        """Receive the notice that the first request of a sample is about to be sent."""
         ...
 
     def unbilled(self, ordinal: int) -> None:
-        """Hear of a sample that ends without a record, and of whose requests every one was refused."""
+        """Receive the notice that a sample ended without a record and that all its requests were refused."""
         ...
 
     def decided(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:

@@ -104,7 +104,7 @@ def curves_of(document: Mapping[str, JSON]) -> Curves:
 
 
 def _rungs(value: JSON) -> list[Mapping[str, JSON]]:
-    """Raises TypeError where they are not rows."""
+    """Return the rungs as rows. Raises TypeError if they are not rows."""
     if not isinstance(value, list) or not all(isinstance(row, Mapping) for row in value):
         raise TypeError("its rungs are no rows")
     return value

@@ -90,7 +90,7 @@ async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: DriftTargets, 
 
 
 def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> dict[str, ChatRequest]:
-    """The model's first samples of different tasks, by request id: as the run would send them, for some models refuse a temperature."""
+    """Build requests of the model's first samples of different tasks, by request id. They use the run's generation settings, because some models refuse a temperature."""
     generation = replace(loaded.config.generation_of(model).as_generation(), stream=False)
     found, tasks = dict[str, ChatRequest](), set[str]()
     for ordinal in range(len(sweep)):
@@ -107,7 +107,7 @@ def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> 
 async def _ask_everywhere(
     instances: Sequence[Instance], senders: Mapping[str, Sender], requests: Mapping[str, ChatRequest]
 ) -> dict[str, list[DriftReply]]:
-    """All instances at once, each its canaries one after another: this measures answers, it does not load."""
+    """Ask all instances concurrently, and each its canaries one after another: this measures answers, not load."""
     names = frozenset(name.casefold() for one in instances for name in (one.model, one.deployment))
     async with asyncio.TaskGroup() as group:
         asked = {one.name: group.create_task(_ask(one, senders[one.provider], requests)) for one in instances}
@@ -115,7 +115,7 @@ async def _ask_everywhere(
 
 
 async def _ask(instance: Instance, sender: Sender, requests: Mapping[str, ChatRequest]) -> list[DriftReply]:
-    """Whoever is silent once is not waited for again; where a limit is reached, nothing more is sent."""
+    """Ask one instance its canaries. After the first timeout or a reached limit, nothing more is sent."""
     loop, replies, reason = asyncio.get_running_loop(), list[DriftReply](), ""
     for request_id, request in requests.items():
         since = loop.time()
@@ -139,7 +139,7 @@ def _reply(response: ChatResponse, latency_s: float) -> DriftReply:
 
 
 def _unless_asked_for(reply: DriftReply, names: frozenset[str]) -> DriftReply:
-    """Many servers give back the name that they were called by: no two deployments would then be the same model."""
+    """Remove a model name that only repeats the requested one. Many servers echo it, and then no two deployments would be the same model."""
     return replace(reply, model="") if reply.model and reply.model.casefold() in names else reply
 
 
@@ -181,7 +181,7 @@ def _disagreements(replies: Sequence[DriftReply], usual: Sequence[str | None]) -
 
 
 def _other_answers(name: str, counts: Mapping[str, tuple[int, int]]) -> list[str]:
-    """Its disagreements against the other instances' own: Fisher's exact test, one-sided."""
+    """Compare the disagreements of an instance with those of the others by Fisher's exact test, one-sided."""
     differ, answered = counts[name]
     others = [count for other, count in counts.items() if other != name]
     p_value = fisher_more(differ, answered, sum(one[0] for one in others), sum(one[1] for one in others))
@@ -219,7 +219,7 @@ def _added(usages: Iterable[Usage]) -> Usage:
 
 
 def _most_said(values: Sequence[str | None]) -> str | None:
-    """The commonest of the values that are there; the first of equals."""
+    """Return the most common of the values that are not None; the first of equally common ones."""
     counted = Counter(value for value in values if value is not None)
     return counted.most_common(1)[0][0] if counted else None
 

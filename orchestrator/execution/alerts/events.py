@@ -40,7 +40,7 @@ class Events:
             self._start(self.notify, said)
 
     def emit_from_thread(self, event: str, details: Mapping[str, JSON]) -> None:
-        """Where the loop stands still: the callback is told at once in this thread, the command when the loop moves again."""
+        """Emit from a thread while the loop is blocked: the callback runs at once in this thread, the command when the loop continues."""
         said = {"event": event, **details}
         if self.on_event is not None:
             self._tell(self.on_event, said)
@@ -76,7 +76,7 @@ class Events:
 
 
 async def _tell_command(command: str, event: Mapping[str, JSON]) -> None:
-    """Raises OSError where the command cannot be started."""
+    """Run the command with the event on its standard input. Raises OSError if the command cannot be started."""
     process = await asyncio.create_subprocess_exec(
         *shlex.split(command), stdin=asyncio.subprocess.PIPE, start_new_session=True
     )

@@ -30,7 +30,7 @@ def raise_open_files() -> None:
 
 
 def free_sockets() -> int:
-    """How many connections may be open at once beside all other files."""
+    """Return how many connections may be open at once beside all other files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = ENOUGH if soft == resource.RLIM_INFINITY else soft
     return max(1, limit - _open_now() - RESERVE)

@@ -20,7 +20,7 @@ Learned = Mapping[str, Mapping[str, JSON]]
 
 
 def start_shared(instances: Sequence[Instance], learned: Learned) -> dict[str, str]:
-    """The limiter group of each instance; one for those of which an earlier run found that they share a quota.
+    """Return the limiter group of each instance; instances that an earlier run found to share a quota have the same group.
 
     A group that the file names is left as it is.
     """
@@ -45,7 +45,7 @@ def tell_remembered(instances: Sequence[Instance], groups: Mapping[str, str], de
 
 
 def together(instances: Sequence[Instance]) -> int | None:
-    """Most in flight of all of them; None where one has no bound."""
+    """Return the sum of the workers; None if one instance has no bound."""
     bounds = [instance.workers for instance in instances]
     return None if None in bounds else sum(bound for bound in bounds if bound is not None)
 

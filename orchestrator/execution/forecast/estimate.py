@@ -27,7 +27,7 @@ class SweepEstimate:
 
 
 def estimate(context: RunContext, plan: SweepPlan) -> dict[str, SweepEstimate]:
-    """By model; some of its tasks are read."""
+    """Estimate tokens and cost by model; only some of its tasks are read."""
     price_usd = context.price_usd
     found = {}
     for model, instances in context.instances.items():

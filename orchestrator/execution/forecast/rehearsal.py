@@ -192,7 +192,7 @@ def _instance_forecast(instance_state: InstanceState, answered: Mapping[str, int
 
 
 def _bound_by(snapshot: Mapping[str, JSON]) -> str:
-    """The gate with the longest wait, where the limiter knows; else its mode."""
+    """Return the gate with the longest wait if the limiter reports waits; else its mode."""
     waits = snapshot.get("time_under")
     if not isinstance(waits, Mapping):
         return str(snapshot.get("mode", "workers"))
@@ -206,7 +206,7 @@ def _sends(instance_state: InstanceState) -> int:
 
 
 def _senders(context: RunContext, stack: ExitStack) -> dict[str, Sender]:
-    """One modelled server per provider."""
+    """Build one simulated server per provider."""
     senders: dict[str, Sender] = {}
     for name in {one.provider for its in context.instances.values() for one in its}:
         server = _modelled(name, context)

@@ -70,7 +70,7 @@ def require_same(manifest: Manifest, plan: SweepPlan) -> None:
 
 
 def make_sound(directory: RunDirectory, compactor: Compactor, *, repairs: bool) -> None:
-    """Raises InputError where records of another run stand here, or where a part is damaged and must not be repaired."""
+    """Check and repair the run directory. Raises InputError if it holds records of another run, or if a part is damaged and must not be repaired."""
     found = verify(directory.path)
     _refuse([damage for damage in found.damages if damage.kind in {"foreign", "manifest"}], directory)
     parts = [damage for damage in found.damages if damage.kind == "part"]
@@ -98,7 +98,7 @@ def _repair(damages: Sequence[Damage], found: Verification, compactor: Compactor
 
 
 def chosen(only: Literal["infra", "refused"] | None, compactor: Compactor, done: Bitmap) -> Bitmap | None:
-    """The samples that a resume with `--only` runs: those whose last record is such a failure; None for all that are open."""
+    """Return the samples that a resume with `--only` runs: those whose last record is such a failure; None for all that are open."""
     if only is None:
         return None
     asked = Bitmap(done.size)

@@ -21,7 +21,7 @@ COSTS = ("cost_usd", "judge_cost_usd")
 
 
 def spent_so_far(directory: RunDirectory) -> Spending:
-    """To be asked when the journal has been replayed: every record is then in a part or among the unresolved."""
+    """Sum what all executions spent. Call it after the journal is replayed: every record is then in a part or unresolved."""
     noted = [one for one in directory.executions() if "spent_tokens" in one]
     total, since = NOTHING, datetime.min.replace(tzinfo=UTC)
     if noted:
@@ -42,7 +42,7 @@ def _of_row(row: JournalRow) -> Spending:
 
 
 def _of_part(part: Path, since: datetime) -> Spending:
-    """The columns that count, in small batches: memory does not grow with the part."""
+    """Sum the columns that count in small batches, so that memory does not grow with the part."""
     total = NOTHING
     for batch in pq.ParquetFile(part).iter_batches(columns=["completed_at", *TOKENS, *COSTS]):
         table = pa.table(batch)

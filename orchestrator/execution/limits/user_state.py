@@ -43,7 +43,7 @@ class UserState:
 
     # ------------------------------------------------------------------ learned limits
     def limits(self) -> dict[str, LearnedLimits]:
-        """Everything learned, by identity; empty where nothing was, or where the file is damaged."""
+        """Return all learned limits by identity; empty if there are none or the file is damaged."""
         try:
             found = orjson.loads(self._limits.read_bytes())
         except (OSError, orjson.JSONDecodeError):
@@ -51,7 +51,7 @@ class UserState:
         return found if isinstance(found, dict) else {}
 
     def learned(self, identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
-        """What is known of each instance, by the same names as `identities`."""
+        """Return what is known of each instance, by the names in `identities`."""
         known = self.limits()
         return {name: known[identity]["limits"] for name, identity in identities.items() if identity in known}
 
@@ -131,5 +131,5 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def user_state() -> UserState:
-    """In the place that the operating system keeps for it (`XDG_STATE_HOME` on Linux)."""
+    """Return the user state in the operating system's folder for it (`XDG_STATE_HOME` on Linux)."""
     return UserState(user_state_path(NAME))

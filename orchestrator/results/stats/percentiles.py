@@ -34,7 +34,7 @@ def distribution(values: Sequence[float]) -> Distribution:
 
 
 def percentile(ordered: Sequence[float], q: float) -> float:
-    """Linear interpolation between the closest ranks of sorted values."""
+    """Interpolate linearly between the closest ranks of sorted values."""
     position = (len(ordered) - 1) * q / 100
     below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)

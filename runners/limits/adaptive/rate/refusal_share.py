@@ -76,9 +76,9 @@ class RefusalShare:
             self._episodes.clear()
 
     def earlier_limits(self) -> list[float] | None:
-        """The limits per second before the rate was lowered in vain; None where refusals have become rarer, or always were.
+        """Return the limits per second before the rate was lowered without effect; None if refusals became rarer or were never frequent.
 
-        Held limits are raised step by step: that they stay as often says that the rate is not what is refused.
+        Held limits are raised step by step: if refusals stay as frequent, they do not depend on the rate.
         """
         if self.is_held:
             return self._raised()
