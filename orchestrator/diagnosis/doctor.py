@@ -82,11 +82,11 @@ def _way(settings: BaseModel, network: Network) -> str:
     if address is None:
         return ""
     proxy = network.proxy_for(address)
-    said = [f"through {proxy.shown} ({proxy.variable})"] if proxy else []
+    parts = [f"through {proxy.shown} ({proxy.variable})"] if proxy else []
     certificates = {"SSL_CERT_FILE": network.cert_file, "SSL_CERT_DIR": network.cert_dir}
     if address.startswith("https://"):
-        said += [f"certificates of {path} ({variable})" for variable, path in certificates.items() if path]
-    return ", ".join(said)
+        parts += [f"certificates of {path} ({variable})" for variable, path in certificates.items() if path]
+    return ", ".join(parts)
 
 
 def _say_nothing(_instance: str, _adaptation: Adaptation) -> None:
@@ -138,8 +138,8 @@ async def _ask(instance: Instance, adapter: Adapter, question: _DoctorRequest) -
 
 
 def _words(error: ProviderError) -> str:
-    said = str(error).removeprefix(f"{error.evidence.instance}: ")
-    return f"cannot be reached: {said}" if isinstance(error, ConnectionLost) else said
+    message = str(error).removeprefix(f"{error.evidence.instance}: ")
+    return f"cannot be reached: {message}" if isinstance(error, ConnectionLost) else message
 
 
 def exit_code_of(findings: Sequence[InstanceDiagnosis]) -> ExitCode:

@@ -197,12 +197,12 @@ def simulator_keys(settings: SimulatorSettings, environment: Environment) -> dic
 def instances_of(loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> dict[str, list[Instance]]:
     """Find the instances of every model that is needed, over all its routes, with workers and rates."""
     config = loaded.config
-    found = {name: _model_instances(name, loaded, adapters) for name in needed_models(config)}
-    names = [instance.name for instances in found.values() for instance in instances]
+    instances = {name: _model_instances(name, loaded, adapters) for name in needed_models(config)}
+    names = [instance.name for group in instances.values() for instance in group]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"models: the instance {twice} is named by two routes; name each deployment and key once")
-    return found
+    return instances
 
 
 def _model_instances(name: str, loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> list[Instance]:

@@ -181,6 +181,6 @@ def own_attempt_deadlines(config: Config) -> dict[str, float]:
 
 def _judging(config: Config, model: str) -> Generation:
     """Say how a scorer asks: what the file says for the models that are tested is not said for their judge, but its own words are."""
-    said, own = config.generation, config.models[model].generation
-    shared = GenerationConfig(temperature=said.temperature, stream=said.stream, seed=said.seed)
+    tested, own = config.generation, config.models[model].generation
+    shared = GenerationConfig(temperature=tested.temperature, stream=tested.stream, seed=tested.seed)
     return (shared if own is None else own.over(shared)).as_generation()

@@ -34,14 +34,14 @@ class BudgetAlerts:
 
     def near(self, share: BudgetShare) -> None:
         """Record and emit that a budget is nearly spent."""
-        said: dict[str, JSON] = {
+        details: dict[str, JSON] = {
             "budget": share.name,
             "spent": share.spent,
             "limit": share.limit,
             "evidence": str(share),
         }
-        self.decide(OF_THE_RUN, "budget_near", said)
-        self.emit("budget_near", said)
+        self.decide(OF_THE_RUN, "budget_near", details)
+        self.emit("budget_near", details)
 
     def reached(self, reason: str) -> None:
         """Record that a budget is spent, and drain the run."""

@@ -33,40 +33,40 @@ class Events:
 
     def emit(self, event: str, details: Mapping[str, JSON]) -> None:
         """Pass an event to the callback and start the notify command with it."""
-        said = {"event": event, **details}
+        payload = {"event": event, **details}
         if self.on_event is not None:
-            self._tell(self.on_event, said)
+            self._tell(self.on_event, payload)
         if self.notify is not None:
-            self._start(self.notify, said)
+            self._start(self.notify, payload)
 
     def emit_from_thread(self, event: str, details: Mapping[str, JSON]) -> None:
         """Emit from a thread while the loop is blocked: the callback runs at once in this thread, the command when the loop continues."""
-        said = {"event": event, **details}
+        payload = {"event": event, **details}
         if self.on_event is not None:
-            self._tell(self.on_event, said)
+            self._tell(self.on_event, payload)
         if self.notify is not None:
-            self._loop.call_soon_threadsafe(self._start, self.notify, said)
+            self._loop.call_soon_threadsafe(self._start, self.notify, payload)
 
-    def _start(self, notify: str, said: Mapping[str, JSON]) -> None:
-        task = self._loop.create_task(self._notify(notify, said), name=f"notify {said['event']}")
+    def _start(self, notify: str, payload: Mapping[str, JSON]) -> None:
+        task = self._loop.create_task(self._notify(notify, payload), name=f"notify {payload['event']}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    def _tell(self, on_event: OnEvent, said: Mapping[str, JSON]) -> None:
+    def _tell(self, on_event: OnEvent, payload: Mapping[str, JSON]) -> None:
         try:
-            on_event(said)
+            on_event(payload)
         except Exception:  # a person's callback; the run is worth more than the alert
-            log.exception("on_event raised on %s; it is not called again", said["event"])
+            log.exception("on_event raised on %s; it is not called again", payload["event"])
             self.on_event = None
 
-    async def _notify(self, notify: str, said: Mapping[str, JSON]) -> None:
+    async def _notify(self, notify: str, payload: Mapping[str, JSON]) -> None:
         try:
-            await _tell_command(notify, said)
+            await _tell_command(notify, payload)
         except (
             OSError
         ) as error:  # it was checked when the run began; a run does not end because an alert cannot be sent
             if not self._has_warned:
-                log.warning("the notify command cannot be run (%s): %s may not have been told", error, said["event"])
+                log.warning("the notify command cannot be run (%s): %s may not have been told", error, payload["event"])
             self._has_warned = True
 
     async def aclose(self) -> None:

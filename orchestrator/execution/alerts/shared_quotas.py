@@ -38,8 +38,8 @@ def start_shared(instances: Sequence[Instance], learned: Learned) -> dict[str, s
 def tell_remembered(instances: Sequence[Instance], groups: Mapping[str, str], decide: Decide) -> None:
     """Say once which instances start with one limiter."""
     for group in dict.fromkeys(groups.values()):
-        names = [one.name for one in instances if groups[one.name] == group]
-        if any(one.limiter_group != group for one in instances if one.name in names):
+        names = [instance.name for instance in instances if groups[instance.name] == group]
+        if any(instance.limiter_group != group for instance in instances if instance.name in names):
             words = f"an earlier run found that {listed(names)} share one quota; {consequence(len(names))}"
             decide(names[0], EVENT, {"instances": names, "is_remembered": True, "evidence": words})
 

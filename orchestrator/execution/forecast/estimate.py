@@ -29,15 +29,15 @@ class SweepEstimate:
 def estimate(context: RunContext, plan: SweepPlan) -> dict[str, SweepEstimate]:
     """Estimate tokens and cost by model; only some of its tasks are read."""
     price_usd = context.price_usd
-    found = {}
+    estimates = {}
     for model, instances in context.instances.items():
         most = context.config.generation_of(model).as_generation().output_limit
         names = {instance.name for instance in instances}
         parts = [part for stage in plan.stages for shard in stage if shard.instance in names for part in shard.ordinals]
         samples = sum(map(len, parts))
         usage = Usage(round(samples * _mean_input(plan, parts, samples)), samples * (most or DEFAULT_OUTPUT_TOKENS))
-        found[model] = SweepEstimate(usage.input_tokens, usage.output_tokens, price_usd(model, usage))
-    return found
+        estimates[model] = SweepEstimate(usage.input_tokens, usage.output_tokens, price_usd(model, usage))
+    return estimates
 
 
 def _mean_input(plan: SweepPlan, parts: Sequence[range], samples: int) -> float:

@@ -126,7 +126,7 @@ def _judge(
     if still_open.asked == 0 and still_open.left_out == 0:
         return ExitCode.DONE, "every sample has its record"
     if lost:
-        return ExitCode.NO_INSTANCE, "; ".join(str(one) for one in lost)
+        return ExitCode.NO_INSTANCE, "; ".join(str(error) for error in lost)
     if shutdown.reason == INTERRUPTED:
         return ExitCode.INTERRUPTED, "interrupted"
     if shutdown.draining.is_set():

@@ -71,15 +71,15 @@ def require_same(manifest: Manifest, plan: SweepPlan) -> None:
 
 def make_sound(directory: RunDirectory, compactor: Compactor, *, repairs: bool) -> None:
     """Check and repair the run directory. Raises InputError if it holds records of another run, or if a part is damaged and must not be repaired."""
-    found = verify(directory.path)
-    _refuse([damage for damage in found.damages if damage.kind in {"foreign", "manifest"}], directory)
-    parts = [damage for damage in found.damages if damage.kind == "part"]
+    verification = verify(directory.path)
+    _refuse([damage for damage in verification.damages if damage.kind in {"foreign", "manifest"}], directory)
+    parts = [damage for damage in verification.damages if damage.kind == "part"]
     if parts and not repairs:
         _refuse(parts, directory)
     if parts:
-        _repair(parts, found, compactor)
+        _repair(parts, verification, compactor)
         return make_sound(directory, compactor, repairs=False)
-    for damage in found.damages:
+    for damage in verification.damages:
         log.warning("%s", damage)
     return None
 
@@ -90,8 +90,8 @@ def _refuse(damages: Sequence[Damage], directory: RunDirectory) -> None:
         raise InputError(f"{directory.path}/{damages[0]}{more}")
 
 
-def _repair(damages: Sequence[Damage], found: Verification, compactor: Compactor) -> None:
-    for path in compactor.repair({damage.part for damage in damages}, found.total):
+def _repair(damages: Sequence[Damage], verification: Verification, compactor: Compactor) -> None:
+    for path in compactor.repair({damage.part for damage in damages}, verification.total):
         log.warning(
             "%s is damaged and was set aside as it is; what could be read of it is kept, the rest is run again", path
         )

@@ -22,10 +22,12 @@ COSTS = ("cost_usd", "judge_cost_usd")
 
 def spent_so_far(directory: RunDirectory) -> Spending:
     """Sum what all executions spent. Call it after the journal is replayed: every record is then in a part or unresolved."""
-    noted = [one for one in directory.executions() if "spent_tokens" in one]
+    noted = [execution for execution in directory.executions() if "spent_tokens" in execution]
     total, since = NOTHING, datetime.min.replace(tzinfo=UTC)
     if noted:
-        total = Spending(max(one["spent_tokens"] for one in noted), max(one["spent_usd"] for one in noted))
+        total = Spending(
+            max(execution["spent_tokens"] for execution in noted), max(execution["spent_usd"] for execution in noted)
+        )
         since = datetime.fromtimestamp(noted[-1]["ended_at"], UTC)
     for part in directory.results.glob("part-*.parquet"):
         total += _of_part(part, since)

@@ -45,10 +45,10 @@ class UserState:
     def limits(self) -> dict[str, LearnedLimits]:
         """Return all learned limits by identity; empty if there are none or the file is damaged."""
         try:
-            found = orjson.loads(self._limits.read_bytes())
+            stored = orjson.loads(self._limits.read_bytes())
         except (OSError, orjson.JSONDecodeError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return stored if isinstance(stored, dict) else {}
 
     def learned(self, identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
         """Return what is known of each instance, by the names in `identities`."""
