@@ -92,7 +92,7 @@ def needed_models(config: Config) -> tuple[str, ...]:
 
 
 def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:
-    """Return what results depend on beside the sweep itself: how answers are generated, solved and scored. `scorer` overrides the file's."""
+    """Return what results depend on beside the sweep: generation, solver and scorers. `scorer` overrides the file's."""
     return {
         "generation": config.generation.as_written(),
         "solver": config.run.solver,

@@ -175,7 +175,7 @@ def _apply(raw: dict[str, Any], setting: SettingOverride) -> None:
 
 
 def _step(place: Mapping[str, Any], path: str) -> tuple[str, str]:
-    """Return the next key of a dotted path and the rest; a key that contains dots itself (qwen2.5) is recognized because the mapping holds it."""
+    """Return the next key of a dotted path and the rest. A key may contain dots (qwen2.5): the longest one in the mapping wins."""
     dotted = [key for key in place if "." in str(key) and (path == key or path.startswith(f"{key}."))]
     key = max(dotted, key=len) if dotted else path.partition(".")[0]
     return key, path[len(key) + 1 :]
@@ -211,7 +211,7 @@ def _sentence(
 
 
 def _keys(place: Sequence[int | str], raw: Any) -> Iterable[int | str]:
-    """Return the parts of an error's location that are keys of the user's file or missing from it; the other parts are names of our types."""
+    """Return the parts of an error's location that are keys in the user's file or missing from it, without names of our types."""
     for number, part in enumerate(place, start=1):
         if isinstance(part, int) and isinstance(raw, list | tuple) and part < len(raw):
             yield part

@@ -96,7 +96,7 @@ def _visit(path: str, model: type[BaseModel], sections: dict[type[BaseModel], Re
 
 
 def _is_section(field: FieldInfo) -> bool:
-    """Return whether the field is one mapping of a class. `generation` is described at the top level, not under the models that override it."""
+    """Return whether the field is one mapping of a class: `generation` is described at the top level, not under each model."""
     return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 
 

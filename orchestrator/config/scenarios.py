@@ -17,7 +17,7 @@ def scenario_name(said: str) -> str:
 
 
 def spell_out(raw: object) -> object:
-    """Return the file with the settings of its scenario. Unreadable parts are left unchanged: validation reports what is wrong with them."""
+    """Return the file with the settings of its scenario. Unreadable parts are left unchanged: validation reports them."""
     if not isinstance(raw, Mapping):
         return raw
     sweep, run = raw.get("sweep"), raw.get("run") or {}

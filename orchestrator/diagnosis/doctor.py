@@ -55,7 +55,7 @@ class InstanceDiagnosis:
     words: str
     latency_s: float | None
     network: str = ""
-    """What the environment puts in between: a proxy, certificates in place of the system's."""
+    """The proxy, and the certificates in place of the system's, that the environment sets."""
 
 
 async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:

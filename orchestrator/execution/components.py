@@ -46,7 +46,7 @@ DEFAULT_PROFILES = {"azure": "azure-open", "gateway": "gateway-open", "openai": 
 
 # ------------------------------------------------------------------ providers
 def say_adapted(instance: str, adaptation: Adaptation) -> None:
-    """Tell a person in one line what an instance refuses, and what it is sent instead."""
+    """Report to the user in one line what an instance refuses, and what it is sent instead."""
     log.warning("%s: %s", instance, describe_adaptation(adaptation))
 
 
@@ -57,7 +57,7 @@ class AdaptationListener:
     tell: OnAdapted = say_adapted
 
     def __call__(self, instance: str, adaptation: Adaptation) -> None:
-        """Pass it on to whoever listens now."""
+        """Pass the adaptation to the current listener."""
         self.tell(instance, adaptation)
 
 

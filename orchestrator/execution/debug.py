@@ -14,7 +14,7 @@ LOGGERS = ("runners", "providers", "sharding", "orchestrator")
 
 
 class ShardFilter(logging.Filter):
-    """Lets through what one shard's samples do; lines that belong to no shard pass."""
+    """A log filter that passes the lines of one shard's samples, and the lines that belong to no shard."""
 
     def __init__(self, instance: str) -> None:
         super().__init__()

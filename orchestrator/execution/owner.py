@@ -149,7 +149,7 @@ class Owner:
         return self._in_flight.expects_answer(self._patience_s)
 
     def limiter_reports(self) -> Iterator[LimiterReport]:
-        """Report how every limiter stands, what it has learnt, and with whom it shares a quota."""
+        """Return every limiter's state, what it has learnt, and the instances that it shares a quota with."""
         return limiter_reports(self.dispatchers)
 
 

@@ -1,4 +1,4 @@
-"""Everything that comes before a run, in the order in which a person's mistakes are found; and the directory that a new run gets."""
+"""The steps before a run, in the order in which a user's mistakes are found, and the directory of a new run."""
 
 from __future__ import annotations
 

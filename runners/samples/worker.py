@@ -41,7 +41,7 @@ TIMER_S = 0.01
 
 
 async def work(active: ActiveSample, method: Method, call_context: CallContext, slot: SlotLease) -> Record:
-    """Run one sample to its record. Raises NoUsableInstance or LimitReached if the sample must stay pending; any other exception is a bug."""
+    """Run one sample to its record. Raises NoUsableInstance or LimitReached if it must stay pending; other exceptions are bugs."""
     client = SampleClient(call_context, active, slot)
     judge_usage = SampleUsage("")
     verdict = None

@@ -1,4 +1,4 @@
-"""What a run may use up: dollars and tokens over all its executions, time and retries in each; and who is told.
+"""The limits of a run (US dollars and tokens over all its executions, time and retries in each) and their alerts.
 
 What earlier executions spent is the last total that was noted in `executions.jsonl`, and the records that were completed since: a
 killed execution notes nothing, but its records stand. What it had in flight nobody knows: a resume counts it as possibly billed twice.
@@ -26,7 +26,7 @@ OF_THE_RUN = "run"
 
 @dataclass(frozen=True, slots=True)
 class BudgetAlerts:
-    """Where decisions about budgets are said."""
+    """The alerts of a run's budgets: they record a decision, emit an event, and drain the run when a budget is spent."""
 
     shutdown: Shutdown
     decide: Decide

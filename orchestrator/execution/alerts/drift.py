@@ -71,7 +71,7 @@ class DriftFinding:
 
 @dataclass(frozen=True, slots=True)
 class DriftTargets:
-    """Whom canaries are asked of."""
+    """The instances that canaries are sent to, and their senders."""
 
     instances: Mapping[str, Sequence[Instance]]
     """By model."""
@@ -90,7 +90,10 @@ async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: DriftTargets, 
 
 
 def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> dict[str, ChatRequest]:
-    """Build requests of the model's first samples of different tasks, by request id. They use the run's generation settings, because some models refuse a temperature."""
+    """Build requests of the model's first samples of different tasks, by request id.
+
+    They use the run's generation settings, because some models refuse a temperature.
+    """
     generation = replace(loaded.config.generation_of(model).as_generation(), stream=False)
     requests, tasks = dict[str, ChatRequest](), set[str]()
     for ordinal in range(len(sweep)):
@@ -142,7 +145,7 @@ def _reply(response: ChatResponse, latency_s: float) -> DriftReply:
 
 
 def _unless_asked_for(reply: DriftReply, names: frozenset[str]) -> DriftReply:
-    """Remove a model name that only repeats the requested one. Many servers echo it, and then no two deployments would be the same model."""
+    """Remove a model name that only repeats the requested one: many servers echo it, and deployments have different names."""
     return replace(reply, model="") if reply.model and reply.model.casefold() in names else reply
 
 

@@ -23,7 +23,7 @@ NOTIFY_TIMEOUT_S = 30.0
 
 @dataclass(slots=True)
 class Events:
-    """Says each event to whoever listens; a notify command gets it as JSON on standard input and can delay nothing."""
+    """The events of a run, passed to a callback and a notify command. The command gets JSON on standard input and delays nothing."""
 
     on_event: OnEvent | None = None
     notify: str | None = None
@@ -55,7 +55,7 @@ class Events:
     def _tell(self, on_event: OnEvent, payload: Mapping[str, JSON]) -> None:
         try:
             on_event(payload)
-        except Exception:  # a person's callback; the run is worth more than the alert
+        except Exception:  # the user's callback; the run is worth more than the alert
             log.exception("on_event raised on %s; it is not called again", payload["event"])
             self.on_event = None
 

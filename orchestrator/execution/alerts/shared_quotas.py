@@ -36,7 +36,7 @@ def start_shared(instances: Sequence[Instance], learned: Learned) -> dict[str, s
 
 
 def tell_remembered(instances: Sequence[Instance], groups: Mapping[str, str], decide: Decide) -> None:
-    """Say once which instances start with one limiter."""
+    """Report once which instances start with one limiter."""
     for group in dict.fromkeys(groups.values()):
         names = [instance.name for instance in instances if groups[instance.name] == group]
         if any(instance.limiter_group != group for instance in instances if instance.name in names):
@@ -63,7 +63,7 @@ class LimiterReport:
 
 
 def limiter_reports(dispatchers: Mapping[str, Dispatcher]) -> Iterator[LimiterReport]:
-    """Report how every limiter stands, what it has learnt, and with whom it shares a quota."""
+    """Yield every limiter's state, what it has learnt, and the instances that it shares a quota with."""
     for dispatcher in dispatchers.values():
         for name, instance_state in dispatcher.instance_states.items():
             limiter = instance_state.limiter
@@ -72,7 +72,7 @@ def limiter_reports(dispatchers: Mapping[str, Dispatcher]) -> Iterator[LimiterRe
 
 
 def learned_of(reports: Iterable[LimiterReport], identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
-    """Key what every limiter has learnt by identity, and add with whom it shares a quota."""
+    """Key what every limiter has learnt by identity, and add the instances that it shares a quota with."""
     learned: dict[str, Mapping[str, JSON]] = {}
     for report in reports:
         if report.instance in identities and report.learned:

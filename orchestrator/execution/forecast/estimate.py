@@ -13,7 +13,7 @@ from sharding.planner import SweepPlan
 from ..context import RunContext
 
 READ = 100
-"""Tasks of a model that are read for its mean: a million would take a minute, and the mean says the same."""
+"""Tasks of a model that are read for its mean: a million would take a minute, and the mean would be the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,11 @@ class ResumeOptions:
     """What a resume is asked beside going on."""
 
     repairs: bool = False
-    """Set damaged parts aside: their samples are paid for again, so it is never done unasked."""
+    """Move damaged parts away. Their samples are paid for again, so this is only done on request."""
     only: Literal["infra", "refused"] | None = None
     """Run infrastructure failures again, or of them what was refused, and nothing that was never run."""
     config: str | None = None
-    """A file in place of the stored configuration; the next resume needs it again."""
+    """A file that replaces the stored configuration; the next resume needs it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def require_same(manifest: Manifest, plan: SweepPlan) -> None:
 
 
 def make_sound(directory: RunDirectory, compactor: Compactor, *, repairs: bool) -> None:
-    """Check and repair the run directory. Raises InputError if it holds records of another run, or if a part is damaged and must not be repaired."""
+    """Verify the run directory and repair it if allowed. Raises InputError for a damaged part, or for records of another run."""
     verification = verify(directory.path)
     _refuse([damage for damage in verification.damages if damage.kind in {"foreign", "manifest"}], directory)
     parts = [damage for damage in verification.damages if damage.kind == "part"]
