@@ -26,6 +26,8 @@ PROMPTS = "prompts"
 
 @dataclass(frozen=True, slots=True)
 class OpenSweep:
+    """A sweep with the task pool that it was opened over."""
+
     tasks: TaskPool
     sweep: Sweep
 
@@ -68,7 +70,7 @@ def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:
 
 
 def _as_people_say(path: Path) -> Path:
-    """Relative where it lies below the current folder: messages name files as they were typed."""
+    """Return the path relative to the current folder if it lies below it: messages name files as they were typed."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -80,7 +82,7 @@ def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, str]:
 
 
 def needed_models(config: Config) -> tuple[str, ...]:
-    """The models of the sweep, and those that judge it. Raises InputError where a judge is no model of the file."""
+    """Return the models of the sweep and those that judge it. Raises InputError if a judge is no model of the file."""
     judges = (judge_of(entry.scorer or config.run.scorer) for entry in config.tasks)
     names = dict.fromkeys([*config.swept_models(), *(judge for judge in judges if judge is not None)])
     for name in names:
@@ -90,7 +92,7 @@ def needed_models(config: Config) -> tuple[str, ...]:
 
 
 def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:
-    """What results belong to beside the sweep itself: how answers are generated, solved and scored. `scorer` wins over the file's."""
+    """Return what results depend on beside the sweep: generation, solver and scorers. `scorer` overrides the file's."""
     return {
         "generation": config.generation.as_written(),
         "solver": config.run.solver,
@@ -102,20 +104,20 @@ def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:
 
 
 def _operation_parts(config: Config) -> dict[str, str]:
-    """Which models are asked for something else than chats."""
+    """Return the models whose operation is not chat."""
     other = [f"{name}: {model.operation}" for name, model in config.models.items() if model.operation != "chat"]
     return {"operations": ", ".join(other)} if other else {}
 
 
 def _own_generations(config: Config) -> dict[str, str]:
-    """What models say for themselves about their generation, where one does."""
+    """Return the generation settings of the models that have their own."""
     models = {name: config.models[name].generation for name in needed_models(config)}
     written = {name: own.model_dump(mode="json", exclude_unset=True) for name, own in models.items() if own is not None}
     return {"model_generation": orjson.dumps(written, option=orjson.OPT_SORT_KEYS).decode()} if written else {}
 
 
 def _tool_parts(config: Config) -> dict[str, str]:
-    """How tools are used, where a built-in solver uses them in a way that can be changed."""
+    """Return how tools are used, if a built-in solver uses them in a way that can be changed."""
     parts = {"tools": config.tools.model_dump_json()} if config.run.solver == "tool_loop" else {}
     text = [model for model in config.swept_models() if config.models[model].tool_format == "text"]
     return parts | ({"tools_as_text": ", ".join(text)} if text and config.run.solver in SOLVERS else {})

@@ -51,9 +51,9 @@ class Route:
     """None takes the transport's."""
 
     def own_headers(self) -> dict[str, str]:
-        """The person's headers with their values: the same for every request."""
+        """Return the user's headers with their values; they are the same for every request."""
         return {**self.headers, **{name: value.secret for name, value in self.secret_headers.items()}}
 
     def own_secrets(self) -> tuple[str, ...]:
-        """The values among `own_headers` that nobody may see."""
+        """Return the values among `own_headers` that must not be shown."""
         return tuple(value.secret for value in self.secret_headers.values())

@@ -9,10 +9,10 @@ Instant = str
 
 
 def instant(seconds: float) -> Instant:
-    """`seconds` since the epoch as an Instant."""
+    """Convert `seconds` since the epoch to an Instant."""
     return instant_of(datetime.fromtimestamp(seconds, UTC))
 
 
 def instant_of(moment: datetime) -> Instant:
-    """A moment that knows its zone as an Instant."""
+    """Convert a datetime with a time zone to an Instant."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

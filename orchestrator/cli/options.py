@@ -44,7 +44,7 @@ def _option(setting: Setting, flag: Flag, text: str | None = None) -> Decorator:
 
 
 def _value_type(setting: Setting, flag: Flag) -> click.Choice[str] | click.Path | type:
-    """Validation proper is the file's: its message names the setting and the flag."""
+    """Choose the type that click reads. The configuration file validates the value: its message names the setting and the flag."""
     if flag.is_path:
         return click.Path()
     return click.Choice(setting.choices) if setting.choices else setting.number_type or str
@@ -99,7 +99,7 @@ def show_warnings(warnings: Iterable[str]) -> None:
 
 
 def _is_given(value: object) -> bool:
-    """Zero is given; what click puts where a flag is missing is not."""
+    """Return whether a flag was given. Zero counts as given; click's values for a missing flag do not."""
     return value is not None and value is not False and value != ()
 
 

@@ -26,7 +26,7 @@ def seconds_of(value: object) -> object:
 
 
 def told(seconds: float) -> str:
-    """A duration for people: 45 s, 1:30:00."""
+    """Format a duration for the user: 45 s, 1:30:00."""
     if seconds < 60:
         return f"{seconds:g} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -29,7 +29,7 @@ class SettingOverride:
 
 
 def not_set(names: Sequence[str]) -> str:
-    """The sentence about variables that are missing."""
+    """Build the message about variables that are missing."""
     noun, them = ("variable", "it") if len(names) == 1 else ("variables", "them")
     be = "is" if len(names) == 1 else "are"
     return f"the environment {noun} {', '.join(names)} {be} not set; export {them} or write {them} into .env"
@@ -44,17 +44,18 @@ class Environment:
         """Sentences about where the variables came from."""
 
     def key(self, name: str) -> ApiKey:
-        """The API key in variable `name`. Raises InputError where it is missing or empty."""
+        """Return the API key in variable `name`. Raises InputError if it is missing or empty."""
         secret = self._variables.get(name, "").strip()
         if not secret:
             raise InputError(not_set([name]))
         return ApiKey(name, secret)
 
     def key_or(self, name: str, otherwise: str) -> ApiKey:
+        """Return the API key in variable `name`, or `otherwise` if it is missing or empty."""
         return ApiKey(name, self._variables.get(name, "").strip() or otherwise)
 
     def network(self) -> Network:
-        """Proxies and certificates; the lower-case name of a proxy wins, as for curl."""
+        """Read proxies and certificates; the lower-case name of a proxy wins, as in curl."""
         return Network(
             http_proxy=self._either("http_proxy"),
             https_proxy=self._either("https_proxy"),
@@ -67,7 +68,7 @@ class Environment:
         return self._variables.get(name) or self._variables.get(name.upper()) or None
 
     def settings(self) -> list[SettingOverride]:
-        """What the environment says about the configuration, most general first; an empty variable says nothing."""
+        """Return the settings that the environment overrides, most general first; an empty variable overrides nothing."""
         aliased = [
             SettingOverride(setting.path, self._variables[name], name)
             for setting in fixed_settings()
@@ -84,7 +85,7 @@ class Environment:
 def flags_of(
     model: Sequence[str] | str | None, limit: int | None, settings: Mapping[str, JSON] | None
 ) -> list[SettingOverride]:
-    """What a call from Python says about the configuration."""
+    """Return the settings that a call from Python overrides."""
     said: dict[str, object] = dict(settings or {})
     if model is not None:
         said["sweep.models"] = [model] if isinstance(model, str) else list(model)
@@ -94,7 +95,7 @@ def flags_of(
 
 
 def read_environment(config: object = None) -> Environment:
-    """The process environment over the current folder's `.env` over the one beside the sweep file. Raises InputError."""
+    """Read the process environment over the current folder's `.env` over the one beside the sweep file. Raises InputError."""
     folders = [Path.cwd(), *([Path(config).resolve().parent] if isinstance(config, str | Path) else [])]
     variables: dict[str, str] = {}
     for folder in reversed(folders):
@@ -114,7 +115,7 @@ def _read_dotenv(path: Path) -> dict[str, str]:
 
 
 def dotenv_warning(dotenv: Path) -> str | None:
-    """A sentence where `.env` can be read by other people of this machine."""
+    """Return a warning if other users of this machine can read `.env`."""
     if dotenv.is_file() and os.name == "posix" and stat.S_IMODE(dotenv.stat().st_mode) & 0o077:
         return f"{dotenv} can be read by others; run: chmod 600 {dotenv}"
     return None

@@ -11,7 +11,7 @@ DISTRIBUTION = "llm-batch-orchestrator"
 
 
 def require_extra(*packages: str, extra: str = "analysis") -> None:
-    """Raises InputError where one of the packages that `extra` brings is missing."""
+    """Raise InputError if one of the packages that `extra` installs is missing."""
     for package in packages:
         try:
             importlib.import_module(package)

@@ -16,14 +16,14 @@ class Section(BaseModel):
 
 
 def listed(value: object) -> object:
-    """A comma-separated text or a single value where a list is wanted."""
+    """Convert a comma-separated text or a single value to a list."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return [value] if isinstance(value, int | float) else value
 
 
 def _named(value: object) -> object:
-    """Names, where YAML may have read numbers: `difficulties: [1, 2]`."""
+    """Convert values to names, because YAML may have read numbers: `difficulties: [1, 2]`."""
     names = listed(value)
     return [_text(name) for name in names] if isinstance(names, list | tuple) else names
 

@@ -23,6 +23,8 @@ from .settings import Config
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
+    """A validated configuration, with its source as merged and the settings of its providers."""
+
     config: Config
     raw: Mapping[str, object]
     """As merged, before defaults: what the manifest keeps. Holds names of variables, never keys."""
@@ -32,7 +34,7 @@ class LoadedConfig:
     """Each provider's settings, validated by its own class."""
 
     def warnings(self) -> list[str]:
-        """What the file allows and a person should not forget that it does."""
+        """Return warnings about settings that are allowed but may be unintended."""
         used = {
             route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
         }
@@ -110,7 +112,7 @@ def load_config(
 
 
 def provider_settings(config: Config, name: str, base: Path) -> dict[str, BaseModel]:
-    """Each entry of `providers` through its adapter's own settings class; its relative paths start at `base`."""
+    """Validate each entry of `providers` with its adapter's own settings class; relative paths in it start at `base`."""
     found = {}
     for key, entry in config.providers.items():
         kind = entry.get("type")
@@ -143,7 +145,7 @@ def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
 
 
 def _require_json(raw: Mapping[str, object], name: str) -> None:
-    """The manifest keeps the configuration as JSON."""
+    """Raise InputError if a value is no JSON, because the manifest keeps the configuration as JSON."""
     try:
         orjson.dumps(raw, option=orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
@@ -173,7 +175,7 @@ def _apply(raw: dict[str, Any], setting: SettingOverride) -> None:
 
 
 def _step(place: Mapping[str, Any], path: str) -> tuple[str, str]:
-    """The next key of a dotted path and what is left; a key that holds dots itself (qwen2.5) is known by standing there."""
+    """Return the next key of a dotted path and the rest. A key may contain dots (qwen2.5): the longest one in the mapping wins."""
     dotted = [key for key in place if "." in str(key) and (path == key or path.startswith(f"{key}."))]
     key = max(dotted, key=len) if dotted else path.partition(".")[0]
     return key, path[len(key) + 1 :]
@@ -198,7 +200,7 @@ def _check_models(config: Config, name: str) -> None:
 def _sentence(
     error: ValidationError, name: str, said_by: Mapping[str, str], raw: Mapping[str, object], prefix: str = ""
 ) -> str:
-    """The first problem in words, the others counted; a misspelt key goes before the one that is missing for it."""
+    """Describe the first problem and count the others; a misspelt key is reported before the key that is missing because of it."""
     problems = error.errors(include_url=False)
     first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
     key = prefix + ".".join(str(part) for part in _keys(first["loc"], raw))
@@ -209,7 +211,7 @@ def _sentence(
 
 
 def _keys(place: Sequence[int | str], raw: Any) -> Iterable[int | str]:
-    """The parts of an error's place that stand in the person's file, or are missing there; the others name our types."""
+    """Return the parts of an error's location that are keys in the user's file or missing from it, without names of our types."""
     for number, part in enumerate(place, start=1):
         if isinstance(part, int) and isinstance(raw, list | tuple) and part < len(raw):
             yield part
@@ -220,7 +222,7 @@ def _keys(place: Sequence[int | str], raw: Any) -> Iterable[int | str]:
 
 
 def _reason(problem: Any, error: ValidationError, *, shows_input: bool) -> str:
-    """What is wrong; without what was typed where a key may stand in the place of its name."""
+    """Describe what is wrong, without the input if a key may have been written in place of its variable's name."""
     if problem["type"] == "extra_forbidden":
         *parents, last = problem["loc"]
         return f"unknown key; {suggestion(str(last), _known_keys(error.title, parents))}"
@@ -233,7 +235,7 @@ def _reason(problem: Any, error: ValidationError, *, shows_input: bool) -> str:
 
 
 def _known_keys(title: str, parents: Sequence[int | str]) -> list[str]:
-    """Fields of the model at `parents`."""
+    """Return the fields of the model at `parents`."""
     kinds = {kind.__name__: kind for kind in _models(BaseModel)}
     kind: type[BaseModel] | None = kinds.get(title)
     for part in parents:
@@ -249,7 +251,7 @@ def _models(kind: type[BaseModel]) -> Iterable[type[BaseModel]]:
 
 
 def _model_within(annotation: Any) -> type[BaseModel] | None:
-    """The model inside `dict[str, M]`, `tuple[M, ...]` or `M | None`."""
+    """Find the model inside `dict[str, M]`, `tuple[M, ...]` or `M | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):

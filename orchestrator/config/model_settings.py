@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -16,7 +16,7 @@ NAMES_OF_KEYS = frozenset({"api_key", "apikey", "x_api_key", "authorization", "a
 
 
 def _off_if_null(value: object) -> object:
-    """A null takes the inherited value away."""
+    """Return False for a null, which removes the inherited value."""
     return False if value is None else value
 
 
@@ -61,7 +61,7 @@ class GenerationConfig(Section):
     """Whether answers come token by token, which measures the time to the first one."""
     seed: int | None = None
     """Sent plus the epoch; None sends no seed."""
-    extra_body: dict[str, Any] | None = None
+    extra_body: dict[str, object] | None = None
     """Fields that go to the wire as they are and win over ours. A bound on the answer's tokens counts as `max_tokens` does."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of the probability that tokens are chosen from."""
@@ -74,9 +74,9 @@ class GenerationConfig(Section):
     """As the model names them: none, minimal, low, medium, high."""
     verbosity: str | None = None
     """low, medium or high, where the model knows it."""
-    response_format: dict[str, Any] | None = None
+    response_format: dict[str, object] | None = None
     """As the API takes it: {type: json_object}, or {type: json_schema, json_schema: …}."""
-    tool_choice: str | dict[str, Any] | None = None
+    tool_choice: str | dict[str, object] | None = None
     """auto, none, required, or one function; sent where the task has tools."""
     parallel_tool_calls: bool | None = None
     """Whether one reply may call several tools; sent where the task has tools."""
@@ -85,7 +85,7 @@ class GenerationConfig(Section):
 
     @field_validator("extra_body")
     @classmethod
-    def _holds_no_key(cls, body: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _holds_no_key(cls, body: dict[str, object] | None) -> dict[str, object] | None:
         for name in body or ():
             if name.lower().replace("-", "_") in NAMES_OF_KEYS:
                 raise ValueError(

@@ -76,7 +76,7 @@ def settings_page() -> str:
 
 @cache
 def all_sections() -> Sequence[ReferenceSection]:
-    """Every section, each class once: where it stands first."""
+    """Return every section; each class appears once, at its first position."""
     sections: dict[type[BaseModel], ReferenceSection] = {}
     _visit("", Config, sections)
     return tuple(sections.values())
@@ -96,7 +96,7 @@ def _visit(path: str, model: type[BaseModel], sections: dict[type[BaseModel], Re
 
 
 def _is_section(field: FieldInfo) -> bool:
-    """Whether the field is one mapping of a class: `generation` is described at the top, not where a model differs from it."""
+    """Return whether the field is one mapping of a class: `generation` is described at the top level, not under each model."""
     return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 
 

@@ -9,7 +9,7 @@ from sharding.scenarios import SOLVER, SweepScenario, find_scenario
 
 
 def scenario_name(said: str) -> str:
-    """Its name, also where a number was said."""
+    """Return the scenario's name; the user may give its number."""
     try:
         return find_scenario(said).name
     except InputError as error:
@@ -17,7 +17,7 @@ def scenario_name(said: str) -> str:
 
 
 def spell_out(raw: object) -> object:
-    """The file with what its scenario adds. What cannot be read yet is left as it is: validation says what is wrong with it."""
+    """Return the file with the settings of its scenario. Unreadable parts are left unchanged: validation reports them."""
     if not isinstance(raw, Mapping):
         return raw
     sweep, run = raw.get("sweep"), raw.get("run") or {}
@@ -35,7 +35,7 @@ def _asked(sweep: Mapping[str, object]) -> SweepScenario | None:
 
 
 def contradiction(name: str, axes: Mapping[str, Sequence[str] | Sequence[float] | None]) -> str | None:
-    """Where what is spelt out leaves nothing of the axis that a scenario is about."""
+    """Return a message if the explicit settings leave no value of the axis that the scenario varies."""
     scenario = find_scenario(name)
     if scenario.varies is None:
         return None

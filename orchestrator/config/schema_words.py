@@ -13,7 +13,7 @@ _NAMES = {"integer": "whole number", "number": "number", "boolean": "true or fal
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
-def type_words(schema: Mapping[str, Any], links: Mapping[str, str]) -> str:
+def type_words(schema: Mapping[str, object], links: Mapping[str, str]) -> str:
     """Say what a value may be; `links` are what stands for the classes, by their names."""
     return " or ".join(dict.fromkeys(_alternatives(schema, links)))
 

@@ -68,7 +68,7 @@ class Setting:
 
 @cache
 def fixed_settings() -> Sequence[Setting]:
-    """Every setting without a name of the user's in its path, in the order of the file."""
+    """Return every setting whose path holds no name of the user's, in the order of the file."""
     return tuple(settings_within(Config))
 
 
@@ -87,7 +87,7 @@ def settings_within(section: type[BaseModel], prefix: str = "") -> Iterator[Sett
 
 
 def plain_type(annotation: object) -> object:
-    """The type without None, bounds and validators."""
+    """Return the type without None, bounds and validators."""
     if get_origin(annotation) is Annotated:
         return plain_type(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
@@ -97,6 +97,6 @@ def plain_type(annotation: object) -> object:
 
 
 def _reads_text(annotation: object) -> bool:
-    """Whether a validator makes the value of a text."""
+    """Return whether a validator converts text to the value."""
     parts = get_args(annotation)
     return any(isinstance(part, BeforeValidator) or _reads_text(part) for part in parts)

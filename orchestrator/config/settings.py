@@ -207,7 +207,7 @@ Prompt = Annotated[Annotated[str, Tag("file")] | Annotated[PromptConfig, Tag("te
 
 
 def _check_name(name: str) -> str:
-    """It becomes part of file names and of every instance's name."""
+    """Check a provider's name, which becomes part of file names and of every instance's name."""
     if not name or len(name) > LONGEST_NAME or not name.isprintable() or "/" in name:
         raise ValueError(f"a provider's name has 1 to {LONGEST_NAME} printable characters and no slash")
     return name
@@ -256,9 +256,10 @@ class Config(Section):
         return self
 
     def generation_of(self, model: str) -> GenerationConfig:
-        """How the answers of a model are generated: its own over the file's."""
+        """Return how the answers of a model are generated: the model's own settings override those of the file."""
         own = self.models[model].generation
         return self.generation if own is None else own.over(self.generation)
 
     def swept_models(self) -> tuple[str, ...]:
+        """Return the models of the sweep: those that it names, or else all models of the file."""
         return self.sweep.models or tuple(self.models)

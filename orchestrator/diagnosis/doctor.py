@@ -48,12 +48,14 @@ TASKS_READ = 100
 
 @dataclass(frozen=True, slots=True)
 class InstanceDiagnosis:
+    """The result of one probe request to an instance."""
+
     instance: str
     is_usable: bool
     words: str
     latency_s: float | None
     network: str = ""
-    """What the environment puts in between: a proxy, certificates in place of the system's."""
+    """The proxy, and the certificates in place of the system's, that the environment sets."""
 
 
 async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
@@ -75,39 +77,39 @@ async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[Insta
 
 
 def _way(settings: BaseModel, network: Network) -> str:
-    """What lies between here and a provider because of variables; nothing for a simulator."""
+    """Describe the proxy and certificates between here and a provider that the environment sets; empty for a simulator."""
     address = settings.address if isinstance(settings, WireSettings) else None
     if address is None:
         return ""
     proxy = network.proxy_for(address)
-    said = [f"through {proxy.shown} ({proxy.variable})"] if proxy else []
+    parts = [f"through {proxy.shown} ({proxy.variable})"] if proxy else []
     certificates = {"SSL_CERT_FILE": network.cert_file, "SSL_CERT_DIR": network.cert_dir}
     if address.startswith("https://"):
-        said += [f"certificates of {path} ({variable})" for variable, path in certificates.items() if path]
-    return ", ".join(said)
+        parts += [f"certificates of {path} ({variable})" for variable, path in certificates.items() if path]
+    return ", ".join(parts)
 
 
 def _say_nothing(_instance: str, _adaptation: Adaptation) -> None:
-    """What an instance refused stands in its finding."""
+    """Do nothing: the finding reports what an instance refused."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _DoctorRequest:
     request: ChatRequest
     patience_s: float
 
 
-def _question(config: Config, model: str, tools: Sequence[Tool]) -> _Question:
-    """What the sweep will ask of the model, but for the words."""
+def _question(config: Config, model: str, tools: Sequence[Tool]) -> _DoctorRequest:
+    """Build the request that the sweep will send to the model, with other messages."""
     asking = asking_of(config, model)
     is_tested = model in config.swept_models()
     offered = FORMATS[config.models[model].tool_format].offered(tools) if is_tested else ()
     generation = asking.generation if is_tested else asking.judging
-    return _Question(ChatRequest(MESSAGES, offered, generation), PATIENCE_SHARE * asking.deadlines.attempt_s)
+    return _DoctorRequest(ChatRequest(MESSAGES, offered, generation), PATIENCE_SHARE * asking.deadlines.attempt_s)
 
 
 def _first_tools(loaded: LoadedConfig) -> Sequence[Tool]:
-    """The tools of the first task that has any, under the names that they travel by; none where the tasks cannot be read."""
+    """Return the tools of the first task that has any, under the names that are sent; none if the tasks cannot be read."""
     try:
         opened = open_sweep(loaded)
     except InputError as error:
@@ -120,7 +122,7 @@ def _first_tools(loaded: LoadedConfig) -> Sequence[Tool]:
     return tools if names is None else names.tools(tools)
 
 
-async def _ask(instance: Instance, adapter: Adapter, question: _Question) -> InstanceDiagnosis:
+async def _ask(instance: Instance, adapter: Adapter, question: _DoctorRequest) -> InstanceDiagnosis:
     loop = asyncio.get_running_loop()
     since = loop.time()
     try:
@@ -136,11 +138,12 @@ async def _ask(instance: Instance, adapter: Adapter, question: _Question) -> Ins
 
 
 def _words(error: ProviderError) -> str:
-    said = str(error).removeprefix(f"{error.evidence.instance}: ")
-    return f"cannot be reached: {said}" if isinstance(error, ConnectionLost) else said
+    message = str(error).removeprefix(f"{error.evidence.instance}: ")
+    return f"cannot be reached: {message}" if isinstance(error, ConnectionLost) else message
 
 
 def exit_code_of(findings: Sequence[InstanceDiagnosis]) -> ExitCode:
+    """Return DONE if all instances are usable, DONE_WITH_FAILURES if some are, else NO_INSTANCE."""
     usable = sum(finding.is_usable for finding in findings)
     if usable == len(findings):
         return ExitCode.DONE

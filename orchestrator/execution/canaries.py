@@ -33,7 +33,7 @@ def _was_checked(directory: RunDirectory) -> bool:
 
 
 def drift_decisions(findings: Sequence[DriftFinding]) -> Iterator[tuple[str, str, Mapping[str, JSON]]]:
-    """List instance, event and evidence of what people are told."""
+    """List instance, event and evidence of what is reported to the user."""
     for finding in findings:
         if finding.drifts:
             yield finding.instance, "drift", {"model": finding.model, "evidence": finding.sentence}

@@ -46,7 +46,7 @@ DEFAULT_PROFILES = {"azure": "azure-open", "gateway": "gateway-open", "openai": 
 
 # ------------------------------------------------------------------ providers
 def say_adapted(instance: str, adaptation: Adaptation) -> None:
-    """Tell a person in one line what an instance refuses, and what it is sent instead."""
+    """Report to the user in one line what an instance refuses, and what it is sent instead."""
     log.warning("%s: %s", instance, describe_adaptation(adaptation))
 
 
@@ -57,7 +57,7 @@ class AdaptationListener:
     tell: OnAdapted = say_adapted
 
     def __call__(self, instance: str, adaptation: Adaptation) -> None:
-        """Pass it on to whoever listens now."""
+        """Pass the adaptation to the current listener."""
         self.tell(instance, adaptation)
 
 
@@ -97,6 +97,7 @@ class OpenProviders:
     """Of all adapters."""
 
     def all_instances(self) -> list[Instance]:
+        """Return the instances of all models."""
         return [instance for own in self.instances.values() for instance in own]
 
     def identities(self, instances: Iterable[Instance]) -> dict[str, str]:
@@ -196,12 +197,12 @@ def simulator_keys(settings: SimulatorSettings, environment: Environment) -> dic
 def instances_of(loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> dict[str, list[Instance]]:
     """Find the instances of every model that is needed, over all its routes, with workers and rates."""
     config = loaded.config
-    found = {name: _model_instances(name, loaded, adapters) for name in needed_models(config)}
-    names = [instance.name for instances in found.values() for instance in instances]
+    instances = {name: _model_instances(name, loaded, adapters) for name in needed_models(config)}
+    names = [instance.name for group in instances.values() for instance in group]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"models: the instance {twice} is named by two routes; name each deployment and key once")
-    return found
+    return instances
 
 
 def _model_instances(name: str, loaded: LoadedConfig, adapters: Mapping[str, Adapter]) -> list[Instance]:

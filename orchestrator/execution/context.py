@@ -36,6 +36,7 @@ class RunContext:
 
     @property
     def config(self) -> Config:
+        """The validated configuration of the run."""
         return self.loaded.config
 
     @property
@@ -75,4 +76,5 @@ class RunHooks:
 
     @property
     def code(self) -> UserCode:
+        """The solver and the scorer that the user passed."""
         return UserCode(self.solver, self.scorer)

@@ -14,13 +14,14 @@ LOGGERS = ("runners", "providers", "sharding", "orchestrator")
 
 
 class ShardFilter(logging.Filter):
-    """Lets through what one shard's samples do; lines that belong to no shard pass."""
+    """A log filter that passes the lines of one shard's samples, and the lines that belong to no shard."""
 
     def __init__(self, instance: str) -> None:
         super().__init__()
         self._instance = instance
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the log record belongs to a sample that was planned for this instance, or to no instance."""
         return getattr(record, "planned", self._instance) == self._instance
 
 

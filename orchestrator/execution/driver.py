@@ -41,7 +41,7 @@ from .owner import Owner
 log = logging.getLogger(__name__)
 
 ALERTS = frozenset({"instance_lost", "health", "refusals", "drift", "drift_unknown", "quota_shared", "open_files"})
-"""Decisions that people are told of."""
+"""Decisions that are reported to the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +76,15 @@ class Driver:
 
     # ------------------------------------------------------------------ what the owner says
     def started(self, ordinal: int) -> None:
+        """Write to the journal that the first request of a sample is about to be sent."""
         self._resources.journal.started(ordinal)
 
     def unbilled(self, ordinal: int) -> None:
+        """Write to the journal that every request of a sample was refused and none was billed."""
         self._resources.journal.unbilled(ordinal)
 
     def decided(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
-        """Write a decision down, and tell people of those that concern them."""
+        """Write a decision to the log of decisions, and report it to the user if it concerns the user."""
         self._resources.decisions(instance, event, evidence)
         if event in ALERTS:
             self._events.emit(event, {"instance": instance, **evidence})
@@ -133,7 +135,7 @@ class Driver:
             yield
 
     def _tell_stall(self, owner: Owner, evidence: Mapping[str, JSON]) -> None:
-        """Say what every open sample waits for: on the screen, to whoever listens, and for good."""
+        """Report what every open sample waits for: on the screen, to the listeners and in the run directory."""
         if owner.expects_answer():
             return
         stall = {**evidence, **owner.waits()}

@@ -39,7 +39,7 @@ from .owner import LocalParts, Owner, assign_all
 
 @dataclass(frozen=True, slots=True)
 class _Execution:
-    """Where an execution takes place, and what is left for it to do."""
+    """The directory of an execution, and the samples that are left to run."""
 
     context: RunContext
     directory: RunDirectory
@@ -117,7 +117,7 @@ async def _open(
 
 
 def _tell_adapted(decisions: DecisionLog, events: Events, instance: str, adaptation: Adaptation) -> None:
-    """Tell the terminal and whoever listens, and write it down."""
+    """Report to the terminal and to the listeners, and write to the run directory."""
     evidence: Mapping[str, JSON] = asdict(adaptation)
     say_adapted(instance, adaptation)
     decisions(instance, "adapted", evidence)

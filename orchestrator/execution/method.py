@@ -1,4 +1,4 @@
-"""How the samples of a run are solved and scored: the configuration's names, or a person's own code, as functions."""
+"""How the samples of a run are solved and scored: the configuration's names, or the user's own code, as functions."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def _solver(config: Config) -> Solver:
 
 
 def tool_use(config: Config) -> ToolUse:
-    """Say how the built-in solvers use tools; each of a person's own tools is imported once."""
+    """Build the settings with which built-in solvers use tools; each of the user's own tools is imported once."""
     formats = {name: FORMATS[model.tool_format] for name, model in config.models.items()}
     return ToolUse(config.tools.max_turns, config.tools.failure_kinds, formats, cache(_load_tool))
 
 
 def _load_tool(name: str) -> ToolFunction:
-    """Import a person's tool. What it returns is checked when it is called."""
+    """Import a user's tool. Its return value is checked when it is called."""
     return cast("ToolFunction", load_function(name, "tool"))
 
 

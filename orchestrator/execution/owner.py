@@ -84,11 +84,11 @@ class DriverLink(Protocol):
         ...
 
     def started(self, ordinal: int) -> None:
-        """Hear that the first request of a sample is about to be sent."""
+        """Receive the notice that the first request of a sample is about to be sent."""
         ...
 
     def unbilled(self, ordinal: int) -> None:
-        """Hear of a sample that ends without a record, and of whose requests every one was refused."""
+        """Receive the notice that a sample ended without a record and that all its requests were refused."""
         ...
 
     def decided(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
@@ -149,7 +149,7 @@ class Owner:
         return self._in_flight.expects_answer(self._patience_s)
 
     def limiter_reports(self) -> Iterator[LimiterReport]:
-        """Report how every limiter stands, what it has learnt, and with whom it shares a quota."""
+        """Return every limiter's state, what it has learnt, and the instances that it shares a quota with."""
         return limiter_reports(self.dispatchers)
 
 
@@ -181,6 +181,6 @@ def own_attempt_deadlines(config: Config) -> dict[str, float]:
 
 def _judging(config: Config, model: str) -> Generation:
     """Say how a scorer asks: what the file says for the models that are tested is not said for their judge, but its own words are."""
-    said, own = config.generation, config.models[model].generation
-    shared = GenerationConfig(temperature=said.temperature, stream=said.stream, seed=said.seed)
+    tested, own = config.generation, config.models[model].generation
+    shared = GenerationConfig(temperature=tested.temperature, stream=tested.stream, seed=tested.seed)
     return (shared if own is None else own.over(shared)).as_generation()

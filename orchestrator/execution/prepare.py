@@ -1,4 +1,4 @@
-"""Everything that comes before a run, in the order in which a person's mistakes are found; and the directory that a new run gets."""
+"""The steps before a run, in the order in which a user's mistakes are found, and the directory of a new run."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def prepare(
 
 
 def _require_no_key_in(raw: Mapping[str, Any], keys: Sequence[ApiKey]) -> None:
-    """The manifest keeps the configuration: whoever pastes a key into it, in `extra_body` or a command, would store it."""
+    """Raise InputError if the configuration holds an API key, in `extra_body` or a command: the manifest would store it."""
     text = orjson.dumps(raw).decode()
     for key in keys:
         if len(key.secret) >= SHORTEST_KEY and key.secret in text:
@@ -78,7 +78,7 @@ def _require_command(notify: str | None) -> None:
 
 
 def code_name(code: Solver | Scorer) -> str:
-    """What a person's own function is called in fingerprints: `module:function`."""
+    """Return the name of a user's own function in fingerprints: `module:function`."""
     return f"{code.__module__}:{getattr(code, '__qualname__', type(code).__qualname__)}"
 
 

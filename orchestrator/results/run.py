@@ -95,7 +95,7 @@ class Run(RunRecords):
         return list(executions[-1].get("refusals") or ()) if executions else []
 
     def cut_off(self) -> list[str]:
-        """Models of which answers end where max_tokens ended them, a sentence each."""
+        """Return a sentence for each model whose answers were cut off by max_tokens."""
         return cut_off_sentences(self.summary(["model"]))
 
     def ranking(self, by: str = "model") -> list[str]:

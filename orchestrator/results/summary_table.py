@@ -114,7 +114,7 @@ FIGURES = (
 
 
 def cut_off_sentences(rows: Summary) -> list[str]:
-    """Say of which models answers were cut off. `rows` are by model."""
+    """Return a sentence for each model whose answers were cut off. `rows` are by model."""
     return [
         f"{row['cut_off']} of the {row['total']} samples of {row['model']} were cut off by max_tokens (finish reason length): "
         "they are scored as they stand; a higher generation.max_tokens is another run"

@@ -95,7 +95,7 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
 
 
 def is_broken_off(reason: object, choice: Mapping[str, object]) -> bool:
-    """Whether an answer with this finish reason is a part of one. What the bound on tokens ended stays what it is."""
+    """Return whether this finish reason means a broken-off answer. `length` does not: it means that max_tokens was reached."""
     if reason not in USUAL_REASONS and isinstance(reason, str) and _BROKEN_OFF.search(reason):
         return True
     return bool(choice.get("error")) and reason != "length"

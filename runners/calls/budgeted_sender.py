@@ -25,6 +25,10 @@ class BudgetedSender:
     estimator: TokenEstimator = field(default_factory=TokenEstimator)
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+        """Reserve the estimated cost, send the request, and commit what was used.
+
+        A failed request commits what its error reports. A request that is cancelled commits its reserve as unknown.
+        """
         input_tokens = self.estimator.estimate(request.messages, request.tools)
         limit = request.generation.output_limit
         cost = Cost(input_tokens, self.output_tokens if limit is None else limit)

@@ -18,6 +18,8 @@ from ..shutdown import Shutdown
 
 @dataclass(frozen=True, slots=True)
 class LocalEngine:
+    """The engine that runs the shards of a plan in this process, on one event loop."""
+
     dispatchers: Mapping[str, Dispatcher]
     work: Work
     deliver: Deliver
@@ -48,7 +50,7 @@ class LocalEngine:
             dispatcher.drain()
 
     def _pools(self, dispatcher: Dispatcher, shards: Sequence[Shard], stage: int) -> list[Pool]:
-        """One pool per shard of a model; what they open comes from queues that they share."""
+        """Build one pool per shard of a model. The pools share the queues that their work comes from."""
         dispatcher.refill()
         own = [shard for shard in shards if shard.instance in dispatcher.instance_states]
         queues = ModelQueues(
@@ -67,4 +69,4 @@ class LocalEngine:
 
 
 def _keep_to_the_plan() -> None:
-    """Who waits elsewhere stays there."""
+    """Do nothing: samples that wait at another instance stay there."""

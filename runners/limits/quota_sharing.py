@@ -8,7 +8,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from providers.messages import RateLimitHint
 
-from .shared_quota import QuotaRefusal, SharedQuota, SharedQuotaDetector
+from .shared_quota import JointRefusal, SharedQuota, SharedQuotaDetector
 from .stated import stated_quota
 
 
@@ -58,7 +58,7 @@ class QuotaSharing(Generic[L]):
         if name is None or len(self._limits) < 2:
             return None
         wait_s = hint.retry_after_s if hint is not None else None
-        quota = self._detector.refused(QuotaRefusal(name, sent_at, now, wait_s, limits.accepted, stated_quota(hint)))
+        quota = self._detector.refused(JointRefusal(name, sent_at, now, wait_s, limits.accepted, stated_quota(hint)))
         if quota is not None:
             return self._merge(quota, now)
         self._tilt(now)

@@ -49,7 +49,7 @@ MOST_TRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaRefusal:
+class JointRefusal:
     """One refusal of one limiter, and a function that returns what was accepted from it."""
 
     limiter: str
@@ -141,7 +141,7 @@ class SharedQuotaDetector:
         self._tries = 0
         self._sources: dict[str, AcceptedBetween] = {}
 
-    def refused(self, refusal: QuotaRefusal) -> SharedQuota | None:
+    def refused(self, refusal: JointRefusal) -> SharedQuota | None:
         """Learn from a refusal; return a shared quota if the refusal proves one."""
         self._sources[refusal.limiter] = refusal.accepted
         if refusal.wait_s is None or refusal.wait_s < SHORTEST_WAIT_S:
@@ -180,7 +180,7 @@ class SharedQuotaDetector:
             self._sources.pop(name, None)
 
     # ------------------------------------------------------------------ episodes
-    def _episode_of(self, refusal: QuotaRefusal) -> JointEpisode:
+    def _episode_of(self, refusal: JointRefusal) -> JointEpisode:
         for episode in reversed(self._episodes):
             if abs(refusal.ends_at - episode.ends_at) <= refusal.end_tolerance_s:
                 return episode
@@ -201,7 +201,7 @@ class SharedQuotaDetector:
                     episode.parts.pop(name, None)
 
     # ------------------------------------------------------------------ judgement
-    def _silent(self, latest: JointEpisode, refusal: QuotaRefusal) -> dict[str, Part]:
+    def _silent(self, latest: JointEpisode, refusal: JointRefusal) -> dict[str, Part]:
         """Return the limiters that may belong to the episode: refused together with others before, and nothing accepted since it began."""
         known = {name for episode in self._episodes if len(episode.parts) > 1 for name in episode.parts}
         return {
@@ -234,7 +234,7 @@ class SharedQuotaDetector:
         return _shared_quota(names, joint, indices[-1], stated)
 
 
-def _is_together(refusal: QuotaRefusal, episode: JointEpisode) -> bool:
+def _is_together(refusal: JointRefusal, episode: JointEpisode) -> bool:
     """Return whether almost nothing was accepted from the limiter since another one was refused."""
     if not episode.parts:
         return True
@@ -243,7 +243,7 @@ def _is_together(refusal: QuotaRefusal, episode: JointEpisode) -> bool:
     return since <= max(BESIDE_REQUESTS, BESIDE_SHARE * before)
 
 
-def _part(refusal: QuotaRefusal) -> Part:
+def _part(refusal: JointRefusal) -> Part:
     window_s, sent_at = refusal.window_s, refusal.sent_at
     in_window = refusal.accepted(max(refusal.ends_at - window_s, sent_at - window_s), sent_at)
     lately = refusal.accepted(sent_at - window_s, sent_at)

@@ -73,7 +73,7 @@ def guard_solver(solver: Solver, name: str) -> Solver:
 
 
 def guard_scorer(scorer: Scorer, name: str) -> Scorer:
-    """The same for scorers."""
+    """Wrap a scorer in the same way as `guard_solver`."""
 
     async def guarded(sample: Sample, answer: Answer, model: ModelClient) -> Score:
         with _attributed_to(name, sample):

@@ -81,7 +81,7 @@ class InFlightSamples:
             del self._delivering[ordinal]
 
     def expects_answer(self, patience_s: Mapping[str, float]) -> bool:
-        """Whether an answer may still come in the time that its model is given; models without a time in `patience_s` are not asked."""
+        """Return whether an answer may still arrive in the time that `patience_s` gives its model; a model without an entry gets none."""
         now = asyncio.get_running_loop().time()
         return any(
             doing.step is ActivityStep.ANSWER and now < doing.since_s + patience_s.get(active.sample.cell.model, 0.0)

@@ -41,7 +41,7 @@ TIMER_S = 0.01
 
 
 async def work(active: ActiveSample, method: Method, call_context: CallContext, slot: SlotLease) -> Record:
-    """Raises NoUsableInstance or LimitReached when the sample must stay pending; anything else that is not a record is a bug."""
+    """Run one sample to its record. Raises NoUsableInstance or LimitReached if it must stay pending; other exceptions are bugs."""
     client = SampleClient(call_context, active, slot)
     judge_usage = SampleUsage("")
     verdict = None
@@ -81,7 +81,7 @@ async def _judge(active: ActiveSample, method: Method, client: SampleClient, jud
 
 
 async def _scored(sample: Sample, answer: Answer, method: Method, judge: SampleClient) -> Verdict:
-    """What fails here is the grading: the answer is not to blame, and a resume asks for both again."""
+    """Score an answer. A failure here is a failure of the grading, not of the answer; a resume runs both again."""
     try:
         score = await method.scorer_of(sample)(sample, answer, judge)
     except Ungraded as error:
@@ -96,7 +96,7 @@ def _infra_class(error: ProviderError) -> str:
 
 
 def _was_asking(active: ActiveSample, client: SampleClient) -> bool:
-    """Whether the deadline cut a call off, and not code that did something else."""
+    """Return whether the deadline cut off a call, and not other code of the user."""
     cut_off_s = active.activity.cut_off_s
     return cut_off_s is not None and cut_off_s > client.deadline - TIMER_S
 
@@ -113,7 +113,7 @@ def _never_returned(active: ActiveSample, client: SampleClient) -> Verdict:
 
 
 def _told(error: ProviderError) -> str:
-    """What happened, and why it was not tried again where it was given up early."""
+    """Describe what happened, and why it was not tried again if it was given up early."""
     return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.limits.shared_quota import QuotaRefusal, SharedQuota, SharedQuotaDetector
+from runners.limits.shared_quota import JointRefusal, SharedQuota, SharedQuotaDetector
 from runners.limits.stated import UNSTATED, StatedQuota
 
 NAMES = ("a", "b", "c", "d")
@@ -24,12 +24,12 @@ def accepted_of(sends: Sends, after: float, until: float) -> Sequence[float]:
     return float(len(inside)), sum(inside), 1.5 * sum(inside)
 
 
-def refusal_of(name: str, sends: Sends, at: float, wait_s: float, stated: StatedQuota) -> QuotaRefusal:
-    return QuotaRefusal(name, at, at + RELAY_S, wait_s, lambda after, until: accepted_of(sends, after, until), stated)
+def refusal_of(name: str, sends: Sends, at: float, wait_s: float, stated: StatedQuota) -> JointRefusal:
+    return JointRefusal(name, at, at + RELAY_S, wait_s, lambda after, until: accepted_of(sends, after, until), stated)
 
 
 @st.composite
-def saturated_minutes(draw: st.DrawFn) -> list[list[QuotaRefusal]]:
+def saturated_minutes(draw: st.DrawFn) -> list[list[JointRefusal]]:
     """Deployments with a quota of their own each, all used up in every minute; their windows begin together."""
     names = NAMES[: draw(st.integers(2, 4))]
     limits = [draw(st.integers(20_000, 400_000)) for _ in names]
@@ -50,13 +50,13 @@ def saturated_minutes(draw: st.DrawFn) -> list[list[QuotaRefusal]]:
 
 
 @given(saturated_minutes())
-def test_quotas_of_their_own_are_never_taken_for_one(minutes: list[list[QuotaRefusal]]) -> None:
+def test_quotas_of_their_own_are_never_taken_for_one(minutes: list[list[JointRefusal]]) -> None:
     detector = SharedQuotaDetector()
     assert [found for minute in minutes for refusal in minute if (found := detector.refused(refusal))] == []
 
 
 @st.composite
-def one_quota(draw: st.DrawFn) -> list[list[QuotaRefusal]]:
+def one_quota(draw: st.DrawFn) -> list[list[JointRefusal]]:
     """Deployments of one quota; the first that asks when it is used up is refused, then each that asks."""
     names = NAMES[: draw(st.integers(2, 4))]
     limit = draw(st.integers(20_000, 400_000))
@@ -75,7 +75,7 @@ def one_quota(draw: st.DrawFn) -> list[list[QuotaRefusal]]:
     return minutes
 
 
-def first_found(minutes: list[list[QuotaRefusal]]) -> SharedQuota | None:
+def first_found(minutes: list[list[JointRefusal]]) -> SharedQuota | None:
     detector = SharedQuotaDetector()
     for refusal in (refusal for minute in minutes for refusal in minute):
         found = detector.refused(refusal)
@@ -85,7 +85,7 @@ def first_found(minutes: list[list[QuotaRefusal]]) -> SharedQuota | None:
 
 
 @given(one_quota())
-def test_one_quota_whose_words_say_so_is_found_in_its_first_minute(minutes: list[list[QuotaRefusal]]) -> None:
+def test_one_quota_whose_words_say_so_is_found_in_its_first_minute(minutes: list[list[JointRefusal]]) -> None:
     found = first_found(minutes[:1])
     assert found is not None
     assert sum(found.parts) == pytest.approx(found.limit, rel=0.2)

@@ -104,7 +104,7 @@ def curves_of(document: Mapping[str, JSON]) -> Curves:
 
 
 def _rungs(value: JSON) -> list[Mapping[str, JSON]]:
-    """Raises TypeError where they are not rows."""
+    """Return the rungs as rows. Raises TypeError if they are not rows."""
     if not isinstance(value, list) or not all(isinstance(row, Mapping) for row in value):
         raise TypeError("its rungs are no rows")
     return value
@@ -118,6 +118,7 @@ def number_of(value: JSON) -> float:
 
 
 def format_ceiling(qpm: float | None, tpm: float | None) -> str:
+    """Format a ceiling of queries and tokens per minute; `unknown` if neither is known."""
     figures = [f"{qpm:,.1f} QPM" if qpm is not None else "", f"{tpm:,.0f} TPM" if tpm is not None else ""]
     return ", ".join(filter(None, figures)) or "unknown"
 

@@ -67,6 +67,8 @@ class AcceptedRate:
 
 @dataclass(frozen=True, slots=True)
 class LadderStep:
+    """One step of the concurrency ladder: its concurrency and the phase that it belongs to."""
+
     concurrency: int
     phase: Phase
 

@@ -110,7 +110,7 @@ def command(**options: Unpack[LadderFlags]) -> int:
 
 
 def _begun(options: LadderFlags) -> tuple[Path, LadderFlags]:
-    """The directory, and the options with the configuration among them: those of before where a ladder is resumed."""
+    """Return the directory and the options with the configuration; a resumed ladder takes the options of its first start."""
     from datetime import datetime
 
     from ...capacity.display.ladder_result import SETTINGS_FILE, read_settings

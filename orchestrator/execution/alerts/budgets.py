@@ -1,4 +1,4 @@
-"""What a run may use up: dollars and tokens over all its executions, time and retries in each; and who is told.
+"""The limits of a run (US dollars and tokens over all its executions, time and retries in each) and their alerts.
 
 What earlier executions spent is the last total that was noted in `executions.jsonl`, and the records that were completed since: a
 killed execution notes nothing, but its records stand. What it had in flight nobody knows: a resume counts it as possibly billed twice.
@@ -26,28 +26,31 @@ OF_THE_RUN = "run"
 
 @dataclass(frozen=True, slots=True)
 class BudgetAlerts:
-    """Where decisions about budgets are said."""
+    """The alerts of a run's budgets: they record a decision, emit an event, and drain the run when a budget is spent."""
 
     shutdown: Shutdown
     decide: Decide
     emit: Callable[[str, Mapping[str, JSON]], None]
 
     def near(self, share: BudgetShare) -> None:
-        said: dict[str, JSON] = {
+        """Record and emit that a budget is nearly spent."""
+        details: dict[str, JSON] = {
             "budget": share.name,
             "spent": share.spent,
             "limit": share.limit,
             "evidence": str(share),
         }
-        self.decide(OF_THE_RUN, "budget_near", said)
-        self.emit("budget_near", said)
+        self.decide(OF_THE_RUN, "budget_near", details)
+        self.emit("budget_near", details)
 
     def reached(self, reason: str) -> None:
+        """Record that a budget is spent, and drain the run."""
         if not self.shutdown.draining.is_set():
             self.decide(OF_THE_RUN, "budget_reached", {"reason": reason})
         self.shutdown.drain(reason)
 
     def retries_spent(self, how: str) -> None:
+        """Record that the retry budget is spent."""
         self.decide(OF_THE_RUN, "retry_budget_spent", {"evidence": how})
 
 
@@ -59,16 +62,19 @@ class Budgets:
     retries: RetryBudget
 
     def shares(self) -> list[BudgetShare]:
+        """Return the spent share of each limit of the budget."""
         return self.budget.bounds.shares(self.budget.spent)
 
 
 def open_budget(
     run: RunConfig, price_usd: PriceUsd, before: Spending, listeners: BudgetListeners | None = None
 ) -> Budget:
+    """Build the budget of tokens and US dollars, with what earlier executions spent."""
     return Budget(price_usd, BudgetLimits(run.token_limit, run.cost_limit_usd), before, listeners)
 
 
 def open_budgets(run: RunConfig, price_usd: PriceUsd, before: Spending, budget_alerts: BudgetAlerts) -> Budgets:
+    """Build the budget and the retry budget of a run, connected to its alerts."""
     budget = open_budget(run, price_usd, before, BudgetListeners(budget_alerts.near, budget_alerts.reached))
     return Budgets(budget, RetryBudget(run.retry_budget, on_spent=budget_alerts.retries_spent))
 

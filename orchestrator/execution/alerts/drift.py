@@ -65,12 +65,13 @@ class DriftFinding:
 
     @property
     def sentence(self) -> str:
+        """The finding as a sentence for the user."""
         return f"{self.instance} may not be the model that the other instances of {self.model} are: {'; '.join(self.drifts)}"
 
 
 @dataclass(frozen=True, slots=True)
 class DriftTargets:
-    """Whom canaries are asked of."""
+    """The instances that canaries are sent to, and their senders."""
 
     instances: Mapping[str, Sequence[Instance]]
     """By model."""
@@ -80,41 +81,47 @@ class DriftTargets:
 
 async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: DriftTargets, canaries: int) -> list[DriftFinding]:
     """Ask the first tasks of the sweep at every instance of every model that has several."""
-    found = []
+    findings = []
     for model, instances in asked.instances.items():
         if len(instances) > 1:
             requests = _requests(loaded, sweep, model, canaries)
-            found += find_drift(model, await _ask_everywhere(instances, asked.senders, requests))
-    return found
+            findings += find_drift(model, await _ask_everywhere(instances, asked.senders, requests))
+    return findings
 
 
 def _requests(loaded: LoadedConfig, sweep: Sweep, model: str, canaries: int) -> dict[str, ChatRequest]:
-    """The model's first samples of different tasks, by request id: as the run would send them, for some models refuse a temperature."""
+    """Build requests of the model's first samples of different tasks, by request id.
+
+    They use the run's generation settings, because some models refuse a temperature.
+    """
     generation = replace(loaded.config.generation_of(model).as_generation(), stream=False)
-    found, tasks = dict[str, ChatRequest](), set[str]()
+    requests, tasks = dict[str, ChatRequest](), set[str]()
     for ordinal in range(len(sweep)):
         sample = sweep.sample(ordinal)
         if sample.cell.model != model or sample.task.task_id in tasks:
             continue
         tasks.add(sample.task.task_id)
-        found[f"{sample.sample_id}/1/1"] = ChatRequest(sample.task.messages, sample.task.tools, generation)
-        if len(found) == canaries:
+        requests[f"{sample.sample_id}/1/1"] = ChatRequest(sample.task.messages, sample.task.tools, generation)
+        if len(requests) == canaries:
             break
-    return found
+    return requests
 
 
 async def _ask_everywhere(
     instances: Sequence[Instance], senders: Mapping[str, Sender], requests: Mapping[str, ChatRequest]
 ) -> dict[str, list[DriftReply]]:
-    """All instances at once, each its canaries one after another: this measures answers, it does not load."""
-    names = frozenset(name.casefold() for one in instances for name in (one.model, one.deployment))
+    """Ask all instances concurrently, and each its canaries one after another: this measures answers, not load."""
+    names = frozenset(name.casefold() for instance in instances for name in (instance.model, instance.deployment))
     async with asyncio.TaskGroup() as group:
-        asked = {one.name: group.create_task(_ask(one, senders[one.provider], requests)) for one in instances}
-    return {name: [_unless_asked_for(one, names) for one in task.result()] for name, task in asked.items()}
+        running = {
+            instance.name: group.create_task(_ask(instance, senders[instance.provider], requests))
+            for instance in instances
+        }
+    return {name: [_unless_asked_for(reply, names) for reply in task.result()] for name, task in running.items()}
 
 
 async def _ask(instance: Instance, sender: Sender, requests: Mapping[str, ChatRequest]) -> list[DriftReply]:
-    """Whoever is silent once is not waited for again; where a limit is reached, nothing more is sent."""
+    """Ask one instance its canaries. After the first timeout or a reached limit, nothing more is sent."""
     loop, replies, reason = asyncio.get_running_loop(), list[DriftReply](), ""
     for request_id, request in requests.items():
         since = loop.time()
@@ -132,27 +139,27 @@ async def _ask(instance: Instance, sender: Sender, requests: Mapping[str, ChatRe
 
 def _reply(response: ChatResponse, latency_s: float) -> DriftReply:
     calls = "".join(str(call) for call in response.tool_calls)
-    said = " ".join(f"{response.text} {calls}".split()).casefold()
+    text = " ".join(f"{response.text} {calls}".split()).casefold()
     fingerprint = response.system_fingerprint or ""
-    return DriftReply(said, response.response_model or None, fingerprint, latency_s, response.usage)
+    return DriftReply(text, response.response_model or None, fingerprint, latency_s, response.usage)
 
 
 def _unless_asked_for(reply: DriftReply, names: frozenset[str]) -> DriftReply:
-    """Many servers give back the name that they were called by: no two deployments would then be the same model."""
+    """Remove a model name that only repeats the requested one: many servers echo it, and deployments have different names."""
     return replace(reply, model="") if reply.model and reply.model.casefold() in names else reply
 
 
 def find_drift(model: str, replies: Mapping[str, Sequence[DriftReply]]) -> list[DriftFinding]:
     """Compare the instances of one model; pure. `replies` hold the same canaries in the same order for every instance."""
     usual = [
-        _most_said([one[i].text for one in replies.values()]) for i in range(len(next(iter(replies.values()), ())))
+        _most_said([own[i].text for own in replies.values()]) for i in range(len(next(iter(replies.values()), ())))
     ]
-    counts = {name: _disagreements(one, usual) for name, one in replies.items()}
+    counts = {name: _disagreements(own, usual) for name, own in replies.items()}
     named = {
-        name: _most_said([reply.model for reply in one if reply.text is not None]) for name, one in replies.items()
+        name: _most_said([reply.model for reply in own if reply.text is not None]) for name, own in replies.items()
     }
-    prints = {name: _most_said([r.fingerprint for r in one if r.text is not None]) for name, one in replies.items()}
-    latencies = {name: _median([r.latency_s for r in one if r.latency_s is not None]) for name, one in replies.items()}
+    prints = {name: _most_said([r.fingerprint for r in own if r.text is not None]) for name, own in replies.items()}
+    latencies = {name: _median([r.latency_s for r in own if r.latency_s is not None]) for name, own in replies.items()}
     return [
         DriftFinding(
             name,
@@ -162,7 +169,7 @@ def find_drift(model: str, replies: Mapping[str, Sequence[DriftReply]]) -> list[
             latencies[name],
             (*_other_model(name, named), *_other_answers(name, counts)),
             (*_other_print(name, prints), *_slower(name, latencies)),
-            _added(one.usage for one in replies[name]),
+            _added(reply.usage for reply in replies[name]),
             _unanswered(replies[name]),
         )
         for name in replies
@@ -180,10 +187,10 @@ def _disagreements(replies: Sequence[DriftReply], usual: Sequence[str | None]) -
 
 
 def _other_answers(name: str, counts: Mapping[str, tuple[int, int]]) -> list[str]:
-    """Its disagreements against the other instances' own: Fisher's exact test, one-sided."""
+    """Compare the disagreements of an instance with those of the others by Fisher's exact test, one-sided."""
     differ, answered = counts[name]
     others = [count for other, count in counts.items() if other != name]
-    p_value = fisher_more(differ, answered, sum(one[0] for one in others), sum(one[1] for one in others))
+    p_value = fisher_more(differ, answered, sum(count[0] for count in others), sum(count[1] for count in others))
     if p_value >= SIGNIFICANT / len(counts):
         return []
     return [f"{differ} of {answered} answers differ from the other instances' (p = {p_value:.2g})"]
@@ -206,19 +213,19 @@ def _other_print(name: str, prints: Mapping[str, str | None]) -> list[str]:
 
 
 def _slower(name: str, latencies: Mapping[str, float | None]) -> list[str]:
-    own, usual = latencies[name], _median([one for one in latencies.values() if one is not None])
+    own, usual = latencies[name], _median([latency_s for latency_s in latencies.values() if latency_s is not None])
     if own is None or usual is None or own < SLOWER * usual:
         return []
     return [f"{own / usual:.1f} times as slow as is usual"]
 
 
 def _added(usages: Iterable[Usage]) -> Usage:
-    found = list(usages)
-    return Usage(sum(one.input_tokens for one in found), sum(one.output_tokens for one in found))
+    added = list(usages)
+    return Usage(sum(usage.input_tokens for usage in added), sum(usage.output_tokens for usage in added))
 
 
 def _most_said(values: Sequence[str | None]) -> str | None:
-    """The commonest of the values that are there; the first of equals."""
+    """Return the most common of the values that are not None; the first of equally common ones."""
     counted = Counter(value for value in values if value is not None)
     return counted.most_common(1)[0][0] if counted else None
 

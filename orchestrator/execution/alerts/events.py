@@ -23,7 +23,7 @@ NOTIFY_TIMEOUT_S = 30.0
 
 @dataclass(slots=True)
 class Events:
-    """Says each event to whoever listens; a notify command gets it as JSON on standard input and can delay nothing."""
+    """The events of a run, passed to a callback and a notify command. The command gets JSON on standard input and delays nothing."""
 
     on_event: OnEvent | None = None
     notify: str | None = None
@@ -32,40 +32,41 @@ class Events:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def emit(self, event: str, details: Mapping[str, JSON]) -> None:
-        said = {"event": event, **details}
+        """Pass an event to the callback and start the notify command with it."""
+        payload = {"event": event, **details}
         if self.on_event is not None:
-            self._tell(self.on_event, said)
+            self._tell(self.on_event, payload)
         if self.notify is not None:
-            self._start(self.notify, said)
+            self._start(self.notify, payload)
 
     def emit_from_thread(self, event: str, details: Mapping[str, JSON]) -> None:
-        """Where the loop stands still: the callback is told at once in this thread, the command when the loop moves again."""
-        said = {"event": event, **details}
+        """Emit from a thread while the loop is blocked: the callback runs at once in this thread, the command when the loop continues."""
+        payload = {"event": event, **details}
         if self.on_event is not None:
-            self._tell(self.on_event, said)
+            self._tell(self.on_event, payload)
         if self.notify is not None:
-            self._loop.call_soon_threadsafe(self._start, self.notify, said)
+            self._loop.call_soon_threadsafe(self._start, self.notify, payload)
 
-    def _start(self, notify: str, said: Mapping[str, JSON]) -> None:
-        task = self._loop.create_task(self._notify(notify, said), name=f"notify {said['event']}")
+    def _start(self, notify: str, payload: Mapping[str, JSON]) -> None:
+        task = self._loop.create_task(self._notify(notify, payload), name=f"notify {payload['event']}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    def _tell(self, on_event: OnEvent, said: Mapping[str, JSON]) -> None:
+    def _tell(self, on_event: OnEvent, payload: Mapping[str, JSON]) -> None:
         try:
-            on_event(said)
-        except Exception:  # a person's callback; the run is worth more than the alert
-            log.exception("on_event raised on %s; it is not called again", said["event"])
+            on_event(payload)
+        except Exception:  # the user's callback; the run is worth more than the alert
+            log.exception("on_event raised on %s; it is not called again", payload["event"])
             self.on_event = None
 
-    async def _notify(self, notify: str, said: Mapping[str, JSON]) -> None:
+    async def _notify(self, notify: str, payload: Mapping[str, JSON]) -> None:
         try:
-            await _tell_command(notify, said)
+            await _tell_command(notify, payload)
         except (
             OSError
         ) as error:  # it was checked when the run began; a run does not end because an alert cannot be sent
             if not self._has_warned:
-                log.warning("the notify command cannot be run (%s): %s may not have been told", error, said["event"])
+                log.warning("the notify command cannot be run (%s): %s may not have been told", error, payload["event"])
             self._has_warned = True
 
     async def aclose(self) -> None:
@@ -75,7 +76,7 @@ class Events:
 
 
 async def _tell_command(command: str, event: Mapping[str, JSON]) -> None:
-    """Raises OSError where the command cannot be started."""
+    """Run the command with the event on its standard input. Raises OSError if the command cannot be started."""
     process = await asyncio.create_subprocess_exec(
         *shlex.split(command), stdin=asyncio.subprocess.PIPE, start_new_session=True
     )

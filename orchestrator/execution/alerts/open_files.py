@@ -30,7 +30,7 @@ def raise_open_files() -> None:
 
 
 def free_sockets() -> int:
-    """How many connections may be open at once beside all other files."""
+    """Return how many connections may be open at once beside all other files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = ENOUGH if soft == resource.RLIM_INFINITY else soft
     return max(1, limit - _open_now() - RESERVE)
@@ -45,7 +45,7 @@ def fit_workers(
     if min(wanted, samples) <= sockets:
         return {model: list(group) for model, group in instances.items()}, None
     fitted = {
-        model: [replace(one, workers=max(1, _workers(one) * sockets // wanted)) for one in group]
+        model: [replace(instance, workers=max(1, _workers(instance) * sockets // wanted)) for instance in group]
         for model, group in instances.items()
     }
     total = sum(_workers(instance) for group in fitted.values() for instance in group)

@@ -20,7 +20,7 @@ Learned = Mapping[str, Mapping[str, JSON]]
 
 
 def start_shared(instances: Sequence[Instance], learned: Learned) -> dict[str, str]:
-    """The limiter group of each instance; one for those of which an earlier run found that they share a quota.
+    """Return the limiter group of each instance; instances that an earlier run found to share a quota have the same group.
 
     A group that the file names is left as it is.
     """
@@ -36,16 +36,16 @@ def start_shared(instances: Sequence[Instance], learned: Learned) -> dict[str, s
 
 
 def tell_remembered(instances: Sequence[Instance], groups: Mapping[str, str], decide: Decide) -> None:
-    """Say once which instances start with one limiter."""
+    """Report once which instances start with one limiter."""
     for group in dict.fromkeys(groups.values()):
-        names = [one.name for one in instances if groups[one.name] == group]
-        if any(one.limiter_group != group for one in instances if one.name in names):
+        names = [instance.name for instance in instances if groups[instance.name] == group]
+        if any(instance.limiter_group != group for instance in instances if instance.name in names):
             words = f"an earlier run found that {listed(names)} share one quota; {consequence(len(names))}"
             decide(names[0], EVENT, {"instances": names, "is_remembered": True, "evidence": words})
 
 
 def together(instances: Sequence[Instance]) -> int | None:
-    """Most in flight of all of them; None where one has no bound."""
+    """Return the sum of the workers; None if one instance has no bound."""
     bounds = [instance.workers for instance in instances]
     return None if None in bounds else sum(bound for bound in bounds if bound is not None)
 
@@ -63,7 +63,7 @@ class LimiterReport:
 
 
 def limiter_reports(dispatchers: Mapping[str, Dispatcher]) -> Iterator[LimiterReport]:
-    """Report how every limiter stands, what it has learnt, and with whom it shares a quota."""
+    """Yield every limiter's state, what it has learnt, and the instances that it shares a quota with."""
     for dispatcher in dispatchers.values():
         for name, instance_state in dispatcher.instance_states.items():
             limiter = instance_state.limiter
@@ -72,7 +72,7 @@ def limiter_reports(dispatchers: Mapping[str, Dispatcher]) -> Iterator[LimiterRe
 
 
 def learned_of(reports: Iterable[LimiterReport], identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
-    """Key what every limiter has learnt by identity, and add with whom it shares a quota."""
+    """Key what every limiter has learnt by identity, and add the instances that it shares a quota with."""
     learned: dict[str, Mapping[str, JSON]] = {}
     for report in reports:
         if report.instance in identities and report.learned:

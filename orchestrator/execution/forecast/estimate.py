@@ -13,7 +13,7 @@ from sharding.planner import SweepPlan
 from ..context import RunContext
 
 READ = 100
-"""Tasks of a model that are read for its mean: a million would take a minute, and the mean says the same."""
+"""Tasks of a model that are read for its mean: a million would take a minute, and the mean would be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,17 @@ class SweepEstimate:
 
 
 def estimate(context: RunContext, plan: SweepPlan) -> dict[str, SweepEstimate]:
-    """By model; some of its tasks are read."""
+    """Estimate tokens and cost by model; only some of its tasks are read."""
     price_usd = context.price_usd
-    found = {}
+    estimates = {}
     for model, instances in context.instances.items():
         most = context.config.generation_of(model).as_generation().output_limit
         names = {instance.name for instance in instances}
         parts = [part for stage in plan.stages for shard in stage if shard.instance in names for part in shard.ordinals]
         samples = sum(map(len, parts))
         usage = Usage(round(samples * _mean_input(plan, parts, samples)), samples * (most or DEFAULT_OUTPUT_TOKENS))
-        found[model] = SweepEstimate(usage.input_tokens, usage.output_tokens, price_usd(model, usage))
-    return found
+        estimates[model] = SweepEstimate(usage.input_tokens, usage.output_tokens, price_usd(model, usage))
+    return estimates
 
 
 def _mean_input(plan: SweepPlan, parts: Sequence[range], samples: int) -> float:

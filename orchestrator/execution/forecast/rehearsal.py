@@ -192,7 +192,7 @@ def _instance_forecast(instance_state: InstanceState, answered: Mapping[str, int
 
 
 def _bound_by(snapshot: Mapping[str, JSON]) -> str:
-    """The gate with the longest wait, where the limiter knows; else its mode."""
+    """Return the gate with the longest wait if the limiter reports waits; else its mode."""
     waits = snapshot.get("time_under")
     if not isinstance(waits, Mapping):
         return str(snapshot.get("mode", "workers"))
@@ -206,9 +206,9 @@ def _sends(instance_state: InstanceState) -> int:
 
 
 def _senders(context: RunContext, stack: ExitStack) -> dict[str, Sender]:
-    """One modelled server per provider."""
+    """Build one simulated server per provider."""
     senders: dict[str, Sender] = {}
-    for name in {one.provider for its in context.instances.values() for one in its}:
+    for name in {instance.provider for group in context.instances.values() for instance in group}:
         server = _modelled(name, context)
         stack.callback(server.close)
         senders[name] = server
@@ -220,11 +220,11 @@ def _modelled(provider: str, context: RunContext) -> InProcessSimulator:
     if isinstance(settings, SimulatorSettings):
         answers: AnswerSource = sweep_answers(context.config, context.sweep.sweep, settings)
         return InProcessSimulator(settings, answers, _simulator_places(provider, settings, context))
-    own = [one for its in context.instances.values() for one in its if one.provider == provider]
-    believed = SimulatorSettings(deployments={one.name: _believed(one, context) for one in own})
+    own = [instance for group in context.instances.values() for instance in group if instance.provider == provider]
+    believed = SimulatorSettings(deployments={instance.name: _believed(instance, context) for instance in own})
     limit = context.config.generation.as_generation().output_limit
     answers = EchoAnswers(max(1, limit // 4)) if limit else EchoAnswers()
-    return InProcessSimulator(believed, answers, {one.name: (DEPLOYMENT_KEY, one.name) for one in own})
+    return InProcessSimulator(believed, answers, {instance.name: (DEPLOYMENT_KEY, instance.name) for instance in own})
 
 
 def _simulator_places(provider: str, settings: SimulatorSettings, context: RunContext) -> dict[str, Place]:

@@ -18,6 +18,8 @@ from ...results.directory import Manifest
 
 
 class ExitCode(IntEnum):
+    """The process exit code of a run."""
+
     DONE = 0
     DONE_WITH_FAILURES = 1
     USAGE = 2
@@ -32,6 +34,8 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
+    """The result of one execution of a run: its exit code, counts, spending and findings."""
+
     exit_code: ExitCode
     reason: str
     total: int
@@ -59,9 +63,11 @@ class RunOutcome:
 
     @property
     def is_complete(self) -> bool:
+        """Whether every sample has a final record."""
         return self.final == self.total
 
     def as_row(self) -> Mapping[str, JSON]:
+        """Return the outcome as a JSON row of the run's list of executions."""
         return {
             "exit_code": int(self.exit_code),
             "reason": self.reason,
@@ -93,6 +99,7 @@ class PendingCounts:
 
 
 def count_pending(done: Bitmap, asked: Bitmap | None) -> PendingCounts:
+    """Count the samples without a final record; those outside `asked` are counted as left out."""
     left = done.size - done.count
     if asked is None:
         return PendingCounts(left)
@@ -107,6 +114,7 @@ def outcome_of(
     shutdown: Shutdown,
     lost: Sequence[NoUsableInstance],
 ) -> RunOutcome:
+    """Build the outcome of an execution, with its exit code and the reason for it."""
     code, reason = _judge(still_open, statistics, shutdown, lost)
     final = manifest.total - still_open.asked - still_open.left_out
     return RunOutcome(code, reason, manifest.total, final, statistics)
@@ -118,7 +126,7 @@ def _judge(
     if still_open.asked == 0 and still_open.left_out == 0:
         return ExitCode.DONE, "every sample has its record"
     if lost:
-        return ExitCode.NO_INSTANCE, "; ".join(str(one) for one in lost)
+        return ExitCode.NO_INSTANCE, "; ".join(str(error) for error in lost)
     if shutdown.reason == INTERRUPTED:
         return ExitCode.INTERRUPTED, "interrupted"
     if shutdown.draining.is_set():

@@ -30,11 +30,11 @@ class ResumeOptions:
     """What a resume is asked beside going on."""
 
     repairs: bool = False
-    """Set damaged parts aside: their samples are paid for again, so it is never done unasked."""
+    """Move damaged parts away. Their samples are paid for again, so this is only done on request."""
     only: Literal["infra", "refused"] | None = None
     """Run infrastructure failures again, or of them what was refused, and nothing that was never run."""
     config: str | None = None
-    """A file in place of the stored configuration; the next resume needs it again."""
+    """A file that replaces the stored configuration; the next resume needs it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +70,16 @@ def require_same(manifest: Manifest, plan: SweepPlan) -> None:
 
 
 def make_sound(directory: RunDirectory, compactor: Compactor, *, repairs: bool) -> None:
-    """Raises InputError where records of another run stand here, or where a part is damaged and must not be repaired."""
-    found = verify(directory.path)
-    _refuse([damage for damage in found.damages if damage.kind in {"foreign", "manifest"}], directory)
-    parts = [damage for damage in found.damages if damage.kind == "part"]
+    """Verify the run directory and repair it if allowed. Raises InputError for a damaged part, or for records of another run."""
+    verification = verify(directory.path)
+    _refuse([damage for damage in verification.damages if damage.kind in {"foreign", "manifest"}], directory)
+    parts = [damage for damage in verification.damages if damage.kind == "part"]
     if parts and not repairs:
         _refuse(parts, directory)
     if parts:
-        _repair(parts, found, compactor)
+        _repair(parts, verification, compactor)
         return make_sound(directory, compactor, repairs=False)
-    for damage in found.damages:
+    for damage in verification.damages:
         log.warning("%s", damage)
     return None
 
@@ -90,15 +90,15 @@ def _refuse(damages: Sequence[Damage], directory: RunDirectory) -> None:
         raise InputError(f"{directory.path}/{damages[0]}{more}")
 
 
-def _repair(damages: Sequence[Damage], found: Verification, compactor: Compactor) -> None:
-    for path in compactor.repair({damage.part for damage in damages}, found.total):
+def _repair(damages: Sequence[Damage], verification: Verification, compactor: Compactor) -> None:
+    for path in compactor.repair({damage.part for damage in damages}, verification.total):
         log.warning(
             "%s is damaged and was set aside as it is; what could be read of it is kept, the rest is run again", path
         )
 
 
 def chosen(only: Literal["infra", "refused"] | None, compactor: Compactor, done: Bitmap) -> Bitmap | None:
-    """The samples that a resume with `--only` runs: those whose last record is such a failure; None for all that are open."""
+    """Return the samples that a resume with `--only` runs: those whose last record is such a failure; None for all that are open."""
     if only is None:
         return None
     asked = Bitmap(done.size)

@@ -21,11 +21,13 @@ COSTS = ("cost_usd", "judge_cost_usd")
 
 
 def spent_so_far(directory: RunDirectory) -> Spending:
-    """To be asked when the journal has been replayed: every record is then in a part or among the unresolved."""
-    noted = [one for one in directory.executions() if "spent_tokens" in one]
+    """Sum what all executions spent. Call it after the journal is replayed: every record is then in a part or unresolved."""
+    noted = [execution for execution in directory.executions() if "spent_tokens" in execution]
     total, since = NOTHING, datetime.min.replace(tzinfo=UTC)
     if noted:
-        total = Spending(max(one["spent_tokens"] for one in noted), max(one["spent_usd"] for one in noted))
+        total = Spending(
+            max(execution["spent_tokens"] for execution in noted), max(execution["spent_usd"] for execution in noted)
+        )
         since = datetime.fromtimestamp(noted[-1]["ended_at"], UTC)
     for part in directory.results.glob("part-*.parquet"):
         total += _of_part(part, since)
@@ -42,7 +44,7 @@ def _of_row(row: JournalRow) -> Spending:
 
 
 def _of_part(part: Path, since: datetime) -> Spending:
-    """The columns that count, in small batches: memory does not grow with the part."""
+    """Sum the columns that count in small batches, so that memory does not grow with the part."""
     total = NOTHING
     for batch in pq.ParquetFile(part).iter_batches(columns=["completed_at", *TOKENS, *COSTS]):
         table = pa.table(batch)

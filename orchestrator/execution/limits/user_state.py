@@ -37,19 +37,21 @@ class LearnedLimits(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class UserState:
+    """The user's state folder, which keeps learned limits and locks between runs."""
+
     path: Path
 
     # ------------------------------------------------------------------ learned limits
     def limits(self) -> dict[str, LearnedLimits]:
-        """Everything learned, by identity; empty where nothing was, or where the file is damaged."""
+        """Return all learned limits by identity; empty if there are none or the file is damaged."""
         try:
-            found = orjson.loads(self._limits.read_bytes())
+            stored = orjson.loads(self._limits.read_bytes())
         except (OSError, orjson.JSONDecodeError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return stored if isinstance(stored, dict) else {}
 
     def learned(self, identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
-        """What is known of each instance, by the same names as `identities`."""
+        """Return what is known of each instance, by the names in `identities`."""
         known = self.limits()
         return {name: known[identity]["limits"] for name, identity in identities.items() if identity in known}
 
@@ -129,5 +131,5 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def user_state() -> UserState:
-    """In the place that the operating system keeps for it (`XDG_STATE_HOME` on Linux)."""
+    """Return the user state in the operating system's folder for it (`XDG_STATE_HOME` on Linux)."""
     return UserState(user_state_path(NAME))

@@ -6,7 +6,7 @@ import math
 
 
 def fisher_more(hits: int, of: int, other_hits: int, other_of: int) -> float:
-    """The chance of at least `hits` among `of` if both groups had the same rate (R. A. Fisher, 1935)."""
+    """Compute the probability of at least `hits` among `of` if both groups had the same rate (R. A. Fisher, 1935)."""
     total, all_hits = of + other_of, hits + other_hits
     if not total:
         return 1.0

@@ -9,7 +9,7 @@ FLAT = 0.25
 
 
 def find_knee(concurrency: Sequence[int], throughput: Sequence[float]) -> int | None:
-    """Where two straight lines that meet describe the curve best, and the second is flat; None where it is flat nowhere."""
+    """Find the point where two straight lines that meet there fit the curve best and the second is flat; None if no second line is flat."""
     found: tuple[float, int] | None = None
     for at in range(1, len(concurrency) - 1):
         rise, rise_error = _line(concurrency[: at + 1], throughput[: at + 1])
@@ -20,7 +20,7 @@ def find_knee(concurrency: Sequence[int], throughput: Sequence[float]) -> int | 
 
 
 def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Slope of the least-squares line, and the sum of its squared errors."""
+    """Compute the slope of the least-squares line and the sum of its squared errors."""
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     pairs = [(one - mean_x, other - mean_y) for one, other in zip(x, y, strict=True)]
     slope = sum(a * b for a, b in pairs) / sum(a * a for a, _b in pairs)

@@ -24,6 +24,7 @@ class Distribution:
 
 
 def distribution(values: Sequence[float]) -> Distribution:
+    """Compute mean, percentiles and maximum; a percentile is None if there are too few values for it."""
     if not values:
         return Distribution(0, None, None, None, None, None, None)
     ordered = sorted(values)
@@ -33,7 +34,7 @@ def distribution(values: Sequence[float]) -> Distribution:
 
 
 def percentile(ordered: Sequence[float], q: float) -> float:
-    """Linear interpolation between the closest ranks of sorted values."""
+    """Interpolate linearly between the closest ranks of sorted values."""
     position = (len(ordered) - 1) * q / 100
     below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)

@@ -54,7 +54,7 @@ def read_complaint(received: Received) -> Complaint:
 
 
 def is_complaint(body: Mapping[str, object]) -> bool:
-    """Whether a body that holds no answer speaks: an error in a form of the server's own under a status that says that all was well."""
+    """Return whether a body without an answer holds an error in the server's own format, under a status that reports success."""
     return not body.get("choices") and any(_is_sentence(body.get(key)) for key in _SENTENCES)
 
 

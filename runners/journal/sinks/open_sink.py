@@ -8,7 +8,7 @@ from .sink import Sink, StorageFormat
 
 
 def sink_over(storage_format: StorageFormat, results: Path) -> Sink:
-    """The sink over a folder that may not be there."""
+    """Build the sink over a folder that may not exist."""
     if storage_format == "json":
         from .jsonl import JsonlSink
 
@@ -19,6 +19,6 @@ def sink_over(storage_format: StorageFormat, results: Path) -> Sink:
 
 
 def open_sink(storage_format: StorageFormat, results: Path) -> Sink:
-    """The sink over the folder `results`, which is made if it is not there."""
+    """Build the sink over the folder `results`, and create the folder if it does not exist."""
     results.mkdir(parents=True, exist_ok=True)
     return sink_over(storage_format, results)

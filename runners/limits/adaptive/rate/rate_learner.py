@@ -105,7 +105,7 @@ class RateLearner:
         self._decide("rate", {"old": before, "new": model.describe(), "scale_s": round(model.scale_s, 1)})
 
     def _follows_no_rate(self, episode: Episode, evidence: EpisodeEvidence) -> bool:
-        """Whether refusals are as many however slowly one sends: then what was known before they lowered it stands."""
+        """Return whether a lower rate does not make refusals rarer. If so, restore the limits that were known before they were lowered."""
         model, share = self._model, self._refusal_share
         if model.limits is None:
             return False

@@ -32,6 +32,8 @@ MOST_REFUSED_TRIALS = 6
 
 @dataclass(frozen=True, slots=True)
 class RatedEpisode:
+    """A refusal episode with the requests accepted before it and the rate limits that were known then."""
+
     at: float
     accepted: float
     """Requests ever, at the refusal."""
@@ -51,6 +53,7 @@ class RefusalShare:
 
     @property
     def is_held(self) -> bool:
+        """Whether the limits are held because a lower rate did not make refusals rarer."""
         return self._held is not None
 
     @property
@@ -73,9 +76,9 @@ class RefusalShare:
             self._episodes.clear()
 
     def earlier_limits(self) -> list[float] | None:
-        """The limits per second before the rate was lowered in vain; None where refusals have become rarer, or always were.
+        """Return the limits per second before the rate was lowered without effect; None if refusals became rarer or were never frequent.
 
-        Held limits are raised step by step: that they stay as often says that the rate is not what is refused.
+        Held limits are raised step by step: if refusals stay as frequent, they do not depend on the rate.
         """
         if self.is_held:
             return self._raised()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from runners.limits.shared_quota import QuotaRefusal, SharedQuota, SharedQuotaDetector
+from runners.limits.shared_quota import JointRefusal, SharedQuota, SharedQuotaDetector
 from runners.limits.stated import UNSTATED, StatedQuota
 
 LIMIT = 400_000
@@ -30,7 +30,7 @@ class Refused:
     """Its requests were accepted until it was refused; otherwise until the episode began."""
 
 
-def refusal(refused: Refused, began_at: float, stated: StatedQuota, lasts_s: float) -> QuotaRefusal:
+def refusal(refused: Refused, began_at: float, stated: StatedQuota, lasts_s: float) -> JointRefusal:
     at = began_at + refused.after_s
     last = at if refused.evenly else began_at - 0.1
     sends = [last - 20 * index / max(1, refused.requests) for index in range(refused.requests)]
@@ -40,7 +40,7 @@ def refusal(refused: Refused, began_at: float, stated: StatedQuota, lasts_s: flo
         return count, TOKENS * count, 1.25 * TOKENS * count
 
     wait_s = lasts_s - refused.after_s if refused.wait_s is None else refused.wait_s
-    return QuotaRefusal(refused.name, at, at + 0.1, wait_s, accepted, stated)
+    return JointRefusal(refused.name, at, at + 0.1, wait_s, accepted, stated)
 
 
 def judged(
