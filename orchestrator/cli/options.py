@@ -21,7 +21,7 @@ _SET = click.option(
 
 
 def setting_option(path: str, help: str | None = None) -> Decorator:  # noqa: A002 - as click names it
-    """Build the option of a setting that has a flag; `help` stands in for what the setting says of itself."""
+    """Build the option of a setting that has a flag; `help` replaces the setting's own description."""
     setting = setting_at(path)
     if setting.flag is None:
         raise ValueError(f"{path} has no flag")

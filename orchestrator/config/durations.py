@@ -1,4 +1,4 @@
-"""Durations as people write them: 90m, 2h30m, 45 s; a bare number is seconds."""
+"""Durations as users write them: 90m, 2h30m, 45 s; a bare number is seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages that only some people need: imported when they are asked for, and a sentence where they are not installed."""
+"""Optional packages: imported on demand, with a clear error if they are not installed."""
 
 from __future__ import annotations
 

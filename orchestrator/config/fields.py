@@ -1,4 +1,4 @@
-"""What fields of `settings.py` are made of: the base of all sections, and types that read what people write."""
+"""The parts of the fields in `settings.py`: the base of all sections, and types that read the users' notations."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Flag:
     is_resumable: bool = True
     """Whether `resume` knows the flag, too."""
     help: str | None = None
-    """Only where the flag says something else than its setting, as --no-stagger does."""
+    """Set only if the flag's meaning differs from its setting's, as for --no-stagger."""
 
     @property
     def parameter(self) -> str:

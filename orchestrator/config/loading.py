@@ -1,4 +1,4 @@
-"""From a person's file to a Config: file < .env < environment < flags, and one sentence where something is wrong."""
+"""Loads a user's file as a Config: file < .env < environment < flags, with one sentence for an error."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ NEW_SINCE_FINGERPRINTS = (
     "parallel_tool_calls",
     "logprobs",
 )
-"""Fields of `GenerationConfig` that a fingerprint leaves out where they say nothing, as it was before there were any."""
+"""Fields of `GenerationConfig` that a fingerprint omits if they are unset, so that older fingerprints stay valid."""
 
 
 class GenerationConfig(Section):

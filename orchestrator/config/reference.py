@@ -1,6 +1,6 @@
 """The reference of the user's file, made of the classes: `python -m orchestrator.config.reference` writes it into docs/reference.
 
-`settings.md` is for people, `sweep.schema.json` for editors that complete and check YAML.
+`settings.md` is for readers, `sweep.schema.json` for editors that complete and check YAML.
 """
 
 from __future__ import annotations

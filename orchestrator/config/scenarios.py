@@ -1,4 +1,4 @@
-"""A scenario in a person's file: its axes and its solver stand where the file says nothing of them."""
+"""A scenario in a user's file: its axes and its solver apply if the file does not set them."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def _plain_words(schema: Mapping[str, Any], links: Mapping[str, str]) -> str:
 
 
 def default_words(field: FieldInfo) -> str:
-    """Say what holds where the file says nothing."""
+    """Describe the value that applies if the file does not set one."""
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)

@@ -83,7 +83,7 @@ class SweepConfig(Section):
 
 
 class ToolsConfig(Section):
-    """Of the solver `tool_loop`."""
+    """The settings with which the solver `tool_loop` uses tools."""
 
     max_turns: Count = 10
     """Replies of the model in one sample; an answer that needs more is scored as it stands, with the error class max_turns."""
@@ -119,13 +119,13 @@ class RunConfig(Section):
     """How the sweep is carried out."""
 
     seed: Annotated[int, Flag("--seed", is_resumable=False)] = 0
-    """Of the run's own draws. They choose the steps of a plan that are spoilt and the simulated tools that fail."""
+    """The seed of the run's own random draws. They choose the steps of a plan that are spoilt and the simulated tools that fail."""
     rate_mode: Annotated[Literal["adaptive", "fixed"], Flag("--rate-mode"), Variable("RATE_MODE")] = "adaptive"
     """How requests are limited. adaptive: by what the answers tell of the limits. fixed: by the workers and the rate of the profile."""
     max_workers: Annotated[Count | None, Flag("--max-workers")] = None
     """Most samples in flight per instance. Wins over the profile where that has more."""
     max_retries: Annotated[int, Field(ge=0), Flag("--max-retries")] = 5
-    """Further attempts after the first. Of one call; a throttled request is not an attempt."""
+    """Further attempts of one call after the first; a throttled request is not an attempt."""
     attempt_timeout_s: Annotated[PositiveSeconds, Flag("--attempt-timeout")] = 300
     """Seconds for one request. From the send to the end of its answer; `models.NAME.timeouts` wins, as over the next."""
     sample_timeout_s: Annotated[PositiveSeconds, Flag("--sample-timeout")] = 1800
@@ -135,7 +135,7 @@ class RunConfig(Section):
     token_limit: Annotated[Count | None, Flag("--token-limit")] = None
     """Most tokens, input and output, resumes included. Then the run drains and can be resumed with a higher limit."""
     time_limit_s: Annotated[Duration | None, Flag("--time-limit", metavar="DURATION")] = None
-    """Of this execution: seconds, or 90m, 2h30m. Wall time; then the run drains, and what is in flight has `grace_s` to end."""
+    """Wall time of this execution: seconds, or 90m, 2h30m. Then the run drains, and requests in flight have `grace_s` to end."""
     stagger_s: Annotated[Delays, Flag("--no-stagger", sets=[0], help="Start all shards at once.")] = (0, 30, 20)
     """Seconds from the start of the shard before to that of each shard; a shorter list repeats its last value, [0] starts all at once."""
     rebalance: Annotated[bool, Flag("--no-rebalance", help="Keep to the plan: nobody takes over another's work.")] = (
@@ -156,7 +156,7 @@ class RunConfig(Section):
     display: Annotated[Literal["full", "plain", "none"] | None, Flag("--display")] = None
     """How progress is shown. None: full on a terminal, plain elsewhere."""
     output_dir: Annotated[Text, Flag("--output-dir", "-o", is_path=True, is_resumable=False)] = "runs"
-    """Where run directories are made."""
+    """The folder in which run directories are created."""
     storage_format: Annotated[Literal["parquet", "json"], Variable("STORAGE_FORMAT")] = "parquet"
     """What results are written as: Parquet parts, or one results.jsonl."""
     part_records: Count = 20_000
@@ -196,7 +196,7 @@ class PromptConfig(Section):
     flaw: str | None = None
     """How the plan is spoilt: a flaw of `sharding/prompts`."""
     like: str | None = None
-    """The prompt type that stands where this one says nothing."""
+    """The prompt type whose settings apply if this one does not set them."""
 
 
 def _prompt_kind(value: object) -> str:
@@ -220,7 +220,7 @@ class Config(Section):
     """The whole file."""
 
     providers: Annotated[dict[ProviderName, dict[str, object]], Field(min_length=1)]
-    """Who is asked, by a name of yours. `type` says which settings the rest may hold."""
+    """The providers, by names of your choice. `type` determines which other settings an entry may hold."""
     models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
     """What is tested, by a name of yours."""
     tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]
@@ -230,7 +230,7 @@ class Config(Section):
     prices: dict[str, Price] = Field(default_factory=dict)
     """US dollars per million tokens, by model; wins over the list that ships with genai-prices."""
     sweep: SweepConfig = SweepConfig()
-    """What is asked of whom, in which variants."""
+    """The models, tasks and variants of the sweep."""
     generation: GenerationConfig = GenerationConfig()
     """How answers are generated."""
     tools: ToolsConfig = ToolsConfig()

@@ -1,4 +1,4 @@
-"""A person's own functions, named as `module:function` in the file."""
+"""A user's own functions, named as `module:function` in the file."""
 
 from __future__ import annotations
 

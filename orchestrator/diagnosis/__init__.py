@@ -1,1 +1,1 @@
-"""Checks of instances: `doctor.py` asks each one request, `drift_check.py` asks whether one model is behind all of a name."""
+"""Checks of instances: `doctor.py` sends a request to each, `drift_check.py` checks whether they all serve the same model."""

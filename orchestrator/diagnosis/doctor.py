@@ -1,4 +1,4 @@
-"""Is every instance usable? One request each, with the generation and the tools of the sweep, and what came back in plain words."""
+"""Checks whether every instance is usable, by one request each with the generation settings and the tools of the sweep."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from ..open_sweep import open_sweep
 log = logging.getLogger(__name__)
 
 PATIENCE_SHARE = 1 / 15
-"""Of the time that one attempt of the run has: 20 s of 300."""
+"""Share of the deadline of one attempt in the run: 20 s of 300 s."""
 MESSAGES: Sequence[Message] = ({"role": "user", "content": "Say: ready"},)
 TASKS_READ = 100
-"""Tasks that are looked through for the first one with tools."""
+"""Tasks that are searched for the first one with tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class InstanceDiagnosis:
 
 
 async def diagnose(loaded: LoadedConfig, environment: Environment) -> list[InstanceDiagnosis]:
-    """Ask every instance of the swept models once, all at once; raises InputError where a variable is missing."""
+    """Send one request to every instance of the swept models, concurrently. Raises InputError if a variable is missing."""
     network = environment.network()
     providers = open_providers(loaded, environment.key, network)
     tools = _first_tools(loaded)

@@ -1,4 +1,4 @@
-"""The drift check inside a run: asked once per run, paid from its budget, and told as decisions."""
+"""The drift check inside a run: done once per run, paid from its budget, and reported as decisions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .context import RunContext
 async def ask_due_canaries(
     context: RunContext, directory: RunDirectory, done: Bitmap, budget: Budget
 ) -> list[DriftFinding]:
-    """Find out whether the instances of a model are one model: of nobody, unless it is asked for and was not done before."""
+    """Check whether the instances of a model serve one model; none are checked unless it is configured and not yet done."""
     number = context.config.run.drift_check
     if number is None or done.count == done.size or _was_checked(directory):
         return []
@@ -28,7 +28,7 @@ async def ask_due_canaries(
 
 
 def _was_checked(directory: RunDirectory) -> bool:
-    """Look for the check in earlier executions: a run pays for its canaries once."""
+    """Look for the check in earlier executions: a run pays for its canaries only once."""
     return any(row.get("drift_checked") for row in directory.executions())
 
 

@@ -52,7 +52,7 @@ def say_adapted(instance: str, adaptation: Adaptation) -> None:
 
 @dataclass(slots=True)
 class AdaptationListener:
-    """Implements OnAdapted for adapters that open before it is known who listens."""
+    """An OnAdapted whose listener may be set after the adapters are open."""
 
     tell: OnAdapted = say_adapted
 
@@ -63,11 +63,11 @@ class AdaptationListener:
 
 @dataclass(slots=True)
 class SimulatorLink:
-    """Where a simulator's adapter finds its server and the keys of it: nowhere until the process has started."""
+    """The address and the keys of a simulator's server; none until the process has started."""
 
     provider: str
     read: Callable[[str], ApiKey] = field(repr=False)
-    """Reads every other variable, a secret header's."""
+    """Reads all other variables, such as a secret header's."""
     url: str | None = None
     keys: Mapping[str, ApiKey] = field(default_factory=dict, repr=False)
 
@@ -101,7 +101,7 @@ class OpenProviders:
         return [instance for own in self.instances.values() for instance in own]
 
     def identities(self, instances: Iterable[Instance]) -> dict[str, str]:
-        """Name what outlives the run, by instance: what limits are remembered and keys are locked by."""
+        """Return the identity of each instance, under which limits are remembered and keys are locked between runs."""
         by_name = {instance.name: self.adapters[instance.provider].identity(instance) for instance in instances}
         return {name: identity for name, identity in by_name.items() if identity}
 
@@ -154,7 +154,7 @@ def open_providers(loaded: LoadedConfig, key: Callable[[str], ApiKey], network: 
 
 
 class _KeyReader:
-    """Reads keys for adapters that open, and remembers which are missing: one error names them all."""
+    """A reader of keys that remembers which are missing, so that one error names them all."""
 
     def __init__(self, key: Callable[[str], ApiKey]) -> None:
         self._key = key
@@ -229,14 +229,14 @@ def _model_instances(name: str, loaded: LoadedConfig, adapters: Mapping[str, Ada
 
 
 def _route_spec(route: RouteConfig, model: ModelConfig, loaded: LoadedConfig) -> RouteSpec:
-    """Say what a model's route asks of its provider."""
+    """Return what a model's route requires of its provider."""
     adapt = model.adapt or loaded.config.run.adapt
     timeouts = _timeouts(model, loaded.providers[route.provider])
     return RouteSpec(route.deployments, route.keys, model.operation, adapt, timeouts)
 
 
 def _timeouts(model: ModelConfig, settings: BaseModel) -> Timeouts | None:
-    """Lay the model's own over its provider's; None where it has none."""
+    """Override the provider's settings with the model's; None if it has none."""
     names = ("connect_s", "first_token_s", "between_tokens_s")
     own = {name: value for name in names if (value := getattr(model.timeouts, name)) is not None}
     shared = settings.timeouts.as_timeouts() if isinstance(settings, WireSettings) else Timeouts()
@@ -252,7 +252,7 @@ def _profile(name: str, model: ModelConfig, kind: str, by_keys: bool) -> Profile
 
 # ------------------------------------------------------------------ prices
 def prices_of(config: Config) -> PriceUsd:
-    """Price a model's usage: by the file's `prices:`, else by its provider's list."""
+    """Price a model's usage by the file's `prices:`, else by its provider's list."""
     kinds = _provider_kinds(config)
 
     @cache
@@ -267,7 +267,7 @@ def prices_of(config: Config) -> PriceUsd:
 
 
 def require_prices(config: Config, price_usd: PriceUsd) -> None:
-    """Refuse a limit on cost where a model's price is not known: raises InputError."""
+    """Raise InputError if there is a limit on cost and a model's price is not known."""
     unknown = [model for model in config.swept_models() if price_usd(model, Usage(1, 1)) is None]
     if config.run.cost_limit_usd is not None and unknown:
         raise InputError(

@@ -25,7 +25,7 @@ from .history.resumption import ResumeOptions
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Everything that is known before anything is sent."""
+    """Everything that is known before the first request is sent."""
 
     loaded: LoadedConfig
     providers: OpenProviders
@@ -45,7 +45,7 @@ class RunContext:
         return self.providers.instances
 
     def plan(self, done: Bitmap | None = None, asked: Bitmap | None = None) -> SweepPlan:
-        """Plan what is not done yet; of that, what is `asked` for."""
+        """Plan what is not done yet; only what is in `asked`, if it is given."""
         if asked is not None:
             return self._plan_where(asked.__contains__)
         if done is not None and done.count:
@@ -58,7 +58,7 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class UserCode:
-    """Code that was passed in from Python: it wins over every name in the file."""
+    """Code that was passed from Python: it overrides every name in the file."""
 
     solver: Solver | None = None
     scorer: Scorer | None = None
@@ -66,7 +66,7 @@ class UserCode:
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
-    """What the caller brings: code of its own, the means to stop, and what a resume is asked."""
+    """What the caller provides: its own code, the means to stop, and the options of a resume."""
 
     shutdown: Shutdown = field(default_factory=Shutdown)
     solver: Solver | None = None

@@ -46,7 +46,7 @@ ALERTS = frozenset({"instance_lost", "health", "refusals", "drift", "drift_unkno
 
 @dataclass(frozen=True, slots=True)
 class DriverResources:
-    """What is open on the driver's side while a run goes on."""
+    """What the driver holds open during a run."""
 
     manifest: Manifest
     pending: PendingWork
@@ -54,14 +54,14 @@ class DriverResources:
     decisions: DecisionLog
     state: UserState
     identities: Mapping[str, str]
-    """Of the instances that outlive the run, by name."""
+    """The identities that outlive the run, by instance name."""
     budget: Budget
-    """What the executions before spent, and the canaries."""
+    """What earlier executions and the canaries spent."""
     canaries: Sequence[DriftFinding]
 
 
 class Driver:
-    """Executes a plan with the help of an owner, and keeps what comes of it."""
+    """The driver, which executes a plan through an owner and stores the results."""
 
     def __init__(self, context: RunContext, resources: DriverResources, hooks: RunHooks, events: Events) -> None:
         self._run = context.config.run
@@ -106,11 +106,11 @@ class Driver:
 
     # ------------------------------------------------------------------ execution
     def learned(self) -> Mapping[str, Mapping[str, JSON]]:
-        """Look up what earlier runs have learnt of the instances, unless this one is to begin without."""
+        """Look up what earlier runs have learnt of the instances, unless this run starts cold."""
         return {} if self._run.cold else self._resources.state.learned(self._resources.identities)
 
     async def execute(self, owner: Owner, plan: SweepPlan) -> RunOutcome:
-        """Run every stage of what is left; then remember what was learnt."""
+        """Run every remaining stage, then remember what was learnt."""
         resources = self._resources
         for instance, event, evidence in drift_decisions(resources.canaries):
             self.decided(instance, event, evidence)
@@ -124,7 +124,7 @@ class Driver:
 
     @contextmanager
     def _watched(self, owner: Owner) -> Iterator[None]:
-        """Show the progress, and notice a run that stalls, a loop that is blocked and a time that is over."""
+        """Show the progress, and detect a stalled run, a blocked loop and a reached time limit."""
         with (
             self._monitor,
             self._monitor.stall_watch(self._run.stall_after_s, partial(self._tell_stall, owner)),
@@ -143,12 +143,12 @@ class Driver:
         self._events.emit("run_stalled", stall)
 
     def _tell_blocked_loop(self, evidence: Mapping[str, JSON]) -> None:
-        """Say it in the watching thread: the loop may never move again."""
+        """Report it in the watching thread, because the loop may never continue."""
         self._resources.decisions("", "loop_blocked", evidence)
         self._events.emit_from_thread("loop_blocked", evidence)
 
     async def _execute_stages(self, owner: Owner, plan: SweepPlan) -> list[NoUsableInstance]:
-        """Execute stage by stage, watched: a journal that fails ends the run at once."""
+        """Execute stage by stage while watching the journal: if it fails, the run ends at once."""
         shutdown, journal = self._shutdown, self._resources.journal
         engine = LocalEngine(owner.dispatchers, owner.work, owner.deliver, shutdown, journal.done, self._run.rebalance)
         lost: list[NoUsableInstance] = []
@@ -164,7 +164,7 @@ class Driver:
         return lost
 
     def _remember(self, owner: Owner) -> None:
-        """Write down how every limiter stands, and keep what it has learnt for the next run."""
+        """Record the state of every limiter, and keep what it has learnt for the next run."""
         reports = list(owner.limiter_reports())
         for report in reports:
             self._resources.decisions(report.instance, "end", report.snapshot)

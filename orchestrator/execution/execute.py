@@ -66,7 +66,7 @@ async def execute(
 
 
 async def _rehearsed_s(context: RunContext, hooks: RunHooks) -> float | None:
-    """Rehearse where it is asked for; return what the run is expected to take."""
+    """Rehearse if it is configured; return what the run is expected to take."""
     if not context.config.run.rehearse:
         return None
     return (await rehearse_prepared(context, hooks.solver, hooks.scorer)).duration_s
@@ -88,7 +88,7 @@ async def _execute_pending(execution: _Execution, environment: Environment, even
 
 
 def _fit_to_open_files(context: RunContext, pending: PendingWork, driver: Driver) -> RunContext:
-    """Lower the workers where the system allows fewer open files than the samples in flight would need, and say so."""
+    """Lower the workers if the system allows fewer open files than the samples in flight need, and report it."""
     done = pending.replay.done
     instances, sentence = fit_workers(context.instances, done.size - done.count, free_sockets())
     if sentence:
@@ -100,7 +100,7 @@ def _fit_to_open_files(context: RunContext, pending: PendingWork, driver: Driver
 async def _open(
     execution: _Execution, environment: Environment, budget: Budget, events: Events
 ) -> AsyncIterator[DriverResources]:
-    """Open journal and decisions, start the simulators; lock every key, so that no other run throttles this one; ask the canaries."""
+    """Open journal and decisions, start the simulators, lock every key against other runs, and ask the canaries."""
     context, directory, pending = execution.context, execution.directory, execution.pending
     run, providers, state, done = context.config.run, context.providers, user_state(), pending.replay.done
     async with AsyncExitStack() as stack:
@@ -128,7 +128,7 @@ def _tell_adapted(decisions: DecisionLog, events: Events, instance: str, adaptat
 async def _stoppable(
     opening: AbstractAsyncContextManager[DriverResources], shutdown: Shutdown
 ) -> AsyncIterator[DriverResources | None]:
-    """Give None where the run is told to stop while it opens: nothing is in flight yet, so nothing has a grace."""
+    """Yield None if the run is stopped while it opens: nothing is in flight yet, so there is no grace period."""
     resources = None
     async with AsyncExitStack() as stack:
         async with shutdown.bounded(has_grace=False):

@@ -42,7 +42,7 @@ def build_method(run_id: str, context: RunContext, code: UserCode) -> Method:
 
 
 def check_method(config: Config, code: UserCode) -> None:
-    """Raise InputError where the file names a solver or scorer that is not there, or what is passed in is no coroutine."""
+    """Raise InputError if the file names an unknown solver or scorer, or if what is passed is no coroutine function."""
     for name, function in (("solver", code.solver), ("scorer", code.scorer)):
         if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
             raise InputError(f"your {name} {function.__qualname__} must be `async def`")
@@ -74,7 +74,7 @@ def _load_tool(name: str) -> ToolFunction:
 
 
 def check_tools(config: Config, open_: OpenSweep) -> None:
-    """Raise InputError naming file and row where a task declares results that the tool loop cannot use."""
+    """Raise InputError with file and row if a task declares results that the tool loop cannot use."""
     if config.run.solver != "tool_loop":
         return
     load = tool_use(config).load

@@ -38,21 +38,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OwnerAssignment:
-    """What an owner is told, in plain values: names of variables and of code, never a key."""
+    """The assignment of an owner, in plain values: names of variables and of code, never a key."""
 
     run_id: str
     config: Mapping[str, object]
-    """As it stands in the manifest."""
+    """As in the manifest."""
     base: str
     """The folder that its paths are relative to."""
     instances: Sequence[str]
-    """Those that it owns."""
+    """The instances that it owns."""
     learned: Mapping[str, Mapping[str, JSON]]
-    """What earlier runs have learnt of them."""
+    """What earlier runs have learnt of its instances."""
     solver: str
     scorer: str
     follows_samples: bool = False
-    """Whether the debug log says who takes up which sample."""
+    """Whether the debug log records which instance takes up which sample."""
 
 
 def assign_all(
@@ -62,7 +62,7 @@ def assign_all(
     *,
     follows_samples: bool = False,
 ) -> OwnerAssignment:
-    """Give every instance of a run to one owner."""
+    """Assign every instance of a run to one owner."""
     return OwnerAssignment(
         run_id=run_id,
         config=context.loaded.raw,
@@ -76,11 +76,11 @@ def assign_all(
 
 
 class DriverLink(Protocol):
-    """What an owner says to its driver: calls here, messages where the owner is another process."""
+    """What an owner reports to its driver: calls here, messages if the owner is another process."""
 
     @property
     def budgets(self) -> Budgets:
-        """What may be spent: reserved before a request is sent, and settled when it has ended."""
+        """The budgets: an amount is reserved before a request is sent, and committed when it has ended."""
         ...
 
     def started(self, ordinal: int) -> None:
@@ -92,7 +92,7 @@ class DriverLink(Protocol):
         ...
 
     def decided(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
-        """Hear what was decided about an instance: its health, its limits."""
+        """Receive a decision about an instance: its health, its limits."""
         ...
 
     async def finished(self, record: Record) -> None:
@@ -102,16 +102,16 @@ class DriverLink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalParts:
-    """What an owner on its driver's loop is handed open, beside its assignment."""
+    """The open resources that an owner on its driver's loop gets beside its assignment."""
 
     context: RunContext
     senders: Mapping[str, Sender]
-    """By the provider's name: the run's own adapters, or modelled servers."""
+    """By the provider's name: the run's own adapters, or simulated servers."""
     code: UserCode
 
 
 class Owner:
-    """Works on the samples that its pools open, and hands the records over."""
+    """An owner, which works on the samples that its pools open and hands over the records."""
 
     def __init__(self, assignment: OwnerAssignment, parts: LocalParts, driver: DriverLink) -> None:
         config, owned = parts.context.config, frozenset(assignment.instances)
@@ -129,7 +129,7 @@ class Owner:
         self._patience_s = own_attempt_deadlines(config)
 
     async def work(self, active: ActiveSample, slot: SlotLease) -> Record:
-        """Solve and score one sample. Raises NoUsableInstance or LimitReached where it stays pending."""
+        """Solve and score one sample. Raises NoUsableInstance or LimitReached if it stays pending."""
         if self._follows_samples:
             log.debug("%s taken up by %s", active.sample.sample_id, active.instance, extra={"planned": active.planned})
         with self._in_flight.working(active):
@@ -141,7 +141,7 @@ class Owner:
             await self._driver.finished(record)
 
     def waits(self) -> Mapping[str, JSON]:
-        """Say what the open samples wait for, as plain values."""
+        """Return what the open samples wait for, as plain values."""
         return {"open_samples": len(self._in_flight), "waits": [wait.as_row() for wait in self._in_flight.waits()]}
 
     def expects_answer(self) -> bool:
@@ -167,7 +167,7 @@ def _build_call_context(config: Config, dispatchers: Mapping[str, Dispatcher], d
 
 
 def asking_of(config: Config, model: str) -> Asking:
-    """Say how a model is asked: its own settings over those of the file and the run."""
+    """Build the settings that a model is asked with: its own over those of the file and the run."""
     run, timeouts = config.run, config.models[model].timeouts
     deadlines = Deadlines(timeouts.attempt_s or run.attempt_timeout_s, timeouts.sample_s or run.sample_timeout_s)
     return Asking(config.generation_of(model).as_generation(), _judging(config, model), deadlines=deadlines)
@@ -180,7 +180,7 @@ def own_attempt_deadlines(config: Config) -> dict[str, float]:
 
 
 def _judging(config: Config, model: str) -> Generation:
-    """Say how a scorer asks: what the file says for the models that are tested is not said for their judge, but its own words are."""
+    """Build a scorer's generation settings: a judge has its own settings, and few of those for the tested models."""
     tested, own = config.generation, config.models[model].generation
     shared = GenerationConfig(temperature=tested.temperature, stream=tested.stream, seed=tested.seed)
     return (shared if own is None else own.over(shared)).as_generation()

@@ -6,7 +6,7 @@ from typing import NotRequired, TypedDict
 
 
 class LoadFlags(TypedDict):
-    """Of every load test; those that only a test of one endpoint has may be missing."""
+    """The flags of every load test; flags that only a test of one endpoint has may be missing."""
 
     config: str | None
     model: str | None
@@ -44,7 +44,7 @@ class PaceFlags(TypedDict):
 
 
 class LadderFlags(LoadFlags, PaceFlags):
-    """Of `bench ladder`."""
+    """The flags of `bench ladder`."""
 
     rungs: str | None
     no_stop: bool
@@ -68,14 +68,14 @@ class LadderFlags(LoadFlags, PaceFlags):
 
 
 class QpsFlags(LoadFlags, PaceFlags):
-    """Of `bench qps`."""
+    """The flags of `bench qps`."""
 
     target: float
     max_concurrency: int
 
 
 class CompareFlags(LoadFlags):
-    """Of `bench compare`."""
+    """The flags of `bench compare`."""
 
     concurrency: int
     rounds: int
@@ -85,7 +85,7 @@ class CompareFlags(LoadFlags):
 
 
 class RunFlags(LoadFlags):
-    """Of `bench run`."""
+    """The flags of `bench run`."""
 
     preset: str | None
     max_concurrency: int | None

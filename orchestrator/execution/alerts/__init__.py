@@ -1,1 +1,1 @@
-"""What a run tells of while it goes: budgets, refusals, shared quotas, drift, open files. Read `events.py` first."""
+"""What a run reports while it runs: budgets, refusals, shared quotas, drift, open files. Read `events.py` first."""

@@ -21,7 +21,7 @@ from ...config.durations import told
 from ...config.settings import RunConfig
 
 OF_THE_RUN = "run"
-"""Stands where decisions name an instance."""
+"""Takes the place of the instance's name in decisions about the whole run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class BudgetAlerts:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Of one execution."""
+    """The budget and the retry budget of one execution."""
 
     budget: Budget
     retries: RetryBudget
@@ -81,7 +81,7 @@ def open_budgets(run: RunConfig, price_usd: PriceUsd, before: Spending, budget_a
 
 @contextmanager
 def time_limited(limit_s: float | None, budget_alerts: BudgetAlerts) -> Iterator[None]:
-    """Say when `limit_s` is nearly over, and drain when it is; what is in flight then has the grace to end."""
+    """Report when `limit_s` is nearly over, and drain the run when it is over; requests in flight then have the grace period."""
     if limit_s is None:
         yield
         return

@@ -25,18 +25,18 @@ from ...results.stats.fisher import fisher_more
 PATIENCE_S = 120.0
 NO_USAGE = Usage(0, 0)
 SIGNIFICANT = 0.015
-"""How unlikely a disagreement must be among equal instances before it is called a drift: shared by all instances of a model."""
+"""The significance level for a drift, divided among all instances of a model."""
 SLOWER = 3.0
-"""Times the median latency of the model's instances that is worth a word."""
+"""Multiple of the median latency of the model's instances from which an instance is reported as slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriftReply:
-    """One canary's answer; None where it failed."""
+    """One canary's answer; its text is None if the request failed."""
 
     text: str | None
     model: str | None = None
-    """What the answer says that it is of; "" where that is what was asked for, and so says nothing."""
+    """The model name in the answer; "" if it only repeats the requested name."""
     fingerprint: str = ""
     latency_s: float | None = None
     usage: Usage = NO_USAGE
@@ -46,22 +46,22 @@ class DriftReply:
 
 @dataclass(frozen=True, slots=True)
 class DriftFinding:
-    """One instance beside the others of its model."""
+    """One instance compared with the others of its model."""
 
     instance: str
     model: str
     answered: int
     disagreements: int
-    """Canaries that it answered otherwise than most of the instances."""
+    """Canaries whose answer differs from that of most instances."""
     latency_s: float | None
     drifts: tuple[str, ...]
-    """Why its samples should not be pooled with the others'."""
+    """Reasons why its samples should not be pooled with the others'."""
     notes: tuple[str, ...]
-    """What differs without saying so."""
+    """Differences that do not prove another model."""
     usage: Usage = NO_USAGE
-    """What asking took."""
+    """Tokens that the canaries used."""
     unanswered: str = ""
-    """How many of the canaries it answered, and why not the others; empty where it answered all."""
+    """How many canaries it answered, and why not the others; empty if it answered all."""
 
     @property
     def sentence(self) -> str:
@@ -80,7 +80,7 @@ class DriftTargets:
 
 
 async def ask_canaries(loaded: LoadedConfig, sweep: Sweep, asked: DriftTargets, canaries: int) -> list[DriftFinding]:
-    """Ask the first tasks of the sweep at every instance of every model that has several."""
+    """Send the first tasks of the sweep to every instance of every model that has several."""
     findings = []
     for model, instances in asked.instances.items():
         if len(instances) > 1:

@@ -1,4 +1,4 @@
-"""The system's limit on open files: raised as far as it may be, and the workers of a run kept within what is left of it."""
+"""The system's limit on open files: it is raised as far as possible, and the workers of a run are bounded by what remains."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from runners.samples.pool import MOST_OPEN
 ENOUGH = 65_536
 """More sockets than one process can use."""
 RESERVE = 32
-"""Files beside sockets: journal, parts, logs, look-ups of names."""
+"""Files other than sockets: journal, parts, logs, name look-ups."""
 _FALLBACK_OPEN = 32
-"""Where the system does not list what is open."""
+"""Used if the system does not list the open files."""
 
 
 def raise_open_files() -> None:
-    """Raise the soft limit to the hard one, for this process and those that it starts; a system that refuses is left as it is."""
+    """Raise the soft limit to the hard one, for this process and its children; if the system refuses, nothing changes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -39,7 +39,7 @@ def free_sockets() -> int:
 def fit_workers(
     instances: Mapping[str, Sequence[Instance]], samples: int, sockets: int
 ) -> tuple[dict[str, list[Instance]], str | None]:
-    """Lower the workers in proportion where the samples in flight would need more connections than `sockets`, and say so."""
+    """Lower the workers in proportion if the samples in flight would need more connections than `sockets`, and return a message."""
     listed = [instance for group in instances.values() for instance in group]
     wanted = sum(_workers(instance) for instance in listed)
     if min(wanted, samples) <= sockets:

@@ -1,4 +1,4 @@
-"""Whether a model's samples are refused, unreadable or ungradable more often than a sweep should let pass: words change, shares do not."""
+"""Watches whether a model's samples are refused, unreadable or ungradable more often than a sweep should accept."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from runners.samples.answer import Ungraded
 from runners.samples.record import Record
 
 WINDOW = 100
-"""Samples of a model that count: its last ones."""
+"""The last samples of a model that are counted."""
 SHARE = 0.2
 AT_LEAST = 5
-"""Samples of them: fewer say nothing of a share."""
+"""The fewest samples that a share is computed from."""
 KINDS = {
     Refused.error_class: "refused",
     RequestTooLarge.error_class: "refused",
@@ -28,7 +28,7 @@ WORDINGS_COUNTED = 200
 
 
 class RefusalWatch:
-    """Sees every record of an execution; tells of a model once, when its share passes the bound."""
+    """An observer of every record of an execution, which reports a model once when its share passes the bound."""
 
     def __init__(self, tell: Callable[[Mapping[str, JSON]], None]) -> None:
         self._tell = tell
@@ -39,7 +39,7 @@ class RefusalWatch:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What was told, one sentence a model."""
+        """The reports, one sentence per model."""
         return tuple(self._told.values())
 
     @property

@@ -1,4 +1,4 @@
-"""Quotas that stand behind several instances, from one run to the next: what is remembered of them, and who starts with one limiter."""
+"""Quotas that several instances share: what is remembered between runs, and which instances start with one limiter."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from runners.dispatch.quota_watch import EVENT, consequence, listed
 from runners.limits.permit import Limiter
 
 QUOTA_GROUP = "quota_group"
-"""Beside what was learnt of an instance: the identities of all that share its quota."""
+"""The key, beside what was learnt of an instance, of the identities that share its quota."""
 Learned = Mapping[str, Mapping[str, JSON]]
-"""By the instance's name, or by its identity where it is written down."""
+"""By the instance's name; in the file, by its identity."""
 
 
 def start_shared(instances: Sequence[Instance], learned: Learned) -> dict[str, str]:
@@ -52,14 +52,14 @@ def together(instances: Sequence[Instance]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class LimiterReport:
-    """How the limiter of an instance stands at the end."""
+    """The state of an instance's limiter at the end."""
 
     instance: str
     snapshot: Mapping[str, JSON]
     learned: Mapping[str, JSON]
-    """What the next run may begin with; empty where there is nothing."""
+    """What the next run may start with; empty if there is nothing."""
     sharers: Sequence[str] = ()
-    """All instances that were found to share its quota; none where it has one of its own, or where the file has said so itself."""
+    """All instances that were found to share its quota; empty if it has its own quota, or if the file names the group."""
 
 
 def limiter_reports(dispatchers: Mapping[str, Dispatcher]) -> Iterator[LimiterReport]:

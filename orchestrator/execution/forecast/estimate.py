@@ -1,4 +1,4 @@
-"""What a sweep may take, before anything is sent: input tokens as its own tasks suggest, output as far as max_tokens allows."""
+"""An estimate of a sweep before anything is sent: input tokens from its own tasks, output tokens up to max_tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SweepEstimate:
     input_tokens: int
     most_output_tokens: int
     most_cost_usd: float | None
-    """None where no price is known."""
+    """None if no price is known."""
 
 
 def estimate(context: RunContext, plan: SweepPlan) -> dict[str, SweepEstimate]:

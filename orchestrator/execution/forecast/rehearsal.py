@@ -1,4 +1,4 @@
-"""A sweep before it costs anything: the real pools, limiters, retries and rebalancing on a virtual clock, against modelled instances."""
+"""A rehearsal of a sweep: the real pools, limiters, retries and rebalancing on a virtual clock, against simulated instances."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from ..owner import LocalParts, Owner, assign_all
 from ..prepare import prepare
 
 UNKNOWN = EndpointSettings()
-"""What a rehearsal believes of an instance that nobody has measured: no quota, 0.2 s and 10 ms a token."""
+"""The model of an instance that was not measured: no quota, 0.2 s and 10 ms per token."""
 
 
 WAITED_SHARE = 0.1
-"""Of the time: below that no gate was what held an instance back."""
+"""Share of the time below which a gate is not reported as the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Rehearsal:
     output_tokens: int
     """Output tokens, those of judges included."""
     cost_usd: float | None
-    """The cost, that of judges included; None where no price is known."""
+    """The cost, that of judges included; None if no price is known."""
     outcomes: Mapping[str, int]
     """The number of samples for each outcome."""
     instances: Sequence[InstanceForecast]
@@ -108,7 +108,7 @@ async def rehearse(
 async def rehearse_prepared(
     context: RunContext, solver: Solver | None = None, scorer: Scorer | None = None
 ) -> Rehearsal:
-    """Rehearse on a thread of its own, so that a notebook's loop may run meanwhile. A solver of one's own is rehearsed, too."""
+    """Rehearse on a separate thread, because a notebook's loop may already run. A user's own solver is rehearsed, too."""
     return await asyncio.to_thread(rehearse_now, context, solver, scorer)
 
 
@@ -118,7 +118,7 @@ def rehearse_now(context: RunContext, solver: Solver | None = None, scorer: Scor
 
 
 class _RehearsalTotals:
-    """Sums over records; keeps none of them. Implements DriverLink: nothing is spent, billed or written down."""
+    """A DriverLink that sums over records and keeps none: nothing is spent, billed or stored."""
 
     def __init__(self, retry_budget: float) -> None:
         self.budgets = Budgets(Budget(), RetryBudget(retry_budget))

@@ -1,4 +1,4 @@
-"""How an execution ended: the exit code, the reason in one line, and what a resume would find."""
+"""The end of an execution: the exit code, the reason in one line, and what a resume would find."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
 
 
 INTERRUPTED = "interrupted"
-"""The reason that a signal gives."""
+"""The reason for a stop by a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +40,26 @@ class RunOutcome:
     reason: str
     total: int
     final: int
-    """Samples with a record that stands, over all executions."""
+    """Samples with a final record, over all executions."""
     statistics: RunStatistics
     spent: Spending = NOTHING
     """Over all executions."""
     unanswered: int = 0
-    """Requests that were sent and brought no word on usage: they may have been billed. `spent` reckons them where there is a limit."""
+    """Requests that were sent without a report of usage: they may have been billed. `spent` counts an estimate if there is a limit."""
     retries_refused: int = 0
     """Failures that were not tried again because the run's retry budget was used up."""
     possibly_billed_twice: int = 0
     damaged: int = 0
     refusals: tuple[str, ...] = ()
-    """Models of which more was refused, unreadable or ungradable than a sweep should let pass, a sentence each."""
+    """One sentence for each model with more refused, unreadable or ungradable samples than a sweep should accept."""
     refused: tuple[str, ...] = ()
     """What servers refused, in their words."""
     drifts: tuple[str, ...] = ()
-    """Instances that may not be the model whose samples they answered, a sentence each."""
+    """Instances that may serve another model than the one requested, a sentence each."""
     is_drift_checked: bool = False
-    """This execution asked the canaries, and not in vain."""
+    """Whether this execution asked the canaries and got answers."""
     rehearsed_s: float | None = None
-    """What a rehearsal had said that it would take."""
+    """The forecast of a rehearsal."""
 
     @property
     def is_complete(self) -> bool:
@@ -93,9 +93,9 @@ class PendingCounts:
     """Samples without a final record."""
 
     asked: int
-    """Of those that this execution was to run."""
+    """Samples that this execution was to run."""
     left_out: int = 0
-    """By `--only`."""
+    """Samples that `--only` left out."""
 
 
 def count_pending(done: Bitmap, asked: Bitmap | None) -> PendingCounts:

@@ -1,4 +1,4 @@
-"""What comes before a run goes on: its files are verified, what may be repaired is repaired, everything else is refused."""
+"""The steps before a run is resumed: its files are verified and repaired if possible; everything else is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ...results.verify.verification import Damage, Verification
 from ...results.verify.verifier import verify
 
 MISJUDGED = "request"
-"""The class that versions before 0.2 gave to every refusal that they did not know, as a failure of the model."""
+"""The class that versions before 0.2 gave to every unknown refusal, as a failure of the model."""
 REFUSALS = frozenset({Refused.error_class, RequestTooLarge.error_class})
 
 log = logging.getLogger(__name__)
@@ -27,28 +27,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ResumeOptions:
-    """What a resume is asked beside going on."""
+    """The options of a resume."""
 
     repairs: bool = False
     """Move damaged parts away. Their samples are paid for again, so this is only done on request."""
     only: Literal["infra", "refused"] | None = None
-    """Run infrastructure failures again, or of them what was refused, and nothing that was never run."""
+    """Run infrastructure failures again, or only refused samples, and no sample that was never run."""
     config: str | None = None
     """A file that replaces the stored configuration; the next resume needs it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingWork:
-    """What a run directory holds already, and what of the rest this execution is to run."""
+    """What a run directory holds already, and which of the remaining samples this execution runs."""
 
     compactor: Compactor
     replay: Replay
     asked: Bitmap | None
-    """None: everything that is not done."""
+    """None for all that are not done."""
 
 
 def find_pending(directory: RunDirectory, manifest: Manifest, options: ResumeOptions) -> PendingWork:
-    """Verify the files of a run and read from them what is left. Raises InputError where that is not to be trusted."""
+    """Verify the files of a run and read from them what is left. Raises InputError if they cannot be trusted."""
     compactor = Compactor(directory.journal, open_sink(manifest.storage_format, directory.results))
     make_sound(directory, compactor, repairs=options.repairs)
     replay = compactor.replay(manifest.total)
@@ -58,7 +58,7 @@ def find_pending(directory: RunDirectory, manifest: Manifest, options: ResumeOpt
 
 
 def require_same(manifest: Manifest, plan: SweepPlan) -> None:
-    """Raise InputError where the directory holds results of another configuration, with the difference."""
+    """Raise InputError with the difference if the directory holds results of another configuration."""
     if manifest.fingerprint == plan.fingerprint:
         return
     changed = sorted(name for name, part in plan.parts.items() if manifest.parts.get(name) != part)
@@ -109,7 +109,7 @@ def chosen(only: Literal["infra", "refused"] | None, compactor: Compactor, done:
 
 
 def bring_back(directory: RunDirectory, compactor: Compactor, done: Bitmap) -> None:
-    """Take back what an older version booked as the model's failure although a server had only refused the request as configured."""
+    """Reclassify refusals that an older version recorded as the model's failure, and mark their samples as not done."""
     for ordinal in compactor.withdraw(directory.superseded, _was_misjudged, _as_refused):
         done.remove(ordinal)
 

@@ -1,4 +1,4 @@
-"""What a run has spent so far, from its directory alone: totals that executions noted, and the records completed since."""
+"""What a run has spent so far, from its directory alone: the totals noted by executions, and the records completed since."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def spent_so_far(directory: RunDirectory) -> Spending:
 
 
 def _of_row(row: JournalRow) -> Spending:
-    """Read the columns that count."""
+    """Sum the columns that count."""
     tokens = row["input_tokens"] + row["output_tokens"] + row["judge_input_tokens"] + row["judge_output_tokens"]
     return Spending(tokens, (row["cost_usd"] or 0.0) + (row["judge_cost_usd"] or 0.0))
 

@@ -25,7 +25,7 @@ UNBOUNDED_WORKERS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Limiting:
-    """How sends are limited, and who is told of decisions."""
+    """How sends are limited, and which callback receives decisions."""
 
     mode: str
     decide: Decide

@@ -56,7 +56,7 @@ class UserState:
         return {name: known[identity]["limits"] for name, identity in identities.items() if identity in known}
 
     def remember(self, learned: Mapping[str, Mapping[str, JSON]]) -> None:
-        """Add what a run has learned; other runs may do the same meanwhile. A disk that refuses costs the next run's warm start alone."""
+        """Add what a run has learned; other runs may do so concurrently. If the disk fails, only the next run's warm start is lost."""
         if not learned:
             return
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -81,7 +81,7 @@ class UserState:
     # ------------------------------------------------------------------ locks
     @contextmanager
     def locked(self, identities: Sequence[str], owner: str) -> Iterator[None]:
-        """Hold every identity while the block runs. Raises InputError naming the run that holds one already."""
+        """Hold every identity while the block runs. Raises InputError that names the run if another one holds it."""
         with ExitStack() as stack:
             for identity in sorted(set(identities)):
                 stack.enter_context(self._lock(identity, owner))

@@ -20,7 +20,7 @@ from ..directory import Manifest
 
 
 class IdentityRow(NamedTuple):
-    """What a row must say so that its place can be checked. A damaged file may hold any value in any column."""
+    """What a row must hold so that its identity can be checked. A damaged file may hold any value in any column."""
 
     ordinal: object
     outcome: object

@@ -200,7 +200,7 @@ class _Verifier:
 
 
 def _identity_row(value: JournalRow) -> IdentityRow:
-    """Take what a journal line says of its sample; None where it says nothing."""
+    """Read the sample of a journal line; None if the line names none."""
     return IdentityRow(*(value.get(name) for name in COLUMNS))
 
 
