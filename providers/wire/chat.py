@@ -96,7 +96,7 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
 
 def is_broken_off(reason: object, choice: Mapping[str, object]) -> bool:
     """Return whether this finish reason means a broken-off answer. `length` does not: it means that max_tokens was reached."""
-    if reason not in USUAL_REASONS and isinstance(reason, str) and _BROKEN_OFF.search(reason):
+    if isinstance(reason, str) and reason not in USUAL_REASONS and _BROKEN_OFF.search(reason):
         return True
     return bool(choice.get("error")) and reason != "length"
 

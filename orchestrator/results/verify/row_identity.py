@@ -67,24 +67,24 @@ class RowIdentity:
         self._tasks = array("Q", bytes(8 * grid.places))
 
     def difference(self, row: IdentityRow) -> str | None:
-        """Say the difference between a row and what is planned at its ordinal; None where it belongs here."""
+        """Describe how `row` differs from the planned sample; return None where it does not."""
         ordinal = row.ordinal
         if row.run_id != self._run_id:
-            return f"ordinal {ordinal} is of the run {row.run_id}, this is {self._run_id}"
+            return f"ordinal {ordinal} is of the run {row.run_id}, this is the run {self._run_id}"
         grid = self._grid
         if not isinstance(ordinal, int) or not 0 <= ordinal < len(grid):
             return f"ordinal {ordinal} is not among the {len(grid)} planned"
-        number, planned_epoch, place = grid.locate(ordinal)
-        cell, said = grid.cells[number], (row.model, row.prompt_type, row.tool_success_rate)
-        if row.epoch != planned_epoch or said != (cell.model, cell.prompt_type, cell.tool_success_rate):
+        number, planned_epoch, position = grid.locate(ordinal)
+        cell, cell_values = grid.cells[number], (row.model, row.prompt_type, row.tool_success_rate)
+        if row.epoch != planned_epoch or cell_values != (cell.model, cell.prompt_type, cell.tool_success_rate):
             planned = f"{cell.model}, {cell.prompt_type}, {cell.tool_success_rate:g}, epoch {planned_epoch}"
-            return f"ordinal {ordinal} is {', '.join(map(str, said))}, epoch {row.epoch}; planned is {planned}"
+            return f"ordinal {ordinal} is {', '.join(map(str, cell_values))}, epoch {row.epoch}; planned is {planned}"
         task_id = str(row.task_id)
         if row.sample_id != grid.digest(number, task_id, planned_epoch).hex():
             return f"ordinal {ordinal} has the sample id {row.sample_id}, which is not that of its task {task_id}"
         if row.seed != grid.seed(task_id, planned_epoch):
             return f"ordinal {ordinal} has the seed {row.seed}, which is not that of this run"
-        return self._misplaced(ordinal, place, task_id)
+        return self._misplaced(ordinal, position, task_id)
 
     def _misplaced(self, ordinal: int, position: int, task_id: str) -> str | None:
         task_hash = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1
