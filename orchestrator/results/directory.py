@@ -15,7 +15,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,7 @@ from runners.durable import LineFile, replace_file, storing
 from runners.journal.sinks.sink import StorageFormat
 
 from ..config.extras import DISTRIBUTION
+from .older_manifests import with_old_defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +118,10 @@ class RunDirectory:
         except orjson.JSONDecodeError as error:
             raise InputError(f"{self.path}/manifest.json is damaged: {error}") from error
         try:
-            return _MANIFEST.validate_python(document["manifest"])
+            manifest = _MANIFEST.validate_python(document["manifest"])
         except (ValidationError, KeyError, TypeError) as error:
             raise InputError(f"{self.path}/manifest.json is damaged: it does not describe a run") from error
+        return replace(manifest, raw=with_old_defaults(manifest.raw, str(document.get("version"))))
 
     def write_summary(self, rows: Sequence[Mapping[str, JSON]]) -> None:
         """Write `summary.json`. Raises StorageError where it cannot be written."""
