@@ -198,7 +198,7 @@ CONTENT = (
     Fault("length without text", (answer(choice("length", content="")),), Truncated, 200, "max_tokens was used up"),
     Fault("stopped by the content filter", (answer(choice("content_filter", content="4")),), ContentFiltered, 200, "stopped by the content filter"),
     Fault("a tool call with broken arguments", (answer(choice("tool_calls", content=None, tool_calls=[TOOL])),), None, 200, "a tool call"),
-    Fault("a tool call of no known shape", (answer(choice("tool_calls", content=None, tool_calls=["search"])),), Malformed, 200, "the tool calls have no shape"),
+    Fault("a tool call of no known shape", (answer(choice("tool_calls", content=None, tool_calls=["search"])),), Malformed, 200, "the tool calls have an unknown shape"),
     Fault("an error in a 200", (http(error("upstream exploded")),), Malformed, 200, "the answer is an error: upstream exploded"),
     Fault("an error with a code in a 200", (http(error("slow down", "rate_limit_exceeded")),), Throttled, 200, "too many requests"),
     Fault("a used-up quota in a 200", (http(error("pay", "insufficient_quota")),), OutOfQuota, 200, "the quota is used up"),
