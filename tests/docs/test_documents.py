@@ -41,6 +41,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     assert "gpt-4o-mini" in ended.stdout
 
 
+@pytest.mark.matrix
 def test_the_example_solver_runs(tmp_path: Path) -> None:
     ended = run(sys.executable, str(ROOT / "examples" / "own_solver.py"), cwd=tmp_path)
 
@@ -54,6 +55,7 @@ def test_the_example_sweep_is_planned_without_a_key() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.matrix
 def test_the_example_of_tool_use_runs_and_shows_its_flawed_prompts(tmp_path: Path) -> None:
     sweep = (sys.executable, "-m", "orchestrator")
     shown = run(*sweep, "plan", "examples/tool_use.yaml", "--prompts", "each", cwd=ROOT)

@@ -79,6 +79,7 @@ def scenario_tasks() -> list[Task]:
     return found
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
 def test_every_scenario_runs_by_one_command(scenario: SweepScenario, carried_out: Callable[[str], Run]) -> None:
     rows = summary(carried_out(scenario.name))
@@ -171,6 +172,7 @@ def test_the_example_of_gsm8k_runs_on_its_file(tmp_path: Path) -> None:
     assert [row["total"] for row in rows] == [200] * 4
 
 
+@pytest.mark.matrix
 def test_the_example_of_bfcl_scores_a_perfect_model_in_full(tmp_path: Path) -> None:
     files = [
         f"bfcl_v4_{name}{end}.jsonl" for name in ("simple_python", "multiple", "parallel") for end in ("", "_answers")

@@ -26,6 +26,7 @@ def read() -> nbformat.NotebookNode:
     return found
 
 
+@pytest.mark.matrix
 @pytest.mark.filterwarnings("default")
 def test_the_notebook_runs_and_shows_its_tables(folder: Path) -> None:
     from nbclient import NotebookClient

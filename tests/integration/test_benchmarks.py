@@ -40,6 +40,7 @@ def test_a_benchmark_starts_as_a_module_and_as_a_script(program: Path) -> None:
     )
 
 
+@pytest.mark.matrix
 def test_the_structure_figures_follow_a_sample_from_its_task_to_the_wire(tmp_path: Path) -> None:
     written = tmp_path / "figures.json"
     command = [sys.executable, "benchmarks/structure.py", "--json", str(written)]

@@ -47,6 +47,7 @@ async def test_a_configuration_may_be_a_mapping(folder: Path, sweep: Sweep) -> N
     assert run.to_arrow().num_rows == 3
 
 
+@pytest.mark.matrix
 async def test_every_entry_point_tells_of_its_alerts(folder: Path, sweep: Sweep) -> None:
     told: dict[str, list[str]] = {}
 

@@ -34,6 +34,7 @@ def bfcl_sweep(**answers: Any) -> dict[str, Any]:
     return {"providers": {"sim": simulator}, "models": {"m": {"provider": "sim"}}, "tasks": entries}
 
 
+@pytest.mark.matrix
 @needs_bfcl
 def test_accepted_values_score_full_on_every_row_of_bfcl(program: Program, books: Books) -> None:
     program.write(bfcl_sweep())
@@ -45,6 +46,7 @@ def test_accepted_values_score_full_on_every_row_of_bfcl(program: Program, books
     assert all(row["messages"] for row in rows)
 
 
+@pytest.mark.matrix
 @needs_bfcl
 def test_every_corruption_is_found_as_it_was_injected_record_by_record(program: Program, books: Books) -> None:
     program.write(bfcl_sweep(corruptions=dict.fromkeys(CORRUPTIONS, 0.07)))
@@ -118,6 +120,7 @@ def scores(books: Books, path: Path) -> dict[str, tuple[float, str, str]]:
     return {row["sample_id"]: (row["score"], row["grade"], row["score_error"]) for row in books.rows(path)}
 
 
+@pytest.mark.matrix
 def test_models_that_miss_different_shares_are_not_ranked(program: Program, sweep: Sweep) -> None:
     config = sweep(program.folder, tasks=200, keys={"K": {"latency": FAST}}, answers={"skill": 0.8})
     bad = {**config["providers"]["sim"], "faults": {"error_500": 0.15}}
@@ -163,6 +166,7 @@ def test_a_judge_is_asked_through_its_own_instance_and_its_cost_stands_apart(
         assert "GRADE" in json.loads(row["score_details"])["judge"]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("fails", "error_class"),
     [

@@ -66,6 +66,7 @@ def test_a_run_its_plan_its_status_and_its_doctor_show_no_key(
     require_nothing_planted(program, books, list(provider.secrets.values()), done, *others)
 
 
+@pytest.mark.matrix
 def test_a_revoked_key_is_not_shown_by_what_is_said_of_it(
     program: Program, sweep: Sweep, provider: Provider, books: Books
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_key_typed_into_the_file_is_not_repeated(program: Program, sweep: Swee
     assert "planted-typed" not in done.out + done.err
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "flag",
     [
@@ -113,6 +115,7 @@ def test_a_key_typed_into_a_setting_is_refused_and_not_repeated(program: Program
     assert not (program.folder / "runs").exists()
 
 
+@pytest.mark.matrix
 def test_a_key_in_a_dotenv_file_stays_there_and_others_must_not_read_it(
     program: Program, sweep: Sweep, provider: Provider, books: Books
 ) -> None:
@@ -186,6 +189,7 @@ def completion(key: str, content: str = "") -> dict[str, Any]:
     }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("transport", ["native", "sdk"])
 async def test_a_provider_that_repeats_the_key_is_not_quoted(
     program: Program, sweep: Sweep, books: Books, parrot: str, transport: str
@@ -208,6 +212,7 @@ async def test_a_provider_that_repeats_the_key_is_not_quoted(
     require_nothing_planted(program, books, [*secrets.values(), r"planted\/good+5501=="], done)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("transport", ["native", "sdk"])
 async def test_a_provider_that_repeats_a_secret_header_is_not_quoted(
     program: Program, sweep: Sweep, books: Books, parrot: str, transport: str

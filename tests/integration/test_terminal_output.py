@@ -79,6 +79,7 @@ def require_tame(*ended: Done) -> None:
         assert steering == set(), done
 
 
+@pytest.mark.matrix
 async def test_no_command_prints_what_steers_a_terminal(
     program: Program, sweep: Sweep, books: Books, liar: str
 ) -> None:

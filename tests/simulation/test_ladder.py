@@ -249,6 +249,7 @@ def test_the_smallest_concurrency_that_carries_a_rate_is_littles(target_qps: flo
     assert found.smallest == pytest.approx(max(1, 0.95 * target_qps), abs=1)
 
 
+@pytest.mark.matrix
 def test_a_rate_beyond_the_server_is_carried_by_nothing() -> None:
     assert rate_search(100.0, {"latency": {"ttft_s": 0.5, "saturates_at": 4}}).smallest is None
 

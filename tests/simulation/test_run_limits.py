@@ -85,6 +85,7 @@ def test_bad_luck_is_no_poison(mode: str) -> None:
     carried_out(scene)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("share", [0.0, 0.1])
 def test_retries_stay_within_their_share_of_the_calls(mode: str, share: float) -> None:
     async def scene() -> None:

@@ -49,6 +49,7 @@ def spent(path: Path) -> dict[str, Any]:
     return line
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("form", ["parquet", "json"])
 def test_a_token_limit_stops_the_run_and_a_higher_one_lets_it_go_on(
     program: Program, sweep: Sweep, books: Books, form: str
@@ -103,6 +104,7 @@ def test_a_cost_limit_needs_a_price(program: Program, sweep: Sweep) -> None:
     assert not (program.folder / "runs").exists()
 
 
+@pytest.mark.matrix
 def test_a_time_limit_counts_for_each_execution(program: Program, sweep: Sweep, books: Books) -> None:
     unhurried(program, sweep, 150)
     done = program.run("sweep.yaml", "--time-limit", "0m 1s", "--max-workers", 2)
@@ -116,6 +118,7 @@ def test_a_time_limit_counts_for_each_execution(program: Program, sweep: Sweep, 
     books.require_each_once(path, 150)
 
 
+@pytest.mark.matrix
 def test_what_a_killed_execution_spent_counts_for_the_next(program: Program, sweep: Sweep, books: Books) -> None:
     unhurried(program, sweep, 200)
     process = program.start("run", "sweep.yaml", *BRISK, "--max-workers", 4, "--token-limit", 1200)
@@ -141,6 +144,7 @@ def test_a_sample_timeout_bounds_a_sample_with_all_its_retries(program: Program,
     assert all("the sample's deadline came" in row["error_message"] for row in rows)
 
 
+@pytest.mark.matrix
 def test_a_spent_retry_budget_is_said_in_records_decisions_and_at_the_end(
     program: Program, sweep: Sweep, books: Books
 ) -> None:
@@ -205,6 +209,7 @@ async def test_every_call_of_a_sample_counts_also_where_the_sample_is_stopped_mi
     books.require_each_once(path, 60)
 
 
+@pytest.mark.matrix
 async def test_a_resume_that_is_interrupted_while_it_opens_forgets_nothing_that_was_spent(
     program: Program, sweep: Sweep, books: Books
 ) -> None:

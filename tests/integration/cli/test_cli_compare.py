@@ -63,6 +63,7 @@ def test_a_run_against_itself_is_no_evidence_and_passes_the_gate(compared: tuple
     assert (done.code, "no evidence" in done.out) == (0, True)
 
 
+@pytest.mark.matrix
 def test_nothing_is_ranked_where_one_model_lost_samples_to_faults(
     program: Program, sweep: Sweep, tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_nothing_is_ranked_where_one_model_lost_samples_to_faults(
     assert "better" not in done.out
 
 
+@pytest.mark.matrix
 def test_whole_runs_are_compared_on_what_they_share(compared: tuple[Program, Path], sweep: Sweep) -> None:
     program, run = compared
     sections = two_models(sweep, program.folder)
@@ -107,6 +109,7 @@ GUIDELLM: Mapping[str, Any] = {
 """As far as it is read, of the file that guidellm 0.8 writes."""
 
 
+@pytest.mark.matrix
 def test_stages_are_held_against_another_tools_result(program: Program, sweep: Sweep, tmp_path: Path) -> None:
     stages = []
     for ttft_s, faults in ((0.3, {"error_500": 0.2}), (0.15, {})):

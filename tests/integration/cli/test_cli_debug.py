@@ -22,6 +22,7 @@ def test_debug_log_follows_every_sample(program: Program, sweep: Sweep, books: B
         assert any(row["sample_id"] in line and row["outcome"] in line for line in lines)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("number", "instance"), [(1, "sim/m-1"), (2, "sim/m-2")])
 def test_debug_process_num_follows_one_shard_alone(
     program: Program, sweep: Sweep, books: Books, number: int, instance: str
@@ -35,6 +36,7 @@ def test_debug_process_num_follows_one_shard_alone(
     books.require_each_once(path, 6)
 
 
+@pytest.mark.matrix
 def test_there_is_no_log_unless_asked(program: Program, sweep: Sweep) -> None:
     program.write(sweep(program.folder, tasks=2))
     assert not (program.path(program.run("sweep.yaml")) / "debug.log").exists()

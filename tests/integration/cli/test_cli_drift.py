@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from orchestrator.results.run import Run
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def test_a_run_warns_before_it_pools(program: Program, sweep: Sweep, books: Book
     assert execution["spent_tokens"] > sum(row["input_tokens"] + row["output_tokens"] for row in rows)
 
 
+@pytest.mark.matrix
 def test_a_run_pays_for_its_canaries_once_and_within_its_limits(
     program: Program, sweep: Sweep, books: Books, tmp_path: Path
 ) -> None:
@@ -61,6 +64,7 @@ def test_a_run_pays_for_its_canaries_once_and_within_its_limits(
     assert len(Run.load(path).drifts()) == 1
 
 
+@pytest.mark.matrix
 def test_canaries_that_no_limit_has_room_for_are_not_sent(
     program: Program, sweep: Sweep, books: Books, tmp_path: Path
 ) -> None:
@@ -70,6 +74,7 @@ def test_canaries_that_no_limit_has_room_for_are_not_sent(
     assert "has too little data on sim/m-3, which answered 0 of 5: the token limit is reached" in done.err
 
 
+@pytest.mark.matrix
 def test_nobody_is_asked_where_nobody_asked_for_it(
     program: Program, sweep: Sweep, books: Books, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def clinic(program: Program, sweep: Sweep, provider: Provider, dead_url: str) ->
     return program
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("models", "code"),
     [("good", 0), ("good,missing", 1), ("good,wrong,dead", 1), ("missing,wrong,dead", 4), ("dead", 4)],
@@ -104,6 +105,7 @@ def test_a_run_whose_keys_are_all_revoked_stops_and_can_be_resumed(
     books.require_truth(path)
 
 
+@pytest.mark.matrix
 def test_a_revoked_key_is_left_alone_by_all_but_what_was_in_flight(
     program: Program, sweep: Sweep, books: Books
 ) -> None:
@@ -113,6 +115,7 @@ def test_a_revoked_key_is_left_alone_by_all_but_what_was_in_flight(
     assert 1 <= len(refused) <= 4
 
 
+@pytest.mark.matrix
 def test_samples_of_a_key_that_is_revoked_mid_run_move_and_say_why(
     program: Program, sweep: Sweep, books: Books
 ) -> None:
@@ -163,6 +166,7 @@ def test_one_deployment_answers_for_two_models_of_a_sweep(program: Program, swee
     assert asked == {("low", "sim/m-1", "m-1"), ("high", "sim/m-1@high", "m-1")}
 
 
+@pytest.mark.matrix
 def test_a_run_that_may_not_open_enough_files_says_so_and_answers_all(
     program: Program, sweep: Sweep, books: Books
 ) -> None:

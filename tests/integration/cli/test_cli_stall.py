@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program
 
@@ -24,6 +26,7 @@ async def solve(sample, model):
 """
 
 
+@pytest.mark.matrix
 def test_a_run_whose_own_code_hangs_or_blocks_says_where_and_ends(program: Program, sweep: Sweep, books: Books) -> None:
     (program.folder / "mine.py").write_text(OWN_CODE)
     run = {"solver": "mine:solve", "stall_after_s": 1, "sample_timeout_s": 30, "max_user_errors": 2}

@@ -51,6 +51,7 @@ def failing(rows: list[dict[str, Any]]) -> dict[tuple[str, str], dict[tuple[str,
     return found
 
 
+@pytest.mark.matrix
 def test_tools_fail_at_their_rate_for_every_model_alike_and_what_fails_at_a_rate_fails_at_lower_ones(
     program: Program, sweep: Sweep, books: Books
 ) -> None:
@@ -76,6 +77,7 @@ def test_tools_fail_at_their_rate_for_every_model_alike_and_what_fails_at_a_rate
         assert all(calls[low, "m"][call] for call in shared if calls[high, "m"][call])
 
 
+@pytest.mark.matrix
 def test_models_without_function_calling_go_the_same_way_in_text(program: Program, sweep: Sweep, books: Books) -> None:
     sections = tool_sweep(program, sweep, tasks=10)
     native = program.run(program.write(sections), "--tool-success-rate", "0.8", "--model", "m")
@@ -112,6 +114,7 @@ def test_the_turns_belong_to_what_a_run_is(program: Program, sweep: Sweep) -> No
     assert manifest["parts"]["solver"] == "tool_loop"
 
 
+@pytest.mark.matrix
 def test_flawed_prompts_stand_side_by_side(program: Program, sweep: Sweep) -> None:
     program.write(tool_sweep(program, sweep, tasks=3))
     flawed = "optimal,flawed_missing_step,flawed_tool_misuse"
@@ -139,6 +142,7 @@ def test_a_flawed_prompt_for_tasks_without_a_plan_is_one_sentence_before_anythin
     assert not (program.folder / "runs").exists()
 
 
+@pytest.mark.matrix
 def test_a_prompt_type_is_added_by_dropping_a_file(program: Program, sweep: Sweep) -> None:
     program.write(tool_sweep(program, sweep, tasks=1))
     (program.folder / "prompts").mkdir()
@@ -200,6 +204,7 @@ def test_a_solver_that_raises_on_sample_731_costs_that_sample_and_a_resume(
     assert answered.items() <= kept.items()
 
 
+@pytest.mark.matrix
 def test_a_tool_of_ones_own_answers_and_where_it_raises_it_is_named(
     program: Program, sweep: Sweep, books: Books
 ) -> None:

@@ -73,6 +73,7 @@ def finished(
     return program, program.run("sweep.yaml")
 
 
+@pytest.mark.matrix
 def test_the_status_is_read_from_the_files(finished: tuple[Program, Done]) -> None:
     program, done = finished
     said = program("status", done.run_directory)

@@ -92,6 +92,7 @@ def test_a_killed_run_is_completed_by_a_resume(
     assert again <= 200 - before["final"]
 
 
+@pytest.mark.matrix
 def test_a_resume_of_a_killed_resume_is_no_different(
     program: Program, sweep: Sweep, open_ended: Sweep, books: Books
 ) -> None:
@@ -129,6 +130,7 @@ def test_the_first_ctrl_c_finishes_what_is_in_flight(
     assert set(answered(books, path).values()) == {1}
 
 
+@pytest.mark.matrix
 def test_a_drained_run_that_is_resumed_twice_sends_nothing_more(program: Program, sweep: Sweep, books: Books) -> None:
     program.write(sweep(program.folder))
     path = program.path(program.run("sweep.yaml"))
@@ -174,6 +176,7 @@ def test_the_second_ctrl_c_stops_at_once(program: Program, sweep: Sweep, books: 
     resume_unstuck(program, sweep, books, path)
 
 
+@pytest.mark.matrix
 def test_the_grace_ends_what_one_ctrl_c_leaves_in_flight(program: Program, sweep: Sweep, books: Books) -> None:
     process, path = stuck(program, sweep, books, grace_s=0.3)
     interrupt(process)
@@ -193,6 +196,7 @@ def test_sigterm_drains_like_ctrl_c(program: Program, open_ended: Sweep, books: 
     assert {row["outcome"] for row in books.rows(path)} == {"ok"}
 
 
+@pytest.mark.matrix
 def test_ctrl_c_in_a_later_stage_is_heard_like_in_the_first(program: Program, sweep: Sweep, books: Books) -> None:
     holding(program, sweep, 100, rate=0.5)
     process = start(program, "--max-workers", 4, "--tool-success-rate", "1,0.5")
@@ -231,6 +235,7 @@ def unfinished(program: Program, sweep: Sweep) -> Path:
     return program.path(done)
 
 
+@pytest.mark.matrix
 def test_a_resume_with_another_configuration_is_refused(program: Program, sweep: Sweep, books: Books) -> None:
     path = unfinished(program, sweep)
     before = books.rows(path)
@@ -245,6 +250,7 @@ def test_a_resume_with_another_configuration_is_refused(program: Program, sweep:
     assert books.rows(path) == before
 
 
+@pytest.mark.matrix
 def test_a_resume_on_changed_tasks_is_refused(program: Program, sweep: Sweep) -> None:
     path = unfinished(program, sweep)
     with (program.folder / "tasks.jsonl").open("a") as file:
@@ -254,6 +260,7 @@ def test_a_resume_on_changed_tasks_is_refused(program: Program, sweep: Sweep) ->
     assert "task_count was 20, is 21" in done.err
 
 
+@pytest.mark.matrix
 def test_a_resume_may_change_workers_rates_and_keys(program: Program, sweep: Sweep, books: Books) -> None:
     path = unfinished(program, sweep)
     done = {row["sample_id"] for row in books.rows(path) if row["outcome"] == "ok"}

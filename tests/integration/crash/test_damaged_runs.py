@@ -67,6 +67,7 @@ def test_a_run_that_was_killed_is_sound_and_says_what_is_pending(
     assert verified(program, path)["is_complete"]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("form", ["parquet", "json"])
 def test_a_damaged_part_is_refused_in_one_sentence_and_repaired_when_asked(
     program: Program, sweep: Sweep, books: Books, form: str
@@ -88,6 +89,7 @@ def test_a_damaged_part_is_refused_in_one_sentence_and_repaired_when_asked(
     assert verified(program, path)["is_complete"]
 
 
+@pytest.mark.matrix
 def test_a_damaged_journal_line_is_repaired_by_the_resume_itself(
     program: Program, sweep: Sweep, open_ended: Sweep, books: Books
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_damaged_journal_line_is_repaired_by_the_resume_itself(
     books.require_each_once(path, 60)
 
 
+@pytest.mark.matrix
 def test_rows_of_another_run_are_refused_with_the_difference(program: Program, sweep: Sweep) -> None:
     path, other = finished(program, sweep), finished(program, sweep)
     (part,) = path.glob("results/part-*.parquet")
@@ -121,6 +124,7 @@ def test_rows_of_another_run_are_refused_with_the_difference(program: Program, s
 
 
 # ------------------------------------------------------------------ what a resume runs
+@pytest.mark.matrix
 def test_only_infra_runs_infrastructure_failures_and_nothing_that_was_never_run(
     program: Program, sweep: Sweep, open_ended: Sweep, books: Books
 ) -> None:
@@ -154,6 +158,7 @@ def book_as_before(results: Path, ordinals: set[int]) -> None:
     sink.write_part(1, [{**row, **(failed if row["ordinal"] in ordinals else {})} for row in rows])
 
 
+@pytest.mark.matrix
 def test_what_an_older_version_booked_as_the_model_s_failure_is_brought_back_and_kept(
     program: Program, sweep: Sweep
 ) -> None:
@@ -200,6 +205,7 @@ def fill(path: Path, leave_kb: int) -> Path:
     return ballast
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("form", ["parquet", "json"])
 @pytest.mark.parametrize("leave_kb", [24, 136])
 def test_a_full_disk_stops_the_run_and_a_resume_completes_it(

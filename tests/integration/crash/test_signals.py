@@ -73,6 +73,7 @@ def test_before_the_run_there_is_nothing_to_resume(program: Program, sweep: Swee
     assert not (program.folder / "runs").exists()
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("number", STOPPING)
 def test_while_the_simulator_starts_nothing_is_waited_for(
     program: Program, sweep: Sweep, books: Books, number: int
@@ -90,6 +91,7 @@ def test_while_the_simulator_starts_nothing_is_waited_for(
     require_resumable(program, books, done, 20, "-c", "sweep.yaml")
 
 
+@pytest.mark.matrix
 def test_a_shard_that_waits_for_its_start_is_not_waited_for(program: Program, sweep: Sweep, books: Books) -> None:
     unhurried(program, sweep, 20)
     stagger = ("--set", f"run.stagger_s=0,{LONGER_THAN_PATIENCE_S}", "--no-rebalance", "--display", "none")
@@ -101,6 +103,7 @@ def test_a_shard_that_waits_for_its_start_is_not_waited_for(program: Program, sw
 
 
 # ------------------------------------------------------------------ what a drain waits for
+@pytest.mark.matrix
 @pytest.mark.parametrize("mode", ["adaptive", "fixed"])
 def test_what_is_throttled_is_not_waited_for(program: Program, sweep: Sweep, books: Books, mode: str) -> None:
     """One request a minute passes; all others have been refused, or have never been sent."""
@@ -238,6 +241,7 @@ def ended(program: Program, terminal: Terminal) -> int:
     return terminal.process.wait()
 
 
+@pytest.mark.matrix
 def test_a_real_ctrl_c_reaches_neither_the_simulator_nor_the_notify_command(
     program: Program, sweep: Sweep, books: Books, terminal: Terminal
 ) -> None:
@@ -253,6 +257,7 @@ def test_a_real_ctrl_c_reaches_neither_the_simulator_nor_the_notify_command(
     books.require_each_once(path, 200)
 
 
+@pytest.mark.matrix
 def test_a_terminal_that_is_closed_drains_the_run(
     program: Program, sweep: Sweep, books: Books, terminal: Terminal
 ) -> None:
@@ -279,6 +284,7 @@ def test_a_program_that_is_killed_leaves_no_simulator_behind(program: Program, o
 
 
 # ------------------------------------------------------------------ in a notebook
+@pytest.mark.matrix
 @pytest.mark.parametrize("cancels", [1, 3])
 async def test_a_run_that_is_awaited_and_cancelled_can_be_resumed_at_once(
     tmp_path: Path,

@@ -59,6 +59,7 @@ def _plan(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.matrix
 def test_a_ladder_that_was_killed_goes_on_where_it_was(program: Program, ladder: Callable[..., Any]) -> None:
     process = ladder("--rungs", "1,2,3,4,5,6", "--no-stop", "--no-refine", start=True)
     program.wait_for(lambda: (program.folder / "found" / "rung-03-c3.json").exists())
@@ -75,6 +76,7 @@ def test_a_ladder_that_was_killed_goes_on_where_it_was(program: Program, ladder:
     assert f"climb {len(before)} in flight" not in done.out
 
 
+@pytest.mark.matrix
 def test_a_resume_takes_no_other_settings_and_keeps_what_was_expected(
     program: Program, ladder: Callable[..., Any]
 ) -> None:
@@ -100,6 +102,7 @@ def test_an_expectation_is_the_exit_code(ladder: Callable[..., Any]) -> None:
     assert "NOT MET, n/a" in done.out
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -143,6 +146,7 @@ def test_a_rate_and_a_comparison_end_in_a_document(program: Program, sweep: Swee
     assert {one["figure"] for one in json.loads(done.out)["differences"]} >= {"latency_s", "ttft_s", "requests_per_s"}
 
 
+@pytest.mark.matrix
 def test_two_instances_are_climbed_alone_and_together(
     program: Program, ladder: Callable[..., Any], sweep: Sweep
 ) -> None:
