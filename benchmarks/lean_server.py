@@ -1,6 +1,7 @@
-"""A chat-completions server with minimal overhead: every request gets the same answer after the same delay.
+"""A chat-completions server with minimal overhead: every request of a workload gets the same answer after the same delay.
 
-HTTP/1.1 with keep-alive on a bare asyncio.Protocol. It prints its port and serves until its standard input ends.
+HTTP/1.1 with keep-alive on a bare asyncio.Protocol. The first part of the path is the name of the workload: `/stream63/v1/...`. It prints
+its port and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -8,59 +9,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-import orjson
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cores import SERVER_CORE, pin
+from benchmarks.workloads import CHUNK_S, WORKLOADS
 
-ANSWER_TEXT = (
-    "The sky looks blue because air scatters short wavelengths of sunlight more than long ones. " * 3 + "So: blue."
-)
-TARGET = "so: blue"
-"""Part of every answer, so that the scorer `includes` finds it."""
-TOTAL_TOKENS = 412
 _BACKLOG = 4_096
-_LIMIT_HEADERS = (
-    "x-ratelimit-limit-requests: 10000000\r\nx-ratelimit-remaining-requests: 9999999\r\n"
-    "x-ratelimit-limit-tokens: 10000000000\r\nx-ratelimit-remaining-tokens: 9999999999\r\n"
-)
 
 
-def completion() -> bytes:
-    """Build the body of every answer, about 700 bytes."""
-    message = {"role": "assistant", "content": ANSWER_TEXT, "refusal": None}
-    return orjson.dumps(
-        {
-            "id": "chatcmpl-00000000000000000000000000000000",
-            "object": "chat.completion",
-            "created": 1_750_000_000,
-            "model": "bench",
-            "system_fingerprint": "fp_0000000000",
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-            "usage": {
-                "prompt_tokens": TOTAL_TOKENS - 60,
-                "completion_tokens": 60,
-                "total_tokens": TOTAL_TOKENS,
-                "prompt_tokens_details": {"cached_tokens": 0},
-                "completion_tokens_details": {"reasoning_tokens": 0},
-            },
-        }
-    )
+def all_responses() -> dict[str, tuple[bytes, ...]]:
+    """Build the pieces of every workload's response."""
+    return {name: workload.response_pieces() for name, workload in WORKLOADS.items()}
 
 
-def response() -> bytes:
-    """Build the whole HTTP response."""
-    body = completion()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{_LIMIT_HEADERS}Content-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-def request_length(data: bytes) -> int | None:
+def request_length(data: bytes | bytearray) -> int | None:
     """Return the length in bytes of the first request in `data` with its body; None while its head is incomplete."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
@@ -71,15 +39,22 @@ def request_length(data: bytes) -> int | None:
     return end + 4 + length
 
 
-class _Connection(asyncio.Protocol):
+def workload_of(request: bytes | bytearray) -> str:
+    """Return the first part of the request's path."""
+    return request[: request.index(b"\r\n")].split(b"/", 2)[1].decode()
+
+
+class ServerConnection(asyncio.Protocol):
     """Answers whole requests. No client here sends a second request before the first is answered."""
 
-    def __init__(self, answer: bytes, delay_s: float) -> None:
-        self._answer = answer
+    def __init__(self, responses: Mapping[str, Sequence[bytes]], delay_s: float) -> None:
+        self._responses = responses
         self._delay_s = delay_s
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
-        self._received = b""
+        self._received = bytearray()
+        self._wanted: int | None = None
+        """Length of the request that is being received."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)  # what asyncio and uvloop pass for TCP
@@ -88,22 +63,28 @@ class _Connection(asyncio.Protocol):
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
-        received = self._received + data if self._received else data
-        length = request_length(received)
-        while length is not None and len(received) >= length:
-            self._loop.call_later(self._delay_s, self._respond)
-            received = received[length:]
-            length = request_length(received)
-        self._received = received
+        received = self._received
+        received += data
+        while True:
+            self._wanted = self._wanted or request_length(received)
+            if self._wanted is None or len(received) < self._wanted:
+                return
+            pieces = self._responses[workload_of(received)]
+            self._loop.call_later(self._delay_s, self._respond, pieces, 0)
+            del received[: self._wanted]
+            self._wanted = None
 
-    def _respond(self) -> None:
-        if self._transport is not None:
-            self._transport.write(self._answer)
+    def _respond(self, pieces: Sequence[bytes], number: int) -> None:
+        if self._transport is None:
+            return
+        self._transport.write(pieces[number])
+        if number + 1 < len(pieces):
+            self._loop.call_later(CHUNK_S, self._respond, pieces, number + 1)
 
 
 async def _serve(delay_s: float) -> None:
-    loop, answer = asyncio.get_running_loop(), response()
-    server = await loop.create_server(lambda: _Connection(answer, delay_s), "127.0.0.1", 0, backlog=_BACKLOG)
+    loop, responses = asyncio.get_running_loop(), all_responses()
+    server = await loop.create_server(lambda: ServerConnection(responses, delay_s), "127.0.0.1", 0, backlog=_BACKLOG)
     async with server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await loop.run_in_executor(None, sys.stdin.buffer.read)
