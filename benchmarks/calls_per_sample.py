@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import selectors
 import sys
@@ -29,10 +30,10 @@ import orjson
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import lean_server, memory_loop
-from benchmarks.clients import FLOOR, OURS, our_sweep, send_bare
-from benchmarks.job import Job, require
-from benchmarks.workloads import WORKLOADS
+from benchmarks.client_cost import lean_server, memory_loop
+from benchmarks.client_cost.clients import FLOOR, OURS, our_sweep, send_bare
+from benchmarks.client_cost.job import Job, require
+from benchmarks.client_cost.workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parent.parent
 DELAY_S = 0.25
@@ -74,13 +75,27 @@ def counting() -> Iterator[Calls]:
         elif event == "c_call" and frame.f_code.co_filename not in _LOOP:
             c[frame.f_code.co_filename] += 1
 
-    sys.setprofile(profile)
+    with _without_collections():
+        sys.setprofile(profile)
+        try:
+            yield calls
+        finally:
+            sys.setprofile(None)
+    calls.python.update(python)
+    calls.c.update(c)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep the cycle collector off, because the callbacks of what it frees are calls at any place."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
     try:
-        yield calls
+        yield
     finally:
-        sys.setprofile(None)
-        calls.python.update(python)
-        calls.c.update(c)
+        if was_on:
+            gc.enable()
 
 
 _CALL_EVENTS = frozenset({"call", "c_call"})

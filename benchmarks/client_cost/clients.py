@@ -1,23 +1,21 @@
 """The clients that `overhead` measures, one per process: our whole pipeline, and the minimal client, which is the floor.
 
-`python -m benchmarks.clients NAME '{"url": …}'` sends the requests of a job and prints the CPU time that they took. Every answer is parsed
-and checked; a wrong answer ends the process with an error. `peers.py` has the clients that live in virtual environments of their own.
+`python -m benchmarks.client_cost.clients NAME '{"url": …}'` sends the requests of a job and prints the CPU time that they took. Every
+answer is parsed and checked; a wrong answer ends the process with an error. `peers.py` has the clients that live in virtual environments
+of their own.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.cores import CLIENT_CORE, pin
-from benchmarks.job import Check, Client, Job, measure, require, send_all
+from ..cores import CLIENT_CORE, pin
+from .job import Check, Client, Job, measure, require, send_all
 
 if TYPE_CHECKING:
     import aiohttp

@@ -10,15 +10,12 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import cast
 
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.cores import SERVER_CORE, pin
-from benchmarks.workloads import CHUNK_S, WORKLOADS
+from ..cores import SERVER_CORE, pin
+from .workloads import CHUNK_S, WORKLOADS
 
 _BACKLOG = 4_096
 
