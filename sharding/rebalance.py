@@ -33,11 +33,12 @@ def choose_theft(thief: str, loads: Mapping[str, Load]) -> Theft | None:
     others = {name: load for name, load in loads.items() if name != thief and load.remaining}
     if not others:
         return None
-    victim = max(others, key=lambda name: _time_left_s(others[name]))
+    victim = max(others, key=lambda name: time_left_s(others[name]))
     return Theft(victim, _fair_share(loads[thief].rate_per_s, others[victim]))
 
 
-def _time_left_s(load: Load) -> float:
+def time_left_s(load: Load) -> float:
+    """Return the seconds until a shard is finished at its present rate; infinity where the rate is 0."""
     return load.remaining / load.rate_per_s if load.rate_per_s > 0 else float("inf")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sharding.finish_order import FinishOrder
 from sharding.rebalance import Load, choose_theft
 
 from .bitmap import Bitmap
@@ -85,9 +86,12 @@ class ModelQueues:
     def __init__(self, queues: Mapping[str, ShardQueue], peers: Peers, *, done: Bitmap, rebalances: bool) -> None:
         self._own = queues
         self._helping: dict[str, list[tuple[str, ShardQueue]]] = {name: [] for name in queues}
+        self._with_work = set(queues)
+        """The shards that may have samples left; the others have none."""
         self._peers = peers
         self._done = done
         self._rebalances = rebalances
+        self._finish_order = FinishOrder(list(queues), self._load_to_share)
         self.emptied = asyncio.Event()
         """Set when no samples are left to open, so that a pool that waits for its start ends."""
 
@@ -104,23 +108,34 @@ class ModelQueues:
 
     def close(self) -> None:
         """Remove all samples of all queues."""
-        for name in self._own:
+        for name in self._with_work:
             for _planned, queue in self._of(name):
                 queue.close()
+        self._with_work.clear()
         self._notify_if_empty()
 
     def _notify_if_empty(self) -> None:
-        if not any(len(queue) for name in self._own for _planned, queue in self._of(name)):
-            self.emptied.set()
+        """Forget the shards that are empty, and notify if there is no other."""
+        while self._with_work:
+            name = self._with_work.pop()
+            if self._remaining(name):
+                self._with_work.add(name)
+                return
+        self.emptied.set()
 
     def _take_over(self, name: str) -> bool:
-        loads = {other: self._load(other) for other in self._own if self._may_take_from(other) or other == name}
-        theft = choose_theft(name, loads)
+        if not self._with_work:
+            return False
+        loads = self._finish_order.last_to_finish()
+        theft = choose_theft(name, {**loads, name: self._load(name)})
         if theft is None:
             return False
         self._helping[name] = [
             (planned, ShardQueue(parts, self._done)) for planned, parts in self._give(theft.victim, theft.count)
         ]
+        self._with_work.add(name)
+        for changed in (name, theft.victim):
+            self._finish_order.read(changed)
         return True
 
     def _give(self, victim: str, count: int) -> Iterator[tuple[str, list[range]]]:
@@ -132,10 +147,14 @@ class ModelQueues:
                 yield planned, parts
 
     def _load(self, name: str) -> Load:
-        return Load(sum(len(queue) for _planned, queue in self._of(name)), self._peers.rate_per_s(name))
+        return Load(self._remaining(name), self._peers.rate_per_s(name))
 
-    def _may_take_from(self, name: str) -> bool:
-        return self._rebalances or self._peers.is_silent(name)
+    def _load_to_share(self, name: str) -> Load:
+        """Return the load of a shard that others may take from; an empty one where they may not."""
+        return self._load(name) if self._rebalances or self._peers.is_silent(name) else Load(0, 0.0)
+
+    def _remaining(self, name: str) -> int:
+        return sum(len(queue) for _planned, queue in self._of(name))
 
     def _of(self, name: str) -> Iterator[tuple[str, ShardQueue]]:
         yield name, self._own[name]

@@ -50,6 +50,28 @@ def test_every_open_ordinal_is_taken_once_whoever_asks(
     assert all(one.planned == names[one.ordinal % shards] for one in found)
 
 
+@given(
+    shards=st.integers(33, 60),
+    turns=st.lists(st.integers(0, 59), max_size=200),
+    rates=st.lists(st.floats(0, 10), min_size=60, max_size=60),
+)
+def test_every_ordinal_is_taken_once_also_from_more_shards_than_are_read_at_once(
+    shards: int, turns: list[int], rates: list[float]
+) -> None:
+    bitmap, total = Bitmap(200), 200
+    names = [f"i{index}" for index in range(shards)]
+    queues = {name: ShardQueue([range(index, total, shards)], bitmap) for index, name in enumerate(names)}
+    given_rates = Given({f"i{n}": rate for n, rate in enumerate(rates)})
+    model = ModelQueues(queues, given_rates, done=bitmap, rebalances=True)
+
+    taken = [model.take(names[turn % shards]) for turn in turns]
+    while (last := model.take(names[0])) is not None:
+        taken.append(last)
+
+    assert sorted(each.ordinal for each in taken if each is not None) == list(range(total))
+    assert model.emptied.is_set()
+
+
 def test_the_plan_is_kept_without_rebalancing_unless_an_instance_is_out() -> None:
     bitmap = Bitmap(6)
     rates = {"a": 1.0, "b": 1.0}

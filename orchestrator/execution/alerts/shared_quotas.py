@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,9 +38,12 @@ def start_shared(instances: Sequence[Instance], learned: Learned) -> dict[str, s
 
 def tell_remembered(instances: Sequence[Instance], groups: Mapping[str, str], decide: Decide) -> None:
     """Report once which instances start with one limiter."""
-    for group in dict.fromkeys(groups.values()):
-        names = [instance.name for instance in instances if groups[instance.name] == group]
-        if any(instance.limiter_group != group for instance in instances if instance.name in names):
+    members: defaultdict[str, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        members[groups[instance.name]].append(instance)
+    for group, sharing in members.items():
+        names = [instance.name for instance in sharing]
+        if any(instance.limiter_group != group for instance in sharing):
             words = f"an earlier run found that {listed(names)} share one quota; {consequence(len(names))}"
             decide(names[0], EVENT, {"instances": names, "is_remembered": True, "evidence": words})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,11 +45,14 @@ def build_dispatchers(
     dispatchers = {}
     for model, own in instances.items():
         groups = start_shared(own, limiting.learned if limiting.mode == "adaptive" else {})
+        joined: defaultdict[str, list[Instance]] = defaultdict(list)
+        for instance in own:
+            if groups[instance.name] != instance.limiter_group:
+                joined[groups[instance.name]].append(instance)
         for instance in own:
             group = groups[instance.name]
             if group not in limiters:
-                joined = [other for other in own if groups[other.name] == group != other.limiter_group]
-                limiters[group] = _build_limiter(instance, joined, limiting)
+                limiters[group] = _build_limiter(instance, joined[group], limiting)
         instance_states = [
             InstanceState(instance, senders[instance.provider], limiters[groups[instance.name]]) for instance in own
         ]

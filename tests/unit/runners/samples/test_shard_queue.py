@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import pytest
 
 from runners.samples.bitmap import Bitmap
@@ -83,3 +86,58 @@ def test_an_instance_without_work_takes_the_last_half_and_its_owner_goes_on_from
     model = ModelQueues(queues, Alike(), done=done, rebalances=True)
     taken = [model.take(name) for name in ("idle", "busy", "idle", "busy")]
     assert taken == [TakenOrdinal(4, "busy"), TakenOrdinal(0, "busy"), TakenOrdinal(5, "busy"), TakenOrdinal(1, "busy")]
+
+
+def test_the_queues_are_reported_empty_when_the_last_sample_is_taken_though_its_instance_asks_for_no_more() -> None:
+    done = Bitmap(2)
+    queues = {name: ShardQueue(parts, done) for name, parts in (("a", [range(2)]), ("b", []), ("c", []))}
+    model = ModelQueues(queues, Alike(), done=done, rebalances=True)
+    assert [model.take(name) for name in ("a", "b")] == [TakenOrdinal(0, "a"), TakenOrdinal(1, "a")]
+    assert not model.emptied.is_set()
+    assert model.take("c") is None
+    assert model.emptied.is_set()
+
+
+def test_without_rebalancing_the_queues_are_not_empty_while_another_instance_has_samples() -> None:
+    done = Bitmap(3)
+    queues = {"a": ShardQueue([], done), "b": ShardQueue([range(1)], done), "c": ShardQueue([range(1, 3)], done)}
+    model = ModelQueues(queues, Alike(), done=done, rebalances=False)
+    assert model.take("a") is None
+    assert not model.emptied.is_set()
+    assert [model.take("b"), model.take("b")] == [TakenOrdinal(0, "b"), None]
+    assert not model.emptied.is_set()
+    assert [model.take("c"), model.take("c")] == [TakenOrdinal(1, "c"), TakenOrdinal(2, "c")]
+    assert model.take("a") is None
+    assert model.emptied.is_set()
+
+
+def calls_to_the_end_per_sample(instances: int, *, rebalances: bool) -> float:
+    """Count the Python calls of a stage of four samples per instance, in which one instance asks much more often than the others."""
+    samples, calls = 4 * instances, 0
+    done, names = Bitmap(samples), [f"i{number}" for number in range(instances)]
+    queues = {name: ShardQueue([range(number, samples, instances)], done) for number, name in enumerate(names)}
+    model = ModelQueues(queues, Alike(), done=done, rebalances=rebalances)
+
+    def count(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    asking = names.copy()
+    sys.setprofile(count)
+    try:
+        while asking:
+            asking = [name for name in asking if model.take(names[0]) and model.take(name)]
+        for name in names:
+            while model.take(name):
+                pass
+    finally:
+        sys.setprofile(None)
+    return calls / samples
+
+
+@pytest.mark.parametrize("rebalances", [True, False])
+def test_the_end_of_a_stage_costs_as_much_per_sample_with_a_thousand_instances_as_with_a_hundred(
+    rebalances: bool,
+) -> None:
+    few, many = (calls_to_the_end_per_sample(instances, rebalances=rebalances) for instances in (100, 1_000))
+    assert many < 1.2 * few

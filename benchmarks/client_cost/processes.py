@@ -1,0 +1,117 @@
+"""The processes of a measurement: one server, and a fresh process for every run of a client."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import psutil
+
+from .clients import CLIENTS
+from .job import Job, Spent
+from .trials import OverheadTrial
+from .workloads import WORKLOADS
+
+ROOT = Path(__file__).resolve().parents[2]
+DELAY_S = 0.25
+WARM_UP = 10
+"""Requests that each client sends before the measurement, which compiles its bytecode."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCost:
+    """Cost of one request, from one short and one long run."""
+
+    cpu_ms: float
+    requests_per_s: float
+    server_cpu_ms: float
+
+
+class ClientProcesses:
+    """The server, the task files and the environment that all client processes share.
+
+    `peers` has the Python of the virtual environment of each peer.
+    """
+
+    def __init__(
+        self, folder: Path, port: int, server: psutil.Process, environment: Mapping[str, str], peers: Mapping[str, str]
+    ) -> None:
+        self._folder = folder
+        self._port = port
+        self._server = server
+        self._environment = environment
+        self._peers = peers
+
+    def warm_up(self, trial: OverheadTrial) -> None:
+        """Send a few requests with the client of a trial."""
+        self._spend(trial, WARM_UP)
+
+    def cost(self, trial: OverheadTrial) -> RequestCost:
+        """Measure the cost of a request in one trial."""
+        (short, served_short_s), (long, served_long_s) = (self._spend(trial, n) for n in (trial.short, trial.long))
+        wall_s = long.wall_s - short.wall_s
+        return RequestCost(
+            1000 * (long.cpu_s - short.cpu_s) / trial.n,
+            trial.n / wall_s if wall_s > 0 else 0.0,
+            1000 * (served_long_s - served_short_s) / trial.n,
+        )
+
+    def _spend(self, trial: OverheadTrial, n: int) -> tuple[Spent, float]:
+        """Run the client and return what it spent, and the server's CPU seconds."""
+        before = _cpu_s(self._server)
+        with tempfile.TemporaryDirectory(dir=self._folder) as output:
+            url = f"http://127.0.0.1:{self._port}/{trial.workload}/v1"
+            tasks = str(self._tasks(trial.workload, n))
+            job = Job(url, n, trial.in_flight, tasks, output, trial.workload, trial.mode or "fixed", trial.instances)
+            command = [*self._program(trial.client), trial.client, orjson.dumps(job).decode()]
+            done = subprocess.run(command, cwd=output, env=self._environment, capture_output=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{trial}, {n} requests: {done.stderr.decode()[-2000:]}")
+        return Spent(**orjson.loads(done.stdout.splitlines()[-1])), _cpu_s(self._server) - before
+
+    def _program(self, client: str) -> list[str]:
+        if client in CLIENTS:
+            return [sys.executable, "-m", "benchmarks.client_cost.clients"]
+        return [self._peers[client], "-m", "benchmarks.client_cost.peers"]
+
+    def _tasks(self, workload: str, n: int) -> Path:
+        path = self._folder / f"{workload}-{n}.jsonl"
+        if not path.exists():
+            with path.open("wb") as file:
+                file.writelines(map(WORKLOADS[workload].task_line, range(n)))
+        return path
+
+
+@contextmanager
+def open_processes(environment: Mapping[str, str], peers: Mapping[str, str]) -> Iterator[ClientProcesses]:
+    """Start the server and stop it when the block ends."""
+    command = [sys.executable, "-m", "benchmarks.client_cost.lean_server", "--delay", str(DELAY_S)]
+    with (
+        tempfile.TemporaryDirectory(prefix="overhead-") as folder,
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server,
+    ):
+        assert server.stdin is not None
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        yield ClientProcesses(Path(folder), port, psutil.Process(server.pid), environment, peers)
+        server.stdin.close()
+
+
+@contextmanager
+def compiled_once() -> Iterator[dict[str, str]]:
+    """Create an environment that caches bytecode from the first import on, without settings and state from outside."""
+    with tempfile.TemporaryDirectory(prefix="bytecode-") as folder:
+        ours = {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": folder, "XDG_STATE_HOME": f"{folder}/state"}
+        yield {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "ORCHESTRATOR_"))} | ours
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
