@@ -1,4 +1,4 @@
-"""Maps aiohttp's exceptions to the project's errors, for both transports: the SDK's errors have aiohttp's as their cause."""
+"""Maps aiohttp's exceptions to the project's errors, for the SDK transport: the SDK's errors have aiohttp's as their cause."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ..credentials import SignInFailed
 from ..errors import ConnectionLost, Evidence, Malformed, ProviderError, TimedOut, Unreachable
-from ..wire.errors.refusals import tell
 from ..wire.received import Oversized
+from .unreachable import ABOUT_PROXIES, why_unconnected
 
 FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, Oversized)
 """Everything that sending a request and reading its answer may raise, except cancellation."""
 
-_ABOUT_PROXIES = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY configure the proxy"
 _BROKEN_HTTP = (aiohttp.ClientResponseError, aiohttp.InvalidURL, HttpProcessingError)
 
 
@@ -30,7 +29,7 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
         return Malformed(f"{name}: {error}", evidence)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return Unreachable(
-            f"{name}: the proxy refuses the connection to the server (HTTP {error.status}); {_ABOUT_PROXIES}", evidence
+            f"{name}: the proxy refuses the connection to the server (HTTP {error.status}); {ABOUT_PROXIES}", evidence
         )
     if isinstance(error, _BROKEN_HTTP):
         return Malformed(
@@ -39,29 +38,9 @@ def map_transport_error(error: BaseException, evidence: Evidence) -> ProviderErr
     if isinstance(error, aiohttp.ClientPayloadError):
         return Malformed(f"{name}: the answer was cut short or is damaged", evidence)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Unreachable(f"{name}: {tell(_why_unconnected(error))}", evidence)
+        cause = getattr(error, "certificate_error", None) or error.os_error
+        is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+        return Unreachable(f"{name}: {why_unconnected(error.host, error.port, cause, is_proxy=is_proxy)}", evidence)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return ConnectionLost(f"{name}: the server closed the connection without an answer", evidence)
     return ConnectionLost(f"{name}: the connection broke ({type(error).__name__})", evidence)
-
-
-def _why_unconnected(error: aiohttp.ClientConnectorError) -> str:
-    """Describe why there is no connection and what to check; fall back to the system's message."""
-    host, there = error.host, f"{error.host}:{error.port}"
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return (
-            f"no connection to the proxy {there} ({error.strerror or type(error.os_error).__name__}); {_ABOUT_PROXIES}"
-        )
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the name {host} is not known (DNS): check its spelling and the network"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        why = getattr(error.certificate_error, "verify_message", "") or "no reason given"
-        return (
-            f"the certificate of {there} is not trusted: {why.rstrip('.')} (set ca_file to trust further certificates)"
-        )
-    if isinstance(error, aiohttp.ClientSSLError):
-        why = (getattr(error.os_error, "reason", None) or "").replace("_", " ").lower()
-        return f"no TLS with {there} ({why or 'the handshake broke off'}): does it speak https?"
-    if isinstance(error.os_error, ConnectionRefusedError):
-        return f"{there} refuses connections: does the server run there?"
-    return f"no connection to {there} ({error.strerror or type(error.os_error).__name__})"

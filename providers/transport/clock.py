@@ -1,4 +1,4 @@
-"""The clock of one call: it measures the phases and limits each of them with a single timer that is rescheduled.
+"""The clock of one call of the SDK transport, and the errors of both transports' timeouts: it measures the phases and limits each of them with a single timer that is rescheduled.
 
 The phases are connect → first_token → between_tokens; the call's deadline ("attempt") limits their sum. An answer that is not streamed has
 no first token: after the send, only the deadline limits it. The timer is asyncio's, so a cancellation from outside is never mistaken
@@ -13,7 +13,7 @@ import math
 from ..errors import Evidence, TimedOut
 from ..route import Timeouts
 
-_TAIL_S = 5.0
+TAIL_S = 5.0
 """A pause of this length ends the reading of an answer that is already complete, or of an error page, without an error."""
 
 _MEANING = {
@@ -70,7 +70,7 @@ class CallClock:
 
     def tail(self) -> asyncio.Timeout:
         """Return a short timeout for optional data after the answer: `async with clock.tail()`, which raises TimeoutError."""
-        return asyncio.timeout(min(_TAIL_S, self._timeouts.between_tokens_s / 2))
+        return asyncio.timeout(min(TAIL_S, self._timeouts.between_tokens_s / 2))
 
     @property
     def connect_s(self) -> float:
@@ -86,10 +86,15 @@ class CallClock:
         """Build the error of the phase that exceeded its timeout."""
         when = self.timer.when()
         stage = "attempt" if when is not None and when >= self._deadline else self._stage
-        bound = "" if stage == "attempt" else f" within {self._bound_s:g} s"
-        return TimedOut(f"{evidence.instance}: {_MEANING[stage]}{bound}", evidence, stage=stage)
+        return build_timeout(stage, self._bound_s, evidence)
 
     def _wait_for(self, stage: str, bound_s: float, now: float) -> None:
         self._stage, self._bound_s = stage, bound_s
         if not self.timer.expired():
             self.timer.reschedule(min(now + bound_s, self._deadline))
+
+
+def build_timeout(stage: str, bound_s: float, evidence: Evidence) -> TimedOut:
+    """Build the error of a phase that exceeded its bound; the bound of an attempt is the deadline."""
+    bound = "" if stage == "attempt" else f" within {bound_s:g} s"
+    return TimedOut(f"{evidence.instance}: {_MEANING[stage]}{bound}", evidence, stage=stage)

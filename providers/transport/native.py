@@ -1,122 +1,52 @@
-"""The fast transport: aiohttp and orjson, one session for all routes. Values that all requests share are built once per route."""
+"""The fast transport: our HTTP/1.1 client and orjson. Values that all requests of a route share are built once."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Coroutine
-from contextlib import suppress
-from contextvars import ContextVar
+import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
-from multidict import CIMultiDict
-from yarl import URL
 
-from ..errors import BODY_LIMIT, Evidence, ProviderError
-from ..messages import ChatRequest, ChatResponse, Timing
+from ..credentials import SignInFailed
+from ..errors import ProviderError
+from ..messages import ChatRequest, ChatResponse
 from ..network import Proxy
 from ..provider import SYSTEM_TRUST, Trust
 from ..route import Route, Timeouts
-from ..wire.body import parse_json
-from ..wire.chat import is_event_stream
-from ..wire.errors.refusals import classify_failure
-from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
-from .aiohttp_errors import FOREIGN, map_transport_error
-from .clock import CallClock
 from .formats import FORMATS
+from .http1.connection import Connection
+from .http1.connector import Connector, ProxyServer
+from .http1.deadlines import DeadlineSweep
+from .http1.failures import ConnectionClosed, TransferFailed
+from .http1.heads import RequestHead, header_line
+from .http1.origin import Origin, parse_origin
+from .http1.limit import ConnectionLimit
+from .http1.pool import ConnectionPool
+from .http1_errors import map_failure
+from .native_call import NativeCall
 from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
-from .tls import tls_context
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
-    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
-
-_LARGE_BODY = 2**20
-"""Larger bodies are given to aiohttp as a file, which it writes in pieces, so that they do not block the loop."""
-
-_CALL: ContextVar[_NativeCall] = ContextVar("_CALL")
-"""The call of the current task: the connector reports to it that a connection is open, and whether it is new."""
-
-
-class _ClockedConnector(aiohttp.TCPConnector):
-    """A connector that reports to the call when its connection is open, without the cost of aiohttp's TraceConfig."""
-
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        _CALL.get().clock.connected()
-        return connection
-
-    def _get(self, key: ConnectionKey, traces: list[Trace]) -> Coroutine[object, object, Connection | None]:
-        """Return no pooled connection for a request that is sent again: the others of the pool may be closed as well."""
-        return _none() if _CALL.get().resent else super()._get(key, traces)
-
-    async def _create_connection(
-        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> ResponseHandler:
-        _CALL.get().is_fresh = True
-        return await super()._create_connection(req, traces, timeout)
-
-
-async def _none() -> None:
-    return None
-
-
-_CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError, BrokenPipeError)
-"""Errors of a connection that the server closed. On a reused connection without a byte of an answer, the server most likely closed it
-while it was idle, so the request is sent again on a new one. That is not counted as an attempt, but the server may have received the
-first: `resent` records it."""
+    import ssl
 
 
 @dataclass(frozen=True, slots=True)
-class _Address:
-    """The parts of a route that all its requests share."""
+class _Destination:
+    """What all requests of a route share."""
 
-    url: URL
-    headers: CIMultiDict[str]
+    pool: ConnectionPool
+    head: RequestHead
     secrets: tuple[str, ...] = field(repr=False)
     """Secret values among the headers."""
     takes_whole_id: bool
 
 
-@dataclass(slots=True)
-class _NativeCall:
-    """One call and what was received so far, which is the evidence where the answer breaks off."""
-
-    route: Route
-    request: ChatRequest
-    request_id: str
-    clock: CallClock
-    secret: str = field(default="", repr=False)
-    other_secrets: tuple[str, ...] = field(default=(), repr=False)
-    response: aiohttp.ClientResponse | None = None
-    start: bytes = b""
-    """Start of the body; kept only where it is received in several pieces."""
-    is_fresh: bool = False
-    """Whether the connection was opened for this call."""
-    resent: int = 0
-
-    def received(self, response: aiohttp.ClientResponse, body: bytes = b"") -> Received:
-        name, status, headers = self.route.instance.name, response.status, response.headers
-        return Received(name, self.request_id, self.request, status, headers, body, self.secret, self.other_secrets)
-
-    def evidence(self) -> Evidence:
-        if self.response is None:
-            return Evidence(self.route.instance.name, self.request_id)
-        return self.received(self.response, self.start).evidence()
-
-    def heard(self, piece: bytes) -> None:
-        if len(self.start) < BODY_LIMIT:
-            self.start += piece[:BODY_LIMIT]
-
-
 class NativeTransport:
-    """The transport of one provider on aiohttp; implements Transport.
+    """The transport of one provider over HTTP/1.1; implements Transport.
 
-    `connections` limits the open connections; 0 means no limit. Redirects are never followed: the key is sent only to the host that
+    `connections` limits the connections in use; 0 means no limit. Redirects are never followed: the key is sent only to the host that
     the user named.
     """
 
@@ -128,32 +58,37 @@ class NativeTransport:
         proxy: Proxy | None = None,
     ) -> None:
         self._timeouts = timeouts
-        self._connections = connections or 0
+        self._limit = ConnectionLimit(connections or 0)
         self._trust = trust
         self._proxy = proxy
-        self._session: aiohttp.ClientSession | None = None
-        self._addresses: dict[str, _Address] = {}
+        self._tls_context: ssl.SSLContext | None = None
+        self._sweep: DeadlineSweep | None = None
+        self._destinations: dict[str, _Destination] = {}
+        self._pools: dict[Origin, ConnectionPool] = {}
         self._finishing: set[str] = set()
         """Instances whose streams name a finish reason."""
 
     async def send(self, route: Route, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
         """Send one request and read its whole answer. Raises ProviderError and nothing else."""
-        timeouts = route.timeouts or self._timeouts
-        clock = CallClock(timeouts, deadline, is_streamed=request.generation.stream)
-        call = _NativeCall(route, request, request_id, clock)
-        _CALL.set(call)
+        destination = self._destinations.get(route.instance.name) or self._add_destination(route)
+        loop = asyncio.get_running_loop()
+        call = NativeCall(
+            route, request, request_id, route.timeouts or self._timeouts, deadline, loop.time(),
+            other_secrets=destination.secrets, finishing=self._finishing,
+        )  # fmt: skip
         try:
-            async with call.clock.timer:
-                try:
-                    return await self._exchange(call)
-                except _CLOSED:
-                    if call.is_fresh or call.response is not None:
-                        raise
-                    call.resent += 1
-                    response = await self._exchange(call)
-                    return replace(response, timing=replace(response.timing, resent=call.resent))
-        except FOREIGN as error:
-            raise _explain(error, call) from error
+            payload = orjson.dumps(FORMATS[route.operation].build(route, request))
+            head = _build_head(destination, call, len(payload))
+            try:
+                await _exchange(call, destination.pool, head, payload)
+            except ConnectionClosed as closed:
+                if not closed.is_stale:
+                    raise
+                call.resent += 1
+                await _exchange(call, destination.pool, head, payload)
+            return call.answer()
+        except (TransferFailed, SignInFailed) as failure:
+            raise map_failure(failure, call.evidence()) from failure
         except ProviderError as error:
             if call.resent:
                 error.evidence = replace(error.evidence, resent=call.resent)
@@ -161,106 +96,66 @@ class NativeTransport:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        for pool in self._pools.values():
+            await pool.aclose()
 
-    async def _exchange(self, call: _NativeCall) -> ChatResponse:
-        route = call.route
-        address = self._addresses.get(route.instance.name) or self._add_address(route)
-        headers, call.other_secrets = address.headers.copy(), address.secrets
-        headers["x-request-id"] = headers["x-client-request-id"] = wire_id(call.request_id)
-        if address.takes_whole_id:
-            headers[WHOLE_ID_HEADER] = call.request_id
-        if route.credential is not None:
-            name, value = route.credential.header(route.auth)
-            headers[name] = value
-            call.secret = value.removeprefix("Bearer ")
-        payload = orjson.dumps(FORMATS[route.operation].build(route, call.request))
-        data = payload if len(payload) <= _LARGE_BODY else io.BytesIO(payload)
-        session = self._session or self._open_session()
-        async with session.post(address.url, data=data, headers=headers, allow_redirects=False) as response:
-            call.response = response
-            return await self._read(response, call)
-
-    async def _read(self, response: aiohttp.ClientResponse, call: _NativeCall) -> ChatResponse:
-        clock = call.clock
-        if not 200 <= response.status < 300:
-            raise classify_failure(call.received(response, await _read_start(response, clock)))
-        if is_event_stream(response.headers.get("Content-Type", ""), call.request):
-            return await _read_stream(response, call, self._finishing)
-        received = call.received(response, await _read_whole(response, call))
-        ended_at = clock.now()
-        answer = parse_json(received)
-        timing = Timing(clock.connect_s, None, ended_at - clock.sent_at, parse_s=clock.now() - ended_at)
-        return FORMATS[call.route.operation].read(answer, received, timing)
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        connector = _ClockedConnector(limit=self._connections, ssl=tls_context(self._trust))
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            proxy=URL(self._proxy.url) if self._proxy else None,
-        )
-        return self._session
-
-    def _add_address(self, route: Route) -> _Address:
+    def _add_destination(self, route: Route) -> _Destination:
         query = f"?api-version={route.api_version}" if route.api_version else ""
-        url = URL(f"{route.base_url}{FORMATS[route.operation].path}{query}", encoded=True)
-        headers = CIMultiDict({"Content-Type": "application/json", **route.own_headers()})
-        address = _Address(url, headers, route.own_secrets(), may_be_simulator(route.base_url))
-        return self._addresses.setdefault(route.instance.name, address)
+        origin = parse_origin(route.base_url, is_proxied=self._proxy is not None)
+        path = urlsplit(route.base_url).path + FORMATS[route.operation].path + query
+        authorization = self._proxy.authorization if self._proxy and origin.is_forwarded else None
+        head = RequestHead(origin, path, route.own_headers(), authorization)
+        pool = self._pools.get(origin) or self._pools.setdefault(origin, self._open_pool(origin))
+        destination = _Destination(pool, head, route.own_secrets(), may_be_simulator(route.base_url))
+        return self._destinations.setdefault(route.instance.name, destination)
+
+    def _open_pool(self, origin: Origin) -> ConnectionPool:
+        proxy = ProxyServer(parse_origin(self._proxy.url), self._proxy.authorization) if self._proxy else None
+        self._sweep = self._sweep or DeadlineSweep()
+        return ConnectionPool(Connector(origin, proxy, self._tls), self._sweep, self._limit)
+
+    def _tls(self) -> ssl.SSLContext:
+        """Return the one TLS context; OpenSSL is imported with the first."""
+        if self._tls_context is None:
+            from .tls import tls_context
+
+            self._tls_context = tls_context(self._trust)
+        return self._tls_context
 
 
-def _explain(error: BaseException, call: _NativeCall) -> ProviderError:
-    evidence = replace(call.evidence(), resent=call.resent)
-    return call.clock.timed_out(evidence) if call.clock.expired else map_transport_error(error, evidence)
+async def _exchange(call: NativeCall, pool: ConnectionPool, head: bytes, payload: bytes) -> None:
+    """Send the request and wait for the end of its answer. A cancelled task closes its connection."""
+    loop = asyncio.get_running_loop()
+    call.begin_connecting(loop.time())
+    connection = (None if call.resent else pool.take()) or await _open(call, pool)
+    call.begin_answer(loop.time())
+    connection.send(call, head, payload)
+    try:
+        await call.done
+    finally:
+        connection.withdraw(call)
 
 
-async def _read_whole(response: aiohttp.ClientResponse, call: _NativeCall) -> bytes:
-    """Read the whole body; raise Oversized where it is too long. Most answers have arrived already and take one step."""
-    content = response.content
-    body = await content.readany()
-    if content.at_eof():
-        return body
-    pieces, length, clock = [body], len(body), call.clock
-    call.heard(body)
-    while not content.at_eof():
-        clock.heard(clock.now())
-        piece = await content.readany()
-        call.heard(piece)
-        pieces.append(piece)
-        length += len(piece)
-        if length > MAX_ANSWER_BYTES:
-            raise Oversized(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MB")
-    return b"".join(pieces)
+async def _open(call: NativeCall, pool: ConnectionPool) -> Connection:
+    """Wait for a connection; one that is sent again gets no pooled one, because the others of the pool may be closed as well."""
+    try:
+        async with asyncio.timeout_at(call.expires_at) as timer:
+            return await pool.acquire(fresh=call.resent > 0)
+    except TimeoutError as error:
+        if timer.expired():
+            raise call.timed_out() from error
+        raise
 
 
-async def _read_start(response: aiohttp.ClientResponse, clock: CallClock) -> bytes:
-    """Read the start of an error body: a page that is long, stalls or breaks off must not hide its status."""
-    body = b""
-    while len(body) < ERROR_BODY_BYTES and (piece := await _read_tail(response.content, clock)):
-        clock.heard(clock.now())
-        body += piece
-    return body
-
-
-async def _read_stream(response: aiohttp.ClientResponse, call: _NativeCall, finishing: set[str]) -> ChatResponse:
-    clock = call.clock
-    assembler = FORMATS[call.route.operation].assemble(call.received(response), clock.sent_at, finishing)
-    content, now = response.content, clock.now
-    while chunk := await (_read_tail(content, clock) if assembler.has_finished else content.readany()):
-        at = now()
-        call.heard(chunk)
-        assembler.feed(chunk, at)
-        if assembler.first_token_at is not None:
-            clock.heard(at)
-    return assembler.finish(clock.connect_s)
-
-
-async def _read_tail(content: aiohttp.StreamReader, clock: CallClock) -> bytes:
-    """Read optional data after the finish reason or the error status; return b"" at the end, on an error and after a pause."""
-    with suppress(*FOREIGN):
-        async with clock.tail():
-            return await content.readany()
-    return b""
+def _build_head(destination: _Destination, call: NativeCall, length: int) -> bytes:
+    """Build the request's head; raises SignInFailed."""
+    route = call.route
+    wired = wire_id(call.request_id).encode()
+    varying = b"x-request-id: %b\r\nx-client-request-id: %b\r\n" % (wired, wired)
+    if destination.takes_whole_id:
+        varying += header_line(WHOLE_ID_HEADER, call.request_id)
+    if route.credential is None:
+        return destination.head.build(varying, None, length)
+    signature = route.credential.header(route.auth)
+    call.secret = signature[1].removeprefix("Bearer ")
+    return destination.head.build(varying, signature, length)
