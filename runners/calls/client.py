@@ -465,7 +465,7 @@ class _ChatCall:
             slot=self._client.slot,
             yields=self._throttles is not None and self._throttles.yields,
         )
-        self.activity.wait_for_permit(permit_request, since)
+        self.activity.wait_for_permit(permit_request.request, since)
         try:
             async with permit_request as permit:
                 self.activity.wait_for_answer(permit.instance_state, permit.sent_at)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
@@ -24,7 +25,7 @@ from providers.errors import (
     Transient,
 )
 
-from ..limits.permit import Cost, Limiter
+from ..limits.permit import Cost, Limiter, Settled
 from .decision_log import Decide
 from .health import Health
 from .instance_state import InstanceState, Permit, PermitWaiter
@@ -41,65 +42,60 @@ class NoUsableInstance(OrchestratorError):
     """No instance of a model is usable any more: the run stops, its samples stay pending."""
 
 
+@dataclass(slots=True)
 class PermitRequest:
+    """A request for a permit, as long as it waits for one."""
+
+    cost: Cost
+    prefer: str
+    """The sample's own instance."""
+    avoid: frozenset[str]
+    """Instances that get it only if there is no other."""
+    deadline: float
+    """Loop time."""
+    is_begun: bool = False
+    """Its sample has an answer already: it keeps waiting during a drain."""
+    was_sent: bool = False
+    """Its sample was sent before: it goes ahead of samples that were not."""
+    yields: bool = False
+    """It does not go ahead, although its sample was sent before."""
+    waiter: PermitWaiter | None = None
+    """Its entry in an instance's queue; None while it waits in none."""
+
+    @property
+    def instance_state(self) -> InstanceState | None:
+        """The instance for which it waits; None while it waits for none."""
+        return self.waiter.instance_state if self.waiter else None
+
+    @property
+    def goes_ahead(self) -> bool:
+        """Whether it goes ahead of samples that were not sent."""
+        return self.was_sent and not self.yields
+
+
+class PermitContext:
     """The context manager that `dispatcher.permit(...)` returns: it waits for a permit on entry and releases it on exit."""
 
-    __slots__ = (
-        "_deadline",
-        "_dispatcher",
-        "_permit",
-        "_slot",
-        "avoid",
-        "cost",
-        "is_begun",
-        "prefer",
-        "waiter",
-        "yields",
-    )
+    __slots__ = ("_dispatcher", "_permit", "_slot", "request")
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        cost: Cost,
-        *,
-        prefer: str,
-        avoid: frozenset[str],
-        deadline: float,
-        is_begun: bool,
-        slot: SlotLease | None,
-        yields: bool = False,
-    ) -> None:
-        self.cost = cost
-        self.prefer = prefer
-        self.avoid = avoid
-        self.is_begun = is_begun
-        self.yields = yields
-        self.waiter: PermitWaiter | None = None
-        """Its entry in an instance's queue; None while it waits in none."""
+    def __init__(self, dispatcher: Dispatcher, request: PermitRequest, slot: SlotLease | None) -> None:
+        self.request = request
         self._dispatcher = dispatcher
-        self._deadline = deadline
         self._slot = slot
         self._permit: Permit | None = None
 
     @property
     def instance_state(self) -> InstanceState | None:
-        """The instance in whose queue it waits; None while it waits in none."""
-        return self.waiter.instance_state if self.waiter else None
-
-    @property
-    def was_sent(self) -> bool:
-        """Whether the sample was sent before and goes ahead of new samples."""
-        return self._slot is not None and self._slot.was_sent and not self.yields
+        """The instance for which it waits; None while it waits for none."""
+        return self.request.instance_state
 
     async def __aenter__(self) -> Permit:
-        self._dispatcher.require_open(is_begun=self.is_begun)
-        self._permit = self._dispatcher.acquire_at_once(self)
+        request = self.request
+        self._dispatcher.require_open(is_begun=request.is_begun)
+        self._permit = self._dispatcher.try_acquire(request.cost, request.prefer, request.avoid)
         if self._permit is None:
-            async with (
-                asyncio.timeout_at(self._deadline),
-                self._slot.release_while_waiting() if self._slot else nullcontext(),
-            ):
-                self._permit = await self._dispatcher.acquire(self)
+            async with self._slot.release_while_waiting() if self._slot else nullcontext():
+                self._permit = await self._dispatcher.acquire(request)
         if self._slot is not None:
             await self._slot.begin_request()
         return self._permit
@@ -108,11 +104,7 @@ class PermitRequest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._permit is not None:
-            self._permit.abandon()
-            if self._permit.instance_state.health_tracker.health.state is Health.REFUSING:
-                self._dispatcher.close_refusing(self._permit.instance_state)
-            if self._permit.is_probe:
-                self._dispatcher.notify_waiting()
+            self._dispatcher.abandon(self._permit)
             if self._slot is not None:
                 self._slot.end_request()
 
@@ -140,35 +132,52 @@ class Dispatcher:
         is_begun: bool = False,
         slot: SlotLease | None = None,
         yields: bool = False,
-    ) -> PermitRequest:
+    ) -> PermitContext:
         """Return a context manager that waits for a permit. Entering raises TimeoutError at `deadline` (loop time) or NoUsableInstance.
 
         `is_begun` means that the sample already has an answer, which a drain would waste. A sample that was sent before releases its
         `slot` while it waits, and goes ahead of samples that were not sent, unless it `yields`.
         """
-        return PermitRequest(
-            self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, slot=slot, yields=yields
-        )
+        was_sent = slot is not None and slot.was_sent
+        return PermitContext(self, PermitRequest(cost, prefer, avoid, deadline, is_begun, was_sent, yields), slot)
 
-    def acquire_at_once(self, request: PermitRequest) -> Permit | None:
+    def try_acquire(self, cost: Cost, prefer: str, avoid: frozenset[str]) -> Permit | None:
         """Return a permit of the preferred instance if it can be granted without waiting: the usual case, at the lowest cost."""
-        own = self.instance_states.get(request.prefer)
-        if own is None or request.prefer in request.avoid or own.queue or not own.health_tracker.is_healthy:
+        own = self.instance_states.get(prefer)
+        if own is None or prefer in avoid or own.queue or not own.health_tracker.is_healthy:
             return None
-        ticket = own.limiter.try_acquire(request.cost)
+        ticket = own.limiter.try_acquire(cost)
         return None if ticket is None else Permit(own, ticket)
 
-    async def acquire(self, request: PermitRequest) -> Permit:
-        """Choose an instance and wait in its queue until a permit is granted."""
-        while True:
-            request.waiter = None
-            instance_state = await self._reachable(request)
-            request.waiter = waiter = PermitWaiter(
-                instance_state, request.avoid, is_begun=request.is_begun, was_sent=request.was_sent
-            )
-            permit = await self._wait_in_queue(waiter, request.cost)
-            if permit is not None:
-                return permit
+    async def acquire(self, waiting: PermitRequest) -> Permit:
+        """Wait until a permit is granted.
+
+        Raises TimeoutError at the deadline, NoUsableInstance, and in a drain CancelledError, unless the sample is begun.
+        """
+        async with asyncio.timeout_at(waiting.deadline):
+            while True:
+                waiting.waiter = None
+                instance_state = await self._reachable(waiting)
+                waiting.waiter = waiter = PermitWaiter(
+                    instance_state, waiting.avoid, is_begun=waiting.is_begun, was_sent=waiting.goes_ahead
+                )
+                permit = await self._wait_in_queue(waiter, waiting.cost)
+                if permit is not None:
+                    return permit
+
+    def finish(self, permit: Permit, settled: Settled, error: ProviderError | None) -> None:
+        """Settle the permit and learn from the end of its request; `error` is None if it was answered."""
+        permit.settle(settled)
+        self.observe(permit, error)
+        self.abandon(permit)
+
+    def abandon(self, permit: Permit) -> None:
+        """Return the permit of a request that was cancelled; without effect on its limiter if it has finished."""
+        permit.abandon()
+        if permit.instance_state.health_tracker.health.state is Health.REFUSING:
+            self.close_refusing(permit.instance_state)
+        if permit.is_probe:
+            self.notify_waiting()
 
     async def _wait_in_queue(self, waiter: PermitWaiter, cost: Cost) -> Permit | None:
         """Wait in the queue of the waiter's instance, and of those that it is moved to; return None if it must choose again."""
