@@ -30,7 +30,7 @@ from .decision_log import Decide
 from .health import Health
 from .instance_state import InstanceState, Permit, PermitWaiter
 from .quota_watch import QuotaWatch
-from .slots import SlotLease
+from .slots import WorkerSlot
 
 OUTAGE_S = 1800.0
 """Longest outage of all instances that the run waits for; after it the run stops and can be resumed."""
@@ -78,7 +78,7 @@ class PermitContext:
 
     __slots__ = ("_dispatcher", "_permit", "_slot", "request")
 
-    def __init__(self, dispatcher: Dispatcher, request: PermitRequest, slot: SlotLease | None) -> None:
+    def __init__(self, dispatcher: Dispatcher, request: PermitRequest, slot: WorkerSlot | None) -> None:
         self.request = request
         self._dispatcher = dispatcher
         self._slot = slot
@@ -94,10 +94,10 @@ class PermitContext:
         self._dispatcher.require_open(is_begun=request.is_begun)
         self._permit = self._dispatcher.try_acquire(request.cost, request.prefer, request.avoid)
         if self._permit is None:
-            async with self._slot.release_while_waiting() if self._slot else nullcontext():
+            with self._slot.release_while_waiting() if self._slot else nullcontext():
                 self._permit = await self._dispatcher.acquire(request)
         if self._slot is not None:
-            await self._slot.begin_request()
+            self._slot.begin_request()
         return self._permit
 
     async def __aexit__(
@@ -130,7 +130,7 @@ class Dispatcher:
         avoid: frozenset[str],
         deadline: float,
         is_begun: bool = False,
-        slot: SlotLease | None = None,
+        slot: WorkerSlot | None = None,
         yields: bool = False,
     ) -> PermitContext:
         """Return a context manager that waits for a permit. Entering raises TimeoutError at `deadline` (loop time) or NoUsableInstance.

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from providers.errors import Empty, ProviderError, Transient
+from providers.errors import Empty, ProviderError
 from providers.messages import RateLimitHint, Usage
-from runners.calls.retry import EMPTY_ATTEMPTS, RetryLimits, retry_policy
+from runners.calls.retry import EMPTY_ATTEMPTS, Retries, RetryLimits
 from runners.dispatch.health import SUSPECT_AFTER, HealthTracker
 from runners.dispatch.slots import WorkerSlots
 from runners.event_loop.virtual_time import run_virtual
@@ -383,22 +383,17 @@ def test_attempts_are_bounded_and_empty_answers_more_narrowly(failures: list[typ
     raised: list[ProviderError] = []
     slept: list[float] = []
 
-    async def call() -> str:
-        if len(raised) < len(errors):
-            raised.append(errors[len(raised)])
-            raise raised[-1]
+    def outcome_of_call() -> str | ProviderError:
+        retries = Retries(RetryLimits(max_retries=max_retries), "seed")
+        for error in errors:
+            raised.append(error)
+            delay_s = retries.delay_after(error)
+            if delay_s is None:
+                return error
+            slept.append(delay_s)
         return "answer"
 
-    async def sleep(delay_s: float) -> None:
-        slept.append(delay_s)
-
-    async def scene() -> str | ProviderError:
-        try:
-            return await retry_policy(RetryLimits(max_retries=max_retries), sleep, "seed")(call)
-        except (Transient, Empty) as error:
-            return error
-
-    outcome = run_virtual(scene())
+    outcome = outcome_of_call()
     empties = sum(isinstance(error, Empty) for error in raised)
     assert empties <= EMPTY_ATTEMPTS
     if isinstance(outcome, ProviderError):

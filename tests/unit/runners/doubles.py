@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,11 @@ from providers.provider import Sender
 from providers.tokens import TokenEstimator
 from runners.calls.active_sample import ActiveSample
 from runners.calls.budget import Budget
-from runners.calls.client import Asking, CallContext, Deadlines
+from runners.calls.call_context import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState
+from runners.dispatch.slots import WorkerSlot, WorkerSlots
 from runners.journal.sinks.sink import UNRESOLVED, Batch, Row
 from runners.limits.permit import Cost, Limiter, Settled
 from runners.samples.bitmap import Bitmap
@@ -221,28 +222,21 @@ class FreeLimiter:
         return {}
 
 
-class BareLease:
-    """Waits without giving up anything, and remembers for how long."""
+class BareSlot(WorkerSlot):
+    """The only slot of its pool; it remembers for how long it was parked."""
 
     def __init__(self) -> None:
+        super().__init__(WorkerSlots(1))
         self.parked: list[float] = []
-        self.was_sent = False
-
-    def sent(self) -> None:
-        self.was_sent = True
-
-    def release_while_waiting(self) -> AbstractAsyncContextManager[None]:
-        return nullcontext()
 
     async def park(self, delay_s: float) -> None:
         self.parked.append(delay_s)
         await asyncio.sleep(delay_s)
 
-    async def begin_request(self) -> None:
-        """Nothing is given up that a request could need."""
-
-    def end_request(self) -> None:
-        """Nothing was taken for it."""
+    @contextmanager
+    def release_while_waiting(self) -> Iterator[None]:
+        """Release nothing."""
+        yield
 
 
 @dataclass

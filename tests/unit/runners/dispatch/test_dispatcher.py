@@ -16,7 +16,7 @@ from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import Limiter, Settled
 from tests.unit.runners.doubles import (
     COST,
-    BareLease,
+    BareSlot,
     Decisions,
     FreeLimiter,
     ScriptedSender,
@@ -42,7 +42,7 @@ def now() -> float:
 async def chosen(
     dispatcher: Dispatcher, *, prefer: str = "a", avoid: frozenset[str] = NOBODY, is_begun: bool = False
 ) -> str:
-    slot = BareLease()
+    slot = BareSlot()
     slot.was_sent = is_begun
     request = dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun, slot=slot)
     async with request as permit:
@@ -327,7 +327,7 @@ async def test_a_sample_that_was_sent_is_the_first_to_send_and_the_first_to_move
     went: list[tuple[str, str]] = []
 
     async def one(name: str) -> None:
-        slot = BareLease()
+        slot = BareSlot()
         slot.was_sent = name.isupper()
         async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000, slot=slot) as permit:
             went.append((name, permit.instance.name))
