@@ -151,7 +151,9 @@ class Budget:
     def commit(self, model: str, reserved: Spending, usage: Usage | None) -> None:
         """Replace a reservation by the actual usage, None for no usage. Call it, or one of its variants, once per `reserve`."""
         if usage is not None:
-            self.spent += self._priced(model, usage)
+            spent, cost_usd = self.spent, self._price_usd(model, usage) or 0.0
+            tokens = spent.tokens + usage.input_tokens + usage.output_tokens
+            self.spent = Spending(tokens, spent.cost_usd + cost_usd)
         if self.is_bounded:
             self._release(reserved)
             self._notify_near()

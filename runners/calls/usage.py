@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from providers.errors import ProviderError
@@ -38,6 +37,8 @@ class SampleUsage:
     parse_s: float = 0.0
     spent: dict[str, Usage] = field(default_factory=dict)
     """Usage by model: a solver may ask several models."""
+    usage: Usage = NO_USAGE
+    """The usage of all models together; it is marked as estimated if one of them is."""
     instance: Instance | None = None
     moved_reason: str | None = None
     request_id: str | None = None
@@ -46,13 +47,6 @@ class SampleUsage:
     """The last error, even if a later attempt succeeded."""
     adaptation: Adaptation | None = None
     """How the last request was adapted to its instance."""
-
-    @property
-    def usage(self) -> Usage:
-        """The usage of all models together."""
-        if len(self.spent) == 1:
-            return next(iter(self.spent.values()))
-        return sum_usage(self.spent.values())
 
     def waited(self, since_s: float, until_s: float) -> float:
         """Add a call's wait and return its length in seconds; `waited_s` counts time that overlaps an earlier wait only once."""
@@ -85,16 +79,8 @@ class SampleUsage:
             self._spend(model, error.evidence.usage)
 
     def _spend(self, model: str, usage: Usage) -> None:
-        before = self.spent.get(model)
-        self.spent[model] = usage if before is None else sum_usage((before, usage))
-
-
-def sum_usage(usages: Iterable[Usage]) -> Usage:
-    """Return the sum; it is marked as estimated if one of them is."""
-    total: Usage | None = None
-    for usage in usages:
-        total = usage if total is None else _add_usage(total, usage)
-    return NO_USAGE if total is None else total
+        self.usage = _add_usage(self.usage, usage) if self.spent else usage
+        self.spent[model] = _add_usage(self.spent[model], usage) if model in self.spent else usage
 
 
 def _add_usage(left: Usage, right: Usage) -> Usage:

@@ -27,6 +27,7 @@ class WorkerSlots:
         self.unsent = FairSemaphore(LOOKAHEAD)
         self.parking = FairSemaphore(PARKED_PER_WORKER * workers)
         self._room = asyncio.Event()
+        self._is_closed = False
 
     def try_take(self) -> WorkerSlot | None:
         """Return a slot if one is free and one more sample may be open without being sent; None otherwise."""
@@ -45,24 +46,26 @@ class WorkerSlots:
             raise
         return WorkerSlot(self)
 
-    async def wait_for_room(self) -> None:
-        """Wait until a slot is free that no worker waits for, or until `end_waiting`."""
-        if not self.has_room():
+    async def wait_for_room(self) -> bool:
+        """Wait until there is room for a worker more and return True; return False once it is closed."""
+        while not self._is_closed and not self._has_room():
             self._room.clear()
             await self._room.wait()
-
-    def has_room(self) -> bool:
-        """Return whether a slot is free, and one more sample may be open without being sent."""
-        return self.free.left > 0 and self.unsent.left > 0
+        return not self._is_closed
 
     def notify_room(self) -> None:
         """Wake `wait_for_room` if there is room."""
         if self.free.left > 0 and self.unsent.left > 0:
             self._room.set()
 
-    def end_waiting(self) -> None:
-        """Wake `wait_for_room`: no more samples are opened."""
+    def close(self) -> None:
+        """Note that no more samples are opened."""
+        self._is_closed = True
         self._room.set()
+
+    def _has_room(self) -> bool:
+        """Return whether a slot is free, and one more sample may be open without being sent: then no worker waits for either."""
+        return self.free.left > 0 and self.unsent.left > 0
 
 
 class WorkerSlot:

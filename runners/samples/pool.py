@@ -60,6 +60,7 @@ class Pool:
         self._steps = steps
         self._on_dry = on_dry
         self._is_dry = False
+        self._time = asyncio.get_running_loop().time
         self._wanted_at = 0.0
         """Since when the pool has wanted a slot for its next sample, loop time."""
         self._opened_last: object = None
@@ -69,12 +70,9 @@ class Pool:
         """Open samples until there are none or the run drains, and wait until all of them have ended."""
         await self._wait_for_start(shutdown)
         slots = WorkerSlots(self.pool_spec.workers or MOST_OPEN, shutdown.pause)
-        self._wanted_at = asyncio.get_running_loop().time()
+        self._wanted_at = self._time()
         async with asyncio.TaskGroup() as workers:
-            while not self._is_dry:
-                await slots.wait_for_room()
-                if self._is_dry:
-                    break
+            while await slots.wait_for_room():
                 workers.create_task(self._run_worker(plan, shutdown, slots), name=f"worker {self.pool_spec.instance}")
                 await asyncio.sleep(0)  # pools that start together take turns: none takes work before the others began
 
@@ -110,7 +108,7 @@ class Pool:
         taken = None if self._is_dry or shutdown.draining.is_set() else self.queues.take(self.pool_spec.instance)
         if taken is None:
             return None
-        sample, now = plan.sample(taken.ordinal), asyncio.get_running_loop().time()
+        sample, now = plan.sample(taken.ordinal), self._time()
         queue_s, self._wanted_at = now - self._wanted_at, now
         return ActiveSample(sample, taken.planned, self.pool_spec.instance, self.pool_spec.stage, time.time(), queue_s)
 
@@ -118,7 +116,7 @@ class Pool:
         """Open no more samples."""
         if not self._is_dry:
             self._is_dry = True
-            slots.end_waiting()
+            slots.close()
             self._on_dry()
 
     async def _run_sample(self, active: ActiveSample, slot: WorkerSlot) -> None:
@@ -127,7 +125,7 @@ class Pool:
         in_flight[ordinal] = active
         try:
             record = await steps.work(active, slot)
-            active.activity.begin(ActivityStep.DELIVER, asyncio.get_running_loop().time())
+            active.activity.begin(ActivityStep.DELIVER, self._time())
             await steps.deliver(record)
         except NoUsableInstance as error:
             self.lost = error
