@@ -6,8 +6,8 @@ import asyncio
 from enum import Enum, auto
 from types import TracebackType
 
-from ..dispatch.dispatcher import PermitRequest
 from ..dispatch.instance_state import InstanceState
+from ..dispatch.permit_request import PermitRequest
 
 
 class ActivityStep(Enum):

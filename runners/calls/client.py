@@ -495,16 +495,14 @@ class _ChatCall:
             self._is_out = False
             self._client.billable -= not may_be_billed(error)
             self._count_resent(error.evidence.resent)
-            permit.settle(_failed(error, permit))
-            self._dispatcher.observe(permit, error)
+            self._dispatcher.finish(permit, _failed(error, permit), error)
             if isinstance(error, Throttled):
                 self._throttles = self._throttles or ThrottleSuspicion()
                 self._throttles.note(instance_state, permit.sent_at)
             raise
         self._count_resent(response.timing.resent)
         latency_s = asyncio.get_running_loop().time() - permit.sent_at
-        permit.settle(Settled("succeeded", latency_s, response.usage, response.hint))
-        self._dispatcher.observe(permit, None)
+        self._dispatcher.finish(permit, Settled("succeeded", latency_s, response.usage, response.hint), None)
         self._estimator.learn(self._request.messages, self._request.tools, response.usage)
         return response
 
