@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from ..dispatch.dispatcher import PermitRequest
 from ..dispatch.instance_state import InstanceState
+from ..dispatch.permit_request import PermitRequest
 
 
 class ActivityStep(Enum):

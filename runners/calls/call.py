@@ -19,8 +19,8 @@ from providers.errors import (
 from providers.messages import ChatRequest, ChatResponse
 from providers.tokens import prompt_bytes
 
-from ..dispatch.dispatcher import PermitRequest
 from ..dispatch.instance_state import Permit
+from ..dispatch.permit_request import PermitRequest
 from ..dispatch.poison import PoisonDetector, ThrottleSuspicion
 from ..limits.permit import Cost, Settled
 from .activity import Activity, ActivityStep

@@ -114,7 +114,7 @@ def _what(activity: Activity, active: ActiveSample, now: float) -> str:
 def _state(instance_state: InstanceState, now: float) -> str:
     if not instance_state.health_tracker.is_healthy:
         return f" ({instance_state.health.state.value})"
-    wait_s = instance_state.limiter.opens_at() - now
+    wait_s = instance_state.limiter.shut_until(now) - now
     return f" (throttled until {clock_time(time.time() + wait_s)})" if wait_s > 0 else ""
 
 

@@ -196,26 +196,22 @@ class FreeLimiter:
         self.settled: list[str] = []
         self.given = 0
 
-    async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
-        await asyncio.sleep(max(0.0, self.opens - asyncio.get_running_loop().time()))
-        if not wanted():
+    def try_acquire(self, cost: Cost, now: float) -> int | None:
+        if now < self.opens:
             return None
         self.given += 1
         return self.given
 
-    def try_acquire(self, cost: Cost) -> int | None:
-        return None
-
-    def settle(self, ticket: int, settled: Settled) -> None:
-        self.settled.append(settled.how)
-
-    def wake(self) -> None:
-        pass
-
-    def opens_at(self) -> float:
+    def opens_at(self, cost: Cost, now: float) -> float | None:
         return self.opens
 
-    def snapshot(self) -> Mapping[str, JSON]:
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        self.settled.append(settled.how)
+
+    def shut_until(self, now: float) -> float:
+        return self.opens
+
+    def snapshot(self, now: float) -> Mapping[str, JSON]:
         return {}
 
     def export(self) -> Mapping[str, JSON]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from providers.errors import ProviderError
 from providers.messages import Usage
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.dispatch.health import FIRST_PROBE_S, Health, InstanceHealth
@@ -39,6 +40,10 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def end(dispatcher: Dispatcher, permit: Permit, error: ProviderError | None = None) -> None:
+    dispatcher.finish(permit, Settled("failed" if error else "succeeded", 0.0), error)
+
+
 async def chosen(
     dispatcher: Dispatcher, *, prefer: str = "a", avoid: frozenset[str] = NOBODY, is_begun: bool = False
 ) -> str:
@@ -55,9 +60,9 @@ def with_limiters(**limiters: Limiter) -> Dispatcher:
 
 def fixed_and_shut(for_s: float) -> FixedLimiter:
     limiter = FixedLimiter(workers=10, qps=None)
-    ticket = limiter.try_acquire(COST)
+    ticket = limiter.try_acquire(COST, 0.0)
     assert ticket is not None
-    limiter.settle(ticket, refused(retry_after_s=for_s))
+    limiter.settle(ticket, refused(retry_after_s=for_s), 0.0)
     return limiter
 
 
@@ -129,7 +134,7 @@ async def test_an_instance_that_stays_silent_is_left_but_for_one_probe_at_a_time
     async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
         assert probe.instance.name == "a"
         assert await chosen(dispatcher) == "b"
-        dispatcher.observe(probe, None)
+        end(dispatcher, probe)
     assert dispatcher.instance_states["a"].health == InstanceHealth()
 
 
@@ -169,7 +174,7 @@ async def test_probes_that_fail_come_ever_more_rarely_until_the_instance_counts_
 async def fail(dispatcher: Dispatcher, times: int, prefer: str = "a") -> None:
     for _ in range(times):
         async with dispatcher.permit(COST, prefer=prefer, avoid=NOBODY, deadline=1000) as permit:
-            dispatcher.observe(permit, connection_lost())
+            end(dispatcher, permit, connection_lost())
 
 
 async def test_an_instance_of_another_model_is_no_preference() -> None:
@@ -232,9 +237,9 @@ async def test_a_permit_that_is_settled_twice_is_given_back_once() -> None:
     limiter = FreeLimiter()
     dispatcher = with_limiters(a=limiter)
     async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=10) as permit:
-        permit.settle(Settled("succeeded", 1.0, Usage(3, 4)))
-        permit.settle(Settled("failed", 1.0))
-        permit.abandon()
+        dispatcher.finish(permit, Settled("succeeded", 1.0, Usage(3, 4)), None)
+        dispatcher.finish(permit, Settled("failed", 1.0), connection_lost())
+        dispatcher.abandon(permit)
     assert limiter.settled == ["succeeded"]
     counters = dispatcher.instance_states["a"].counters
     assert (counters.in_flight, counters.succeeded, counters.failed, counters.tokens) == (0, 1, 0, 7)
@@ -290,7 +295,7 @@ async def test_those_who_wait_for_a_probe_send_the_next_when_it_is_due(how: str)
         waiting = asyncio.create_task(chosen(dispatcher))
         await asyncio.sleep(10)
         if how == "fails":
-            dispatcher.observe(probe, connection_lost())
+            end(dispatcher, probe, connection_lost())
     due = now() + (2 * FIRST_PROBE_S if how == "fails" else 0)
     assert await waiting == "a"
     assert now() == due
@@ -315,7 +320,7 @@ async def test_one_probe_that_hangs_does_not_keep_another_instance_from_being_tr
     await asyncio.sleep(5)
     for _ in range(5):
         async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000) as permit:
-            dispatcher.observe(permit, connection_lost("b"))
+            end(dispatcher, permit, connection_lost("b"))
     async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as hanging:
         assert hanging.instance.name == "a"
         assert await chosen(dispatcher) == "b"

@@ -45,7 +45,10 @@ class Turnstile:
         self.in_flight.remove(ticket)
         self.settled.append(ticket)
 
-    def opens_at(self, now: float) -> float:
+    def opens_at(self, now: float) -> float | None:
+        return self.opens if now < self.opens or not self.in_flight else None
+
+    def shut_until(self, now: float) -> float:
         return self.opens
 
     def time_under(self, now: float) -> Mapping[str, float]:
