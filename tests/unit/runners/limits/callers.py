@@ -28,9 +28,7 @@ class Callers:
         permit = self.dispatcher.try_acquire(COST, "a", frozenset())
         if permit is not None:
             return permit
-        return await self.dispatcher.acquire(
-            PermitRequest(COST, "a", frozenset(), now() + patience_s, was_sent=ahead)
-        )
+        return await self.dispatcher.acquire(PermitRequest(COST, "a", frozenset(), now() + patience_s, was_sent=ahead))
 
     def end(self, permit: Permit, settled: Settled = DONE) -> None:
         self.dispatcher.finish(permit, settled, None)
