@@ -137,6 +137,8 @@ def _probes(share: ModelShare) -> Iterator[Choice]:
 
 def _roaming(share: ModelShare) -> Iterator[Choice]:
     """Yield the first request that any instance may take, for the first healthy instance that it does not avoid."""
+    if not share.healthy:
+        return
     queue = share.queue
     request = queue.roaming.first(lambda roaming: any(queue.may_take(name, roaming) for name in share.healthy))
     if request is not None:

@@ -156,8 +156,8 @@ class Stage:
         assert len(self.ordinals) == len(set(self.ordinals)), "one record a sample"
         for instance_state in self.dispatcher.instance_states.values():
             assert instance_state.counters.in_flight == 0
-            assert instance_state.limiter.snapshot()["in_flight"] == 0
-            assert not instance_state.queue
+            assert instance_state.limiter.snapshot(asyncio.get_running_loop().time())["in_flight"] == 0
+            assert instance_state.waiting == 0
         return asyncio.get_running_loop().time()
 
     @property

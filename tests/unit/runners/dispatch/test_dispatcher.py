@@ -343,4 +343,4 @@ async def test_a_sample_that_was_sent_is_the_first_to_send_and_the_first_to_move
             samples.create_task(one(name))
             await asyncio.sleep(1)
         dispatcher.run_dry("b")
-    assert went == [("A", "b"), ("a", "a"), ("b", "a"), ("B", "b")], "B is the next to move, and waits there"
+    assert went == [("A", "b"), ("B", "a"), ("a", "a"), ("b", "a")]

@@ -62,9 +62,9 @@ class Model:
     async def refuse(self, name: str) -> Permit:
         permit = await self.send(name)
         await asyncio.sleep(0.05)
-        permit.settle(Settled("throttled", 0.05, hint=HINT))
         error = throttled(name)
-        self.dispatcher.observe(permit, type(error)(str(error), replace(error.evidence, hint=HINT)))
+        error = type(error)(str(error), replace(error.evidence, hint=HINT))
+        self.dispatcher.finish(permit, Settled("throttled", 0.05, hint=HINT), error)
         return permit
 
 
@@ -107,9 +107,9 @@ def test_what_was_in_flight_is_settled_where_it_was_taken() -> None:
         limiters = {permit.limiter for permit in earlier}
         await asyncio.gather(model.refuse("a"), model.refuse("b"))
         for permit in earlier:
-            permit.settle(Settled("succeeded", 1.0))
+            model.dispatcher.finish(permit, Settled("succeeded", 1.0), None)
         assert len(limiters) == 2
-        assert all(limiter.snapshot()["in_flight"] == 0 for limiter in limiters)
+        assert all(limiter.snapshot(1.0)["in_flight"] == 0 for limiter in limiters)
 
     run_virtual(scene())
 
