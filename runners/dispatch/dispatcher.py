@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from http import HTTPStatus
-from types import TracebackType
 
 from providers.errors import (
     Empty,
@@ -30,7 +28,6 @@ from .health import Health
 from .instance_state import InstanceState, Permit
 from .permit_request import PermitRequest
 from .quota_watch import QuotaWatch
-from .slots import WorkerSlot
 from .waiting_queue import LimiterGroups, WaitingQueue
 
 TIMER_S = 0.001
@@ -39,42 +36,6 @@ TIMER_S = 0.001
 
 class NoUsableInstance(OrchestratorError):
     """No instance of a model is usable any more: the run stops, its samples stay pending."""
-
-
-class PermitContext:
-    """The context manager that `dispatcher.permit(...)` returns: it waits for a permit on entry and releases it on exit."""
-
-    __slots__ = ("_dispatcher", "_permit", "_slot", "request")
-
-    def __init__(self, dispatcher: Dispatcher, request: PermitRequest, slot: WorkerSlot | None) -> None:
-        self.request = request
-        self._dispatcher = dispatcher
-        self._slot = slot
-        self._permit: Permit | None = None
-
-    @property
-    def instance_state(self) -> InstanceState | None:
-        """The instance for which it waits; None while it waits for none."""
-        return self.request.instance_state
-
-    async def __aenter__(self) -> Permit:
-        request = self.request
-        self._dispatcher.require_open(is_begun=request.is_begun)
-        self._permit = self._dispatcher.try_acquire(request.cost, request.prefer, request.avoid)
-        if self._permit is None:
-            with self._slot.release_while_waiting() if self._slot else nullcontext():
-                self._permit = await self._dispatcher.acquire(request)
-        if self._slot is not None:
-            self._slot.begin_request()
-        return self._permit
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._permit is not None:
-            self._dispatcher.abandon(self._permit)
-            if self._slot is not None:
-                self._slot.end_request()
 
 
 class Dispatcher:
@@ -98,25 +59,6 @@ class Dispatcher:
         self._is_draining = False
 
     # ------------------------------------------------------------------ permits
-    def permit(
-        self,
-        cost: Cost,
-        *,
-        prefer: str,
-        avoid: frozenset[str],
-        deadline: float,
-        is_begun: bool = False,
-        slot: WorkerSlot | None = None,
-        yields: bool = False,
-    ) -> PermitContext:
-        """Return a context manager that waits for a permit. Entering raises TimeoutError at `deadline` (loop time) or NoUsableInstance.
-
-        `is_begun` means that the sample already has an answer, which a drain would waste. A sample that was sent before releases its
-        `slot` while it waits, and goes ahead of samples that were not sent, unless it `yields`.
-        """
-        was_sent = slot is not None and slot.was_sent
-        return PermitContext(self, PermitRequest(cost, prefer, avoid, deadline, is_begun, was_sent, yields), slot)
-
     def try_acquire(self, cost: Cost, prefer: str, avoid: frozenset[str]) -> Permit | None:
         """Return a permit of the preferred instance if it can be granted without waiting: the usual case, one call of the limiter."""
         own = self.instance_states.get(prefer)

@@ -33,7 +33,7 @@ from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.permit import Cost, Settled
-from tests.unit.runners.doubles import a_response, an_instance, evidence
+from tests.unit.runners.doubles import a_permit, a_response, an_instance, evidence
 
 SAMPLES, TOKENS = 3_000, 2_000
 WINDOWS = SAMPLES * TOKENS // TOKENS_PER_MINUTE
@@ -111,8 +111,12 @@ class Said:
 async def ask(dispatcher: Dispatcher, server: OneQuota, own: str) -> None:
     """One sample: refused as often as it takes."""
     while True:
-        async with dispatcher.permit(
-            Cost(1_500, 500), prefer=own, avoid=frozenset(), deadline=asyncio.get_running_loop().time() + 1e5
+        async with a_permit(
+            dispatcher,
+            Cost(1_500, 500),
+            prefer=own,
+            avoid=frozenset(),
+            deadline=asyncio.get_running_loop().time() + 1e5,
         ) as permit:
             began_at = asyncio.get_running_loop().time()
             try:

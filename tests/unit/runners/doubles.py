@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ from runners.calls.budget import Budget
 from runners.calls.call_context import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import InstanceState
+from runners.dispatch.instance_state import InstanceState, Permit
+from runners.dispatch.permit_request import PermitRequest
 from runners.dispatch.slots import WorkerSlot, WorkerSlots
 from runners.journal.sinks.sink import UNRESOLVED, Batch, Row
 from runners.limits.permit import Cost, Limiter, Settled
@@ -255,6 +256,40 @@ def a_dispatcher(
         for name in names or ("a",)
     ]
     return Dispatcher(model, instance_states, Decisions())
+
+
+async def take_permit(dispatcher: Dispatcher, waiting: PermitRequest, slot: WorkerSlot | None = None) -> Permit:
+    """Get a permit as a call does; `slot` is released while it waits."""
+    dispatcher.require_open(is_begun=waiting.is_begun)
+    permit = dispatcher.try_acquire(waiting.cost, waiting.prefer, waiting.avoid)
+    if permit is None:
+        with slot.release_while_waiting() if slot else nullcontext():
+            permit = await dispatcher.acquire(waiting)
+    return permit
+
+
+@asynccontextmanager
+async def a_permit(
+    dispatcher: Dispatcher,
+    cost: Cost = COST,
+    *,
+    prefer: str,
+    avoid: frozenset[str] = frozenset(),
+    deadline: float,
+    is_begun: bool = False,
+    slot: WorkerSlot | None = None,
+) -> AsyncIterator[Permit]:
+    """Hold a permit within the block; it is abandoned at the end unless it is settled before."""
+    was_sent = slot is not None and slot.was_sent
+    permit = await take_permit(dispatcher, PermitRequest(cost, prefer, avoid, deadline, is_begun, was_sent), slot)
+    if slot is not None:
+        slot.begin_request()
+    try:
+        yield permit
+    finally:
+        dispatcher.abandon(permit)
+        if slot is not None:
+            slot.end_request()
 
 
 USUAL = Deadlines(attempt_s=300, sample_s=1800)

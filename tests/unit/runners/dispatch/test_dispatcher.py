@@ -22,6 +22,7 @@ from tests.unit.runners.doubles import (
     FreeLimiter,
     ScriptedSender,
     a_dispatcher,
+    a_permit,
     an_instance,
     connection_lost,
     missing,
@@ -49,7 +50,9 @@ async def chosen(
 ) -> str:
     slot = BareSlot()
     slot.was_sent = is_begun
-    request = dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun, slot=slot)
+    request = a_permit(
+        dispatcher, COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun, slot=slot
+    )
     async with request as permit:
         return permit.instance.name
 
@@ -131,7 +134,7 @@ async def test_an_instance_that_stays_silent_is_left_but_for_one_probe_at_a_time
     assert dispatcher.instance_states["a"].health.state is Health.SUSPECT
     assert await chosen(dispatcher) == "b"
     await asyncio.sleep(FIRST_PROBE_S)
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
         assert probe.instance.name == "a"
         assert await chosen(dispatcher) == "b"
         end(dispatcher, probe)
@@ -143,7 +146,7 @@ async def test_a_probe_is_sent_by_a_sample_of_its_own_instance_though_others_are
     await fail(dispatcher, 5, prefer="b")
     assert dispatcher.instance_states["b"].health.state is Health.SUSPECT
     await asyncio.sleep(FIRST_PROBE_S)
-    async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000) as probe:
+    async with a_permit(dispatcher, COST, prefer="b", avoid=NOBODY, deadline=1000) as probe:
         assert (probe.instance.name, probe.is_probe) == ("b", True)
 
 
@@ -173,7 +176,7 @@ async def test_probes_that_fail_come_ever_more_rarely_until_the_instance_counts_
 
 async def fail(dispatcher: Dispatcher, times: int, prefer: str = "a") -> None:
     for _ in range(times):
-        async with dispatcher.permit(COST, prefer=prefer, avoid=NOBODY, deadline=1000) as permit:
+        async with a_permit(dispatcher, COST, prefer=prefer, avoid=NOBODY, deadline=1000) as permit:
             end(dispatcher, permit, connection_lost())
 
 
@@ -204,7 +207,7 @@ async def test_a_lost_instance_is_never_chosen_again_and_said_to_be_lost_once() 
 
 async def test_when_all_are_lost_everybody_who_waits_is_told_why() -> None:
     dispatcher = with_limiters(a=FixedLimiter(workers=1, qps=None), b=FixedLimiter(workers=1, qps=None))
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as held:
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as held:
         waiting = [asyncio.create_task(chosen(dispatcher)) for _ in range(3)]
         await asyncio.sleep(1)
         dispatcher.give_up(dispatcher.instance_states["b"], missing("b"))
@@ -217,7 +220,7 @@ async def test_when_all_are_lost_everybody_who_waits_is_told_why() -> None:
 async def test_a_shared_limiter_that_turns_one_away_still_serves_the_other() -> None:
     shared = FixedLimiter(workers=1, qps=None)
     dispatcher = with_limiters(a=shared, b=shared)
-    async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000):
+    async with a_permit(dispatcher, COST, prefer="b", avoid=NOBODY, deadline=1000):
         waiting = asyncio.create_task(chosen(dispatcher, prefer="a"))
         await asyncio.sleep(1)
         dispatcher.give_up(dispatcher.instance_states["a"], revoked())
@@ -227,7 +230,7 @@ async def test_a_shared_limiter_that_turns_one_away_still_serves_the_other() -> 
 async def test_waiting_for_leave_ends_at_the_deadline() -> None:
     dispatcher = with_limiters(a=AdaptiveLimiter(Turnstile(opens=500.0)))
     with pytest.raises(TimeoutError):
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=25):
+        async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=25):
             pass
     assert now() == 25
     assert dispatcher.instance_states["a"].counters.in_flight == 0
@@ -236,7 +239,7 @@ async def test_waiting_for_leave_ends_at_the_deadline() -> None:
 async def test_a_permit_that_is_settled_twice_is_given_back_once() -> None:
     limiter = FreeLimiter()
     dispatcher = with_limiters(a=limiter)
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=10) as permit:
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=10) as permit:
         dispatcher.finish(permit, Settled("succeeded", 1.0, Usage(3, 4)), None)
         dispatcher.finish(permit, Settled("failed", 1.0), connection_lost())
         dispatcher.abandon(permit)
@@ -249,7 +252,7 @@ async def test_leaving_without_a_word_counts_as_cancelled() -> None:
     limiter = FreeLimiter()
     dispatcher = with_limiters(a=limiter)
     with pytest.raises(ZeroDivisionError):
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=10):
+        async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=10):
             raise ZeroDivisionError
     assert limiter.settled == ["cancelled"]
     assert dispatcher.instance_states["a"].counters.in_flight == 0
@@ -261,7 +264,7 @@ async def test_a_permit_is_given_back_exactly_once_however_its_holder_is_cancell
     dispatcher = with_limiters(a=AdaptiveLimiter(state))
 
     async def hold() -> Permit:
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as permit:
+        async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as permit:
             await asyncio.sleep(6)
             return permit
 
@@ -291,7 +294,7 @@ async def test_those_who_wait_for_a_probe_send_the_next_when_it_is_due(how: str)
     dispatcher = a_dispatcher(ScriptedSender(), "a")
     await fail(dispatcher, 5)
     await asyncio.sleep(FIRST_PROBE_S)
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
         waiting = asyncio.create_task(chosen(dispatcher))
         await asyncio.sleep(10)
         if how == "fails":
@@ -319,9 +322,9 @@ async def test_one_probe_that_hangs_does_not_keep_another_instance_from_being_tr
     await fail(dispatcher, 5)
     await asyncio.sleep(5)
     for _ in range(5):
-        async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000) as permit:
+        async with a_permit(dispatcher, COST, prefer="b", avoid=NOBODY, deadline=1000) as permit:
             end(dispatcher, permit, connection_lost("b"))
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as hanging:
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as hanging:
         assert hanging.instance.name == "a"
         assert await chosen(dispatcher) == "b"
         assert now() == 5 + FIRST_PROBE_S
@@ -334,7 +337,7 @@ async def test_a_sample_that_was_sent_is_the_first_to_send_and_the_first_to_move
     async def one(name: str) -> None:
         slot = BareSlot()
         slot.was_sent = name.isupper()
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000, slot=slot) as permit:
+        async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000, slot=slot) as permit:
             went.append((name, permit.instance.name))
             await asyncio.sleep(1 if permit.instance.name == "a" else 600)
 

@@ -11,6 +11,7 @@ import pytest
 from providers.messages import JSON, RateLimitHint
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState, Permit
+from runners.dispatch.permit_request import PermitRequest
 from runners.dispatch.quota_watch import consequence, sentence
 from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
@@ -18,7 +19,7 @@ from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import Cost, Settled
 from runners.limits.shared_quota import SharedQuota
-from tests.unit.runners.doubles import an_instance, throttled
+from tests.unit.runners.doubles import an_instance, take_permit, throttled
 
 COST = Cost(1_000, 1_000)
 HINT = RateLimitHint(
@@ -50,8 +51,7 @@ class Model:
         self.dispatcher = Dispatcher("m", self.instance_states, self.said)
 
     async def send(self, name: str) -> Permit:
-        request = self.dispatcher.permit(COST, prefer=name, avoid=frozenset(), deadline=1e6)
-        return await request.__aenter__()
+        return await take_permit(self.dispatcher, PermitRequest(COST, name, frozenset(), 1e6))
 
     async def fill(self) -> None:
         """Two requests of 2,000 tokens are on their way from each."""
