@@ -77,21 +77,27 @@ CLOCKS = [pytest.param(run_virtual, id="virtual time"), pytest.param(on_uvloop, 
 
 @pytest.mark.parametrize("run", CLOCKS)
 @pytest.mark.parametrize("per_s", [80, 400, 2_000])
-def test_a_limiter_is_asked_about_once_per_grant_under_a_rate(run: Callable[[Awaitable[float]], float], per_s: float) -> None:
+def test_a_limiter_is_asked_about_once_per_grant_under_a_rate(
+    run: Callable[[Awaitable[float]], float], per_s: float
+) -> None:
     state = AskedLimits(most=None, restored=a_flow(per_s))
     run(run_requests(AdaptiveLimiter(state), 200, 100, 0.05))
     assert state.asked <= 1.3 * 200
 
 
 @pytest.mark.parametrize("run", CLOCKS)
-def test_a_limiter_is_asked_about_once_per_grant_under_a_cap_on_the_requests_in_flight(run: Callable[[Awaitable[float]], float]) -> None:
+def test_a_limiter_is_asked_about_once_per_grant_under_a_cap_on_the_requests_in_flight(
+    run: Callable[[Awaitable[float]], float],
+) -> None:
     state = AskedLimits(most=5)
     run(run_requests(AdaptiveLimiter(state), 200, 50, 0.002))
     assert state.asked <= 1.3 * 200
 
 
 @pytest.mark.parametrize("run", CLOCKS)
-def test_a_limiter_is_asked_about_once_per_grant_while_the_limits_are_being_learnt(run: Callable[[Awaitable[float]], float]) -> None:
+def test_a_limiter_is_asked_about_once_per_grant_while_the_limits_are_being_learnt(
+    run: Callable[[Awaitable[float]], float],
+) -> None:
     state = AskedLimits(most=None)
     run(run_requests(AdaptiveLimiter(state), 2_000, 100, 0.05))
     assert state.asked <= 1.3 * 2_000
@@ -99,7 +105,9 @@ def test_a_limiter_is_asked_about_once_per_grant_while_the_limits_are_being_lear
 
 @pytest.mark.parametrize("run", CLOCKS)
 @pytest.mark.parametrize("qps", [100, 2_000])
-def test_a_limiter_is_asked_about_once_per_grant_under_a_fixed_rate(run: Callable[[Awaitable[float]], float], qps: float) -> None:
+def test_a_limiter_is_asked_about_once_per_grant_under_a_fixed_rate(
+    run: Callable[[Awaitable[float]], float], qps: float
+) -> None:
     limiter = AskedFixed(workers=1_000, qps=qps)
     run(run_requests(limiter, 100, 50, 0.01))
     assert limiter.asked <= 1.3 * 100
