@@ -8,8 +8,8 @@ over the request that is first of all, if nobody waits whom it must serve.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from .instance_state import InstanceState
 from .permit_request import PermitRequest
@@ -21,8 +21,7 @@ NEVER_THERE_S = 60.0
 """The same for an instance that has never answered: its address is probably wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """A request that may be sent, the instance that gets it, and the ticket of its limiter."""
 
     request: PermitRequest
@@ -31,8 +30,7 @@ class Grant:
     is_probe: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Assignments:
+class Assignments(NamedTuple):
     """The result of one call of `assign`."""
 
     granted: Sequence[Grant]
@@ -43,8 +41,7 @@ class Assignments:
     """When time alone may change the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The request that a limiter's next permit goes to, and the instance that would send it."""
 
     queue: WaitingQueue
@@ -111,19 +108,21 @@ def _first(group: LimiterGroup) -> Choice | None:
 
 def _first_of(share: ModelShare) -> Choice | None:
     """Return whom the instances of one model behind a limiter serve next."""
-    choices = [*_own(share), *_probes(share), *_roaming(share)] if share.queue.roaming else list(_own(share))
-    first = min(choices, key=lambda choice: choice.request.order, default=None)
+    first = _own(share) if share.waiting else None
+    if share.queue.roaming:
+        choices = [*_probes(share), *_roaming(share), *([] if first is None else [first])]
+        first = min(choices, key=lambda choice: choice.request.order, default=None)
     return _taken_over(share) if first is None and share.dry else first
 
 
-def _own(share: ModelShare) -> Iterator[Choice]:
-    """Yield the first request of each healthy instance."""
-    if not share.waiting:
-        return
+def _own(share: ModelShare) -> Choice | None:
+    """Return the first request of those that wait for a healthy instance."""
+    first: Choice | None = None
     for name, instance_state in share.healthy.items():
         request = share.queue.by_own[name].first()
-        if request is not None:
-            yield Choice(share.queue, request, instance_state)
+        if request is not None and (first is None or request.order < first.request.order):
+            first = Choice(share.queue, request, instance_state)
+    return first
 
 
 def _probes(share: ModelShare) -> Iterator[Choice]:

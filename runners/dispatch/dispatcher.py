@@ -56,6 +56,7 @@ class Dispatcher:
         self._quotas = QuotaWatch(instance_states, decide)
         self._queue = WaitingQueue(self.instance_states, {} if limiter_groups is None else limiter_groups)
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at: float | None = None
         self._is_draining = False
 
     # ------------------------------------------------------------------ permits
@@ -77,8 +78,8 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         granted: asyncio.Future[Permit] = loop.create_future()
         waiting.granted = granted
-        self._queue.add(waiting, loop.time())
-        self._assign()
+        if self._queue.add(waiting, loop.time()):
+            self._assign()
         deadline = None if granted.done() else loop.call_at(waiting.deadline, self._expire, waiting, granted)
         try:
             return await granted
@@ -140,11 +141,18 @@ class Dispatcher:
             grant.request.granted.set_result(permit)
         if assignments.hopeless:
             self._fail(assignments.hopeless)
+        if assignments.wake_at != self._wakes_at:
+            self._set_timer(assignments.wake_at, loop)
+
+    def _set_timer(self, wake_at: float | None, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None
-        if assignments.wake_at is not None:
-            self._timer = loop.call_at(max(assignments.wake_at, now + TIMER_S), self._assign)
+        self._wakes_at = wake_at
+        self._timer = None if wake_at is None else loop.call_at(max(wake_at, loop.time() + TIMER_S), self._wake)
+
+    def _wake(self) -> None:
+        self._timer, self._wakes_at = None, None
+        self._assign()
 
     def _fail(self, hopeless: Sequence[PermitRequest]) -> None:
         lines = [

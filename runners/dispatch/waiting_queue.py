@@ -92,22 +92,26 @@ class WaitingQueue:
         return len(self.everyone)
 
     # ------------------------------------------------------------------ requests
-    def add(self, request: PermitRequest, now: float) -> None:
-        """Add a request that arrives now."""
+    def add(self, request: PermitRequest, now: float) -> bool:
+        """Add a request that arrives now; return whether `assign` may find a limiter for it."""
         request.order = (not request.was_sent or request.yields, now, next(self._numbers))
         if request.prefer not in request.avoid:
             request.own = self.instance_states.get(request.prefer)
         self._longest_avoid = max(self._longest_avoid, len(request.avoid))
         self.everyone.add(request)
-        self.arrived[request] = None
         if request.own is not None:
             self.by_own[request.prefer].add(request)
             self._shares[request.own.limiter].waiting += 1
             request.own.waiting += 1
-        if request.is_roaming:
+        if request.own is None or not request.own.health_tracker.is_healthy:
             self.roaming.add(request)
-        elif request.own is not None and self.by_own[request.prefer].first() is request:
+            self.arrived[request] = None
+            return True
+        if self.open_dry:
+            self.arrived[request] = None
+        if self.by_own[request.prefer].first() is request:
             self._reopen(self._shares[request.own.limiter].group)  # it may fit where the one that was first did not
+        return bool(self.arrived or self.changed)
 
     def remove(self, request: PermitRequest) -> None:
         """Remove a request that waits no longer."""
