@@ -42,11 +42,18 @@ class TokenEstimator:
 
     def estimate(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """Estimate the input tokens of a request; at least 1."""
-        return max(1, round(prompt_bytes(messages, tools) * self._tokens_per_byte))
+        return self.estimate_bytes(prompt_bytes(messages, tools))
+
+    def estimate_bytes(self, length: int) -> int:
+        """Estimate the input tokens of a request of `prompt_bytes` length; at least 1."""
+        return max(1, round(length * self._tokens_per_byte))
 
     def learn(self, messages: Sequence[Message], tools: Sequence[Tool], usage: Usage) -> None:
         """Update the tokens per byte from the server's usage of a request; estimated usage is ignored."""
-        length = prompt_bytes(messages, tools)
+        self.learn_bytes(prompt_bytes(messages, tools), usage)
+
+    def learn_bytes(self, length: int, usage: Usage) -> None:
+        """Update the tokens per byte from the server's usage of a request of `prompt_bytes` length."""
         if usage.estimated or usage.input_tokens <= 0 or length == 0:
             return
         ratio = usage.input_tokens / length

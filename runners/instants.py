@@ -10,7 +10,7 @@ Instant = str
 
 def instant(seconds: float) -> Instant:
     """Convert `seconds` since the epoch to an Instant."""
-    return instant_of(datetime.fromtimestamp(seconds, UTC))
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
 def instant_of(moment: datetime) -> Instant:

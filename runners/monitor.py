@@ -165,7 +165,7 @@ class Monitor:
 
 def _statistics(instance_state: InstanceState) -> InstanceStatistics:
     counters, now = instance_state.counters, asyncio.get_running_loop().time()
-    is_shut = instance_state.is_usable() and instance_state.limiter.opens_at() > now
+    is_shut = instance_state.is_usable() and instance_state.limiter.shut_until(now) > now
     return InstanceStatistics(
         instance=instance_state.instance.name,
         model=instance_state.instance.model,

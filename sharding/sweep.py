@@ -82,7 +82,7 @@ class Sweep:
         """Read the task of an ordinal and apply the cell's prompt type."""
         grid = self._grid
         number, epoch, place = grid.locate(ordinal)
-        task = self.prompt(ordinal).apply(self.tasks[self.rows[place]])
+        task = self.prompts[number % len(self.prompts)].apply(self.tasks[self.rows[place]])
         sample_id = grid.digest(number, task.task_id, epoch).hex()
         return Sample(ordinal, sample_id, task, grid.cells[number], epoch, grid.seed(task.task_id, epoch))
 

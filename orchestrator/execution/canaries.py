@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from providers.messages import JSON
 from runners.calls.budget import Budget
 from runners.calls.budgeted_sender import BudgetedSender
-from runners.calls.client import DEFAULT_OUTPUT_TOKENS
+from runners.calls.call import DEFAULT_OUTPUT_TOKENS
 from runners.samples.bitmap import Bitmap
 
 from ..results.directory import RunDirectory

@@ -92,7 +92,8 @@ class Driver:
     async def finished(self, record: Record) -> None:
         """Append a record, count it when it is durable, and wait while the disk is behind."""
         self._resources.journal.append(record, partial(self._monitor.count, record))
-        _log_record(record)
+        if log.isEnabledFor(logging.DEBUG):
+            _log_record(record)
         self._refusals.note(record)
         if record.error_class == "user_code":
             self._count_user_error(record)
@@ -150,7 +151,15 @@ class Driver:
     async def _execute_stages(self, owner: Owner, plan: SweepPlan) -> list[NoUsableInstance]:
         """Execute stage by stage while watching the journal: if it fails, the run ends at once."""
         shutdown, journal = self._shutdown, self._resources.journal
-        engine = LocalEngine(owner.dispatchers, owner.work, owner.deliver, shutdown, journal.done, self._run.rebalance)
+        engine = LocalEngine(
+            owner.dispatchers,
+            owner.work,
+            owner.deliver,
+            shutdown,
+            journal.done,
+            self._run.rebalance,
+            owner.in_flight,
+        )
         lost: list[NoUsableInstance] = []
         try:
             async with asyncio.TaskGroup() as group:

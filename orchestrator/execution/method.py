@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import cache
 from typing import cast
 
@@ -24,21 +25,23 @@ from .context import RunContext, UserCode
 
 def build_method(run_id: str, context: RunContext, code: UserCode) -> Method:
     """Build how samples are solved, scored and priced. Code from Python wins over the file's names."""
-    solver, scorer = code.solver, code.scorer
-    chosen = guard_solver(solver, "your solver") if solver else _solver(context.config)
-    own_scorer = guard_scorer(scorer, "your scorer") if scorer else None
-    tasks, sweep = context.sweep.tasks, context.sweep.sweep
-    scorers: dict[str, Scorer] = {}
+    solver = guard_solver(code.solver, "your solver") if code.solver else _solver(context.config)
+    return Method(run_id, solver, _scorer_of(context, code), context.price_usd)
 
-    def scorer_of(sample: Sample) -> Scorer:
-        if own_scorer is not None:
-            return own_scorer
-        name = tasks.scorer(sweep.row(sample.ordinal)) or spelt_out(context.config.run.scorer)
-        if name not in scorers:
-            scorers[name] = build_scorer(name)
-        return scorers[name]
 
-    return Method(run_id, chosen, scorer_of, context.price_usd)
+def _scorer_of(context: RunContext, code: UserCode) -> Callable[[Sample], Scorer]:
+    """Build the function that finds a sample's scorer: it is looked up by the sample's row only where the task sets have several."""
+    tasks, sweep, default = context.sweep.tasks, context.sweep.sweep, context.config.run.scorer
+    if code.scorer:
+        own_scorer = guard_scorer(code.scorer, "your scorer")
+        return lambda _sample: own_scorer
+    scorers = {
+        name: build_scorer(name) for name in {spelt_out(entry.scorer or default) for entry in context.config.tasks}
+    }
+    if len(scorers) == 1:
+        (only,) = scorers.values()
+        return lambda _sample: only
+    return lambda sample: scorers[tasks.scorer(sweep.row(sample.ordinal)) or spelt_out(default)]
 
 
 def check_method(config: Config, code: UserCode) -> None:

@@ -8,7 +8,7 @@ its assignment.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,10 +16,10 @@ from providers.messages import JSON, Generation
 from providers.provider import Sender
 from providers.tokens import TokenEstimator
 from runners.calls.active_sample import ActiveSample
-from runners.calls.client import Asking, CallContext, Deadlines
+from runners.calls.call_context import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.slots import SlotLease
+from runners.dispatch.slots import WorkerSlot
 from runners.samples.in_flight_samples import InFlightSamples
 from runners.samples.record import Record
 from runners.samples.worker import work
@@ -125,28 +125,27 @@ class Owner:
         self._method = build_method(assignment.run_id, parts.context, parts.code)
         self._call_context = _build_call_context(config, self.dispatchers, driver)
         self._follows_samples = assignment.follows_samples
-        self._in_flight = InFlightSamples()
+        self.in_flight = InFlightSamples()
+        """The samples that its pools have opened."""
         self._patience_s = own_attempt_deadlines(config)
 
-    async def work(self, active: ActiveSample, slot: SlotLease) -> Record:
+    def work(self, active: ActiveSample, slot: WorkerSlot) -> Awaitable[Record]:
         """Solve and score one sample. Raises NoUsableInstance or LimitReached if it stays pending."""
         if self._follows_samples:
             log.debug("%s taken up by %s", active.sample.sample_id, active.instance, extra={"planned": active.planned})
-        with self._in_flight.working(active):
-            return await work(active, self._method, self._call_context, slot)
+        return work(active, self._method, self._call_context, slot)
 
-    async def deliver(self, record: Record) -> None:
+    def deliver(self, record: Record) -> Awaitable[None]:
         """Hand a record over, and wait while the driver's disk is behind."""
-        with self._in_flight.delivering(record.ordinal, record.task_id):
-            await self._driver.finished(record)
+        return self._driver.finished(record)
 
     def waits(self) -> Mapping[str, JSON]:
         """Return what the open samples wait for, as plain values."""
-        return {"open_samples": len(self._in_flight), "waits": [wait.as_row() for wait in self._in_flight.waits()]}
+        return {"open_samples": len(self.in_flight), "waits": [wait.as_row() for wait in self.in_flight.waits()]}
 
     def expects_answer(self) -> bool:
         """Return whether a model with its own attempt deadline may still answer within it."""
-        return self._in_flight.expects_answer(self._patience_s)
+        return self.in_flight.expects_answer(self._patience_s)
 
     def limiter_reports(self) -> Iterator[LimiterReport]:
         """Return every limiter's state, what it has learnt, and the instances that it shares a quota with."""

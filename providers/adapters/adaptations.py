@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-
 from ..errors import ProviderError
-from ..messages import Adaptation, ChatRequest, ChatResponse
-from ..route import Adapt, Route
+from ..messages import Adaptation, ChatRequest
+from ..route import Route
 from ..wire.adaptation import OnAdapted, extend_adaptation, find_adaptation
 from ..wire.generation import sent_fields
 
 REFUSED = frozenset({400, 422})
-
-Send = Callable[[ChatRequest], Awaitable[ChatResponse]]
 
 
 class Adaptations:
@@ -24,36 +19,19 @@ class Adaptations:
 
     def __init__(self, on_adapted: OnAdapted) -> None:
         self._on_adapted = on_adapted
-        self._learnt: dict[str, Adaptation] = {}
+        self.learnt: dict[str, Adaptation] = {}
+        """By the instance's name."""
 
-    async def send(self, send: Send, route: Route, request: ChatRequest) -> ChatResponse:
-        """Send the request as adapted to the instance, and again at once where it refuses a field that may be changed.
-
-        A refusal that names no new field is raised, so there are no more sends than fields.
-        """
-        name = route.instance.name
-        while True:
-            adaptation = self._learnt.get(name)
-            adapted = request if adaptation is None else replace(request, adaptation=adaptation)
-            try:
-                response = await send(adapted)
-            except ProviderError as error:
-                if self._learn(name, adapted, error, route.adapt):
-                    continue
-                if adaptation is not None:
-                    error.evidence = replace(error.evidence, adaptation=adaptation)
-                raise
-            return response if adaptation is None else replace(response, adaptation=adaptation)
-
-    def _learn(self, name: str, sent: ChatRequest, error: ProviderError, adapt: Adapt) -> bool:
+    def learn(self, sent: ChatRequest, error: ProviderError, route: Route) -> bool:
         """Return whether a new send may succeed: this refusal, or that of a concurrent request, added an adaptation."""
+        name = route.instance.name
         if error.evidence.status not in REFUSED:
             return False
-        addition = find_adaptation(error.evidence.body, sent_fields(sent), sent.adaptation, adapt)
+        addition = find_adaptation(error.evidence.body, sent_fields(sent), sent.adaptation, route.adapt)
         if addition is None:
             return False
-        known = self._learnt.get(name)
+        known = self.learnt.get(name)
         if known is sent.adaptation:
-            self._learnt[name] = addition if known is None else extend_adaptation(known, addition)
+            self.learnt[name] = addition if known is None else extend_adaptation(known, addition)
             self._on_adapted(name, addition)
         return True

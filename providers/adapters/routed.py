@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from http import HTTPStatus
 
 from ..credentials import ApiKey
-from ..errors import DeploymentMissing
+from ..errors import DeploymentMissing, ProviderError
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse
 from ..provider import RouteSpec, Transport
@@ -82,15 +81,27 @@ class RoutedAdapter:
         return replace(route, instance=replace(instance, name=name, limiter_group=group))
 
     async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
-        """Send one request to an instance; adapt it where the instance refuses a field. Raises ProviderError."""
+        """Send one request to an instance; adapt it where the instance refuses a field. Raises ProviderError.
+
+        A refusal that names no new field is raised, so there are no more sends than fields.
+        """
         route = self._routes[on.name]
-        send = partial(self._transport.send, route, request_id=request_id, deadline=deadline)
-        try:
-            return await self._adaptations.send(send, route, request)
-        except DeploymentMissing as error:
-            if error.evidence.status == HTTPStatus.NOT_FOUND and route.address_hint:
-                raise DeploymentMissing(f"{error} ({route.address_hint})", error.evidence) from error
-            raise
+        while True:
+            adaptation = self._adaptations.learnt.get(on.name)
+            adapted = request if adaptation is None else replace(request, adaptation=adaptation)
+            try:
+                response = await self._transport.send(route, adapted, request_id=request_id, deadline=deadline)
+            except ProviderError as error:
+                if self._adaptations.learn(adapted, error, route):
+                    continue
+                if adaptation is not None:
+                    error.evidence = replace(error.evidence, adaptation=adaptation)
+                if not isinstance(error, DeploymentMissing):
+                    raise
+                if error.evidence.status == HTTPStatus.NOT_FOUND and route.address_hint:
+                    raise DeploymentMissing(f"{error} ({route.address_hint})", error.evidence) from error
+                raise
+            return response if adaptation is None else replace(response, adaptation=adaptation)
 
     def identity(self, on: Instance) -> str | None:
         """Return address, deployment and key names; None for a simulator, which ends with its run."""

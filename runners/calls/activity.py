@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import Enum, auto
-from types import TracebackType
 
-from ..dispatch.dispatcher import PermitRequest
 from ..dispatch.instance_state import InstanceState
+from ..dispatch.permit_request import PermitRequest
 
 
 class ActivityStep(Enum):
@@ -24,6 +22,8 @@ class ActivityStep(Enum):
     """Waiting for the answer to the request that was sent."""
     RETRY = auto()
     """Parked until `until_s`, then waiting for a worker slot."""
+    DELIVER = auto()
+    """The sample has ended and its record is being delivered."""
 
 
 class Activity:
@@ -45,9 +45,19 @@ class Activity:
         """Begin `step`."""
         self.step, self.since_s = step, now
 
-    def call(self) -> CallActivity:
-        """Return a context manager for a call of this sample; it yields the activity of the call."""
-        return CallActivity(self)
+    def begin_call(self, now: float) -> Activity:
+        """Add a call and return its activity."""
+        call = Activity()
+        call.since_s = now
+        self.calls.append(call)
+        return call
+
+    def end_call(self, call: Activity, now: float, *, is_cancelled: bool = False) -> None:
+        """Remove a call that has ended, or was cancelled before its end."""
+        self.calls.remove(call)
+        self.since_s = now
+        if is_cancelled:
+            self.cut_off_s = now
 
     def wait_for_permit(self, request: PermitRequest, now: float) -> None:
         """Begin to wait for a permit."""
@@ -63,28 +73,5 @@ class Activity:
 
     @property
     def current(self) -> Activity:
-        """The call that began first of those that are not over; the sample itself if there is none."""
-        return self.calls[0] if self.calls else self
-
-
-class CallActivity:
-    """The context of one call: its activity is in the sample's list until the block ends."""
-
-    __slots__ = ("_call", "_sample")
-
-    def __init__(self, sample: Activity) -> None:
-        self._sample = sample
-        self._call = Activity()
-
-    def __enter__(self) -> Activity:
-        self._call.since_s = asyncio.get_running_loop().time()
-        self._sample.calls.append(self._call)
-        return self._call
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._sample.calls.remove(self._call)
-        self._sample.since_s = now = asyncio.get_running_loop().time()
-        if kind is asyncio.CancelledError:
-            self._sample.cut_off_s = now
+        """The call that began first of those that are not over; the sample itself if there is none, or it has ended."""
+        return self.calls[0] if self.calls and self.step is not ActivityStep.DELIVER else self

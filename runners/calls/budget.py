@@ -129,7 +129,8 @@ class Budget:
         self.bounds = bounds or BudgetLimits()
         self._listeners = listeners or BudgetListeners()
         self._price_usd = price_usd
-        self._is_bounded = self.bounds != BudgetLimits()
+        self.is_bounded = self.bounds != BudgetLimits()
+        """Whether a limit is set: otherwise nothing is reserved."""
         self._reserved = NOTHING
         self._in_flight = 0
         self._queue: deque[_PendingReservation] = deque()
@@ -138,7 +139,7 @@ class Budget:
 
     async def reserve(self, model: str, cost: Cost) -> Spending:
         """Wait until the highest cost of a request fits, reserve it and return it, for `commit`. Raises LimitReached."""
-        if not self._is_bounded:
+        if not self.is_bounded:
             return NOTHING
         needs = self._priced(model, Usage(cost.input_tokens, cost.max_output_tokens))
         if self._queue or not self._has_room(needs):
@@ -150,8 +151,10 @@ class Budget:
     def commit(self, model: str, reserved: Spending, usage: Usage | None) -> None:
         """Replace a reservation by the actual usage, None for no usage. Call it, or one of its variants, once per `reserve`."""
         if usage is not None:
-            self.spent += self._priced(model, usage)
-        if self._is_bounded:
+            spent, cost_usd = self.spent, self._price_usd(model, usage) or 0.0
+            tokens = spent.tokens + usage.input_tokens + usage.output_tokens
+            self.spent = Spending(tokens, spent.cost_usd + cost_usd)
+        if self.is_bounded:
             self._release(reserved)
             self._notify_near()
 

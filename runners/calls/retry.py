@@ -7,11 +7,11 @@ a bounded share (`RetryBudget`), so that an outage of a service does not multipl
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState
-from tenacity.retry import retry_if_exception_type
+from tenacity.wait import wait_exponential
 
 from providers.errors import Empty, ProviderError, Transient
 
@@ -59,58 +59,43 @@ GivesUp = Callable[[ProviderError], bool]
 """Returns whether a failure that could be retried is not, for a reason other than the number of attempts."""
 
 
-def retry_policy(
-    limits: RetryLimits, sleep: Callable[[float], Awaitable[None]], seed: str, gives_up: GivesUp = lambda _: False
-) -> AsyncRetrying:
-    """Retry Transient and Empty errors within `limits`, wait for a Retry-After, raise the last error.
+class Retries:
+    """The retries of one call: Transient and Empty errors are tried again within `limits`.
 
-    A Retry-After has no upper bound here: a caller with a deadline must give up (`gives_up`) if the wait is longer than the time left.
-
-    `sleep` must release the worker's slot. `seed` seeds the random waits: two runs with the same seed wait equally long.
+    `seed` seeds the random waits: two runs with the same seed wait equally long.
     """
-    return AsyncRetrying(
-        sleep=sleep,
-        stop=_Exhausted(limits.max_retries + 1, gives_up),
-        wait=_HintOrBackoff(limits, seed),
-        retry=retry_if_exception_type((Transient, Empty)),
-        reraise=True,
-    )
 
-
-class _Exhausted:
-    """The stop condition of one call. It counts empty answers apart from other failures."""
-
-    def __init__(self, attempts: int, gives_up: GivesUp) -> None:
-        self._attempts = attempts
+    def __init__(self, limits: RetryLimits, seed: str, gives_up: GivesUp = lambda _: False) -> None:
+        self._attempts = limits.max_retries + 1
+        self._seed = seed
         self._gives_up = gives_up
         self._empty = 0
+        """Empty answers, which are counted apart from other failures."""
+        self._state = RetryCallState(AsyncRetrying(), None, (), {})
+        self._bound = wait_exponential(multiplier=limits.first_wait_s, max=limits.longest_wait_s)
 
-    def __call__(self, state: RetryCallState) -> bool:
-        error = _error(state)
+    def delay_after(self, error: ProviderError) -> float | None:
+        """Return the wait before the next attempt in seconds; None if the call ends with this error.
+
+        A Retry-After has no upper bound here: a caller with a deadline must give up (`gives_up`) if the wait is longer than the time left.
+        """
+        if not isinstance(error, Transient | Empty) or self._is_exhausted(error):
+            return None
+        delay_s = self._delay_s(error)
+        self._state.attempt_number += 1
+        return delay_s
+
+    def _is_exhausted(self, error: ProviderError) -> bool:
         self._empty += isinstance(error, Empty)
-        if self._empty >= EMPTY_ATTEMPTS or state.attempt_number >= self._attempts:
+        if self._empty >= EMPTY_ATTEMPTS or self._state.attempt_number >= self._attempts:
             return True
         return isinstance(error, Transient) and self._gives_up(error)
 
-
-class _HintOrBackoff:
-    """The wait before a retry: the server's Retry-After, else a random time below a bound that doubles."""
-
-    def __init__(self, limits: RetryLimits, seed: str) -> None:
-        self._limits = limits
-        self._seed = seed
-
-    def __call__(self, state: RetryCallState) -> float:
-        error = _error(state)
+    def _delay_s(self, error: ProviderError) -> float:
+        """Return the server's Retry-After, else a random time below a bound that doubles."""
         if isinstance(error, Empty):
             return 0.0
-        hinted = error.retry_after_s if isinstance(error, ProviderError) else None
-        return hinted if hinted is not None else self._backoff_s(state.attempt_number)
-
-    def _backoff_s(self, attempt: int) -> float:
-        bound_s = min(self._limits.first_wait_s * 2 ** min(attempt - 1, 30), self._limits.longest_wait_s)
-        return random.Random(f"{self._seed}/{attempt}").uniform(0.0, bound_s)
-
-
-def _error(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
+        if error.retry_after_s is not None:
+            return error.retry_after_s
+        draws = random.Random(f"{self._seed}/{self._state.attempt_number}")
+        return draws.uniform(0.0, self._bound(self._state))

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
-from functools import partial
 from http import HTTPStatus
-from types import TracebackType
 
 from providers.errors import (
     Empty,
@@ -24,316 +21,218 @@ from providers.errors import (
     Transient,
 )
 
-from ..limits.permit import Cost, Limiter
+from ..limits.permit import Cost, Settled
+from .assign import assign
 from .decision_log import Decide
 from .health import Health
-from .instance_state import InstanceState, Permit, PermitWaiter
+from .instance_state import InstanceState, Permit
+from .permit_request import PermitRequest
 from .quota_watch import QuotaWatch
-from .slots import SlotLease
+from .waiting_queue import LimiterGroups, WaitingQueue
 
-OUTAGE_S = 1800.0
-"""Longest outage of all instances that the run waits for; after it the run stops and can be resumed."""
-NEVER_THERE_S = 60.0
-"""The same for an instance that has never answered: its address is probably wrong."""
+TIMER_S = 0.001
+"""Shortest timer: the event loop fires a shorter one at once, before its time."""
 
 
 class NoUsableInstance(OrchestratorError):
     """No instance of a model is usable any more: the run stops, its samples stay pending."""
 
 
-class PermitRequest:
-    """The context manager that `dispatcher.permit(...)` returns: it waits for a permit on entry and releases it on exit."""
-
-    __slots__ = (
-        "_deadline",
-        "_dispatcher",
-        "_permit",
-        "_slot",
-        "avoid",
-        "cost",
-        "is_begun",
-        "prefer",
-        "waiter",
-        "yields",
-    )
+class Dispatcher:
+    """The dispatcher of one model. Those who wait are served first come, first served, as `assign` says, which it asks on every event."""
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
-        cost: Cost,
-        *,
-        prefer: str,
-        avoid: frozenset[str],
-        deadline: float,
-        is_begun: bool,
-        slot: SlotLease | None,
-        yields: bool = False,
+        model: str,
+        instance_states: Sequence[InstanceState],
+        decide: Decide,
+        limiter_groups: LimiterGroups | None = None,
     ) -> None:
-        self.cost = cost
-        self.prefer = prefer
-        self.avoid = avoid
-        self.is_begun = is_begun
-        self.yields = yields
-        self.waiter: PermitWaiter | None = None
-        """Its entry in an instance's queue; None while it waits in none."""
-        self._dispatcher = dispatcher
-        self._deadline = deadline
-        self._slot = slot
-        self._permit: Permit | None = None
-
-    @property
-    def instance_state(self) -> InstanceState | None:
-        """The instance in whose queue it waits; None while it waits in none."""
-        return self.waiter.instance_state if self.waiter else None
-
-    @property
-    def was_sent(self) -> bool:
-        """Whether the sample was sent before and goes ahead of new samples."""
-        return self._slot is not None and self._slot.was_sent and not self.yields
-
-    async def __aenter__(self) -> Permit:
-        self._dispatcher.require_open(is_begun=self.is_begun)
-        self._permit = self._dispatcher.acquire_at_once(self)
-        if self._permit is None:
-            async with (
-                asyncio.timeout_at(self._deadline),
-                self._slot.release_while_waiting() if self._slot else nullcontext(),
-            ):
-                self._permit = await self._dispatcher.acquire(self)
-        if self._slot is not None:
-            await self._slot.begin_request()
-        return self._permit
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._permit is not None:
-            self._permit.abandon()
-            if self._permit.instance_state.health_tracker.health.state is Health.REFUSING:
-                self._dispatcher.close_refusing(self._permit.instance_state)
-            if self._permit.is_probe:
-                self._dispatcher.notify_waiting()
-            if self._slot is not None:
-                self._slot.end_request()
-
-
-class Dispatcher:
-    """The dispatcher of one model. Each instance serves first come, first served; samples that were sent before go ahead of new ones."""
-
-    def __init__(self, model: str, instance_states: Sequence[InstanceState], decide: Decide) -> None:
         self.model = model
         self.instance_states: Mapping[str, InstanceState] = {
             instance_state.instance.name: instance_state for instance_state in instance_states
         }
         self._decide = decide
         self._quotas = QuotaWatch(instance_states, decide)
-        self._changed = asyncio.Event()
+        self._queue = WaitingQueue(self.instance_states, {} if limiter_groups is None else limiter_groups)
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at: float | None = None
         self._is_draining = False
 
-    def permit(
-        self,
-        cost: Cost,
-        *,
-        prefer: str,
-        avoid: frozenset[str],
-        deadline: float,
-        is_begun: bool = False,
-        slot: SlotLease | None = None,
-        yields: bool = False,
-    ) -> PermitRequest:
-        """Return a context manager that waits for a permit. Entering raises TimeoutError at `deadline` (loop time) or NoUsableInstance.
-
-        `is_begun` means that the sample already has an answer, which a drain would waste. A sample that was sent before releases its
-        `slot` while it waits, and goes ahead of samples that were not sent, unless it `yields`.
-        """
-        return PermitRequest(
-            self, cost, prefer=prefer, avoid=avoid, deadline=deadline, is_begun=is_begun, slot=slot, yields=yields
-        )
-
-    def acquire_at_once(self, request: PermitRequest) -> Permit | None:
-        """Return a permit of the preferred instance if it can be granted without waiting: the usual case, at the lowest cost."""
-        own = self.instance_states.get(request.prefer)
-        if own is None or request.prefer in request.avoid or own.queue or not own.health_tracker.is_healthy:
+    # ------------------------------------------------------------------ permits
+    def try_acquire(self, cost: Cost, prefer: str, avoid: frozenset[str]) -> Permit | None:
+        """Return a permit of the preferred instance if it can be granted without waiting: the usual case, one call of the limiter."""
+        own = self.instance_states.get(prefer)
+        if own is None or prefer in avoid or not own.health_tracker.is_healthy or self._queue.is_wanted(own):
             return None
-        ticket = own.limiter.try_acquire(request.cost)
-        return None if ticket is None else Permit(own, ticket)
+        now = asyncio.get_running_loop().time()
+        ticket = own.limiter.try_acquire(cost, now)
+        return None if ticket is None else Permit(own, ticket, now)
 
-    async def acquire(self, request: PermitRequest) -> Permit:
-        """Choose an instance and wait in its queue until a permit is granted."""
-        while True:
-            request.waiter = None
-            instance_state = await self._reachable(request)
-            request.waiter = waiter = PermitWaiter(
-                instance_state, request.avoid, is_begun=request.is_begun, was_sent=request.was_sent
+    async def acquire(self, waiting: PermitRequest) -> Permit:
+        """Wait until a permit is granted.
+
+        Raises TimeoutError at the deadline, NoUsableInstance, and in a drain CancelledError, unless the sample is begun.
+        """
+        self.require_open(is_begun=waiting.is_begun)
+        loop = asyncio.get_running_loop()
+        granted: asyncio.Future[Permit] = loop.create_future()
+        waiting.granted = granted
+        if self._queue.add(waiting, loop.time()):
+            self._assign()
+        deadline = None if granted.done() else loop.call_at(waiting.deadline, self._expire, waiting, granted)
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            if granted.cancelled():
+                self._withdraw(waiting)
+            elif granted.exception() is None:
+                self.abandon(granted.result())  # it was granted in the instant in which the caller was cancelled
+            raise
+        finally:
+            if deadline is not None:
+                deadline.cancel()
+
+    def _expire(self, waiting: PermitRequest, granted: asyncio.Future[Permit]) -> None:
+        if not granted.done():
+            granted.set_exception(TimeoutError())
+            self._withdraw(waiting)
+
+    def _withdraw(self, waiting: PermitRequest) -> None:
+        """Remove a request that waits no longer; its limiter may have room for what the next one costs."""
+        if self._queue.withdraw(waiting):
+            self._assign()
+
+    def finish(self, permit: Permit, settled: Settled, error: ProviderError | None) -> None:
+        """Settle the permit, learn from the end of its request, and serve those who wait; `error` is None if it was answered."""
+        now = asyncio.get_running_loop().time()
+        if permit.settle(settled, now):
+            self._observe(permit, error, now)
+            self._settled(permit)
+
+    def abandon(self, permit: Permit) -> None:
+        """Return the permit of a request that was cancelled; no effect if it has finished."""
+        now = asyncio.get_running_loop().time()
+        if permit.settle(Settled("cancelled", now - permit.sent_at), now):
+            if permit.is_probe:
+                permit.instance_state.health_tracker.recall_probe()
+            self._settled(permit)
+
+    def _settled(self, permit: Permit) -> None:
+        instance_state = permit.instance_state
+        if instance_state.health.state is not Health.HEALTHY:
+            verdict = instance_state.health_tracker.verdict(instance_state.counters.in_flight)
+            if verdict is not None:
+                self._give_up(instance_state, verdict)
+            if permit.is_probe:
+                self._queue.schedule_probe(instance_state)
+        if self._queue.settled(permit.limiter):
+            self._assign()
+
+    # ------------------------------------------------------------------ assignment
+    def _assign(self) -> None:
+        """Grant what may be sent now, and set the timer for what may be sent later."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        assignments = assign(self._queue, now)
+        for grant in assignments.granted:
+            permit = Permit(grant.instance_state, grant.ticket, now, is_probe=grant.is_probe)
+            assert grant.request.granted is not None
+            grant.request.granted.set_result(permit)
+        if assignments.hopeless:
+            self._fail(assignments.hopeless)
+        if assignments.wake_at != self._wakes_at:
+            self._set_timer(assignments.wake_at, loop)
+
+    def _set_timer(self, wake_at: float | None, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = wake_at
+        self._timer = None if wake_at is None else loop.call_at(max(wake_at, loop.time() + TIMER_S), self._wake)
+
+    def _wake(self) -> None:
+        self._timer, self._wakes_at = None, None
+        self._assign()
+
+    def _fail(self, hopeless: Sequence[PermitRequest]) -> None:
+        lines = [
+            f"{name}: {instance_state.health.state} ({instance_state.health.evidence})"
+            for name, instance_state in self.instance_states.items()
+        ]
+        for request in hopeless:
+            assert request.granted is not None
+            request.granted.set_exception(
+                NoUsableInstance(f"no usable instance left for {self.model}: " + "; ".join(lines))
             )
-            permit = await self._wait_in_queue(waiter, request.cost)
-            if permit is not None:
-                return permit
-
-    async def _wait_in_queue(self, waiter: PermitWaiter, cost: Cost) -> Permit | None:
-        """Wait in the queue of the waiter's instance, and of those that it is moved to; return None if it must choose again."""
-        while True:
-            instance_state = waiter.instance_state
-            instance_state.queue.join(waiter, ahead=waiter.was_sent)
-            ticket = None
-            try:
-                ticket = await instance_state.limiter.acquire(
-                    cost,
-                    partial(self._still_waits, waiter, instance_state, instance_state.limiter),
-                    ahead=waiter.was_sent,
-                )
-            finally:
-                instance_state.queue.leave(waiter)
-                if ticket is None and waiter.is_probe and waiter.instance_state is instance_state:
-                    instance_state.health_tracker.recall_probe()
-                    self.notify_waiting()
-            if ticket is not None:
-                self._move_head_of_longest_queue(instance_state)
-                return Permit(instance_state, ticket, is_probe=waiter.is_probe)
-            if waiter.instance_state is instance_state:
-                return None
 
     # ------------------------------------------------------------------ draining
     def drain(self) -> None:
         """Begin to drain: cancel the waiting samples that have no answer yet."""
         self._is_draining = True
-        for instance_state in self.instance_states.values():
-            instance_state.limiter.wake()
-        self.notify_waiting()
+        for request in [request for request in self._queue.everyone if not request.is_begun]:
+            self._queue.withdraw(request)
+            if request.granted is not None:
+                request.granted.cancel()
+        if len(self._queue):
+            self._assign()
 
     def require_open(self, *, is_begun: bool) -> None:
         """Raise CancelledError while draining, unless the sample `is_begun`. It stays pending, whatever its solver catches."""
         if self._is_draining and not is_begun:
             raise asyncio.CancelledError
 
-    def _still_waits(self, waiter: PermitWaiter, at: InstanceState, limiter: Limiter) -> bool:
-        if waiter.instance_state is not at or at.limiter is not limiter or (self._is_draining and not waiter.is_begun):
-            return False
-        return at.health_tracker.is_healthy or (waiter.is_probe and at.is_usable())
-
     # ------------------------------------------------------------------ health
-    def observe(self, permit: Permit, error: ProviderError | None) -> None:
-        """Learn from the end of a request; `error` is None if it was answered."""
-        instance_state, now = permit.instance_state, asyncio.get_running_loop().time()
-        if isinstance(error, InstanceGone):
-            self.give_up(instance_state, error)
+    def _observe(self, permit: Permit, error: ProviderError | None, now: float) -> None:
+        """Learn the health of the instance, and quotas that it shares, from the end of a request."""
+        instance_state = permit.instance_state
+        tracker = instance_state.health_tracker
+        if error is None:
+            has_changed = tracker.answered()
+        elif isinstance(error, InstanceGone):
+            has_changed = tracker.give_up(error)
         elif isinstance(error, Transient):
-            if instance_state.health_tracker.failed(error, now, is_probe=permit.is_probe):
-                self._report_health(instance_state)
+            has_changed = tracker.failed(error, now, is_probe=permit.is_probe)
         elif isinstance(error, Refused) and not isinstance(error, RequestTooLarge):
-            if instance_state.health_tracker.refused(error, error.evidence.request_id.split("/")[0]):
-                self._report_health(instance_state)
-        elif instance_state.health_tracker.answered(has_worked=error is None or _is_answer_of_model(error)):
-            self._report_health(instance_state)
-        if isinstance(error, Throttled):
-            self._quotas.refused(permit, error.evidence.hint, now)
-
-    def close_refusing(self, instance_state: InstanceState) -> None:
-        """Give up an instance that refuses requests, once no request is in flight there that it could still answer."""
-        if (error := instance_state.health_tracker.verdict(instance_state.counters.in_flight)) is not None:
-            self.give_up(instance_state, error)
+            has_changed = tracker.refused(error, error.evidence.request_id.split("/")[0])
+        else:
+            has_changed = tracker.answered(has_worked=_is_answer_of_model(error))
+        if has_changed:
+            self._health_changed(instance_state)
+        if isinstance(error, Throttled) and self._quotas.refused(permit, error.evidence.hint, now):
+            self._queue.regroup()
 
     def give_up(self, instance_state: InstanceState, error: InstanceGone) -> None:
-        """Take an instance out of the run for good; the requests in its queue choose another. A second call has no effect."""
-        if instance_state.health_tracker.give_up(error):
-            self._report_health(instance_state)
+        """Take an instance out of the run for good; the requests that wait for it go to others. A second call has no effect."""
+        self._give_up(instance_state, error)
+        if len(self._queue):
+            self._assign()
 
-    def _report_health(self, instance_state: InstanceState) -> None:
+    def _give_up(self, instance_state: InstanceState, error: InstanceGone) -> None:
+        if instance_state.health_tracker.give_up(error):
+            self._health_changed(instance_state)
+
+    def _health_changed(self, instance_state: InstanceState) -> None:
         health = instance_state.health
         event = "health" if health.is_usable else "instance_lost"
         self._decide(instance_state.instance.name, event, {"state": health.state, "evidence": health.evidence})
-        instance_state.limiter.wake()
-        self.notify_waiting()
-
-    def notify_waiting(self) -> None:
-        """Wake the requests that have no instance to wait for: one has changed, or a probe has ended."""
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    # ------------------------------------------------------------------ choice
-    async def _reachable(self, request: PermitRequest) -> InstanceState:
-        """Return the instance to wait for; while all remaining instances are silent, wait until the next probe is due."""
-        while True:
-            self.require_open(is_begun=request.is_begun)
-            now = asyncio.get_running_loop().time()
-            instance_state = self._choose(request.prefer, request.avoid, now)
-            if instance_state is not None:
-                return instance_state
-            due = [
-                other.health_tracker.opens_at
-                for other in self.instance_states.values()
-                if other.is_usable() and other.health_tracker.opens_at > now
-            ]
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(min(due, default=None)):  # probes in flight notify us when they end
-                    await self._changed.wait()
-
-    def _choose(self, prefer: str, avoid: frozenset[str], now: float) -> InstanceState | None:
-        """Return the preferred instance unless it is unhealthy or avoided, else the one with the shortest queue.
-
-        An avoided instance is chosen only if there is no other. Of the others an open limiter goes before a short queue.
-        """
-        own = self.instance_states.get(prefer)
-        if own is not None and prefer not in avoid and own.health_tracker.is_healthy:
-            return own if own.is_dry else self._idle(avoid) or own
-        self._require_usable(now)
-        sending = [
-            instance_state
-            for instance_state in self.instance_states.values()
-            if instance_state.health_tracker.may_send(now)
-        ]
-        if not sending:
-            return None
-        wanted = [instance_state for instance_state in sending if instance_state.instance.name not in avoid] or sending
-        return min(
-            wanted,
-            key=lambda instance_state: (
-                instance_state is not own,
-                max(now, instance_state.limiter.opens_at()),
-                len(instance_state.queue),
-            ),
-        )
-
-    def _idle(self, avoid: frozenset[str]) -> InstanceState | None:
-        """Find an instance that has no work of its own left and an empty queue: it takes over work of the others."""
-        return next(
-            (
-                instance_state
-                for name, instance_state in self.instance_states.items()
-                if instance_state.takes_over() and name not in avoid and not instance_state.queue
-            ),
-            None,
-        )
-
-    def _require_usable(self, now: float) -> None:
-        """Raise NoUsableInstance if every instance is gone for good or has been silent for too long (OUTAGE_S, NEVER_THERE_S)."""
-        if not any(_may_come_back(instance_state, now) for instance_state in self.instance_states.values()):
-            lines = [
-                f"{name}: {instance_state.health.state} ({instance_state.health.evidence})"
-                for name, instance_state in self.instance_states.items()
-            ]
-            raise NoUsableInstance(f"no usable instance left for {self.model}: " + "; ".join(lines))
+        self._queue.health_changed(instance_state)
 
     # ------------------------------------------------------------------ rebalancing
     def refill(self) -> None:
         """Note that a new stage begins: every instance has work of its own again."""
         for instance_state in self.instance_states.values():
-            instance_state.is_dry = False
+            self._set_dry(instance_state, is_dry=False)
 
     def run_dry(self, name: str) -> None:
         """Note that instance `name` has no samples left to open: from now on it takes over requests that wait for other instances."""
-        self.instance_states[name].is_dry = True
-        self._move_head_of_longest_queue(self.instance_states[name])
+        self._set_dry(self.instance_states[name], is_dry=True)
+        if len(self._queue):
+            self._assign()
 
-    def _move_head_of_longest_queue(self, target: InstanceState) -> None:
-        """Move the head of the longest queue to `target`, if that has no work of its own and an empty queue."""
-        if target.queue or not target.takes_over():
-            return
-        longest = max(self.instance_states.values(), key=lambda instance_state: len(instance_state.queue))
-        head = longest.queue.head
-        if head is not None and target.instance.name not in head.avoid:
-            head.move_to(target)
-            longest.limiter.wake()
+    def _set_dry(self, instance_state: InstanceState, *, is_dry: bool) -> None:
+        if instance_state.is_dry != is_dry:
+            instance_state.is_dry = is_dry
+            self._queue.health_changed(instance_state)
 
     def why_moved(self, planned: str, to: InstanceState) -> str | None:
         """Return why `to` sends a sample that was planned for another instance of this model; None if it was planned for `to`."""
@@ -357,10 +256,3 @@ class Dispatcher:
 def _is_answer_of_model(error: ProviderError) -> bool:
     """Return whether a model answered, even if the answer is empty."""
     return isinstance(error, Empty | Rejected) and error.evidence.status == HTTPStatus.OK
-
-
-def _may_come_back(instance_state: InstanceState, now: float) -> bool:
-    health_tracker = instance_state.health_tracker
-    is_silent_for_s = 0.0 if health_tracker.silent_since is None else now - health_tracker.silent_since
-    patience_s = OUTAGE_S if health_tracker.has_answered else NEVER_THERE_S
-    return instance_state.is_usable() and (health_tracker.is_healthy or is_silent_for_s < patience_s)

@@ -63,8 +63,9 @@ WHY_GONE: dict[type[InstanceGone], Health] = {
     DeploymentMissing: Health.MISSING,
     Unusable: Health.UNUSABLE,
 }
-_PROBED = frozenset({Health.SUSPECT, Health.DOWN})
-_ALIVE = _PROBED | {Health.HEALTHY, Health.REFUSING}
+PROBED = frozenset({Health.SUSPECT, Health.DOWN})
+"""The states in which one request at a time finds out whether the instance answers again."""
+_ALIVE = PROBED | {Health.HEALTHY, Health.REFUSING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class HealthTracker:
 
     def may_send(self, now: float) -> bool:
         """Return whether a request may be sent: any while healthy, one probe when it is due, none while the instance refuses."""
-        is_due = self.health.state in _PROBED and not self._probe_in_flight and now >= self.opens_at
+        is_due = self.health.state in PROBED and not self._probe_in_flight and now >= self.opens_at
         return self.is_healthy or is_due
 
     def send_probe(self) -> None:

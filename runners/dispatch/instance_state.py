@@ -1,14 +1,12 @@
-"""The state of an instance in a run: sender, limiter, health, counters and queue; and the permit to send."""
+"""The state of an instance in a run: sender, limiter, health and counters; and the permit to send."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from providers.instance import Instance
 from providers.provider import Sender
 
-from ..limits.fifo_queue import FifoQueue
 from ..limits.permit import Limiter, Settled
 from .health import HealthTracker, InstanceHealth
 
@@ -54,7 +52,7 @@ class RequestCounters:
 
 
 class InstanceState:
-    """An instance in a run: its sender, limiter, health, counters and queue."""
+    """An instance in a run: its sender, limiter, health and counters."""
 
     def __init__(self, instance: Instance, sender: Sender, limiter: Limiter) -> None:
         self.instance = instance
@@ -62,8 +60,8 @@ class InstanceState:
         self.limiter = limiter
         self.health_tracker = HealthTracker()
         self.counters = RequestCounters()
-        self.queue: FifoQueue[PermitWaiter] = FifoQueue()
-        """The requests that wait for a permit of this instance."""
+        self.waiting = 0
+        """Number of requests that wait and prefer it."""
         self.is_dry = False
         """Its own shard has no samples left to open: it may take over requests that wait for other instances."""
 
@@ -81,62 +79,31 @@ class InstanceState:
         return self.health_tracker.health.is_usable
 
 
-class PermitWaiter:
-    """A request that waits for a permit, and the instance whose queue it is in."""
-
-    __slots__ = ("avoid", "instance_state", "is_begun", "is_probe", "was_sent")
-
-    def __init__(self, instance_state: InstanceState, avoid: frozenset[str], *, is_begun: bool, was_sent: bool) -> None:
-        self.avoid = avoid
-        self.is_begun = is_begun
-        """Its sample has an answer already: it keeps waiting during a drain."""
-        self.was_sent = was_sent
-        """Its sample was sent before: it goes ahead of samples that were not."""
-        self.instance_state = instance_state
-        self.is_probe = False
-        self.move_to(instance_state)
-
-    def move_to(self, instance_state: InstanceState) -> None:
-        """Wait for this instance from now on; if it is silent, as its probe."""
-        if self.is_probe:
-            self.instance_state.health_tracker.recall_probe()
-        self.instance_state = instance_state
-        self.is_probe = not instance_state.health_tracker.is_healthy
-        if self.is_probe:
-            instance_state.health_tracker.send_probe()
-
-
 class Permit:
-    """The permit to send one request to one instance. Without `settle` the request counts as cancelled."""
+    """The permit to send one request to one instance. It is settled once; whoever does not finish a request abandons it."""
 
-    __slots__ = ("_settled", "_ticket", "instance_state", "is_probe", "limiter", "sent_at")
+    __slots__ = ("_is_settled", "_ticket", "instance_state", "is_probe", "limiter", "sent_at")
 
-    def __init__(self, instance_state: InstanceState, ticket: int, *, is_probe: bool = False) -> None:
+    def __init__(self, instance_state: InstanceState, ticket: int, sent_at: float, *, is_probe: bool = False) -> None:
         self.instance_state = instance_state
         self.is_probe = is_probe
-        self.sent_at = asyncio.get_running_loop().time()
+        self.sent_at = sent_at
         self.limiter = instance_state.limiter
         """The limiter that issued the ticket and gets it back, even if the instance has another limiter by then."""
         self._ticket = ticket
-        self._settled = False
-        instance_state.counters.sent(self.sent_at)
+        self._is_settled = False
+        instance_state.counters.sent(sent_at)
 
     @property
     def instance(self) -> Instance:
         """The instance that the request may be sent to."""
         return self.instance_state.instance
 
-    def settle(self, settled: Settled) -> None:
-        """Report how the request ended and return the ticket; only the first call counts."""
-        if not self._settled:
-            self._settled = True
-            self.instance_state.counters.settle(settled, self.sent_at + settled.latency_s)
-            self.limiter.settle(self._ticket, settled)
-
-    def abandon(self) -> None:
-        """Settle as cancelled, unless the permit was settled before."""
-        if self._settled:
-            return
-        if self.is_probe:
-            self.instance_state.health_tracker.recall_probe()
-        self.settle(Settled("cancelled", asyncio.get_running_loop().time() - self.sent_at))
+    def settle(self, settled: Settled, now: float) -> bool:
+        """Report how the request ended and return the ticket; return False if that was done before."""
+        if self._is_settled:
+            return False
+        self._is_settled = True
+        self.instance_state.counters.settle(settled, now)
+        self.limiter.settle(self._ticket, settled, now)
+        return True

@@ -84,7 +84,7 @@ class ThrottleSuspicion:
         self._own[name] += 1
         if accepted_sent_at is not None and accepted_sent_at >= self._sent_at.get(name, sent_at):
             self._overtaken[name] += 1
-        elif accepted_sent_at is not None and sent_at - accepted_sent_at > IDLE_S and not instance_state.queue:
+        elif accepted_sent_at is not None and sent_at - accepted_sent_at > IDLE_S and not instance_state.waiting:
             self._alone += 1
         self._sent_at[name] = sent_at
 

@@ -24,20 +24,20 @@ class QuotaWatch:
         self._decide = decide
         self._endpoints = {provider: _sharing(states) for provider, states in _by_provider(instance_states).items()}
 
-    def refused(self, permit: Permit, hint: RateLimitHint | None, now: float) -> None:
-        """Learn from a throttled request; its limiter must have settled it."""
+    def refused(self, permit: Permit, hint: RateLimitHint | None, now: float) -> bool:
+        """Learn from a throttled request, which its limiter has settled; return whether instances share a limiter from now on."""
         limiter = permit.limiter
         if isinstance(limiter, AdaptiveLimiter):
             merger = self._endpoints[permit.instance.provider].refused(limiter, permit.sent_at, now, hint)
             if merger is not None:
                 self._share(merger)
+                return True
+        return False
 
     def _share(self, merger: Merger[AdaptiveLimiter]) -> None:
         for instance_state in self._instance_states:
             if instance_state.limiter in merger.absorbed:
                 instance_state.limiter = merger.limits
-        for limiter in merger.absorbed:
-            limiter.wake()
         names = [
             instance_state.instance.name
             for instance_state in self._instance_states

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from sharding.plan import Plan, Shard
 
 from ..dispatch.dispatcher import Dispatcher, NoUsableInstance
 from ..samples.bitmap import Bitmap
-from ..samples.pool import Deliver, Pool, PoolSpec, Work
+from ..samples.in_flight_samples import InFlightSamples
+from ..samples.pool import Deliver, Pool, PoolSpec, SampleSteps, Work
 from ..samples.shard_queue import ModelQueues, ShardQueue
 from ..shutdown import Shutdown
 
@@ -27,6 +28,8 @@ class LocalEngine:
     done: Bitmap
     rebalances: bool = True
     """Whether an instance that runs dry takes work of others; of those that are lost it always does."""
+    in_flight: InFlightSamples = field(default_factory=InFlightSamples)
+    """The samples that are open and have no record yet."""
 
     async def execute(self, plan: Plan, stage: int) -> list[NoUsableInstance]:
         """Run a stage to its end, or to the end of the grace once the run drains; returns the models that ran out of instances.
@@ -65,7 +68,7 @@ class LocalEngine:
         workers = dispatcher.instance_states[shard.instance].instance.workers
         pool_spec = PoolSpec(shard.instance, stage, shard.start_after_s, workers)
         on_dry = partial(dispatcher.run_dry, shard.instance) if self.rebalances else _keep_to_the_plan
-        return Pool(pool_spec, queues, self.work, self.deliver, on_dry)
+        return Pool(pool_spec, queues, SampleSteps(self.work, self.deliver, self.in_flight), on_dry)
 
 
 def _keep_to_the_plan() -> None:

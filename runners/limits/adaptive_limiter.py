@@ -1,48 +1,55 @@
-"""The adaptive limiter: an async wrapper around a pure AdaptiveState. Callers wait in a FIFO queue, for a time or for an event."""
+"""The adaptive limiter: an AdaptiveState as a limiter. It keeps the state's last refusal, so that the same question is not asked twice."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from providers.messages import JSON
 
-from .fifo_queue import LimiterQueue, QueueWaiter
 from .permit import AdaptiveState, Cost, Go, Settled, WaitUntil
 
 
 class AdaptiveLimiter:
-    """A limiter that asks an AdaptiveState. Only the head of the queue asks; it is woken when the answer may have changed."""
+    """A limiter that asks an AdaptiveState. Pure: every method takes `now` in loop seconds and awaits nothing."""
 
     def __init__(self, state: AdaptiveState) -> None:
         self._state = state
-        self._queue = LimiterQueue()
+        self._refused: Cost | None = None
+        """The cost that was refused last, as long as no event may have changed the answer."""
+        self._refused_until: float | None = None
 
-    async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
-        """Wait for a ticket to send; return None once `wanted()` is false."""
-        loop = asyncio.get_running_loop()
-        caller = QueueWaiter(wanted)
-        self._queue.join(caller, ahead=ahead)
-        try:
-            while wanted():
-                until = None
-                if self._queue.head is caller:
-                    decision = self._state.acquire(cost, loop.time())
-                    if isinstance(decision, Go):
-                        return decision.ticket
-                    until = decision.at if isinstance(decision, WaitUntil) else None
-                await caller.wait(until)
-        finally:
-            self._queue.leave(caller)
-            self._queue.call_head()
+    def try_acquire(self, cost: Cost, now: float) -> int | None:
+        """Return a ticket to send now; None if a request of this cost must wait."""
+        decision = self._state.acquire(cost, now)
+        if isinstance(decision, Go):
+            self._refused = None
+            return decision.ticket
+        self._refused = cost
+        self._refused_until = decision.at if isinstance(decision, WaitUntil) else None
         return None
 
-    def try_acquire(self, cost: Cost) -> int | None:
-        """Return a ticket if a request may be sent at once and no caller waits; None otherwise."""
-        if self._queue:
-            return None
-        decision = self._state.acquire(cost, asyncio.get_running_loop().time())
-        return decision.ticket if isinstance(decision, Go) else None
+    def opens_at(self, cost: Cost, now: float) -> float | None:
+        """Return the earliest time at which a ticket may be had, `now` or earlier if at once; None if only an event can open it."""
+        if self._refused is cost and (self._refused_until is None or self._refused_until > now):
+            return self._refused_until
+        return self._state.opens_at(now)
+
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        """Return the ticket and learn from the end of its request."""
+        self._refused = None
+        self._state.settle(ticket, settled, now)
+
+    def shut_until(self, now: float) -> float:
+        """Return the time until which a refusal or failures keep the limiter shut; `now` or earlier when it is open."""
+        return self._state.shut_until(now)
+
+    def snapshot(self, now: float) -> Mapping[str, JSON]:
+        """Return the current state, for the decision log."""
+        return {**self._state.snapshot(now), "time_under": self._state.time_under(now)}
+
+    def export(self) -> Mapping[str, JSON]:
+        """Return what was learned, for the start of the next run."""
+        return self._state.export()
 
     # ------------------------------------------------------------------ one quota behind several limiters
     @property
@@ -55,32 +62,11 @@ class AdaptiveLimiter:
         return self._state.accepted(after, until)
 
     def absorb(self, other: AdaptiveLimiter, now: float) -> None:
-        """Limit the requests of `other` from now on, too. The caller must wake those that wait in `other`."""
+        """Limit the requests of `other` from now on, too."""
+        self._refused = None
         self._state.absorb(other._state, now)
-        self._queue.call_head()
 
     def tilt(self, share: float, until: float, now: float) -> None:
         """Ask for `share` of the known limit until then."""
+        self._refused = None
         self._state.tilt(share, until, now)
-
-    def settle(self, ticket: int, settled: Settled) -> None:
-        """Return the ticket and learn from the end of its request."""
-        self._state.settle(ticket, settled, asyncio.get_running_loop().time())
-        self._queue.call_head()
-
-    def wake(self) -> None:
-        """Let the waiting callers check `wanted` again."""
-        self._queue.call_all()
-
-    def opens_at(self) -> float:
-        """Return the loop time until which a refusal or failures keep the limiter shut."""
-        return self._state.opens_at(asyncio.get_running_loop().time())
-
-    def snapshot(self) -> Mapping[str, JSON]:
-        """Return the current state, for the decision log."""
-        now = asyncio.get_running_loop().time()
-        return {**self._state.snapshot(now), "time_under": self._state.time_under(now)}
-
-    def export(self) -> Mapping[str, JSON]:
-        """Return what was learned, for the start of the next run."""
-        return self._state.export()

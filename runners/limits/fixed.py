@@ -2,86 +2,50 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Coroutine, Mapping
 
 from aiolimiter import AsyncLimiter
 
 from providers.messages import JSON
 
-from .fifo_queue import LimiterQueue, QueueWaiter
-from .permit import Cost, Settled
+from .permit import TICK_S, Cost, Settled
 from .throttle_gate import ThrottleGate
 
 
 class FixedLimiter:
-    """A limiter with a fixed number of slots and a fixed rate. The bucket of aiolimiter holds one send, so there is never a burst.
-
-    Only the head of the queue waits for a slot, for the gate and for aiolimiter. aiolimiter alone would not keep the order: a waiter that
-    it wakes and cannot serve goes to the end. A caller that waits in aiolimiter is no longer overtaken.
-    """
+    """A limiter with a fixed number of slots and a fixed rate. It must be used in the event loop whose time it is given."""
 
     def __init__(self, *, workers: int, qps: float | None) -> None:
         self._workers = workers
-        self._pace = AsyncLimiter(1, 1 / qps) if qps else None
+        self._pace = SendPace(qps) if qps else None
         self._gate = ThrottleGate()
-        self._queue = LimiterQueue()
-        self._is_pacing = False
         self._in_flight = 0
 
-    async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
-        """Wait for a ticket to send; return None once `wanted()` is false."""
-        caller = QueueWaiter(wanted)
-        self._queue.join(caller, ahead=ahead)
-        try:
-            while wanted():
-                if self._queue.head is not caller:
-                    await caller.wait(None)
-                    continue
-                if self._is_blocked():
-                    await caller.wait(self._gate.opens_at if self._gate_is_shut() else None)
-                    continue
-                if self._pace is not None:
-                    await self._keep_pace(self._pace)
-                    if not wanted() or self._is_blocked():
-                        continue
-                self._in_flight += 1
-                return 0
-        finally:
-            self._queue.leave(caller)
-            self._queue.call_head()
-        return None
-
-    async def _keep_pace(self, pace: AsyncLimiter) -> None:
-        self._is_pacing = True
-        try:
-            await pace.acquire()
-        finally:
-            self._is_pacing = False
-            self._queue.call_head()
-
-    def try_acquire(self, cost: Cost) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
-        """Return a ticket if a request may be sent at once; always None where a rate is set."""
-        if self._pace is not None or self._queue or self._is_blocked():
+    def try_acquire(self, cost: Cost, now: float) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
+        """Return a ticket to send now; None if a request must wait."""
+        if self._in_flight >= self._workers or self._gate.opens_at > now:
+            return None
+        if self._pace is not None and not self._pace.try_send(now):
             return None
         self._in_flight += 1
         return 0
 
-    def settle(self, ticket: int, settled: Settled) -> None:  # noqa: ARG002 - all tickets are alike
+    def opens_at(self, cost: Cost, now: float) -> float | None:  # noqa: ARG002 - a fixed rate counts requests
+        """Return the earliest time at which a ticket may be had, `now` or earlier if at once; None if only an event can open it."""
+        if self._in_flight >= self._workers:
+            return None
+        return self._gate.opens_at if self._pace is None else max(self._gate.opens_at, self._pace.opens_at(now))
+
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:  # noqa: ARG002 - all tickets are alike
         """Return the ticket and learn from the end of its request."""
         self._in_flight -= 1
-        self._gate.settle(settled, asyncio.get_running_loop().time())
-        self._queue.call_head()
+        self._gate.settle(settled, now)
 
-    def wake(self) -> None:
-        """Let the waiting callers check `wanted` again."""
-        self._queue.call_all()
-
-    def opens_at(self) -> float:
-        """Return the loop time until which a refusal keeps the limiter shut."""
+    def shut_until(self, now: float) -> float:  # noqa: ARG002 - the gate knows the time itself
+        """Return the time until which a refusal keeps the limiter shut."""
         return self._gate.opens_at
 
-    def snapshot(self) -> Mapping[str, JSON]:
+    def snapshot(self, now: float) -> Mapping[str, JSON]:  # noqa: ARG002 - nothing in it depends on the time
         """Return the current state, for the decision log."""
         return {"mode": "fixed", "in_flight": self._in_flight, "cap": self._workers}
 
@@ -89,8 +53,38 @@ class FixedLimiter:
         """Return nothing: a fixed limiter learns nothing."""
         return {}
 
-    def _is_blocked(self) -> bool:
-        return self._is_pacing or self._in_flight >= self._workers or self._gate_is_shut()
 
-    def _gate_is_shut(self) -> bool:
-        return self._gate.opens_at > asyncio.get_running_loop().time()
+class SendPace:
+    """One send every 1/qps seconds, by aiolimiter's leaky bucket. It holds one send and the part that drains in a timer tick.
+
+    So a send that is due within the tick may go now, and an idle hour earns no burst. A send adds one to the level however early it is:
+    the due times after it do not move, and the rate is exact.
+    """
+
+    def __init__(self, qps: float) -> None:
+        size = 1 + TICK_S * qps
+        self._bucket = AsyncLimiter(size, size / qps)
+        self._gap_s = 1 / qps
+        self._due_at = 0.0
+
+    def try_send(self, now: float) -> bool:
+        """Count a send if one is due."""
+        if not self._bucket.has_capacity():
+            return False
+        _finish(self._bucket.acquire())
+        self._due_at = max(now, self._due_at) + self._gap_s
+        return True
+
+    def opens_at(self, now: float) -> float:
+        """Return when the next send is due; `now` if it is due within the tick."""
+        return self._due_at if self._due_at - now > TICK_S else now
+
+
+def _finish(call: Coroutine[None, None, None]) -> None:
+    """Run a call that has nothing to wait for."""
+    try:
+        call.send(None)
+    except StopIteration:
+        return
+    call.close()
+    raise AssertionError("the bucket has room, but its acquire waits")

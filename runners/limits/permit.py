@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
 from providers.messages import JSON, RateLimitHint, Usage
+
+TICK_S = 0.0015
+"""The timer tick of the event loop, and a half: a send that is due within it goes now instead of waiting for a timer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,14 @@ class AdaptiveState(Protocol):
         """Learn from the end of the request with this ticket; once per ticket."""
         ...
 
-    def opens_at(self, now: float) -> float:
+    def opens_at(self, now: float) -> float | None:
+        """Return the earliest time at which a request of any size may be sent; `now` or earlier if at once, None if only after an event.
+
+        It is asked for a request that waits: the time from now on counts for the gate that blocks it.
+        """
+        ...
+
+    def shut_until(self, now: float) -> float:
         """Return the time until which a refusal keeps it shut; `now` or earlier when it is open."""
         ...
 
@@ -92,32 +102,28 @@ class AdaptiveState(Protocol):
 
 
 class Limiter(Protocol):
-    """The async interface of a limiter, fixed or adaptive. First come, first served."""
+    """The interface of a limiter, fixed or adaptive: a state machine. Every method takes `now` in loop seconds and awaits nothing."""
 
-    async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
-        """Wait for a ticket to send now; return None once `wanted()` is false, which is checked after every wait.
+    def try_acquire(self, cost: Cost, now: float) -> int | None:
+        """Return a ticket to send now; None if a request of this cost must wait."""
+        ...
 
-        A caller with `ahead` is served before all callers without.
+    def opens_at(self, cost: Cost, now: float) -> float | None:
+        """Return the earliest time at which `try_acquire` may succeed; `now` or earlier if at once, None if only an event can open it.
+
+        It costs little, and is asked before `try_acquire` for a request that waits.
         """
         ...
 
-    def try_acquire(self, cost: Cost) -> int | None:
-        """Return a ticket if a request may be sent at once and no caller waits; None otherwise."""
-        ...
-
-    def settle(self, ticket: int, settled: Settled) -> None:
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
         """Return the ticket, exactly once."""
         ...
 
-    def wake(self) -> None:
-        """Let every waiting caller check `wanted` again."""
+    def shut_until(self, now: float) -> float:
+        """Return the time until which a refusal keeps this limiter shut; `now` or earlier when it is open."""
         ...
 
-    def opens_at(self) -> float:
-        """Return the loop time until which a refusal keeps this limiter shut; a time in the past when it is open."""
-        ...
-
-    def snapshot(self) -> Mapping[str, JSON]:
+    def snapshot(self, now: float) -> Mapping[str, JSON]:
         """Return the current state, for the user and the decision log; with `time_under` where it is known."""
         ...
 

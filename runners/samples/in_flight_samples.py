@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import TypedDict
@@ -53,39 +52,21 @@ class Wait:
 
 
 class InFlightSamples:
-    """The samples that are open and have no record yet, and those whose record is being written."""
+    """The samples that are open, until their record is delivered."""
 
     def __init__(self) -> None:
-        self._open: dict[int, ActiveSample] = {}
-        self._delivering: dict[int, tuple[str, float]] = {}
+        self.open: dict[int, ActiveSample] = {}
+        """By ordinal; pools add and remove them."""
 
     def __len__(self) -> int:
-        return len(self._open) + len(self._delivering)
-
-    @contextmanager
-    def working(self, active: ActiveSample) -> Iterator[None]:
-        """Register an open sample within the block."""
-        self._open[active.sample.ordinal] = active
-        try:
-            yield
-        finally:
-            del self._open[active.sample.ordinal]
-
-    @contextmanager
-    def delivering(self, ordinal: int, task_id: str) -> Iterator[None]:
-        """Register a sample whose record is being written within the block."""
-        self._delivering[ordinal] = (task_id, asyncio.get_running_loop().time())
-        try:
-            yield
-        finally:
-            del self._delivering[ordinal]
+        return len(self.open)
 
     def expects_answer(self, patience_s: Mapping[str, float]) -> bool:
         """Return whether an answer may still arrive in the time that `patience_s` gives its model; a model without an entry gets none."""
         now = asyncio.get_running_loop().time()
         return any(
             doing.step is ActivityStep.ANSWER and now < doing.since_s + patience_s.get(active.sample.cell.model, 0.0)
-            for active in self._open.values()
+            for active in self.open.values()
             for doing in active.activity.calls
         )
 
@@ -93,11 +74,9 @@ class InFlightSamples:
         """Return the samples grouped by what they wait for, the largest group first; at most MOST_WAITS groups."""
         now = asyncio.get_running_loop().time()
         groups: dict[str, list[tuple[float, str]]] = {}
-        for active in self._open.values():
+        for active in self.open.values():
             activity = active.activity.current
             groups.setdefault(_what(activity, active, now), []).append((activity.since_s, active.sample.task.task_id))
-        for task_id, since_s in self._delivering.values():
-            groups.setdefault("waiting for the disk to take their record", []).append((since_s, task_id))
         waits = sorted((_wait(what, samples, now) for what, samples in groups.items()), key=lambda wait: -wait.samples)
         return waits if len(waits) <= MOST_WAITS else [*waits[: MOST_WAITS - 1], _rest(waits[MOST_WAITS - 1 :])]
 
@@ -127,13 +106,15 @@ def _what(activity: Activity, active: ActiveSample, now: float) -> str:
         )
     if activity.step is ActivityStep.RETRY:
         return "parked until they are retried" if now < activity.until_s else "waiting for a worker slot to retry"
+    if activity.step is ActivityStep.DELIVER:
+        return "waiting for the disk to take their record"
     return "in the scorer" if activity.step is ActivityStep.SCORE else "in the solver's own code"
 
 
 def _state(instance_state: InstanceState, now: float) -> str:
     if not instance_state.health_tracker.is_healthy:
         return f" ({instance_state.health.state.value})"
-    wait_s = instance_state.limiter.opens_at() - now
+    wait_s = instance_state.limiter.shut_until(now) - now
     return f" (throttled until {clock_time(time.time() + wait_s)})" if wait_s > 0 else ""
 
 

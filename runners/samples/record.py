@@ -16,9 +16,11 @@ FINAL: frozenset[str] = frozenset({"ok", "model_failure"})
 """Outcomes that stand: results/part-* holds these only. The others are run again by a resume."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Record:
-    """A row. New columns are nullable and come last: results that were written without them stay readable."""
+    """A row. It is never changed; that is not enforced, because a frozen class of this size takes three times as long to build.
+
+    New columns are nullable and come last: results that were written without them stay readable."""
 
     run_id: str
     ordinal: int

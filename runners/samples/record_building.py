@@ -14,7 +14,7 @@ from sharding.tasks.task import Task
 from sharding.tasks.tool_plan import expected_tools
 
 from ..calls.active_sample import ActiveSample
-from ..calls.client import NO_USAGE, SampleUsage
+from ..calls.usage import NO_USAGE, SampleUsage
 from ..instants import instant
 from ..tools.simulated_tools import named
 from .answer import REFUSAL, Answer, Score
@@ -32,6 +32,15 @@ from .record_columns import (
 
 REASONING_CHARACTERS = 20_000
 """The longest `reasoning_text` that a record keeps."""
+
+NO_TOOLS: ToolColumns = {
+    "tool_calls": 0,
+    "tool_failures": 0,
+    "tool_rejections": 0,
+    "tool_coverage": None,
+    "tool_trace": None,
+}
+"""Of a sample without tools."""
 
 Price = Callable[[str, Usage], float | None]
 """US dollars for a model's usage; None where no price is known."""
@@ -56,7 +65,8 @@ class CompletedSample:
     active: ActiveSample
     verdict: Verdict
     answer_usage: SampleUsage
-    judge_usage: SampleUsage
+    judge_usage: SampleUsage | None
+    """None where the scorer asked no model."""
     total_s: float
 
 
@@ -150,8 +160,10 @@ def _answer_columns(verdict: Verdict, response: ChatResponse | None) -> AnswerCo
 def _tool_columns(task: Task, answer: Answer | None) -> ToolColumns:
     """Count the calls of tools."""
     calls = answer.tool_calls if answer else ()
-    reached = {named(call)[0] for call in calls if not call.get("rejection")}
     expected = expected_tools(task)
+    if not calls and not expected:
+        return NO_TOOLS
+    reached = {named(call)[0] for call in calls if not call.get("rejection")}
     return {
         "tool_calls": len(calls),
         "tool_failures": sum(bool(call.get("failure")) for call in calls),
@@ -184,28 +196,33 @@ def _usage_columns(model: str, sample_usage: SampleUsage, price_usd: Price) -> U
     }
 
 
-def _judge_columns(judge: SampleUsage, price_usd: Price) -> JudgeColumns:
+def _judge_columns(judge: SampleUsage | None, price_usd: Price) -> JudgeColumns:
     """Count what the grading took."""
+    if judge is None or not judge.spent:
+        return {"judge_input_tokens": 0, "judge_output_tokens": 0, "judge_cost_usd": None}
     usage = judge.usage
     return {
         "judge_input_tokens": usage.input_tokens,
         "judge_output_tokens": usage.output_tokens,
-        "judge_cost_usd": _cost_usd(judge.spent, price_usd) if judge.spent else None,
+        "judge_cost_usd": _cost_usd(judge.spent, price_usd),
     }
 
 
 def _cost_usd(spent: Mapping[str, Usage], price_usd: Price) -> float | None:
     """Price each model's tokens at its own price; None where one has no price."""
-    costs = [price_usd(model, usage) for model, usage in spent.items()]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None
+    total = 0.0
+    for model, usage in spent.items():
+        cost = price_usd(model, usage)
+        if cost is None:
+            return None
+        total += cost
+    return total
 
 
 def _time_columns(completed: CompletedSample) -> TimeColumns:
     """Tell when it happened, and how long each part lasted."""
     active, usage, total_s = completed.active, completed.answer_usage, completed.total_s
-    grading_since_s = completed.judge_usage.opened_s
-    solving_s = grading_since_s - usage.opened_s if grading_since_s > usage.opened_s else total_s
+    solving_s = total_s if usage.solved_s is None else usage.solved_s - usage.opened_s
     sent_s = usage.first_sent_s
     return {
         "queued_at": instant(active.at_s - active.queue_s),

@@ -14,8 +14,11 @@ from sharding.plan import Sample
 
 from ..calls.active_sample import ActiveSample
 from ..calls.activity import ActivityStep
-from ..calls.client import CallContext, SampleClient, SampleOverdue, SampleUsage
-from ..dispatch.slots import SlotLease
+from ..calls.call import SampleOverdue
+from ..calls.call_context import CallContext
+from ..calls.client import SampleClient, ScorerClient
+from ..calls.usage import SampleUsage
+from ..dispatch.slots import WorkerSlot
 from ..user_code_error import UserCodeError
 from .answer import Answer, Score, Scorer, Solver, Ungraded
 from .record import Record
@@ -40,34 +43,37 @@ TIMER_S = 0.01
 """How far from its moment a timer may fire: some loops count in milliseconds."""
 
 
-async def work(active: ActiveSample, method: Method, call_context: CallContext, slot: SlotLease) -> Record:
+async def work(active: ActiveSample, method: Method, call_context: CallContext, slot: WorkerSlot) -> Record:
     """Run one sample to its record. Raises NoUsableInstance or LimitReached if it must stay pending; other exceptions are bugs."""
     client = SampleClient(call_context, active, slot)
-    judge_usage = SampleUsage("")
+    active.activity.since_s = client.sample_usage.opened_s
     verdict = None
     try:
-        verdict = await _judge(active, method, client, judge_usage)
+        verdict = await _judge(active, method, client)
     finally:
         await client.close()
         if (verdict is None or client.ended_by is not None) and not client.billable:
             call_context.on_unbilled(active.sample.ordinal)
-    if isinstance(client.ended_by, SampleOverdue):
+    if client.ended_by is not None:
+        if not isinstance(client.ended_by, SampleOverdue):
+            raise client.ended_by
         verdict = _overdue(client.sample_usage)
-    elif client.ended_by is not None:
-        raise client.ended_by
-    total_s = asyncio.get_running_loop().time() - client.sample_usage.opened_s
+    total_s = client.time() - client.sample_usage.opened_s
+    judge_usage = None if client.scoring is None else client.scoring.sample_usage
     completed = CompletedSample(active, verdict, client.sample_usage, judge_usage, total_s)
     return build_record(method.run_id, completed, method.price_usd)
 
 
-async def _judge(active: ActiveSample, method: Method, client: SampleClient, judge_usage: SampleUsage) -> Verdict:
+async def _judge(active: ActiveSample, method: Method, client: SampleClient) -> Verdict:
+    """Solve and score a sample until its deadline."""
     sample = active.sample
+    client.start_timer()
     try:
-        async with asyncio.timeout_at(client.deadline):
-            returned = await method.solver(sample, client)
-            answer = returned if isinstance(returned, Answer) else Answer(text=returned)
-            active.activity.begin(ActivityStep.SCORE, asyncio.get_running_loop().time())
-            return await _scored(sample, answer, method, client.for_scoring(judge_usage))
+        returned = await method.solver(sample, client)
+        answer = returned if isinstance(returned, Answer) else Answer(text=returned)
+        active.activity.begin(ActivityStep.SCORE, client.time())
+        client.sample_usage.solved_s = active.activity.since_s
+        return await _scored(sample, answer, method, client)
     except UserCodeError as error:
         return Verdict("not_run", "user_code", str(error))
     except (Empty, Rejected) as error:
@@ -76,14 +82,18 @@ async def _judge(active: ActiveSample, method: Method, client: SampleClient, jud
         return Verdict("infra_failure", _infra_class(error), _told(error), failure=error)
     except SampleOverdue:
         return _overdue(client.sample_usage)
-    except TimeoutError:
+    except asyncio.CancelledError:
+        if not client.stop_timer():
+            raise
         return _overdue(client.sample_usage) if _was_asking(active, client) else _never_returned(active, client)
+    finally:
+        client.stop_timer()
 
 
-async def _scored(sample: Sample, answer: Answer, method: Method, judge: SampleClient) -> Verdict:
+async def _scored(sample: Sample, answer: Answer, method: Method, client: SampleClient) -> Verdict:
     """Score an answer. A failure here is a failure of the grading, not of the answer; a resume runs both again."""
     try:
-        score = await method.scorer_of(sample)(sample, answer, judge)
+        score = await method.scorer_of(sample)(sample, answer, ScorerClient(client))
     except Ungraded as error:
         return Verdict("infra_failure", error.error_class, str(error), answer)
     except ProviderError as error:
@@ -104,7 +114,7 @@ def _was_asking(active: ActiveSample, client: SampleClient) -> bool:
 def _never_returned(active: ActiveSample, client: SampleClient) -> Verdict:
     who = "scorer" if active.activity.step is ActivityStep.SCORE else "solver"
     limit_s = client.call_context.asking[client.sample_usage.model].deadlines.sample_s
-    idle_s = asyncio.get_running_loop().time() - active.activity.since_s
+    idle_s = client.time() - active.activity.since_s
     message = (
         f"the {who} had not returned on task {active.sample.task.task_id} when its {limit_s:g} s (run.sample_timeout_s) were over; "
         f"it waited in its own code for {idle_s:.0f} s, for no model"

@@ -60,6 +60,8 @@ class PromptTemplate:
 
     def apply(self, task: Task) -> Task:
         """Insert the task into the texts. Raises InputError where its plan is missing or does not fit the flaw."""
+        if self.system is None and self.user is None and self.user_with_plan is None and self.flaw is None:
+            return task
         plan = self._plan(task) if self._shows_plan else None
         user = self.user_with_plan if self.user_with_plan is not None and plan else self.user
         if self.system is None and user is None:

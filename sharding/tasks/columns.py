@@ -6,7 +6,6 @@ Every InputError here gives the reason and the remedy only; the task set that re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import orjson
 
@@ -18,7 +17,10 @@ from ..conversation import check_messages, with_system
 from .task import Task
 
 Row = Mapping[str, JSON]
-T = TypeVar("T")
+Layout = tuple[tuple[str, tuple[str, ...]], ...]
+"""The task fields that a row may give, each with the columns that may hold it."""
+MOST_LAYOUTS = 100
+"""Layouts that are kept; rows of further ones are looked up each time."""
 
 DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "task_id", "custom_id"),
@@ -50,44 +52,72 @@ class Columns:
             names.update(input=(), messages=())
         names.update((name, (column,)) for name, column in fields.items())
         self._names = names
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+        """By the columns of a row."""
         self._required = [(name, column) for name, column in fields.items() if name in REQUIRED_WHERE_NAMED]
         self.used = frozenset(column for columns in names.values() for column in columns) | {"metadata", "body"}
         """Every column that may be read; the others need not be decoded."""
 
-    def task(self, row: Row, fallback_id: str) -> Task:
-        """Build the task of a row. Raises InputError."""
+    def task(self, row: Row, fallback_id: str, *, is_checked: bool = False) -> Task:
+        """Build the task of a row. Raises InputError. `is_checked` rows are known to hold only what JSON can."""
         if self._may_be_batch and "body" in row and "custom_id" in row:
             row = _unpack_batch(row)
         for name, column in self._required:
             if column not in row:
                 raise InputError(f'has no column "{column}" (fields: {name}); {suggestion(column, row)}')
-        names = self._names
-        task_id = _label(row, names["id"], fallback_id)
-        return Task(
-            task_id,
-            _held_by_json(self._messages(row), "messages"),
-            _held_by_json(_target(_first(row, names["target"])), "target"),
-            _held_by_json(_tools(_first(row, names["tools"])), "tools"),
-            _label(row, names["task_type"], "default"),
-            _label(row, names["difficulty"], "default"),
-            _label(row, names["family"], ""),
-            _held_by_json(_metadata(row.get("metadata")), "metadata"),
+        given = self._given(row)
+        metadata = row.get("metadata")
+        task = Task(
+            _label(given["id"], "id", self._names) if "id" in given else fallback_id,
+            self._messages(row, given),
+            _target(given["target"]) if "target" in given else None,
+            _tools(given["tools"]) if "tools" in given else (),
+            _label(given["task_type"], "task_type", self._names) if "task_type" in given else "default",
+            _label(given["difficulty"], "difficulty", self._names) if "difficulty" in given else "default",
+            _label(given["family"], "family", self._names) if "family" in given else "",
+            None if metadata is None else _metadata(metadata),
         )
+        if not is_checked:
+            _check_json(task)
+        return task
 
-    def _messages(self, row: Row) -> Sequence[Message]:
-        text = _first(row, self._names["input"])
-        given = _first(row, self._names["messages"])
-        if (text is None) == (given is None):
-            raise InputError(self._unclear_input(row, given is not None))
-        if given is not None:
-            messages = check_messages(_parsed(given, "messages"))
-        elif isinstance(text, str):
+    def _given(self, row: Row) -> dict[str, JSON]:
+        """Return the values of a row by task field: of each field's columns the first one that is not null."""
+        keys = tuple(row)
+        layout = self._layouts.get(keys)
+        if layout is None:
+            layout = self._lay_out(keys)
+        given: dict[str, JSON] = {}
+        for name, columns in layout:
+            for column in columns:
+                value = row[column]
+                if value is not None:
+                    given[name] = value
+                    break
+        return given
+
+    def _lay_out(self, keys: tuple[str, ...]) -> Layout:
+        """Find out which columns of a row with these keys hold which field; the rows of a file have few layouts."""
+        present = [
+            (name, tuple(column for column in columns if column in keys)) for name, columns in self._names.items()
+        ]
+        layout = tuple((name, columns) for name, columns in present if columns)
+        if len(self._layouts) < MOST_LAYOUTS:
+            self._layouts[keys] = layout
+        return layout
+
+    def _messages(self, row: Row, given: Mapping[str, JSON]) -> Sequence[Message]:
+        if ("input" in given) == ("messages" in given):
+            raise InputError(self._unclear_input(row, "messages" in given))
+        if "messages" in given:
+            messages = check_messages(_parsed(given["messages"], "messages"))
+        elif isinstance(text := given["input"], str):
             messages = ({"role": "user", "content": text},)
         else:
             raise InputError("input must be text; a list of messages goes under messages")
-        system = _first(row, self._names["system"])
-        if system is None:
+        if "system" not in given:
             return messages
+        system = given["system"]
         if not isinstance(system, str):
             raise InputError("system must be text; fix or remove the line")
         return with_system(messages, system)
@@ -101,34 +131,21 @@ class Columns:
         return f"has no {' or '.join(wanted)} (its columns: {columns}); name the column with fields: {{input: …}}"
 
 
-def _first(row: Row, names: tuple[str, ...]) -> JSON:
-    for name in names:
-        value = row.get(name)
-        if value is not None:
-            return value
-    return None
-
-
-def _label(row: Row, names: tuple[str, ...], default: str) -> str:
-    value = _first(row, names)
-    if value is None:
-        return default
+def _label(value: JSON, name: str, names: Mapping[str, tuple[str, ...]]) -> str:
     if isinstance(value, str) and value:
         return value
     if isinstance(value, int | float):
         return str(value)
-    raise InputError(f"{names[0]} must be a short text or a number, not {value!r:.60}; fix or remove the line")
+    raise InputError(f"{names[name][0]} must be a short text or a number, not {value!r:.60}; fix or remove the line")
 
 
 def _target(value: JSON) -> JSON:
-    if value is None or isinstance(value, str | int | float | list | dict):
+    if isinstance(value, str | int | float | list | dict):
         return value
     raise InputError(f"target is a {type(value).__name__}, which JSON cannot hold; store it as text or a number")
 
 
 def _tools(value: JSON) -> Sequence[Tool]:
-    if value is None:
-        return ()
     tools = _parsed(value, "tools")
     if isinstance(tools, list):
         checked = tuple(tool for tool in tools if isinstance(tool, dict))
@@ -137,23 +154,29 @@ def _tools(value: JSON) -> Sequence[Tool]:
     raise InputError("tools must be a list of objects; fix or remove the line")
 
 
-def _metadata(value: JSON) -> Mapping[str, JSON] | None:
-    if value is None:
-        return None
+def _metadata(value: JSON) -> Mapping[str, JSON]:
     metadata = _parsed(value, "metadata")
     if isinstance(metadata, dict):
         return metadata
     raise InputError("metadata must be an object; fix or remove the line")
 
 
-def _held_by_json(value: T, name: str) -> T:
-    """Return a value. Raises InputError where it is not serialisable as JSON: bytes of Parquet, or very deep nesting."""
-    if value is not None and not isinstance(value, str):
-        try:
-            orjson.dumps(value)
-        except TypeError as error:
-            raise InputError(f"{name} holds what JSON cannot ({error}); fix or remove the line") from error
-    return value
+def _check_json(task: Task) -> None:
+    """Raise InputError where a value is not serialisable as JSON: bytes of Parquet, or very deep nesting."""
+    _check_value(task.messages, "messages")
+    if task.target is not None and not isinstance(task.target, str):
+        _check_value(task.target, "target")
+    if task.tools:
+        _check_value(task.tools, "tools")
+    if task.metadata is not None:
+        _check_value(task.metadata, "metadata")
+
+
+def _check_value(value: object, name: str) -> None:
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise InputError(f"{name} holds what JSON cannot ({error}); fix or remove the line") from error
 
 
 def _parsed(value: JSON, name: str) -> object:
@@ -174,6 +197,7 @@ def _unpack_batch(row: Row) -> Row:
             "body has no messages: only requests to /v1/chat/completions can be run; fix or remove the line"
         )
     rest = {name: value for name, value in body.items() if name not in {"messages", "tools"}}
-    metadata = {**(_metadata(row.get("metadata")) or {}), "body": rest}
+    own = row.get("metadata")
+    metadata = {**({} if own is None else _metadata(own)), "body": rest}
     unpacked = {"id": row["custom_id"], "messages": body["messages"], "tools": body.get("tools"), "metadata": metadata}
     return {**row, **unpacked}

@@ -84,7 +84,7 @@ class TaskPool:
     def _locate(self, row: int) -> tuple[TaskSet, int]:
         if not 0 <= row < self._length:
             raise IndexError(row)
-        number = bisect_right(self._starts, row) - 1
+        number = bisect_right(self._starts, row) - 1 if len(self._starts) > 1 else 0
         return self._sets[number], row - self._starts[number]
 
     def kind(self, row: int) -> tuple[str, str]:

@@ -62,6 +62,7 @@ class StoredTasks:
             task = self._checked_task(row)
             self._kinds.add(task)
             ids.add(task.task_id)
+        self._length = len(self._kinds)
 
     def _checked_task(self, row: Row) -> Task:
         number = len(self._kinds)
@@ -75,10 +76,10 @@ class StoredTasks:
 
     def __getitem__(self, row: int) -> Task:
         """Read a task. Raises InputError where the file has changed since the scan."""
-        if not 0 <= row < len(self._kinds):
+        if not 0 <= row < self._length:
             raise IndexError(row)
         try:
-            return self._columns.task(self._store.read(row), f"{self._stem}-{row + 1}")
+            return self._columns.task(self._store.read(row), f"{self._stem}-{row + 1}", is_checked=True)
         except (ValueError, OSError, InputError) as error:
             path = self._identity.path
             raise InputError(f"{path}: changed while it was in use (row {row + 1}: {error}); restore it") from error

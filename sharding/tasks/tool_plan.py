@@ -53,6 +53,8 @@ class ToolPlan:
 
 def plan_of(task: Task) -> ToolPlan | None:
     """Read the task's plan; None where there is no valid one. Metadata is free-form, so an invalid plan is not an error."""
+    if not task.metadata and (task.target is None or isinstance(task.target, str)):
+        return None
     metadata = task.metadata or {}
     steps = _steps(metadata.get("plan"), "tool", lambda arguments: arguments)
     if not steps and isinstance(task.target, Mapping):

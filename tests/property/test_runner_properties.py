@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from providers.errors import Empty, ProviderError, Transient
+from providers.errors import Empty, ProviderError
 from providers.messages import RateLimitHint, Usage
-from runners.calls.retry import EMPTY_ATTEMPTS, RetryLimits, retry_policy
+from runners.calls.retry import EMPTY_ATTEMPTS, Retries, RetryLimits
+from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.health import SUSPECT_AFTER, HealthTracker
+from runners.dispatch.instance_state import InstanceState, Permit
+from runners.dispatch.permit_request import PermitRequest
 from runners.dispatch.slots import WorkerSlots
 from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
@@ -22,7 +25,16 @@ from runners.limits.permit import AdaptiveState, Cost, Go, Limiter, Settled, Wai
 from runners.limits.throttle_gate import LONGEST_GUESS_S, ThrottleGate
 from runners.samples.bitmap import Bitmap
 from runners.samples.shard_queue import ShardQueue
-from tests.unit.runners.doubles import COST, connection_lost, empty, malformed, revoked, server_fault
+from tests.unit.runners.doubles import (
+    COST,
+    ScriptedSender,
+    an_instance,
+    connection_lost,
+    empty,
+    malformed,
+    revoked,
+    server_fault,
+)
 
 hints = st.none() | st.builds(RateLimitHint, retry_after_s=st.none() | st.floats(0, 100))
 endings = st.builds(
@@ -242,7 +254,7 @@ class Crowd:
     """Callers of one limiter; who was let through, in which order, and how many at once."""
 
     def __init__(self, limiter: Limiter) -> None:
-        self.limiter = limiter
+        self.dispatcher = Dispatcher("m", [InstanceState(an_instance(), ScriptedSender(), limiter)], lambda *_: None)
         self.arrived: list[int] = []
         self.went: list[int] = []
         self.sent_at: list[float] = []
@@ -257,11 +269,9 @@ class Crowd:
         await asyncio.sleep(arrives / 8)
         self.arrived.append(number)
         try:
-            async with asyncio.timeout(None if gives_up is None else gives_up / 8):
-                ticket = await self.limiter.acquire(COST, lambda: True)
+            permit = await self.take(1e6 if gives_up is None else gives_up / 8)
         except TimeoutError:
             return
-        assert ticket is not None
         self.went.append(number)
         self.sent_at.append(asyncio.get_running_loop().time())
         self.in_flight += 1
@@ -269,7 +279,14 @@ class Crowd:
         await asyncio.sleep(holds / 8)
         self.in_flight -= 1
         hint = RateLimitHint(retry_after_s=1.5)
-        self.limiter.settle(ticket, Settled(how, holds / 8, hint=hint))  # type: ignore[arg-type]
+        self.dispatcher.finish(permit, Settled(how, holds / 8, hint=hint), None)  # type: ignore[arg-type]
+
+    async def take(self, patience_s: float) -> Permit:
+        permit = self.dispatcher.try_acquire(COST, "a", frozenset())
+        if permit is not None:
+            return permit
+        deadline = asyncio.get_running_loop().time() + patience_s
+        return await self.dispatcher.acquire(PermitRequest(COST, "a", frozenset(), deadline))
 
 
 @given(callers, st.integers(1, 5), st.sampled_from([None, 0.5, 3.0, 7.0]))
@@ -280,8 +297,7 @@ def test_fixed_keeps_its_bounds_and_the_order_and_serves_everybody(
     async def scene() -> Crowd:
         crowd = Crowd(FixedLimiter(workers=workers, qps=qps))
         await crowd.run(plans)
-        ticket = await asyncio.wait_for(crowd.limiter.acquire(COST, lambda: True), 100)
-        assert ticket is not None, "nothing has leaked"
+        await crowd.take(100)  # nothing has leaked
         return crowd
 
     crowd = run_virtual(scene())
@@ -301,8 +317,7 @@ def test_adaptive_keeps_its_bound_and_the_order_and_serves_everybody(
     async def scene() -> Crowd:
         crowd = Crowd(AdaptiveLimiter(AdaptiveLimits(most=most)))
         await crowd.run(plans)
-        ticket = await asyncio.wait_for(crowd.limiter.acquire(COST, lambda: True), 1000)
-        assert ticket is not None
+        await crowd.take(1000)  # nothing has leaked
         return crowd
 
     crowd = run_virtual(scene())
@@ -383,22 +398,17 @@ def test_attempts_are_bounded_and_empty_answers_more_narrowly(failures: list[typ
     raised: list[ProviderError] = []
     slept: list[float] = []
 
-    async def call() -> str:
-        if len(raised) < len(errors):
-            raised.append(errors[len(raised)])
-            raise raised[-1]
+    def outcome_of_call() -> str | ProviderError:
+        retries = Retries(RetryLimits(max_retries=max_retries), "seed")
+        for error in errors:
+            raised.append(error)
+            delay_s = retries.delay_after(error)
+            if delay_s is None:
+                return error
+            slept.append(delay_s)
         return "answer"
 
-    async def sleep(delay_s: float) -> None:
-        slept.append(delay_s)
-
-    async def scene() -> str | ProviderError:
-        try:
-            return await retry_policy(RetryLimits(max_retries=max_retries), sleep, "seed")(call)
-        except (Transient, Empty) as error:
-            return error
-
-    outcome = run_virtual(scene())
+    outcome = outcome_of_call()
     empties = sum(isinstance(error, Empty) for error in raised)
     assert empties <= EMPTY_ATTEMPTS
     if isinstance(outcome, ProviderError):

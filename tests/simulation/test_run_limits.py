@@ -11,7 +11,7 @@ import pytest
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Usage
 from runners.calls.budget import Budget, BudgetLimits, BudgetListeners
-from runners.calls.client import Deadlines
+from runners.calls.call_context import Deadlines
 from runners.calls.retry import FREE_RETRIES, RetryBudget
 from tests.simulation.test_whole_stages import MODES, Park, Server, Stage, carried_out
 from tests.unit.runners.doubles import a_response, an_exchange, server_fault, timed_out

@@ -33,7 +33,7 @@ from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.permit import Cost, Settled
-from tests.unit.runners.doubles import a_response, an_instance, evidence
+from tests.unit.runners.doubles import a_permit, a_response, an_instance, evidence
 
 SAMPLES, TOKENS = 3_000, 2_000
 WINDOWS = SAMPLES * TOKENS // TOKENS_PER_MINUTE
@@ -111,19 +111,21 @@ class Said:
 async def ask(dispatcher: Dispatcher, server: OneQuota, own: str) -> None:
     """One sample: refused as often as it takes."""
     while True:
-        async with dispatcher.permit(
-            Cost(1_500, 500), prefer=own, avoid=frozenset(), deadline=asyncio.get_running_loop().time() + 1e5
+        async with a_permit(
+            dispatcher,
+            Cost(1_500, 500),
+            prefer=own,
+            avoid=frozenset(),
+            deadline=asyncio.get_running_loop().time() + 1e5,
         ) as permit:
             began_at = asyncio.get_running_loop().time()
             try:
                 response = await server.complete(permit.instance, ChatRequest(()), request_id="", deadline=1e9)
             except Throttled as error:
                 now = asyncio.get_running_loop().time()
-                permit.settle(Settled("throttled", now - began_at, hint=error.evidence.hint))
-                dispatcher.observe(permit, error)
+                dispatcher.finish(permit, Settled("throttled", now - began_at, hint=error.evidence.hint), error)
                 continue
-            permit.settle(Settled("succeeded", LATENCY_S, response.usage))
-            dispatcher.observe(permit, None)
+            dispatcher.finish(permit, Settled("succeeded", LATENCY_S, response.usage), None)
             return
 
 
@@ -143,7 +145,7 @@ def test_the_dispatcher_lets_three_instances_share_one_limiter_and_says_why() ->
         assert server.refused <= 0.01 * server.sent
         assert server.answered.total() == SAMPLES
         assert len({id(instance_state.limiter) for instance_state in instance_states}) == 1
-        assert all(limiter.snapshot()["in_flight"] == 0 for limiter in limiters)
+        assert all(limiter.snapshot(asyncio.get_running_loop().time())["in_flight"] == 0 for limiter in limiters)
         assert said.shared[-1]["instances"] == ["a", "b", "c"]
         assert "a, b and c share one quota" in str(said.shared[-1]["evidence"])
         assert "three deployments are not three quotas: a third of the time cannot be had" in str(

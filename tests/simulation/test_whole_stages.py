@@ -17,10 +17,11 @@ import pytest
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, RateLimitHint
 from runners.calls.active_sample import ActiveSample
-from runners.calls.client import Deadlines, ModelClient
+from runners.calls.call_context import Deadlines
+from runners.calls.client import ModelClient
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.dispatch.instance_state import InstanceState
-from runners.dispatch.slots import PARKED_PER_WORKER, SlotLease
+from runners.dispatch.slots import PARKED_PER_WORKER, WorkerSlot
 from runners.engines.local import LocalEngine
 from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
@@ -143,7 +144,7 @@ class Stage:
         self.plan = GivenPlan([[Shard(name, [part], 0.0) for name, part in zip(names, ranges, strict=True)]])
         self.engine = LocalEngine({"m": self.dispatcher}, self._work, self._deliver, self.shutdown, Bitmap(samples))
 
-    async def _work(self, active: ActiveSample, lease: SlotLease) -> Record:
+    async def _work(self, active: ActiveSample, lease: WorkerSlot) -> Record:
         return await work(active, self.method, self.call_context, lease)
 
     async def _deliver(self, record: Record) -> None:
@@ -155,8 +156,8 @@ class Stage:
         assert len(self.ordinals) == len(set(self.ordinals)), "one record a sample"
         for instance_state in self.dispatcher.instance_states.values():
             assert instance_state.counters.in_flight == 0
-            assert instance_state.limiter.snapshot()["in_flight"] == 0
-            assert not instance_state.queue
+            assert instance_state.limiter.snapshot(asyncio.get_running_loop().time())["in_flight"] == 0
+            assert instance_state.waiting == 0
         return asyncio.get_running_loop().time()
 
     @property

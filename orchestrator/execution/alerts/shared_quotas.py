@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,11 +69,12 @@ class LimiterReport:
 
 def limiter_reports(dispatchers: Mapping[str, Dispatcher]) -> Iterator[LimiterReport]:
     """Yield every limiter's state, what it has learnt, and the instances that it shares a quota with."""
+    now = asyncio.get_running_loop().time()
     for dispatcher in dispatchers.values():
         for name, instance_state in dispatcher.instance_states.items():
             limiter = instance_state.limiter
             sharers = _sharers(limiter, list(dispatcher.instance_states.values()))
-            yield LimiterReport(name, limiter.snapshot(), limiter.export() or {}, sharers)
+            yield LimiterReport(name, limiter.snapshot(now), limiter.export() or {}, sharers)
 
 
 def learned_of(reports: Iterable[LimiterReport], identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:

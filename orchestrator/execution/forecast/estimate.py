@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from providers.messages import Usage
 from providers.tokens import TokenEstimator
-from runners.calls.client import DEFAULT_OUTPUT_TOKENS
+from runners.calls.call import DEFAULT_OUTPUT_TOKENS
 from sharding.planner import SweepPlan
 
 from ..context import RunContext

@@ -187,7 +187,7 @@ def _instance_forecast(instance_state: InstanceState, answered: Mapping[str, int
         requests=_sends(instance_state),
         refused=instance_state.counters.throttled,
         tokens=instance_state.counters.tokens,
-        bound_by=_bound_by(instance_state.limiter.snapshot()),
+        bound_by=_bound_by(instance_state.limiter.snapshot(asyncio.get_running_loop().time())),
     )
 
 

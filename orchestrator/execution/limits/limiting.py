@@ -13,6 +13,7 @@ from providers.provider import Sender
 from runners.dispatch.decision_log import Decide
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState
+from runners.dispatch.waiting_queue import LimiterGroups
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
@@ -42,6 +43,7 @@ def build_dispatchers(
     Instances of one limiter group share a limiter, and so do those that were found to share a quota.
     """
     limiters: dict[str, Limiter] = {}
+    limiter_groups: LimiterGroups = {}
     dispatchers = {}
     for model, own in instances.items():
         groups = start_shared(own, limiting.learned if limiting.mode == "adaptive" else {})
@@ -56,7 +58,7 @@ def build_dispatchers(
         instance_states = [
             InstanceState(instance, senders[instance.provider], limiters[groups[instance.name]]) for instance in own
         ]
-        dispatchers[model] = Dispatcher(model, instance_states, limiting.decide)
+        dispatchers[model] = Dispatcher(model, instance_states, limiting.decide, limiter_groups)
         tell_remembered(own, groups, limiting.decide)
     return dispatchers
 

@@ -92,7 +92,12 @@ class SendLedger:
         total[2] += ceiling
         total[3] += answered
         if last is not None and now - last.since < GRAIN_S:
-            self._merge(last, amounts, now)
+            last.at = now
+            merged = last.amounts
+            merged[0] += requests
+            merged[1] += tokens
+            merged[2] += ceiling
+            merged[3] += answered
             return last
         entry = self._last = LedgerEntry(amounts, now)
         for window in self._all:
@@ -100,19 +105,15 @@ class SendLedger:
             window.entries.append(entry)
         return entry
 
-    def _merge(self, entry: LedgerEntry, amounts: Amounts, now: float) -> None:
-        entry.at = now
-        for unit in range(4):
-            entry.amounts[unit] += amounts[unit]
-
     def correct(self, entry: LedgerEntry, by: Amounts) -> None:
         """Change the amounts of an entry in the windows that still hold it and in those that it has left."""
-        gone = [window for window in self._all if not window.holds(entry)]
         for unit, amount in enumerate(by):
             if amount:
                 self.total[unit] += amount
                 entry.amounts[unit] += amount
-                for window in gone:
+        for window in self._all:
+            if not window.holds(entry):
+                for unit, amount in enumerate(by):
                     window.left[unit] += amount
 
     def counts(self, window: int, now: float) -> list[float]:

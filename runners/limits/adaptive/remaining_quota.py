@@ -64,9 +64,13 @@ class RemainingQuotaGate:
         """Return when enough quota should be left for `amounts`; `now` if it is."""
         if self._latest is None:
             return now
-        wait_s = max(self._wait_s(self._latest, kind, amounts[unit], now) for kind, unit in PAIRS)
+        wait_s = 0.0
+        for kind, unit in PAIRS:
+            wait_s = max(wait_s, self._wait_s(self._latest, kind, amounts[unit], now))
+        if wait_s <= 0:
+            return now
         latest = self._sent_at + max(wait_s, 0.25 * latency_s)
-        if wait_s <= 0 or now >= latest:
+        if now >= latest:
             return now
         return max(now + 0.02, min(now + wait_s, latest))
 

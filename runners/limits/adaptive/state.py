@@ -9,7 +9,7 @@ WaitForEvent is never returned with nothing in flight; the cap is never below on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from providers.messages import JSON
 
@@ -90,18 +90,42 @@ class AdaptiveLimits:
         if self._is_full():
             return self._full(now)
         amounts = self._answers.amounts(cost)
-        for blocker, opens_at in self._timed(amounts, now):
-            if opens_at > now:
-                return self._wait(blocker, opens_at, now)
-        return self._go(amounts, now)
+        blocked = self._blocked(amounts, now)
+        return self._go(amounts, now) if blocked is None else self._wait(*blocked, now)
 
-    def _timed(self, amounts: Amounts, now: float) -> Iterator[tuple[Blocker, float]]:
-        """Yield the gates that open at a time, in order; the next one is computed only when the one before is open."""
-        yield "cap", self._cap.probe.quiet_until(len(self._in_flight_requests), self._sent_at, self._latency_s())
+    def opens_at(self, now: float) -> float | None:
+        """Return the earliest time at which a request of any size may be sent; `now` if at once, None if only after an event.
+
+        It is asked for a request that waits: the time from now on counts for the gate that blocks it.
+        """
+        if self._gate.episode is not None and self._gate.trial_was_accepted(now):
+            return now
+        shut_until = self._shut_until()
+        if shut_until > now:
+            self._time.turn("gate", now)
+            return shut_until
+        if self._is_full():
+            self._full(now)
+            return None
+        if self._pacer.is_due(now):
+            return now
+        self._time.turn("pacer", now)
+        return self._pacer.next_at
+
+    def _blocked(self, amounts: Amounts, now: float) -> tuple[Blocker, float] | None:
+        """Return the first of the gates that open at a time which is shut, and its time; None if all are open."""
+        latency_s = self._latency_s()
+        opens_at = self._cap.probe.quiet_until(len(self._in_flight_requests), self._sent_at, latency_s)
+        if opens_at > now:
+            return "cap", opens_at
         if self._rates.level == FLOW:
-            yield "quota", self._remaining_quota.opens_at(amounts, self._latency_s(), now)
-        yield "pacer", self._pacer.next_at
-        yield "ledger", self._rates.opens_at(amounts, self._ledger, now)
+            opens_at = self._remaining_quota.opens_at(amounts, latency_s, now)
+            if opens_at > now:
+                return "quota", opens_at
+        if not self._pacer.is_due(now):
+            return "pacer", self._pacer.next_at
+        opens_at = self._rates.opens_at(amounts, self._ledger, now)
+        return ("ledger", opens_at) if opens_at > now else None
 
     def _shut_until(self) -> float:
         return max(self._gate.opens_at, self._gate.holds_until, self._breaker.opens_at)
@@ -238,7 +262,7 @@ class AdaptiveLimits:
     def _running_s(self, now: float) -> float:
         return 0.0 if self._began_at is None else now - self._began_at
 
-    def opens_at(self, now: float) -> float:
+    def shut_until(self, now: float) -> float:
         """Return the time until which a refusal or failures in a row keep it shut; `now` if it is open."""
         return max(now, self._shut_until())
 

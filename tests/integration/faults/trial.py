@@ -22,7 +22,8 @@ from providers.tokens import TokenEstimator
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
 from runners.calls.active_sample import ActiveSample
-from runners.calls.client import Asking, CallContext, Deadlines, ModelClient
+from runners.calls.call_context import Asking, CallContext, Deadlines
+from runners.calls.client import ModelClient
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.dispatch.instance_state import InstanceState
@@ -33,7 +34,7 @@ from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
-from tests.unit.runners.doubles import BareLease
+from tests.unit.runners.doubles import BareSlot
 
 from .answers import http
 from .server import FaultServer, serving
@@ -148,7 +149,7 @@ async def _work(fault: Fault, witness: _Witness) -> Record | None:
     method = Method("run", single_turn, lambda _: _exact, lambda _, __: None)
     try:
         return await work(
-            ActiveSample(sample, INSTANCE.name, INSTANCE.name, 0, OPENED_AT), method, exchange, BareLease()
+            ActiveSample(sample, INSTANCE.name, INSTANCE.name, 0, OPENED_AT), method, exchange, BareSlot()
         )
     except NoUsableInstance:
         return None

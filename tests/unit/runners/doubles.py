@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,12 @@ from providers.provider import Sender
 from providers.tokens import TokenEstimator
 from runners.calls.active_sample import ActiveSample
 from runners.calls.budget import Budget
-from runners.calls.client import Asking, CallContext, Deadlines
+from runners.calls.call_context import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryBudget, RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
-from runners.dispatch.instance_state import InstanceState
+from runners.dispatch.instance_state import InstanceState, Permit
+from runners.dispatch.permit_request import PermitRequest
+from runners.dispatch.slots import WorkerSlot, WorkerSlots
 from runners.journal.sinks.sink import UNRESOLVED, Batch, Row
 from runners.limits.permit import Cost, Limiter, Settled
 from runners.samples.bitmap import Bitmap
@@ -195,54 +197,43 @@ class FreeLimiter:
         self.settled: list[str] = []
         self.given = 0
 
-    async def acquire(self, cost: Cost, wanted: Callable[[], bool], *, ahead: bool = False) -> int | None:
-        await asyncio.sleep(max(0.0, self.opens - asyncio.get_running_loop().time()))
-        if not wanted():
+    def try_acquire(self, cost: Cost, now: float) -> int | None:
+        if now < self.opens:
             return None
         self.given += 1
         return self.given
 
-    def try_acquire(self, cost: Cost) -> int | None:
-        return None
-
-    def settle(self, ticket: int, settled: Settled) -> None:
-        self.settled.append(settled.how)
-
-    def wake(self) -> None:
-        pass
-
-    def opens_at(self) -> float:
+    def opens_at(self, cost: Cost, now: float) -> float | None:
         return self.opens
 
-    def snapshot(self) -> Mapping[str, JSON]:
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        self.settled.append(settled.how)
+
+    def shut_until(self, now: float) -> float:
+        return self.opens
+
+    def snapshot(self, now: float) -> Mapping[str, JSON]:
         return {}
 
     def export(self) -> Mapping[str, JSON]:
         return {}
 
 
-class BareLease:
-    """Waits without giving up anything, and remembers for how long."""
+class BareSlot(WorkerSlot):
+    """The only slot of its pool; it remembers for how long it was parked."""
 
     def __init__(self) -> None:
+        super().__init__(WorkerSlots(1))
         self.parked: list[float] = []
-        self.was_sent = False
-
-    def sent(self) -> None:
-        self.was_sent = True
-
-    def release_while_waiting(self) -> AbstractAsyncContextManager[None]:
-        return nullcontext()
 
     async def park(self, delay_s: float) -> None:
         self.parked.append(delay_s)
         await asyncio.sleep(delay_s)
 
-    async def begin_request(self) -> None:
-        """Nothing is given up that a request could need."""
-
-    def end_request(self) -> None:
-        """Nothing was taken for it."""
+    @contextmanager
+    def release_while_waiting(self) -> Iterator[None]:
+        """Release nothing."""
+        yield
 
 
 @dataclass
@@ -265,6 +256,40 @@ def a_dispatcher(
         for name in names or ("a",)
     ]
     return Dispatcher(model, instance_states, Decisions())
+
+
+async def take_permit(dispatcher: Dispatcher, waiting: PermitRequest, slot: WorkerSlot | None = None) -> Permit:
+    """Get a permit as a call does; `slot` is released while it waits."""
+    dispatcher.require_open(is_begun=waiting.is_begun)
+    permit = dispatcher.try_acquire(waiting.cost, waiting.prefer, waiting.avoid)
+    if permit is None:
+        with slot.release_while_waiting() if slot else nullcontext():
+            permit = await dispatcher.acquire(waiting)
+    return permit
+
+
+@asynccontextmanager
+async def a_permit(
+    dispatcher: Dispatcher,
+    cost: Cost = COST,
+    *,
+    prefer: str,
+    avoid: frozenset[str] = frozenset(),
+    deadline: float,
+    is_begun: bool = False,
+    slot: WorkerSlot | None = None,
+) -> AsyncIterator[Permit]:
+    """Hold a permit within the block; it is abandoned at the end unless it is settled before."""
+    was_sent = slot is not None and slot.was_sent
+    permit = await take_permit(dispatcher, PermitRequest(cost, prefer, avoid, deadline, is_begun, was_sent), slot)
+    if slot is not None:
+        slot.begin_request()
+    try:
+        yield permit
+    finally:
+        dispatcher.abandon(permit)
+        if slot is not None:
+            slot.end_request()
 
 
 USUAL = Deadlines(attempt_s=300, sample_s=1800)

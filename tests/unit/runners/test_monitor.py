@@ -8,7 +8,7 @@ import time
 from runners.limits.permit import Settled
 from runners.monitor import LAG_BOUND_S, LAG_EVERY_S, LoopLag, Monitor
 
-from .doubles import COST, FreeLimiter, ScriptedSender, a_dispatcher, a_record, a_response, revoked
+from .doubles import COST, FreeLimiter, ScriptedSender, a_dispatcher, a_permit, a_record, a_response, revoked, throttled
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -27,13 +27,13 @@ async def test_shows_each_instance_as_it_is() -> None:
     limiters = {name: FreeLimiter() for name in "abc"}
     dispatcher = a_dispatcher(ScriptedSender(), *"abc", limiters=limiters)
     deadline = asyncio.get_running_loop().time() + 60
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=deadline) as permit:
-        permit.settle(Settled("succeeded", 2.0, a_response().usage))
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=deadline) as permit:
-        permit.settle(Settled("throttled", 0.1))
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=deadline) as permit:
+        dispatcher.finish(permit, Settled("succeeded", 2.0, a_response().usage), None)
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=deadline) as permit:
+        dispatcher.finish(permit, Settled("throttled", 0.1), throttled())
     limiters["b"].opens = deadline
     dispatcher.give_up(dispatcher.instance_states["c"], revoked("c"))
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=deadline):
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=deadline):
         a, b, c = Monitor(1, 0, {"m": dispatcher}).statistics().instances
     assert (a.state, a.in_flight, a.succeeded, a.throttled, a.tokens, a.mean_latency_s) == ("healthy", 1, 1, 1, 15, 2.0)
     assert (b.state, b.mean_latency_s) == ("throttled", None)

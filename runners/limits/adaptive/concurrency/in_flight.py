@@ -40,18 +40,19 @@ class RefusalDelay:
         self.mean_s = FIRST_DELAY_S
         self._deviation_s = FIRST_DELAY_S / 2
         self._has_learned = False
+        self.patience_s = self._patience_s()
+        """The time without a refusal after which a request counts as accepted."""
 
     def learn(self, delay_s: float) -> None:
         """Add the delay of one refusal."""
         if not self._has_learned:
             self._has_learned, self.mean_s, self._deviation_s = True, delay_s, delay_s / 2
-            return
-        self._deviation_s += 0.25 * (abs(delay_s - self.mean_s) - self._deviation_s)
-        self.mean_s += 0.125 * (delay_s - self.mean_s)
+        else:
+            self._deviation_s += 0.25 * (abs(delay_s - self.mean_s) - self._deviation_s)
+            self.mean_s += 0.125 * (delay_s - self.mean_s)
+        self.patience_s = self._patience_s()
 
-    @property
-    def patience_s(self) -> float:
-        """The time without a refusal after which a request counts as accepted."""
+    def _patience_s(self) -> float:
         return max(1.5 * self.mean_s, self.mean_s + 4 * self._deviation_s) + 0.02
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ...permit import TICK_S
+
 MOST_SLACK_S = 1.0
 
 
@@ -10,6 +12,10 @@ class Pacer:
 
     def __init__(self) -> None:
         self.next_at = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Return whether the next send is due, or will be within the timer tick: then it goes now, and the schedule stays."""
+        return self.next_at <= now + TICK_S
 
     def sent(self, gap_s: float, now: float) -> None:
         """Schedule the next send `gap_s` after this one's scheduled time."""

@@ -15,7 +15,7 @@ from providers.instance import Instance
 from providers.messages import Generation
 from providers.provider import RouteSpec
 from providers.route import Timeouts
-from runners.calls.client import Deadlines
+from runners.calls.call_context import Deadlines
 
 Load = Callable[..., LoadedConfig]
 SHARED = {"temperature": 0, "max_tokens": 512, "stop": "END", "stream": True}

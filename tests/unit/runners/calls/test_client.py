@@ -12,13 +12,15 @@ from providers.errors import Empty, Refused, Rejected, RequestTooLarge, ServerFa
 from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, ToolCall, Usage
 from runners.calls.budget import Budget, BudgetLimits, LimitReached, Spending
-from runners.calls.client import REFUSALS_AT_MOST, Asking, CallContext, Deadlines, SampleClient, SampleOverdue
+from runners.calls.call import REFUSALS_AT_MOST, SampleOverdue
+from runners.calls.call_context import Asking, CallContext, Deadlines
+from runners.calls.client import SampleClient
 from runners.calls.retry import FREE_RETRIES, RetryBudget
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from tests.unit.runners.doubles import (
     USUAL,
-    BareLease,
+    BareSlot,
     FreeLimiter,
     ScriptedSender,
     Sent,
@@ -56,7 +58,7 @@ class Desk:
         self.sender = ScriptedSender(*steps, always=always, takes_s=takes_s)
         self.limiters = {name: FreeLimiter() for name in instances}
         self.dispatcher = a_dispatcher(self.sender, *instances, limiters=self.limiters)
-        self.slot = BareLease()
+        self.slot = BareSlot()
         self.client = self.open(an_exchange(self.dispatcher))
 
     def open(self, call_context: CallContext) -> SampleClient:
@@ -204,7 +206,7 @@ async def test_throttled_without_end_is_overdue_too() -> None:
     sender = ScriptedSender(always=refuse)
     dispatcher = a_dispatcher(sender, "a", limiters={"a": limiter})
     client = SampleClient(
-        an_exchange(dispatcher, deadlines=Deadlines(attempt_s=300, sample_s=60)), an_opened(), BareLease()
+        an_exchange(dispatcher, deadlines=Deadlines(attempt_s=300, sample_s=60)), an_opened(), BareSlot()
     )
     with pytest.raises(SampleOverdue):
         await client.chat(HELLO)
@@ -364,7 +366,7 @@ def two_models() -> tuple[SampleClient, ScriptedSender, ScriptedSender]:
         ScriptedSender(always=a_response("fair", usage=Usage(100, 1)), takes_s=1.0),
     )
     call_context = an_exchange(a_dispatcher(own, "a"), a_dispatcher(judge, "j", model="judge"))
-    return SampleClient(call_context, an_opened(), BareLease()), own, judge
+    return SampleClient(call_context, an_opened(), BareSlot()), own, judge
 
 
 async def test_another_models_tokens_are_counted_apart_and_its_answer_is_not_the_samples() -> None:
@@ -542,7 +544,7 @@ async def test_a_request_that_is_larger_than_the_limit_is_no_evidence_against_th
 
 
 async def chat_of(desk: Desk, ordinal: int) -> ChatResponse:
-    client = SampleClient(desk.client.call_context, an_opened(a_sample(ordinal)), BareLease())
+    client = SampleClient(desk.client.call_context, an_opened(a_sample(ordinal)), BareSlot())
     return await client.chat(HELLO)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from providers.errors import Empty, ProviderError, ServerFault, Throttled
-from runners.calls.retry import FREE_RETRIES, RetryBudget, RetryLimits, retry_policy
+from runners.calls.retry import FREE_RETRIES, GivesUp, Retries, RetryBudget, RetryLimits
 from tests.unit.runners.doubles import (
     connection_lost,
     empty,
@@ -45,8 +45,22 @@ class Sleep:
         self.slept.append(delay_s)
 
 
-async def outcome_of(call: Call, limits: RetryLimits | None = None, sleep: Sleep | None = None, seed: str = "s") -> str:
-    return await retry_policy(limits or RetryLimits(max_retries=5), sleep or Sleep(), seed)(call)
+async def outcome_of(
+    call: Call,
+    limits: RetryLimits | None = None,
+    sleep: Sleep | None = None,
+    seed: str = "s",
+    gives_up: GivesUp = lambda _: False,
+) -> str:
+    retries = Retries(limits or RetryLimits(max_retries=5), seed, gives_up)
+    while True:
+        try:
+            return await call()
+        except ProviderError as error:
+            delay_s = retries.delay_after(error)
+            if delay_s is None:
+                raise
+        await (sleep or Sleep())(delay_s)
 
 
 @pytest.mark.parametrize("make", [server_fault, timed_out, connection_lost, malformed, empty])
@@ -137,7 +151,7 @@ async def test_a_call_that_is_given_up_ends_with_its_error_and_waits_no_more() -
         return len(asked) == 2
 
     with pytest.raises(ServerFault):
-        await retry_policy(RetryLimits(max_retries=5), sleep, "s", gives_up)(call)
+        await outcome_of(call, sleep=sleep, gives_up=gives_up)
     assert call.made == 3
     assert len(sleep.slept) == 2
     assert [error.error_class for error in asked] == ["server_error"] * 2, "an empty answer has its own bound"

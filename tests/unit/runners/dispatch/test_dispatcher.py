@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from providers.errors import ProviderError
 from providers.messages import Usage
 from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.dispatch.health import FIRST_PROBE_S, Health, InstanceHealth
@@ -16,11 +17,12 @@ from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import Limiter, Settled
 from tests.unit.runners.doubles import (
     COST,
-    BareLease,
+    BareSlot,
     Decisions,
     FreeLimiter,
     ScriptedSender,
     a_dispatcher,
+    a_permit,
     an_instance,
     connection_lost,
     missing,
@@ -39,12 +41,18 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def end(dispatcher: Dispatcher, permit: Permit, error: ProviderError | None = None) -> None:
+    dispatcher.finish(permit, Settled("failed" if error else "succeeded", 0.0), error)
+
+
 async def chosen(
     dispatcher: Dispatcher, *, prefer: str = "a", avoid: frozenset[str] = NOBODY, is_begun: bool = False
 ) -> str:
-    slot = BareLease()
+    slot = BareSlot()
     slot.was_sent = is_begun
-    request = dispatcher.permit(COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun, slot=slot)
+    request = a_permit(
+        dispatcher, COST, prefer=prefer, avoid=avoid, deadline=now() + 1000, is_begun=is_begun, slot=slot
+    )
     async with request as permit:
         return permit.instance.name
 
@@ -55,9 +63,9 @@ def with_limiters(**limiters: Limiter) -> Dispatcher:
 
 def fixed_and_shut(for_s: float) -> FixedLimiter:
     limiter = FixedLimiter(workers=10, qps=None)
-    ticket = limiter.try_acquire(COST)
+    ticket = limiter.try_acquire(COST, 0.0)
     assert ticket is not None
-    limiter.settle(ticket, refused(retry_after_s=for_s))
+    limiter.settle(ticket, refused(retry_after_s=for_s), 0.0)
     return limiter
 
 
@@ -126,10 +134,10 @@ async def test_an_instance_that_stays_silent_is_left_but_for_one_probe_at_a_time
     assert dispatcher.instance_states["a"].health.state is Health.SUSPECT
     assert await chosen(dispatcher) == "b"
     await asyncio.sleep(FIRST_PROBE_S)
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
         assert probe.instance.name == "a"
         assert await chosen(dispatcher) == "b"
-        dispatcher.observe(probe, None)
+        end(dispatcher, probe)
     assert dispatcher.instance_states["a"].health == InstanceHealth()
 
 
@@ -138,7 +146,7 @@ async def test_a_probe_is_sent_by_a_sample_of_its_own_instance_though_others_are
     await fail(dispatcher, 5, prefer="b")
     assert dispatcher.instance_states["b"].health.state is Health.SUSPECT
     await asyncio.sleep(FIRST_PROBE_S)
-    async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000) as probe:
+    async with a_permit(dispatcher, COST, prefer="b", avoid=NOBODY, deadline=1000) as probe:
         assert (probe.instance.name, probe.is_probe) == ("b", True)
 
 
@@ -168,8 +176,8 @@ async def test_probes_that_fail_come_ever_more_rarely_until_the_instance_counts_
 
 async def fail(dispatcher: Dispatcher, times: int, prefer: str = "a") -> None:
     for _ in range(times):
-        async with dispatcher.permit(COST, prefer=prefer, avoid=NOBODY, deadline=1000) as permit:
-            dispatcher.observe(permit, connection_lost())
+        async with a_permit(dispatcher, COST, prefer=prefer, avoid=NOBODY, deadline=1000) as permit:
+            end(dispatcher, permit, connection_lost())
 
 
 async def test_an_instance_of_another_model_is_no_preference() -> None:
@@ -199,7 +207,7 @@ async def test_a_lost_instance_is_never_chosen_again_and_said_to_be_lost_once() 
 
 async def test_when_all_are_lost_everybody_who_waits_is_told_why() -> None:
     dispatcher = with_limiters(a=FixedLimiter(workers=1, qps=None), b=FixedLimiter(workers=1, qps=None))
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as held:
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as held:
         waiting = [asyncio.create_task(chosen(dispatcher)) for _ in range(3)]
         await asyncio.sleep(1)
         dispatcher.give_up(dispatcher.instance_states["b"], missing("b"))
@@ -212,7 +220,7 @@ async def test_when_all_are_lost_everybody_who_waits_is_told_why() -> None:
 async def test_a_shared_limiter_that_turns_one_away_still_serves_the_other() -> None:
     shared = FixedLimiter(workers=1, qps=None)
     dispatcher = with_limiters(a=shared, b=shared)
-    async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000):
+    async with a_permit(dispatcher, COST, prefer="b", avoid=NOBODY, deadline=1000):
         waiting = asyncio.create_task(chosen(dispatcher, prefer="a"))
         await asyncio.sleep(1)
         dispatcher.give_up(dispatcher.instance_states["a"], revoked())
@@ -222,7 +230,7 @@ async def test_a_shared_limiter_that_turns_one_away_still_serves_the_other() -> 
 async def test_waiting_for_leave_ends_at_the_deadline() -> None:
     dispatcher = with_limiters(a=AdaptiveLimiter(Turnstile(opens=500.0)))
     with pytest.raises(TimeoutError):
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=25):
+        async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=25):
             pass
     assert now() == 25
     assert dispatcher.instance_states["a"].counters.in_flight == 0
@@ -231,10 +239,10 @@ async def test_waiting_for_leave_ends_at_the_deadline() -> None:
 async def test_a_permit_that_is_settled_twice_is_given_back_once() -> None:
     limiter = FreeLimiter()
     dispatcher = with_limiters(a=limiter)
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=10) as permit:
-        permit.settle(Settled("succeeded", 1.0, Usage(3, 4)))
-        permit.settle(Settled("failed", 1.0))
-        permit.abandon()
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=10) as permit:
+        dispatcher.finish(permit, Settled("succeeded", 1.0, Usage(3, 4)), None)
+        dispatcher.finish(permit, Settled("failed", 1.0), connection_lost())
+        dispatcher.abandon(permit)
     assert limiter.settled == ["succeeded"]
     counters = dispatcher.instance_states["a"].counters
     assert (counters.in_flight, counters.succeeded, counters.failed, counters.tokens) == (0, 1, 0, 7)
@@ -244,7 +252,7 @@ async def test_leaving_without_a_word_counts_as_cancelled() -> None:
     limiter = FreeLimiter()
     dispatcher = with_limiters(a=limiter)
     with pytest.raises(ZeroDivisionError):
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=10):
+        async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=10):
             raise ZeroDivisionError
     assert limiter.settled == ["cancelled"]
     assert dispatcher.instance_states["a"].counters.in_flight == 0
@@ -256,7 +264,7 @@ async def test_a_permit_is_given_back_exactly_once_however_its_holder_is_cancell
     dispatcher = with_limiters(a=AdaptiveLimiter(state))
 
     async def hold() -> Permit:
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as permit:
+        async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as permit:
             await asyncio.sleep(6)
             return permit
 
@@ -286,11 +294,11 @@ async def test_those_who_wait_for_a_probe_send_the_next_when_it_is_due(how: str)
     dispatcher = a_dispatcher(ScriptedSender(), "a")
     await fail(dispatcher, 5)
     await asyncio.sleep(FIRST_PROBE_S)
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as probe:
         waiting = asyncio.create_task(chosen(dispatcher))
         await asyncio.sleep(10)
         if how == "fails":
-            dispatcher.observe(probe, connection_lost())
+            end(dispatcher, probe, connection_lost())
     due = now() + (2 * FIRST_PROBE_S if how == "fails" else 0)
     assert await waiting == "a"
     assert now() == due
@@ -314,9 +322,9 @@ async def test_one_probe_that_hangs_does_not_keep_another_instance_from_being_tr
     await fail(dispatcher, 5)
     await asyncio.sleep(5)
     for _ in range(5):
-        async with dispatcher.permit(COST, prefer="b", avoid=NOBODY, deadline=1000) as permit:
-            dispatcher.observe(permit, connection_lost("b"))
-    async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000) as hanging:
+        async with a_permit(dispatcher, COST, prefer="b", avoid=NOBODY, deadline=1000) as permit:
+            end(dispatcher, permit, connection_lost("b"))
+    async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000) as hanging:
         assert hanging.instance.name == "a"
         assert await chosen(dispatcher) == "b"
         assert now() == 5 + FIRST_PROBE_S
@@ -327,9 +335,9 @@ async def test_a_sample_that_was_sent_is_the_first_to_send_and_the_first_to_move
     went: list[tuple[str, str]] = []
 
     async def one(name: str) -> None:
-        slot = BareLease()
+        slot = BareSlot()
         slot.was_sent = name.isupper()
-        async with dispatcher.permit(COST, prefer="a", avoid=NOBODY, deadline=1000, slot=slot) as permit:
+        async with a_permit(dispatcher, COST, prefer="a", avoid=NOBODY, deadline=1000, slot=slot) as permit:
             went.append((name, permit.instance.name))
             await asyncio.sleep(1 if permit.instance.name == "a" else 600)
 
@@ -338,4 +346,4 @@ async def test_a_sample_that_was_sent_is_the_first_to_send_and_the_first_to_move
             samples.create_task(one(name))
             await asyncio.sleep(1)
         dispatcher.run_dry("b")
-    assert went == [("A", "b"), ("a", "a"), ("b", "a"), ("B", "b")], "B is the next to move, and waits there"
+    assert went == [("A", "b"), ("B", "a"), ("a", "a"), ("b", "a")]

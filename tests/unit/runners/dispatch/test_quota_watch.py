@@ -11,6 +11,7 @@ import pytest
 from providers.messages import JSON, RateLimitHint
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState, Permit
+from runners.dispatch.permit_request import PermitRequest
 from runners.dispatch.quota_watch import consequence, sentence
 from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
@@ -18,7 +19,7 @@ from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import Cost, Settled
 from runners.limits.shared_quota import SharedQuota
-from tests.unit.runners.doubles import an_instance, throttled
+from tests.unit.runners.doubles import an_instance, take_permit, throttled
 
 COST = Cost(1_000, 1_000)
 HINT = RateLimitHint(
@@ -50,8 +51,7 @@ class Model:
         self.dispatcher = Dispatcher("m", self.instance_states, self.said)
 
     async def send(self, name: str) -> Permit:
-        request = self.dispatcher.permit(COST, prefer=name, avoid=frozenset(), deadline=1e6)
-        return await request.__aenter__()
+        return await take_permit(self.dispatcher, PermitRequest(COST, name, frozenset(), 1e6))
 
     async def fill(self) -> None:
         """Two requests of 2,000 tokens are on their way from each."""
@@ -62,9 +62,9 @@ class Model:
     async def refuse(self, name: str) -> Permit:
         permit = await self.send(name)
         await asyncio.sleep(0.05)
-        permit.settle(Settled("throttled", 0.05, hint=HINT))
         error = throttled(name)
-        self.dispatcher.observe(permit, type(error)(str(error), replace(error.evidence, hint=HINT)))
+        error = type(error)(str(error), replace(error.evidence, hint=HINT))
+        self.dispatcher.finish(permit, Settled("throttled", 0.05, hint=HINT), error)
         return permit
 
 
@@ -107,9 +107,9 @@ def test_what_was_in_flight_is_settled_where_it_was_taken() -> None:
         limiters = {permit.limiter for permit in earlier}
         await asyncio.gather(model.refuse("a"), model.refuse("b"))
         for permit in earlier:
-            permit.settle(Settled("succeeded", 1.0))
+            model.dispatcher.finish(permit, Settled("succeeded", 1.0), None)
         assert len(limiters) == 2
-        assert all(limiter.snapshot()["in_flight"] == 0 for limiter in limiters)
+        assert all(limiter.snapshot(1.0)["in_flight"] == 0 for limiter in limiters)
 
     run_virtual(scene())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 
 import pytest
 
@@ -160,7 +160,7 @@ async def begun(slots: WorkerSlots) -> WorkerSlot:
 async def test_a_sample_that_waits_for_leave_makes_room_and_goes_on_without_waiting_for_a_place() -> None:
     slots = WorkerSlots(1)
     place = await begun(slots)
-    async with place.release_while_waiting():
+    with place.release_while_waiting():
         other = await slots.take()
     assert now() == 0
     other.end()
@@ -172,7 +172,7 @@ async def test_a_sample_that_waits_for_leave_makes_room_and_goes_on_without_wait
 async def test_a_sample_that_was_never_sent_keeps_its_place_while_it_waits() -> None:
     slots = WorkerSlots(1)
     place = await slots.take()
-    async with place.release_while_waiting():
+    with place.release_while_waiting():
         assert await free_places(slots) == 0
     place.end()
     assert await free_places(slots) == 1
@@ -180,11 +180,11 @@ async def test_a_sample_that_was_never_sent_keeps_its_place_while_it_waits() -> 
 
 async def test_a_full_parking_keeps_the_place_of_who_waits_for_leave() -> None:
     slots = WorkerSlots(1)
-    async with AsyncExitStack() as waiting:
+    with ExitStack() as waiting:
         for _ in range(PARKED_PER_WORKER):
-            await waiting.enter_async_context((await begun(slots)).release_while_waiting())
+            waiting.enter_context((await begun(slots)).release_while_waiting())
         one_more = await begun(slots)
-        async with one_more.release_while_waiting():
+        with one_more.release_while_waiting():
             assert await free_places(slots) == 0
     assert await free_places(slots) == 0
 
@@ -193,8 +193,9 @@ async def test_a_sample_cancelled_while_it_waits_for_leave_leaves_nothing_behind
     slots = WorkerSlots(1)
     place = await begun(slots)
     try:
-        async with asyncio.timeout(5), place.release_while_waiting():
-            await asyncio.sleep(100)
+        async with asyncio.timeout(5):
+            with place.release_while_waiting():
+                await asyncio.sleep(100)
     except TimeoutError:
         place.end()
     assert await free_places(slots) == 1
@@ -208,7 +209,7 @@ async def test_a_call_that_waits_for_a_place_and_one_that_has_leave_take_one_pla
     await asyncio.sleep(1)
     other = await slots.take()
     await asyncio.sleep(5)
-    async with place.release_while_waiting():
+    with place.release_while_waiting():
         pass
     other.end()
     await asyncio.wait_for(retrying, 1)
@@ -218,7 +219,7 @@ async def test_a_call_that_waits_for_a_place_and_one_that_has_leave_take_one_pla
 
 
 async def requests_for(place: WorkerSlot, duration_s: float) -> None:
-    await place.begin_request()
+    place.begin_request()
     await asyncio.sleep(duration_s)
     place.end_request()
 
@@ -232,7 +233,7 @@ async def test_the_place_is_given_back_only_when_no_call_of_the_sample_has_a_req
         if waits == "park":
             await place.park(10)
         else:
-            async with place.release_while_waiting():
+            with place.release_while_waiting():
                 await asyncio.sleep(10)
 
     calls = asyncio.gather(requests_for(place, 5), wait_beside())
@@ -251,7 +252,7 @@ async def test_a_request_that_has_leave_at_once_brings_the_place_that_a_waiting_
     place = await begun(slots)
     parked = asyncio.create_task(place.park(10))
     await asyncio.sleep(1)
-    await place.begin_request()
+    place.begin_request()
     assert await free_places(slots) == 0
     await parked
     place.end_request()
@@ -268,7 +269,7 @@ async def test_a_call_that_waits_for_the_place_shares_the_one_that_a_sibling_bri
     other = await slots.take()
     await asyncio.sleep(6)
     assert not parked.done()
-    await place.begin_request()
+    place.begin_request()
     await parked
     assert now() == 7, "though the other sample still has its own"
     other.end()
@@ -281,7 +282,7 @@ async def test_a_call_that_waits_for_the_place_shares_the_one_that_a_sibling_bri
 async def test_a_sample_that_ended_brings_no_place() -> None:
     slots = WorkerSlots(1)
     place = await begun(slots)
-    async with place.release_while_waiting():
+    with place.release_while_waiting():
         place.end()
     await requests_for(place, 1)
     assert await free_places(slots) == 1
@@ -294,7 +295,7 @@ async def test_many_calls_of_many_samples_wait_and_send_and_leave_every_place_fr
         for turn in range(4):
             if (number + turn) % 3:
                 await place.park(0.5 + number % 2)
-            async with place.release_while_waiting():
+            with place.release_while_waiting():
                 await asyncio.sleep(0.25 * (turn + 1))
             await requests_for(place, 1 + number % 3)
 

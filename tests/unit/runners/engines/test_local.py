@@ -9,7 +9,7 @@ import pytest
 
 from runners.calls.active_sample import ActiveSample
 from runners.dispatch.dispatcher import NoUsableInstance
-from runners.dispatch.slots import SlotLease
+from runners.dispatch.slots import WorkerSlot
 from runners.engines.local import LocalEngine
 from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
@@ -38,7 +38,7 @@ class Site:
         }
         self.engine = LocalEngine(dispatchers, self._work, self._deliver, self.shutdown, Bitmap(1000), rebalances=False)
 
-    async def _work(self, active: ActiveSample, slot: SlotLease) -> Record:
+    async def _work(self, active: ActiveSample, slot: WorkerSlot) -> Record:
         self.started.setdefault(active.planned, now())
         slot.sent()
         await self._act(active)

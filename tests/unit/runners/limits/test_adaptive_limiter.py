@@ -1,4 +1,4 @@
-"""The async wrapper of a pure state: it waits as it is told, wakes for every event, and keeps the order of arrival."""
+"""The adaptive limiter: it asks a pure state, remembers its last refusal, and those who wait are served in the order of arrival."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ from providers.messages import JSON
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.permit import Cost, Go, Settled, WaitForEvent, WaitUntil
 from tests.unit.runners.doubles import COST
+from tests.unit.runners.limits.callers import DONE, Callers, now
 
 pytestmark = pytest.mark.looptime
-
-DONE = Settled("succeeded", 0.1)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class Turnstile:
@@ -45,7 +40,10 @@ class Turnstile:
         self.in_flight.remove(ticket)
         self.settled.append(ticket)
 
-    def opens_at(self, now: float) -> float:
+    def opens_at(self, now: float) -> float | None:
+        return self.opens if now < self.opens or not self.in_flight else None
+
+    def shut_until(self, now: float) -> float:
         return self.opens
 
     def time_under(self, now: float) -> Mapping[str, float]:
@@ -71,81 +69,57 @@ class Turnstile:
         return {}
 
 
-async def test_waits_until_the_time_it_is_told_and_asks_no_more_often() -> None:
+async def test_a_caller_waits_until_the_time_that_the_state_names_and_asks_no_more_often() -> None:
     state = Turnstile(opens=42.5)
-    assert await AdaptiveLimiter(state).acquire(COST, lambda: True) == 1
+    await Callers(AdaptiveLimiter(state)).take()
     assert now() == 42.5
     assert state.asked == 2
 
 
-async def test_every_settlement_lets_the_head_of_the_line_ask_again() -> None:
-    limiter = AdaptiveLimiter(Turnstile())
-    went: list[tuple[int, float]] = []
-
-    async def caller(name: int) -> None:
-        ticket = await limiter.acquire(COST, lambda: True)
-        assert ticket is not None
-        went.append((name, now()))
-        await asyncio.sleep(2)
-        limiter.settle(ticket, DONE)
-
-    await asyncio.gather(*[caller(name) for name in range(20)])
-    assert went == [(name, 2.0 * name) for name in range(20)]
+async def test_every_settlement_lets_the_first_that_waits_go() -> None:
+    callers = Callers(AdaptiveLimiter(Turnstile()))
+    await asyncio.gather(*[callers.call(name, holds_s=2) for name in range(20)])
+    assert callers.went == [(str(name), 2.0 * name) for name in range(20)]
 
 
-async def test_only_the_head_asks_however_many_wait() -> None:
+async def test_a_state_that_is_shut_is_asked_once_however_many_wait() -> None:
     state = Turnstile(opens=10)
-    limiter = AdaptiveLimiter(state)
-    callers = [asyncio.create_task(limiter.acquire(COST, lambda: True)) for _ in range(50)]
+    callers = Callers(AdaptiveLimiter(state))
+    waiting = [asyncio.create_task(callers.take()) for _ in range(50)]
     await asyncio.sleep(5)
     assert state.asked == 1
-    for caller in callers:
+    for caller in waiting:
         caller.cancel()
-    await asyncio.wait(callers)
+    await asyncio.wait(waiting)
 
 
-async def test_waking_turns_away_everybody_who_is_not_wanted_any_more() -> None:
-    limiter = AdaptiveLimiter(Turnstile(opens=1000))
-    wanted = True
-    callers = asyncio.gather(*[limiter.acquire(COST, lambda: wanted) for _ in range(20)])
-    await asyncio.sleep(3)
-    wanted = False
-    limiter.wake()
-    assert await callers == [None] * 20
-    assert now() == 3
-
-
-async def test_a_cancelled_head_hands_the_line_to_the_next() -> None:
+async def test_a_cancelled_first_lets_the_next_go() -> None:
     state = Turnstile()
-    limiter = AdaptiveLimiter(state)
-    first = await limiter.acquire(COST, lambda: True)
-    assert first is not None
-    head = asyncio.create_task(limiter.acquire(COST, lambda: True))
-    second = asyncio.create_task(limiter.acquire(COST, lambda: True))
+    callers = Callers(AdaptiveLimiter(state))
+    permit = await callers.take()
+    first, second = (asyncio.create_task(callers.take()) for _ in range(2))
     await asyncio.sleep(1)
-    head.cancel()
-    limiter.settle(first, DONE)  # in the same instant
-    assert await second is not None
+    first.cancel()
+    callers.end(permit)  # in the same instant
+    await second
     assert len(state.in_flight) == 1
 
 
 async def test_no_ticket_is_lost_when_deadline_and_settlement_fall_together() -> None:
     """Whoever gets the ticket has it; whoever times out took none."""
     state = Turnstile()
-    limiter = AdaptiveLimiter(state)
+    callers = Callers(AdaptiveLimiter(state))
     held = 0
 
     async def caller(holds_s: float, patience_s: float) -> None:
         nonlocal held
         try:
-            async with asyncio.timeout(patience_s):
-                ticket = await limiter.acquire(COST, lambda: True)
+            permit = await callers.take(patience_s=patience_s)
         except TimeoutError:
             return
-        assert ticket is not None
         held += 1
         await asyncio.sleep(holds_s)
-        limiter.settle(ticket, DONE)
+        callers.end(permit)
 
     await asyncio.gather(*[caller(2, 2.0 * number) for number in range(1, 40)])
     assert state.in_flight == set()
@@ -153,42 +127,64 @@ async def test_no_ticket_is_lost_when_deadline_and_settlement_fall_together() ->
 
 
 async def test_who_goes_ahead_is_served_before_all_who_wait_and_in_the_order_of_arrival() -> None:
-    limiter = AdaptiveLimiter(Turnstile(opens=10))
-    went: list[str] = []
-
-    async def caller(name: str) -> None:
-        ticket = await limiter.acquire(COST, lambda: True, ahead=name.isupper())
-        assert ticket is not None
-        went.append(name)
-        await asyncio.sleep(1)
-        limiter.settle(ticket, DONE)
-
-    async with asyncio.TaskGroup() as callers:
+    callers = Callers(AdaptiveLimiter(Turnstile(opens=10)))
+    async with asyncio.TaskGroup() as group:
         for name in "abAcB":
-            callers.create_task(caller(name))
+            group.create_task(callers.call(name, holds_s=1, ahead=name.isupper()))
             await asyncio.sleep(1)
-    assert "".join(went) == "ABabc"
+    assert "".join(callers.names) == "ABabc"
 
 
 async def test_who_was_overtaken_is_served_when_the_one_ahead_gives_up() -> None:
-    limiter = AdaptiveLimiter(Turnstile(opens=10))
-    behind = asyncio.create_task(limiter.acquire(COST, lambda: True))
+    callers = Callers(AdaptiveLimiter(Turnstile()))
+    permit = await callers.take()
+    behind = asyncio.create_task(callers.take())
     await asyncio.sleep(1)
-    ahead = asyncio.create_task(limiter.acquire(COST, lambda: True, ahead=True))
-    await asyncio.sleep(11)
-    assert await ahead is not None
-    limiter.settle(1, DONE)
-    assert await behind is not None
-    third = asyncio.create_task(limiter.acquire(COST, lambda: True))
+    ahead = asyncio.create_task(callers.take(ahead=True))
     await asyncio.sleep(1)
-    fourth = asyncio.create_task(limiter.acquire(COST, lambda: True, ahead=True))
-    await asyncio.sleep(1)
-    fourth.cancel()
-    limiter.settle(2, DONE)
-    assert await third is not None
+    ahead.cancel()
+    callers.end(permit)
+    assert (await behind).instance.name == "a"
 
 
-async def test_says_when_it_opens_and_how_it_stands() -> None:
+class Table:
+    """A state that answers as it is told, and counts the questions that cost something."""
+
+    def __init__(self, answer: Go | WaitUntil | WaitForEvent, opens_at: float | None) -> None:
+        self.answer = answer
+        self.at = opens_at
+        self.asked = 0
+
+    def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
+        self.asked += 1
+        return self.answer
+
+    def opens_at(self, now: float) -> float | None:
+        return self.at
+
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
+        """Nothing changes."""
+
+
+def test_a_refusal_is_remembered_for_its_cost_until_an_event_or_its_time() -> None:
+    limiter = AdaptiveLimiter(Table(WaitUntil(8.0), opens_at=3.0))  # type: ignore[arg-type]
+    assert limiter.opens_at(COST, 1.0) == 3, "nothing was asked yet: the bound for any cost"
+    assert limiter.try_acquire(COST, 3.0) is None
+    assert limiter.opens_at(COST, 4.0) == 8
+    assert limiter.opens_at(Cost(1, 1), 4.0) == 3, "a smaller one may fit"
+    assert limiter.opens_at(COST, 8.0) == 3, "its time has come"
+    limiter.settle(1, DONE, 4.0)
+    assert limiter.opens_at(COST, 4.0) == 3, "an event may have changed the answer"
+
+
+def test_only_an_event_opens_a_limiter_that_is_full() -> None:
+    limiter = AdaptiveLimiter(Table(WaitForEvent(), opens_at=3.0))  # type: ignore[arg-type]
+    assert limiter.try_acquire(COST, 3.0) is None
+    assert limiter.opens_at(COST, 4.0) is None
+
+
+def test_says_when_it_opens_and_how_it_stands() -> None:
     limiter = AdaptiveLimiter(Turnstile(opens=5.0))
-    assert limiter.opens_at() == 5
-    assert limiter.snapshot()["gate_until"] == 5
+    assert limiter.shut_until(0.0) == 5
+    assert limiter.opens_at(COST, 0.0) == 5
+    assert limiter.snapshot(0.0)["gate_until"] == 5

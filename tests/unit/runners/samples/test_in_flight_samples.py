@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
+from runners.calls.active_sample import ActiveSample
 from runners.calls.budget import Budget, BudgetLimits
-from runners.calls.client import CallContext, ModelClient
-from runners.dispatch.slots import WorkerSlots
+from runners.calls.call_context import CallContext
+from runners.calls.client import ModelClient
+from runners.dispatch.slots import WorkerSlot, WorkerSlots
 from runners.samples.answer import Answer, Score, Scorer, Solver
+from runners.samples.bitmap import Bitmap
 from runners.samples.in_flight_samples import MOST_LETTERS, MOST_WAITS, InFlightSamples, Wait
+from runners.samples.pool import Pool, PoolSpec, SampleSteps
+from runners.samples.record import Record
+from runners.samples.shard_queue import ModelQueues, ShardQueue
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
+from runners.shutdown import Shutdown
 from sharding.plan import Sample
 from sharding.tasks.task import Task
 from tests.unit.runners.doubles import (
     FreeLimiter,
+    GivenPlan,
     ScriptedSender,
     a_dispatcher,
+    a_record,
     a_sample,
     an_exchange,
     an_opened,
@@ -60,8 +68,11 @@ async def waits_of(
 
     async def one(ordinal: int) -> None:
         active = an_opened(a_sample(ordinal))
-        with in_flight_samples.working(active):
+        in_flight_samples.open[ordinal] = active
+        try:
             await work(active, method, call_context, await slots.take())
+        finally:
+            del in_flight_samples.open[ordinal]
 
     tasks = [asyncio.create_task(one(ordinal)) for ordinal in range(samples)]
     await asyncio.sleep(after_s)
@@ -142,23 +153,38 @@ async def test_a_solver_is_in_its_own_code_again_after_a_call_and_of_several_cal
 
 
 async def test_those_whose_record_the_disk_has_not_taken_are_counted() -> None:
-    in_flight_samples = InFlightSamples()
-    with in_flight_samples.delivering(3, "t3"):
-        await asyncio.sleep(2.0)
-        assert in_flight_samples.waits() == [Wait("waiting for the disk to take their record", 1, 2.0, ("t3",))]
+    in_flight_samples, full = InFlightSamples(), asyncio.Event()
+
+    async def work_at_once(active: ActiveSample, slot: WorkerSlot) -> Record:
+        return a_record(active.sample.ordinal)
+
+    async def deliver_later(record: Record) -> None:
+        await full.wait()
+
+    done = Bitmap(1)
+    queues = ModelQueues(
+        {"a": ShardQueue([range(1)], done)}, a_dispatcher(ScriptedSender()), done=done, rebalances=True
+    )
+    steps = SampleSteps(work_at_once, deliver_later, in_flight_samples)
+    running = asyncio.create_task(
+        Pool(PoolSpec("a", 0, 0.0, 1), queues, steps, lambda: None).run(GivenPlan(()), Shutdown())
+    )
+    await asyncio.sleep(2.0)
+    assert in_flight_samples.waits() == [Wait("waiting for the disk to take their record", 1, 2.0, ("t0",))]
+    full.set()
+    await running
+    assert len(in_flight_samples) == 0
 
 
 async def test_a_report_is_bounded_however_many_samples_and_however_long_their_names() -> None:
     in_flight_samples = InFlightSamples()
-    with ExitStack() as stack:
-        for number in range(400):
-            task = Task(f"{number}" * 5_000, ({"role": "user", "content": "?"},))
-            active = an_opened(replace(a_sample(number), task=task))
-            stack.enter_context(in_flight_samples.working(active))
-            if number % 2:
-                name = f"instance-{number}"
-                active.activity.wait_for_answer(a_dispatcher(ScriptedSender(), name).instance_states[name], 0.0)
-        waits = in_flight_samples.waits()
+    for number in range(400):
+        task = Task(f"{number}" * 5_000, ({"role": "user", "content": "?"},))
+        in_flight_samples.open[number] = active = an_opened(replace(a_sample(number), task=task))
+        if number % 2:
+            name = f"instance-{number}"
+            active.activity.wait_for_answer(a_dispatcher(ScriptedSender(), name).instance_states[name], 0.0)
+    waits = in_flight_samples.waits()
     assert len(waits) == MOST_WAITS
     assert sum(wait.samples for wait in waits) == 400
     assert all(len(wait.sentence()) < 4 * MOST_LETTERS + 100 for wait in waits)
@@ -169,11 +195,12 @@ async def test_an_answer_is_expected_for_as_long_as_its_own_model_is_given() -> 
     in_flight_samples, active = InFlightSamples(), an_opened(a_sample())
     own = {active.sample.cell.model: 900.0}
     instance_state = a_dispatcher(ScriptedSender(), "a").instance_states["a"]
-    with in_flight_samples.working(active), active.activity.call() as doing:
-        assert not in_flight_samples.expects_answer(own)
-        doing.wait_for_answer(instance_state, asyncio.get_running_loop().time())
-        assert not in_flight_samples.expects_answer({})
-        await asyncio.sleep(899.0)
-        assert in_flight_samples.expects_answer(own)
-        await asyncio.sleep(2.0)
-        assert not in_flight_samples.expects_answer(own)
+    in_flight_samples.open[0] = active
+    doing = active.activity.begin_call(0.0)
+    assert not in_flight_samples.expects_answer(own)
+    doing.wait_for_answer(instance_state, asyncio.get_running_loop().time())
+    assert not in_flight_samples.expects_answer({})
+    await asyncio.sleep(899.0)
+    assert in_flight_samples.expects_answer(own)
+    await asyncio.sleep(2.0)
+    assert not in_flight_samples.expects_answer(own)

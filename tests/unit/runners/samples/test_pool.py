@@ -9,9 +9,9 @@ import pytest
 
 from runners.calls.active_sample import ActiveSample
 from runners.dispatch.dispatcher import NoUsableInstance
-from runners.dispatch.slots import LOOKAHEAD, SlotLease
+from runners.dispatch.slots import LOOKAHEAD, WorkerSlot
 from runners.samples.bitmap import Bitmap
-from runners.samples.pool import Pool, PoolSpec
+from runners.samples.pool import Pool, PoolSpec, SampleSteps
 from runners.samples.record import Record
 from runners.samples.shard_queue import ModelQueues, ShardQueue
 from runners.shutdown import Shutdown
@@ -37,7 +37,7 @@ class Bench:
     """Work that takes a while, and where its records go."""
 
     def __init__(
-        self, act: Callable[[ActiveSample, SlotLease], Awaitable[None]] | None = None, takes_s: float = 10
+        self, act: Callable[[ActiveSample, WorkerSlot], Awaitable[None]] | None = None, takes_s: float = 10
     ) -> None:
         self.active: list[tuple[int, float]] = []
         self.seen: list[ActiveSample] = []
@@ -47,7 +47,7 @@ class Bench:
         self._act = act
         self._takes_s = takes_s
 
-    async def work(self, active: ActiveSample, slot: SlotLease) -> Record:
+    async def work(self, active: ActiveSample, slot: WorkerSlot) -> Record:
         self.active.append((active.sample.ordinal, now()))
         self.seen.append(active)
         slot.sent()
@@ -66,7 +66,7 @@ class Bench:
 
     def pool(self, samples: int, *, workers: int | None = 3, start_after_s: float = 0.0) -> Pool:
         pool_spec = PoolSpec("a", 0, start_after_s, workers)
-        return Pool(pool_spec, queues(samples), self.work, self.deliver, lambda: self.dry_at.append(now()))
+        return Pool(pool_spec, queues(samples), SampleSteps(self.work, self.deliver), lambda: self.dry_at.append(now()))
 
 
 async def test_never_more_than_workers_are_open_and_every_sample_is_delivered() -> None:
@@ -92,16 +92,16 @@ async def test_a_sample_knows_where_it_is_planned_and_how_long_it_queued() -> No
 
 async def test_a_line_of_unsent_samples_is_bounded_however_many_workers_there_are() -> None:
     active = 0
-    leases: list[SlotLease] = []
+    leases: list[WorkerSlot] = []
 
-    async def wait_for_leave(sample: ActiveSample, slot: SlotLease) -> Record:
+    async def wait_for_leave(sample: ActiveSample, slot: WorkerSlot) -> Record:
         nonlocal active
         active += 1
         leases.append(slot)
         await asyncio.sleep(100)
         return a_record(sample.sample.ordinal)
 
-    pool = Pool(PoolSpec("a", 0, 0.0, None), queues(100), wait_for_leave, Bench().deliver, lambda: None)
+    pool = Pool(PoolSpec("a", 0, 0.0, None), queues(100), SampleSteps(wait_for_leave, Bench().deliver), lambda: None)
     running = asyncio.create_task(pool.run(PLAN, Shutdown()))
     await asyncio.sleep(1)
     assert active == LOOKAHEAD
@@ -124,14 +124,43 @@ async def test_it_starts_after_its_delay() -> None:
 
 
 async def test_a_parked_sample_makes_room_and_needs_a_place_to_go_on() -> None:
-    async def park_the_first(active: ActiveSample, slot: SlotLease) -> None:
+    async def park_the_first(active: ActiveSample, slot: WorkerSlot) -> None:
         if active.sample.ordinal == 0:
             await slot.park(5)
 
     bench = Bench(park_the_first)
     await bench.pool(3, workers=1).run(PLAN, Shutdown())
-    assert bench.active == [(0, 0), (1, 0), (2, 10)]  # the pool asked for sample 2's place before sample 0 came back
-    assert bench.delivered == [1, 2, 0]
+    assert bench.active == [
+        (0, 0),
+        (1, 0),
+        (2, 20),
+    ]  # sample 0 waited for the place of sample 1 before sample 2 was opened
+    assert bench.delivered == [1, 0, 2]
+
+
+async def test_a_sample_that_waits_for_nothing_leaves_the_loop_to_others() -> None:
+    async def wait_for_nothing(active: ActiveSample, slot: WorkerSlot) -> Record:
+        slot.sent()
+        return a_record(active.sample.ordinal)
+
+    bench = Bench()
+    pool = Pool(PoolSpec("a", 0, 0.0, 3), queues(300), SampleSteps(wait_for_nothing, bench.deliver), lambda: None)
+    running = asyncio.create_task(pool.run(PLAN, Shutdown()))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert 0 < len(bench.delivered) < 300
+    await running
+    assert sorted(bench.delivered) == list(range(300))
+
+
+async def test_a_worker_works_on_one_sample_after_the_other() -> None:
+    workers: set[object] = set()
+
+    async def note_the_worker(active: ActiveSample, slot: WorkerSlot) -> None:
+        workers.add(asyncio.current_task())
+
+    await Bench(note_the_worker).pool(60).run(PLAN, Shutdown())
+    assert len(workers) == 3
 
 
 async def test_draining_takes_no_more_and_finishes_what_is_open() -> None:
@@ -154,7 +183,7 @@ async def test_draining_before_the_start_opens_nothing() -> None:
 
 
 async def test_a_bug_ends_the_pool_loudly_and_leaves_nothing_running() -> None:
-    async def fail_the_second(active: ActiveSample, slot: SlotLease) -> None:
+    async def fail_the_second(active: ActiveSample, slot: WorkerSlot) -> None:
         if active.sample.ordinal == 1:
             raise ZeroDivisionError
 
@@ -171,14 +200,14 @@ async def test_a_record_that_cannot_be_delivered_ends_the_pool_loudly() -> None:
     async def refuse(record: Record) -> None:
         raise OSError("no space")
 
-    pool = Pool(PoolSpec("a", 0, 0.0, 2), queues(5), bench.work, refuse, lambda: None)
+    pool = Pool(PoolSpec("a", 0, 0.0, 2), queues(5), SampleSteps(bench.work, refuse), lambda: None)
     with pytest.raises(ExceptionGroup) as caught:
         await pool.run(PLAN, Shutdown())
     assert caught.group_contains(OSError)
 
 
 async def test_when_no_instance_is_left_the_rest_stays_pending() -> None:
-    async def lose_the_third(active: ActiveSample, slot: SlotLease) -> None:
+    async def lose_the_third(active: ActiveSample, slot: WorkerSlot) -> None:
         if active.sample.ordinal == 2:
             raise NoUsableInstance("no usable instance left for m")
 
@@ -191,7 +220,7 @@ async def test_when_no_instance_is_left_the_rest_stays_pending() -> None:
 
 
 async def test_samples_late_while_they_wait_for_a_place_do_not_let_more_in_than_workers() -> None:
-    async def park_briefly(active: ActiveSample, slot: SlotLease) -> None:
+    async def park_briefly(active: ActiveSample, slot: WorkerSlot) -> None:
         if active.sample.ordinal % 2 == 0:
             try:
                 async with asyncio.timeout(4):
@@ -203,7 +232,7 @@ async def test_samples_late_while_they_wait_for_a_place_do_not_let_more_in_than_
     slots_held = 0
     most_held = 0
 
-    async def work(active: ActiveSample, slot: SlotLease) -> Record:
+    async def work(active: ActiveSample, slot: WorkerSlot) -> Record:
         nonlocal slots_held, most_held
         if active.sample.ordinal % 2:  # these never park: each of them has a place all the time
             slots_held += 1
@@ -213,6 +242,8 @@ async def test_samples_late_while_they_wait_for_a_place_do_not_let_more_in_than_
         finally:
             slots_held -= active.sample.ordinal % 2
 
-    await Pool(PoolSpec("a", 0, 0.0, 2), queues(60), work, bench.deliver, lambda: None).run(PLAN, Shutdown())
+    await Pool(PoolSpec("a", 0, 0.0, 2), queues(60), SampleSteps(work, bench.deliver), lambda: None).run(
+        PLAN, Shutdown()
+    )
     assert most_held == 2
     assert sorted(bench.delivered) == list(range(60))

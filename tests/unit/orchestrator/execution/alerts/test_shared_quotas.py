@@ -57,10 +57,10 @@ def test_the_next_run_starts_shared_and_says_so() -> None:
 def test_the_shared_limiter_has_room_for_all_of_them() -> None:
     async def scene() -> None:
         dispatcher, _ = started(INSTANCES, LEARNED)
-        assert dispatcher.instance_states["a"].limiter.snapshot()["cap"] == 8, (
+        assert dispatcher.instance_states["a"].limiter.snapshot(0.0)["cap"] == 8, (
             "the first cap, which four workers would bound"
         )
-        assert dispatcher.instance_states["d"].limiter.snapshot()["cap"] == 4
+        assert dispatcher.instance_states["d"].limiter.snapshot(0.0)["cap"] == 4
 
     run_virtual(scene())
 
