@@ -18,7 +18,6 @@ from .formats import FORMATS, Assembler
 from .http1.failures import ConnectionClosed, DamagedBody, TransferFailed
 
 
-
 @dataclass(slots=True, eq=False)
 class NativeCall:
     """One call and what was received so far, which is the evidence where the answer breaks off. Implements ResponseReader.
