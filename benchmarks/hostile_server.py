@@ -1,7 +1,7 @@
 """A trial of the native transport against a server that resets, stalls, sends bombs, splits heads, closes early and answers early.
 
-`python -m benchmarks.hostile_server --seconds 3600` prints one row as JSON. It ends with an error where a request hung, an answer
-belonged to another request, or a socket or a task was left over. A part of the requests is cancelled, and a part has a body of half a megabyte.
+`python -m benchmarks.hostile_server --seconds 3600` prints one row as JSON. It ends with an error where a request hung, an answer belonged
+to another request, or a socket or a task was left over. A part of the requests is cancelled, and a part has a body of half a megabyte.
 """
 
 from __future__ import annotations

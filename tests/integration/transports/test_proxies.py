@@ -137,7 +137,7 @@ async def test_the_key_goes_through_a_tunnel_and_the_proxy_never_sees_it(secure_
 def test_a_proxy_that_speaks_tls_itself_opens_a_tunnel(
     run: Callable[[Coroutine[Any, Any, None]], None], tmp_path: Path
 ) -> None:
-    """TLS with the server inside of TLS with the proxy, on both loops; the sdk's client cannot do it on uvloop."""
+    """TLS with the server inside of TLS with the proxy, on both loops."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     contexts = {name: ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) for name in (HOST, "127.0.0.1")}
