@@ -1,4 +1,4 @@
-"""The server of `hostile_server`: every request meets another fault, drawn at random, and every true answer names the request it belongs to.
+"""The server of `hostile_server`: every request meets another fault, drawn at random; every true answer names its request.
 
 `python -m benchmarks.hostile_behaviours` prints its port and serves until its standard input ends.
 """
@@ -66,7 +66,9 @@ def answer(name: str, *, stream: bool, headers: str = "") -> bytes:
 def completion(name: str) -> bytes:
     """Build the body of a whole answer."""
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": name}}
-    return orjson.dumps({"id": "c", "model": "m", "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+    return orjson.dumps(
+        {"id": "c", "model": "m", "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    )
 
 
 def _head(headers: str, status: str = "200 OK") -> bytes:
@@ -106,7 +108,9 @@ async def compressed(exchange: Exchange) -> bool:
 
 async def until_close(exchange: Exchange) -> bool:
     """Answer without a length."""
-    await exchange.write(_head("Content-Type: application/json\r\nConnection: close\r\n") + completion(exchange.name), 3)
+    await exchange.write(
+        _head("Content-Type: application/json\r\nConnection: close\r\n") + completion(exchange.name), 3
+    )
     return False
 
 
@@ -126,6 +130,7 @@ async def reset_behind(exchange: Exchange) -> bool:
 # ------------------------------------------------------------------ faults
 async def close(exchange: Exchange) -> bool:
     """Close without an answer."""
+    exchange.writer.close()
     return False
 
 
@@ -157,7 +162,13 @@ async def bomb(exchange: Exchange) -> bool:
 
 async def endless(exchange: Exchange) -> bool:
     """Send a header, headers, a body or an event without an end."""
-    start = random.choice([b"HTTP/1.1 200 OK\r\nX: ", _head("Content-Length: 99999999999\r\n"), _head("Content-Type: text/event-stream\r\n") + b"data: "])
+    start = random.choice(
+        [
+            b"HTTP/1.1 200 OK\r\nX: ",
+            _head("Content-Length: 99999999999\r\n"),
+            _head("Content-Type: text/event-stream\r\n") + b"data: ",
+        ]
+    )
     await exchange.write(start)
     while True:
         await exchange.write(b"x" * 2**16)
@@ -209,7 +220,9 @@ async def serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamW
             length, name = int(headers[b"content-length"]), headers[b"x-orchestrator-request"].decode()
             is_early = length > 2**17 and random.random() < 0.5
             body = await reader.readexactly(_EARLY_BYTES if is_early else length)
-            exchange = Exchange(reader, writer, name, stream=b'"stream":true' in body[:_EARLY_BYTES] + body[-_EARLY_BYTES:])
+            exchange = Exchange(
+                reader, writer, name, stream=b'"stream":true' in body[:_EARLY_BYTES] + body[-_EARLY_BYTES:]
+            )
             behaviour = random.choice(GOOD if random.random() < 0.7 else FAULTS)
             is_kept = await behaviour(exchange)
             if is_early and is_kept:

@@ -1,7 +1,7 @@
 """A trial of the native transport against a server that resets, stalls, sends bombs, splits heads, closes early and answers early.
 
-`python -m benchmarks.hostile_server --seconds 3600` prints one row as JSON. It ends with an error where a request hung, an answer belonged to
-another request, or a socket or a task was left over. A part of the requests is cancelled, and a part has a body of half a megabyte.
+`python -m benchmarks.hostile_server --seconds 3600` prints one row as JSON. It ends with an error where a request hung, an answer belonged
+to another request, or a socket or a task was left over. A part of the requests is cancelled, and a part has a body of half a megabyte.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import os
 import random
 import resource
 import subprocess
@@ -132,7 +131,9 @@ async def run_trial(port: int, seconds: float, in_flight: int) -> TrialCounts:
 
 def _open_sockets() -> int:
     """Count the sockets of this process; the loop keeps other descriptors of its own."""
-    return sum(os.readlink(path).startswith("socket:") for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+    return sum(
+        str(path.readlink()).startswith("socket:") for path in Path("/proc/self/fd").iterdir() if path.is_symlink()
+    )
 
 
 def try_out(seconds: float, in_flight: int, *, is_uvloop: bool) -> TrialCounts:

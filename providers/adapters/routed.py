@@ -138,7 +138,7 @@ def open_routed(
 
 
 def open_transport(settings: WireSettings, adapter_context: AdapterContext) -> Transport:
-    """Open the transport that the settings name; aiohttp or openai is imported here for the first time."""
+    """Open the transport that the settings name; the transport, and with it httptools or openai, is imported here for the first time."""
     timeouts, network = settings.timeouts.as_timeouts(), adapter_context.network
     proxy = None if settings.address is None else network.proxy_for(settings.address)
     if settings.address is not None:

@@ -132,7 +132,7 @@ class WireSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     transport: Literal["native", "sdk"] = "native"
-    """native: aiohttp, seven times cheaper. sdk: the openai package, as the reference."""
+    """native: our own HTTP/1.1 client, the fast one. sdk: the openai package, as the reference."""
     timeouts: TimeoutSettings = TimeoutSettings()
     """Seconds after which a request is given up; a model's own win."""
     verify_tls: bool = True

@@ -1,4 +1,6 @@
-"""The clock of one call of the SDK transport, and the errors of both transports' timeouts: it measures the phases and limits each of them with a single timer that is rescheduled.
+"""The clock of one call of the SDK transport, and the timeout errors of both transports.
+
+It measures the phases and limits each of them with a single timer that is rescheduled.
 
 The phases are connect → first_token → between_tokens; the call's deadline ("attempt") limits their sum. An answer that is not streamed has
 no first token: after the send, only the deadline limits it. The timer is asyncio's, so a cancellation from outside is never mistaken

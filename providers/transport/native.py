@@ -21,8 +21,8 @@ from .http1.connector import Connector, ProxyServer
 from .http1.deadlines import DeadlineSweep
 from .http1.failures import ConnectionClosed, TransferFailed
 from .http1.heads import RequestHead, header_line
-from .http1.origin import Origin, parse_origin
 from .http1.limit import ConnectionLimit
+from .http1.origin import Origin, parse_origin
 from .http1.pool import ConnectionPool
 from .http1_errors import map_failure
 from .native_call import NativeCall

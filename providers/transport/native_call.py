@@ -17,8 +17,6 @@ from .clock import TAIL_S, build_timeout
 from .formats import FORMATS, Assembler
 from .http1.failures import ConnectionClosed, DamagedBody, TransferFailed
 
-_NO_HEADERS: Mapping[str, str] = {}
-
 
 @dataclass(slots=True, eq=False)
 class NativeCall:
@@ -46,7 +44,8 @@ class NativeCall:
     _stage: str = "connect"
     _ended_at: float = 0.0
     _status: int = 0
-    _headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
+    _is_success: bool = False
+    _headers: Mapping[str, str] = field(default_factory=dict)
     _pieces: list[bytes] = field(default_factory=list)
     _length: int = 0
     _assembler: Assembler | None = None
@@ -71,6 +70,7 @@ class NativeCall:
     def head(self, status: int, headers: Mapping[str, str], now: float) -> None:
         """Choose how the body is read."""
         self._status, self._headers = status, headers
+        self._is_success = 200 <= status < 300
         if not self._is_success:
             self._wait_for_tail(now)
         elif is_event_stream(headers.get("content-type", ""), self.request):
@@ -131,10 +131,8 @@ class NativeCall:
         """Read the answer. Raises the ProviderError that it stands for where it is none."""
         if not self._is_success:
             raise classify_failure(self._received(b"".join(self._pieces)))
-        if self._assembler is not None:
-            response = self._assembler.finish(self.connect_s)
-        else:
-            response = self._read_whole()
+        assembler = self._assembler
+        response = assembler.finish(self.connect_s) if assembler is not None else self._read_whole()
         return replace(response, timing=replace(response.timing, resent=self.resent)) if self.resent else response
 
     def evidence(self) -> Evidence:
@@ -154,10 +152,6 @@ class NativeCall:
 
     # ------------------------------------------------------------------ private
     @property
-    def _is_success(self) -> bool:
-        return 200 <= self._status < 300
-
-    @property
     def _stands(self) -> bool:
         """Whether what was received is enough, whatever happens to the connection."""
         if self._assembler is not None:
@@ -175,11 +169,12 @@ class NativeCall:
             return
         if assembler.has_finished:
             self._wait_for_tail(now)
-        elif self.request.generation.stream and assembler.first_token_at is not None:
+        elif assembler.first_token_at is not None and self.request.generation.stream:
             self._wait_for("between_tokens", self.timeouts.between_tokens_s, now)
 
     def _wait_for(self, stage: str, bound_s: float, now: float) -> None:
-        self._stage, self.expires_at = stage, min(now + bound_s, self.deadline)
+        expires_at = now + bound_s
+        self._stage, self.expires_at = stage, expires_at if expires_at < self.deadline else self.deadline
 
     def _wait_for_tail(self, now: float) -> None:
         """Wait a short time for optional data: after the finish reason, and in the page of an error."""

@@ -74,13 +74,13 @@ class Wire:
         self.connection = Connection(DeadlineSweep(), self.pool)
         self.connection.connection_made(MemoryTransport(self.connection))
 
-    def ask(self, *, stream: bool = False) -> NativeCall:
+    def ask(self, *, stream: bool = False, payload: bytes = b"{}") -> NativeCall:
         now = asyncio.get_running_loop().time()
         request = ChatRequest([{"role": "user", "content": "hi"}], generation=Generation(stream=stream))
         call = NativeCall(ROUTE, request, "s/1/1", Timeouts(), now + 600, now)
         call.begin_connecting(now)
         call.begin_answer(now)
-        self.connection.send(call, b"POST / HTTP/1.1\r\n\r\n", b"{}")
+        self.connection.send(call, b"POST / HTTP/1.1\r\n\r\n", payload)
         return call
 
     def feed(self, reads: Sequence[bytes]) -> None:
@@ -226,7 +226,9 @@ def test_a_damaged_answer_ends_in_an_answer_or_an_error(
 
 
 # ------------------------------------------------------------------ the next request
-tails = st.sampled_from([*FRAMED.values(), b"HTTP/1.1 200", b"\r\n", b"x", INTERIM]) | st.binary(min_size=1, max_size=60)
+tails = st.sampled_from([*FRAMED.values(), b"HTTP/1.1 200", b"\r\n", b"x", INTERIM]) | st.binary(
+    min_size=1, max_size=60
+)
 
 
 @given(kind=st.sampled_from(sorted(FRAMED)), tail=tails, at=places, again=st.integers(0, 200))

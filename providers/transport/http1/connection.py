@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
             return
         if reader.is_settled:
             self._finish(now)
-        else:
+        elif reader.expires_at < self._sweep.next_at:
             self._sweep.notice(reader.expires_at)
 
     # ------------------------------------------------------------------ private
@@ -185,18 +185,20 @@ class Connection(asyncio.Protocol):
             self._has_head = True
             reader.head(parser.status, parser.headers, now)
             self._decoder = choose_decoder(parser.headers)
-        if parser.pieces:
-            self._deliver(reader, b"".join(parser.pieces), now)
+        if pieces := parser.pieces:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if self._decoder is None:
+                reader.body(piece, now)
+            else:
+                self._decode(self._decoder, reader, piece, now)
         if error is not None:
             raise error
         if parser.is_complete:
             self._end(reader, now)
 
-    def _deliver(self, reader: ResponseReader, piece: bytes, now: float) -> None:
-        if self._decoder is None:
-            reader.body(piece, now)
-            return
-        for decoded in self._decoder.feed(piece):
+    @staticmethod
+    def _decode(decoder: BodyDecoder, reader: ResponseReader, piece: bytes, now: float) -> None:
+        for decoded in decoder.feed(piece):
             reader.body(decoded, now)
             if reader.is_settled:
                 return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import idna
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -36,5 +38,13 @@ def parse_origin(url: str, *, is_proxied: bool = False) -> Origin:
     parts = urlsplit(url)
     host, is_tls = parts.hostname or "", parts.scheme == "https"
     if not host.isascii():
-        host = host.encode("idna").decode()
+        host = _in_ascii(host)
     return Origin(host, parts.port or (443 if is_tls else 80), is_tls, is_proxied and not is_tls)
+
+
+def _in_ascii(host: str) -> str:
+    """Spell an international name as DNS does: by IDNA 2008, and by the older standard where that refuses the name."""
+    try:
+        return idna.encode(host, uts46=True).decode()
+    except UnicodeError:
+        return host.encode("idna").decode()

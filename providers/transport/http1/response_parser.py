@@ -18,6 +18,7 @@ class ResponseParser:
     __slots__ = (
         "_barren_bytes",
         "_llhttp",
+        "_names",
         "_status",
         "has_surplus",
         "headers",
@@ -33,6 +34,7 @@ class ResponseParser:
         self._llhttp.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
+        self._names: dict[bytes, str] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -84,6 +86,13 @@ class ResponseParser:
             self.status = 0
             raise BrokenHttp("a head is too long")
 
+    def _add_name(self, name: bytes) -> str:
+        """Decode a header's name; servers send the same names with every answer, so the first are kept."""
+        key = name.decode("latin-1").lower()
+        if len(self._names) < MAX_HEADERS:
+            self._names[name] = key
+        return key
+
     def on_message_begin(self) -> None:
         """Notice an answer behind the complete one."""
         if self.is_complete:
@@ -92,7 +101,9 @@ class ResponseParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header of the head; ignore trailers."""
         if not self._status:
-            self.headers.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
+            key = self._names.get(name) or self._add_name(name)
+            if key not in self.headers:
+                self.headers[key] = value.decode("utf-8", "surrogateescape")
 
     def on_headers_complete(self) -> None:
         """Learn the status; interim answers (1xx) have none that counts."""

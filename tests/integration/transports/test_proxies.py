@@ -7,13 +7,14 @@ import shutil
 import ssl
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+import uvloop
 
 from orchestrator.config.environment import Environment
 from providers.adapters.registry import AdapterContext
@@ -130,6 +131,33 @@ async def test_the_key_goes_through_a_tunnel_and_the_proxy_never_sees_it(secure_
     assert b"proxy-authorization: basic bwu6cgxhbnrlza==" in head.lower()
     assert b"secret" not in head
     assert b"/v1" not in head
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_proxy_that_speaks_tls_itself_opens_a_tunnel(
+    run: Callable[[Coroutine[Any, Any, None]], None], tmp_path: Path
+) -> None:
+    """TLS with the server inside of TLS with the proxy, on both loops."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    contexts = {name: ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) for name in (HOST, "127.0.0.1")}
+    for name, context in contexts.items():
+        authority.issue_cert(name).configure_cert(context)
+
+    async def main() -> None:
+        server = ScriptedServer(script=json_answer(completion()))
+        listener = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=contexts[HOST])
+        proxy = RecordingProxy(listener.sockets[0].getsockname()[1])
+        way = await asyncio.start_server(proxy.handle, "127.0.0.1", 0, ssl=contexts["127.0.0.1"])
+        url = f"https://me:planted@127.0.0.1:{way.sockets[0].getsockname()[1]}"
+        variables = {"HTTPS_PROXY": url, "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+        answer = await ask(open_adapter(entry("https", "native"), adapter_context(variables)))
+        assert answer.text == "42"
+        assert proxy.seen[0].startswith(f"CONNECT {HOST}:443 ".encode())
+        listener.close()
+        way.close()
+
+    run(main())
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
