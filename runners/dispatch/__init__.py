@@ -1,1 +1,1 @@
-"""Which instance gets a request, and when. Read `dispatcher.py` first, then `instance_state.py`, `health.py` and `slots.py`."""
+"""Which instance gets a request, and when. Read `assign.py` first, then `waiting_queue.py` and `dispatcher.py`."""

@@ -54,7 +54,7 @@ class Dispatcher:
         }
         self._decide = decide
         self._quotas = QuotaWatch(instance_states, decide)
-        self._queue = WaitingQueue(self.instance_states, {} if limiter_groups is None else limiter_groups)
+        self._queue = WaitingQueue(self.instance_states, limiter_groups or LimiterGroups())
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at: float | None = None
         self._is_draining = False
@@ -78,7 +78,7 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         granted: asyncio.Future[Permit] = loop.create_future()
         waiting.granted = granted
-        if self._queue.add(waiting, loop.time()):
+        if self._queue.add(waiting):
             self._assign()
         deadline = None if granted.done() else loop.call_at(waiting.deadline, self._expire, waiting, granted)
         try:

@@ -10,8 +10,8 @@ from heapq import heapify, heappop, heappush
 from ..limits.permit import Cost
 from .instance_state import InstanceState, Permit
 
-Order = tuple[bool, float, int]
-"""Whether it comes behind those that go ahead, when it arrived (loop time), and its number: the smallest is served first."""
+Order = tuple[bool, int]
+"""Whether it comes behind those that go ahead, and its number in the order of arrival: the smallest is served first."""
 KEPT = 8
 """Entries of requests that no longer wait, which a heap may hold beyond one for each that does."""
 
@@ -35,7 +35,7 @@ class PermitRequest:
     """It does not go ahead, although its sample was sent before."""
     own: InstanceState | None = None
     """The preferred instance; None if the model has none of this name, or if it is avoided."""
-    order: Order = (False, 0.0, 0)
+    order: Order = (False, 0)
     granted: asyncio.Future[Permit] | None = None
 
     @property

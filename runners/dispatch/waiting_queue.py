@@ -40,8 +40,13 @@ class LimiterGroup:
                 share.queue.file(share)
 
 
-LimiterGroups = dict[Limiter, LimiterGroup]
-"""The groups of all models of a run: a limiter may limit instances of several models."""
+@dataclass(slots=True, eq=False)
+class LimiterGroups:
+    """The limiters of all models of a run, as a limiter may limit instances of several, and the numbers of their requests."""
+
+    by_limiter: dict[Limiter, LimiterGroup] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count)
+    """Every request gets the next one when it arrives: the order of arrival across models."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +88,7 @@ class WaitingQueue:
         self._longest_avoid = 0
         self._times: list[tuple[float, int, LimiterGroup]] = []
         self._probes: list[tuple[float, int, InstanceState]] = []
-        self._numbers = count()
+        self._numbers = groups.numbers
         self.is_sharing = False
         """Whether a limiter limits other models, too: then this queue wakes for their requests as well."""
         self.regroup()
@@ -92,9 +97,9 @@ class WaitingQueue:
         return len(self.everyone)
 
     # ------------------------------------------------------------------ requests
-    def add(self, request: PermitRequest, now: float) -> bool:
+    def add(self, request: PermitRequest) -> bool:
         """Add a request that arrives now; return whether `assign` may find a limiter for it."""
-        request.order = (not request.was_sent or request.yields, now, next(self._numbers))
+        request.order = (not request.was_sent or request.yields, next(self._numbers))
         if request.prefer not in request.avoid:
             request.own = self.instance_states.get(request.prefer)
         self._longest_avoid = max(self._longest_avoid, len(request.avoid))
@@ -161,7 +166,7 @@ class WaitingQueue:
         for instance_state in self.instance_states.values():
             limiter = instance_state.limiter
             if limiter not in self._shares:
-                group = self._groups.setdefault(limiter, LimiterGroup(limiter))
+                group = self._groups.by_limiter.setdefault(limiter, LimiterGroup(limiter))
                 self._shares[limiter] = share = ModelShare(self, group)
                 group.shares.append(share)
                 group.reopen()

@@ -42,7 +42,7 @@ def build_dispatchers(
     Instances of one limiter group share a limiter, and so do those that were found to share a quota.
     """
     limiters: dict[str, Limiter] = {}
-    limiter_groups: LimiterGroups = {}
+    limiter_groups = LimiterGroups()
     dispatchers = {}
     for model, own in instances.items():
         groups = start_shared(own, limiting.learned if limiting.mode == "adaptive" else {})

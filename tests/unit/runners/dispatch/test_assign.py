@@ -52,22 +52,22 @@ class Room:
     export = FreeLimiter.export
 
 
-class Scene:
+class AssignScene:
     """A model's instances, and what waits for them."""
 
     def __init__(self, groups: LimiterGroups | None = None, /, **limiters: Limiter) -> None:
         self.instance_states = {
             name: InstanceState(an_instance(name), ScriptedSender(), limiter) for name, limiter in limiters.items()
         }
-        self.queue = WaitingQueue(self.instance_states, {} if groups is None else groups)
+        self.queue = WaitingQueue(self.instance_states, groups or LimiterGroups())
         self.names: dict[PermitRequest, str] = {}
 
     def wait(
-        self, name: str, prefer: str = "a", *, avoid: str = "", sent: bool = False, yields: bool = False, now: float = 0
+        self, name: str, prefer: str = "a", *, avoid: str = "", sent: bool = False, yields: bool = False
     ) -> PermitRequest:
         request = PermitRequest(COST, prefer, frozenset(avoid), 1e9, was_sent=sent, yields=yields)
         self.names[request] = name
-        self.queue.add(request, now)
+        self.queue.add(request)
         return request
 
     def ends(self, name: str, now: float = 0.0) -> None:
@@ -128,7 +128,7 @@ ORDERS = [
 @pytest.mark.parametrize("case", ORDERS, ids=lambda case: case.waiting or "nobody")
 def test_first_come_first_served_and_samples_that_were_sent_go_ahead_unless_they_yield(case: ServiceCase) -> None:
     limiter = Room()
-    scene = Scene(a=limiter)
+    scene = AssignScene(a=limiter)
     for name, mark in pairwise(f"{case.waiting} "):
         if name != "?":
             scene.wait(name, sent=name.isupper(), yields=mark == "?")
@@ -139,7 +139,7 @@ def test_first_come_first_served_and_samples_that_were_sent_go_ahead_unless_they
 
 
 def test_a_request_that_left_is_not_served() -> None:
-    scene = Scene(a=Room())
+    scene = AssignScene(a=Room())
     first = scene.wait("1")
     scene.wait("2")
     scene.assign()
@@ -151,7 +151,7 @@ def test_a_request_that_left_is_not_served() -> None:
 
 def test_a_request_whose_caller_was_cancelled_in_the_same_instant_gets_no_ticket() -> None:
     limiter = Room(opens=1.0, room=1)
-    scene = Scene(a=limiter)
+    scene = AssignScene(a=limiter)
     loop = asyncio.new_event_loop()
     cancelled = scene.wait("1")
     cancelled.granted = loop.create_future()
@@ -163,21 +163,21 @@ def test_a_request_whose_caller_was_cancelled_in_the_same_instant_gets_no_ticket
 
 
 # ------------------------------------------------------------------ choice
-CHOICES: list[tuple[str, Callable[[], Scene], Callable[[Scene], object], str]] = [
-    ("its own instance", lambda: Scene(a=Room(1), b=Room(1)), lambda s: s.wait("1", "b"), "1b"),
-    ("its own, though that is full", lambda: Scene(a=Room(0), b=Room(1)), lambda s: s.wait("1"), ""),
-    ("its own, though that is shut", lambda: Scene(a=Room(1, opens=9), b=Room(1)), lambda s: s.wait("1"), ""),
-    ("another if it avoids its own", lambda: Scene(a=Room(1), b=Room(1)), lambda s: s.wait("1", avoid="a"), "1b"),
-    ("none if all others are full", lambda: Scene(a=Room(1), b=Room(0)), lambda s: s.wait("1", avoid="a"), ""),
-    ("an avoided one if it is alone", lambda: Scene(a=Room(1)), lambda s: s.wait("1", avoid="a"), "1a"),
-    ("any if its own is unknown", lambda: Scene(a=Room(0), b=Room(1)), lambda s: s.wait("1", "x"), "1b"),
-    ("the open one", lambda: Scene(a=Room(0), b=Room(1, opens=9), c=Room(1)), lambda s: s.wait("1", "x"), "1c"),
+CHOICES: list[tuple[str, Callable[[], AssignScene], Callable[[AssignScene], object], str]] = [
+    ("its own instance", lambda: AssignScene(a=Room(1), b=Room(1)), lambda s: s.wait("1", "b"), "1b"),
+    ("its own, though that is full", lambda: AssignScene(a=Room(0), b=Room(1)), lambda s: s.wait("1"), ""),
+    ("its own, though that is shut", lambda: AssignScene(a=Room(1, opens=9), b=Room(1)), lambda s: s.wait("1"), ""),
+    ("another if it avoids its own", lambda: AssignScene(a=Room(1), b=Room(1)), lambda s: s.wait("1", avoid="a"), "1b"),
+    ("none if all others are full", lambda: AssignScene(a=Room(1), b=Room(0)), lambda s: s.wait("1", avoid="a"), ""),
+    ("an avoided one if it is alone", lambda: AssignScene(a=Room(1)), lambda s: s.wait("1", avoid="a"), "1a"),
+    ("any if its own is unknown", lambda: AssignScene(a=Room(0), b=Room(1)), lambda s: s.wait("1", "x"), "1b"),
+    ("the open one", lambda: AssignScene(a=Room(0), b=Room(1, opens=9), c=Room(1)), lambda s: s.wait("1", "x"), "1c"),
 ]
 
 
 @pytest.mark.parametrize(("where", "build", "arrive", "served"), CHOICES, ids=[case[0] for case in CHOICES])
 def test_a_request_goes_to(
-    where: str, build: Callable[[], Scene], arrive: Callable[[Scene], object], served: str
+    where: str, build: Callable[[], AssignScene], arrive: Callable[[AssignScene], object], served: str
 ) -> None:
     scene = build()
     arrive(scene)
@@ -185,7 +185,7 @@ def test_a_request_goes_to(
 
 
 def test_an_avoided_instance_is_taken_once_the_others_are_gone() -> None:
-    scene = Scene(a=Room(1), b=Room(0))
+    scene = AssignScene(a=Room(1), b=Room(0))
     scene.wait("1", avoid="a")
     assert scene.assign() == ""
     scene.goes("b")
@@ -193,7 +193,7 @@ def test_an_avoided_instance_is_taken_once_the_others_are_gone() -> None:
 
 
 def test_who_waits_for_an_instance_that_goes_is_sent_elsewhere_in_the_order_of_arrival() -> None:
-    scene = Scene(a=Room(0), b=Room(0))
+    scene = AssignScene(a=Room(0), b=Room(0))
     for name, prefer in (("1", "a"), ("2", "b"), ("3", "a")):
         scene.wait(name, prefer)
     assert scene.assign() == ""
@@ -208,7 +208,7 @@ def test_who_waits_for_an_instance_that_goes_is_sent_elsewhere_in_the_order_of_a
 
 def test_who_waits_for_a_limiter_that_another_absorbs_waits_for_that_one() -> None:
     lost, kept = Room(0), Room(0)
-    scene = Scene(a=lost, b=kept)
+    scene = AssignScene(a=lost, b=kept)
     scene.wait("1", "a")
     scene.assign()
     scene.instance_states["a"].limiter = kept
@@ -221,7 +221,7 @@ def test_who_waits_for_a_limiter_that_another_absorbs_waits_for_that_one() -> No
 
 # ------------------------------------------------------------------ taking over
 def test_a_dry_instance_takes_over_the_request_that_is_first_of_all() -> None:
-    scene = Scene(a=Room(0), b=Room(0), c=Room(1))
+    scene = AssignScene(a=Room(0), b=Room(0), c=Room(1))
     for name, prefer in (("1", "b"), ("2", "a"), ("3", "b")):
         scene.wait(name, prefer)
     assert scene.assign() == ""
@@ -232,7 +232,7 @@ def test_a_dry_instance_takes_over_the_request_that_is_first_of_all() -> None:
 
 
 def test_a_dry_instance_serves_its_own_first() -> None:
-    scene = Scene(a=Room(0), b=Room(0))
+    scene = AssignScene(a=Room(0), b=Room(0))
     scene.runs_dry("b")
     scene.wait("1", "a")
     scene.wait("2", "b")
@@ -244,7 +244,7 @@ def test_a_dry_instance_serves_its_own_first() -> None:
 
 
 def test_a_dry_instance_takes_over_nobody_who_avoids_it_and_nobody_while_it_is_silent() -> None:
-    scene = Scene(a=Room(0), b=Room(1))
+    scene = AssignScene(a=Room(0), b=Room(1))
     scene.runs_dry("b")
     scene.wait("1", "a", avoid="b")
     assert scene.assign() == ""
@@ -256,7 +256,7 @@ def test_a_dry_instance_takes_over_nobody_who_avoids_it_and_nobody_while_it_is_s
 
 
 def test_an_arrival_that_its_own_instance_cannot_send_is_taken_over_at_once() -> None:
-    scene = Scene(a=Room(0), b=Room(1))
+    scene = AssignScene(a=Room(0), b=Room(1))
     scene.runs_dry("b")
     scene.wait("1")
     assert scene.assign() == "1b"
@@ -264,7 +264,7 @@ def test_an_arrival_that_its_own_instance_cannot_send_is_taken_over_at_once() ->
 
 # ------------------------------------------------------------------ health
 def test_a_silent_instance_gets_one_probe_when_it_is_due_and_no_second_before_that_ends() -> None:
-    scene = Scene(a=Room(9))
+    scene = AssignScene(a=Room(9))
     scene.fails("a")
     scene.wait("1")
     scene.wait("2")
@@ -278,7 +278,7 @@ def test_a_silent_instance_gets_one_probe_when_it_is_due_and_no_second_before_th
 
 
 def test_when_a_probe_is_answered_those_who_wait_go() -> None:
-    scene = Scene(a=Room(9))
+    scene = AssignScene(a=Room(9))
     scene.fails("a")
     for name in "123":
         scene.wait(name)
@@ -288,7 +288,7 @@ def test_when_a_probe_is_answered_those_who_wait_go() -> None:
 
 
 def test_a_probe_is_a_request_of_its_own_instance_if_one_waits() -> None:
-    scene = Scene(a=Room(0), b=Room(9))
+    scene = AssignScene(a=Room(0), b=Room(9))
     scene.wait("1", "x")
     scene.wait("2", "b")
     scene.fails("b")
@@ -297,7 +297,7 @@ def test_a_probe_is_a_request_of_its_own_instance_if_one_waits() -> None:
 
 
 def test_a_probe_is_any_request_that_waits_for_no_healthy_instance_if_none_of_its_own_does() -> None:
-    scene = Scene(a=Room(0), b=Room(9))
+    scene = AssignScene(a=Room(0), b=Room(9))
     scene.fails("b")
     scene.wait("1", "x")
     scene.wait("2", "a")
@@ -306,7 +306,7 @@ def test_a_probe_is_any_request_that_waits_for_no_healthy_instance_if_none_of_it
 
 
 def test_an_instance_that_refuses_gets_nothing_and_is_not_probed() -> None:
-    scene = Scene(a=Room(9))
+    scene = AssignScene(a=Room(9))
     state = scene.instance_states["a"]
     state.health_tracker.health = type(state.health)(Health.REFUSING)
     scene.queue.health_changed(state)
@@ -319,7 +319,7 @@ def test_an_instance_that_refuses_gets_nothing_and_is_not_probed() -> None:
 def test_those_who_wait_are_hopeless_once_all_instances_were_silent_for_too_long(
     *, has_answered: bool, patience_s: float
 ) -> None:
-    scene = Scene(a=Room(0), b=Room(0))
+    scene = AssignScene(a=Room(0), b=Room(0))
     scene.instance_states["a"].health_tracker.has_answered = has_answered
     request = scene.wait("1")
     scene.goes("b")
@@ -332,7 +332,7 @@ def test_those_who_wait_are_hopeless_once_all_instances_were_silent_for_too_long
 # ------------------------------------------------------------------ one limiter for several
 def test_instances_of_one_limiter_are_served_in_the_order_of_arrival() -> None:
     shared = Room(0)
-    scene = Scene(a=shared, b=shared)
+    scene = AssignScene(a=shared, b=shared)
     for name, prefer in (("1", "b"), ("2", "a"), ("3", "b")):
         scene.wait(name, prefer)
     scene.assign()
@@ -343,10 +343,10 @@ def test_instances_of_one_limiter_are_served_in_the_order_of_arrival() -> None:
 
 def test_models_that_share_a_limiter_are_served_in_the_order_of_arrival_whoever_is_asked() -> None:
     shared, groups = Room(0), LimiterGroups()
-    scene, other = Scene(groups, a=shared), Scene(groups, b=shared)
-    scene.wait("1", "a", now=0.0)
-    other.wait("2", "b", now=1.0)
-    scene.wait("3", "a", now=2.0)
+    scene, other = AssignScene(groups, a=shared), AssignScene(groups, b=shared)
+    scene.wait("1", "a")
+    other.wait("2", "b")
+    scene.wait("3", "a")
     assert (scene.assign(2.0), other.assign(2.0)) == ("", "")
     served: list[str] = []
     for asked in (scene, scene, other):
@@ -360,7 +360,7 @@ def test_models_that_share_a_limiter_are_served_in_the_order_of_arrival_whoever_
 
 # ------------------------------------------------------------------ time
 def test_says_when_time_alone_changes_the_answer() -> None:
-    scene = Scene(a=Room(1, opens=7.0), b=Room(1, opens=5.0), c=Room(0))
+    scene = AssignScene(a=Room(1, opens=7.0), b=Room(1, opens=5.0), c=Room(0))
     assert assign(scene.queue, 0.0).wake_at is None, "nobody waits"
     scene.wait("1", "c")
     assert assign(scene.queue, 0.0).wake_at is None, "only an event can open it"
@@ -375,23 +375,23 @@ def test_says_when_time_alone_changes_the_answer() -> None:
 
 # ------------------------------------------------------------------ what an event costs
 @dataclass
-class Crowd:
+class WaitingCrowd:
     """Many instances, each with its limiter, and as many requests that wait for them."""
 
     size: int
     kind: str
     limiters: list[Room] = field(default_factory=list)
-    scene: Scene = field(init=False)
+    scene: AssignScene = field(init=False)
 
     def __post_init__(self) -> None:
         self.limiters = [Room(0) for _ in range(self.size)]
-        self.scene = Scene(**{f"i{number}": limiter for number, limiter in enumerate(self.limiters)})
+        self.scene = AssignScene(**{f"i{number}": limiter for number, limiter in enumerate(self.limiters)})
         for number in range(self.size):
             if self.kind == "dry":
                 self.scene.runs_dry(f"i{number}")
             if self.kind == "silent" and number:
                 self.scene.fails(f"i{number}", now=-1e3)
-            self.scene.wait(str(number), f"i{number // 2}", now=number)
+            self.scene.wait(str(number), f"i{number // 2}")
         self.scene.assign(0.0)
 
     @property
@@ -415,18 +415,18 @@ def calls_of(action: Callable[[], object]) -> int:
     return calls
 
 
-EVENTS: dict[str, Callable[[Crowd, int], object]] = {
+EVENTS: dict[str, Callable[[WaitingCrowd, int], object]] = {
     "an end": lambda crowd, number: crowd.scene.ends(f"i{number}"),
-    "an arrival": lambda crowd, number: crowd.scene.wait("new", f"i{number}", now=1e4),
+    "an arrival": lambda crowd, number: crowd.scene.wait("new", f"i{number}"),
     "a withdrawal": lambda crowd, number: crowd.scene.queue.withdraw(next(iter(crowd.scene.queue.everyone))),
 }
 
 
 @pytest.mark.parametrize(("kind", "event"), list(product(["busy", "dry", "silent"], EVENTS)))
 def test_an_event_costs_no_more_with_a_thousand_instances_and_a_thousand_that_wait(kind: str, event: str) -> None:
-    few, many = Crowd(10, kind), Crowd(1_000, kind)
+    few, many = WaitingCrowd(10, kind), WaitingCrowd(1_000, kind)
 
-    def cost(crowd: Crowd) -> tuple[float, float]:
+    def cost(crowd: WaitingCrowd) -> tuple[float, float]:
         events = min(5, crowd.size // 2)
         before = crowd.asked
 

@@ -147,7 +147,7 @@ async def test_who_was_overtaken_is_served_when_the_one_ahead_gives_up() -> None
     assert (await behind).instance.name == "a"
 
 
-class Table:
+class ToldState:
     """A state that answers as it is told, and counts the questions that cost something."""
 
     def __init__(self, answer: Go | WaitUntil | WaitForEvent, opens_at: float | None) -> None:
@@ -167,7 +167,7 @@ class Table:
 
 
 def test_a_refusal_is_remembered_for_its_cost_until_an_event_or_its_time() -> None:
-    limiter = AdaptiveLimiter(Table(WaitUntil(8.0), opens_at=3.0))  # type: ignore[arg-type]
+    limiter = AdaptiveLimiter(ToldState(WaitUntil(8.0), opens_at=3.0))  # type: ignore[arg-type]
     assert limiter.opens_at(COST, 1.0) == 3, "nothing was asked yet: the bound for any cost"
     assert limiter.try_acquire(COST, 3.0) is None
     assert limiter.opens_at(COST, 4.0) == 8
@@ -178,7 +178,7 @@ def test_a_refusal_is_remembered_for_its_cost_until_an_event_or_its_time() -> No
 
 
 def test_only_an_event_opens_a_limiter_that_is_full() -> None:
-    limiter = AdaptiveLimiter(Table(WaitForEvent(), opens_at=3.0))  # type: ignore[arg-type]
+    limiter = AdaptiveLimiter(ToldState(WaitForEvent(), opens_at=3.0))  # type: ignore[arg-type]
     assert limiter.try_acquire(COST, 3.0) is None
     assert limiter.opens_at(COST, 4.0) is None
 
