@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Mapping
 
 from aiolimiter import AsyncLimiter
@@ -10,6 +11,9 @@ from providers.messages import JSON
 
 from .permit import TICK_S, Cost, Settled
 from .throttle_gate import ThrottleGate
+
+ROUNDING_S = 1e-6
+"""How much more than the tick the bucket holds, so that its rounding never refuses what is due."""
 
 
 class FixedLimiter:
@@ -25,7 +29,7 @@ class FixedLimiter:
         """Return a ticket to send now; None if a request must wait."""
         if self._in_flight >= self._workers or self._gate.opens_at > now:
             return None
-        if self._pace is not None and not self._pace.try_send(now):
+        if self._pace is not None and not self._pace.try_send():
             return None
         self._in_flight += 1
         return 0
@@ -62,17 +66,17 @@ class SendPace:
     """
 
     def __init__(self, qps: float) -> None:
-        size = 1 + TICK_S * qps
+        size = 1 + (TICK_S + ROUNDING_S) * qps
         self._bucket = AsyncLimiter(size, size / qps)
         self._gap_s = 1 / qps
         self._due_at = 0.0
 
-    def try_send(self, now: float) -> bool:
-        """Count a send if one is due."""
+    def try_send(self) -> bool:
+        """Count a send if one is due. The bucket reads the clock of the loop, which may be ahead of the caller's `now`."""
         if not self._bucket.has_capacity():
             return False
         _finish(self._bucket.acquire())
-        self._due_at = max(now, self._due_at) + self._gap_s
+        self._due_at = max(asyncio.get_running_loop().time(), self._due_at) + self._gap_s
         return True
 
     def opens_at(self, now: float) -> float:
