@@ -1,1 +1,1 @@
-"""One call of a model: permit, attempt, retry, budget. Read `client.py` first; `activity.py` says what a sample waits for."""
+"""One call of a model: permit, attempt, retry, budget. Read `client.py` and `call.py` first."""
