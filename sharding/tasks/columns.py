@@ -19,6 +19,8 @@ from .task import Task
 
 Row = Mapping[str, JSON]
 T = TypeVar("T")
+TaskFields = tuple[str, Sequence[Message], JSON, Sequence[Tool], str, str, str, Mapping[str, JSON] | None]
+"""Of a task: id, messages, target, tools, task type, difficulty, family, metadata."""
 
 DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "task_id", "custom_id"),
@@ -32,6 +34,9 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "system": ("system",),
 }
 """The columns of a task set without `fields`: the first one that is not null in a row is used."""
+
+KEPT_LAYOUTS = 64
+"""Different sequences of columns for which the meaning is remembered; most files have one."""
 
 REQUIRED_WHERE_NAMED = frozenset({"id", "target", "task_type", "difficulty", "family"})
 """A column that the user names for one of these must be in every row, at least as null, so that a misspelt name is detected."""
@@ -50,33 +55,64 @@ class Columns:
             names.update(input=(), messages=())
         names.update((name, (column,)) for name, column in fields.items())
         self._names = names
+        self._present: dict[tuple[str, ...], Mapping[str, tuple[str, ...]]] = {}
         self._required = [(name, column) for name, column in fields.items() if name in REQUIRED_WHERE_NAMED]
         self.used = frozenset(column for columns in names.values() for column in columns) | {"metadata", "body"}
         """Every column that may be read; the others need not be decoded."""
 
     def task(self, row: Row, fallback_id: str) -> Task:
         """Build the task of a row. Raises InputError."""
+        return Task(*self.fields(row, fallback_id))
+
+    def fields(self, row: Row, fallback_id: str) -> TaskFields:
+        """Check a row and return the fields of its task in their order; a scan needs no more. Raises InputError."""
+        row, present = self._layout(row)
+        target, tools, metadata = present["target"], present["tools"], row.get("metadata")
+        return (
+            self._label(row, present, "id") or fallback_id,
+            self._messages(row, present),
+            _held_by_json(_target(_first(row, target)), "target") if target else None,
+            _held_by_json(_tools(_first(row, tools)), "tools") if tools else (),
+            (present["task_type"] and self._label(row, present, "task_type")) or "default",
+            (present["difficulty"] and self._label(row, present, "difficulty")) or "default",
+            (present["family"] and self._label(row, present, "family")) or "",
+            None if metadata is None else _held_by_json(_metadata(metadata), "metadata"),
+        )
+
+    def _layout(self, row: Row) -> tuple[Row, Mapping[str, tuple[str, ...]]]:
+        """Return the row, unpacked where it is of a batch, and those columns of every task field that it has. Raises InputError."""
         if self._may_be_batch and "body" in row and "custom_id" in row:
             row = _unpack_batch(row)
+        columns = tuple(row)
+        present = self._present.get(columns)
+        if present is not None:
+            return row, present
         for name, column in self._required:
             if column not in row:
                 raise InputError(f'has no column "{column}" (fields: {name}); {suggestion(column, row)}')
-        names = self._names
-        task_id = _label(row, names["id"], fallback_id)
-        return Task(
-            task_id,
-            _held_by_json(self._messages(row), "messages"),
-            _held_by_json(_target(_first(row, names["target"])), "target"),
-            _held_by_json(_tools(_first(row, names["tools"])), "tools"),
-            _label(row, names["task_type"], "default"),
-            _label(row, names["difficulty"], "default"),
-            _label(row, names["family"], ""),
-            _held_by_json(_metadata(row.get("metadata")), "metadata"),
-        )
+        present = {name: tuple(filter(row.__contains__, names)) for name, names in self._names.items()}
+        if len(self._present) < KEPT_LAYOUTS:
+            self._present[columns] = present
+        return row, present
 
-    def _messages(self, row: Row) -> Sequence[Message]:
-        text = _first(row, self._names["input"])
-        given = _first(row, self._names["messages"])
+    def _label(self, row: Row, present: Mapping[str, tuple[str, ...]], name: str) -> str | None:
+        value = _first(row, present[name])
+        if value is None or (isinstance(value, str) and value):
+            return value
+        if isinstance(value, int | float):
+            return str(value)
+        column = self._names[name][0]
+        raise InputError(f"{column} must be a short text or a number, not {value!r:.60}; fix or remove the line")
+
+    def _messages(self, row: Row, present: Mapping[str, tuple[str, ...]]) -> Sequence[Message]:
+        text = _first(row, present["input"])
+        given = _first(row, present["messages"]) if present["messages"] else None
+        system = _first(row, present["system"]) if present["system"] else None
+        if isinstance(text, str) and given is None and system is None and text.isascii():  # JSON can hold this text
+            return ({"role": "user", "content": text},)
+        return _held_by_json(self._conversation(row, text, given, system), "messages")
+
+    def _conversation(self, row: Row, text: JSON, given: JSON, system: JSON) -> Sequence[Message]:
         if (text is None) == (given is None):
             raise InputError(self._unclear_input(row, given is not None))
         if given is not None:
@@ -85,7 +121,6 @@ class Columns:
             messages = ({"role": "user", "content": text},)
         else:
             raise InputError("input must be text; a list of messages goes under messages")
-        system = _first(row, self._names["system"])
         if system is None:
             return messages
         if not isinstance(system, str):
@@ -107,17 +142,6 @@ def _first(row: Row, names: tuple[str, ...]) -> JSON:
         if value is not None:
             return value
     return None
-
-
-def _label(row: Row, names: tuple[str, ...], default: str) -> str:
-    value = _first(row, names)
-    if value is None:
-        return default
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, int | float):
-        return str(value)
-    raise InputError(f"{names[0]} must be a short text or a number, not {value!r:.60}; fix or remove the line")
 
 
 def _target(value: JSON) -> JSON:
@@ -148,7 +172,7 @@ def _metadata(value: JSON) -> Mapping[str, JSON] | None:
 
 def _held_by_json(value: T, name: str) -> T:
     """Return a value. Raises InputError where it is not serialisable as JSON: bytes of Parquet, or very deep nesting."""
-    if value is not None and not isinstance(value, str):
+    if value and not isinstance(value, str):
         try:
             orjson.dumps(value)
         except TypeError as error:
