@@ -33,15 +33,16 @@ class Grid:
         self.epochs = epochs
         self.places = places
         self.per_cell = epochs * places
+        self._length = len(cells) * self.per_cell
         self._hashes = [_cell_hash(cell) for cell in cells]
         self._seed_hash = hashlib.blake2b(f"{seed}\n".encode(), digest_size=8, person=b"seed")
 
     def __len__(self) -> int:
-        return len(self.cells) * self.per_cell
+        return self._length
 
     def locate(self, ordinal: int) -> tuple[int, int, int]:
         """Return cell number, epoch (from 0) and place of an ordinal. Raises IndexError."""
-        if not 0 <= ordinal < len(self):
+        if not 0 <= ordinal < self._length:
             raise IndexError(ordinal)
         cell, rest = divmod(ordinal, self.per_cell)
         epoch, place = divmod(rest, self.places)
