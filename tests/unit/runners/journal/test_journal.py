@@ -159,7 +159,8 @@ async def test_a_group_of_long_records_does_not_wait_for_the_clock(tmp_path: Pat
     count = Count()
     async with open_journal(tmp_path, ListSink()) as journal:
         journal.append(a_record(0, output_text="x" * (COMMIT_BYTES // 2)), count.of(0))
-        assert journal._timer is not None
+        is_waiting = journal._timer is not None
+        assert is_waiting
         journal.append(a_record(1, output_text="x" * (COMMIT_BYTES // 2)), count.of(1))
         assert journal._timer is None
         await count.reaches(2)
