@@ -1,4 +1,7 @@
-"""Multiple choice: finds the letter that an answer chooses, in any of the usual forms."""
+"""Multiple choice: finds the letter that an answer chooses, in any of the usual forms.
+
+Repetitions of white space are possessive (`*+`): a long blank passage is passed once, not in every possible division.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,18 @@ from .text import FULL, NO_ANSWER, WRONG, targets
 
 LETTERS = "ABCDEFGHIJ"
 
-_OPEN, _ENDS = r"[\s*_(\[（「\"'`]*", r"(?![A-Za-z'’])"
+_OPEN, _ENDS = r"[\s*_(\[（「\"'`]*+", r"(?![A-Za-z'’])"
 _LETTER = rf"(?:([A-J]){_ENDS}|([a-j])(?=[)\].*:,]|\s*$))"
 """A capital letter alone; a lower-case one only where it cannot be a word, as in "the answer is a number"."""
 _NO_PRONOUN = r"(?!I\s+[a-z])"
 _SAID = (
-    re.compile(r"\\boxed\{\s*(?:\\text\{)?\s*\(?([A-Ja-j])\)?\s*\}"),
+    re.compile(r"\\boxed\{\s*+(?:\\text\{\s*+)?\(?([A-Ja-j])\)?\s*+\}"),
     re.compile(
-        rf"(?i:\b(?:answer|choice|option)(?:\s+(?:is|would\s+be|must\s+be))?\s*[:：=-]?\s*(?:(?:option|choice)\s+)?)"
+        rf"(?i:\b(?:answer|choice|option)(?:\s++(?:is|would\s++be|must\s++be))?+\s*+[:：=-]?+\s*+(?:(?:option|choice)\s++)?+)"
         rf"{_OPEN}{_NO_PRONOUN}{_LETTER}",
         re.MULTILINE,
     ),
-    re.compile(rf"(?:答案|应选|选择|选项|选)\s*(?:应?该?是|应?为|[:：])?\s*{_OPEN}([A-J]){_ENDS}"),
+    re.compile(rf"(?:答案|应选|选择|选项|选)\s*+(?:应?该?是|应?为|[:：])?+{_OPEN}([A-J]){_ENDS}"),
 )
 """Patterns in order of precedence; the last match of a pattern counts."""
 _BARE = re.compile(r"^\W*([A-Ja-j])\W*$")
@@ -31,7 +34,7 @@ _STANDING = re.compile(
     r"\(([A-J])\)|\*\*\(?([A-J])\)?[.:]?\*\*|(?<![\w'’])([A-J])(?=[).:、])|(?<![\w'’])([B-HJ])(?![\w'’])"
 )
 """Single letters that are not words: A and I count only with a bracket, a stop or emphasis."""
-_HEDGE = re.compile(rf"\s*[)\]*）]*\s*(?:or|and|/|或|和)\s*{_OPEN}([A-J]){_ENDS}")
+_HEDGE = re.compile(rf"\s*+[)\]*）]*+\s*+(?:or|and|/|或|和){_OPEN}([A-J]){_ENDS}")
 
 
 def choice(text: str, target: JSON) -> Score:

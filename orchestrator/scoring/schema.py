@@ -20,7 +20,7 @@ from .text import FULL, NO_ANSWER
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_FENCED = re.compile(r"```(?:json)?(?>\s*\n)(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
 def json_schema(schema: Mapping[str, object]) -> Scorer:
@@ -69,9 +69,11 @@ def _validated(text: str, validator: Validator) -> Score:
     parsed = read_json(text)
     if parsed is None:
         return NO_ANSWER
-    error = next(
-        iter(sorted(validator.iter_errors(parsed[0]), key=lambda error: list(map(str, error.absolute_path)))), None
-    )
+    try:
+        errors = sorted(validator.iter_errors(parsed[0]), key=lambda error: list(map(str, error.absolute_path)))
+    except RecursionError:  # a schema that refers to itself follows the answer down
+        return Score(0.0, "failed", "schema", {"at": "$", "message": "nested too deeply"})
+    error = next(iter(errors), None)
     if error is None:
         return FULL
     return Score(0.0, "failed", "schema", {"at": error.json_path, "message": error.message[:200]})

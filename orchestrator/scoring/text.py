@@ -1,4 +1,8 @@
-"""Scorers that compare text with the task's target: exact, includes, regex, numeric."""
+"""Scorers that compare text with the task's target: exact, includes, regex. `numeric` compares the numbers of `numbers.py`.
+
+Invariant: the time of every comparison is linear in the length of the answer, whatever a model wrote.
+Only a user's own regex may take longer.
+"""
 
 from __future__ import annotations
 
@@ -11,30 +15,29 @@ from runners.calls.client import ModelClient
 from runners.samples.answer import Answer, Score, Scorer
 from sharding.plan import Sample
 
+from .numbers import decimal, number_token
+
 FULL = Score(1.0, "full")
 WRONG = Score(0.0, "failed", "wrong_answer")
 NO_ANSWER = Score(0.0, "failed", "format")
 """The score of an answer whose form does not allow a comparison."""
 
-_DIGITS = r"(?:\d{1,3}(?:[,'\u00a0\u202f]\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+"
-_SIGN = r"[-+\u2212]"
-_NUMBER = re.compile(
-    rf"(?:(?<![\w)\]]){_SIGN}?[$€£¥]?{_SIGN}?)?(?:{_DIGITS})(?:[eE][-+]?\d+)?(?:/\d+(?![\d/]))?(?:\s?%)?"
-)
-"""A minus between two numbers is not a sign; a comma is part of a number only before three digits."""
-_FRACTION = re.compile(r"\\d?frac\{(\d+)\}\{(\d+)\}")
-_MARKER = re.compile(r"(?:####|\banswer\b\s*(?:is|:|=)?)", re.IGNORECASE)
-
 
 def exact(text: str, target: JSON) -> Score:
     """Compare the answer with the target, without differences in white space and case."""
-    return FULL if any(_folded(text) == _folded(accepted) for accepted in targets(target)) else WRONG
+    folded = _folded(text)
+    return FULL if any(folded == _folded(accepted) for accepted in targets(target)) else WRONG
 
 
 def includes(text: str, target: JSON) -> Score:
     """Search the target in the answer, without differences in white space and case."""
-    folded = _folded(text)
-    return FULL if any(_folded(accepted) in folded for accepted in targets(target)) else WRONG
+    cased = text.casefold()
+    wanted = [accepted.casefold().split() for accepted in targets(target)]
+    possible = [words for words in wanted if all(word in cased for word in words)]
+    if not possible or any(len(words) < 2 for words in possible):  # white space matters only between two words
+        return FULL if possible else WRONG
+    folded = " ".join(cased.split())
+    return FULL if any(" ".join(words) in folded for words in possible) else WRONG
 
 
 def numeric(text: str, target: JSON, tolerance: Decimal = Decimal(0)) -> Score:
@@ -42,10 +45,10 @@ def numeric(text: str, target: JSON, tolerance: Decimal = Decimal(0)) -> Score:
 
     `tolerance` is absolute. Where one of the two is written as a percentage, 45 % equals 45 and 0.45.
     """
-    number = _number_token(text)
+    number = number_token(text)
     if number is None:
         return NO_ANSWER
-    wanted = [token for accepted in targets(target) if (token := _number_token(accepted))]
+    wanted = [token for accepted in targets(target) if (token := number_token(accepted))]
     return FULL if any(_is_same(number, token, tolerance) for token in wanted) else WRONG
 
 
@@ -54,8 +57,10 @@ def regex(pattern: str) -> Callable[[str, JSON], Score]:
     compiled = re.compile(pattern, re.MULTILINE)
 
     def compare(text: str, target: JSON) -> Score:
-        matches = [match.group(1 if compiled.groups else 0) or "" for match in compiled.finditer(text)]
-        return exact(matches[-1], target) if matches else NO_ANSWER
+        last = None
+        for match in compiled.finditer(text):
+            last = match
+        return NO_ANSWER if last is None else exact(last.group(1 if compiled.groups else 0) or "", target)
 
     return compare
 
@@ -76,32 +81,14 @@ def targets(target: JSON) -> Sequence[str]:
     return [] if target is None else [str(target)]
 
 
-def _number_token(text: str) -> str | None:
-    """Find the number that a text ends in: GSM8K's "#### 1,200", "The answer is $12.50.", 3/4, or the last one written."""
-    text = _FRACTION.sub(r"\1/\2", text)
-    marked = [match.end() for match in _MARKER.finditer(text)]
-    if marked and (number := _NUMBER.search(text, marked[-1])):
-        return number.group()
-    return next((token for token in reversed(_NUMBER.findall(text)) if _decimal(token) is not None), None)
-
-
 def _is_same(number: str, wanted: str, tolerance: Decimal) -> bool:
-    a, b = _decimal(number), _decimal(wanted)
+    a, b = decimal(number), decimal(wanted)
     if a is None or b is None:
         return False
     pairs = [(a, b)]
     if number.endswith("%") != wanted.endswith("%"):
         pairs.append((a / 100, b) if number.endswith("%") else (a, b / 100))
     return any(_is_close(*pair, tolerance) for pair in pairs)
-
-
-def _decimal(token: str) -> Decimal | None:
-    plain = re.sub(r"[$€£¥,'%\s]", "", token).replace("\u2212", "-")
-    numerator, _, denominator = plain.partition("/")
-    try:
-        return Decimal(numerator) / Decimal(denominator) if denominator else Decimal(numerator)
-    except ArithmeticError:
-        return None
 
 
 def _is_close(a: Decimal, b: Decimal, tolerance: Decimal) -> bool:

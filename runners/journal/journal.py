@@ -1,6 +1,6 @@
 """The journal: every record is on disk before it is counted.
 
-Appending never waits. Lines are committed in groups, with one write and one fsync, after at most 250 ms or 256 records, on a separate
+Appending never waits. Lines are committed in groups, with one write and one fsync, after at most 250 ms, 256 records or 4 MB, on a separate
 thread. A full segment is sealed and compacted into a result part on another thread while commits continue; the segment is deleted only
 when the part is durable. One compaction runs at a time: if a second segment fills up meanwhile, commits and finally the workers wait.
 
@@ -32,8 +32,11 @@ log = logging.getLogger(__name__)
 
 COMMIT_AFTER_S = 0.25
 COMMIT_RECORDS = 256
+COMMIT_BYTES = 4 << 20
+"""Size of a group that is committed before it has COMMIT_RECORDS."""
 BACKLOG_RECORDS = 4_096
-"""Uncommitted records at which the workers wait for the disk."""
+BACKLOG_BYTES = 32 << 20
+"""Uncommitted records, or their size, at which the workers wait for the disk."""
 CLOSE_WITHIN_S = 600.0
 """Time limit of the last commit and compaction; after it the disk counts as dead."""
 CLOSED = "closed"
@@ -45,12 +48,29 @@ class _Group:
     """Lines that are committed together, and the callbacks to call then."""
 
     lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+    """Bytes of the lines."""
     started: list[int] = field(default_factory=list)
     answered: list[int] = field(default_factory=list)
     on_durable: list[Callable[[], None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.lines or self.started)
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether the group is large enough to be committed at once."""
+        return len(self.lines) >= COMMIT_RECORDS or self.size >= COMMIT_BYTES
+
+    @property
+    def is_backlog(self) -> bool:
+        """Return whether the group is so large that the workers wait for the disk."""
+        return len(self.lines) >= BACKLOG_RECORDS or self.size >= BACKLOG_BYTES
+
+    def add(self, line: bytes) -> None:
+        """Add the line of a record."""
+        self.lines.append(line)
+        self.size += len(line)
 
     def framed(self) -> list[bytes]:
         """Return the lines to write; the mark of the started samples comes first, as their records may be in the same group."""
@@ -121,18 +141,18 @@ class Journal:
     def append(self, record: Record, on_durable: Callable[[], None]) -> None:
         """Add a record without waiting; `on_durable` is called when it is on disk."""
         group = self._group
-        group.lines.append(frame(record))
+        group.add(frame(record))
         group.on_durable.append(on_durable)
         group.answered.append(record.ordinal)
         self._in_flight.discard(record.ordinal)
         self._in_flight_before.discard(record.ordinal)
         if record.outcome in FINAL:
             self.done.add(record.ordinal)
-        if len(group.on_durable) >= COMMIT_RECORDS:
+        if group.is_full:
             self._commit_soon()
         else:
             self._commit_later()
-        if len(group.on_durable) >= BACKLOG_RECORDS and not self.failed.done():
+        if group.is_backlog and not self.failed.done():
             self._room.clear()
 
     @property
@@ -189,7 +209,7 @@ class Journal:
         error = commit.exception()
         if error is not None:
             self._fail(error)
-        elif len(self._group.on_durable) >= COMMIT_RECORDS or (self._group and self._timer is None):
+        elif self._group.is_full or (self._group and self._timer is None):
             self._commit_soon()
 
     def _write(self, lines: list[bytes]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class Bitmap:
     """A set of ordinals below `size`."""
@@ -17,9 +19,10 @@ class Bitmap:
 
     def add(self, ordinal: int) -> bool:
         """Add an ordinal and return whether it is new."""
-        if ordinal in self:
+        index, bit = ordinal >> 3, 1 << (ordinal & 7)
+        if self._bits[index] & bit:
             return False
-        self._bits[ordinal >> 3] |= 1 << (ordinal & 7)
+        self._bits[index] |= bit
         self.count += 1
         return True
 
@@ -28,3 +31,11 @@ class Bitmap:
         if ordinal in self:
             self._bits[ordinal >> 3] &= ~(1 << (ordinal & 7))
             self.count -= 1
+
+    def missing(self) -> Iterator[int]:
+        """Yield the ordinals that are not in the set, in order; eight that are in it are passed in one step."""
+        for index, bits in enumerate(self._bits):
+            if bits != 0xFF:
+                for ordinal in range(8 * index, min(8 * index + 8, self.size)):
+                    if ordinal not in self:
+                        yield ordinal

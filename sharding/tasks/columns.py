@@ -6,6 +6,7 @@ Every InputError here gives the reason and the remedy only; the task set that re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import orjson
 
@@ -17,10 +18,9 @@ from ..conversation import check_messages, with_system
 from .task import Task
 
 Row = Mapping[str, JSON]
-Layout = tuple[tuple[str, tuple[str, ...]], ...]
-"""The task fields that a row may give, each with the columns that may hold it."""
-MOST_LAYOUTS = 100
-"""Layouts that are kept; rows of further ones are looked up each time."""
+T = TypeVar("T")
+TaskFields = tuple[str, Sequence[Message], JSON, Sequence[Tool], str, str, str, Mapping[str, JSON] | None]
+"""Of a task: id, messages, target, tools, task type, difficulty, family, metadata."""
 
 DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "task_id", "custom_id"),
@@ -34,6 +34,9 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "system": ("system",),
 }
 """The columns of a task set without `fields`: the first one that is not null in a row is used."""
+
+KEPT_LAYOUTS = 64
+"""Different sequences of columns for which the meaning is remembered; most files have one."""
 
 REQUIRED_WHERE_NAMED = frozenset({"id", "target", "task_type", "difficulty", "family"})
 """A column that the user names for one of these must be in every row, at least as null, so that a misspelt name is detected."""
@@ -52,72 +55,74 @@ class Columns:
             names.update(input=(), messages=())
         names.update((name, (column,)) for name, column in fields.items())
         self._names = names
-        self._layouts: dict[tuple[str, ...], Layout] = {}
-        """By the columns of a row."""
+        self._present: dict[tuple[str, ...], Mapping[str, tuple[str, ...]]] = {}
         self._required = [(name, column) for name, column in fields.items() if name in REQUIRED_WHERE_NAMED]
         self.used = frozenset(column for columns in names.values() for column in columns) | {"metadata", "body"}
         """Every column that may be read; the others need not be decoded."""
 
-    def task(self, row: Row, fallback_id: str, *, is_checked: bool = False) -> Task:
-        """Build the task of a row. Raises InputError. `is_checked` rows are known to hold only what JSON can."""
+    def task(self, row: Row, fallback_id: str) -> Task:
+        """Build the task of a row. Raises InputError."""
+        return Task(*self.fields(row, fallback_id))
+
+    def fields(self, row: Row, fallback_id: str) -> TaskFields:
+        """Check a row and return the fields of its task in their order; a scan needs no more. Raises InputError."""
+        row, present = self._layout(row)
+        target, tools, metadata = present["target"], present["tools"], row.get("metadata")
+        return (
+            self._label(row, present, "id") or fallback_id,
+            self._messages(row, present),
+            _held_by_json(_target(_first(row, target)), "target") if target else None,
+            _held_by_json(_tools(_first(row, tools)), "tools") if tools else (),
+            (present["task_type"] and self._label(row, present, "task_type")) or "default",
+            (present["difficulty"] and self._label(row, present, "difficulty")) or "default",
+            (present["family"] and self._label(row, present, "family")) or "",
+            None if metadata is None else _held_by_json(_metadata(metadata), "metadata"),
+        )
+
+    def _layout(self, row: Row) -> tuple[Row, Mapping[str, tuple[str, ...]]]:
+        """Return the row, unpacked where it is of a batch, and those columns of every task field that it has. Raises InputError."""
         if self._may_be_batch and "body" in row and "custom_id" in row:
             row = _unpack_batch(row)
+        columns = tuple(row)
+        present = self._present.get(columns)
+        if present is not None:
+            return row, present
         for name, column in self._required:
             if column not in row:
                 raise InputError(f'has no column "{column}" (fields: {name}); {suggestion(column, row)}')
-        given = self._given(row)
-        metadata = row.get("metadata")
-        task = Task(
-            _label(given["id"], "id", self._names) if "id" in given else fallback_id,
-            self._messages(row, given),
-            _target(given["target"]) if "target" in given else None,
-            _tools(given["tools"]) if "tools" in given else (),
-            _label(given["task_type"], "task_type", self._names) if "task_type" in given else "default",
-            _label(given["difficulty"], "difficulty", self._names) if "difficulty" in given else "default",
-            _label(given["family"], "family", self._names) if "family" in given else "",
-            None if metadata is None else _metadata(metadata),
-        )
-        if not is_checked:
-            _check_json(task)
-        return task
+        present = {name: tuple(filter(row.__contains__, names)) for name, names in self._names.items()}
+        if len(self._present) < KEPT_LAYOUTS:
+            self._present[columns] = present
+        return row, present
 
-    def _given(self, row: Row) -> dict[str, JSON]:
-        """Return the values of a row by task field: of each field's columns the first one that is not null."""
-        keys = tuple(row)
-        layout = self._layouts.get(keys)
-        if layout is None:
-            layout = self._lay_out(keys)
-        given: dict[str, JSON] = {}
-        for name, columns in layout:
-            for column in columns:
-                value = row[column]
-                if value is not None:
-                    given[name] = value
-                    break
-        return given
+    def _label(self, row: Row, present: Mapping[str, tuple[str, ...]], name: str) -> str | None:
+        value = _first(row, present[name])
+        if value is None or (isinstance(value, str) and value):
+            return value
+        if isinstance(value, int | float):
+            return str(value)
+        column = self._names[name][0]
+        raise InputError(f"{column} must be a short text or a number, not {value!r:.60}; fix or remove the line")
 
-    def _lay_out(self, keys: tuple[str, ...]) -> Layout:
-        """Find out which columns of a row with these keys hold which field; the rows of a file have few layouts."""
-        present = [
-            (name, tuple(column for column in columns if column in keys)) for name, columns in self._names.items()
-        ]
-        layout = tuple((name, columns) for name, columns in present if columns)
-        if len(self._layouts) < MOST_LAYOUTS:
-            self._layouts[keys] = layout
-        return layout
+    def _messages(self, row: Row, present: Mapping[str, tuple[str, ...]]) -> Sequence[Message]:
+        text = _first(row, present["input"])
+        given = _first(row, present["messages"]) if present["messages"] else None
+        system = _first(row, present["system"]) if present["system"] else None
+        if isinstance(text, str) and given is None and system is None and text.isascii():  # JSON can hold this text
+            return ({"role": "user", "content": text},)
+        return _held_by_json(self._conversation(row, text, given, system), "messages")
 
-    def _messages(self, row: Row, given: Mapping[str, JSON]) -> Sequence[Message]:
-        if ("input" in given) == ("messages" in given):
-            raise InputError(self._unclear_input(row, "messages" in given))
-        if "messages" in given:
-            messages = check_messages(_parsed(given["messages"], "messages"))
-        elif isinstance(text := given["input"], str):
+    def _conversation(self, row: Row, text: JSON, given: JSON, system: JSON) -> Sequence[Message]:
+        if (text is None) == (given is None):
+            raise InputError(self._unclear_input(row, given is not None))
+        if given is not None:
+            messages = check_messages(_parsed(given, "messages"))
+        elif isinstance(text, str):
             messages = ({"role": "user", "content": text},)
         else:
             raise InputError("input must be text; a list of messages goes under messages")
-        if "system" not in given:
+        if system is None:
             return messages
-        system = given["system"]
         if not isinstance(system, str):
             raise InputError("system must be text; fix or remove the line")
         return with_system(messages, system)
@@ -131,21 +136,23 @@ class Columns:
         return f"has no {' or '.join(wanted)} (its columns: {columns}); name the column with fields: {{input: …}}"
 
 
-def _label(value: JSON, name: str, names: Mapping[str, tuple[str, ...]]) -> str:
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, int | float):
-        return str(value)
-    raise InputError(f"{names[name][0]} must be a short text or a number, not {value!r:.60}; fix or remove the line")
+def _first(row: Row, names: tuple[str, ...]) -> JSON:
+    for name in names:
+        value = row.get(name)
+        if value is not None:
+            return value
+    return None
 
 
 def _target(value: JSON) -> JSON:
-    if isinstance(value, str | int | float | list | dict):
+    if value is None or isinstance(value, str | int | float | list | dict):
         return value
     raise InputError(f"target is a {type(value).__name__}, which JSON cannot hold; store it as text or a number")
 
 
 def _tools(value: JSON) -> Sequence[Tool]:
+    if value is None:
+        return ()
     tools = _parsed(value, "tools")
     if isinstance(tools, list):
         checked = tuple(tool for tool in tools if isinstance(tool, dict))
@@ -154,29 +161,23 @@ def _tools(value: JSON) -> Sequence[Tool]:
     raise InputError("tools must be a list of objects; fix or remove the line")
 
 
-def _metadata(value: JSON) -> Mapping[str, JSON]:
+def _metadata(value: JSON) -> Mapping[str, JSON] | None:
+    if value is None:
+        return None
     metadata = _parsed(value, "metadata")
     if isinstance(metadata, dict):
         return metadata
     raise InputError("metadata must be an object; fix or remove the line")
 
 
-def _check_json(task: Task) -> None:
-    """Raise InputError where a value is not serialisable as JSON: bytes of Parquet, or very deep nesting."""
-    _check_value(task.messages, "messages")
-    if task.target is not None and not isinstance(task.target, str):
-        _check_value(task.target, "target")
-    if task.tools:
-        _check_value(task.tools, "tools")
-    if task.metadata is not None:
-        _check_value(task.metadata, "metadata")
-
-
-def _check_value(value: object, name: str) -> None:
-    try:
-        orjson.dumps(value)
-    except TypeError as error:
-        raise InputError(f"{name} holds what JSON cannot ({error}); fix or remove the line") from error
+def _held_by_json(value: T, name: str) -> T:
+    """Return a value. Raises InputError where it is not serialisable as JSON: bytes of Parquet, or very deep nesting."""
+    if value and not isinstance(value, str):
+        try:
+            orjson.dumps(value)
+        except TypeError as error:
+            raise InputError(f"{name} holds what JSON cannot ({error}); fix or remove the line") from error
+    return value
 
 
 def _parsed(value: JSON, name: str) -> object:
@@ -197,7 +198,6 @@ def _unpack_batch(row: Row) -> Row:
             "body has no messages: only requests to /v1/chat/completions can be run; fix or remove the line"
         )
     rest = {name: value for name, value in body.items() if name not in {"messages", "tools"}}
-    own = row.get("metadata")
-    metadata = {**({} if own is None else _metadata(own)), "body": rest}
+    metadata = {**(_metadata(row.get("metadata")) or {}), "body": rest}
     unpacked = {"id": row["custom_id"], "messages": body["messages"], "tools": body.get("tools"), "metadata": metadata}
     return {**row, **unpacked}

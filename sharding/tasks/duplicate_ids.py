@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from providers.errors import InputError
 
-from .task import Task, TaskSet
+from .task import TaskSet
 
 BUCKETS = 256
 
@@ -23,9 +23,9 @@ class TaskKinds:
         self._code_of: dict[tuple[str, str], int] = {}
         self._pairs: list[tuple[str, str]] = []
 
-    def add(self, task: Task) -> None:
+    def add(self, task_type: str, difficulty: str) -> None:
         """Add the kind of the next row."""
-        pair = (task.task_type, task.difficulty)
+        pair = (task_type, difficulty)
         code = self._code_of.get(pair)
         if code is None:
             code = self._code_of[pair] = len(self._pairs)

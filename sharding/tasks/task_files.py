@@ -12,7 +12,7 @@ from typing import Protocol
 
 from providers.errors import InputError
 
-from .columns import Columns, Row
+from .columns import Columns, Row, TaskFields
 from .duplicate_ids import TaskIds, TaskKinds
 from .task import Task
 
@@ -58,16 +58,14 @@ class StoredTasks:
         self._columns = columns
         self._kinds = TaskKinds()
         self.kind = self._kinds.__getitem__
-        for row in store.scan():
-            task = self._checked_task(row)
-            self._kinds.add(task)
-            ids.add(task.task_id)
-        self._length = len(self._kinds)
+        for number, row in enumerate(store.scan()):
+            task_id, _, _, _, task_type, difficulty, _, _ = self._checked(row, number)
+            self._kinds.add(task_type, difficulty)
+            ids.add(task_id)
 
-    def _checked_task(self, row: Row) -> Task:
-        number = len(self._kinds)
+    def _checked(self, row: Row, number: int) -> TaskFields:
         try:
-            return self._columns.task(row, f"{self._stem}-{number + 1}")
+            return self._columns.fields(row, f"{self._stem}-{number + 1}")
         except InputError as error:
             raise InputError(f"{self._store.where(number)}: {error}") from error
 
@@ -76,10 +74,10 @@ class StoredTasks:
 
     def __getitem__(self, row: int) -> Task:
         """Read a task. Raises InputError where the file has changed since the scan."""
-        if not 0 <= row < self._length:
+        if not 0 <= row < len(self._kinds):
             raise IndexError(row)
         try:
-            return self._columns.task(self._store.read(row), f"{self._stem}-{row + 1}", is_checked=True)
+            return self._columns.task(self._store.read(row), f"{self._stem}-{row + 1}")
         except (ValueError, OSError, InputError) as error:
             path = self._identity.path
             raise InputError(f"{path}: changed while it was in use (row {row + 1}: {error}); restore it") from error

@@ -64,6 +64,7 @@ class RowIdentity:
     def __init__(self, run_id: str, grid: Grid) -> None:
         self._run_id = run_id
         self._grid = grid
+        self._planned = len(grid)
         self._tasks = array("Q", bytes(8 * grid.places))
 
     def difference(self, row: IdentityRow) -> str | None:
@@ -72,8 +73,8 @@ class RowIdentity:
         if row.run_id != self._run_id:
             return f"ordinal {ordinal} is of the run {row.run_id}, this is the run {self._run_id}"
         grid = self._grid
-        if not isinstance(ordinal, int) or not 0 <= ordinal < len(grid):
-            return f"ordinal {ordinal} is not among the {len(grid)} planned"
+        if not isinstance(ordinal, int) or not 0 <= ordinal < self._planned:
+            return f"ordinal {ordinal} is not among the {self._planned} planned"
         number, planned_epoch, position = grid.locate(ordinal)
         cell, cell_values = grid.cells[number], (row.model, row.prompt_type, row.tool_success_rate)
         if row.epoch != planned_epoch or cell_values != (cell.model, cell.prompt_type, cell.tool_success_rate):

@@ -175,9 +175,7 @@ class _Verifier:
         repeated_tasks = self._row_identity.repeated_tasks()
         if repeated_tasks:
             self.report(Damage("foreign", "results", "", f"{repeated_tasks} tasks have two positions in the plan"))
-        waiting = Counter(
-            self._waiting[ordinal] for ordinal in range(self._manifest.total) if ordinal not in self._final
-        )
+        waiting = Counter(map(self._waiting.__getitem__, self._final.missing()))
         never_run = waiting.pop(NEVER_RUN, 0)
         return Verification(
             run_id=self._manifest.run_id,
@@ -191,12 +189,11 @@ class _Verifier:
         )
 
     def _pending(self) -> Iterator[Pending]:
-        for ordinal in range(self._manifest.total):
-            if ordinal not in self._final:
-                number, epoch, task = self._grid.locate(ordinal)
-                cell, waiting_as = self._grid.cells[number], WAITING[self._waiting[ordinal]]
-                outcome = None if waiting_as == WAITING[NEVER_RUN] else waiting_as
-                yield Pending(ordinal, cell.model, cell.prompt_type, cell.tool_success_rate, epoch, task, outcome)
+        for ordinal in self._final.missing():
+            number, epoch, task = self._grid.locate(ordinal)
+            cell, waiting_as = self._grid.cells[number], WAITING[self._waiting[ordinal]]
+            outcome = None if waiting_as == WAITING[NEVER_RUN] else waiting_as
+            yield Pending(ordinal, cell.model, cell.prompt_type, cell.tool_success_rate, epoch, task, outcome)
 
 
 def _identity_row(value: JournalRow) -> IdentityRow:

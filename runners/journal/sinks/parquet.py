@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +27,10 @@ from .sink import UNRESOLVED, Batch, Row, set_aside_name
 
 ROW_GROUP = 2_000
 """Rows in a row group; few, so that reading a part needs little memory."""
+ROW_GROUP_CHARACTERS = 4 << 20
+"""Characters of text at which a row group ends before it is full. Long answers are in memory several times while one is written."""
+LONG_COLUMNS = ("input", "output_text", "messages", "reasoning_text", "raw_response", "tool_trace")
+"""The columns whose text has any length; the others are short."""
 
 CHUNK_BYTES = 1 << 20
 
@@ -204,9 +208,20 @@ def _is_as_written(path: Path) -> bool:
 
 
 def _tables(rows: Iterable[Row]) -> Iterator[pa.Table]:
-    pending = iter(rows)
-    while group := list(islice(pending, ROW_GROUP)):
+    group: list[Row] = []
+    characters = 0
+    for row in rows:
+        group.append(row)
+        characters += _characters(row)
+        if len(group) == ROW_GROUP or characters >= ROW_GROUP_CHARACTERS:
+            table, group, characters = record_table(group), [], 0
+            yield table
+    if group:
         yield record_table(group)
+
+
+def _characters(row: Row) -> int:
+    return sum(len(text) for name in LONG_COLUMNS if isinstance(text := row.get(name), str))
 
 
 def _journal_row(row: Mapping[str, object]) -> Row:

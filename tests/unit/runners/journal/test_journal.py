@@ -19,7 +19,7 @@ from providers.errors import StorageError
 from runners.instants import instant
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
-from runners.journal.journal import BACKLOG_RECORDS, COMMIT_RECORDS, Journal
+from runners.journal.journal import BACKLOG_BYTES, BACKLOG_RECORDS, COMMIT_BYTES, COMMIT_RECORDS, Journal
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.sink import Sink
 from runners.samples.bitmap import Bitmap
@@ -153,6 +153,17 @@ async def test_a_full_group_does_not_wait_for_the_clock(tmp_path: Path) -> None:
             journal.append(a_record(ordinal), count.of(ordinal))
         assert journal._timer is None
         await count.reaches(COMMIT_RECORDS)
+
+
+async def test_a_group_of_long_records_does_not_wait_for_the_clock(tmp_path: Path) -> None:
+    count = Count()
+    async with open_journal(tmp_path, ListSink()) as journal:
+        journal.append(a_record(0, output_text="x" * (COMMIT_BYTES // 2)), count.of(0))
+        is_waiting = journal._timer is not None
+        assert is_waiting
+        journal.append(a_record(1, output_text="x" * (COMMIT_BYTES // 2)), count.of(1))
+        assert journal._timer is None
+        await count.reaches(2)
 
 
 async def test_what_was_appended_is_durable_and_counted_after_a_flush(tmp_path: Path) -> None:
@@ -392,6 +403,20 @@ async def test_workers_wait_while_the_disk_is_far_behind(tmp_path: Path) -> None
             journal.append(a_record(ordinal), lambda: None)
         await journal.room()
         journal.append(a_record(BACKLOG_RECORDS + 1), lambda: None)
+        waiting = asyncio.create_task(journal.room())
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        gate.active.set()
+        await asyncio.wait_for(waiting, SOON_S)
+
+
+async def test_workers_wait_while_few_but_long_records_are_behind(tmp_path: Path) -> None:
+    gate, count = Gate(), Count()
+    async with a_busy_journal(tmp_path, gate, count) as journal:
+        for ordinal in range(2, 5):
+            journal.append(a_record(ordinal, output_text="x" * (BACKLOG_BYTES // 4)), lambda: None)
+        await journal.room()
+        journal.append(a_record(5, output_text="x" * (BACKLOG_BYTES // 4)), lambda: None)
         waiting = asyncio.create_task(journal.room())
         await asyncio.sleep(0.01)
         assert not waiting.done()

@@ -6,7 +6,7 @@ import pytest
 
 from providers.errors import InputError
 from providers.messages import JSON
-from sharding.tasks.columns import Columns
+from sharding.tasks.columns import KEPT_LAYOUTS, Columns
 from sharding.tasks.task import Task
 
 
@@ -125,3 +125,32 @@ def test_an_assistant_message_may_hold_tool_calls_alone() -> None:
     call: dict[str, JSON] = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
     answer: dict[str, JSON] = {"role": "tool", "tool_call_id": "c", "content": "4"}
     assert task_of({"messages": [user("2 + 2?"), call, answer]}).messages == (user("2 + 2?"), call, answer)
+
+
+def test_the_columns_of_one_row_do_not_decide_how_the_next_is_read() -> None:
+    columns = Columns({"difficulty": "level"})
+    rows: list[dict[str, JSON]] = [
+        {"id": "a", "question": "q", "answer": 1, "level": "easy"},
+        {"task_id": "b", "prompt": "p", "target": 2, "level": None},
+        {"id": None, "question": "q", "prompt": "not this", "answer": None, "target": 3, "level": 5},
+        {"id": "a", "question": "q", "answer": 1, "level": "easy"},
+    ]
+    tasks = [columns.task(row, "none") for row in rows]
+    assert [task.task_id for task in tasks] == ["a", "b", "none", "a"]
+    assert [task.messages[0]["content"] for task in tasks] == ["q", "p", "q", "q"]
+    assert [task.target for task in tasks] == [1, 2, 3, 1]
+    assert [task.difficulty for task in tasks] == ["easy", "default", "5", "easy"]
+    with pytest.raises(InputError, match="level"):
+        columns.task({"id": "a", "question": "q"}, "none")
+
+
+def test_rows_of_ever_new_columns_do_not_fill_the_memory() -> None:
+    columns = Columns({})
+    for number in range(200):
+        assert columns.task({"id": "a", "question": "q", f"column {number}": 1}, "none").task_id == "a"
+    assert len(columns._present) == KEPT_LAYOUTS
+
+
+def test_text_that_json_cannot_hold_is_refused_in_a_question() -> None:
+    with pytest.raises(InputError, match="messages holds what JSON cannot"):
+        Columns({}).task({"question": "half of a pair: \ud83d"}, "none")

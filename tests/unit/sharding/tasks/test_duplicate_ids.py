@@ -6,14 +6,13 @@ import pytest
 
 from sharding.tasks.duplicate_ids import TaskIds, TaskKinds
 from sharding.tasks.sources import TaskPool
-from sharding.tasks.task import Task
 
 
 def test_kinds_are_kept_by_row() -> None:
     kinds = TaskKinds()
     pairs = [("a", "easy"), ("b", "easy"), ("a", "easy"), ("a", "hard")]
-    for number, (task_type, difficulty) in enumerate(pairs):
-        kinds.add(Task(str(number), (), task_type=task_type, difficulty=difficulty))
+    for task_type, difficulty in pairs:
+        kinds.add(task_type, difficulty)
     assert list(kinds) == pairs
     assert [kinds[row] for row in range(len(kinds))] == pairs
 

@@ -16,7 +16,7 @@ import pytest
 
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.open_sink import open_sink
-from runners.journal.sinks.parquet import ROW_GROUP, ParquetSink, record_schema
+from runners.journal.sinks.parquet import ROW_GROUP, ROW_GROUP_CHARACTERS, ParquetSink, record_schema
 from runners.journal.sinks.sink import Sink, StorageFormat
 from runners.samples.record import Record
 from tests.unit.runners.doubles import NOON, a_record
@@ -108,6 +108,14 @@ def test_what_is_unresolved_is_replaced_as_a_whole(sink: Sink, tmp_path: Path) -
 def test_rows_may_come_from_an_iterator_and_be_more_than_a_row_group(sink: Sink, tmp_path: Path) -> None:
     sink.write_part(1, (a_row(ordinal) for ordinal in range(ROW_GROUP + 3)))
     assert list(sink.ordinals()) == list(range(ROW_GROUP + 3))
+
+
+def test_long_answers_end_a_row_group_before_it_is_full(tmp_path: Path) -> None:
+    fifth = "x" * (ROW_GROUP_CHARACTERS // 5 + 1)
+    ParquetSink(tmp_path).write_part(1, (a_row(ordinal, output_text=fifth) for ordinal in range(12)))
+    with pq.ParquetFile(tmp_path / "part-000001.parquet") as file:
+        assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [5, 5, 2]
+        assert file.read(["ordinal"])["ordinal"].to_pylist() == list(range(12))
 
 
 def test_a_part_that_fails_halfway_leaves_the_others_and_can_be_written_again(sink: Sink, tmp_path: Path) -> None:
