@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from providers.errors import (
     ConnectionLost,
@@ -25,10 +25,8 @@ from ..dispatch.poison import PoisonDetector, ThrottleSuspicion
 from ..limits.permit import Cost, Settled
 from .activity import Activity, ActivityStep
 from .budget import NOTHING, Spending, may_be_billed
+from .client_state import ClientState
 from .retry import Retries
-
-if TYPE_CHECKING:
-    from .client import SampleClient
 
 DEFAULT_OUTPUT_TOKENS = 512
 """Output tokens that are reserved for an answer where max_tokens is not set."""
@@ -44,7 +42,7 @@ class SampleOverdue(OrchestratorError):
 class Call:
     """One turn: a request that is sent until it is answered, rejected or out of attempts."""
 
-    def __init__(self, client: SampleClient, request: ChatRequest, model: str, activity: Activity) -> None:
+    def __init__(self, client: ClientState, request: ChatRequest, model: str, activity: Activity) -> None:
         self._call_context = call_context = client.call_context
         call_context.retry_budget.calls += 1
         self._activity = activity

@@ -17,6 +17,7 @@ from .active_sample import ActiveSample
 from .budget import LimitReached
 from .call import Call, SampleOverdue
 from .call_context import CallContext
+from .client_state import ClientState
 from .usage import SampleUsage
 
 JUDGE_TURN = "judge-"
@@ -41,29 +42,16 @@ class ModelClient(Protocol):
         ...
 
 
-class SampleClient:
+class SampleClient(ClientState):
     """The ModelClient of one sample."""
 
     def __init__(self, call_context: CallContext, active: ActiveSample, slot: WorkerSlot) -> None:
-        loop = asyncio.get_running_loop()
-        self.time = loop.time
-        """The time of the running loop."""
-        self.call_context = call_context
-        self.active = active
-        self.sample = active.sample
-        self.slot = slot
-        self.sample_usage = SampleUsage(self.sample.cell.model, self.time())
-        self.deadline = self.sample_usage.opened_s + call_context.asking[self.sample_usage.model].deadlines.sample_s
-        self.is_judging = False
-        self.turn_prefix = ""
-        self.billable = 0
-        """Number of requests that were or may have been billed."""
+        super().__init__(call_context, active, slot)
         self.ended_by: LimitReached | NoUsableInstance | SampleOverdue | None = None
         """Why no more answers are possible. The sample then has no answer, even if its solver catches the error."""
         self.scoring: SampleClient | None = None
         """The client of the sample's scorer, if that has called a model."""
-        self._loop = loop
-        self._owner = asyncio.current_task(loop)
+        self._owner = asyncio.current_task()
         self._calls: set[asyncio.Task[object]] = set()
         """The calls that the solver makes in tasks that it created."""
         self._is_closed = False
@@ -147,7 +135,7 @@ class SampleClient:
         if self._is_closed:
             raise RuntimeError(f"task {self.sample.task.task_id} has ended; its client can no longer be called")
         self.sample_usage.turns += 1
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task()
         if task is None or task is self._owner:
             return None
         self._calls.add(task)
