@@ -1,6 +1,6 @@
 """A trial of the native transport against a server that resets, stalls, sends bombs, splits heads, closes early and answers early.
 
-`python -m benchmarks.hostile_server --seconds 3600` prints one row as JSON. It ends with an error where a request hung, an answer belonged
+`python -m benchmarks.hostile --seconds 3600` prints one row as JSON. It ends with an error where a request hung, an answer belonged
 to another request, or a socket or a task was left over. A part of the requests is cancelled, and a part has a body of half a megabyte.
 """
 
@@ -20,9 +20,9 @@ from pathlib import Path
 import orjson
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.hostile_behaviours import __file__ as _server_file
+from benchmarks.hostile.server import __file__ as _server_file
 from providers.errors import ProviderError
 from providers.instance import Instance
 from providers.messages import ChatRequest, Generation

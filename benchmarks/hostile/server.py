@@ -1,6 +1,6 @@
-"""The server of `hostile_server`: every request meets another fault, drawn at random; every true answer names its request.
+"""The server of the trial: every request meets another fault, drawn at random; every true answer names its request.
 
-`python -m benchmarks.hostile_behaviours` prints its port and serves until its standard input ends.
+`python -m benchmarks.hostile.server` prints its port and serves until its standard input ends.
 """
 
 from __future__ import annotations
