@@ -46,7 +46,7 @@ class TokenEstimator:
 
     def estimate_bytes(self, length: int) -> int:
         """Estimate the input tokens of a request of `prompt_bytes` length; at least 1."""
-        return max(1, round(length * self._tokens_per_byte))
+        return round(length * self._tokens_per_byte) or 1
 
     def learn(self, messages: Sequence[Message], tools: Sequence[Tool], usage: Usage) -> None:
         """Update the tokens per byte from the server's usage of a request; estimated usage is ignored."""
@@ -67,8 +67,8 @@ def prompt_bytes(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int
     for message in messages:
         content = message.get("content")
         total += _MESSAGE_BYTES + (_utf8_length(content) if isinstance(content, str) else _parts_bytes(content))
-        if calls := message.get("tool_calls"):
-            total += len(orjson.dumps(calls))
+        if "tool_calls" in message and message["tool_calls"]:
+            total += len(orjson.dumps(message["tool_calls"]))
     return total + len(orjson.dumps(list(tools))) if tools else total
 
 
