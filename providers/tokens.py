@@ -67,8 +67,8 @@ def prompt_bytes(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int
     for message in messages:
         content = message.get("content")
         total += _MESSAGE_BYTES + (_utf8_length(content) if isinstance(content, str) else _parts_bytes(content))
-        if "tool_calls" in message and message["tool_calls"]:
-            total += len(orjson.dumps(message["tool_calls"]))
+        if calls := message.get("tool_calls"):
+            total += len(orjson.dumps(calls))
     return total + len(orjson.dumps(list(tools))) if tools else total
 
 
