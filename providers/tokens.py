@@ -46,7 +46,7 @@ class TokenEstimator:
 
     def estimate_bytes(self, length: int) -> int:
         """Estimate the input tokens of a request of `prompt_bytes` length; at least 1."""
-        return max(1, round(length * self._tokens_per_byte))
+        return round(length * self._tokens_per_byte) or 1
 
     def learn(self, messages: Sequence[Message], tools: Sequence[Tool], usage: Usage) -> None:
         """Update the tokens per byte from the server's usage of a request; estimated usage is ignored."""

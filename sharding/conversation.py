@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from providers.errors import InputError
 from providers.messages import JSON, Message
 
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+"""A tuple, because a role that is a list or an object, which has no hash, can be searched in it."""
 INSTRUCTING = frozenset({"system", "developer"})
 INPUT = "{input}"
 """The placeholder of the task's text in a template."""
@@ -27,7 +28,7 @@ def _fault(message: object) -> str | None:
     if not isinstance(message, dict):
         return "is not an object with role and content"
     role = message.get("role")
-    if not isinstance(role, str) or role not in ROLES:
+    if role not in ROLES:
         return f"has the role {role!r}, which is none of {', '.join(sorted(ROLES))}"
     content = message.get("content")
     if isinstance(content, str) or (content is None and role == "assistant"):

@@ -44,9 +44,8 @@ class Grid:
         """Return cell number, epoch (from 0) and place of an ordinal. Raises IndexError."""
         if not 0 <= ordinal < self._length:
             raise IndexError(ordinal)
-        cell, rest = divmod(ordinal, self.per_cell)
-        epoch, place = divmod(rest, self.places)
-        return cell, epoch, place
+        rest = ordinal % self.per_cell
+        return ordinal // self.per_cell, rest // self.places, rest % self.places
 
     def digest(self, cell: int, task_id: str, epoch: int) -> bytes:
         """Compute the digest of a sample; its hex form is the sample id."""

@@ -31,13 +31,16 @@ def exact(text: str, target: JSON) -> Score:
 
 def includes(text: str, target: JSON) -> Score:
     """Search the target in the answer, without differences in white space and case."""
-    cased = text.casefold()
-    wanted = [accepted.casefold().split() for accepted in targets(target)]
-    possible = [words for words in wanted if all(word in cased for word in words)]
-    if not possible or any(len(words) < 2 for words in possible):  # white space matters only between two words
-        return FULL if possible else WRONG
-    folded = " ".join(cased.split())
-    return FULL if any(" ".join(words) in folded for words in possible) else WRONG
+    cased, folded = text.casefold(), None
+    for accepted in targets(target):
+        wanted = _folded(accepted)
+        if wanted in cased:
+            return FULL
+        if " " in wanted:  # white space matters only between two words
+            folded = " ".join(cased.split()) if folded is None else folded
+            if wanted in folded:
+                return FULL
+    return WRONG
 
 
 def numeric(text: str, target: JSON, tolerance: Decimal = Decimal(0)) -> Score:
@@ -76,9 +79,9 @@ def scorer(compare: Callable[[str, JSON], Score]) -> Scorer:
 
 def targets(target: JSON) -> Sequence[str]:
     """Return every accepted answer as text: a list holds alternatives; without a target no answer is accepted."""
-    if isinstance(target, Sequence) and not isinstance(target, str):
-        return [str(alternative) for alternative in target]
-    return [] if target is None else [str(target)]
+    if target is None or isinstance(target, str):
+        return [] if target is None else [target]
+    return [str(alternative) for alternative in target] if isinstance(target, Sequence) else [str(target)]
 
 
 def _is_same(number: str, wanted: str, tolerance: Decimal) -> bool:

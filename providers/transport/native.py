@@ -126,9 +126,12 @@ class NativeTransport:
 async def _exchange(call: NativeCall, pool: ConnectionPool, head: bytes, payload: bytes) -> None:
     """Send the request and wait for the end of its answer. A cancelled task closes its connection."""
     loop = asyncio.get_running_loop()
-    call.begin_connecting(loop.time())
-    connection = (None if call.resent else pool.take()) or await _open(call, pool)
-    call.begin_answer(loop.time())
+    now = loop.time()
+    call.begin_connecting(now)
+    connection = None if call.resent else pool.take()
+    if connection is None:
+        connection, now = await _open(call, pool), loop.time()
+    call.begin_answer(now)
     connection.send(call, head, payload)
     try:
         await call.done

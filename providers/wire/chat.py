@@ -43,8 +43,7 @@ def build_standard_payload(route: Route, request: ChatRequest) -> dict[str, obje
     payload: dict[str, object] = {"model": route.instance.deployment, "messages": request.messages}
     if request.tools:
         payload["tools"] = request.tools
-    payload.update(standard_fields(request))
-    return payload
+    return payload | standard_fields(request)
 
 
 def is_event_stream(content_type: str, request: ChatRequest) -> bool:
@@ -75,7 +74,7 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
     usage = read_usage(body.get("usage"))
     if usage is None or not usage.input_tokens or not usage.output_tokens:
         usage = complete_usage(find_usage(body, choice) or usage, received.request, _all_words(turn))
-    response_id = received.without_key(_text_or_nothing(body.get("id")))
+    response_id = received.text_without_key(body.get("id"))
     if finish_reason == "content_filter" or not (turn.tool_calls or turn.text.strip()):
         raise _no_answer(finish_reason, turn, received, received.evidence(usage, response_id))
     return ChatResponse(
@@ -86,8 +85,8 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
         timing=timing,
         hint=read_hint(received.headers),
         response_id=response_id,
-        response_model=received.without_key(_text_or_nothing(body.get("model"))),
-        system_fingerprint=received.without_key(_text_or_nothing(body.get("system_fingerprint"))) or None,
+        response_model=received.text_without_key(body.get("model")),
+        system_fingerprint=received.text_without_key(body.get("system_fingerprint")) or None,
         refused=turn.refused,
         reasoning=turn.reasoning,
         assistant=turn.assistant,
@@ -128,10 +127,12 @@ def _first_choice(body: Mapping[str, object], received: Received) -> Mapping[str
     choices = body.get("choices")
     if not choices and body.get("object") == "error":
         raise classify_error_body(body, received)
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    if not isinstance(choices, list) or not choices or not isinstance(first := choices[0], dict):
         raise received.malformed("the answer has no choices")
-    choice = choices[0] if len(choices) == 1 else choose_choice(choices)
-    return choice if isinstance(choice, dict) else choices[0]
+    if len(choices) == 1:
+        return first
+    choice = choose_choice(choices)
+    return choice if isinstance(choice, dict) else first
 
 
 def _finish_reason(choice: Mapping[str, object], received: Received) -> str:
@@ -148,7 +149,3 @@ def _finish_reason(choice: Mapping[str, object], received: Received) -> str:
 def _all_words(turn: Turn) -> str:
     calls = orjson.dumps(turn.tool_calls).decode() if turn.tool_calls else ""
     return turn.reasoning + turn.text + calls
-
-
-def _text_or_nothing(value: object) -> str:
-    return value if isinstance(value, str) else ""

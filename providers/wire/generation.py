@@ -4,22 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..messages import JSON, OUTPUT_LIMITS, ChatRequest, Generation
+from ..messages import JSON, OUTPUT_LIMITS, ChatRequest
 from .adaptation import adapt_fields
-
-SENT_AS_IT_IS = (
-    "temperature",
-    "top_p",
-    "seed",
-    "reasoning_effort",
-    "verbosity",
-    "response_format",
-    "tool_choice",
-    "parallel_tool_calls",
-)
-"""Fields of `Generation` that have the same name in the API."""
-_ABOUT_TOOLS = frozenset({"tool_choice", "parallel_tool_calls"})
-"""Servers refuse these in a request without tools."""
 
 
 def standard_fields(request: ChatRequest) -> dict[str, object]:
@@ -40,14 +26,19 @@ def sent_fields(request: ChatRequest) -> frozenset[str]:
 
 
 def _written_fields(request: ChatRequest) -> dict[str, object]:
-    generation = request.generation
-    fields: dict[str, object] = {}
-    if generation.max_tokens is not None and not _spells_output_limit(generation):
-        fields["max_tokens"] = generation.max_tokens
-    for name in SENT_AS_IT_IS:
-        value = getattr(generation, name)
-        if value is not None and (request.tools or name not in _ABOUT_TOOLS):
-            fields[name] = value
+    generation, extra = request.generation, request.generation.extra_body
+    settings = {
+        "max_tokens": None if extra and _spells_output_limit(extra) else generation.max_tokens,
+        "temperature": generation.temperature,
+        "top_p": generation.top_p,
+        "seed": generation.seed,
+        "reasoning_effort": generation.reasoning_effort,
+        "verbosity": generation.verbosity,
+        "response_format": generation.response_format,
+        "tool_choice": generation.tool_choice if request.tools else None,  # servers refuse both without tools
+        "parallel_tool_calls": generation.parallel_tool_calls if request.tools else None,
+    }
+    fields: dict[str, object] = {name: value for name, value in settings.items() if value is not None}
     if generation.stop:
         fields["stop"] = list(generation.stop)
     if generation.logprobs is not None:
@@ -57,7 +48,6 @@ def _written_fields(request: ChatRequest) -> dict[str, object]:
     return fields
 
 
-def _spells_output_limit(generation: Generation) -> bool:
+def _spells_output_limit(extra_body: Mapping[str, JSON]) -> bool:
     """Return whether `extra_body` sets the output limit, so that `max_tokens` must not be sent as well."""
-    extra = generation.extra_body
-    return extra is not None and any(name in extra for name in OUTPUT_LIMITS)
+    return any(name in extra_body for name in OUTPUT_LIMITS)

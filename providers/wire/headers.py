@@ -149,8 +149,9 @@ def _anthropic_hint(headers: Mapping[str, str], retry_after_s: float | None) -> 
 def _said(wait_s: float | None, *amounts: float | None) -> RateLimitHint | None:
     """Build a hint from the limits of requests and tokens and the remaining amounts; None where all are None."""
     limit_requests, limit_tokens, remaining_requests, remaining_tokens = amounts
-    hint = RateLimitHint(wait_s, limit_requests, limit_tokens, remaining_requests, remaining_tokens)
-    return None if hint == RateLimitHint() else hint
+    if wait_s is limit_requests is limit_tokens is remaining_requests is remaining_tokens is None:
+        return None
+    return RateLimitHint(wait_s, limit_requests, limit_tokens, remaining_requests, remaining_tokens)
 
 
 def _amount(text: str | None) -> float | None:
@@ -161,7 +162,7 @@ def _amount(text: str | None) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and value >= 0 else None
+    return value if 0 <= value < math.inf else None  # NaN is neither
 
 
 def _read_wait(headers: Mapping[str, str]) -> float | None:

@@ -69,9 +69,13 @@ class Received:
                 text = text.replace(spelt, MASK)
         return text
 
+    def text_without_key(self, value: object) -> str:
+        """Return a field of an answer without the secrets; "" where it is no text."""
+        return self.without_key(value) if isinstance(value, str) else ""
+
     def without_key(self, text: str) -> str:
         """Replace the secrets in a part of an answer. Short keys such as "EMPTY" or "test" are words that a model may write: they stay."""
-        if len(self.secret) >= SHORTEST_KEY and self.secret in text:
+        if self.secret and self.secret in text and len(self.secret) >= SHORTEST_KEY:
             text = text.replace(self.secret, MASK)
         for secret in self.other_secrets:
             if len(secret) >= SHORTEST_KEY:

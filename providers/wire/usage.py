@@ -19,8 +19,8 @@ def read_usage(usage: object) -> Usage | None:
     """Read a usage object; None where it lacks the input or the output tokens."""
     if not isinstance(usage, dict):
         return None
-    input_tokens = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
-    output_tokens = _count(usage.get("completion_tokens", usage.get("output_tokens")))
+    input_tokens = _count(usage["prompt_tokens"] if "prompt_tokens" in usage else usage.get("input_tokens"))
+    output_tokens = _count(usage["completion_tokens"] if "completion_tokens" in usage else usage.get("output_tokens"))
     if input_tokens is None or output_tokens is None:
         return None
     cached = _detail(usage, "prompt_tokens_details", "input_tokens_details", "cached_tokens")
@@ -81,4 +81,4 @@ def _detail(usage: Mapping[str, object], group: str, other_group: str, name: str
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= BELIEVABLE_TOKENS else None
+    return value if type(value) is int and 0 <= value <= BELIEVABLE_TOKENS else None  # a bool is no count

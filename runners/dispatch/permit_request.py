@@ -64,6 +64,9 @@ class ServiceOrder:
     def __len__(self) -> int:
         return len(self._members)
 
+    def __bool__(self) -> bool:
+        return bool(self._members)
+
     def __iter__(self) -> Iterator[PermitRequest]:
         return iter(self._members)
 

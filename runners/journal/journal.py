@@ -36,7 +36,7 @@ COMMIT_BYTES = 4 << 20
 """Size of a group that is committed before it has COMMIT_RECORDS."""
 BACKLOG_RECORDS = 4_096
 BACKLOG_BYTES = 32 << 20
-"""Uncommitted records, or their size, at which the workers wait for the disk."""
+"""Uncommitted records, or their size, at which the workers wait for the disk: more than is committed at once."""
 CLOSE_WITHIN_S = 600.0
 """Time limit of the last commit and compaction; after it the disk counts as dead."""
 CLOSED = "closed"
@@ -148,10 +148,10 @@ class Journal:
         self._in_flight_before.discard(record.ordinal)
         if record.outcome in FINAL:
             self.done.add(record.ordinal)
-        if group.is_full:
-            self._commit_soon()
-        else:
+        if not group.is_full:
             self._commit_later()
+            return
+        self._commit_soon()
         if group.is_backlog and not self.failed.done():
             self._room.clear()
 

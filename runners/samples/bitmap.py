@@ -37,5 +37,5 @@ class Bitmap:
         for index, bits in enumerate(self._bits):
             if bits != 0xFF:
                 for ordinal in range(8 * index, min(8 * index + 8, self.size)):
-                    if ordinal not in self:
+                    if not bits >> (ordinal & 7) & 1:
                         yield ordinal

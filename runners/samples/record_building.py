@@ -33,6 +33,9 @@ from .record_columns import (
 REASONING_CHARACTERS = 20_000
 """The longest `reasoning_text` that a record keeps."""
 
+OK_STATUS = HTTPStatus.OK.value
+"""Of an answer."""
+
 NO_TOOLS: ToolColumns = {
     "tool_calls": 0,
     "tool_failures": 0,
@@ -145,7 +148,7 @@ def _answer_columns(verdict: Verdict, response: ChatResponse | None) -> AnswerCo
     failed_status, failed_id = (evidence.status, evidence.response_id or None) if evidence else (None, None)
     was_answered = response is not None and (evidence is None or answer is not None)  # what failed then was the grading
     return {
-        "status": HTTPStatus.OK.value if was_answered else failed_status,
+        "status": OK_STATUS if was_answered else failed_status,
         "output_text": answer.text if answer else None,
         "reasoning_text": response.reasoning[:REASONING_CHARACTERS] or None if response else None,
         "messages": _conversation(answer),

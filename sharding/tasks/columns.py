@@ -5,7 +5,9 @@ Every InputError here gives the reason and the remedy only; the task set that re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import TypeVar
 
 import orjson
@@ -18,6 +20,8 @@ from ..conversation import check_messages, with_system
 from .task import Task
 
 Row = Mapping[str, JSON]
+Layout = Mapping[str, Callable[[Row], JSON] | None]
+"""How every task field is read from rows with the same columns; None for a field that they do not have."""
 T = TypeVar("T")
 TaskFields = tuple[str, Sequence[Message], JSON, Sequence[Tool], str, str, str, Mapping[str, JSON] | None]
 """Of a task: id, messages, target, tools, task type, difficulty, family, metadata."""
@@ -55,7 +59,7 @@ class Columns:
             names.update(input=(), messages=())
         names.update((name, (column,)) for name, column in fields.items())
         self._names = names
-        self._present: dict[tuple[str, ...], Mapping[str, tuple[str, ...]]] = {}
+        self._layouts: dict[tuple[str, ...], Layout] = {}
         self._required = [(name, column) for name, column in fields.items() if name in REQUIRED_WHERE_NAMED]
         self.used = frozenset(column for columns in names.values() for column in columns) | {"metadata", "body"}
         """Every column that may be read; the others need not be decoded."""
@@ -66,37 +70,36 @@ class Columns:
 
     def fields(self, row: Row, fallback_id: str) -> TaskFields:
         """Check a row and return the fields of its task in their order; a scan needs no more. Raises InputError."""
-        row, present = self._layout(row)
-        target, tools, metadata = present["target"], present["tools"], row.get("metadata")
+        row, layout = self._layout(row)
+        target, tools = layout["target"], layout["tools"]
         return (
-            self._label(row, present, "id") or fallback_id,
-            self._messages(row, present),
-            _held_by_json(_target(_first(row, target)), "target") if target else None,
-            _held_by_json(_tools(_first(row, tools)), "tools") if tools else (),
-            (present["task_type"] and self._label(row, present, "task_type")) or "default",
-            (present["difficulty"] and self._label(row, present, "difficulty")) or "default",
-            (present["family"] and self._label(row, present, "family")) or "",
-            None if metadata is None else _held_by_json(_metadata(metadata), "metadata"),
+            (layout["id"] and self._label(layout["id"](row), "id")) or fallback_id,
+            self._messages(row, layout),
+            _target(target(row)) if target else None,
+            _held_by_json(_tools(tools(row)), "tools") if tools else (),
+            (layout["task_type"] and self._label(layout["task_type"](row), "task_type")) or "default",
+            (layout["difficulty"] and self._label(layout["difficulty"](row), "difficulty")) or "default",
+            (layout["family"] and self._label(layout["family"](row), "family")) or "",
+            _held_by_json(_metadata(row["metadata"]), "metadata") if "metadata" in row else None,
         )
 
-    def _layout(self, row: Row) -> tuple[Row, Mapping[str, tuple[str, ...]]]:
-        """Return the row, unpacked where it is of a batch, and those columns of every task field that it has. Raises InputError."""
+    def _layout(self, row: Row) -> tuple[Row, Layout]:
+        """Return the row, unpacked where it is of a batch, and its layout. Raises InputError."""
         if self._may_be_batch and "body" in row and "custom_id" in row:
             row = _unpack_batch(row)
         columns = tuple(row)
-        present = self._present.get(columns)
-        if present is not None:
-            return row, present
+        layout = self._layouts.get(columns)
+        if layout is not None:
+            return row, layout
         for name, column in self._required:
             if column not in row:
                 raise InputError(f'has no column "{column}" (fields: {name}); {suggestion(column, row)}')
-        present = {name: tuple(filter(row.__contains__, names)) for name, names in self._names.items()}
-        if len(self._present) < KEPT_LAYOUTS:
-            self._present[columns] = present
-        return row, present
+        layout = {name: _reader([name for name in names if name in row]) for name, names in self._names.items()}
+        if len(self._layouts) < KEPT_LAYOUTS:
+            self._layouts[columns] = layout
+        return row, layout
 
-    def _label(self, row: Row, present: Mapping[str, tuple[str, ...]], name: str) -> str | None:
-        value = _first(row, present[name])
+    def _label(self, value: JSON, name: str) -> str | None:
         if value is None or (isinstance(value, str) and value):
             return value
         if isinstance(value, int | float):
@@ -104,11 +107,12 @@ class Columns:
         column = self._names[name][0]
         raise InputError(f"{column} must be a short text or a number, not {value!r:.60}; fix or remove the line")
 
-    def _messages(self, row: Row, present: Mapping[str, tuple[str, ...]]) -> Sequence[Message]:
-        text = _first(row, present["input"])
-        given = _first(row, present["messages"]) if present["messages"] else None
-        system = _first(row, present["system"]) if present["system"] else None
-        if isinstance(text, str) and given is None and system is None and text.isascii():  # JSON can hold this text
+    def _messages(self, row: Row, layout: Layout) -> Sequence[Message]:
+        read_input, read_messages, read_system = layout["input"], layout["messages"], layout["system"]
+        text = read_input(row) if read_input else None
+        given = read_messages(row) if read_messages else None
+        system = read_system(row) if read_system else None
+        if given is None and system is None and isinstance(text, str) and text.isascii():  # JSON can hold this text
             return ({"role": "user", "content": text},)
         return _held_by_json(self._conversation(row, text, given, system), "messages")
 
@@ -136,17 +140,22 @@ class Columns:
         return f"has no {' or '.join(wanted)} (its columns: {columns}); name the column with fields: {{input: …}}"
 
 
-def _first(row: Row, names: tuple[str, ...]) -> JSON:
-    for name in names:
-        value = row.get(name)
-        if value is not None:
-            return value
-    return None
+def _reader(names: Sequence[str]) -> Callable[[Row], JSON] | None:
+    """Return how the value of a task field is read from the columns that hold it."""
+    if len(names) > 1:
+        return partial(_first, names)
+    return itemgetter(*names) if names else None
+
+
+def _first(names: Sequence[str], row: Row) -> JSON:
+    return next((row[name] for name in names if row[name] is not None), None)
 
 
 def _target(value: JSON) -> JSON:
-    if value is None or isinstance(value, str | int | float | list | dict):
+    if value is None or isinstance(value, str):
         return value
+    if isinstance(value, int | float | list | dict):
+        return _held_by_json(value, "target")
     raise InputError(f"target is a {type(value).__name__}, which JSON cannot hold; store it as text or a number")
 
 
@@ -172,7 +181,7 @@ def _metadata(value: JSON) -> Mapping[str, JSON] | None:
 
 def _held_by_json(value: T, name: str) -> T:
     """Return a value. Raises InputError where it is not serialisable as JSON: bytes of Parquet, or very deep nesting."""
-    if value and not isinstance(value, str):
+    if value:
         try:
             orjson.dumps(value)
         except TypeError as error:

@@ -12,6 +12,16 @@ MAX_HEADERS = 256
 _FIRST_FINAL_STATUS = 200
 
 
+class _HeaderNames(dict[bytes, str]):
+    """The names of headers in lower case by their bytes. Servers send the same names with every answer, so the first are kept."""
+
+    def __missing__(self, name: bytes) -> str:
+        key = name.decode("latin-1").lower()
+        if len(self) < MAX_HEADERS:
+            self[name] = key
+        return key
+
+
 class ResponseParser:
     """The state of one answer. Its `on_…` methods are the callbacks of httptools, which calls them while it parses."""
 
@@ -34,7 +44,7 @@ class ResponseParser:
         self._llhttp.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
-        self._names: dict[bytes, str] = {}
+        self._names = _HeaderNames()
         self.reset()
 
     def reset(self) -> None:
@@ -76,7 +86,7 @@ class ResponseParser:
 
     def _check_head(self) -> None:
         headers = self.headers
-        if headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+        if "transfer-encoding" in headers and headers["transfer-encoding"].strip().lower() != "chunked":
             self.status = 0
             raise BrokenHttp("an unknown transfer encoding")
         if len(headers) > MAX_HEADERS or (
@@ -86,13 +96,6 @@ class ResponseParser:
             self.status = 0
             raise BrokenHttp("a head is too long")
 
-    def _add_name(self, name: bytes) -> str:
-        """Decode a header's name; servers send the same names with every answer, so the first are kept."""
-        key = name.decode("latin-1").lower()
-        if len(self._names) < MAX_HEADERS:
-            self._names[name] = key
-        return key
-
     def on_message_begin(self) -> None:
         """Notice an answer behind the complete one."""
         if self.is_complete:
@@ -101,7 +104,7 @@ class ResponseParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header of the head; ignore trailers."""
         if not self._status:
-            key = self._names.get(name) or self._add_name(name)
+            key = self._names[name]
             if key not in self.headers:
                 self.headers[key] = value.decode("utf-8", "surrogateescape")
 

@@ -45,11 +45,12 @@ class EventSplitter:
             self._hold(first)
             return []
         events: list[bytes] = []
-        self._take_line(b"".join((*self._pending, first)), events)
+        self._take_line(b"".join((*self._pending, first)) if self._pending else first, events)
         for line in rest[:-1]:
             self._take_line(line, events)
         self._pending, self._pending_bytes = [], 0
-        self._hold(rest[-1])
+        if rest[-1] or self._data:
+            self._hold(rest[-1])
         return events
 
     def _with_newlines(self, chunk: bytes) -> bytes:
@@ -67,15 +68,16 @@ class EventSplitter:
             self._pending.append(piece)
 
     def _take_line(self, line: bytes, events: list[bytes]) -> None:
-        if line.startswith(b"data:"):
-            self._data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
+        if not line:
+            if self._data or self._is_error:
+                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                events.append(_as_error(data) if self._is_error else data)
+                self._data, self._data_bytes, self._is_error = [], 0, False
+        elif line.startswith(b"data:"):
+            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
             self._data_bytes += len(line)
-        elif line:
+        else:
             self._take_rarer_line(line, events)
-        elif self._data or self._is_error:
-            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-            events.append(_as_error(data) if self._is_error else data)
-            self._data, self._data_bytes, self._is_error = [], 0, False
 
     def _take_rarer_line(self, line: bytes, events: list[bytes]) -> None:
         name, _, value = line.partition(b":")

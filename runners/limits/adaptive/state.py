@@ -115,7 +115,7 @@ class AdaptiveLimits:
     def _blocked(self, amounts: Amounts, now: float) -> tuple[Blocker, float] | None:
         """Return the first of the gates that open at a time which is shut, and its time; None if all are open."""
         latency_s = self._latency_s()
-        opens_at = self._cap.probe.quiet_until(len(self._in_flight_requests), self._sent_at, latency_s)
+        opens_at = self._cap.probe.quiet_until(self._in_flight_requests.count, self._sent_at, latency_s)
         if opens_at > now:
             return "cap", opens_at
         if self._rates.level == FLOW:
@@ -132,7 +132,7 @@ class AdaptiveLimits:
 
     def _is_full(self) -> bool:
         """Return whether the cap is reached; while the breaker is tripped it is one."""
-        in_flight = len(self._in_flight_requests)
+        in_flight = self._in_flight_requests.count
         return in_flight >= int(self._cap.size) or (in_flight > 0 and self._breaker.is_tripped)
 
     def _wait(self, blocker: Blocker, at: float, now: float) -> WaitUntil:
@@ -187,7 +187,7 @@ class AdaptiveLimits:
             if self._gate.episode is None:
                 self._cap.judge_round(self._latency_s(), now, self._asked_rate(now))
             self._cap.begin_round(self._in_flight_requests.sent, now)
-        self._cap.probe_slots(len(self._in_flight_requests), self._latency_s(), now)
+        self._cap.probe_slots(self._in_flight_requests.count, self._latency_s(), now)
 
     def _reconcile(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         """Replace the estimate by the usage, and count the usage at the time of the answer, too."""
@@ -275,7 +275,7 @@ class AdaptiveLimits:
         return {
             "mode": "adaptive",
             "cap_mode": self._cap.mode,
-            "in_flight": len(self._in_flight_requests),
+            "in_flight": self._in_flight_requests.count,
             "cap": int(self._cap.size),
             "gate_until": self._shut_until(),
             "limits": self._rates.describe(),

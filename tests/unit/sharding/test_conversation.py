@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
+from providers.errors import InputError
 from providers.messages import JSON
-from sharding.conversation import with_system, with_user_template
+from sharding.conversation import check_messages, with_system, with_user_template
 
 IMAGE: dict[str, JSON] = {"type": "image_url", "image_url": {"url": "data:,"}}
 
@@ -59,3 +62,9 @@ def test_a_single_text_part_gets_both_sides() -> None:
 
 def test_an_image_alone_gets_the_template_as_text() -> None:
     assert with_user_template((user([IMAGE]),), "{input}\n\nThink.") == (user([IMAGE, text("Think.")]),)
+
+
+@pytest.mark.parametrize("role", [["user"], {"user": 1}, None, 7, "human"], ids=repr)
+def test_a_role_of_any_other_kind_is_refused_with_its_value(role: JSON) -> None:
+    with pytest.raises(InputError, match=r"message 1 has the role .*, which is none of assistant"):
+        check_messages([{"role": role, "content": "hi"}])

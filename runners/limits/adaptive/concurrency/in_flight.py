@@ -86,28 +86,25 @@ class InFlightRequests:
         self._open: dict[int, InFlightRequest] = {}
         self._unsure: deque[InFlightRequest] = deque()
         """Not yet known to be accepted, in the order of sending."""
-        self._numbers = 0
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    @property
-    def sent(self) -> int:
+        self.count = 0
+        """Number of requests in flight."""
+        self.sent = 0
         """Number of requests sent so far."""
-        return self._numbers
 
     def send(self, amounts: Amounts, entry: LedgerEntry, now: float) -> InFlightRequest:
         """Add a request that is sent now."""
         self.confirm(now)
-        request = InFlightRequest(self._numbers, amounts, entry, len(self._open), now)
+        request = InFlightRequest(self.sent, amounts, entry, self.count, now)
         self._open[request.number] = request
         self._unsure.append(request)
-        self._numbers += 1
+        self.sent += 1
+        self.count += 1
         return request
 
     def end(self, number: int) -> InFlightRequest:
         """Remove a request that has ended. Raises KeyError if it was settled before, which is a bug of the caller."""
         request = self._open.pop(number)
+        self.count -= 1
         request.is_over = True
         return request
 

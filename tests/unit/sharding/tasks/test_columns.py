@@ -148,7 +148,7 @@ def test_rows_of_ever_new_columns_do_not_fill_the_memory() -> None:
     columns = Columns({})
     for number in range(200):
         assert columns.task({"id": "a", "question": "q", f"column {number}": 1}, "none").task_id == "a"
-    assert len(columns._present) == KEPT_LAYOUTS
+    assert len(columns._layouts) == KEPT_LAYOUTS
 
 
 def test_text_that_json_cannot_hold_is_refused_in_a_question() -> None:
