@@ -51,7 +51,7 @@ class KeptRows:
         if size > KEPT_GROUP_BYTES or self._bytes > self._limit_bytes:
             self.is_complete = False
             self._groups.clear()
-        else:
+        if self.is_complete:
             self._groups.append(_CommittedGroup(records, committed_at))
 
     def __iter__(self) -> Iterator[JournalRow]:

@@ -10,7 +10,7 @@ import pytest
 from providers.errors import StorageError
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
-from runners.journal.kept_rows import KeptRows
+from runners.journal.kept_rows import KEPT_GROUP_BYTES, KeptRows
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.samples.bitmap import Bitmap
 from tests.unit.runners.doubles import ListSink, a_record
@@ -101,6 +101,14 @@ def test_kept_rows_of_another_segment_are_not_taken_for_those_of_this_one(tmp_pa
     kept.add([a_record(1)], len(final(1)), 1.0)
     Compactor(tmp_path, sink).finish(Bitmap(SIZE), kept=kept)
     assert {number: [row["ordinal"] for row in part] for number, part in sink.parts.items()} == {1: [0], 2: [1]}
+
+
+def test_after_a_group_that_is_too_large_nothing_of_its_segment_is_kept() -> None:
+    kept = KeptRows(1)
+    for size in (10, KEPT_GROUP_BYTES + 1, 10):
+        kept.add([a_record(0)], size, 1.0)
+    assert not kept.is_complete
+    assert list(kept) == []
 
 
 def test_replaying_again_changes_nothing(tmp_path: Path) -> None:
