@@ -23,6 +23,7 @@ from ..durable import fsync_directory, replace_file, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL
 from .frames import JournalRow, frame, read_lines, rows
+from .kept_rows import KeptRows
 from .sinks.sink import UNRESOLVED, Row, Sink
 
 LONGEST_WRITE_S = 60.0
@@ -117,16 +118,16 @@ class Compactor:
             self._sink.withdraw(is_superseded, keep)
         return withdrawn
 
-    def compact(self, number: int) -> None:
-        """Turn a sealed segment into a part, then delete it."""
-        self._store(number)
+    def compact(self, number: int, kept: KeptRows | None = None) -> None:
+        """Turn a sealed segment into a part, then delete it. `kept` may hold its rows in memory."""
+        self._store(number, kept)
         self._segment(number).unlink()
         fsync_directory(self._folder)
 
-    def _store(self, number: int) -> None:
-        """Write the final rows to the part and the others to `unresolved.log`, as streams that hold no rows in memory."""
+    def _store(self, number: int, kept: KeptRows | None) -> None:
+        """Write the final rows to the part and the others to `unresolved.log`, as streams that hold no further rows in memory."""
         with self._unresolved.open("ab") as unresolved:
-            final = _final(_records(self._segment(number)), unresolved)
+            final = _final(_records(self._rows(number, kept)), unresolved)
             if number > self._sink.last_part() and (first := next(final, None)):
                 self._sink.write_part(number, chain([first], final))
             deque(final, maxlen=0)  # where the part existed, the rows that are not final are still to be written
@@ -134,14 +135,23 @@ class Compactor:
             os.fsync(unresolved.fileno())
         fsync_directory(self._folder)
 
-    def finish(self, done: Bitmap, before_deletion: Callable[[], None] = lambda: None) -> None:
+    def _rows(self, number: int, kept: KeptRows | None) -> Iterable[JournalRow]:
+        """Return the rows of a segment: the kept ones, or where they are incomplete those of its file."""
+        if kept is not None and kept.number == number and kept.is_complete:
+            return kept
+        return rows(self._segment(number))
+
+    def finish(
+        self, done: Bitmap, before_deletion: Callable[[], None] = lambda: None, kept: KeptRows | None = None
+    ) -> None:
         """Compact all segments and write the unresolved records as results. Segments are deleted last: while one exists, these may be old.
 
-        `before_deletion` writes what the next execution needs of the segments besides their records.
+        `before_deletion` writes what the next execution needs of the segments besides their records. `kept` may hold
+        the rows of the newest segment in memory.
         """
         segments = self._segments()
         for path in segments:
-            self._store(int(path.stem))
+            self._store(int(path.stem), kept)
         self._sink.write_unresolved(self.unresolved(done))
         replace_file(self._unresolved, lambda file: file.writelines(map(frame, self.unresolved(done))))
         before_deletion()
@@ -203,10 +213,10 @@ def _final(records: Iterable[JournalRow], unresolved: BinaryIO) -> Iterator[Jour
             unresolved.write(frame(record))
 
 
-def _records(segment: Path) -> Iterator[JournalRow]:
+def _records(segment: Iterable[JournalRow]) -> Iterator[JournalRow]:
     """Yield a segment's records with their write times, which follow from the commit mark after each group."""
     pending: list[JournalRow] = []
-    for row in rows(segment):
+    for row in segment:
         if "ordinal" in row:
             pending.append(row)
         elif "committed" in row:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import orjson
+
+from ..samples.record import Record
 
 
 class JournalRow(TypedDict, total=False):
@@ -49,16 +51,21 @@ class JournalLine:
 
 def frame(value: object) -> bytes:
     """Encode a mapping or a dataclass as a line: crc32, JSON, newline."""
-    try:
-        body = orjson.dumps(value)
-    except TypeError:  # half of a surrogate pair cannot be encoded; it is replaced, so that it does not end the run
-        body = orjson.dumps(_encodable(value))
+    body = orjson.dumps(value)
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
+def frame_record(record: Record) -> tuple[bytes, Record]:
+    """Encode a record as a line. Returns the record that was encoded, too: half of a surrogate pair is replaced in it."""
+    try:
+        return frame(record), record
+    except TypeError:  # it does not end the run
+        values: dict[str, Any] = {name: _encodable(value) for name, value in asdict(record).items()}
+        encodable = replace(record, **values)
+        return frame(encodable), encodable
+
+
 def _encodable(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: _encodable(item) for name, item in asdict(value).items()}
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 

@@ -26,7 +26,8 @@ from ..durable import fsync_directory, storage_error, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL, Record
 from .compaction import Compactor
-from .frames import frame
+from .frames import frame, frame_record
+from .kept_rows import KEPT_GROUP_BYTES, KeptRows
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class _Group:
     """Bytes of the lines."""
     started: list[int] = field(default_factory=list)
     answered: list[int] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    """Empty where the group is too large to be kept in memory after its commit."""
     on_durable: list[Callable[[], None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -67,10 +70,17 @@ class _Group:
         """Return whether the group is so large that the workers wait for the disk."""
         return len(self.lines) >= BACKLOG_RECORDS or self.size >= BACKLOG_BYTES
 
-    def add(self, line: bytes) -> None:
-        """Add the line of a record."""
+    def add(self, record: Record, on_durable: Callable[[], None]) -> None:
+        """Add a record, encoded as a line."""
+        line, encoded = frame_record(record)
         self.lines.append(line)
         self.size += len(line)
+        self.answered.append(record.ordinal)
+        self.on_durable.append(on_durable)
+        if self.size <= KEPT_GROUP_BYTES:
+            self.records.append(encoded)
+        else:
+            self.records.clear()
 
     def framed(self) -> list[bytes]:
         """Return the lines to write; the mark of the started samples comes first, as their records may be in the same group."""
@@ -107,6 +117,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self._number = compactor.next_number()
             self._file = self._open_segment()
+        self._kept = KeptRows(self._number)
         self._compacting: asyncio.Task[None] | None = None
         self._committing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -114,6 +125,7 @@ class Journal:
         self._room.set()
         self._in_segment = 0
         self._mark = b""
+        self._committed_at = 0.0
 
     async def __aenter__(self) -> Journal:
         return self
@@ -141,9 +153,7 @@ class Journal:
     def append(self, record: Record, on_durable: Callable[[], None]) -> None:
         """Add a record without waiting; `on_durable` is called when it is on disk."""
         group = self._group
-        group.add(frame(record))
-        group.on_durable.append(on_durable)
-        group.answered.append(record.ordinal)
+        group.add(record, on_durable)
         self._in_flight.discard(record.ordinal)
         self._in_flight_before.discard(record.ordinal)
         if record.outcome in FINAL:
@@ -194,6 +204,7 @@ class Journal:
         if not group:
             return
         await _off_loop(self._commits, self._write, group.framed())
+        self._kept.add(group.records, group.size, self._committed_at)
         self._in_segment += len(group.on_durable)
         for count in group.on_durable:
             count()
@@ -222,7 +233,8 @@ class Journal:
             with suppress(OSError):  # otherwise a torn line remains, which a replay cuts
                 os.ftruncate(self._file, start)
             raise
-        self._mark = frame({"committed": time.time()})
+        self._committed_at = time.time()
+        self._mark = frame({"committed": self._committed_at})
 
     def _seal(self) -> None:
         _write_all(self._file, self._mark)
@@ -234,9 +246,9 @@ class Journal:
             await asyncio.wait([self._compacting])
         if self.failed.done():
             return
-        sealed = self._number
         unsettled = self._unsettled.union(self._group.answered)  # their records are not durable yet
         await _off_loop(self._commits, self._begin_segment, sorted(unsettled))
+        sealed, self._kept = self._kept, KeptRows(self._number)
         self._in_segment = 0
         self._compacting = asyncio.create_task(self._compact(sealed), name="journal-compaction")
 
@@ -250,9 +262,9 @@ class Journal:
         _write_all(self._file, frame({"started": in_flight}))
         os.fsync(self._file)
 
-    async def _compact(self, number: int) -> None:
+    async def _compact(self, sealed: KeptRows) -> None:
         try:
-            await _off_loop(self._compactions, self._compactor.compact, number)
+            await _off_loop(self._compactions, self._compactor.compact, sealed.number, sealed)
         except Exception as error:  # noqa: BLE001 - reported by `failed`, whether it is a bug or a full disk
             self._fail(error)
 
@@ -288,7 +300,7 @@ class Journal:
             return
         try:
             self._seal()
-            await _off_loop(self._compactions, self._compactor.finish, self.done, self._leave_marks)
+            await _off_loop(self._compactions, self._compactor.finish, self.done, self._leave_marks, self._kept)
         except OSError as error:
             self._fail(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from runners.instants import instant
 from runners.journal.compaction import Compactor
-from runners.journal.frames import frame, read_lines, rows
+from runners.journal.frames import frame, frame_record, read_lines, rows
+from runners.journal.kept_rows import KeptRows, row_of
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.parquet import ParquetSink
 from runners.samples.record import FINAL, Record
@@ -95,6 +97,71 @@ def _untyped(row: Mapping[str, Any]) -> dict[str, Any]:
         name: value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
         for name, value in row.items()
     }
+
+
+# ------------------------------------------------------------------ rows in memory and rows of the file
+odd_texts = st.sampled_from(["half \ud800", "🙂", "long " * 400]) | st.text(
+    st.characters(exclude_categories=()), max_size=10
+)
+odd_records = st.builds(
+    dataclasses.replace,
+    records,
+    ordinal=st.integers(0, SAMPLES - 1),
+    outcome=st.sampled_from(OUTCOMES),
+    score=st.sampled_from([None, math.nan, math.inf, 1, 0.5]),
+    output_text=odd_texts,
+)
+
+
+@given(
+    st.lists(st.tuples(st.lists(odd_records, max_size=3), st.floats(0, 4e9)), max_size=3),
+    st.booleans(),
+    st.just(1_000_000) | st.integers(0, 20_000),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_part_is_the_same_from_memory_as_from_the_file(
+    groups: list[tuple[list[Record], float]], is_late: bool, limit_bytes: int
+) -> None:
+    """The clock of the marks is free, or a second after the last record of the group, so that write times are measured, too."""
+    with a_folder() as folder:
+        kept = KeptRows(1, limit_bytes)
+        segment, record_bytes = frame({"started": [0, 1]}), 0
+        for group, clock in groups:
+            committed_at = _end_of(group) + 1.0 if is_late and group else clock
+            framed = [frame_record(record) for record in group]
+            lines = b"".join(line for line, _ in framed)
+            kept.add([encoded for _, encoded in framed], len(lines), committed_at)
+            record_bytes += len(lines)
+            segment += lines + frame({"committed": committed_at})
+        assert kept.is_complete == (record_bytes <= limit_bytes)
+        assert kept.is_complete or not list(kept)
+        for sink_class in (ParquetSink, JsonlSink):
+            of_file = _compacted(folder / f"file-{sink_class.__name__}", segment, sink_class, None)
+            assert _compacted(folder / f"kept-{sink_class.__name__}", segment, sink_class, kept) == of_file
+
+
+def _end_of(group: list[Record]) -> float:
+    return max(datetime.fromisoformat(record.completed_at).timestamp() for record in group)
+
+
+def _compacted(
+    folder: Path, segment: bytes, sink_class: type[ParquetSink | JsonlSink], kept: KeptRows | None
+) -> dict[str, bytes]:
+    """Compact the segment, and return every file that is left."""
+    folder.mkdir()
+    (folder / "000001.log").write_bytes(segment)
+    Compactor(folder, sink_class(folder)).compact(1, kept)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@given(st.lists(odd_records, max_size=4))
+@settings(max_examples=80, deadline=None)
+def test_a_kept_row_is_the_row_that_its_line_decodes_to(wanted: list[Record]) -> None:
+    with a_folder() as folder:
+        path = folder / "log"
+        framed = [frame_record(record) for record in wanted]
+        path.write_bytes(b"".join(line for line, _ in framed))
+        assert [list(row_of(record).items()) for _, record in framed] == [list(row.items()) for row in rows(path)]
 
 
 # ------------------------------------------------------------------ executions that are killed

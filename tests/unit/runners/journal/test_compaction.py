@@ -10,6 +10,7 @@ import pytest
 from providers.errors import StorageError
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
+from runners.journal.kept_rows import KEPT_GROUP_BYTES, KeptRows
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.samples.bitmap import Bitmap
 from tests.unit.runners.doubles import ListSink, a_record
@@ -69,6 +70,45 @@ def test_a_crash_between_part_and_deletion_makes_no_duplicates(tmp_path: Path) -
     assert sink.found == [0, 2]
     Compactor(tmp_path, sink).finish(replay.done)
     assert [row["ordinal"] for row in sink.unresolved] == [1]
+
+
+def no_space(number: int) -> None:
+    raise OSError(28, f"no space left for part {number}")
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_compaction_that_failed_can_be_done_again_from_memory_or_from_the_file(tmp_path: Path, is_kept: bool) -> None:
+    records = [a_record(0), a_record(1, "infra_failure"), a_record(2)]
+    lines = list(map(frame, records))
+    path = segment(tmp_path, 1, *lines, frame({"committed": 1.0}))
+    kept = KeptRows(1)
+    kept.add(records, sum(map(len, lines)), 1.0)
+    with pytest.raises(OSError, match="no space left for part 1"):
+        Compactor(tmp_path, ListSink(before_write=no_space)).compact(1, kept)
+    assert path.exists()
+    sink = ListSink()
+    compactor = Compactor(tmp_path, sink)
+    compactor.compact(1, kept if is_kept else None)
+    assert not path.exists()
+    assert sink.found == [0, 2]
+    assert [row["ordinal"] for row in compactor.unresolved(Bitmap(SIZE))] == [1]
+
+
+def test_kept_rows_of_another_segment_are_not_taken_for_those_of_this_one(tmp_path: Path) -> None:
+    sink, kept = ListSink(), KeptRows(2)
+    segment(tmp_path, 1, final(0))
+    segment(tmp_path, 2, final(1))
+    kept.add([a_record(1)], len(final(1)), 1.0)
+    Compactor(tmp_path, sink).finish(Bitmap(SIZE), kept=kept)
+    assert {number: [row["ordinal"] for row in part] for number, part in sink.parts.items()} == {1: [0], 2: [1]}
+
+
+def test_after_a_group_that_is_too_large_nothing_of_its_segment_is_kept() -> None:
+    kept = KeptRows(1)
+    for size in (10, KEPT_GROUP_BYTES + 1, 10):
+        kept.add([a_record(0)], size, 1.0)
+    assert not kept.is_complete
+    assert list(kept) == []
 
 
 def test_replaying_again_changes_nothing(tmp_path: Path) -> None:

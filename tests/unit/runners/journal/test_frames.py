@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.journal.frames import frame, read_lines, rows
+from runners.journal.frames import frame, frame_record, read_lines, rows
 from tests.unit.runners.doubles import a_record
 
 VALUES = [
@@ -62,7 +62,8 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
 
 
 def test_half_of_a_surrogate_pair_is_replaced_and_the_rest_kept(tmp_path: Path) -> None:
-    record = a_record(3, output_text="a\ud800b", score=0.5)
-    (line,) = rows(written(tmp_path / "log", frame(record)))
+    line_bytes, encoded = frame_record(a_record(3, output_text="a\ud800b", score=0.5))
+    assert encoded == a_record(3, output_text="a?b", score=0.5)
+    (line,) = rows(written(tmp_path / "log", line_bytes))
     row: Mapping[str, object] = line
     assert (row["output_text"], row["ordinal"], row["score"], row["tool_coverage"]) == ("a?b", 3, 0.5, None)

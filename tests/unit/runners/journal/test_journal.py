@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import resource
 import shutil
 import threading
@@ -20,6 +21,7 @@ from runners.instants import instant
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
 from runners.journal.journal import BACKLOG_BYTES, BACKLOG_RECORDS, COMMIT_BYTES, COMMIT_RECORDS, Journal
+from runners.journal.kept_rows import KEPT_BYTES, KEPT_GROUP_BYTES
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.sink import Sink
 from runners.samples.bitmap import Bitmap
@@ -259,6 +261,61 @@ async def test_a_full_segment_becomes_a_part_and_a_new_one_begins(tmp_path: Path
             await count.reaches(ordinal + 1)
     assert {number: len(part) for number, part in sink.parts.items()} == {1: 2, 2: 2, 3: 1}
     assert sink.found == list(range(5))
+
+
+def empty(path: Path) -> None:
+    """Take the records out of a segment, as no disk should: only what is in memory is left of them."""
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("segment_records", [2, SEGMENT_RECORDS])
+async def test_a_segment_is_compacted_from_memory_and_its_file_is_not_read(
+    tmp_path: Path, segment_records: int
+) -> None:
+    sink = ListSink()
+    async with open_journal(tmp_path, sink, segment_records=segment_records) as journal:
+        journal.append(a_record(0), lambda: None)
+        journal.append(a_record(1, "infra_failure"), lambda: empty(segments(tmp_path)[-1]))
+        await journal.flush()
+    assert sink.found == [0]
+    assert [row["ordinal"] for row in sink.unresolved] == [1]
+
+
+@pytest.mark.parametrize("length", [KEPT_GROUP_BYTES - 10_000, KEPT_GROUP_BYTES])
+@pytest.mark.parametrize("segment_records", [5, SEGMENT_RECORDS])
+async def test_a_segment_that_is_too_large_for_memory_is_compacted_from_its_file(
+    tmp_path: Path, segment_records: int, length: int
+) -> None:
+    """Its groups are too large, or all of them together are; what follows in a new segment is kept again."""
+    sink, groups = ListSink(), KEPT_BYTES // KEPT_GROUP_BYTES + 1
+    async with open_journal(tmp_path, sink, segment_records=segment_records) as journal:
+        for ordinal in range(groups):
+            journal.append(a_record(ordinal, output_text=length * "x"), lambda: None)
+            await journal.flush()
+        journal.append(a_record(groups), lambda: None)
+    assert sink.found == list(range(groups + 1))
+    lengths = [len(str(row["output_text"])) for part in sink.parts.values() for row in part]
+    assert lengths[:groups] == groups * [length]
+
+
+async def test_a_part_that_was_made_from_memory_is_the_one_that_its_file_gives(tmp_path: Path) -> None:
+    folder, copies = tmp_path / "journal", tmp_path / "copies"
+    copies.mkdir()
+    sink, of_file = ListSink(lambda number: _copy(folder / f"{number:06d}.log", copies)), ListSink()
+    async with open_journal(folder, sink, segment_records=3) as journal:
+        for ordinal, text in enumerate(["a", "half \ud800", "🙂", "b", "c"]):
+            record = a_record(ordinal, output_text=text, score=math.nan, completed_at=instant(time.time()))
+            journal.append(record, lambda: None)
+            if ordinal != 1:
+                await journal.flush()
+    Compactor(copies, of_file).replay(SIZE)
+    assert {number: len(part) for number, part in sink.parts.items()} == {1: 3, 2: 2}
+    assert of_file.parts == sink.parts
+    assert all(row["write_s"] is not None and row["score"] is None for part in sink.parts.values() for row in part)
+
+
+def _copy(segment: Path, to: Path) -> None:
+    shutil.copy(segment, to)
 
 
 async def test_segments_have_their_full_size_unless_told_otherwise(tmp_path: Path) -> None:
