@@ -89,7 +89,7 @@ class Pool:
 
     async def _run_worker(self, plan: Plan, shutdown: Shutdown, slots: WorkerSlots) -> None:
         """Work on one sample after the other. End when there are none, or when the slot went to a sample that had waited."""
-        worker = object()
+        worker = asyncio.current_task()
         slot = slots.try_take()
         while slot is not None:
             if self._opened_last is worker:
@@ -100,6 +100,8 @@ class Pool:
                 self._end_opening(slots)
                 return
             self._opened_last = worker
+            if worker is not None:
+                worker.set_name(f"task {active.sample.task.task_id}")  # the loop's watchdog says which sample blocks it
             await self._run_sample(active, slot)
             slot = slots.try_take() or (await slots.take() if slots.free.left > 0 else None)
 
