@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .fork_server import Order, Zygote
+from ..fork_server import ForkServer, Order
 from .points import require_points
 from .provider import KIND, announce_provider
 from .stored_records import Row, balance, content, final_rows
@@ -90,7 +92,7 @@ class Workshop:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._zygote = Zygote()
+        self._forks = ForkServer(f"{__package__}.provider")
         announce_provider(folder)
         self._sweep = folder / "sweep.yaml"
         self._write_sweep()
@@ -112,7 +114,7 @@ class Workshop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._zygote.__exit__()
+        self._forks.__exit__()
 
     def refer(self, form: str) -> Reference:
         """Run once without an interruption. Raises NoSuchPoint where the write path has lost a point."""
@@ -151,20 +153,20 @@ class Workshop:
         """Create a folder for one run."""
         folder = self._folder / name
         folder.mkdir()
-        return Bench(folder, self._sweep, self._zygote)
+        return Bench(folder, self._sweep, self._forks)
 
 
 class Bench:
     """The executions of one run."""
 
-    def __init__(self, folder: Path, sweep: Path, fork_server: Zygote) -> None:
+    def __init__(self, folder: Path, sweep: Path, forks: ForkServer) -> None:
         self.hits = 0
         self.complaints: list[str] = []
         self.last_words = ""
         self._folder = folder
         self._sweep = sweep
         self._path = str(sweep.parent)
-        self._zygote = fork_server
+        self._forks = forks
 
     def run(self) -> Path:
         """Return the run directory."""
@@ -190,9 +192,10 @@ class Bench:
     def execute(self, blow: Blow, *command: str) -> int:
         """Run a command to its end or to the interruption; note a complaint where the interruption does not explain how it ended."""
         output = self._folder / "said"
-        process = self._zygote.start(
-            Order([json.dumps(blow.watch), *command], self._environment(), self._path, str(output))
-        )
+        arguments = [json.dumps(blow.watch), *command]
+        order = Order(f"{__package__}.launcher", arguments, self._environment(), self._path, str(self._folder))
+        with output.open("wb") as file:
+            process = self._forks.start(order, file.fileno(), file.fileno())
         timer = (
             threading.Timer(blow.after_s, process.send_signal, (blow.signal,))
             if blow.signal and not blow.watch
@@ -202,7 +205,7 @@ class Bench:
             timer.start()
         try:
             code = process.wait(PATIENCE_S)
-        except TimeoutError:
+        except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             code = process.wait(PATIENCE_S)
             self.complaints.append(f"{command[0]} hung after {blow.name}")
@@ -232,7 +235,7 @@ class Bench:
         return list(self._folder.glob("*/manifest.json"))
 
     def _environment(self) -> dict[str, str]:
-        return {"XDG_STATE_HOME": str(self._folder / "state")}
+        return {**os.environ, "XDG_STATE_HOME": str(self._folder / "state")}
 
 
 def _weather(storm: int) -> list[str]:

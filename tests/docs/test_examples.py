@@ -93,6 +93,7 @@ def test_every_scenario_runs_by_one_command(scenario: SweepScenario, carried_out
     assert {row["infra_failures"] for row in rows} == {0}
 
 
+@pytest.mark.matrix
 def test_harder_tasks_and_worse_tools_cost_success_and_better_prompts_gain_it(
     carried_out: Callable[[str], Run],
 ) -> None:
@@ -109,6 +110,7 @@ def test_harder_tasks_and_worse_tools_cost_success_and_better_prompts_gain_it(
     assert rates[0.6] < rates[0.7] < min(rates[0.8], rates[0.9])
 
 
+@pytest.mark.matrix
 def test_tool_success_rates_run_one_after_another_each_over_all_instances(carried_out: Callable[[str], Run]) -> None:
     rows = carried_out("tool-reliability").to_pandas()
     stages = [rows[rows.tool_success_rate == rate] for rate in (0.9, 0.8, 0.7, 0.6)]
@@ -192,6 +194,7 @@ def test_an_example_without_its_data_says_which_file_is_missing(name: str, tmp_p
     assert ".jsonl: " in ended.stderr
 
 
+@pytest.mark.matrix
 def test_the_research_script_compares_two_methods(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     ended = run(sys.executable, EXAMPLES / "research.py", cwd=tmp_path)

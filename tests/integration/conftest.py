@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.fork_server import ForkServer
 from orchestrator.config.setting_index import ENVIRONMENT_PREFIX, fixed_settings
 from orchestrator.results.run import Run
+from tests.integration.forked_command import ForkedCommand
 
+Process = subprocess.Popen[str] | ForkedCommand
 PATIENCE_S = 240.0
 FAST = {"ttft_s": 0.01, "itl_s": 0.0}
 
@@ -45,17 +48,21 @@ class Program:
     """Commands run in `folder`, with nothing of this machine's settings."""
 
     folder: Path
+    forks: ForkServer
     variables: dict[str, str] = field(default_factory=dict)
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    started: list[Process] = field(default_factory=list)
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
-        return self.start_python("-m", "orchestrator", *arguments)
+    def start(self, *arguments: object) -> ForkedCommand:
+        """A process like `python -m orchestrator`, forked from one that has the imports done."""
+        process = ForkedCommand(self.forks, self._environment(), self.folder, [*map(str, arguments)])
+        self.started.append(process)
+        return process
 
     def start_python(self, *arguments: object) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             cwd=self.folder,
-            env={**_clean_environment(), "XDG_STATE_HOME": str(self.folder / "state"), **self.variables},
+            env=self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -63,9 +70,12 @@ class Program:
         self.started.append(process)
         return process
 
-    def finish(self, process: subprocess.Popen[str]) -> Done:
+    def _environment(self) -> dict[str, str]:
+        return {**_clean_environment(), "XDG_STATE_HOME": str(self.folder / "state"), **self.variables}
+
+    def finish(self, process: Process) -> Done:
         out, err = process.communicate(timeout=PATIENCE_S)
-        done = Done(process.returncode, out, err)
+        done = Done(process.wait(), out, err)
         assert "Traceback" not in err, err
         return done
 
@@ -112,14 +122,15 @@ def _clean_environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def make_program() -> Iterator[Callable[[Path], Program]]:
     made: list[Program] = []
+    with ForkServer() as forks:
 
-    def make(folder: Path) -> Program:
-        made.append(Program(folder))
-        return made[-1]
+        def make(folder: Path) -> Program:
+            made.append(Program(folder, forks))
+            return made[-1]
 
-    yield make
-    for program in made:
-        program.close()
+        yield make
+        for program in made:
+            program.close()
 
 
 @pytest.fixture

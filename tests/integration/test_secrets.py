@@ -32,7 +32,9 @@ def require_nothing_planted(program: Program, books: Books, secrets: list[str], 
         assert [done for done in ended if secret in done.out + done.err] == []
 
 
-@pytest.mark.parametrize(("transport", "form"), [("native", "parquet"), ("sdk", "json")])
+@pytest.mark.parametrize(
+    ("transport", "form"), [("native", "parquet"), pytest.param("sdk", "json", marks=pytest.mark.matrix)]
+)
 def test_a_run_its_plan_its_status_and_its_doctor_show_no_key(
     program: Program, sweep: Sweep, provider: Provider, books: Books, transport: str, form: str
 ) -> None:

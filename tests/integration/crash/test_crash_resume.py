@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program
+    from tests.integration.forked_command import ForkedCommand
 
 Sweep = Callable[..., dict[str, Any]]
 
@@ -24,11 +24,11 @@ NOW = "stopping now: finished samples are being written; press Ctrl-C again to e
 BRISK = ("--no-stagger", "--display", "none")
 
 
-def start(program: Program, *flags: object) -> subprocess.Popen[str]:
+def start(program: Program, *flags: object) -> ForkedCommand:
     return program.start("run", "sweep.yaml", *BRISK, *flags)
 
 
-def interrupt(process: subprocess.Popen[str]) -> None:
+def interrupt(process: ForkedCommand) -> None:
     """Ctrl-C, and wait until it has been heard."""
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
@@ -149,7 +149,7 @@ def two_models(program: Program, sweep: Sweep, second: dict[str, float]) -> None
     program.write({**sweep(program.folder, tasks=10, deployments=deployments), "models": models})
 
 
-def stuck(program: Program, sweep: Sweep, books: Books, grace_s: float) -> tuple[subprocess.Popen[str], Path]:
+def stuck(program: Program, sweep: Sweep, books: Books, grace_s: float) -> tuple[ForkedCommand, Path]:
     """A run of which half is done and the other half will not come for a minute."""
     two_models(program, sweep, NEVER)
     process = start(program, "--set", f"run.grace_s={grace_s}")

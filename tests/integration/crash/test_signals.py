@@ -23,7 +23,7 @@ from benchmarks.crash_matrix.trial import SAMPLES, Blow, Workshop
 from providers.messages import JSON
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Books, Done, Program
+    from tests.integration.conftest import Books, Done, Process, Program
 
 Sweep = Callable[..., dict[str, Any]]
 
@@ -55,7 +55,7 @@ def require_resumable(program: Program, books: Books, done: Done, total: int, *m
     books.require_each_once(program.only_run(), total)
 
 
-def children(process: subprocess.Popen[Any]) -> list[psutil.Process]:
+def children(process: Process) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
