@@ -89,15 +89,23 @@ class QuotaRun:
                 instance.controller = merger.limits
 
 
+def share_quotas(loop: Loop, controllers: list[AdaptiveLimits]) -> QuotaRun:
+    """Let the refusals of the loop's instances show whether they share a quota."""
+    run = QuotaRun(loop, controllers)
+    sharing = QuotaSharing({str(index): limits for index, limits in enumerate(controllers)})
+    loop.on_refused = lambda controller, settled: run.refused(sharing, controller, settled)
+    return run
+
+
 def run_quota(build: Build, requests: Sequence[Request], seed: int, most: Sequence[int | None] = ()) -> QuotaRun:
     """Run adaptive limits over the servers that `build` gives; `most` bounds the requests in flight at each."""
-    run = QuotaRun(Loop(requests))
-    for index, server in enumerate(build(run.loop.timeline, random.Random(f"quota {seed}"))):
-        run.controllers.append(AdaptiveLimits(most=most[index] if most else None))
-        run.loop.add(server, run.controllers[-1])
-    sharing = QuotaSharing({str(index): limits for index, limits in enumerate(run.controllers)})
-    run.loop.on_refused = lambda controller, settled: run.refused(sharing, controller, settled)
-    run.loop.run(latest=20_000.0)
+    loop = Loop(requests)
+    controllers: list[AdaptiveLimits] = []
+    for index, server in enumerate(build(loop.timeline, random.Random(f"quota {seed}"))):
+        controllers.append(AdaptiveLimits(most=most[index] if most else None))
+        loop.add(server, controllers[-1])
+    run = share_quotas(loop, controllers)
+    loop.run(latest=20_000.0)
     return run
 
 
