@@ -22,7 +22,7 @@ TOKENS_PER_MINUTE = 400_000
 AZURE_WORDS = RateLimitHint(
     stated_limit=TOKENS_PER_MINUTE,
     stated_window_s=60.0,
-    stated_unit="tokens",
+    stated_kind="tokens",
     stated_quota="UserByModelByMinuteTokens",
 )
 LIMIT_IN_WORDS = replace(AZURE_WORDS, stated_quota=None)
@@ -174,7 +174,7 @@ def _gliding(draw: random.Random, count: int) -> Sequence[Rule]:
 def _finer(draw: random.Random, count: int) -> Sequence[Rule]:
     """Build limits that are stated per minute but counted in windows of ten seconds that begin together."""
     limit, phase_s = draw.randrange(6, 20), draw.uniform(0, 10)
-    words = RateLimitHint(stated_limit=6.0 * limit, stated_window_s=60.0, stated_unit="requests")
+    words = RateLimitHint(stated_limit=6.0 * limit, stated_window_s=60.0, stated_kind="requests")
     tells = Tells(retry_after=True, whole_seconds=True, words=words)
     return [Metered(fixed_window(limit, 10.0, phase_s), tells=tells) for _ in range(count)]
 
