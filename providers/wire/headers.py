@@ -68,7 +68,7 @@ def _with_words(hint: RateLimitHint | None, text: str, headers: Mapping[str, str
             hint,
             stated_limit=stated.amount,
             stated_window_s=stated.window_s,
-            stated_unit=stated.unit,
+            stated_kind=stated.unit,
             stated_quota=stated.quota,
         )
     return None if hint == RateLimitHint() else hint
