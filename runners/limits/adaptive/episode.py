@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..stated import UNSTATED, StatedQuota
 from .concurrency.in_flight import InFlightRequest
 from .ledger import REQUESTS, WINDOWS_S, Amounts, SendLedger
 
+Doubt = Literal["chance", "slot"]
+"""A refusal by chance, which says nothing of the next request, or for want of a slot, which an answer frees."""
 REFILLS = 5.0
 """Longest refill time of one request in a bucket, as a multiple of the interval between the sends before the refusal."""
 FEW, FEW_S = 10.0, 6.0
@@ -46,6 +49,18 @@ class Episode:
     """Requests sent since the gate opened; one, unless the clock is coarse."""
     is_early: bool = False
     """Whether the trial is sent before Retry-After is over."""
+    doubts: list[Doubt] = field(default_factory=list)
+    """Other causes than a rate limit that are still to be tested, each by one trial."""
+    trial: Doubt | None = None
+    """The cause that the current trial tests; None where it is a rate limit."""
+    beside: int = 0
+    """Number of other requests in flight at the first refusal."""
+    burst: int = 0
+    """Number of refusals of requests that were sent before the first one was known."""
+    window_s: float = 0.0
+    """Length of the window that the next trial tests; 0 for a flow."""
+    is_about_slots: bool = False
+    """Whether a limit of requests in flight is known, so that an answer frees what was refused."""
     latest: list[float] = field(default_factory=list)
     """Amounts in the window of its level at the last refused trial."""
 
@@ -123,6 +138,7 @@ def begin(request: InFlightRequest, context: EpisodeContext) -> Episode:
         context.level,
         flow_until,
         running_s,
+        beside=request.beside,
         windows_s=tuple(ledger.windows_s),
     )
 

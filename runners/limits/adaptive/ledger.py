@@ -7,6 +7,7 @@ equals the sum over the entries inside the window.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
@@ -17,8 +18,8 @@ WINDOWS_S = (1.0, 10.0, 60.0)
 """The windows that providers use."""
 SLACK_S = 0.03
 """A window is counted this much longer than it is: requests arrive at the server with a varying delay."""
-KEPT_S = 64.0
-"""A minute plus the time that a refusal takes: counts are needed as of the time the refused request was sent."""
+KEPT_S = 100.0
+"""The longest window and the time that a refusal takes: counts are needed as of the time the refused request was sent."""
 GRAIN_S = 0.01
 """Sends closer together than this share an entry, so that a minute has at most 6,000 entries."""
 
@@ -124,7 +125,7 @@ class SendLedger:
         return [total[0] - left[0], total[1] - left[1], total[2] - left[2], total[3] - left[3]]
 
     def resize(self, window: int, seconds: float) -> None:
-        """Change the length of a window, at most to a minute."""
+        """Change the length of a window, at most to KEPT_S."""
         self.windows_s[window] = seconds
         resized = self._windows[window] = _LedgerWindow(seconds + SLACK_S)
         resized.entries.extend(self._kept.entries)
@@ -142,7 +143,7 @@ class SendLedger:
         self._last = None
 
     def between(self, after: float, until: float) -> list[float]:
-        """Return the exact amounts of a period of the last minute, in each unit. Slow: only learning uses it."""
+        """Return the exact amounts of a period within the last KEPT_S, in each unit. Slow: only learning uses it."""
         sums = [0.0, 0.0, 0.0, 0.0]
         for entry in reversed(self._kept.entries):
             if entry.at <= after:
@@ -151,6 +152,16 @@ class SendLedger:
                 for unit in range(4):
                     sums[unit] += entry.amounts[unit]
         return sums
+
+    def expires_at(self, seconds: float, share: float, at: float) -> float | None:
+        """Return when a share of the requests accepted within `seconds` before `at` will be older than that; None if there are none."""
+        left = max(1.0, math.ceil(share * self.between(at - seconds, at)[REQUESTS]))
+        for entry in self._kept.entries:
+            if at - seconds < entry.at <= at:
+                left -= entry.amounts[REQUESTS]
+                if left <= 0:
+                    return entry.at + seconds + SLACK_S
+        return None
 
     def frees_at(self, window: int, unit: int, amount: float, now: float) -> float | None:
         """Return when `amount` of the window's content will have expired; None if the window holds less."""

@@ -27,7 +27,7 @@ from .rate.rate_learner import RateLearner
 from .rate.rate_model import FLOW, RateModel
 from .remaining_quota import RemainingQuotaGate
 from .throttling.refusals import RefusalClassifier, RefusalTimes
-from .throttling.throttle_gate import AdaptiveThrottleGate
+from .throttling.throttle_gate import AdaptiveThrottleGate, settle_window
 
 OnDecision = Callable[[str, Mapping[str, JSON]], None]
 FIRST_GAP_S = 0.25
@@ -177,6 +177,7 @@ class AdaptiveLimits:
 
     def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
+        self._gate.answered(now)
         self._in_flight_requests.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)
         self._reconcile(request, settled, now)
@@ -205,8 +206,12 @@ class AdaptiveLimits:
 
     def _reopen(self, now: float) -> None:
         episode = self._gate.reopen()
+        if episode.trial is not None:
+            self._throttling.accept_doubt(episode, self._clock(now))
+            return
         if episode.is_early:
             self._decide("early", {"accepted": True, "retry_after_s": episode.retry_after_s})
+        settle_window(episode, self._ledger)
         running_s = self._running_s(now)
         self._learner.learn(
             episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)

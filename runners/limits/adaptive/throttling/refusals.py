@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from providers.messages import JSON, RateLimitHint
 
@@ -11,15 +11,20 @@ from ...stated import UNSTATED, StatedQuota, stated_quota
 from ..concurrency.answer_statistics import AnswerStatistics
 from ..concurrency.concurrency_cap import ConcurrencyCap
 from ..concurrency.in_flight import InFlightRequest, InFlightRequests
-from ..episode import Episode, EpisodeContext, begin
+from ..episode import Doubt, Episode, EpisodeContext, begin
 from ..ledger import Amounts, SendLedger
 from ..rate.rate_learner import RateLearner
 from ..rate.rate_model import FLOW, RateModel
 from ..remaining_quota import RemainingQuotaGate
+from .refusal_chance import RefusalChance
 from .throttle_gate import AdaptiveThrottleGate, WindowForecast
 
 CHECKS_AFTER_CUT = 1
 """Sends that go one at a time after a concurrency limit was inferred: if it is a rate limit, they are refused."""
+EXPECTED = 0.985
+"""A refusal is expected where so much of the known limit was asked for."""
+MOST_SLOT_TRIALS = 2
+"""Trials refused in a row after which an answer is not taken to free what was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,9 @@ class RefusalClassifier:
 
     stated: StatedQuota = UNSTATED
     """The quota that the last refusal stated."""
+    chance: RefusalChance = field(default_factory=RefusalChance)
+    slot_trials_refused: int = 0
+    """Number of trials that were refused although an answer had freed a slot, since the last one that was accepted."""
 
     def refuse(self, request: InFlightRequest, delay_s: float, hint: RateLimitHint | None, clock: RefusalTimes) -> None:
         """Classify a refusal that arrived `delay_s` after its send, and act on it."""
@@ -62,9 +70,11 @@ class RefusalClassifier:
         elif request.sent_at < self.cap.cut_at:
             self.cap.lower(request.beside)
         elif episode is not None:
-            self._refuse_trial(episode, retry_after_s, clock.now)
-        elif retry_after_s is None and self._is_concurrency(request, clock.now):
-            self._cut(request, clock)
+            self._refuse_trial(episode, retry_after_s, clock)
+        elif self.stated.kind == "concurrency" and request.beside:
+            self._cut(request.beside, None, clock)
+        elif (retry_after_s is None or self.cap.mode == "conc") and self._is_concurrency(request, clock.now):
+            self._cut(request.beside, self._begin(request, clock), clock)
         else:
             self._open_episode(request, retry_after_s, clock)
 
@@ -89,13 +99,24 @@ class RefusalClassifier:
             return True
         return self.rates.level == FLOW and self.cap.looks_like_concurrency(request.beside, accepted_beside)
 
-    def _cut(self, request: InFlightRequest, clock: RefusalTimes) -> None:
-        if self.cap.mode != "conc":
-            self.suspect = self._begin(request, clock)
+    def _cut(self, beside: int, suspect: Episode | None, clock: RefusalTimes) -> None:
+        """Cut the cap to `beside`. If the next sends show that the limit was a rate, it is that of `suspect`."""
+        if self.cap.mode != "conc" and suspect is not None:
+            self.suspect = suspect
             self.gate.check(CHECKS_AFTER_CUT, clock.now + self.in_flight_requests.delay.patience_s)
         goodput = self.answers.count / max(1.0, clock.running_s)
-        self.cap.cut(request.beside, clock.latency_s, goodput, clock.now)
+        self.cap.cut(beside, clock.latency_s, goodput, clock.now)
         self.cap.begin_round(self.in_flight_requests.sent, clock.now)
+
+    def accept_doubt(self, episode: Episode, clock: RefusalTimes) -> None:
+        """Draw the conclusion of an accepted trial that tested another cause than a rate limit."""
+        self.decide("doubt", {"cause": episode.trial, "accepted": True, "retry_after_s": episode.retry_after_s or None})
+        if episode.trial == "chance":
+            self.chance.tested(accepted=True)
+        else:
+            self.slot_trials_refused = 0
+            self.learner.forget()
+            self._cut(max(1, episode.beside), None, clock)
 
     def _open_episode(self, request: InFlightRequest, retry_after_s: float | None, clock: RefusalTimes) -> None:
         episode = self._begin(request, clock)
@@ -104,19 +125,36 @@ class RefusalClassifier:
             episode.known_at = clock.now
         self.suspect = None
         episode.stated = self.stated
-        self.gate.shut(episode, retry_after_s, self._forecast(), clock.now)
+        episode.is_about_slots = self.cap.mode == "conc"
+        episode.doubts = self._doubts(request, clock.now)
+        self.gate.shut(episode, retry_after_s, self._forecast(clock.latency_s), clock.now)
         evidence = {"beside": request.beside, "retry_after_s": retry_after_s}
         self.decide("throttle", {**self.gate.describe(clock.now), **evidence})
 
     def _begin(self, request: InFlightRequest, clock: RefusalTimes) -> Episode:
         return begin(request, EpisodeContext(self.ledger, self.rates.level, clock.capped_s, clock.running_s, clock.now))
 
-    def _refuse_trial(self, episode: Episode, retry_after_s: float | None, now: float) -> None:
-        event = "early" if episode.is_early else "throttle"
-        self.gate.refuse_trial(retry_after_s, self._forecast(), now)
-        self.decide(event, {**self.gate.describe(now), "retry_after_s": retry_after_s})
+    def _doubts(self, request: InFlightRequest, now: float) -> list[Doubt]:
+        """List the other causes than a rate limit that are possible, in the order in which they are tested."""
+        doubts: list[Doubt] = []
+        is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
+        if self.chance.is_possible and not is_expected:
+            doubts.append("chance")
+        if request.beside and self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected:
+            doubts.append("slot")
+        return doubts
 
-    def _forecast(self) -> WindowForecast:
+    def _refuse_trial(self, episode: Episode, retry_after_s: float | None, clock: RefusalTimes) -> None:
+        event = "early" if episode.is_early else "throttle"
+        if episode.trial == "chance":
+            self.chance.tested(accepted=False)
+        elif episode.trial == "slot":
+            self.slot_trials_refused += 1
+        tested = {"tested": episode.trial} if episode.trial else {}
+        self.gate.refuse_trial(retry_after_s, self._forecast(clock.latency_s), clock.now)
+        self.decide(event, {**self.gate.describe(clock.now), "retry_after_s": retry_after_s, **tested})
+
+    def _forecast(self, latency_s: float) -> WindowForecast:
         return WindowForecast(
-            self.ledger, self.rates.level, self.in_flight_requests.tokens(), self.rates.counts_answers
+            self.ledger, self.rates.level, self.in_flight_requests.tokens(), self.rates.counts_answers, latency_s
         )

@@ -27,10 +27,18 @@ MOST_KEPT_S = 60.0
 """Longest refill that a bucket is assumed to store."""
 SAME_S, ROUNDED_S = 0.1, 1.05
 """How far a Retry-After may be from the ledger's time: later by the network latency, earlier by rounding up to whole seconds."""
-LONG_S = 20.0
+LONG_S = 2.0
 """Shortest Retry-After for which an early trial is made."""
-WORTH_S = 3.0
-"""Shortest time that an early trial must save."""
+WORTH_S, WORTH = 1.0, 0.1
+"""Shortest time that an early trial must save, and the same as a share of Retry-After."""
+SCALES_S = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+"""The lengths of windows that are tried one after another: a longer one is assumed when a trial at the end of a shorter one was refused."""
+LONGER = 1.1
+"""A longer window is at least so many times as long."""
+BURST = 2
+"""Refusals of one burst that show that they do not come by chance."""
+SLOT_TRIALS = 3
+"""Trials in a row, each after a latency, where a slot is what was missing before."""
 SHORTEST_S = 0.02
 SHORTEST_GUESS_S = 0.2
 FREED = 0.03
@@ -52,6 +60,12 @@ class WindowForecast:
     in_flight_tokens: float
     counts_answers: bool
     """Whether the server counts tokens when the answer is complete."""
+    latency_s: float
+
+    def expires_at(self, seconds: float, episode: Episode, now: float) -> float:
+        """Return when a small share of the requests that were accepted within `seconds` before the episode has expired."""
+        expires_at = self.ledger.expires_at(seconds, FREED, episode.at)
+        return max(now + SHORTEST_GUESS_S, now + 0.1 * seconds if expires_at is None else expires_at)
 
     def at(self, window: int, now: float) -> float:
         """Return when a small share of the requests in the window has expired."""
@@ -84,6 +98,9 @@ class AdaptiveThrottleGate:
         self._checks = 0
         self._retry_afters: list[float] = []
         self._has_resized = False
+
+        self._belief_at = 0.0
+        """When the gate opens if the refusal is what it states, or what the ledger shows."""
 
     def until(self) -> float:
         """Return the time until which nothing may be sent."""
@@ -135,6 +152,8 @@ class AdaptiveThrottleGate:
         """Shut the gate at the first refusal of an episode."""
         self.episode = episode
         self._raise_level(episode, retry_after_s, forecast, now)
+        if episode.level:
+            episode.window_s = episode.windows_s[episode.level]
         self._set(episode, retry_after_s, forecast, now)
 
     def refuse_trial(self, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
@@ -142,19 +161,22 @@ class AdaptiveThrottleGate:
         episode = self.episode
         if episode is None:
             raise AssertionError("a trial without an episode")
-        episode.refused_trials += 1
-        episode.refused_here += 1
-        episode.latest = forecast.ledger.counts(max(1, episode.level), now)
         episode.known_at = now
         episode.tries = 0
-        self._judge_early(episode, retry_after_s, now)
-        if retry_after_s is None and episode.level < len(WINDOWS_S) - 1 and self._is_no_flow(episode, now):
-            episode.level += 1
-            episode.refused_here = 0
+        tested, episode.trial = episode.trial, None
+        if tested is not None:
+            episode.doubts.remove(tested)
+        else:
+            episode.refused_trials += 1
+            episode.refused_here += 1
+            episode.latest = forecast.ledger.counts(max(1, episode.level), now)
+            self._judge_early(episode, retry_after_s, now)
+            if retry_after_s is None and self._is_no_flow(episode, now):
+                _lengthen(episode, forecast, now)
         self._set(episode, retry_after_s, forecast, now)
 
     def _is_no_flow(self, episode: Episode, now: float) -> bool:
-        return episode.level > 0 or now + FLOW_STEP * (now - episode.at) > episode.flow_until
+        return episode.window_s > 0 or now + FLOW_STEP * (now - episode.at) > episode.flow_until
 
     def _judge_early(self, episode: Episode, retry_after_s: float | None, now: float) -> None:
         """Judge Retry-After by a refused early trial: it is a constant if its end has moved since the first refusal."""
@@ -167,9 +189,25 @@ class AdaptiveThrottleGate:
             self._early_allowed = False
 
     def extend(self, retry_after_s: float | None, now: float) -> None:
-        """Extend the wait after another refusal of the same burst."""
-        if retry_after_s is not None and self.trusts_hint and self.episode is not None and not self.episode.is_early:
-            self.opens_at = max(self.opens_at, now + retry_after_s)
+        """Extend the wait after another refusal of the same burst: several are no chance."""
+        episode = self.episode
+        if episode is None:
+            return
+        if retry_after_s is not None and self.trusts_hint and not episode.is_early:
+            self._belief_at = max(self._belief_at, now + retry_after_s)
+        episode.burst += 1
+        if "chance" in episode.doubts and episode.burst >= BURST and not episode.tries:
+            episode.doubts.remove("chance")
+            episode.trial = None
+        if episode.trial is None:
+            self.opens_at = self._belief_at
+
+    def answered(self, now: float) -> None:
+        """Note that a request was answered: if a refusal was for want of a slot, there is one now."""
+        episode = self.episode
+        if episode is not None and not episode.tries and episode.trial is None and "slot" in episode.doubts:
+            episode.trial = "slot"
+            self.opens_at = now
 
     def describe(self, now: float) -> Mapping[str, JSON]:
         """Build the evidence of a refusal, for the decision log."""
@@ -243,20 +281,31 @@ class AdaptiveThrottleGate:
     def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
         if retry_after_s is None:
-            opens_at = guess(episode, forecast, now)
+            self._belief_at = guess(episode, forecast, now)
         else:
-            opens_at = now + max(SHORTEST_S, retry_after_s)
+            self._belief_at = now + max(SHORTEST_S, retry_after_s)
             if retry_after_s > LONG_S:
-                opens_at = self._shortened(episode, opens_at, forecast, now)
-        self.opens_at = max(self.opens_at, opens_at)
+                self._belief_at = self._shortened(episode, self._belief_at, forecast, now)
+        if episode.is_about_slots and episode.refused_trials < SLOT_TRIALS:
+            self._belief_at = min(self._belief_at, now + max(SHORTEST_GUESS_S, forecast.latency_s))
+        if "chance" in episode.doubts:
+            episode.trial = "chance"
+        self.opens_at = now if episode.trial == "chance" else self._belief_at
 
     def _shortened(self, episode: Episode, retry_until: float, forecast: WindowForecast, now: float) -> float:
-        """Return an earlier time for a long Retry-After: one early trial, or several if it was found too long before."""
-        early = forecast.at(2, now)
+        """Return an earlier time for a long Retry-After: one early trial, or several if it was found too long before.
+
+        The early trial is due when the window has room that is as long as the Retry-After.
+        """
+        retry_after_s = retry_until - now
         if not self.trusts_hint:
-            return min(retry_until, early if not episode.refused_trials else now + (retry_until - now) * _step(episode))
-        if self._early_allowed and not episode.refused_trials and early < retry_until - WORTH_S:
+            early = forecast.at(forecast.level, now) if forecast.level else forecast.expires_at(retry_after_s, episode, now)
+            return min(retry_until, early if not episode.refused_trials else now + retry_after_s * _step(episode))
+        early = forecast.expires_at(retry_after_s, episode, now)
+        worth_s = max(WORTH_S, WORTH * retry_after_s)
+        if self._early_allowed and not episode.refused_trials and early < retry_until - worth_s:
             episode.is_early = True
+            episode.window_s = retry_after_s
             return early
         return retry_until
 
@@ -286,7 +335,7 @@ def _named_window(episode: Episode, retry_after_s: float, forecast: WindowForeca
 
 def _step(episode: Episode) -> float:
     """Return the share of a false Retry-After to wait after the refused trials so far: 1/8, 1/4, 1/2, 1."""
-    return min(1.0, 2.0 ** (episode.refused_trials - 4))
+    return 2.0 ** min(0, episode.refused_trials - 4)
 
 
 def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
@@ -294,9 +343,35 @@ def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
 
     Under a flow it is soon, then three times later with each refusal. Under a window it is when the ledger predicts room, then ever later.
     """
-    if episode.level == 0:
+    if not episode.window_s:
         return now + max(SHORTEST_GUESS_S, FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0)
-    if not episode.refused_here:
+    if forecast.level and not episode.refused_here:
         return forecast.answered_at(episode, now) if forecast.counts_answers else forecast.at(episode.level, now)
-    later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1))
-    return max(forecast.at(episode.level, now) + later_s, forecast.answered_at(episode, now))
+    later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1)) if episode.refused_here else 0.0
+    return max(forecast.expires_at(episode.window_s, episode, now) + later_s, forecast.answered_at(episode, now))
+
+
+def _lengthen(episode: Episode, forecast: WindowForecast, now: float) -> None:
+    """Assume the next longer window whose end is still to come. One that was known before is tried twice."""
+    if forecast.level and episode.refused_here == 1:
+        return
+    for seconds in SCALES_S:
+        if seconds > LONGER * episode.window_s and forecast.expires_at(seconds, episode, now) > now + SHORTEST_GUESS_S:
+            episode.window_s, episode.refused_here = seconds, 0
+            episode.level = 1 if seconds <= WINDOWS_S[1] else 2
+            return
+
+
+def settle_window(episode: Episode, ledger: SendLedger) -> None:
+    """Count the episode in the window that its last trial has found."""
+    seconds = episode.window_s
+    if not seconds:
+        return
+    for window in (1, 2):
+        if abs(seconds - ledger.windows_s[window]) < SAME_S:
+            episode.level = window
+            return
+    window = 1 if seconds < WINDOWS_S[2] else 2
+    ledger.resize(window, seconds)
+    episode.resize(window, seconds, ledger)
+    episode.level = window
