@@ -101,6 +101,13 @@ CROSSED_KINDS: tuple[tuple[LimitKind, float | None], ...] = (
 )
 """The kinds of its limits, in order, and their windows."""
 
+MENTIONS = (
+    *("limit", "quota", "concurren", "parallel", "simultan", "token", "per ", "per-", "per_", "load", "capacity", "demand", "traffic"),
+    *("busy", "is full", "pending", "throttl", "exhausted", "request", "并发", "负载", "繁忙", "访问量"),
+    *(unit + "p" + window for unit in "rt" for window in "smhd"),
+)  # fmt: skip
+"""A text without any of these matches no row."""
+
 
 def _scope(scope: LimitScope, *words: str) -> tuple[LimitScope, re.Pattern[str]]:
     return scope, re.compile("|".join(words))

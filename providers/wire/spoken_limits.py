@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..messages import LimitKind, LimitScope
-from .limit_wordings import CROSSED, CROSSED_KINDS, SCOPES, WORDINGS
+from .limit_wordings import CROSSED, CROSSED_KINDS, MENTIONS, SCOPES, WORDINGS
 from .spoken_waits import TEXT_LIMIT, seconds_per
 
 MOST = 1e12
@@ -44,6 +44,8 @@ def spoken_limit(text: str) -> StatedLimit | None:
     if as_written.startswith("<"):  # a web page
         return None
     text = as_written.lower()
+    if not any(word in text for word in MENTIONS):
+        return None
     if (crossed := CROSSED.search(text)) is not None:
         return _crossed(crossed)
     for kind, wording in WORDINGS:
