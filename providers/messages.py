@@ -131,7 +131,7 @@ class RateLimitHint:
     stated_usage: float | None = None
     """How much of the limit was used up at the refusal."""
     source: str | None = None
-    """The header or the words that state the kind: "header rate_limit_type", "words tokens per min"."""
+    """The header, the words or the status that state it: "header rate_limit_type", "words tokens per min", "status 529"."""
 
 
 @dataclass(frozen=True, slots=True)
