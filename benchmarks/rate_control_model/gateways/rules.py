@@ -19,7 +19,7 @@ Wait = Literal["exact", "window", "none"]
 
 def concurrency_words() -> RateLimitHint:
     """Return what is read from a refusal that names a limit of parallel requests."""
-    return RateLimitHint(stated_quota="max_parallel_requests")
+    return RateLimitHint(stated_kind="concurrency", stated_quota="max_parallel_requests")
 
 
 def stated_wait_s(wait: Wait, window_s: float, true_s: float) -> float | None:

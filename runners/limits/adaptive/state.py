@@ -150,6 +150,8 @@ class AdaptiveLimits:
         self._time.turn("idle", now)
         request = self._in_flight_requests.send(amounts, self._ledger.add(amounts, now), now)
         self._sent_at = now
+        if self._throttling.chance.holds:
+            request.load = self._ledger.counts(0, now)[REQUESTS]
         self._remaining_quota.send(request)
         self._cap.sent()
         self._gate.sent(self._in_flight_requests.delay.patience_s, now)
@@ -178,6 +180,8 @@ class AdaptiveLimits:
     def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
         self._gate.answered(now)
+        if self._throttling.chance.holds:
+            self._throttling.chance.note(request.load, refused=False)
         self._in_flight_requests.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)
         self._reconcile(request, settled, now)

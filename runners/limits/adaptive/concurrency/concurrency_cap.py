@@ -69,6 +69,11 @@ class ConcurrencyCap:
         if mode == "conc":
             self.probe.start_now()
 
+    def restart(self) -> None:
+        """Forget the limit: the refusals came by chance."""
+        self.mode, self._before, self.pace = "start", None, None
+        self.probe.stop()
+
     def absorb(self, other: ConcurrencyCap) -> None:
         """Add the cap of `other`: this one now limits the requests of both."""
         self._most += other._most

@@ -19,7 +19,7 @@ PEAK_MEMORY_S = 60.0
 class InFlightRequest:
     """A request that was sent and has not ended."""
 
-    __slots__ = ("amounts", "beside", "entry", "is_over", "number", "sent_at", "spent")
+    __slots__ = ("amounts", "beside", "entry", "is_over", "load", "number", "sent_at", "spent")
 
     def __init__(self, number: int, amounts: Amounts, entry: LedgerEntry, beside: int, now: float) -> None:
         self.number = number
@@ -31,6 +31,8 @@ class InFlightRequest:
         self.spent = (0.0, 0.0)
         """Totals of requests and of prompt + max_tokens up to this request: the base of the remaining-quota gate."""
         self.is_over = False
+        self.load = 0.0
+        """Requests accepted in the last second when this one was sent, where refusals seem to come by chance."""
 
 
 class RefusalDelay:

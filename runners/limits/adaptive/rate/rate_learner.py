@@ -27,6 +27,8 @@ REFUSED_BUDGET = 0.004
 """Largest share of sends that may be refused by probing."""
 GUESS_SCALE_S = 5.0
 """Time scale for a window of unknown length: the guessed rate is low, and only the next refusal corrects it."""
+GUESS_SCALE = 0.5
+"""The same as a share of the window, where its length was found by trials."""
 COSTLY = 60.0
 """Time before the limit is probed again, as a multiple of the length of an episode."""
 RETRY_AFTER_SCALE_S = 1800.0
@@ -136,6 +138,8 @@ class RateLearner:
         self._best = None
         if model.level:
             self._start_over(list(episode.counts[model.level]), 1.0, evidence)
+            if episode.has_new_window:
+                model.scale_s = max(GUESS_SCALE_S, GUESS_SCALE * model.window_s)
         else:
             self._flow.measure(episode)
             self._start_over(first_rates(episode, evidence), FLOW_SAMPLE_S, evidence)

@@ -1,26 +1,96 @@
-"""Whether refusals come by chance: whether the next request is accepted as if nothing had been refused."""
+"""Whether refusals come by chance: whether the next request is accepted as if nothing had been refused.
+
+A gateway that is overloaded by others, or that has several counters, refuses a share of all requests. Less sending then helps nobody. It is
+found by trials that are sent at once after a refusal, and given up when refusals become more frequent the more is sent.
+"""
 
 from __future__ import annotations
 
-ACCEPTED, REFUSED = 0.16, -1.9
-"""What an accepted and a refused trial add to the evidence of chance: log(0.85 / 0.72) and log(0.15 / 1)."""
-HELD, LEFT = 3.0, -3.0
+import math
+from collections import deque
+
+FEWEST_TRIALS = 3
+"""Accepted trials from which refusals are taken to come by chance."""
+CLEAR = 3
+"""Accepted trials for each refused one, at least."""
+MOST_REFUSED_TRIALS = 2
+"""Refused trials from which no more are made, if none was accepted."""
+RECENT, MOST_SHARE = 40, 0.35
+"""Latest requests, and the share of them that chance refuses at most."""
+MOST_IN_A_ROW = 5
+SURE = 3.5
+"""Standard errors by which more must have been sent before a refusal than before an answer."""
+FEWEST_REFUSED = 6
 
 
 class RefusalChance:
-    """The evidence of one limiter. Trials are sent at once after a refusal."""
+    """The evidence of one limiter."""
 
     def __init__(self) -> None:
-        self._accepted = self._refused = 0
+        self._accepted_trials = self._refused_trials = 0
+        self.holds = False
+        """Whether refusals come by chance: then only the refused request waits."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to compare what was sent before refusals and before answers."""
+        self._recent: deque[bool] = deque(maxlen=RECENT)
+        self._in_a_row = 0
+        self._loads = (Sample(), Sample())
 
     @property
     def is_possible(self) -> bool:
-        """Whether it is worth a trial."""
-        return self._refused < 2 or self._accepted > 2 * self._refused
+        """Whether a trial is worth a request."""
+        return self._refused_trials < MOST_REFUSED_TRIALS or self._accepted_trials > CLEAR * self._refused_trials
 
     def tested(self, *, accepted: bool) -> None:
         """Note the outcome of a trial."""
-        if accepted:
-            self._accepted += 1
-        else:
-            self._refused += 1
+        self._accepted_trials += accepted
+        self._refused_trials += not accepted
+        enough = self._accepted_trials >= FEWEST_TRIALS
+        if accepted and not self.holds and enough and self._accepted_trials >= CLEAR * self._refused_trials:
+            self.holds = True
+            self.begin()
+
+    def note(self, load: float, *, refused: bool) -> None:
+        """Note a request that was sent after `load` others, while refusals come by chance; they no longer do if the load matters."""
+        self._recent.append(refused)
+        self._in_a_row = self._in_a_row + 1 if refused else 0
+        answered, refusals = self._loads
+        (refusals if refused else answered).add(load)
+        if refused and self._depends_on_load():
+            self.holds = False
+            self._accepted_trials, self._refused_trials = 0, MOST_REFUSED_TRIALS
+
+    @property
+    def share(self) -> float:
+        """The share of the latest requests that were refused."""
+        return sum(self._recent) / max(1, len(self._recent))
+
+    def _depends_on_load(self) -> bool:
+        if self._in_a_row >= MOST_IN_A_ROW or (len(self._recent) == RECENT and self.share > MOST_SHARE):
+            return True
+        answered, refused = self._loads
+        if min(answered.count, refused.count) < FEWEST_REFUSED:
+            return False
+        error = math.sqrt(answered.variance / answered.count + refused.variance / refused.count)
+        return refused.mean - answered.mean > SURE * error + 0.05 * answered.mean
+
+
+class Sample:
+    """The mean and the variance of a sample, by Welford's method."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self._squares = 0, 0.0, 0.0
+
+    def add(self, value: float) -> None:
+        """Add a value."""
+        self.count += 1
+        before = value - self.mean
+        self.mean += before / self.count
+        self._squares += before * (value - self.mean)
+
+    @property
+    def variance(self) -> float:
+        """The variance."""
+        return self._squares / max(1, self.count - 1)

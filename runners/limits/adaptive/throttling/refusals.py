@@ -64,6 +64,11 @@ class RefusalClassifier:
         retry_after_s, self.stated = hint.retry_after_s if hint else None, stated_quota(hint)
         self.in_flight_requests.delay.learn(delay_s)
         self._take_back(request)
+        if self.chance.holds:
+            self.chance.note(request.load, refused=True)
+            if self.chance.holds:
+                return
+            self.decide("chance", {"holds": False, "share": round(self.chance.share, 3)})
         episode = self.gate.episode
         if episode is not None and request.sent_at < episode.known_at:
             self.gate.extend(retry_after_s, clock.now)
@@ -113,10 +118,14 @@ class RefusalClassifier:
         self.decide("doubt", {"cause": episode.trial, "accepted": True, "retry_after_s": episode.retry_after_s or None})
         if episode.trial == "chance":
             self.chance.tested(accepted=True)
+            if self.chance.holds:
+                self.learner.forget()
+                self.cap.restart()
+                self.decide("chance", {"holds": True})
         else:
             self.slot_trials_refused = 0
             self.learner.forget()
-            self._cut(max(1, episode.beside), None, clock)
+            self._cut(max(1, self.in_flight_requests.count), None, clock)
 
     def _open_episode(self, request: InFlightRequest, retry_after_s: float | None, clock: RefusalTimes) -> None:
         episode = self._begin(request, clock)
@@ -140,7 +149,7 @@ class RefusalClassifier:
         is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
         if self.chance.is_possible and not is_expected:
             doubts.append("chance")
-        if request.beside and self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected:
+        if self.cap.mode == "conc" or (request.beside and self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected):
             doubts.append("slot")
         return doubts
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from providers.messages import JSON
 
-from ..episode import Episode
+from ..episode import Doubt, Episode
 from ..ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
 from ..stated_limits import agreeing_unit
 
@@ -37,8 +37,8 @@ LONGER = 1.1
 """A longer window is at least so many times as long."""
 BURST = 2
 """Refusals of one burst that show that they do not come by chance."""
-SLOT_TRIALS = 3
-"""Trials in a row, each after a latency, where a slot is what was missing before."""
+SLOT_TRIALS, SLOT_STEP = 4, 0.5
+"""Trials in a row where a slot is what was missing before, and the time between them as a share of the latency."""
 SHORTEST_S = 0.02
 SHORTEST_GUESS_S = 0.2
 FREED = 0.03
@@ -165,7 +165,7 @@ class AdaptiveThrottleGate:
         episode.tries = 0
         tested, episode.trial = episode.trial, None
         if tested is not None:
-            episode.doubts.remove(tested)
+            self._drop(episode, tested)
         else:
             episode.refused_trials += 1
             episode.refused_here += 1
@@ -174,6 +174,12 @@ class AdaptiveThrottleGate:
             if retry_after_s is None and self._is_no_flow(episode, now):
                 _lengthen(episode, forecast, now)
         self._set(episode, retry_after_s, forecast, now)
+
+    def _drop(self, episode: Episode, doubt: Doubt) -> None:
+        """Drop a cause that a trial has refuted. Where slots are known to be limited, several trials are made."""
+        episode.slot_trials += doubt == "slot"
+        if doubt == "chance" or not episode.is_about_slots or episode.slot_trials >= SLOT_TRIALS:
+            episode.doubts.remove(doubt)
 
     def _is_no_flow(self, episode: Episode, now: float) -> bool:
         return episode.window_s > 0 or now + FLOW_STEP * (now - episode.at) > episode.flow_until
@@ -205,7 +211,7 @@ class AdaptiveThrottleGate:
     def answered(self, now: float) -> None:
         """Note that a request was answered: if a refusal was for want of a slot, there is one now."""
         episode = self.episode
-        if episode is not None and not episode.tries and episode.trial is None and "slot" in episode.doubts:
+        if episode is not None and not episode.tries and episode.trial != "chance" and "slot" in episode.doubts:
             episode.trial = "slot"
             self.opens_at = now
 
@@ -286,11 +292,13 @@ class AdaptiveThrottleGate:
             self._belief_at = now + max(SHORTEST_S, retry_after_s)
             if retry_after_s > LONG_S:
                 self._belief_at = self._shortened(episode, self._belief_at, forecast, now)
-        if episode.is_about_slots and episode.refused_trials < SLOT_TRIALS:
-            self._belief_at = min(self._belief_at, now + max(SHORTEST_GUESS_S, forecast.latency_s))
+        self.opens_at = self._belief_at
         if "chance" in episode.doubts:
             episode.trial = "chance"
-        self.opens_at = now if episode.trial == "chance" else self._belief_at
+            self.opens_at = now
+        elif "slot" in episode.doubts and episode.is_about_slots:
+            episode.trial = "slot"
+            self.opens_at = min(self._belief_at, now + max(SHORTEST_GUESS_S, SLOT_STEP * forecast.latency_s))
 
     def _shortened(self, episode: Episode, retry_until: float, forecast: WindowForecast, now: float) -> float:
         """Return an earlier time for a long Retry-After: one early trial, or several if it was found too long before.
@@ -348,7 +356,8 @@ def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
     if forecast.level and not episode.refused_here:
         return forecast.answered_at(episode, now) if forecast.counts_answers else forecast.at(episode.level, now)
     later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1)) if episode.refused_here else 0.0
-    return max(forecast.expires_at(episode.window_s, episode, now) + later_s, forecast.answered_at(episode, now))
+    opens_at = forecast.expires_at(episode.window_s, episode, now) + later_s
+    return max(opens_at, forecast.answered_at(episode, now)) if forecast.counts_answers else opens_at
 
 
 def _lengthen(episode: Episode, forecast: WindowForecast, now: float) -> None:
