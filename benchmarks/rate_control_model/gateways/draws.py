@@ -33,6 +33,10 @@ class Window:
         """Requests per second."""
         return self.limit / self.window_s
 
+    def __str__(self) -> str:
+        kind = "sliding" if self.phase_s is None else "fixed"
+        return f"{self.limit} requests per {self.window_s:.2f} s, {kind}"
+
     def meter(self, limit: float | None = None) -> Meter:
         """Create its meter, or one with another limit."""
         limit = self.limit if limit is None else limit
