@@ -18,7 +18,7 @@ from ..requests import Request, chat, short
 from ..scenario import Build, Rise, Scenario
 from ..servers import SILENT, DippingBucket, Metered, Rule, Server, Tells, Traits, one_quota
 from ..timeline import Timeline
-from .draws import Source, Window, answers_for
+from .draws import Source, Window, answers_for, span_of_use_s
 from .rules import (
     Chance,
     CountsRefused,
@@ -197,15 +197,9 @@ def _rising(source: Source, index: int, halved: tuple[float, float]) -> Scenario
         rate,
         latency=traits.latency,
         n=math.ceil(n),
-        rise=Rise(halved[1], rate, _span_s(rate, span_s)),
+        rise=Rise(halved[1], rate, span_of_use_s(rate, span_s)),
         truth=f"{window if span_s else f'bucket of {rate:.2f}/s'}, half of it from {halved[0]:.0f} to {halved[1]:.0f} s",
     )
-
-
-def _span_s(rate: float, window_s: float) -> float:
-    """Return the time that shows whether a rate is used: 30 s, 20 requests and three windows, in whole windows."""
-    shortest_s = max(30.0, 20 / rate, 3 * window_s)
-    return shortest_s if window_s == 0 else window_s * math.ceil(shortest_s / window_s)
 
 
 def loose(source: Source, index: int) -> Scenario:
