@@ -59,7 +59,7 @@ def run_job(job: Job) -> Row:
     family, _, index = server.rpartition(" #")
     scenario = draw_held_out(server, seed)
     figures = run_controller(server, scenario, controller, n, 1000 * seed + int(index))
-    return {**row, "family": family, "n": scenario.n or n, **figures}
+    return {**row, "family": family, "truth": scenario.truth, "n": scenario.n or n, **figures}
 
 
 def draw_held_out(server: str, seed: int) -> Scenario:
@@ -141,6 +141,13 @@ def run_all(jobs: Sequence[Job], processes: int) -> list[Row]:
         return list(pool.map(run_job, jobs, chunksize=4))
 
 
+def _held_out_name(text: str) -> str:
+    family, _, index = text.rpartition(" #")
+    if family not in ALL_FAMILIES or not index.isdigit():
+        raise argparse.ArgumentTypeError(f'{text!r} is not a family and a number, as "relay #3"')
+    return text
+
+
 def parse_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,7 +155,12 @@ def parse_options() -> argparse.Namespace:
     scope.add_argument("--quick", action="store_true", help="every server, one seed")
     scope.add_argument("--full", action="store_true", help="three seeds, several instances, held-out servers")
     scope.add_argument("--families", nargs="+", metavar="NAME", choices=ALL_FAMILIES, help=", ".join(ALL_FAMILIES))
-    scope.add_argument("--explain", metavar="DRAW", help='print the decisions for one held-out server, as "relay #3"')
+    scope.add_argument(
+        "--explain",
+        type=_held_out_name,
+        metavar="DRAW",
+        help='print the decisions for one held-out server, as "relay #3"',
+    )
     parser.add_argument("--seed", type=int, help="one seed instead of the usual three")
     parser.add_argument(
         "--holdout-seed", type=int, action="append", help="seed of the held-out servers; may be repeated"

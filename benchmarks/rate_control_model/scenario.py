@@ -39,3 +39,5 @@ class Scenario:
     is_one_model: bool = False
     """Whether the instances serve one model, so that a shared quota is looked for."""
     rise: Rise | None = None
+    truth: str = ""
+    """What the server does, in words."""

@@ -33,6 +33,10 @@ class Window:
         """Requests per second."""
         return self.limit / self.window_s
 
+    def __str__(self) -> str:
+        kind = "sliding" if self.phase_s is None else "fixed"
+        return f"{self.limit} requests per {self.window_s:.2f} s, {kind}"
+
     def meter(self, limit: float | None = None) -> Meter:
         """Create its meter, or one with another limit."""
         limit = self.limit if limit is None else limit
@@ -78,3 +82,9 @@ class Source:
 def answers_for(rate: float) -> int:
     """Return the size of a batch for five minutes at a rate of requests per second, between 600 and 2,400 answers."""
     return int(max(FEWEST_ANSWERS, min(MOST_ANSWERS, rate * SHORTEST_RUN_S)))
+
+
+def span_of_use_s(rate: float, window_s: float) -> float:
+    """Return the time that shows whether a rate is used: 30 s, 20 requests and three windows, in whole windows."""
+    shortest_s = max(30.0, 20 / rate, 3 * window_s)
+    return shortest_s if window_s == 0 else window_s * math.ceil(shortest_s / window_s)

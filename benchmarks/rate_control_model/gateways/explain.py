@@ -28,6 +28,7 @@ class Explained:
 
     def run(self, server: str, seed: int) -> Measured:
         """Run it, print the events and the final limits, and return the figures."""
+        self._line(f"{server}: {self._scenario.truth or self._scenario.rate}")
         measured = run_once(server, self._scenario, self._build, 0, seed, self._watch)
         for index, limits in enumerate(self._controllers):
             self._print(index, "end", limits.snapshot(measured.makespan_s))
@@ -43,14 +44,16 @@ class Explained:
 
     def _watch(self, loop: Loop) -> None:
         self._loop = loop
-        if self._scenario.is_one_model:
-            share_quotas(loop, self._controllers)
+        mergers = share_quotas(loop, self._controllers).mergers if self._scenario.is_one_model else []
         learn = loop.on_refused
 
         def refused(controller: Controller, settled: Settled) -> None:
             index = next(i for i, limits in enumerate(self._controllers) if limits is controller)
             self._print(index, "refused", self._refusal(index, settled))
+            before = len(mergers)
             learn(controller, settled)
+            for merger in mergers[before:]:
+                self._print(index, "quota_shared", {"limit": merger.quota.limit, "window_s": merger.quota.window_s})
 
         loop.on_refused = refused
 

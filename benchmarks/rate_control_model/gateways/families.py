@@ -18,7 +18,7 @@ from ..requests import Request, chat, short
 from ..scenario import Build, Rise, Scenario
 from ..servers import SILENT, DippingBucket, Metered, Rule, Server, Tells, Traits, one_quota
 from ..timeline import Timeline
-from .draws import Source, Window, answers_for
+from .draws import Source, Window, answers_for, span_of_use_s
 from .rules import (
     Chance,
     CountsRefused,
@@ -59,6 +59,7 @@ def gateway_conc(source: Source, index: int) -> Scenario:
         lambda requests: ideals.packed(requests, traits.latency, seats),
         seats / mean_s,
         latency=traits.latency,
+        truth=f"{seats} in flight, answers in {mean_s:.2f} s, {'words' if index % 2 == 0 else 'no words'}",
         n=answers_for(seats / mean_s),
     )
 
@@ -74,24 +75,40 @@ def relay(source: Source, index: int) -> Scenario:
     def build(timeline: Timeline, draw: random.Random) -> Sequence[Server]:
         return one_quota(timeline, draw, Metered(window.meter()), traits, keys)
 
-    ideal_s = _at_rate(window.rate, traits)
-    return Scenario(build, ideal_s, window.rate, latency=traits.latency, n=window.batch(), is_one_model=keys > 1)
+    return Scenario(
+        build,
+        _at_rate(window.rate, traits),
+        window.rate,
+        latency=traits.latency,
+        n=window.batch(),
+        is_one_model=keys > 1,
+        truth=f"{window}, {keys} keys",
+    )
 
 
-def minute_gateway(source: Source, index: int) -> Scenario:
-    """Draw a window of 3-90 s opened by the first request; a refusal states its whole length. Every second one counts tokens at the end.
+def minute_gateway(source: Source, index: int) -> Scenario:  # noqa: ARG001 - all families are drawn alike
+    """Draw a window of 3-90 s that the first request opens; a refusal states its whole length.
 
-    Ideal: requests at a constant rate; for tokens, every window is overfilled by its last request and no other.
+    Ideal: the limit at a constant rate.
     """
-    if index % 2 == 0:
-        window, (traits, _) = source.window(RPM), source.traits()
-        tells = Tells(always_s=round(window.window_s, 3))
-        build = _one(lambda _: Metered(OpenedWindow(window.limit, window.window_s), tells=tells), traits)
-        return Scenario(build, _at_rate(window.rate, traits), window.rate, latency=traits.latency, n=window.batch())
-    return _minute_tokens(source)
+    window, (traits, _) = source.window(RPM), source.traits()
+    tells = Tells(always_s=round(window.window_s, 3))
+    return Scenario(
+        _one(lambda _: Metered(OpenedWindow(window.limit, window.window_s), tells=tells), traits),
+        _at_rate(window.rate, traits),
+        window.rate,
+        latency=traits.latency,
+        n=window.batch(),
+        truth=f"{window.limit} requests per {window.window_s:.2f} s from the first one",
+    )
 
 
-def _minute_tokens(source: Source) -> Scenario:
+def minute_tokens(source: Source, index: int) -> Scenario:  # noqa: ARG001 - all families are drawn alike
+    """Draw such a window of 300-60,000 tokens per minute that counts a request when it has ended.
+
+    Ideal: every window is overfilled by its last request and no other. Senders that have several requests in flight when a window opens
+    may overfill it further, so that their efficiency is above 1.
+    """
     per_minute, window_s = source.spread(300, 60_000), source.spread(3, 90)
     limit, (traits, _) = max(1, round(per_minute * window_s / 60)), source.traits()
     ask, mean = (short, 28.0) if per_minute < 6000 else (chat, 410.0)
@@ -108,6 +125,7 @@ def _minute_tokens(source: Source) -> Scenario:
         ask=ask,
         latency=traits.latency,
         n=Window(per_window, window_s, None).batch(),
+        truth=f"{limit} tokens per {window_s:.2f} s from the first request, counted at the end",
     )
 
 
@@ -134,8 +152,16 @@ def chance(source: Source, index: int) -> Scenario:
         )
 
     rate = instances * WORKERS / mean_s
-    n = 2 * answers_for(rate)
-    return Scenario(build, ideal_s, rate, latency=traits.latency, n=n, most=WORKERS, is_one_model=instances > 1)
+    return Scenario(
+        build,
+        ideal_s,
+        rate,
+        latency=traits.latency,
+        n=int(max(1200, min(9600, 60 * rate))),
+        most=WORKERS,
+        is_one_model=instances > 1,
+        truth=f"{share:.1%} refused at random, Retry-After {wait_s}, {instances} x {WORKERS} workers, answers in {mean_s:.2f} s",
+    )
 
 
 def tenant(source: Source, index: int) -> Scenario:
@@ -171,14 +197,9 @@ def _rising(source: Source, index: int, halved: tuple[float, float]) -> Scenario
         rate,
         latency=traits.latency,
         n=math.ceil(n),
-        rise=Rise(halved[1], rate, _span_s(rate, span_s)),
+        rise=Rise(halved[1], rate, span_of_use_s(rate, span_s)),
+        truth=f"{window if span_s else f'bucket of {rate:.2f}/s'}, half of it from {halved[0]:.0f} to {halved[1]:.0f} s",
     )
-
-
-def _span_s(rate: float, window_s: float) -> float:
-    """Return the time that shows whether a rate is used: 30 s, 20 requests and three windows, in whole windows."""
-    shortest_s = max(30.0, 20 / rate, 3 * window_s)
-    return shortest_s if window_s == 0 else window_s * math.ceil(shortest_s / window_s)
 
 
 def loose(source: Source, index: int) -> Scenario:
@@ -191,6 +212,7 @@ def loose(source: Source, index: int) -> Scenario:
     if index % 3 == 2:
         length_s = window.window_s
         rate = window.limit * math.ceil(60 / length_s) / 60
+        truth = f"{window.limit} requests per {length_s:.2f} s from the first one, anew at the minute"
         build = _one(
             lambda _: ResetAtMinute(lambda: OpenedWindow(window.limit, length_s), length_s, phase_s, wait), traits
         )
@@ -198,6 +220,7 @@ def loose(source: Source, index: int) -> Scenario:
         divides = index % 3 == 0
         part = max(1, window.limit // processes) if divides else window.limit
         rate = part * processes / window.window_s
+        truth = f"{processes} counters of {part} requests each, of {window}"
 
         def rule(draw: random.Random) -> Rule:
             meters: list[Meter] = [window.meter(part) for _ in range(processes)]
@@ -205,7 +228,8 @@ def loose(source: Source, index: int) -> Scenario:
 
         build = _one(rule, traits)
     n = Window(max(1, round(rate * window.window_s)), window.window_s, None).batch()
-    return Scenario(build, _at_rate(rate, traits), rate, latency=traits.latency, n=n)
+    truth += f", Retry-After {wait}"
+    return Scenario(build, _at_rate(rate, traits), rate, latency=traits.latency, n=n, truth=truth)
 
 
 def counts_refused(source: Source, index: int) -> Scenario:  # noqa: ARG001 - all families are drawn alike
@@ -215,7 +239,14 @@ def counts_refused(source: Source, index: int) -> Scenario:  # noqa: ARG001 - al
     """
     window, (traits, _), wait = source.window(RPM), source.traits(), source.wait()
     build = _one(lambda _: CountsRefused(window.meter(), window.window_s, wait), traits)
-    return Scenario(build, _at_rate(window.rate, traits), window.rate, latency=traits.latency, n=window.batch())
+    return Scenario(
+        build,
+        _at_rate(window.rate, traits),
+        window.rate,
+        latency=traits.latency,
+        n=window.batch(),
+        truth=f"{window}, refused ones counted, Retry-After {wait}",
+    )
 
 
 def shared_quota(source: Source, index: int) -> Scenario:
@@ -242,6 +273,7 @@ def shared_quota(source: Source, index: int) -> Scenario:
         latency=TRAITS.latency,
         n=round(rate * 60 * 12),
         is_one_model=True,
+        truth=f"{tokens} tokens per minute, {'sliding' if slides else 'fixed'}, {'in words' if index % 2 == 0 else 'silent'}, three names",
     )
 
 
@@ -249,6 +281,7 @@ GATEWAYS: dict[str, Callable[[Source, int], Scenario]] = {
     "gateway conc": gateway_conc,
     "relay": relay,
     "minute gateway": minute_gateway,
+    "minute tokens": minute_tokens,
     "chance": chance,
     "tenant": tenant,
     "doubled": doubled,
