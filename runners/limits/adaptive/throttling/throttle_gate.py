@@ -25,6 +25,8 @@ SHORT_S = 1.0
 """A shorter Retry-After gives no evidence of a window."""
 MOST_KEPT_S = 60.0
 """Longest refill that a bucket is assumed to store."""
+SAME_END_S, LATER_S = 0.3, 1.0
+"""How far two Retry-Afters may be from the same end, if the second one came so much later."""
 SAME_S, ROUNDED_S = 0.1, 1.05
 """How far a Retry-After may be from the ledger's time: later by the network latency, earlier by rounding up to whole seconds."""
 LONG_S = 2.0
@@ -33,6 +35,8 @@ WORTH_S, WORTH = 1.0, 0.1
 """Shortest time that an early trial must save, and the same as a share of Retry-After."""
 SCALES_S = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 """The lengths of windows that are tried one after another: a longer one is assumed when a trial at the end of a shorter one was refused."""
+REPEATS = 2
+"""Trials at the end of a window that is known, or is usual, before a longer one is assumed."""
 LONGER = 1.1
 """A longer window is at least so many times as long."""
 BURST = 2
@@ -164,6 +168,9 @@ class AdaptiveThrottleGate:
         episode.known_at = now
         episode.tries = 0
         tested, episode.trial = episode.trial, None
+        if retry_after_s is not None and _counts_down(episode, retry_after_s, now):
+            self._early_allowed = False  # it counts down to one end
+            episode.doubts = [doubt for doubt in episode.doubts if doubt == tested]
         if tested is not None:
             self._drop(episode, tested)
         else:
@@ -286,11 +293,12 @@ class AdaptiveThrottleGate:
 
     def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
+        episode.is_early = False
         if retry_after_s is None:
             self._belief_at = guess(episode, forecast, now)
         else:
             self._belief_at = now + max(SHORTEST_S, retry_after_s)
-            if retry_after_s > LONG_S:
+            if retry_after_s > LONG_S and "chance" not in episode.doubts:
                 self._belief_at = self._shortened(episode, self._belief_at, forecast, now)
         self.opens_at = self._belief_at
         if "chance" in episode.doubts:
@@ -326,6 +334,12 @@ def is_no_bucket(episode: Episode, retry_after_s: float) -> bool:
     return retry_after_s * requests > MOST_KEPT_S + min(episode.windows_s[2], episode.running_s)
 
 
+def _counts_down(episode: Episode, retry_after_s: float, now: float) -> bool:
+    """Return whether Retry-After has the end that it had at the first refusal, which is then the true one."""
+    first_at = episode.retry_until - episode.retry_after_s
+    return now - first_at > LATER_S and abs(now + retry_after_s - episode.retry_until) < SAME_END_S
+
+
 def _named_window(episode: Episode, retry_after_s: float, forecast: WindowForecast, now: float) -> int:
     """Return the window that has room again at the end of Retry-After, or is as long as it; 0 if there is none."""
     for window in (1, 2):
@@ -357,12 +371,13 @@ def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
         return forecast.answered_at(episode, now) if forecast.counts_answers else forecast.at(episode.level, now)
     later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1)) if episode.refused_here else 0.0
     opens_at = forecast.expires_at(episode.window_s, episode, now) + later_s
-    return max(opens_at, forecast.answered_at(episode, now)) if forecast.counts_answers else opens_at
+    is_usual = episode.window_s == WINDOWS_S[2]
+    return max(opens_at, forecast.answered_at(episode, now)) if is_usual or forecast.counts_answers else opens_at
 
 
 def _lengthen(episode: Episode, forecast: WindowForecast, now: float) -> None:
     """Assume the next longer window whose end is still to come. One that was known before is tried twice."""
-    if forecast.level and episode.refused_here == 1:
+    if (forecast.level or episode.window_s == WINDOWS_S[2]) and episode.refused_here <= REPEATS:
         return
     for seconds in SCALES_S:
         if seconds > LONGER * episode.window_s and forecast.expires_at(seconds, episode, now) > now + SHORTEST_GUESS_S:
