@@ -150,7 +150,7 @@ class AdaptiveLimits:
         self._time.turn("idle", now)
         request = self._in_flight_requests.send(amounts, self._ledger.add(amounts, now), now)
         self._sent_at = now
-        if self._throttling.chance.holds:
+        if self._throttling.chance.is_suspected:
             request.load = self._ledger.counts(0, now)[REQUESTS]
         self._remaining_quota.send(request)
         self._cap.sent()
@@ -159,6 +159,8 @@ class AdaptiveLimits:
         return Go(request.number)
 
     def _gap_s(self, amounts: Amounts, now: float) -> float:
+        if self._throttling.chance.pace is not None:
+            return 1 / self._throttling.chance.pace
         if self._rates.limits is not None:
             return self._rates.gap_s(amounts, now)
         if self._cap.pace is not None:
@@ -180,7 +182,7 @@ class AdaptiveLimits:
     def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
         self._gate.answered(now)
-        if self._throttling.chance.holds:
+        if self._throttling.chance.is_suspected:
             self._throttling.chance.note(request.load, refused=False)
         self._in_flight_requests.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)

@@ -21,6 +21,13 @@ MOST_IN_A_ROW = 5
 SURE = 3.5
 """Standard errors by which more must have been sent before a refusal than before an answer."""
 FEWEST_REFUSED = 6
+SLOWER = 0.6
+"""The share of the rate at which refusals are as frequent as before if they come by chance."""
+EXPECTED_REFUSALS = 5.0
+"""Refusals that are expected while sending slowly."""
+RARE = 0.02
+"""A share of refusals that costs too little to be tested."""
+CONFIRMED = 2
 
 
 class RefusalChance:
@@ -30,10 +37,13 @@ class RefusalChance:
         self._accepted_trials = self._refused_trials = 0
         self.holds = False
         """Whether refusals come by chance: then only the refused request waits."""
-        self.begin()
+        self.pace: float | None = None
+        """Sends per second while it is tested whether slower sending makes refusals rarer."""
+        self._left = 0
+        self._refused_slowly = 0
+        self._begin()
 
-    def begin(self) -> None:
-        """Begin to compare what was sent before refusals and before answers."""
+    def _begin(self) -> None:
         self._recent: deque[bool] = deque(maxlen=RECENT)
         self._in_a_row = 0
         self._loads = (Sample(), Sample())
@@ -43,24 +53,54 @@ class RefusalChance:
         """Whether a trial is worth a request."""
         return self._refused_trials < MOST_REFUSED_TRIALS or self._accepted_trials > CLEAR * self._refused_trials
 
-    def tested(self, *, accepted: bool) -> None:
-        """Note the outcome of a trial."""
+    @property
+    def is_suspected(self) -> bool:
+        """Whether requests are noted."""
+        return self.holds or self._accepted_trials > 0
+
+    def tested(self, rate: float, *, accepted: bool) -> None:
+        """Note the outcome of a trial; `rate` is what was accepted per second before it."""
         self._accepted_trials += accepted
         self._refused_trials += not accepted
-        enough = self._accepted_trials >= FEWEST_TRIALS
-        if accepted and not self.holds and enough and self._accepted_trials >= CLEAR * self._refused_trials:
-            self.holds = True
-            self.begin()
+        enough = self._accepted_trials >= FEWEST_TRIALS and self._accepted_trials >= CLEAR * self._refused_trials
+        if not accepted or self.holds or not enough:
+            return
+        if self.share > MOST_SHARE:
+            self._give_up()
+            return
+        self.holds = True
+        refused = sum(self._recent)
+        share = max(0, refused - 1) / max(1, len(self._recent) - 1)
+        if share > RARE:
+            self.pace, self._refused_slowly = SLOWER * rate, 0
+            self._left = math.ceil(EXPECTED_REFUSALS / share)
 
     def note(self, load: float, *, refused: bool) -> None:
-        """Note a request that was sent after `load` others, while refusals come by chance; they no longer do if the load matters."""
+        """Note a request that was sent when `load` had been accepted in the last second; refusals that follow the load are no chance."""
         self._recent.append(refused)
         self._in_a_row = self._in_a_row + 1 if refused else 0
         answered, refusals = self._loads
         (refusals if refused else answered).add(load)
-        if refused and self._depends_on_load():
-            self.holds = False
-            self._accepted_trials, self._refused_trials = 0, MOST_REFUSED_TRIALS
+        if not self.holds:
+            return
+        if self.pace is not None:
+            self._compare(refused=refused)
+        elif refused and self._depends_on_load():
+            self._give_up()
+
+    def _compare(self, *, refused: bool) -> None:
+        """Decide whether slower sending has made refusals rarer."""
+        self._left -= 1
+        self._refused_slowly += refused
+        if self._refused_slowly >= CONFIRMED or (self._left <= 0 and self._refused_slowly):
+            self.pace = None
+            self._begin()
+        elif self._left <= 0:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.holds, self.pace = False, None
+        self._accepted_trials, self._refused_trials = 0, MOST_REFUSED_TRIALS
 
     @property
     def share(self) -> float:

@@ -9,10 +9,10 @@ from providers.messages import JSON, RateLimitHint
 
 from ...stated import UNSTATED, StatedQuota, stated_quota
 from ..concurrency.answer_statistics import AnswerStatistics
-from ..concurrency.concurrency_cap import ConcurrencyCap
+from ..concurrency.concurrency_cap import FEWEST_BESIDE, ConcurrencyCap
 from ..concurrency.in_flight import InFlightRequest, InFlightRequests
 from ..episode import Doubt, Episode, EpisodeContext, begin
-from ..ledger import Amounts, SendLedger
+from ..ledger import REQUESTS, Amounts, SendLedger
 from ..rate.rate_learner import RateLearner
 from ..rate.rate_model import FLOW, RateModel
 from ..remaining_quota import RemainingQuotaGate
@@ -64,11 +64,13 @@ class RefusalClassifier:
         retry_after_s, self.stated = hint.retry_after_s if hint else None, stated_quota(hint)
         self.in_flight_requests.delay.learn(delay_s)
         self._take_back(request)
-        if self.chance.holds:
+        if self.chance.is_suspected:
+            did_hold = self.chance.holds
             self.chance.note(request.load, refused=True)
             if self.chance.holds:
                 return
-            self.decide("chance", {"holds": False, "share": round(self.chance.share, 3)})
+            if did_hold:
+                self.decide("chance", {"holds": False, "share": round(self.chance.share, 3)})
         episode = self.gate.episode
         if episode is not None and request.sent_at < episode.known_at:
             self.gate.extend(retry_after_s, clock.now)
@@ -117,11 +119,11 @@ class RefusalClassifier:
         """Draw the conclusion of an accepted trial that tested another cause than a rate limit."""
         self.decide("doubt", {"cause": episode.trial, "accepted": True, "retry_after_s": episode.retry_after_s or None})
         if episode.trial == "chance":
-            self.chance.tested(accepted=True)
+            self.chance.tested(self._lately(clock), accepted=True)
             if self.chance.holds:
                 self.learner.forget()
                 self.cap.restart()
-                self.decide("chance", {"holds": True})
+                self.decide("chance", {"holds": True, "share": round(self.chance.share, 3)})
         else:
             self.slot_trials_refused = 0
             self.learner.forget()
@@ -134,8 +136,8 @@ class RefusalClassifier:
             episode.known_at = clock.now
         self.suspect = None
         episode.stated = self.stated
-        episode.is_about_slots = self.cap.mode == "conc"
-        episode.doubts = self._doubts(request, clock.now)
+        episode.doubts = self._doubts(request, retry_after_s, clock.now)
+        episode.is_about_slots = self.cap.mode == "conc" and "slot" in episode.doubts
         self.gate.shut(episode, retry_after_s, self._forecast(clock.latency_s), clock.now)
         evidence = {"beside": request.beside, "retry_after_s": retry_after_s}
         self.decide("throttle", {**self.gate.describe(clock.now), **evidence})
@@ -143,20 +145,28 @@ class RefusalClassifier:
     def _begin(self, request: InFlightRequest, clock: RefusalTimes) -> Episode:
         return begin(request, EpisodeContext(self.ledger, self.rates.level, clock.capped_s, clock.running_s, clock.now))
 
-    def _doubts(self, request: InFlightRequest, now: float) -> list[Doubt]:
+    def _lately(self, clock: RefusalTimes) -> float:
+        """Return the requests accepted per second in the last two latencies."""
+        seconds = max(1.0, 2 * clock.latency_s)
+        return max(1.0, self.ledger.between(clock.now - seconds, clock.now)[REQUESTS]) / seconds
+
+    def _doubts(self, request: InFlightRequest, retry_after_s: float | None, now: float) -> list[Doubt]:
         """List the other causes than a rate limit that are possible, in the order in which they are tested."""
         doubts: list[Doubt] = []
         is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
         if self.chance.is_possible and not is_expected:
             doubts.append("chance")
-        if self.cap.mode == "conc" or (request.beside and self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected):
+        may_be_slots = self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected
+        if (retry_after_s is not None or request.beside < FEWEST_BESIDE) and (
+            self.cap.mode == "conc" or (request.beside and may_be_slots)
+        ):
             doubts.append("slot")
         return doubts
 
     def _refuse_trial(self, episode: Episode, retry_after_s: float | None, clock: RefusalTimes) -> None:
         event = "early" if episode.is_early else "throttle"
         if episode.trial == "chance":
-            self.chance.tested(accepted=False)
+            self.chance.tested(self._lately(clock), accepted=False)
         elif episode.trial == "slot":
             self.slot_trials_refused += 1
         tested = {"tested": episode.trial} if episode.trial else {}

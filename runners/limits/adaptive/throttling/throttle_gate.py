@@ -371,7 +371,7 @@ def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
         return forecast.answered_at(episode, now) if forecast.counts_answers else forecast.at(episode.level, now)
     later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1)) if episode.refused_here else 0.0
     opens_at = forecast.expires_at(episode.window_s, episode, now) + later_s
-    is_usual = episode.window_s == WINDOWS_S[2]
+    is_usual = episode.window_s == WINDOWS_S[2] and episode.refused_here > 0
     return max(opens_at, forecast.answered_at(episode, now)) if is_usual or forecast.counts_answers else opens_at
 
 
