@@ -22,6 +22,7 @@ from .concurrency.concurrency_cap import ConcurrencyCap
 from .concurrency.in_flight import InFlightRequest, InFlightRequests
 from .ledger import CEILING, REQUESTS, TOKENS, Amounts, SendLedger
 from .rate.episode_evidence import EpisodeEvidence
+from .rate.limit_probe import LimitProbe
 from .rate.pacer import Pacer
 from .rate.rate_learner import RateLearner
 from .rate.rate_model import FLOW, RateModel
@@ -61,6 +62,7 @@ class AdaptiveLimits:
         self._rates.windows_s = self._ledger.windows_s
         self._learner = RateLearner(self._rates, on_decision)
         self._pacer = Pacer()
+        self._probe = LimitProbe()
         self._remaining_quota = RemainingQuotaGate()
         self._throttling = RefusalClassifier(
             self._ledger,
@@ -84,6 +86,8 @@ class AdaptiveLimits:
         """Decide whether a request may be sent now, at a time, or after an event."""
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             self._reopen(now)
+        if self._probe.ticket is not None and self._in_flight_requests.was_accepted(self._probe.ticket, now):
+            self._judge_probe(now, accepted=True)
         shut_until = self._shut_until()
         if shut_until > now:
             return self._wait("gate", shut_until, now)
@@ -91,7 +95,13 @@ class AdaptiveLimits:
             return self._full(now)
         amounts = self._answers.amounts(cost)
         blocked = self._blocked(amounts, now)
-        return self._go(amounts, now) if blocked is None else self._wait(*blocked, now)
+        if blocked is None:
+            return self._go(amounts, now)
+        if blocked[0] == "ledger" and self._probe.is_due(now):
+            sent = self._go(amounts, now)
+            self._probe.ticket = sent.ticket
+            return sent
+        return self._wait(*blocked, now)
 
     def opens_at(self, now: float) -> float | None:
         """Return the earliest time at which a request of any size may be sent; `now` if at once, None if only after an event.
@@ -171,13 +181,33 @@ class AdaptiveLimits:
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
         """Learn from the end of the request with this ticket."""
         request = self._in_flight_requests.end(ticket)
+        is_probe = request.number == self._probe.ticket
+        if is_probe:
+            self._judge_probe(now, accepted=settled.how != "throttled")
         if settled.how == "succeeded":
             self._succeed(request, settled, now)
+        elif settled.how == "throttled" and is_probe:
+            self._throttled += 1
+            self._throttling.take_back(request, settled.latency_s)
         elif settled.how == "throttled":
             self._throttled += 1
             self._throttling.refuse(request, settled.latency_s, settled.hint, self._clock(now))
         elif settled.how == "failed":
             self._fail(now)
+
+    def _judge_probe(self, now: float, *, accepted: bool) -> None:
+        """Raise the limit of the window if a request above it was accepted."""
+        rates = self._rates
+        if accepted and rates.level != FLOW and rates.limits is not None:
+            before = rates.describe()
+            rates.raise_by(self._probe.accepted())
+            self._decide("probe", {"accepted": True, "old": before, "new": rates.describe()})
+            self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=True)
+        else:
+            self._probe.refused(rates.window_s, self._goodput(now), now)
+
+    def _goodput(self, now: float) -> float:
+        return self._answers.count / max(1.0, self._running_s(now))
 
     def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
@@ -222,6 +252,7 @@ class AdaptiveLimits:
         self._learner.learn(
             episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)
         )
+        self._probe.begin(self._rates.window_s, self._goodput(now), now, is_new=episode.has_new_window)
         self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)
         self._cap.begin_round(self._in_flight_requests.sent, now)
         limits = self._rates.limits

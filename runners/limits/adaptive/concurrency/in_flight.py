@@ -110,6 +110,11 @@ class InFlightRequests:
         request.is_over = True
         return request
 
+    def was_accepted(self, number: int, now: float) -> bool:
+        """Return whether a request is in flight for longer than a refusal takes."""
+        request = self._open.get(number)
+        return request is not None and now >= request.sent_at + self.delay.patience_s
+
     def tokens(self) -> float:
         """Return the estimated tokens of all requests in flight."""
         return sum(request.amounts[TOKENS] for request in self._open.values())

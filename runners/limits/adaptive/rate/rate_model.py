@@ -100,6 +100,12 @@ class RateModel:
                 opens_at = max(opens_at, ledger.frees_at(self.level, unit, over, now) or now)
         return opens_at
 
+    def raise_by(self, requests: int) -> None:
+        """Raise the limits, in every unit alike, as if the window had room for so many requests more."""
+        if self.limits is not None:
+            share = 1 + requests / max(1.0, self.limits[REQUESTS])
+            self.limits = [limit * share for limit in self.limits]
+
     def restore(self, level: int, limits: list[float]) -> None:
         """Use the limits that an earlier run learned; the first samples confirm or replace them."""
         self.level, self.limits = level, limits

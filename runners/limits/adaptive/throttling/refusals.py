@@ -62,8 +62,7 @@ class RefusalClassifier:
     def refuse(self, request: InFlightRequest, delay_s: float, hint: RateLimitHint | None, clock: RefusalTimes) -> None:
         """Classify a refusal that arrived `delay_s` after its send, and act on it."""
         retry_after_s, self.stated = hint.retry_after_s if hint else None, stated_quota(hint)
-        self.in_flight_requests.delay.learn(delay_s)
-        self._take_back(request)
+        self.take_back(request, delay_s)
         if self.chance.is_suspected:
             did_hold = self.chance.holds
             self.chance.note(request.load, refused=True)
@@ -92,8 +91,9 @@ class RefusalClassifier:
             if episode is not None:
                 episode.correct(request, by)
 
-    def _take_back(self, request: InFlightRequest) -> None:
+    def take_back(self, request: InFlightRequest, delay_s: float) -> None:
         """Remove a refused request from all counts."""
+        self.in_flight_requests.delay.learn(delay_s)
         requests, tokens, ceiling, _ = request.amounts
         self.correct(request, (-requests, -tokens, -ceiling, 0.0))
         self.in_flight_requests.refuse(request)
