@@ -59,6 +59,8 @@ class Episode:
     """Number of refusals of requests that were sent before the first one was known."""
     window_s: float = 0.0
     """Length of the window that the next trial tests; 0 for a flow."""
+    was_answered: bool = False
+    """Whether a request was answered since it began, which frees a slot."""
     slot_trials: int = 0
     """Number of refused trials that tested whether a slot was missing."""
     is_about_slots: bool = False

@@ -97,7 +97,7 @@ class AdaptiveLimits:
         blocked = self._blocked(amounts, now)
         if blocked is None:
             return self._go(amounts, now)
-        if blocked[0] == "ledger" and self._probe.is_due(now):
+        if blocked[0] == "ledger" and self._rates.is_guessed and self._probe.is_due(now):
             sent = self._go(amounts, now)
             self._probe.ticket = sent.ticket
             return sent

@@ -137,6 +137,7 @@ class RateLearner:
         model = self._model
         model.level = episode.level
         model.scale_s = model.shortest_scale_s
+        model.is_guessed = episode.has_new_window and not episode.retry_after_s
         self._best = None
         if model.level:
             self._start_over(list(episode.counts[model.level]), 1.0, evidence)

@@ -39,6 +39,8 @@ class RateModel:
         self.scale_s = FIRST_SCALE_S
         self.learnt_at = 0.0
         self.is_sure = False
+        self.is_guessed = False
+        """Whether the length of the window lies between two trials, so that the limit may be too low."""
         self.tilt, self.tilts_until = 1.0, -math.inf
         """A factor on the requested rate, and the time until which it applies."""
         self.counts_answers = False

@@ -218,7 +218,10 @@ class AdaptiveThrottleGate:
     def answered(self, now: float) -> None:
         """Note that a request was answered: if a refusal was for want of a slot, there is one now."""
         episode = self.episode
-        if episode is not None and not episode.tries and episode.trial != "chance" and "slot" in episode.doubts:
+        if episode is None or "slot" not in episode.doubts:
+            return
+        episode.was_answered = True
+        if not episode.tries and episode.trial != "chance":
             episode.trial = "slot"
             self.opens_at = now
 
@@ -304,7 +307,9 @@ class AdaptiveThrottleGate:
         if "chance" in episode.doubts:
             episode.trial = "chance"
             self.opens_at = now
-        elif "slot" in episode.doubts and episode.is_about_slots:
+        elif "slot" in episode.doubts and (
+            episode.is_about_slots or episode.was_answered or not forecast.in_flight_tokens
+        ):
             episode.trial = "slot"
             self.opens_at = min(self._belief_at, now + max(SHORTEST_GUESS_S, SLOT_STEP * forecast.latency_s))
 
