@@ -247,7 +247,8 @@ class AdaptiveLimits:
             return
         if episode.is_early:
             self._decide("early", {"accepted": True, "retry_after_s": episode.retry_after_s})
-        settle_window(episode, self._ledger)
+        settle_window(episode, self._ledger, self._gate.trial_at)
+        self._throttling.chance.pace = None
         running_s = self._running_s(now)
         self._learner.learn(
             episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)

@@ -267,7 +267,9 @@ class RateLearner:
         model.scale_s = model.shortest_scale_s if again_soon else min(self._longest_scale_s(evidence), rarer_s)
 
     def _longest_scale_s(self, evidence: EpisodeEvidence) -> float:
-        """Return the longest time scale: what is learnt is probed again while it binds, within REFUSED_BUDGET."""
+        """Return the longest time scale: the limit of a window is probed again while it binds, within REFUSED_BUDGET."""
+        if self._model.level == FLOW:
+            return LONGEST_SCALE_S
         longest_s = max(LONGEST_WINDOWS * self._model.window_s, FIRST_SCALE_S, _budgeted_scale_s(evidence))
         return min(LONGEST_SCALE_S, longest_s)
 

@@ -27,7 +27,8 @@ EXPECTED_REFUSALS = 5.0
 """Refusals that are expected while sending slowly."""
 RARE = 0.02
 """A share of refusals that costs too little to be tested."""
-CONFIRMED = 2
+CONFIRMED, CONFIRMATIONS = 2, 2
+"""Refusals while sending slowly that confirm chance, and how often it is tested: a stored burst may have misled the first test."""
 
 
 class RefusalChance:
@@ -38,8 +39,8 @@ class RefusalChance:
         self.holds = False
         """Whether refusals come by chance: then only the refused request waits."""
         self.pace: float | None = None
-        """Sends per second while it is tested whether slower sending makes refusals rarer."""
-        self._left = 0
+        """Sends per second while it is tested whether slower sending makes refusals rarer, and after it did."""
+        self._left = self._confirmations = 0
         self._refused_slowly = 0
         self._begin()
 
@@ -68,7 +69,11 @@ class RefusalChance:
         if self.share > MOST_SHARE:
             self._give_up()
             return
-        self.holds = True
+        self.holds, self._confirmations = True, 0
+        self._slow_down(rate)
+
+    def _slow_down(self, rate: float) -> None:
+        """Send more slowly until so many refusals are expected that none at all is no chance."""
         refused = sum(self._recent)
         share = max(0, refused - 1) / max(1, len(self._recent) - 1)
         if share > RARE:
@@ -87,6 +92,9 @@ class RefusalChance:
             self._compare(refused=refused)
         elif refused and self._depends_on_load():
             self._give_up()
+        elif self._confirmations < CONFIRMATIONS and len(self._recent) == RECENT:
+            self._slow_down(answered.mean)
+            self._confirmations += self.pace is None
 
     def _compare(self, *, refused: bool) -> None:
         """Decide whether slower sending has made refusals rarer."""
@@ -94,12 +102,13 @@ class RefusalChance:
         self._refused_slowly += refused
         if self._refused_slowly >= CONFIRMED or (self._left <= 0 and self._refused_slowly):
             self.pace = None
+            self._confirmations += 1
             self._begin()
         elif self._left <= 0:
             self._give_up()
 
     def _give_up(self) -> None:
-        self.holds, self.pace = False, None
+        self.holds = False  # the pace stays, until a limit is learnt
         self._accepted_trials, self._refused_trials = 0, MOST_REFUSED_TRIALS
 
     @property

@@ -9,7 +9,7 @@ from providers.messages import JSON, RateLimitHint
 
 from ...stated import UNSTATED, StatedQuota, stated_quota
 from ..concurrency.answer_statistics import AnswerStatistics
-from ..concurrency.concurrency_cap import FEWEST_BESIDE, ConcurrencyCap
+from ..concurrency.concurrency_cap import ConcurrencyCap
 from ..concurrency.in_flight import InFlightRequest, InFlightRequests
 from ..episode import Doubt, Episode, EpisodeContext, begin
 from ..ledger import REQUESTS, Amounts, SendLedger
@@ -23,6 +23,8 @@ CHECKS_AFTER_CUT = 1
 """Sends that go one at a time after a concurrency limit was inferred: if it is a rate limit, they are refused."""
 EXPECTED = 0.985
 """A refusal is expected where so much of the known limit was asked for."""
+SHORT_S = 0.75
+"""A shorter Retry-After is waited for without a doubt."""
 MOST_SLOT_TRIALS = 2
 """Trials refused in a row after which an answer is not taken to free what was refused."""
 
@@ -153,13 +155,14 @@ class RefusalClassifier:
     def _doubts(self, request: InFlightRequest, retry_after_s: float | None, now: float) -> list[Doubt]:
         """List the other causes than a rate limit that are possible, in the order in which they are tested."""
         doubts: list[Doubt] = []
+        delay_s = 2 * self.in_flight_requests.delay.mean_s
         is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
+        if retry_after_s is None or retry_after_s < max(SHORT_S, delay_s):  # a trial would come no sooner, or show nothing
+            return doubts
         if self.chance.is_possible and not is_expected:
             doubts.append("chance")
-        may_be_slots = self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected
-        if (retry_after_s is not None or request.beside < FEWEST_BESIDE) and (
-            self.cap.mode == "conc" or (request.beside and may_be_slots)
-        ):
+        may_be_slots = request.beside and self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected
+        if self.cap.mode == "conc" or may_be_slots:
             doubts.append("slot")
         return doubts
 

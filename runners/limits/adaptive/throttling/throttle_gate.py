@@ -35,6 +35,8 @@ WORTH_S, WORTH = 1.0, 0.1
 """Shortest time that an early trial must save, and the same as a share of Retry-After."""
 SCALES_S = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 """The lengths of windows that are tried one after another: a longer one is assumed when a trial at the end of a shorter one was refused."""
+SOON = 0.2
+"""A trial that is accepted within this share of a window since the refusal shows nothing of the window."""
 REPEATS = 2
 """Trials at the end of a window that is known, or is usual, before a longer one is assumed."""
 LONGER = 1.1
@@ -156,6 +158,7 @@ class AdaptiveThrottleGate:
         """Shut the gate at the first refusal of an episode."""
         self.episode = episode
         self._raise_level(episode, retry_after_s, forecast, now)
+        episode.is_known = forecast.level > 0
         if episode.level:
             episode.window_s = episode.windows_s[episode.level]
         self._set(episode, retry_after_s, forecast, now)
@@ -391,10 +394,13 @@ def _lengthen(episode: Episode, forecast: WindowForecast, now: float) -> None:
             return
 
 
-def settle_window(episode: Episode, ledger: SendLedger) -> None:
-    """Count the episode in the window that its last trial has found."""
+def settle_window(episode: Episode, ledger: SendLedger, trial_at: float) -> None:
+    """Count the episode in the window that its last trial has found; a flow has refilled as well if the trial came soon."""
     seconds = episode.window_s
     if not seconds:
+        return
+    if not episode.retry_after_s and not episode.is_known and trial_at - episode.at < SOON * seconds:
+        episode.level = 0
         return
     for window in (1, 2):
         if abs(seconds - ledger.windows_s[window]) < SAME_S:
