@@ -11,16 +11,16 @@ from collections import deque
 
 FEWEST_TRIALS = 3
 """Accepted trials from which refusals are taken to come by chance."""
-CLEAR = 3
+CLEAR = 2
 """Accepted trials for each refused one, at least."""
-MOST_REFUSED_TRIALS = 2
+MOST_REFUSED_TRIALS = 3
 """Refused trials from which no more are made, if none was accepted."""
 RECENT, MOST_SHARE = 40, 0.35
 """Latest requests, and the share of them that chance refuses at most."""
 MOST_IN_A_ROW = 5
-SURE = 3.5
+SURE = 4.5
 """Standard errors by which more must have been sent before a refusal than before an answer."""
-FEWEST_REFUSED = 6
+FEWEST_REFUSED = 12
 SLOWER = 0.6
 """The share of the rate at which refusals are as frequent as before if they come by chance."""
 EXPECTED_REFUSALS = 5.0
@@ -52,7 +52,7 @@ class RefusalChance:
     @property
     def is_possible(self) -> bool:
         """Whether a trial is worth a request."""
-        return self._refused_trials < MOST_REFUSED_TRIALS or self._accepted_trials > CLEAR * self._refused_trials
+        return self._refused_trials < MOST_REFUSED_TRIALS or self._accepted_trials >= self._refused_trials
 
     @property
     def is_suspected(self) -> bool:
@@ -106,6 +106,11 @@ class RefusalChance:
             self._begin()
         elif self._left <= 0:
             self._give_up()
+
+    def hold(self) -> None:
+        """Take refusals to come by chance, as no other cause explains them."""
+        self.holds, self.pace, self._confirmations = True, None, CONFIRMATIONS
+        self._begin()
 
     def _give_up(self) -> None:
         self.holds = False  # the pace stays, until a limit is learnt

@@ -23,6 +23,8 @@ CHECKS_AFTER_CUT = 1
 """Sends that go one at a time after a concurrency limit was inferred: if it is a rate limit, they are refused."""
 EXPECTED = 0.985
 """A refusal is expected where so much of the known limit was asked for."""
+FEWER, MOST_FEWER = 0.75, 2
+"""The share of the slots found before that are fewer, and how often they may become fewer."""
 SHORT_S = 0.75
 """A shorter Retry-After is waited for without a doubt."""
 MOST_SLOT_TRIALS = 2
@@ -58,6 +60,8 @@ class RefusalClassifier:
     stated: StatedQuota = UNSTATED
     """The quota that the last refusal stated."""
     chance: RefusalChance = field(default_factory=RefusalChance)
+    fewer_slots: int = 0
+    """How often in a row fewer slots were found than before."""
     slot_trials_refused: int = 0
     """Number of trials that were refused although an answer had freed a slot, since the last one that was accepted."""
 
@@ -127,9 +131,20 @@ class RefusalClassifier:
                 self.cap.restart()
                 self.decide("chance", {"holds": True, "share": round(self.chance.share, 3)})
         else:
-            self.slot_trials_refused = 0
-            self.learner.forget()
-            self._cut(max(1, self.in_flight_requests.count), None, clock)
+            self._take_slots(max(1, self.in_flight_requests.count), clock)
+
+    def _take_slots(self, count: int, clock: RefusalTimes) -> None:
+        """Cut the cap to `count` slots. If they become ever fewer, slots are not what is limited: then refusals come by chance."""
+        self.slot_trials_refused = 0
+        self.learner.forget()
+        self.fewer_slots = self.fewer_slots + 1 if self.cap.mode == "conc" and count < FEWER * self.cap.size else 0
+        if self.fewer_slots < MOST_FEWER:
+            self._cut(count, None, clock)
+            return
+        self.slot_trials_refused, self.fewer_slots = MOST_SLOT_TRIALS, 0
+        self.chance.hold()
+        self.cap.restart()
+        self.decide("chance", {"holds": True, "slots": count})
 
     def _open_episode(self, request: InFlightRequest, retry_after_s: float | None, clock: RefusalTimes) -> None:
         episode = self._begin(request, clock)
@@ -159,7 +174,7 @@ class RefusalClassifier:
         is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
         if retry_after_s is None or retry_after_s < max(SHORT_S, delay_s):  # a trial would come no sooner, or show nothing
             return doubts
-        if self.chance.is_possible and not is_expected:
+        if self.chance.is_possible:
             doubts.append("chance")
         may_be_slots = request.beside and self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected
         if self.cap.mode == "conc" or may_be_slots:

@@ -33,7 +33,7 @@ LONG_S = 2.0
 """Shortest Retry-After for which an early trial is made."""
 WORTH_S, WORTH = 1.0, 0.1
 """Shortest time that an early trial must save, and the same as a share of Retry-After."""
-SCALES_S = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+SCALES_S = (5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 """The lengths of windows that are tried one after another: a longer one is assumed when a trial at the end of a shorter one was refused."""
 SOON = 0.2
 """A trial that is accepted within this share of a window since the refusal shows nothing of the window."""
