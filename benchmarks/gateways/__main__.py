@@ -29,6 +29,9 @@ from benchmarks.gateways.litellm_proxy import litellm_version
 from benchmarks.gateways.rows import GatewayRow, cells, compared, table
 from benchmarks.gateways.trial import run_trial
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM."""
+
 
 async def run_trials(draws: Sequence[Draw], python: str | None, jobs: int, rows: list[GatewayRow]) -> None:
     """Run the trials, `jobs` at a time, and append their rows. SIGTERM ends them as Ctrl-C does."""
@@ -72,7 +75,7 @@ def main() -> None:
     try:
         asyncio.run(run_trials(draws, options.litellm, options.jobs, rows))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit("interrupted")
+        sys.exit(INTERRUPTED)
     finally:
         rows.sort(key=lambda row: list(CASES).index(row.case))
         measured = [replace(row, server=server, machine=describe_machine()) for row in compared(rows)]

@@ -21,6 +21,8 @@ from .upstream import ANSWER_TOKENS, PROMPT_TOKENS
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 16
 """Per key."""
+FIXED_QPS = 1_000
+"""So that the workers alone bound a fixed run: its rate would be that of the profile."""
 PLAIN_WAIT_S = 1.0
 _ENDINGS = {0, 1, 3}
 """Exit codes of a run that finished or reached its time limit."""
@@ -60,10 +62,11 @@ class OurRun:
     def _write_sweep(self, variables: Sequence[str]) -> None:
         tasks = ({"id": f"t{number}", "question": prompt(number), "answer": "blue"} for number in range(ANSWERS))
         (self.folder / "tasks.jsonl").write_bytes(b"\n".join(map(orjson.dumps, tasks)))
+        rate = {"qps": FIXED_QPS} if self.rate_mode == "fixed" else {}
         gate = {"type": "gateway", "base_url": f"{self.url}/v1", "api_key_envs": list(variables)}
         sections = {
             "providers": {"gate": gate},
-            "models": {"bench": {"provider": "gate", "workers": WORKERS}},
+            "models": {"bench": {"provider": "gate", "workers": WORKERS, **rate}},
             "tasks": [{"path": "tasks.jsonl", "scorer": "includes"}],
             "generation": {"max_tokens": ANSWER_TOKENS},
             "run": {
