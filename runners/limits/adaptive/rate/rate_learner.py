@@ -129,7 +129,9 @@ class RateLearner:
         """Probe the limit more rarely after a long episode or a Retry-After that was correct."""
         model = self._model
         if len(self._samples) > 1:
-            model.scale_s = max(model.scale_s, min(self._longest_scale_s(evidence), COSTLY * (evidence.now - episode.at - 1)))
+            model.scale_s = max(
+                model.scale_s, min(self._longest_scale_s(evidence), COSTLY * (evidence.now - episode.at - 1))
+            )
         if episode.retry_after_s > 1 and evidence.trusts_hint and len(self._samples) > 1:
             model.scale_s = max(model.scale_s, min(RETRY_AFTER_SCALE_S, COSTLY * episode.retry_after_s))
 

@@ -172,7 +172,9 @@ class RefusalClassifier:
         doubts: list[Doubt] = []
         delay_s = 2 * self.in_flight_requests.delay.mean_s
         is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
-        if retry_after_s is None or retry_after_s < max(SHORT_S, delay_s):  # a trial would come no sooner, or show nothing
+        if retry_after_s is None or retry_after_s < max(
+            SHORT_S, delay_s
+        ):  # a trial would come no sooner, or show nothing
             return doubts
         if self.chance.is_possible:
             doubts.append("chance")

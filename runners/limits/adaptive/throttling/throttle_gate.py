@@ -323,7 +323,9 @@ class AdaptiveThrottleGate:
         """
         retry_after_s = retry_until - now
         if not self.trusts_hint:
-            early = forecast.at(forecast.level, now) if forecast.level else forecast.expires_at(retry_after_s, episode, now)
+            early = (
+                forecast.at(forecast.level, now) if forecast.level else forecast.expires_at(retry_after_s, episode, now)
+            )
             return min(retry_until, early if not episode.refused_trials else now + retry_after_s * _step(episode))
         early = forecast.expires_at(retry_after_s, episode, now)
         worth_s = max(WORTH_S, WORTH * retry_after_s)
