@@ -28,7 +28,8 @@ from .rate.rate_learner import RateLearner
 from .rate.rate_model import FLOW, RateModel
 from .remaining_quota import RemainingQuotaGate
 from .throttling.refusals import RefusalClassifier, RefusalTimes
-from .throttling.throttle_gate import AdaptiveThrottleGate, settle_window
+from .throttling.throttle_gate import AdaptiveThrottleGate
+from .throttling.trials import settle_window
 
 OnDecision = Callable[[str, Mapping[str, JSON]], None]
 FIRST_GAP_S = 0.25

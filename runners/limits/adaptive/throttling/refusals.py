@@ -17,7 +17,8 @@ from ..rate.rate_learner import RateLearner
 from ..rate.rate_model import FLOW, RateModel
 from ..remaining_quota import RemainingQuotaGate
 from .refusal_chance import RefusalChance
-from .throttle_gate import AdaptiveThrottleGate, WindowForecast
+from .throttle_gate import AdaptiveThrottleGate
+from .trials import WindowForecast
 
 CHECKS_AFTER_CUT = 1
 """Sends that go one at a time after a concurrency limit was inferred: if it is a rate limit, they are refused."""

@@ -15,7 +15,8 @@ from runners.limits.adaptive.episode import EpisodeContext, begin
 from runners.limits.adaptive.ledger import REQUESTS, SendLedger
 from runners.limits.adaptive.rate.episode_evidence import EpisodeEvidence, first_rates
 from runners.limits.adaptive.state import AdaptiveLimits
-from runners.limits.adaptive.throttling.throttle_gate import AdaptiveThrottleGate, WindowForecast, is_no_bucket
+from runners.limits.adaptive.throttling.throttle_gate import AdaptiveThrottleGate
+from runners.limits.adaptive.throttling.trials import WindowForecast, is_no_bucket
 
 COST = (1.0, 100.0, 500.0, 0.0)
 
@@ -45,7 +46,7 @@ def test_a_wait_that_ends_when_the_ledger_has_room_names_the_window() -> None:
     ledger, flight = burst(50, 3.0, 5.75)
     episode = begin(flight, EpisodeContext(ledger, 0, 0.0, 5.8, 5.8))
     gate = AdaptiveThrottleGate()
-    gate.shut(episode, 4.261, WindowForecast(ledger, 0, 0.0, False), 5.8)
+    gate.shut(episode, 4.261, WindowForecast(ledger, 0, 0.0, False, 1.0), 5.8)
     assert episode.level == 1
     assert episode.counts[1][REQUESTS] == 50
 
@@ -53,7 +54,7 @@ def test_a_wait_that_ends_when_the_ledger_has_room_names_the_window() -> None:
 def test_a_wait_that_fits_no_known_window_gives_its_mean_rate() -> None:
     ledger, flight = burst(50, 3.0, 5.75)
     episode = begin(flight, EpisodeContext(ledger, 0, 0.0, 5.8, 5.8))
-    AdaptiveThrottleGate().shut(episode, 9.25, WindowForecast(ledger, 0, 0.0, False), 5.8)
+    AdaptiveThrottleGate().shut(episode, 9.25, WindowForecast(ledger, 0, 0.0, False, 1.0), 5.8)
     assert episode.level == 0
     rates = first_rates(episode, EpisodeEvidence(ledger, AnswerStatistics(), True, 15.0, 15.0))
     assert rates[REQUESTS] == pytest.approx(50 / 15, rel=0.02)
@@ -82,7 +83,7 @@ def test_one_time_after_every_refusal_is_the_length_of_the_window() -> None:
         flight = in_flight_requests.send(COST, ledger.add(COST, start + 5), start + 5)
         ledger.correct(flight.entry, (-1.0, -100.0, -500.0, 0.0))
         episode = begin(flight, EpisodeContext(ledger, 0, 0.0, start + 5.1, start + 5.1))
-        gate.shut(episode, 17.1, WindowForecast(ledger, 0, 0.0, False), start + 5.1)
+        gate.shut(episode, 17.1, WindowForecast(ledger, 0, 0.0, False, 1.0), start + 5.1)
         gate.reopen()
     assert (episode.level, episode.has_new_window) == (1, True)
     assert ledger.windows_s == [1.0, 17.1, 60.0]

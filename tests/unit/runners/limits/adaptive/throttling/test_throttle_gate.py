@@ -2,7 +2,8 @@ import pytest
 
 from runners.limits.adaptive.episode import Episode
 from runners.limits.adaptive.ledger import SLACK_S, SendLedger
-from runners.limits.adaptive.throttling.throttle_gate import AdaptiveThrottleGate, WindowForecast
+from runners.limits.adaptive.throttling.throttle_gate import AdaptiveThrottleGate
+from runners.limits.adaptive.throttling.trials import WindowForecast
 
 ONE = (1.0, 100.0, 600.0, 0.0)
 
@@ -20,7 +21,7 @@ def refusal(ledger: SendLedger, at: float, *, flow_until: float = 0.0) -> Episod
 
 
 def forecast(ledger: SendLedger) -> WindowForecast:
-    return WindowForecast(ledger, 0, 0.0, False)
+    return WindowForecast(ledger, 0, 0.0, False, 1.0)
 
 
 def test_a_retry_after_is_kept_to_the_millisecond() -> None:
@@ -95,5 +96,5 @@ def test_a_server_that_counts_answers_fills_up_by_what_is_in_flight() -> None:
     ledger.add((0.0, 0.0, 0.0, 500.0), 0.0)
     ledger.add((0.0, 0.0, 0.0, 500.0), 5.0)
     episode = refusal(ledger, 6.0)
-    assert WindowForecast(ledger, 2, 400.0, True).answered_at(episode, 6.0) == pytest.approx(10.0 + SLACK_S)
-    assert WindowForecast(ledger, 2, 900.0, True).answered_at(episode, 6.0) == pytest.approx(15.0 + SLACK_S)
+    assert WindowForecast(ledger, 2, 400.0, True, 1.0).answered_at(episode, 6.0) == pytest.approx(10.0 + SLACK_S)
+    assert WindowForecast(ledger, 2, 900.0, True, 1.0).answered_at(episode, 6.0) == pytest.approx(15.0 + SLACK_S)
