@@ -193,4 +193,4 @@ def test_an_explained_run_prints_the_truth_the_decisions_and_every_refusal() -> 
     measured = Explained(scenario, lines.append).run("gateway conc #0", 7000)
     assert lines[0] == f"gateway conc #0: {scenario.truth}"
     assert sum("  refused " in line for line in lines) == round(measured.refused * measured.sent) > 0
-    assert any("  throttle " in line for line in lines)
+    assert any("  conc " in line for line in lines)

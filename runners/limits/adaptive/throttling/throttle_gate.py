@@ -1,8 +1,9 @@
 """The adaptive throttle gate: a refusal shuts it, then it opens for one trial at a time, and it is open again when a trial is accepted.
 
-Without a Retry-After the time of a trial comes from the ledger: first as if the limit were a flow, then a window of 10 s, then of 60 s.
-A Retry-After is waited for exactly. A long one may be a constant without information (some gateways always send their window's length):
-this is tested once, by a single early trial at the time that the ledger predicts.
+Without a Retry-After the time of a trial comes from the ledger: first as if the limit were a flow, then a window, an ever longer one.
+A Retry-After is waited for exactly, after one trial for each of its doubts (the refusal came by chance, or for want of a slot). A long one
+may be a constant without information (some gateways always send their window's length): this is tested once, by a single early trial at
+the time that the ledger predicts.
 """
 
 from __future__ import annotations
@@ -61,7 +62,6 @@ class AdaptiveThrottleGate:
         self._checks = 0
         self._retry_afters: list[float] = []
         self._has_resized = False
-
         self._belief_at = 0.0
         """When the gate opens if the refusal is what it states, or what the ledger shows."""
 
@@ -106,6 +106,7 @@ class AdaptiveThrottleGate:
         """Merge with the gate of a limiter that met the same limit: the later time counts, two episodes become one."""
         self.opens_at = max(self.opens_at, other.opens_at)
         self.holds_until = max(self.holds_until, other.holds_until)
+        self._belief_at = max(self._belief_at, other._belief_at)
         if self.episode is None:
             self.episode = other.episode
         elif other.episode is not None:
@@ -160,6 +161,7 @@ class AdaptiveThrottleGate:
             self.trusts_hint = False
         else:
             self._early_allowed = False
+            episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
 
     def extend(self, retry_after_s: float | None, now: float) -> None:
         """Extend the wait after another refusal of the same burst: several are no chance."""

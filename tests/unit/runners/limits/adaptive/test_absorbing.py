@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from providers.messages import RateLimitHint, Usage
@@ -48,7 +50,7 @@ def test_a_correction_after_the_merger_still_counts() -> None:
 
 
 def after_a_refusal(accepted: int, hint: RateLimitHint) -> AdaptiveLimits:
-    """Answered one by one, then refused at 40 s."""
+    """Answered one by one, then refused at 41 s, and with each trial until REFUSED_UNTIL; the wait counts down to one end."""
     limits = AdaptiveLimits(most=50)
     for index in range(accepted):
         now = 40.0 * index / accepted
@@ -56,9 +58,16 @@ def after_a_refusal(accepted: int, hint: RateLimitHint) -> AdaptiveLimits:
             assert isinstance(decision, WaitUntil)
             now = decision.at
         limits.settle(decision.ticket, Settled("succeeded", 0.2, Usage(80, 20)), now + 0.2)
-    last = limits.acquire(COST, 41.0)
-    assert isinstance(last, Go)
-    limits.settle(last.ticket, Settled("throttled", 0.1, hint=hint), 41.1)
+    now, ends_at = 41.0, 41.1 + (hint.retry_after_s or 0.0)
+    while now < min(REFUSED_UNTIL, ends_at - 0.2):
+        decision = limits.acquire(COST, now)
+        if isinstance(decision, Go):
+            now += 0.1
+            left = replace(hint, retry_after_s=ends_at - now)
+            limits.settle(decision.ticket, Settled("throttled", 0.1, hint=left), now)
+        else:
+            assert isinstance(decision, WaitUntil)
+            now = decision.at
     return limits
 
 
@@ -70,14 +79,15 @@ def reopened(limits: AdaptiveLimits) -> AdaptiveLimits:
     return limits
 
 
+REFUSED_UNTIL = 45.0
 TOLD = RateLimitHint(retry_after_s=20.0)
 IN_WORDS = RateLimitHint(20.0, stated_limit=5_000.0, stated_window_s=60.0, stated_kind="tokens")
 
 
 def test_the_limit_of_several_is_the_sum_that_they_met_together() -> None:
     limits = after_a_refusal(30, TOLD)
-    limits.absorb(after_a_refusal(20, TOLD), 41.2)
-    assert limits.opens_at(41.2) == pytest.approx(61.1)
+    limits.absorb(after_a_refusal(20, TOLD), REFUSED_UNTIL)
+    assert limits.opens_at(REFUSED_UNTIL) == pytest.approx(61.1)
     described = reopened(limits).snapshot(75.0)["limits"]
     assert isinstance(described, dict)
     assert described["requests"] == 50.0
@@ -117,7 +127,7 @@ def test_what_a_silent_one_had_sent_led_to_the_refusal_too() -> None:
     """The one that stands for both was not refused itself: its part is in the sum all the same."""
     silent = after_a_refusal(30, TOLD)
     silent._gate.episode, silent._gate.opens_at = None, 0.0
-    silent.absorb(after_a_refusal(20, TOLD), 41.2)
+    silent.absorb(after_a_refusal(20, TOLD), REFUSED_UNTIL)
     described = reopened(silent).snapshot(75.0)["limits"]
     assert isinstance(described, dict)
     assert described["requests"] == 50.0

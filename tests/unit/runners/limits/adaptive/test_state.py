@@ -3,7 +3,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from providers.messages import JSON, RateLimitHint, Usage
+from providers.messages import JSON, LimitKind, RateLimitHint, Usage
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Cost, Go, Settled, WaitForEvent, WaitUntil
 
@@ -16,6 +16,10 @@ def ticket(state: AdaptiveLimits, now: float) -> int:
     decision = state.acquire(COST, now)
     assert isinstance(decision, Go)
     return decision.ticket
+
+
+def told(retry_after_s: float, kind: LimitKind | None = None) -> Settled:
+    return Settled("throttled", 0.1, None, RateLimitHint(retry_after_s, stated_kind=kind))
 
 
 def warm(level: int, requests: float) -> Mapping[str, JSON]:
@@ -48,16 +52,68 @@ def test_the_worker_bound_is_kept() -> None:
     assert isinstance(state.acquire(COST, 2.0), WaitForEvent)
 
 
-def test_a_retry_after_shuts_the_state_and_is_told_to_who_looks_for_another_instance() -> None:
+def test_a_retry_after_shuts_the_state_once_a_trial_showed_that_it_was_no_chance() -> None:
     state = AdaptiveLimits(most=None)
-    number = ticket(state, 0.0)
-    hint = RateLimitHint(2.5, None, None, None, None)
-    state.settle(number, Settled("throttled", 0.1, None, hint), 0.1)
-    assert state.opens_at(0.1) == pytest.approx(2.6)
+    state.settle(ticket(state, 0.0), told(1.5), 0.1)
+    trial = ticket(state, 0.25)
+    assert isinstance(state.acquire(COST, 0.3), WaitUntil)
+    state.settle(trial, told(1.5), 0.35)
+    assert state.shut_until(0.35) == state.opens_at(0.35) == pytest.approx(1.85)
     decision = state.acquire(COST, 1.0)
     assert isinstance(decision, WaitUntil)
-    assert decision.at == pytest.approx(2.6)
-    ticket(state, 2.6)
+    assert decision.at == pytest.approx(1.85)
+    ticket(state, 1.85)
+
+
+def test_a_retry_after_too_short_for_a_trial_shuts_the_state_at_once() -> None:
+    state = AdaptiveLimits(most=None)
+    state.settle(ticket(state, 0.0), told(0.7), 0.1)
+    assert state.opens_at(0.1) == pytest.approx(0.8)
+    ticket(state, 0.8)
+
+
+def in_flight(state: AdaptiveLimits, count: int) -> list[int]:
+    """Send so many, a second apart, so that the earlier ones count as accepted."""
+    return [ticket(state, float(step)) for step in range(count)]
+
+
+def test_a_stated_concurrency_limit_cuts_the_cap_and_nothing_waits_for_its_retry_after() -> None:
+    state = AdaptiveLimits(most=None)
+    numbers = in_flight(state, 4)
+    state.settle(numbers[3], told(60.0, "concurrency"), 3.1)
+    assert state.snapshot(3.1)["cap"] == 3
+    assert state.shut_until(3.1) == 3.1
+    assert isinstance(state.acquire(COST, 3.2), WaitForEvent)
+    state.settle(numbers[0], ANSWER, 5.0)
+    ticket(state, 5.5)
+
+
+def test_an_answer_lets_one_trial_out_that_finds_the_number_of_slots() -> None:
+    state = AdaptiveLimits(most=None)
+    numbers = in_flight(state, 4)
+    state.settle(numbers[3], told(60.0), 3.1)
+    state.settle(ticket(state, 3.4), told(60.0), 3.5)  # not by chance
+    assert state.shut_until(3.6) > 5.0
+    state.settle(numbers[0], ANSWER, 4.0)
+    assert state.shut_until(4.0) == 4.0
+    ticket(state, 4.5)
+    state.acquire(COST, 5.5)  # no refusal came: it was accepted
+    assert (state.snapshot(5.5)["cap_mode"], state.snapshot(5.5)["cap"]) == ("conc", 3)
+
+
+def test_trials_that_are_accepted_at_once_show_that_refusals_come_by_chance() -> None:
+    told_of: list[str] = []
+    state = AdaptiveLimits(most=None, on_decision=lambda event, _: told_of.append(event))
+    for step in range(4):
+        state.settle(ticket(state, 10.0 * step), told(5.0), 10.0 * step + 0.1)
+        state.settle(ticket(state, 10.0 * step + 1), ANSWER, 10.0 * step + 3)
+        state.acquire(COST, 10.0 * step + 4)
+        if "chance" in told_of:
+            break
+        state.settle(ticket(state, 10.0 * step + 5), ANSWER, 10.0 * step + 6)
+    assert "chance" in told_of
+    state.settle(ticket(state, 50.0), told(5.0), 50.1)
+    assert state.shut_until(50.1) == 50.1
 
 
 def test_server_errors_move_no_limit() -> None:

@@ -30,14 +30,26 @@ def test_a_retry_after_is_kept_to_the_millisecond() -> None:
     assert gate.opens_at == pytest.approx(1.137)
 
 
-def test_silent_refusals_are_tried_as_a_flow_then_as_ten_seconds_then_as_a_minute() -> None:
+def test_silent_refusals_are_tried_as_a_flow_then_as_ever_longer_windows() -> None:
+    gate, ledger = AdaptiveThrottleGate(), burst(50, 1.0)
+    gate.shut(refusal(ledger, 1.0), None, forecast(ledger), 1.0)
+    assert gate.opens_at == pytest.approx(1.2)
+    first_to_expire = 0.02 + SLACK_S
+    for seconds in (5.0, 10.0, 20.0, 30.0, 45.0, 60.0):
+        gate.refuse_trial(None, forecast(ledger), gate.opens_at + 0.1)
+        assert gate.opens_at == pytest.approx(seconds + first_to_expire)
+    for later_s in (0.5, 1.0):  # a minute is usual: it is tried again before a longer one
+        gate.refuse_trial(None, forecast(ledger), 60.2)
+        assert gate.opens_at == pytest.approx(60.0 + first_to_expire + later_s)
+    gate.refuse_trial(None, forecast(ledger), 61.2)
+    assert gate.opens_at == pytest.approx(90.0 + first_to_expire)
+
+
+def test_a_window_that_would_have_had_room_by_then_is_not_tried() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(100, 10.0)
     gate.shut(refusal(ledger, 10.0), None, forecast(ledger), 10.0)
-    assert gate.opens_at == pytest.approx(10.2)
     gate.refuse_trial(None, forecast(ledger), 10.3)
-    assert gate.opens_at == pytest.approx(10.5 + SLACK_S)  # three per cent of ten seconds leave soon
-    gate.refuse_trial(None, forecast(ledger), 10.6)
-    assert gate.opens_at == pytest.approx(60.2 + SLACK_S)
+    assert gate.opens_at == pytest.approx(20.2 + SLACK_S)
 
 
 def test_a_slow_flow_is_given_time_before_a_window_is_suspected() -> None:
@@ -80,6 +92,26 @@ def test_a_true_retry_after_is_not_tried_early_again() -> None:
     gate.refuse_trial(19.0, forecast(ledger), 61.0)
     assert gate.trusts_hint
     assert gate.opens_at == pytest.approx(80.0)
+
+
+def test_a_window_as_long_as_a_true_retry_after_is_no_longer_assumed() -> None:
+    gate, ledger = AdaptiveThrottleGate(), burst(300, 20.0)
+    gate.shut(refusal(ledger, 20.0), 30.0, forecast(ledger), 20.0)
+    assert gate.episode is not None
+    assert gate.episode.window_s == 30.0
+    gate.refuse_trial(50.0 - gate.opens_at, forecast(ledger), gate.opens_at)
+    assert gate.episode.window_s == (gate.episode.windows_s[gate.episode.level] if gate.episode.level else 0.0)
+
+
+def test_the_doubts_of_an_episode_that_is_taken_over_keep_its_wait() -> None:
+    gate, other, ledger = AdaptiveThrottleGate(), AdaptiveThrottleGate(), burst(10, 1.0)
+    episode = refusal(ledger, 1.0)
+    episode.doubts = ["chance"]
+    other.shut(episode, 1.5, forecast(ledger), 1.0)
+    gate.absorb(other)
+    for _ in range(2):
+        gate.extend(None, 1.1)
+    assert gate.opens_at == pytest.approx(2.5)
 
 
 def test_only_one_trial_goes_out_until_a_refusal_would_have_come_back() -> None:
