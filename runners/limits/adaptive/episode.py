@@ -81,7 +81,8 @@ class Episode:
         self.has_new_window = True
 
     def absorb(self, other: Episode) -> None:
-        """Add the counts of `other`: both limiters met the same limit."""
+        """Add the counts of `other`: both limiters met the same limit. A doubt that one of them has dropped is refuted for both."""
+        self.doubts = [doubt for doubt in self.doubts if doubt in other.doubts]
         self.level = max(self.level, other.level)
         self.known_at = max(self.known_at, other.known_at)
         self.running_s = max(self.running_s, other.running_s)

@@ -111,6 +111,9 @@ class AdaptiveThrottleGate:
             self.episode = other.episode
         elif other.episode is not None:
             self.episode.absorb(other.episode)
+            if self.episode.trial not in (None, *self.episode.doubts):
+                self.episode.trial, self.episode.tries = None, 0
+                self.opens_at = max(self.opens_at, self._belief_at)
 
     def shut(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         """Shut the gate at the first refusal of an episode."""

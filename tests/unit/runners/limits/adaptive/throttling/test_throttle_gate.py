@@ -114,6 +114,19 @@ def test_the_doubts_of_an_episode_that_is_taken_over_keep_its_wait() -> None:
     assert gate.opens_at == pytest.approx(2.5)
 
 
+def test_a_doubt_that_one_of_two_has_refuted_is_not_tested_after_they_merged() -> None:
+    gate, other, ledger = AdaptiveThrottleGate(), AdaptiveThrottleGate(), burst(10, 1.0)
+    episode = refusal(ledger, 1.0)
+    episode.doubts = ["chance"]
+    gate.shut(episode, 1.5, forecast(ledger), 1.0)
+    gate.sent(0.3, 1.1)
+    other.shut(refusal(ledger, 1.0), 1.9, forecast(ledger), 1.0)
+    gate.absorb(other)
+    assert episode.trial is None
+    assert gate.opens_at == pytest.approx(2.9)
+    assert not gate.trial_was_accepted(3.0)  # what was sent before the wait was over tested something else
+
+
 def test_only_one_trial_goes_out_until_a_refusal_would_have_come_back() -> None:
     gate, ledger = AdaptiveThrottleGate(), burst(10, 1.0)
     gate.shut(refusal(ledger, 1.0), None, forecast(ledger), 1.0)
