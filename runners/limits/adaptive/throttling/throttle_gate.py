@@ -146,13 +146,21 @@ class AdaptiveThrottleGate:
         return episode
 
     def absorb(self, other: AdaptiveThrottleGate) -> None:
-        """Merge with the gate of a limiter that met the same limit: the later time counts, two episodes become one."""
+        """Merge with the gate of a limiter that met the same limit: the later time counts, two episodes become one without doubts.
+
+        A trial in flight counts no more: it was sent before the refusal that showed that the limit is shared.
+        """
         self.opens_at = max(self.opens_at, other.opens_at)
         self.holds_until = max(self.holds_until, other.holds_until)
+        if other.episode is not None:
+            self._belief_at = max(self._belief_at if self.episode else 0.0, other._belief_at)
         if self.episode is None:
             self.episode = other.episode
         elif other.episode is not None:
             self.episode.absorb(other.episode)
+        if self.episode is not None:
+            self.opens_at = max(self.opens_at, self._belief_at)
+            self.episode.doubts, self.episode.trial, self.episode.tries = [], None, 0
 
     def shut(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         """Shut the gate at the first refusal of an episode."""
@@ -203,6 +211,7 @@ class AdaptiveThrottleGate:
             self.trusts_hint = False
         else:
             self._early_allowed = False
+            episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
 
     def extend(self, retry_after_s: float | None, now: float) -> None:
         """Extend the wait after another refusal of the same burst: several are no chance."""
