@@ -274,6 +274,7 @@ class AdaptiveLimits:
             own_episode.count_beside(other._ledger, now)
         self._ledger.absorb(other._ledger, now)
         self._gate.absorb(other._gate)
+        self._throttling.chance.refute()
         self._rates.tilts_until = now
         self._cap.absorb(other._cap)
         if self._gate.episode is not None:

@@ -125,6 +125,8 @@ class AdaptiveThrottleGate:
         """Note that a request is sent: during an episode as a trial, after `check` as a check."""
         if self.episode is not None:
             self.episode.tries += 1
+            if self.episode.trial == "chance" and now >= self._belief_at:
+                self.episode.trial = None  # the wait is over: an answer says nothing of chance
             self.trial_at = now
             self.holds_until = now + patience_s
         elif self._checks:
