@@ -282,6 +282,10 @@ class AdaptiveLimits:
         else:
             self._rates.absorb(other._rates)
 
+    def settle_doubts(self) -> None:
+        """Take the current refusal to be by a rate limit: others were refused until the same moment."""
+        self._gate.settle_doubts()
+
     def tilt(self, share: float, until: float, now: float) -> None:
         """Ask for `share` of the known limit until then, to find out whether it is shared."""
         self._rates.tilt, self._rates.tilts_until = share, until

@@ -148,7 +148,7 @@ class AdaptiveThrottleGate:
         return episode
 
     def absorb(self, other: AdaptiveThrottleGate) -> None:
-        """Merge with the gate of a limiter that met the same limit: the later time counts, two episodes become one without doubts.
+        """Merge with the gate of a limiter that met the same limit: the later time counts; two episodes become one, without doubts.
 
         A trial in flight counts no more: it was sent before the refusal that showed that the limit is shared.
         """
@@ -160,9 +160,17 @@ class AdaptiveThrottleGate:
             self.episode = other.episode
         elif other.episode is not None:
             self.episode.absorb(other.episode)
-        if self.episode is not None:
-            self.opens_at = max(self.opens_at, self._belief_at)
-            self.episode.doubts, self.episode.trial, self.episode.tries = [], None, 0
+        self.settle_doubts()
+
+    def settle_doubts(self) -> None:
+        """Take the refusal to be by a rate limit. A trial in flight that tested another cause counts no more."""
+        episode = self.episode
+        if episode is None:
+            return
+        if episode.trial is not None:
+            episode.tries, episode.trial = 0, None
+        episode.doubts = []
+        self.opens_at = max(self.opens_at, self._belief_at)
 
     def shut(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         """Shut the gate at the first refusal of an episode."""
