@@ -66,6 +66,11 @@ class AdaptiveLimiter:
         self._refused = None
         self._state.absorb(other._state, now)
 
+    def settle_doubts(self) -> None:
+        """Take the current refusal to be by a rate limit."""
+        self._refused = None
+        self._state.settle_doubts()
+
     def tilt(self, share: float, until: float, now: float) -> None:
         """Ask for `share` of the known limit until then."""
         self._refused = None

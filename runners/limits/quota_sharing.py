@@ -28,6 +28,10 @@ class ShareableLimits(Protocol):
         """Limit the requests of `other` from now on, too."""
         ...
 
+    def settle_doubts(self) -> None:
+        """Take the current refusal to be by a rate limit: others were refused until the same moment."""
+        ...
+
     def tilt(self, share: float, until: float, now: float) -> None:
         """Ask for `share` of the known limit until then, to find out whether it is shared."""
         ...
@@ -61,6 +65,8 @@ class QuotaSharing(Generic[L]):
         quota = self._detector.refused(JointRefusal(name, sent_at, now, wait_s, limits.accepted, stated_quota(hint)))
         if quota is not None:
             return self._merge(quota, now)
+        for refused in self._detector.refused_together(name):
+            self._limits[refused].settle_doubts()
         self._tilt(now)
         return None
 

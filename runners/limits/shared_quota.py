@@ -154,6 +154,11 @@ class SharedQuotaDetector:
         quota = self._judge(episode, {**episode.parts, **silent}) if silent else None
         return quota or self._judge(episode, episode.parts)
 
+    def refused_together(self, limiter: str) -> list[str]:
+        """Return the limiters of the latest episode if it has several, `limiter` among them."""
+        names = list(self._episodes[-1].parts) if self._episodes else []
+        return names if limiter in names and len(names) > 1 else []
+
     def tilt(self) -> Tilt | None:
         """Return the tilt that would tell one quota from several if the last refusals do not; at most MOST_TRIES times."""
         if self._tries >= MOST_TRIES or len(self._episodes) < DOUBTS:

@@ -275,12 +275,17 @@ class AdaptiveLimits:
             own_episode.count_beside(other._ledger, now)
         self._ledger.absorb(other._ledger, now)
         self._gate.absorb(other._gate)
+        self._throttling.chance.refute()
         self._rates.tilts_until = now
         self._cap.absorb(other._cap)
         if self._gate.episode is not None:
             self._learner.forget()
         else:
             self._rates.absorb(other._rates)
+
+    def settle_doubts(self) -> None:
+        """Take the current refusal to be by a rate limit: others were refused until the same moment."""
+        self._gate.settle_doubts()
 
     def tilt(self, share: float, until: float, now: float) -> None:
         """Ask for `share` of the known limit until then, to find out whether it is shared."""

@@ -107,6 +107,11 @@ class RefusalChance:
         elif self._left <= 0:
             self._give_up()
 
+    def refute(self) -> None:
+        """Take refusals not to come by chance: a limit was found in another way."""
+        self._give_up()
+        self.pace = None
+
     def hold(self) -> None:
         """Take refusals to come by chance, as no other cause explains them."""
         self.holds, self.pace, self._confirmations = True, None, CONFIRMATIONS

@@ -82,6 +82,8 @@ class AdaptiveThrottleGate:
         """Note that a request is sent: during an episode as a trial, after `check` as a check."""
         if self.episode is not None:
             self.episode.tries += 1
+            if self.episode.trial == "chance" and now >= self._belief_at:
+                self.episode.trial = None  # the wait is over: an answer says nothing of chance
             self.trial_at = now
             self.holds_until = now + patience_s
         elif self._checks:
@@ -103,17 +105,29 @@ class AdaptiveThrottleGate:
         return episode
 
     def absorb(self, other: AdaptiveThrottleGate) -> None:
-        """Merge with the gate of a limiter that met the same limit: the later time counts, two episodes become one."""
+        """Merge with the gate of a limiter that met the same limit: the later time counts; two episodes become one, without doubts.
+
+        A trial in flight counts no more: it was sent before the refusal that showed that the limit is shared.
+        """
         self.opens_at = max(self.opens_at, other.opens_at)
         self.holds_until = max(self.holds_until, other.holds_until)
-        self._belief_at = max(self._belief_at, other._belief_at)
+        if other.episode is not None:
+            self._belief_at = max(self._belief_at if self.episode else 0.0, other._belief_at)
         if self.episode is None:
             self.episode = other.episode
         elif other.episode is not None:
             self.episode.absorb(other.episode)
-            if self.episode.trial not in (None, *self.episode.doubts):
-                self.episode.trial, self.episode.tries = None, 0
-                self.opens_at = max(self.opens_at, self._belief_at)
+        self.settle_doubts()
+
+    def settle_doubts(self) -> None:
+        """Take the refusal to be by a rate limit. A trial in flight that tested another cause counts no more."""
+        episode = self.episode
+        if episode is None:
+            return
+        if episode.trial is not None:
+            episode.tries, episode.trial = 0, None
+        episode.doubts = []
+        self.opens_at = max(self.opens_at, self._belief_at)
 
     def shut(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         """Shut the gate at the first refusal of an episode."""
