@@ -17,18 +17,14 @@ from ..episode import Episode
 from ..ledger import ANSWERED, REQUESTS, TOKENS
 from . import unit_inference
 from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowered_limits
+from .probing_scale import budgeted_scale_s, longest_scale_s
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 from .refill import RefillEstimator, RefillInterval
 from .refusal_share import RefusalShare
 from .windows import WindowCandidates
 
-LONGEST_SCALE_S = 600.0
-REFUSED_BUDGET = 0.004
-"""Largest share of sends that may be refused by probing."""
 GUESS_SCALE_S = 5.0
 """Time scale for a window of unknown length: the guessed rate is low, and only the next refusal corrects it."""
-LONGEST_WINDOWS = 2.0
-"""Longest time scale in windows, unless REFUSED_BUDGET asks for more."""
 GUESS_SCALE = 0.5
 """The same as a share of the window, where its length was found by trials."""
 COSTLY = 60.0
@@ -129,9 +125,8 @@ class RateLearner:
         """Probe the limit more rarely after a long episode or a Retry-After that was correct."""
         model = self._model
         if len(self._samples) > 1:
-            model.scale_s = max(
-                model.scale_s, min(self._longest_scale_s(evidence), COSTLY * (evidence.now - episode.at - 1))
-            )
+            costly_s = COSTLY * (evidence.now - episode.at - 1)
+            model.scale_s = max(model.scale_s, min(longest_scale_s(model, evidence), costly_s))
         if episode.retry_after_s > 1 and evidence.trusts_hint and len(self._samples) > 1:
             model.scale_s = max(model.scale_s, min(RETRY_AFTER_SCALE_S, COSTLY * episode.retry_after_s))
 
@@ -187,9 +182,8 @@ class RateLearner:
         return rates if self._stores_unused and more < SURPLUS else [more * rate for rate in rates]
 
     def _keep_what_is_served(self, evidence: EpisodeEvidence) -> None:
-        served = evidence.ledger.between(evidence.now - 30, evidence.now)[REQUESTS] / min(
-            30.0, max(1.0, evidence.running_s)
-        )
+        seconds = min(30.0, max(1.0, evidence.running_s))
+        served = evidence.ledger.between(evidence.now - 30, evidence.now)[REQUESTS] / seconds
         short = KEPT_OF_SERVED * served / self._model.rate
         if short > 1 and self._model.limits is not None:
             self._model.limits = [limit * short for limit in self._model.limits]
@@ -265,15 +259,8 @@ class RateLearner:
     def _rescale(self, evidence: EpisodeEvidence, *, again_soon: bool) -> None:
         """Double the time scale each time the limit is met again, and keep within REFUSED_BUDGET; reset it if `again_soon`."""
         model = self._model
-        rarer_s = max(2 * model.scale_s, _budgeted_scale_s(evidence))
-        model.scale_s = model.shortest_scale_s if again_soon else min(self._longest_scale_s(evidence), rarer_s)
-
-    def _longest_scale_s(self, evidence: EpisodeEvidence) -> float:
-        """Return the longest time scale: the limit of a window is probed again while it binds, within REFUSED_BUDGET."""
-        if self._model.level == FLOW:
-            return LONGEST_SCALE_S
-        longest_s = max(LONGEST_WINDOWS * self._model.window_s, FIRST_SCALE_S, _budgeted_scale_s(evidence))
-        return min(LONGEST_SCALE_S, longest_s)
+        rarer_s = max(2 * model.scale_s, budgeted_scale_s(evidence))
+        model.scale_s = model.shortest_scale_s if again_soon else min(longest_scale_s(model, evidence), rarer_s)
 
     def _explained(self, sample: list[float], episode: Episode) -> bool:
         """Return whether a unit agrees with the samples, or all are higher: a fixed window was met after its boundary."""
@@ -311,9 +298,3 @@ class RateLearner:
                 self._best = (now, rate)
         elif rate < REMEMBERED * self._best[1]:
             self._model.scale_s = self._model.shortest_scale_s
-
-
-def _budgeted_scale_s(evidence: EpisodeEvidence) -> float:
-    """Return the time scale at which probing costs REFUSED_BUDGET."""
-    goodput = max(0.05, evidence.answers.count / max(1.0, evidence.running_s))
-    return 0.5 / (REFUSED_BUDGET * goodput)

@@ -1,0 +1,26 @@
+"""The time scale of probing: how rarely a limit is probed at most, and how rarely its budget asks for."""
+
+from __future__ import annotations
+
+from .episode_evidence import EpisodeEvidence
+from .rate_model import FIRST_SCALE_S, FLOW, RateModel
+
+LONGEST_SCALE_S = 600.0
+REFUSED_BUDGET = 0.004
+"""Largest share of sends that may be refused by probing."""
+LONGEST_WINDOWS = 2.0
+"""Longest time scale in windows, unless REFUSED_BUDGET asks for more."""
+
+
+def longest_scale_s(model: RateModel, evidence: EpisodeEvidence) -> float:
+    """Return the longest time scale: the limit of a window is probed again while it binds, within REFUSED_BUDGET."""
+    if model.level == FLOW:
+        return LONGEST_SCALE_S
+    longest_s = max(LONGEST_WINDOWS * model.window_s, FIRST_SCALE_S, budgeted_scale_s(evidence))
+    return min(LONGEST_SCALE_S, longest_s)
+
+
+def budgeted_scale_s(evidence: EpisodeEvidence) -> float:
+    """Return the time scale at which probing costs REFUSED_BUDGET."""
+    goodput = max(0.05, evidence.answers.count / max(1.0, evidence.running_s))
+    return 0.5 / (REFUSED_BUDGET * goodput)
