@@ -88,6 +88,10 @@ class AdaptiveState(Protocol):
         """Ask for `share` of the known limit until then, to find out whether it is shared."""
         ...
 
+    def settle_doubts(self) -> None:
+        """Take the current refusal to be by a rate limit."""
+        ...
+
     def time_under(self, now: float) -> Mapping[str, float]:
         """Return the seconds that sends waited at each gate, and `idle`; they add up to the time since the first `acquire`."""
         ...
