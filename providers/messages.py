@@ -102,9 +102,18 @@ class Timing:
     """Number of earlier sends on connections that the server closed without an answer; the server may have billed them."""
 
 
+LimitKind = Literal["requests", "tokens", "concurrency", "overload"]
+"""What a refusal is about: a rate of requests or tokens, the requests in flight, or the load of others (then no limit is ours)."""
+LimitScope = Literal["key", "user", "team", "account", "model", "deployment"]
+"""What the requests that count against a limit have in common; an organisation, a project and a subscription are accounts."""
+
+
 @dataclass(frozen=True, slots=True)
 class RateLimitHint:
-    """Rate limits read from a response's headers and error message; None where they are not given."""
+    """Rate limits read from a response's headers and error message; None where they are not given.
+
+    The stated fields are what a refusal says of itself. They are hints: gateways state wrong limits, and name one where another binds.
+    """
 
     retry_after_s: float | None = None
     limit_requests: float | None = None
@@ -112,11 +121,17 @@ class RateLimitHint:
     remaining_requests: float | None = None
     remaining_tokens: float | None = None
     stated_limit: float | None = None
-    """The limit in an error message: this number of `stated_unit` per `stated_window_s`."""
+    """The limit that a refusal states: this number of `stated_kind` per `stated_window_s`, or requests in flight."""
     stated_window_s: float | None = None
-    stated_unit: Literal["requests", "tokens"] | None = None
+    stated_kind: LimitKind | None = None
     stated_quota: str | None = None
     """The server's name of the quota that is used up: "UserByModelByMinuteTokens"."""
+    stated_scope: tuple[LimitScope, ...] = ()
+    """Requests count together if all of these are the same: ("account", "model"). Empty where it is not stated."""
+    stated_usage: float | None = None
+    """How much of the limit was used up at the refusal."""
+    source: str | None = None
+    """The header, the words or the status that state it: "header rate_limit_type", "words tokens per min", "status 529"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,28 @@ def scheduled(requests: Iterable[Request], latency: Measure, seats: int) -> floa
     return end
 
 
+def packed(requests: Sequence[Request], work: Measure, seats: int) -> float:
+    """Compute the time in which `seats` do all the work if they are never idle, or that of the longest request alone."""
+    works = [work(request) for request in requests]
+    return max(sum(works) / seats, max(works))
+
+
+def overfilled(requests: Iterable[Request], cost: Measure, window: tuple[float, float], latency: Measure) -> float:
+    """Compute the time under a limit per window, given as (limit, seconds), that counts a request when it has ended.
+
+    Requests are admitted as long as the count is below the limit, so that the last one of each window may exceed it. The bound holds
+    for senders that never have more than one such request on the way, and use no more of a window than has passed.
+    """
+    limit, window_s = window
+    windows = spent = end = 0.0
+    for request in requests:
+        spent += cost(request)
+        end = max(end, (windows + min(1.0, spent / limit)) * window_s + latency(request))
+        if spent >= limit:
+            windows, spent = windows + 1, 0.0
+    return end
+
+
 def dipping(
     requests: Sequence[Request], rate: float, dip: tuple[float, float], per_request: float, latency: Lasting
 ) -> float:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from providers.messages import JSON
 
 from .loop import Controller, Loop
-from .scenarios import Scenario
+from .scenario import Rise, Scenario
 
 PATIENCE = 6.0
 """A run is stopped after this many times its ideal time; only what was done counts."""
 CONVERGED = 0.93
+RISE_USED = 0.9
 WINDOW_S = 60.0
 STEP_S = 5.0
 
@@ -27,6 +29,8 @@ class Measured:
 
     efficiency: float
     refused: float
+    """Share of the sends that a limit refused; `refused_by_chance` is the share that was refused whatever was sent before."""
+    refused_by_chance: float
     p99_inflation: float
     peak_in_flight: int
     in_flight_median: int
@@ -37,12 +41,17 @@ class Measured:
     sent: int
     failed: int
     done: tuple[int, ...]
+    rises: bool
+    """Whether the limit rises during the run."""
+    rise_used_s: float | None
+    """Seconds from the rise until 90 % of the new rate is used; None if it never is."""
 
     def row(self) -> dict[str, JSON]:
         """Build a flat row."""
         return {
             "efficiency": round(self.efficiency, 4),
             "refused": round(self.refused, 5),
+            "refused_by_chance": round(self.refused_by_chance, 5),
             "p99_inflation": round(self.p99_inflation, 3),
             "peak_in_flight": self.peak_in_flight,
             "in_flight_median": self.in_flight_median,
@@ -52,11 +61,15 @@ class Measured:
             "sent": self.sent,
             "failed": self.failed,
             "done": "/".join(map(str, self.done)),
+            "rises": self.rises,
+            "rise_used_s": self.rise_used_s,
         }
 
 
-def run_once(name: str, scenario: Scenario, build: Build, n: int, seed: int) -> Measured:
-    """Run one batch under one controller and measure it."""
+def run_once(
+    name: str, scenario: Scenario, build: Build, n: int, seed: int, watch: Callable[[Loop], None] | None = None
+) -> Measured:
+    """Run one batch under one controller and measure it. `watch` gets the loop with its instances before it starts."""
     n = scenario.n or n
     requests = scenario.ask(n, random.Random(f"{name} {seed} {n}"))
     ideal_s = scenario.ideal_s(requests)
@@ -64,13 +77,17 @@ def run_once(name: str, scenario: Scenario, build: Build, n: int, seed: int) -> 
     draw = random.Random(f"server {seed}")
     for index, server in enumerate(scenario.build(loop.timeline, draw)):
         loop.add(server, build(index, scenario, random.Random(f"controller {seed} {index}")))
+    if watch is not None:
+        watch(loop)
     loop.run(PATIENCE * ideal_s + 600)
     makespan_s = loop.timeline.now
     unloaded = percentile([scenario.latency(request) for request in requests], 0.99)
     settled = time_at_levels(loop.instances[0].server.levels, makespan_s / 2, makespan_s)
+    by_chance = sum(instance.server.refused_by_chance for instance in loop.instances)
     return Measured(
         efficiency=ideal_s / makespan_s * (1 - loop.left / n),
-        refused=loop.refused / max(1, loop.sent),
+        refused=max(0, loop.refused - by_chance) / max(1, loop.sent),
+        refused_by_chance=by_chance / max(1, loop.sent),
         p99_inflation=percentile(loop.latencies_s, 0.99) / unloaded,
         peak_in_flight=max(instance.server.peak for instance in loop.instances),
         in_flight_median=level_at(settled, 0.5),
@@ -80,6 +97,8 @@ def run_once(name: str, scenario: Scenario, build: Build, n: int, seed: int) -> 
         sent=loop.sent,
         failed=loop.failed,
         done=tuple(instance.done for instance in loop.instances),
+        rises=scenario.rise is not None,
+        rise_used_s=None if scenario.rise is None else rise_used_s(loop.ended_at, scenario.rise),
     )
 
 
@@ -126,4 +145,15 @@ def converged_s(ended_at: Sequence[float], rate: float) -> float | None:
         if (last - first) / WINDOW_S >= CONVERGED * rate:
             return end - WINDOW_S
         end += STEP_S
+    return None
+
+
+def rise_used_s(ended_at: Sequence[float], rise: Rise) -> float | None:
+    """Return the seconds from the rise to the first span, on a grid of a second, that delivers 90 % of the new rate."""
+    start = rise.at
+    while ended_at and start + rise.span_s <= ended_at[-1]:
+        count = bisect_right(ended_at, start + rise.span_s) - bisect_right(ended_at, start)
+        if count >= RISE_USED * rise.rate * rise.span_s:
+            return start - rise.at
+        start += 1.0
     return None

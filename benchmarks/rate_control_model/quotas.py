@@ -22,7 +22,7 @@ TOKENS_PER_MINUTE = 400_000
 AZURE_WORDS = RateLimitHint(
     stated_limit=TOKENS_PER_MINUTE,
     stated_window_s=60.0,
-    stated_unit="tokens",
+    stated_kind="tokens",
     stated_quota="UserByModelByMinuteTokens",
 )
 LIMIT_IN_WORDS = replace(AZURE_WORDS, stated_quota=None)
@@ -89,15 +89,23 @@ class QuotaRun:
                 instance.controller = merger.limits
 
 
+def share_quotas(loop: Loop, controllers: list[AdaptiveLimits]) -> QuotaRun:
+    """Let the refusals of the loop's instances show whether they share a quota."""
+    run = QuotaRun(loop, controllers)
+    sharing = QuotaSharing({str(index): limits for index, limits in enumerate(controllers)})
+    loop.on_refused = lambda controller, settled: run.refused(sharing, controller, settled)
+    return run
+
+
 def run_quota(build: Build, requests: Sequence[Request], seed: int, most: Sequence[int | None] = ()) -> QuotaRun:
     """Run adaptive limits over the servers that `build` gives; `most` bounds the requests in flight at each."""
-    run = QuotaRun(Loop(requests))
-    for index, server in enumerate(build(run.loop.timeline, random.Random(f"quota {seed}"))):
-        run.controllers.append(AdaptiveLimits(most=most[index] if most else None))
-        run.loop.add(server, run.controllers[-1])
-    sharing = QuotaSharing({str(index): limits for index, limits in enumerate(run.controllers)})
-    run.loop.on_refused = lambda controller, settled: run.refused(sharing, controller, settled)
-    run.loop.run(latest=20_000.0)
+    loop = Loop(requests)
+    controllers: list[AdaptiveLimits] = []
+    for index, server in enumerate(build(loop.timeline, random.Random(f"quota {seed}"))):
+        controllers.append(AdaptiveLimits(most=most[index] if most else None))
+        loop.add(server, controllers[-1])
+    run = share_quotas(loop, controllers)
+    loop.run(latest=20_000.0)
     return run
 
 
@@ -174,7 +182,7 @@ def _gliding(draw: random.Random, count: int) -> Sequence[Rule]:
 def _finer(draw: random.Random, count: int) -> Sequence[Rule]:
     """Build limits that are stated per minute but counted in windows of ten seconds that begin together."""
     limit, phase_s = draw.randrange(6, 20), draw.uniform(0, 10)
-    words = RateLimitHint(stated_limit=6.0 * limit, stated_window_s=60.0, stated_unit="requests")
+    words = RateLimitHint(stated_limit=6.0 * limit, stated_window_s=60.0, stated_kind="requests")
     tells = Tells(retry_after=True, whole_seconds=True, words=words)
     return [Metered(fixed_window(limit, 10.0, phase_s), tells=tells) for _ in range(count)]
 

@@ -46,3 +46,16 @@ def even(n: int, draw: random.Random) -> list[Request]:
         Request(int(draw.gauss(300, 25)), max(60, int(draw.gauss(243, 40))), 400, draw.lognormvariate(0, 0.08))
         for _ in range(n)
     ]
+
+
+def short(n: int, draw: random.Random) -> list[Request]:
+    """Generate log-normal prompts (median 18) and outputs (median 8), cut at 64; times vary by 15 %."""
+    return [
+        Request(
+            max(8, int(draw.lognormvariate(math.log(18), 0.3))),
+            max(1, min(64, int(draw.lognormvariate(math.log(8), 0.5)))),
+            64,
+            draw.lognormvariate(0, 0.15),
+        )
+        for _ in range(n)
+    ]

@@ -1,10 +1,12 @@
-"""Common alternatives: fixed pacing, a semaphore with back-off, AIMD on concurrency, and the CUBIC send rate of the AWS clients."""
+"""Common alternatives: a plain loop, fixed pacing, a semaphore with back-off, AIMD on concurrency, and the CUBIC rate of AWS clients."""
 
 from __future__ import annotations
 
 import random
 
 from runners.limits.permit import Cost, Go, Settled, WaitForEvent, WaitUntil
+
+PLAIN_WAIT_S, PLAIN_MOST_S = 1.0, 5.0
 
 
 class Sleeper:
@@ -41,6 +43,18 @@ class Sleeper:
         """Free the slot of a request that slept in it."""
         if self.keeps_place:
             self.taken -= 1
+
+
+class PlainLoop(Sleeper):
+    """As many workers as given: each sends, and a refused request waits shortly in its worker and is sent again.
+
+    It waits for Retry-After, or one second where none is given, but never much longer than five.
+    """
+
+    def sleep_s(self, tries: int, settled: Settled) -> float:  # noqa: ARG002
+        """Return the wait of a refused request, with jitter."""
+        retry_after_s = settled.hint.retry_after_s if settled.hint else None
+        return min(retry_after_s or PLAIN_WAIT_S, PLAIN_MOST_S) * self._draw.uniform(0.9, 1.1)
 
 
 class FixedPace(Sleeper):
@@ -143,6 +157,8 @@ class AwsCubic(Sleeper):
         self._filled_at = now
 
 
+PLAIN = "plain "
+"""Start of a plain loop's name; the number of its workers per instance follows."""
 RIVALS = ("fixed x 0.95", "semaphore 16", "semaphore 64", "AIMD concurrency", "CUBIC rate")
 
 
@@ -152,4 +168,6 @@ def build_rival(name: str, rate: float, draw: random.Random) -> Sleeper:
         return FixedPace(draw, rate * float(name.rsplit(" ", 1)[1]))
     if name.startswith("semaphore "):
         return Sleeper(draw, int(name.rsplit(" ", 1)[1]))
+    if name.startswith(PLAIN):
+        return PlainLoop(draw, int(name.removeprefix(PLAIN)))
     return {"AIMD concurrency": ConcurrencyAimd, "CUBIC rate": AwsCubic}[name](draw)

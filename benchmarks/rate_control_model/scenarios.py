@@ -11,6 +11,7 @@ from providers.simulator.limits.quota import FixedWindow, Meter, SlidingWindow, 
 
 from . import ideals
 from .requests import Request, chat, even
+from .scenario import LATENCY, Build, Scenario
 from .servers import (
     DippingBucket,
     HoldingServer,
@@ -24,25 +25,10 @@ from .servers import (
 )
 from .timeline import Timeline
 
-Build = Callable[[Timeline, random.Random], Sequence[Server]]
-LATENCY = latency_of()
 UNLIMITED = 10**9
 AZURE = Tells(retry_after=True, remaining=True)
 MINUTE_TOKENS = 13_500
 DIP = (300.0, 420.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A batch against endpoints: the requests, the servers, the ideal time, and the true rate in requests per second."""
-
-    build: Build
-    ideal_s: Callable[[Sequence[Request]], float]
-    rate: float
-    ask: Callable[[int, random.Random], list[Request]] = chat
-    latency: Callable[[Request], float] = LATENCY
-    n: int | None = None
-    """A fixed batch size, whatever the command line requests."""
 
 
 def _one(rule: Callable[[random.Random], Metered | DippingBucket | Seats], traits: Traits = Traits()) -> Build:  # noqa: B008

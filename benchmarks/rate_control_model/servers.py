@@ -47,6 +47,8 @@ class Refusal:
     retry_after_s: float | None = None
     words: RateLimitHint = SILENT
     """The limits that its message states."""
+    by_chance: bool = False
+    """Whether it would have come whatever the sender had sent before."""
 
     def hint(self) -> RateLimitHint | None:
         """Return what the refusal states; None where it states nothing."""
@@ -195,6 +197,7 @@ class Server:
     def __init__(self, timeline: Timeline, draw: random.Random, rule: Rule, traits: Traits) -> None:
         self.inside = 0
         self.peak = 0
+        self.refused_by_chance = 0
         self.levels: list[tuple[float, int]] = [(0.0, 0)]
         self._timeline, self._draw, self._rule, self._traits = timeline, draw, rule, traits
 
@@ -214,6 +217,7 @@ class Server:
             return
         refusal = self._rule.admit(request, self.inside, now)
         if refusal is not None:
+            self.refused_by_chance += refusal.by_chance
             self._answer(now, self._draw.uniform(*self._traits.refuses_in), reply, "throttled", refusal.hint())
             return
         self._move(1)

@@ -10,7 +10,8 @@ from typing import Literal
 from providers.simulator.limits.quota import SlidingWindow, TokenBucket
 
 from .requests import Request
-from .scenarios import AZURE, LATENCY, Scenario
+from .scenario import LATENCY, Scenario
+from .scenarios import AZURE
 from .servers import Metered, Server, SharedServer, Traits
 from .timeline import Timeline
 

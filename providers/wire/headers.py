@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from ..messages import RateLimitHint
-from .spoken_limits import seconds_of, spoken_limit, spoken_reset, spoken_wait_s
+from .refusal_headers import stated_in_headers
+from .spoken_limits import StatedLimit, spoken_limit
+from .spoken_waits import seconds_of, spoken_reset, spoken_wait_s
 
 MAX_BELIEVABLE_WAIT_S = 300.0
 """A longer wait is not a rate limit: it is a daily or monthly quota, or a wrong clock."""
@@ -26,15 +28,18 @@ _LONGEST_WAIT_S = 366 * 86_400.0
 _LONGEST_RATE_S = 3600.0
 """A limit over a longer window is a quota, not a rate."""
 
+_OVERLOADED = 529
+
 _FAMILY = re.compile(r"(?:x-)?ratelimit(bysize)?-(limit|remaining)(?:-(requests|req|tokens))?(-minute)?")
 """Mistral, Hugging Face, Cerebras, Together, RFC drafts; windows of other lengths (-day, -month, -10-second) are not read."""
 _PARAMETER = re.compile(r";\s*([a-z])=(\d{1,12})")
 
 
-def read_hint(headers: Mapping[str, str], body_text: str = "") -> RateLimitHint | None:
+def read_hint(headers: Mapping[str, str], body_text: str = "", status: int = 0) -> RateLimitHint | None:
     """Read the rate limits of an answer; None where it names none.
 
-    `headers` must ignore case or have lower-case keys. `body_text` is the text of an error; it is searched for a wait last.
+    `headers` must ignore case or have lower-case keys. `body_text` and `status` are those of an error: it is searched for a wait last,
+    and for the limit that refused.
     """
     get = headers.get
     wait_s = _read_wait(headers) if "retry-after" in headers or "retry-after-ms" in headers else None
@@ -52,26 +57,44 @@ def read_hint(headers: Mapping[str, str], body_text: str = "") -> RateLimitHint 
         hint = _said(wait_s, *amounts)
         if hint is not None and _is_daily(hint, get("x-ratelimit-reset-requests")):
             hint = _said(wait_s, None, hint.limit_tokens, None, hint.remaining_tokens)
-    return _with_words(hint, body_text, headers) if body_text else hint
+    return _with_words(hint, body_text, headers, status) if body_text or status >= 400 else hint
 
 
-def _with_words(hint: RateLimitHint | None, text: str, headers: Mapping[str, str]) -> RateLimitHint | None:
-    """Add what the text of an error states: a wait where the headers have none, and a limit."""
+def _with_words(hint: RateLimitHint | None, text: str, headers: Mapping[str, str], status: int) -> RateLimitHint | None:
+    """Add what an error states: a wait where the headers have none, and which limit refused."""
     hint = hint or RateLimitHint()
     if hint.retry_after_s is None:
         wait_s = spoken_wait_s(text)
         if wait_s is None and (reset := spoken_reset(text)) is not None:
             wait_s = _until(reset, headers.get("date"))
         hint = replace(hint, retry_after_s=_believable(wait_s))
-    if (stated := spoken_limit(text)) is not None:
+    if (stated := _stated(hint, text, headers, status)) is not None:
         hint = replace(
             hint,
             stated_limit=stated.amount,
             stated_window_s=stated.window_s,
-            stated_unit=stated.unit,
+            stated_kind=stated.kind,
             stated_quota=stated.quota,
+            stated_scope=stated.scope,
+            stated_usage=stated.usage,
+            source=stated.source,
         )
     return None if hint == RateLimitHint() else hint
+
+
+def _stated(hint: RateLimitHint, text: str, headers: Mapping[str, str], status: int) -> StatedLimit | None:
+    """Combine words and headers. Where they name different kinds, the words decide, except against a header that names the kind."""
+    spoken, told = spoken_limit(text), stated_in_headers(headers, hint)
+    if told is None and status == _OVERLOADED and (spoken is None or spoken.kind is None):
+        return StatedLimit("overload", source=f"status {status}")
+    if told is None or spoken is None:
+        return told or spoken
+    if spoken.kind not in (None, told.kind):
+        return replace(told, scope=spoken.scope) if told.is_explicit else spoken
+    has_numbers = not (spoken.amount is spoken.window_s is None and spoken.quota is None)
+    numbers = spoken if has_numbers else told
+    source = told.source if spoken.kind is None else spoken.source
+    return replace(numbers, kind=told.kind, scope=spoken.scope, source=source)
 
 
 def _rarer_hint(headers: Mapping[str, str], wait_s: float | None) -> RateLimitHint | None:

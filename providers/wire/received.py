@@ -98,7 +98,7 @@ class Received:
     def evidence(self, usage: Usage | None = None, response_id: str = "") -> Evidence:
         """Build the evidence of an error from this response."""
         text = self.text()
-        hint = read_hint(self.headers, text if self.status >= 400 else "")
+        hint = read_hint(self.headers, text if self.status >= 400 else "", self.status)
         return Evidence(self.instance, self.request_id, self.status, text, hint, usage, response_id)
 
     def malformed(self, what: str) -> Malformed:

@@ -89,7 +89,7 @@ class OneQuota:
                 retry_after_s=float(int(ready_at - now) + 1),
                 stated_limit=TOKENS_PER_MINUTE,
                 stated_window_s=60.0,
-                stated_unit="tokens",
+                stated_kind="tokens",
                 stated_quota="UserByModelByMinuteTokens",
             )
             raise Throttled("rate limit exceeded", evidence(on.name, status=429, hint=hint))

@@ -134,7 +134,7 @@ def test_anthropic_s_limits_are_read() -> None:
 def test_a_limit_in_words_is_read(text: str, limit: tuple[float, float, str | None]) -> None:
     hint = read_hint({}, text)
     assert hint is not None
-    assert (hint.stated_limit, hint.stated_window_s, hint.stated_unit) == limit
+    assert (hint.stated_limit, hint.stated_window_s, hint.stated_kind) == limit
     assert hint.limit_tokens is hint.limit_requests is None
 
 

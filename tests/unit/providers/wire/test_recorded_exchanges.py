@@ -84,3 +84,10 @@ def test_a_stream_reads_as_it_was_meant_however_it_is_cut(recording: Recording, 
 def test_a_stream_that_is_labelled_as_json_reads_as_it_was_meant(recording: Recording) -> None:
     labelled = replace(recording, headers={"content-type": "application/json"})
     require_truth(recording, read_whole(labelled, recording.body.rstrip()))
+
+
+@named(list(recordings(lambda each: each.status >= 400)))
+def test_only_a_refusal_by_a_limit_names_its_kind(recording: Recording) -> None:
+    hint = received(recording, recording.body).evidence().hint
+    kind = hint.stated_kind if hint else None
+    assert kind == {"rep_azure_429_no_header": "tokens", "rep_gemini_429_compat": "requests"}.get(recording.name)

@@ -23,7 +23,7 @@ from tests.unit.runners.doubles import an_instance, take_permit, throttled
 
 COST = Cost(1_000, 1_000)
 HINT = RateLimitHint(
-    30.0, stated_limit=8_000.0, stated_window_s=60.0, stated_unit="tokens", stated_quota="UserByModelByMinuteTokens"
+    30.0, stated_limit=8_000.0, stated_window_s=60.0, stated_kind="tokens", stated_quota="UserByModelByMinuteTokens"
 )
 
 

@@ -71,7 +71,7 @@ def reopened(limits: AdaptiveLimits) -> AdaptiveLimits:
 
 
 TOLD = RateLimitHint(retry_after_s=20.0)
-IN_WORDS = RateLimitHint(20.0, stated_limit=5_000.0, stated_window_s=60.0, stated_unit="tokens")
+IN_WORDS = RateLimitHint(20.0, stated_limit=5_000.0, stated_window_s=60.0, stated_kind="tokens")
 
 
 def test_the_limit_of_several_is_the_sum_that_they_met_together() -> None:
@@ -107,7 +107,7 @@ def test_a_stated_limit_that_was_not_reached_is_asked_for() -> None:
 
 def test_a_stated_window_that_nothing_confirms_is_not_taken() -> None:
     """Stated by the minute, refused after ten of sixty with a wait of a second or two: it is counted over less."""
-    hint = RateLimitHint(2.0, stated_limit=60.0, stated_window_s=60.0, stated_unit="requests")
+    hint = RateLimitHint(2.0, stated_limit=60.0, stated_window_s=60.0, stated_kind="requests")
     described = reopened(after_a_refusal(10, hint)).snapshot(75.0)["limits"]
     assert isinstance(described, dict)
     assert described["window_s"] != 60.0

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from benchmarks.rate_control_model.measure import run_once
-from benchmarks.rate_control_model.scenarios import SCENARIOS, Scenario
+from benchmarks.rate_control_model.scenario import Scenario
+from benchmarks.rate_control_model.scenarios import SCENARIOS
 from runners.limits.adaptive.concurrency.answer_statistics import AnswerStatistics
 from runners.limits.adaptive.concurrency.in_flight import InFlightRequest, InFlightRequests
 from runners.limits.adaptive.episode import EpisodeContext, begin
