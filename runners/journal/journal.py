@@ -52,10 +52,10 @@ class _Group:
     size: int = 0
     """Bytes of the lines."""
     started: list[int] = field(default_factory=list)
-    answered: list[int] = field(default_factory=list)
+    answered: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    """The ordinal of each record, and what to call when it is on disk."""
     records: list[Record] = field(default_factory=list)
     """Empty where the group is too large to be kept in memory after its commit."""
-    on_durable: list[Callable[[], None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.lines or self.started)
@@ -70,17 +70,17 @@ class _Group:
         """Return whether the group is so large that the workers wait for the disk."""
         return len(self.lines) >= BACKLOG_RECORDS or self.size >= BACKLOG_BYTES
 
-    def add(self, record: Record, on_durable: Callable[[], None]) -> None:
-        """Add a record, encoded as a line."""
+    def add(self, record: Record, on_durable: Callable[[], None]) -> bool:
+        """Add a record, encoded as a line; return whether the group is large enough to be committed at once."""
         line, encoded = frame_record(record)
         self.lines.append(line)
         self.size += len(line)
-        self.answered.append(record.ordinal)
-        self.on_durable.append(on_durable)
+        self.answered.append((record.ordinal, on_durable))
         if self.size <= KEPT_GROUP_BYTES:
             self.records.append(encoded)
         else:
             self.records.clear()
+        return len(self.lines) >= COMMIT_RECORDS or self.size >= COMMIT_BYTES
 
     def framed(self) -> list[bytes]:
         """Return the lines to write; the mark of the started samples comes first, as their records may be in the same group."""
@@ -144,7 +144,8 @@ class Journal:
         """Note that a request of this sample is about to be sent. The note is committed with the next group, so a crash may lose it."""
         self._in_flight.add(ordinal)
         self._group.started.append(ordinal)
-        self._commit_later()
+        if self._timer is None:
+            self._commit_later()
 
     def unbilled(self, ordinal: int) -> None:
         """Note that a sample is no longer in flight: its requests were all refused and it gets no record."""
@@ -153,13 +154,15 @@ class Journal:
     def append(self, record: Record, on_durable: Callable[[], None]) -> None:
         """Add a record without waiting; `on_durable` is called when it is on disk."""
         group = self._group
-        group.add(record, on_durable)
+        is_full = group.add(record, on_durable)
         self._in_flight.discard(record.ordinal)
-        self._in_flight_before.discard(record.ordinal)
+        if self._in_flight_before:
+            self._in_flight_before.discard(record.ordinal)
         if record.outcome in FINAL:
             self.done.add(record.ordinal)
-        if not group.is_full:
-            self._commit_later()
+        if not is_full:
+            if self._timer is None:
+                self._commit_later()
             return
         self._commit_soon()
         if group.is_backlog and not self.failed.done():
@@ -188,8 +191,7 @@ class Journal:
         await asyncio.shield(self.failed)
 
     def _commit_later(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(COMMIT_AFTER_S, self._commit_soon)
+        self._timer = asyncio.get_running_loop().call_later(COMMIT_AFTER_S, self._commit_soon)
 
     def _commit_soon(self) -> None:
         if self._timer is not None:
@@ -205,9 +207,9 @@ class Journal:
             return
         await _off_loop(self._commits, self._write, group.framed())
         self._kept.add(group.records, group.size, self._committed_at)
-        self._in_segment += len(group.on_durable)
-        for count in group.on_durable:
-            count()
+        self._in_segment += len(group.answered)
+        for _, on_durable in group.answered:
+            on_durable()
         if self._in_segment >= self._segment_records:
             await self._roll()
 
@@ -246,7 +248,9 @@ class Journal:
             await asyncio.wait([self._compacting])
         if self.failed.done():
             return
-        unsettled = self._unsettled.union(self._group.answered)  # their records are not durable yet
+        unsettled = self._unsettled.union(
+            ordinal for ordinal, _ in self._group.answered
+        )  # their records are not durable yet
         await _off_loop(self._commits, self._begin_segment, sorted(unsettled))
         sealed, self._kept = self._kept, KeptRows(self._number)
         self._in_segment = 0
