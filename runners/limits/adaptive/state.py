@@ -224,6 +224,7 @@ class AdaptiveLimits:
         if self._cap.round_is_over():
             if self._gate.episode is None:
                 self._cap.judge_round(self._latency_s(), now, self._asked_rate(now))
+                self._throttling.chance.speed_up()
             self._cap.begin_round(self._in_flight_requests.sent, now)
         self._cap.probe_slots(self._in_flight_requests.count, self._latency_s(), now)
 

@@ -117,6 +117,11 @@ class RefusalChance:
         self.holds, self.pace, self._confirmations = True, None, CONFIRMATIONS
         self._begin()
 
+    def speed_up(self) -> None:
+        """Double the pace after a round without a refusal, where it was kept only because slower sending helped."""
+        if self.pace is not None and not self.holds:
+            self.pace *= 2
+
     def _give_up(self) -> None:
         self.holds = False  # the pace stays, until a limit is learnt
         self._accepted_trials, self._refused_trials = 0, MOST_REFUSED_TRIALS
