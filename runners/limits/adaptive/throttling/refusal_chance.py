@@ -47,7 +47,7 @@ class RefusalChance:
     def _begin(self) -> None:
         self._recent: deque[bool] = deque(maxlen=RECENT)
         self._in_a_row = 0
-        self._loads = (Sample(), Sample())
+        self._loads = (RunningMoments(), RunningMoments())
 
     @property
     def is_possible(self) -> bool:
@@ -141,8 +141,8 @@ class RefusalChance:
         return refused.mean - answered.mean > SURE * error + 0.05 * answered.mean
 
 
-class Sample:
-    """The mean and the variance of a sample, by Welford's method."""
+class RunningMoments:
+    """The mean and the variance of a series, by Welford's method."""
 
     def __init__(self) -> None:
         self.count, self.mean, self._squares = 0, 0.0, 0.0

@@ -171,12 +171,10 @@ class RefusalClassifier:
     def _doubts(self, request: InFlightRequest, retry_after_s: float | None, now: float) -> list[Doubt]:
         """List the other causes than a rate limit that are possible, in the order in which they are tested."""
         doubts: list[Doubt] = []
-        delay_s = 2 * self.in_flight_requests.delay.mean_s
-        is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
-        if retry_after_s is None or retry_after_s < max(
-            SHORT_S, delay_s
-        ):  # a trial would come no sooner, or show nothing
+        shortest_s = max(SHORT_S, 2 * self.in_flight_requests.delay.mean_s)
+        if retry_after_s is None or retry_after_s < shortest_s:  # a trial would come no sooner, or show nothing
             return doubts
+        is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
         if self.chance.is_possible:
             doubts.append("chance")
         may_be_slots = request.beside and self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected
