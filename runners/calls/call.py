@@ -66,6 +66,8 @@ class Call:
         self._attempts = 0
         self._is_out = False
         """A request is sent and has not ended."""
+        self._is_alone = False
+        """The last request was refused by an instance that goes on sending others."""
 
     async def answer(self) -> ChatResponse:
         """Make attempts, and wait between them, until one is answered. Raises the last error once no retry is left."""
@@ -105,7 +107,10 @@ class Call:
                 response = await self._send()
             except ProviderError as raised:
                 error = self._judged(raised)
-                if isinstance(error, Throttled | InstanceGone) or self._may_ask_another(error):
+                if isinstance(error, Throttled):
+                    await self._wait_alone(error)
+                    continue
+                if isinstance(error, InstanceGone) or self._may_ask_another(error):
                     continue
                 budget.commit_failed(model, reserved, error)
                 if error is not raised:
@@ -119,6 +124,19 @@ class Call:
                 raise
             budget.commit(model, reserved, response.usage)
             return response
+
+    async def _wait_alone(self, error: Throttled) -> None:
+        """Spare an instance that goes on sending others: ask another one, or wait for Retry-After, without the worker's slot."""
+        if not self._is_alone or not error.retry_after_s:
+            return
+        if len(self._dispatcher.instance_states) > 1:
+            self._avoid = frozenset({error.evidence.instance})
+            return
+        usage, since = self._sample_usage, self._client.time()
+        wait_s = max(0.0, min(error.retry_after_s, self._client.deadline - since))
+        self._activity.wait_to_retry(since, wait_s)
+        await self._client.slot.park(wait_s)
+        usage.rate_wait_s += usage.waited(since, self._client.time())
 
     async def _reserve(self) -> Spending:
         """Reserve the highest cost of an attempt. Raises LimitReached when the budget has no room."""
@@ -214,6 +232,7 @@ class Call:
         latency_s = self._client.time() - permit.sent_at
         settled = Settled(_how(error), latency_s, error.evidence.usage, error.evidence.hint)
         self._dispatcher.finish(permit, settled, error)
+        self._is_alone = permit.limiter.sends_others
 
     def _count_resent(self, resent: int) -> None:
         self._client.billable += resent

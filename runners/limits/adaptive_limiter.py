@@ -39,6 +39,11 @@ class AdaptiveLimiter:
         self._refused = None
         self._state.settle(ticket, settled, now)
 
+    @property
+    def sends_others(self) -> bool:
+        """Whether the last refusal may say nothing of the next request."""
+        return self._state.sends_others
+
     def shut_until(self, now: float) -> float:
         """Return the time until which a refusal or failures keep the limiter shut; `now` or earlier when it is open."""
         return self._state.shut_until(now)

@@ -45,6 +45,11 @@ class FixedLimiter:
         self._in_flight -= 1
         self._gate.settle(settled, now)
 
+    @property
+    def sends_others(self) -> bool:
+        """Return False: a refusal shuts the gate for all."""
+        return False
+
     def shut_until(self, now: float) -> float:  # noqa: ARG002 - the gate knows the time itself
         """Return the time until which a refusal keeps the limiter shut."""
         return self._gate.opens_at

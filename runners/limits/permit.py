@@ -72,6 +72,11 @@ class AdaptiveState(Protocol):
         ...
 
     @property
+    def sends_others(self) -> bool:
+        """Whether the last refusal may say nothing of the next request: then only the refused one waits."""
+        ...
+
+    @property
     def experience(self) -> float:
         """Number of requests accepted so far: the limiter with the highest number has learned most."""
         ...
@@ -121,6 +126,11 @@ class Limiter(Protocol):
 
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
         """Return the ticket, exactly once."""
+        ...
+
+    @property
+    def sends_others(self) -> bool:
+        """Whether the last refusal may say nothing of the next request: then only the refused one waits."""
         ...
 
     def shut_until(self, now: float) -> float:

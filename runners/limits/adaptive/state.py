@@ -312,6 +312,12 @@ class AdaptiveLimits:
     def _running_s(self, now: float) -> float:
         return 0.0 if self._began_at is None else now - self._began_at
 
+    @property
+    def sends_others(self) -> bool:
+        """Whether refusals come by chance, or the next request tests whether they do."""
+        episode = self._gate.episode
+        return self._throttling.chance.holds or (episode is not None and episode.trial == "chance")
+
     def shut_until(self, now: float) -> float:
         """Return the time until which a refusal or failures in a row keep it shut; `now` if it is open."""
         return max(now, self._shut_until())

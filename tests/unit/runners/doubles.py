@@ -192,6 +192,8 @@ class ScriptedSender:
 class FreeLimiter:
     """Lets everything through and remembers how it ended; `opens` shuts it as a refusal would."""
 
+    sends_others = False
+
     def __init__(self, opens: float = 0.0) -> None:
         self.opens = opens
         self.settled: list[str] = []

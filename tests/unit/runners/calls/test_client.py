@@ -17,6 +17,7 @@ from runners.calls.call_context import Asking, CallContext, Deadlines
 from runners.calls.client import SampleClient
 from runners.calls.retry import FREE_RETRIES, RetryBudget
 from runners.dispatch.dispatcher import NoUsableInstance
+from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from tests.unit.runners.doubles import (
     USUAL,
@@ -194,6 +195,32 @@ async def test_a_sample_whose_deadline_comes_while_it_waits_for_leave_is_overdue
         await client.chat(HELLO)
     assert now() == 20
     assert desk.sender.sent == []
+
+
+async def test_a_refused_request_waits_alone_where_its_instance_goes_on_sending_others() -> None:
+    limits = AdaptiveLimiter(AdaptiveLimits(most=8))
+    sender = ScriptedSender(throttled(retry_after_s=4.0), takes_s=0.1)
+    dispatcher = a_dispatcher(sender, "a", limiters={"a": limits})
+    refused = SampleClient(an_exchange(dispatcher), an_opened(), BareSlot())
+    other = SampleClient(an_exchange(dispatcher), an_opened(), BareSlot())
+    ends: dict[str, float] = {}
+
+    async def ask(name: str, client: SampleClient, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await client.chat(HELLO)
+        ends[name] = now()
+
+    await asyncio.gather(ask("refused", refused, 0.0), ask("other", other, 0.2))
+    assert ends["other"] < 2 < 4 < ends["refused"] < 5
+    assert len(sender.sent) == 3
+
+
+async def test_a_refused_request_asks_another_instance_rather_than_wait_alone() -> None:
+    limiters = {name: AdaptiveLimiter(AdaptiveLimits(most=8)) for name in "ab"}
+    sender = ScriptedSender(throttled("a", retry_after_s=60.0), takes_s=0.1)
+    client = SampleClient(an_exchange(a_dispatcher(sender, "a", "b", limiters=limiters)), an_opened(), BareSlot())
+    await client.chat(HELLO)
+    assert now() < 2
 
 
 async def test_throttled_without_end_is_overdue_too() -> None:

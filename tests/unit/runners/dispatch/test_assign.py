@@ -25,6 +25,8 @@ DONE = Settled("succeeded", 0.1)
 class Room:
     """A limiter with room for some requests, from a time on; it counts what it is asked."""
 
+    sends_others = False
+
     def __init__(self, room: int = 0, opens: float = 0.0) -> None:
         self.room = room
         self.opens = opens

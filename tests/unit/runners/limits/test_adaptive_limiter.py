@@ -19,6 +19,8 @@ pytestmark = pytest.mark.looptime
 class Turnstile:
     """A state that lets one through at a time, and nobody before `opens`."""
 
+    sends_others = False
+
     def __init__(self, opens: float = 0.0) -> None:
         self.opens = opens
         self.asked = 0
