@@ -13,6 +13,7 @@ import os
 import pkgutil
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -44,7 +45,19 @@ os._exit(code) if code >= 0 else os.kill(os.getpid(), -code)
 """
 """What `sys.executable` is in a fork."""
 SERVER = "import sys; from benchmarks.fork_server import serve; serve(sys.argv[1], sys.argv[2:])"
-WARM = ("orchestrator", "runners", "sharding", "providers", "uvloop", "pyarrow.parquet", "pandas", "genai_prices")
+WARM = (
+    *("orchestrator", "runners", "sharding", "providers"),
+    *(
+        "uvloop",
+        "genai_prices",
+        "pandas",
+        "pyarrow.parquet",
+        "pyarrow.dataset",
+        "pyarrow.acero",
+        "pyarrow.pandas_compat",
+    ),
+    *("encodings.idna", "rich._emoji_codes"),
+)
 """Packages that are imported before the first fork, ours with all their modules."""
 
 
@@ -105,6 +118,8 @@ class ForkServer:
     def __init__(self, *more: str) -> None:
         self._folder = TemporaryDirectory(prefix="forks-")
         self._address = f"{self._folder.name}/orders"
+        self.executable = executable_of(self._address)
+        """A Python that asks this server for a fork where it is called with `-m`."""
         self._process = subprocess.Popen(
             [sys.executable, "-c", SERVER, self._address, *more],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -125,12 +140,17 @@ class ForkServer:
         self._folder.cleanup()
 
 
+def executable_of(address: str) -> Path:
+    """Return where the server at `address` puts its executable."""
+    return Path(f"{address}-python")
+
+
 # ------------------------------------------------------------------ server process
 def serve(address: str, more: Sequence[str]) -> None:
     """Fork for every order until standard input ends."""
     for name in (*WARM, *more):
         _import_all(name)
-    executable = Path(f"{address}-python")
+    executable = executable_of(address)
     executable.write_text(EXECUTABLE.format(python=sys.executable, address=address))
     executable.chmod(0o700)
     gc.freeze()  # keep shared memory pages shared
@@ -174,6 +194,7 @@ def _guard(connection: socket.socket, executable: Path) -> None:
             connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
             return
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the server was started by `nohup`
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
         os.close(descriptor)

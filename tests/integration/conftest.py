@@ -120,17 +120,22 @@ def _clean_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def make_program() -> Iterator[Callable[[Path], Program]]:
+def forks() -> Iterator[ForkServer]:
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def make_program(forks: ForkServer) -> Iterator[Callable[[Path], Program]]:
     made: list[Program] = []
-    with ForkServer() as forks:
 
-        def make(folder: Path) -> Program:
-            made.append(Program(folder, forks))
-            return made[-1]
+    def make(folder: Path) -> Program:
+        made.append(Program(folder, forks))
+        return made[-1]
 
-        yield make
-        for program in made:
-            program.close()
+    yield make
+    for program in made:
+        program.close()
 
 
 @pytest.fixture

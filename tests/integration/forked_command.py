@@ -48,12 +48,16 @@ class ForkedCommand:
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Read both outputs to their end and wait for the process; after that, both are empty."""
+        """Read both outputs to their end and wait for the process; after that, both are empty. Kills it after `timeout` seconds."""
         if self.stdout.closed:
             return "", ""
         with ThreadPoolExecutor(2) as readers:
             reads = [readers.submit(file.read) for file in (self.stdout, self.stderr)]
-            out, err = (read.result(timeout) for read in reads)
+            try:
+                out, err = (read.result(timeout) for read in reads)
+            except TimeoutError:
+                self.kill()
+                raise
         self.stdout.close()
         self.stderr.close()
         self.wait(timeout)

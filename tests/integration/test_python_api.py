@@ -17,11 +17,18 @@ import orchestrator as orch
 from providers.messages import JSON
 
 if TYPE_CHECKING:
+    from benchmarks.fork_server import ForkServer
     from tests.integration.conftest import Books, Program
 
 Sweep = Callable[..., dict[str, Any]]
 
 QUIET: dict[str, JSON] = {"run.display": "none", "run.stagger_s": [0]}
+
+
+@pytest.fixture(autouse=True)
+def _brief_start(forks: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the process of the simulator."""
+    monkeypatch.setattr(sys, "executable", str(forks.executable))
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import orchestrator as orch
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import load_config
@@ -54,6 +56,7 @@ def test_hidden_windows_of_three_instances_are_used_almost_fully(tmp_path: Path)
     assert found.refused / found.requests < 0.025
 
 
+@pytest.mark.matrix
 def test_an_hour_of_a_sweep_is_rehearsed_and_two_rehearsals_are_alike(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path, 3000, a={"rpm": 50, **DEPLOYMENT})
 
