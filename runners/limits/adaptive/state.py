@@ -95,7 +95,7 @@ class AdaptiveLimits:
         if self._is_full():
             return self._full(now)
         amounts = self._answers.amounts(cost)
-        blocked = self._blocked(amounts, now)
+        blocked = None if self._gate.tests_chance else self._blocked(amounts, now)
         if blocked is None:
             return self._go(amounts, now)
         if blocked[0] == "ledger" and self._rates.is_guessed and self._probe.is_due(now):
@@ -118,7 +118,7 @@ class AdaptiveLimits:
         if self._is_full():
             self._full(now)
             return None
-        if self._pacer.is_due(now):
+        if self._gate.tests_chance or self._pacer.is_due(now):
             return now
         self._time.turn("pacer", now)
         return self._pacer.next_at
@@ -315,8 +315,7 @@ class AdaptiveLimits:
     @property
     def sends_others(self) -> bool:
         """Whether refusals come by chance, or the next request tests whether they do."""
-        episode = self._gate.episode
-        return self._throttling.chance.holds or (episode is not None and episode.trial == "chance")
+        return self._throttling.chance.holds or self._gate.tests_chance
 
     def shut_until(self, now: float) -> float:
         """Return the time until which a refusal or failures in a row keep it shut; `now` if it is open."""

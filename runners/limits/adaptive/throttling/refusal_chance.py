@@ -16,8 +16,13 @@ CLEAR = 2
 MOST_REFUSED_TRIALS = 3
 """Refused trials from which no more are made, if none was accepted."""
 RECENT, MOST_SHARE = 40, 0.35
-"""Latest requests, and the share of them that chance refuses at most."""
-MOST_IN_A_ROW = 5
+"""Latest requests, and the share of them that chance refuses at most where it is newly found."""
+FEW_RECENT = 20
+"""Fewer latest requests show no share."""
+MOST_IN_A_ROW, MOST_SHARE_HELD = 9, 0.55
+"""Refused requests in a row, and the share of the latest ones, that chance does not explain: one refusal in five must not look so."""
+FIRST_REPEAT = 8
+"""Refusals without a trial until chance is tested again, after it was refuted; then twice as many each time."""
 SURE = 4.5
 """Standard errors by which more must have been sent before a refusal than before an answer."""
 FEWEST_REFUSED = 12
@@ -38,6 +43,7 @@ class RefusalChance:
         self._accepted_trials = self._refused_trials = 0
         self.holds = False
         """Whether refusals come by chance: then only the refused request waits."""
+        self._untested, self._repeat = 0, FIRST_REPEAT
         self.pace: float | None = None
         """Sends per second while it is tested whether slower sending makes refusals rarer, and after it did."""
         self._left = self._confirmations = 0
@@ -49,10 +55,16 @@ class RefusalChance:
         self._in_a_row = 0
         self._loads = (RunningMoments(), RunningMoments())
 
-    @property
-    def is_possible(self) -> bool:
-        """Whether a trial is worth a request."""
-        return self._refused_trials < MOST_REFUSED_TRIALS or self._accepted_trials >= self._refused_trials
+    def may_be_tested(self) -> bool:
+        """Return whether a trial is worth a request: always until some were refused, then ever more rarely."""
+        if self._refused_trials < MOST_REFUSED_TRIALS or self._accepted_trials >= self._refused_trials:
+            return True
+        self._untested += 1
+        if self._untested < self._repeat:
+            return False
+        self._untested, self._repeat = 0, 2 * self._repeat
+        self._accepted_trials, self._refused_trials = 0, MOST_REFUSED_TRIALS - 1
+        return True
 
     @property
     def is_suspected(self) -> bool:
@@ -67,7 +79,8 @@ class RefusalChance:
         if not accepted or self.holds or not enough:
             return
         if self.share > MOST_SHARE:
-            self._give_up()
+            if len(self._recent) >= FEW_RECENT:
+                self._give_up()
             return
         self.holds, self._confirmations = True, 0
         self._slow_down(rate)
@@ -132,7 +145,7 @@ class RefusalChance:
         return sum(self._recent) / max(1, len(self._recent))
 
     def _depends_on_load(self) -> bool:
-        if self._in_a_row >= MOST_IN_A_ROW or (len(self._recent) == RECENT and self.share > MOST_SHARE):
+        if self._in_a_row >= MOST_IN_A_ROW or (len(self._recent) == RECENT and self.share > MOST_SHARE_HELD):
             return True
         answered, refused = self._loads
         if min(answered.count, refused.count) < FEWEST_REFUSED:

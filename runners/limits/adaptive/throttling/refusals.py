@@ -175,7 +175,7 @@ class RefusalClassifier:
         if retry_after_s is None or retry_after_s < shortest_s:  # a trial would come no sooner, or show nothing
             return doubts
         is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
-        if self.chance.is_possible:
+        if self.chance.may_be_tested():
             doubts.append("chance")
         may_be_slots = request.beside and self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected
         if self.cap.mode == "conc" or may_be_slots:
@@ -184,12 +184,12 @@ class RefusalClassifier:
 
     def _refuse_trial(self, episode: Episode, retry_after_s: float | None, clock: RefusalTimes) -> None:
         event = "early" if episode.is_early else "throttle"
-        if episode.trial == "chance":
-            self.chance.tested(self._lately(clock), accepted=False)
-        elif episode.trial == "slot":
-            self.slot_trials_refused += 1
         tested = {"tested": episode.trial} if episode.trial else {}
+        self.slot_trials_refused += episode.trial == "slot"
+        was_chance = "chance" in episode.doubts
         self.gate.refuse_trial(retry_after_s, self._forecast(clock.latency_s), clock.now)
+        if was_chance and "chance" not in episode.doubts:
+            self.chance.tested(self._lately(clock), accepted=False)
         self.decide(event, {**self.gate.describe(clock.now), "retry_after_s": retry_after_s, **tested})
 
     def _forecast(self, latency_s: float) -> WindowForecast:

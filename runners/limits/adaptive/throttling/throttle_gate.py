@@ -41,6 +41,8 @@ WORTH_S, WORTH = 1.0, 0.1
 """Shortest time that an early trial must save, and the same as a share of Retry-After."""
 BURST = 2
 """Refusals of one burst that show that they do not come by chance."""
+CHANCE_TRIALS = 2
+"""Trials in a row that refute chance in one episode: of one refusal in five, one may well meet another."""
 SLOT_TRIALS, SLOT_STEP = 4, 0.5
 """Trials in a row where a slot is what was missing before, and the time between them as a share of the latency."""
 SHORTEST_S = 0.02
@@ -68,6 +70,11 @@ class AdaptiveThrottleGate:
     def until(self) -> float:
         """Return the time until which nothing may be sent."""
         return max(self.opens_at, self.holds_until)
+
+    @property
+    def tests_chance(self) -> bool:
+        """Whether the next send is a trial of whether the refusal came by chance: it says nothing if it waits for anything."""
+        return self.episode is not None and self.episode.trial == "chance"
 
     def check(self, sends: int, until: float) -> None:
         """Send the next `sends` requests one at a time, the first not before `until`."""
@@ -161,9 +168,14 @@ class AdaptiveThrottleGate:
         self._set(episode, retry_after_s, forecast, now)
 
     def _drop(self, episode: Episode, doubt: Doubt) -> None:
-        """Drop a cause that a trial has refuted. Where slots are known to be limited, several trials are made."""
+        """Drop a cause that trials have refuted. Where slots are known to be limited, more trials are made."""
         episode.slot_trials += doubt == "slot"
-        if doubt == "chance" or not episode.is_about_slots or episode.slot_trials >= SLOT_TRIALS:
+        episode.chance_trials += doubt == "chance"
+        if doubt == "chance":
+            is_refuted = episode.chance_trials >= CHANCE_TRIALS
+        else:
+            is_refuted = not episode.is_about_slots or episode.slot_trials >= SLOT_TRIALS
+        if is_refuted:
             episode.doubts.remove(doubt)
 
     def _is_no_flow(self, episode: Episode, now: float) -> bool:
