@@ -31,7 +31,7 @@ class InFlightRequest:
         self.spent = (0.0, 0.0)
         """Totals of requests and of prompt + max_tokens up to this request: the base of the remaining-quota gate."""
         self.is_over = False
-        self.load = 0.0
+        self.load: float | None = None
         """Requests accepted in the last second when this one was sent, where refusals seem to come by chance."""
 
 

@@ -15,7 +15,7 @@ CLEAR = 2
 """Accepted trials for each refused one, at least."""
 MOST_REFUSED_TRIALS = 3
 """Refused trials from which no more are made, if none was accepted."""
-RECENT, MOST_SHARE = 40, 0.35
+RECENT, MOST_SHARE = 40, 0.45
 """Latest requests, and the share of them that chance refuses at most where it is newly found."""
 FEW_RECENT = 20
 """Fewer latest requests show no share."""
@@ -28,7 +28,7 @@ SURE = 4.5
 FEWEST_REFUSED = 12
 SLOWER = 0.6
 """The share of the rate at which refusals are as frequent as before if they come by chance."""
-EXPECTED_REFUSALS = 5.0
+EXPECTED_REFUSALS = 9.0
 """Refusals that are expected while sending slowly."""
 RARE = 0.02
 """A share of refusals that costs too little to be tested."""
@@ -48,12 +48,17 @@ class RefusalChance:
         """Sends per second while it is tested whether slower sending makes refusals rarer, and after it did."""
         self._left = self._confirmations = 0
         self._refused_slowly = 0
+        self._latest = -math.inf
+        """When the latest request that is known was sent."""
         self._begin()
 
     def _begin(self) -> None:
         self._recent: deque[bool] = deque(maxlen=RECENT)
         self._in_a_row = 0
         self._loads = (RunningMoments(), RunningMoments())
+        self._refusals: deque[tuple[float, float]] = deque()
+        """When a refused request was sent and its load: counted with the answers of those sent next, which come later."""
+        self._since = self._latest
 
     def may_be_tested(self) -> bool:
         """Return whether a trial is worth a request: always until some were refused, then ever more rarely."""
@@ -71,8 +76,8 @@ class RefusalChance:
         """Whether requests are noted."""
         return self.holds or self._accepted_trials > 0
 
-    def tested(self, rate: float, *, accepted: bool) -> None:
-        """Note the outcome of a trial; `rate` is what was accepted per second before it."""
+    def tested(self, *, accepted: bool) -> None:
+        """Note the outcome of a trial."""
         self._accepted_trials += accepted
         self._refused_trials += not accepted
         enough = self._accepted_trials >= FEWEST_TRIALS and self._accepted_trials >= CLEAR * self._refused_trials
@@ -83,31 +88,42 @@ class RefusalChance:
                 self._give_up()
             return
         self.holds, self._confirmations = True, 0
-        self._slow_down(rate)
 
     def _slow_down(self, rate: float) -> None:
         """Send more slowly until so many refusals are expected that none at all is no chance."""
         refused = sum(self._recent)
         share = max(0, refused - 1) / max(1, len(self._recent) - 1)
         if share > RARE:
-            self.pace, self._refused_slowly = SLOWER * rate, 0
+            self.pace, self._refused_slowly, self._since = SLOWER * rate, 0, self._latest
             self._left = math.ceil(EXPECTED_REFUSALS / share)
 
-    def note(self, load: float, *, refused: bool) -> None:
+    def note(self, sent_at: float, load: float | None, *, refused: bool) -> None:
         """Note a request that was sent when `load` had been accepted in the last second; refusals that follow the load are no chance."""
-        self._recent.append(refused)
+        self._latest = max(self._latest, sent_at)
         self._in_a_row = self._in_a_row + 1 if refused else 0
-        answered, refusals = self._loads
-        (refusals if refused else answered).add(load)
+        if load is None or sent_at <= self._since:
+            return
+        self._count(sent_at, load, refused=refused)
         if not self.holds:
             return
         if self.pace is not None:
             self._compare(refused=refused)
-        elif refused and self._depends_on_load():
+        elif self._depends_on_load():
             self._give_up()
         elif self._confirmations < CONFIRMATIONS and len(self._recent) == RECENT:
-            self._slow_down(answered.mean)
+            self._slow_down(self._loads[0].mean)
             self._confirmations += self.pace is None
+
+    def _count(self, sent_at: float, load: float, *, refused: bool) -> None:
+        if refused:
+            self._refusals.append((sent_at, load))
+            return
+        answered, refusals = self._loads
+        while self._refusals and self._refusals[0][0] <= sent_at:
+            refusals.add(self._refusals.popleft()[1])
+            self._recent.append(True)
+        answered.add(load)
+        self._recent.append(False)
 
     def _compare(self, *, refused: bool) -> None:
         """Decide whether slower sending has made refusals rarer."""
