@@ -214,7 +214,7 @@ class AdaptiveLimits:
         self._breaker.succeeded()
         self._gate.answered(now)
         if self._throttling.chance.is_suspected:
-            self._throttling.chance.note(request.sent_at, request.load, refused=False)
+            self._throttling.chance.note(request.sent_at, request.load, now, refused=False)
         self._in_flight_requests.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)
         self._reconcile(request, settled, now)

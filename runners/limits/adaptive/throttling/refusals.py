@@ -16,7 +16,7 @@ from ..ledger import Amounts, SendLedger
 from ..rate.rate_learner import RateLearner
 from ..rate.rate_model import FLOW, RateModel
 from ..remaining_quota import RemainingQuotaGate
-from .refusal_chance import RefusalChance
+from ...refusal_chance import RefusalChance
 from .throttle_gate import AdaptiveThrottleGate
 from .trials import WindowForecast
 
@@ -72,7 +72,7 @@ class RefusalClassifier:
         self.take_back(request, delay_s)
         if self.chance.is_suspected:
             did_hold = self.chance.holds
-            self.chance.note(request.sent_at, request.load, refused=True)
+            self.chance.note(request.sent_at, request.load, clock.now, refused=True)
             if self.chance.holds:
                 return
             if did_hold:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from providers.messages import JSON
 
+from ...refusal_chance import CHANCE_TRIALS
 from ..episode import Doubt, Episode
 from ..ledger import WINDOWS_S
 from ..stated_limits import agreeing_unit
@@ -41,8 +42,6 @@ WORTH_S, WORTH = 1.0, 0.1
 """Shortest time that an early trial must save, and the same as a share of Retry-After."""
 BURST = 2
 """Refusals of one burst that show that they do not come by chance."""
-CHANCE_TRIALS = 2
-"""Trials in a row that refute chance in one episode: of one refusal in five, one may well meet another."""
 SLOT_TRIALS, SLOT_STEP = 4, 0.5
 """Trials in a row where a slot is what was missing before, and the time between them as a share of the latency."""
 SHORTEST_S = 0.02

@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from collections import deque
 
+SHORTEST_WAIT_S = 0.75
+"""Shortest Retry-After that is tested: a trial would come no sooner than the end of a shorter one, or show nothing."""
+CHANCE_TRIALS = 2
+"""Trials in a row that refute chance after one refusal: of one refusal in five, one may well meet another."""
 FEWEST_TRIALS = 3
 """Accepted trials from which refusals are taken to come by chance."""
 CLEAR = 2
 """Accepted trials for each refused one, at least."""
-MOST_REFUSED_TRIALS = 3
+MOST_REFUSED_TRIALS = 2
 """Refused trials from which no more are made, if none was accepted."""
 RECENT, MOST_SHARE = 40, 0.45
 """Latest requests, and the share of them that chance refuses at most where it is newly found."""
@@ -48,8 +52,8 @@ class RefusalChance:
         """Sends per second while it is tested whether slower sending makes refusals rarer, and after it did."""
         self._left = self._confirmations = 0
         self._refused_slowly = 0
-        self._latest = -math.inf
-        """When the latest request that is known was sent."""
+        self._now = -math.inf
+        """When the latest request was noted."""
         self._begin()
 
     def _begin(self) -> None:
@@ -58,7 +62,7 @@ class RefusalChance:
         self._loads = (RunningMoments(), RunningMoments())
         self._refusals: deque[tuple[float, float]] = deque()
         """When a refused request was sent and its load: counted with the answers of those sent next, which come later."""
-        self._since = self._latest
+        self._since = self._now
 
     def may_be_tested(self) -> bool:
         """Return whether a trial is worth a request: always until some were refused, then ever more rarely."""
@@ -94,12 +98,12 @@ class RefusalChance:
         refused = sum(self._recent)
         share = max(0, refused - 1) / max(1, len(self._recent) - 1)
         if share > RARE:
-            self.pace, self._refused_slowly, self._since = SLOWER * rate, 0, self._latest
+            self.pace, self._refused_slowly, self._since = SLOWER * rate, 0, self._now
             self._left = math.ceil(EXPECTED_REFUSALS / share)
 
-    def note(self, sent_at: float, load: float | None, *, refused: bool) -> None:
+    def note(self, sent_at: float, load: float | None, now: float, *, refused: bool) -> None:
         """Note a request that was sent when `load` had been accepted in the last second; refusals that follow the load are no chance."""
-        self._latest = max(self._latest, sent_at)
+        self._now = now
         self._in_a_row = self._in_a_row + 1 if refused else 0
         if load is None or sent_at <= self._since:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runners.limits.adaptive.throttling.refusal_chance import (
+from runners.limits.refusal_chance import (
     FEWEST_TRIALS,
     MOST_IN_A_ROW,
     MOST_REFUSED_TRIALS,
