@@ -5,6 +5,7 @@ After a refusal one request is sent although the Retry-After is not over. Where 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ class ChanceGate:
         self._test: ChanceTest | None = None
         self._shut_at = 0.0
         """When it was shut, or extended, last."""
-        self._paced_until = 0.0
+        self._sent_at = -math.inf
         self._accepted: deque[float] = deque()
         """When the requests of the last second were sent, without the refused ones; empty where chance is not suspected."""
 
@@ -70,7 +71,8 @@ class ChanceGate:
             if now < test.accepted_at:
                 return test.accepted_at
             self._accept()
-        return max(self._gate.opens_at, self._paced_until)
+        pace = self._chance.pace if self._chance.holds else None
+        return max(self._gate.opens_at, self._sent_at + 1 / pace if pace else 0.0)
 
     def _accept(self) -> None:
         self._test = None
@@ -78,6 +80,7 @@ class ChanceGate:
 
     def send(self, now: float) -> Sent:
         """Note that a request is sent: while a refusal is tested, as the trial."""
+        self._sent_at = now
         test = self._test
         if test is not None:
             if now < test.ends_at:
@@ -89,8 +92,6 @@ class ChanceGate:
         while self._accepted and self._accepted[0] <= now - LOAD_S:
             self._accepted.popleft()
         self._accepted.append(now)
-        if self._chance.holds and self._chance.pace is not None:
-            self._paced_until = now + 1 / self._chance.pace
         return Sent(now, float(len(self._accepted)))
 
     def settle(self, sent: Sent, settled: Settled, now: float) -> None:
@@ -139,5 +140,4 @@ class ChanceGate:
 
     def _shut(self, settled: Settled, now: float) -> None:
         self._shut_at = now
-        self._paced_until = 0.0
         self._gate.settle(settled, now)

@@ -34,7 +34,7 @@ SLOWER = 0.6
 """The share of the rate at which refusals are as frequent as before if they come by chance."""
 EXPECTED_REFUSALS = 9.0
 """Refusals that are expected while sending slowly."""
-RARE = 0.02
+RARE = 0.04
 """A share of refusals that costs too little to be tested."""
 CONFIRMED, CONFIRMATIONS = 2, 2
 """Refusals while sending slowly that confirm chance, and how often it is tested: a stored burst may have misled the first test."""
