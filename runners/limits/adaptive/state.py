@@ -95,7 +95,7 @@ class AdaptiveLimits:
         if self._is_full():
             return self._full(now)
         amounts = self._answers.amounts(cost)
-        blocked = None if self._gate.tests_chance else self._blocked(amounts, now)
+        blocked = self._blocked(amounts, now)
         if blocked is None:
             return self._go(amounts, now)
         if blocked[0] == "ledger" and self._rates.is_guessed and self._probe.is_due(now):
@@ -127,12 +127,14 @@ class AdaptiveLimits:
         """Return the first of the gates that open at a time which is shut, and its time; None if all are open."""
         latency_s = self._latency_s()
         opens_at = self._cap.probe.quiet_until(self._in_flight_requests.count, self._sent_at, latency_s)
-        if opens_at > now:
+        if opens_at > now and not self._gate.tests_chance:
             return "cap", opens_at
         if self._rates.level == FLOW:
             opens_at = self._remaining_quota.opens_at(amounts, latency_s, now)
             if opens_at > now:
                 return "quota", opens_at
+        if self._gate.tests_chance:
+            return None
         if not self._pacer.is_due(now):
             return "pacer", self._pacer.next_at
         opens_at = self._rates.opens_at(amounts, self._ledger, now)

@@ -155,6 +155,7 @@ class AdaptiveThrottleGate:
         if retry_after_s is not None and counts_down(episode, retry_after_s, now):
             self._early_allowed = False  # it counts down to one end
             episode.doubts = [doubt for doubt in episode.doubts if doubt == tested]
+            episode.chance_trials = CHANCE_TRIALS
         if tested is not None:
             self._drop(episode, tested)
         else:
@@ -286,7 +287,9 @@ class AdaptiveThrottleGate:
 
     def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
-        episode.is_early = False
+        if episode.is_early:  # another trial was made instead
+            episode.is_early = False
+            episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
         if retry_after_s is None:
             self._belief_at = guess(episode, forecast, now)
         else:
