@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from providers.messages import JSON, RateLimitHint
 
+from ...refusal_chance import RefusalChance
 from ...stated import UNSTATED, StatedQuota, stated_quota
 from ..concurrency.answer_statistics import AnswerStatistics
 from ..concurrency.concurrency_cap import ConcurrencyCap
@@ -16,7 +17,6 @@ from ..ledger import Amounts, SendLedger
 from ..rate.rate_learner import RateLearner
 from ..rate.rate_model import FLOW, RateModel
 from ..remaining_quota import RemainingQuotaGate
-from ...refusal_chance import RefusalChance
 from .throttle_gate import AdaptiveThrottleGate
 from .trials import WindowForecast
 

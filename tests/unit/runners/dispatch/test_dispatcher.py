@@ -14,8 +14,8 @@ from runners.dispatch.health import FIRST_PROBE_S, Health, InstanceHealth
 from runners.dispatch.instance_state import InstanceState, Permit
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
-from runners.limits.refusal_chance import CHANCE_TRIALS
 from runners.limits.permit import Limiter, Settled
+from runners.limits.refusal_chance import CHANCE_TRIALS
 from tests.unit.runners.doubles import (
     COST,
     BareSlot,
