@@ -1,6 +1,6 @@
 """The gate of the fixed limiter: it tests whether refusals come by chance. If so, only the refused request waits; if not, all of them.
 
-After a refusal one request is sent although the Retry-After is not over. Where it is accepted, the refusal said nothing of the next request.
+After a refusal one request is sent although Retry-After is not over. If it is accepted, the refusal said nothing of the next request.
 """
 
 from __future__ import annotations

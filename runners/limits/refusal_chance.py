@@ -7,6 +7,7 @@ found by trials that are sent at once after a refusal, and given up when refusal
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 
 SHORTEST_WAIT_S = 0.75
@@ -21,6 +22,8 @@ MOST_REFUSED_TRIALS = 2
 """Refused trials from which no more are made, if none was accepted."""
 RECENT, MOST_SHARE = 40, 0.45
 """Latest requests, and the share of them that chance refuses at most where it is newly found."""
+LATEST = 12
+"""Latest answers whose load is the rate that is lowered: it may have risen since the first one."""
 FEW_RECENT = 20
 """Fewer latest requests show no share."""
 MOST_IN_A_ROW, MOST_SHARE_HELD = 9, 0.55
@@ -60,6 +63,7 @@ class RefusalChance:
         self._recent: deque[bool] = deque(maxlen=RECENT)
         self._in_a_row = 0
         self._loads = (RunningMoments(), RunningMoments())
+        self._latest_loads: deque[float] = deque(maxlen=LATEST)
         self._refusals: deque[tuple[float, float]] = deque()
         """When a refused request was sent and its load: counted with the answers of those sent next, which come later."""
         self._since = self._now
@@ -115,7 +119,7 @@ class RefusalChance:
         elif self._depends_on_load():
             self._give_up()
         elif self._confirmations < CONFIRMATIONS and len(self._recent) == RECENT:
-            self._slow_down(self._loads[0].mean)
+            self._slow_down(statistics.fmean(self._latest_loads))
             self._confirmations += self.pace is None
 
     def _count(self, sent_at: float, load: float, *, refused: bool) -> None:
@@ -127,6 +131,7 @@ class RefusalChance:
             refusals.add(self._refusals.popleft()[1])
             self._recent.append(True)
         answered.add(load)
+        self._latest_loads.append(load)
         self._recent.append(False)
 
     def _compare(self, *, refused: bool) -> None:
