@@ -1,4 +1,4 @@
-"""The fixed limiter: at most `workers` requests in flight, one send every 1/qps seconds, and the throttle gate before both."""
+"""The fixed limiter: at most `workers` requests in flight, one send every 1/qps seconds, and the gate before both."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from aiolimiter import AsyncLimiter
 
 from providers.messages import JSON
 
+from .chance_gate import ChanceGate, Sent
 from .permit import TICK_S, Cost, Settled
-from .throttle_gate import ThrottleGate
 
 ROUNDING_S = 1e-6
 """How much more than the tick the bucket holds, so that its rounding never refuses what is due."""
@@ -22,41 +22,43 @@ class FixedLimiter:
     def __init__(self, *, workers: int, qps: float | None) -> None:
         self._workers = workers
         self._pace = SendPace(qps) if qps else None
-        self._gate = ThrottleGate()
-        self._in_flight = 0
+        self._gate = ChanceGate()
+        self._in_flight: dict[int, Sent] = {}
+        self._sent = 0
 
     def try_acquire(self, cost: Cost, now: float) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
         """Return a ticket to send now; None if a request must wait."""
-        if self._in_flight >= self._workers or self._gate.opens_at > now:
+        if len(self._in_flight) >= self._workers or self._gate.opens_at(now) > now:
             return None
         if self._pace is not None and not self._pace.try_send():
             return None
-        self._in_flight += 1
-        return 0
+        self._sent += 1
+        self._in_flight[self._sent] = self._gate.send(now)
+        return self._sent
 
     def opens_at(self, cost: Cost, now: float) -> float | None:  # noqa: ARG002 - a fixed rate counts requests
         """Return the earliest time at which a ticket may be had, `now` or earlier if at once; None if only an event can open it."""
-        if self._in_flight >= self._workers:
+        if len(self._in_flight) >= self._workers:
             return None
-        return self._gate.opens_at if self._pace is None else max(self._gate.opens_at, self._pace.opens_at(now))
+        opens_at = self._gate.opens_at(now)
+        return opens_at if self._pace is None else max(opens_at, self._pace.opens_at(now))
 
-    def settle(self, ticket: int, settled: Settled, now: float) -> None:  # noqa: ARG002 - all tickets are alike
+    def settle(self, ticket: int, settled: Settled, now: float) -> None:
         """Return the ticket and learn from the end of its request."""
-        self._in_flight -= 1
-        self._gate.settle(settled, now)
+        self._gate.settle(self._in_flight.pop(ticket), settled, now)
 
     @property
     def sends_others(self) -> bool:
-        """Return False: a refusal shuts the gate for all."""
-        return False
+        """Whether the last refusal may say nothing of the next request: then only the refused one waits."""
+        return self._gate.sends_others
 
     def shut_until(self, now: float) -> float:  # noqa: ARG002 - the gate knows the time itself
         """Return the time until which a refusal keeps the limiter shut."""
-        return self._gate.opens_at
+        return self._gate.shut_until
 
     def snapshot(self, now: float) -> Mapping[str, JSON]:  # noqa: ARG002 - nothing in it depends on the time
         """Return the current state, for the decision log."""
-        return {"mode": "fixed", "in_flight": self._in_flight, "cap": self._workers}
+        return {"mode": "fixed", "in_flight": len(self._in_flight), "cap": self._workers}
 
     def export(self) -> Mapping[str, JSON]:
         """Return nothing: a fixed limiter learns nothing."""

@@ -1,4 +1,4 @@
-"""The throttle gate of the fixed limiter: after a throttled request nothing is sent until the server's Retry-After, or a guess, is over."""
+"""The throttle gate of the fixed limiter: when it shuts, nothing is sent until the server's Retry-After, or a guess, is over."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class ThrottleGate:
             self._guess_s = FIRST_WAIT_S
         elif settled.how == "throttled":
             self._shut(settled.hint.retry_after_s if settled.hint else None, now)
+
+    def extend(self, until: float) -> None:
+        """Keep it shut until then, at least."""
+        self.opens_at = max(self.opens_at, until)
 
     def _shut(self, retry_after_s: float | None, now: float) -> None:
         if retry_after_s:  # a Retry-After of 0 s is no information

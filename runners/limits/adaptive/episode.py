@@ -63,6 +63,8 @@ class Episode:
     """Whether a request was answered since it began, which frees a slot."""
     slot_trials: int = 0
     """Number of refused trials that tested whether a slot was missing."""
+    chance_trials: int = 0
+    """Number of refused trials that tested whether refusals come by chance."""
     is_known: bool = False
     """Whether the length of the window was known at its start."""
     is_about_slots: bool = False

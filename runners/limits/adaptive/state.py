@@ -118,7 +118,7 @@ class AdaptiveLimits:
         if self._is_full():
             self._full(now)
             return None
-        if self._pacer.is_due(now):
+        if self._gate.tests_chance or self._pacer.is_due(now):
             return now
         self._time.turn("pacer", now)
         return self._pacer.next_at
@@ -127,12 +127,14 @@ class AdaptiveLimits:
         """Return the first of the gates that open at a time which is shut, and its time; None if all are open."""
         latency_s = self._latency_s()
         opens_at = self._cap.probe.quiet_until(self._in_flight_requests.count, self._sent_at, latency_s)
-        if opens_at > now:
+        if opens_at > now and not self._gate.tests_chance:
             return "cap", opens_at
         if self._rates.level == FLOW:
             opens_at = self._remaining_quota.opens_at(amounts, latency_s, now)
             if opens_at > now:
                 return "quota", opens_at
+        if self._gate.tests_chance:
+            return None
         if not self._pacer.is_due(now):
             return "pacer", self._pacer.next_at
         opens_at = self._rates.opens_at(amounts, self._ledger, now)
@@ -214,7 +216,7 @@ class AdaptiveLimits:
         self._breaker.succeeded()
         self._gate.answered(now)
         if self._throttling.chance.is_suspected:
-            self._throttling.chance.note(request.load, refused=False)
+            self._throttling.chance.note(request.sent_at, request.load, now, refused=False)
         self._in_flight_requests.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)
         self._reconcile(request, settled, now)
@@ -315,8 +317,7 @@ class AdaptiveLimits:
     @property
     def sends_others(self) -> bool:
         """Whether refusals come by chance, or the next request tests whether they do."""
-        episode = self._gate.episode
-        return self._throttling.chance.holds or (episode is not None and episode.trial == "chance")
+        return self._throttling.chance.holds or self._gate.tests_chance
 
     def shut_until(self, now: float) -> float:
         """Return the time until which a refusal or failures in a row keep it shut; `now` if it is open."""

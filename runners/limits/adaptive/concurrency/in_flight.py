@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+from ...refusal_delay import RefusalDelay
 from ..ledger import TOKENS, Amounts, LedgerEntry
 
-FIRST_DELAY_S = 0.5
-"""The time that a refusal is assumed to take before the first one: a request counts as accepted after about three times that."""
 PEAK_MEMORY_S = 60.0
 
 
@@ -31,31 +30,8 @@ class InFlightRequest:
         self.spent = (0.0, 0.0)
         """Totals of requests and of prompt + max_tokens up to this request: the base of the remaining-quota gate."""
         self.is_over = False
-        self.load = 0.0
+        self.load: float | None = None
         """Requests accepted in the last second when this one was sent, where refusals seem to come by chance."""
-
-
-class RefusalDelay:
-    """The time that a refusal takes to arrive: mean and mean deviation, estimated as TCP estimates its round trip (RFC 6298)."""
-
-    def __init__(self) -> None:
-        self.mean_s = FIRST_DELAY_S
-        self._deviation_s = FIRST_DELAY_S / 2
-        self._has_learned = False
-        self.patience_s = self._patience_s()
-        """The time without a refusal after which a request counts as accepted."""
-
-    def learn(self, delay_s: float) -> None:
-        """Add the delay of one refusal."""
-        if not self._has_learned:
-            self._has_learned, self.mean_s, self._deviation_s = True, delay_s, delay_s / 2
-        else:
-            self._deviation_s += 0.25 * (abs(delay_s - self.mean_s) - self._deviation_s)
-            self.mean_s += 0.125 * (delay_s - self.mean_s)
-        self.patience_s = self._patience_s()
-
-    def _patience_s(self) -> float:
-        return max(1.5 * self.mean_s, self.mean_s + 4 * self._deviation_s) + 0.02
 
 
 class RecentMaximum:

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 from providers.messages import JSON, RateLimitHint
 
+from ...refusal_chance import RefusalChance
 from ...stated import UNSTATED, StatedQuota, stated_quota
 from ..concurrency.answer_statistics import AnswerStatistics
 from ..concurrency.concurrency_cap import ConcurrencyCap
 from ..concurrency.in_flight import InFlightRequest, InFlightRequests
 from ..episode import Doubt, Episode, EpisodeContext, begin
-from ..ledger import REQUESTS, Amounts, SendLedger
+from ..ledger import Amounts, SendLedger
 from ..rate.rate_learner import RateLearner
 from ..rate.rate_model import FLOW, RateModel
 from ..remaining_quota import RemainingQuotaGate
-from .refusal_chance import RefusalChance
 from .throttle_gate import AdaptiveThrottleGate
 from .trials import WindowForecast
 
@@ -72,7 +72,7 @@ class RefusalClassifier:
         self.take_back(request, delay_s)
         if self.chance.is_suspected:
             did_hold = self.chance.holds
-            self.chance.note(request.load, refused=True)
+            self.chance.note(request.sent_at, request.load, clock.now, refused=True)
             if self.chance.holds:
                 return
             if did_hold:
@@ -126,7 +126,7 @@ class RefusalClassifier:
         """Draw the conclusion of an accepted trial that tested another cause than a rate limit."""
         self.decide("doubt", {"cause": episode.trial, "accepted": True, "retry_after_s": episode.retry_after_s or None})
         if episode.trial == "chance":
-            self.chance.tested(self._lately(clock), accepted=True)
+            self.chance.tested(accepted=True)
             if self.chance.holds:
                 self.learner.forget()
                 self.cap.restart()
@@ -163,11 +163,6 @@ class RefusalClassifier:
     def _begin(self, request: InFlightRequest, clock: RefusalTimes) -> Episode:
         return begin(request, EpisodeContext(self.ledger, self.rates.level, clock.capped_s, clock.running_s, clock.now))
 
-    def _lately(self, clock: RefusalTimes) -> float:
-        """Return the requests accepted per second in the last two latencies."""
-        seconds = max(1.0, 2 * clock.latency_s)
-        return max(1.0, self.ledger.between(clock.now - seconds, clock.now)[REQUESTS]) / seconds
-
     def _doubts(self, request: InFlightRequest, retry_after_s: float | None, now: float) -> list[Doubt]:
         """List the other causes than a rate limit that are possible, in the order in which they are tested."""
         doubts: list[Doubt] = []
@@ -175,7 +170,7 @@ class RefusalClassifier:
         if retry_after_s is None or retry_after_s < shortest_s:  # a trial would come no sooner, or show nothing
             return doubts
         is_expected = self.rates.limits is not None and self.rates.factor(now) > EXPECTED
-        if self.chance.is_possible:
+        if self.chance.may_be_tested():
             doubts.append("chance")
         may_be_slots = request.beside and self.slot_trials_refused < MOST_SLOT_TRIALS and not is_expected
         if self.cap.mode == "conc" or may_be_slots:
@@ -184,12 +179,12 @@ class RefusalClassifier:
 
     def _refuse_trial(self, episode: Episode, retry_after_s: float | None, clock: RefusalTimes) -> None:
         event = "early" if episode.is_early else "throttle"
-        if episode.trial == "chance":
-            self.chance.tested(self._lately(clock), accepted=False)
-        elif episode.trial == "slot":
-            self.slot_trials_refused += 1
         tested = {"tested": episode.trial} if episode.trial else {}
+        self.slot_trials_refused += episode.trial == "slot"
+        was_chance = "chance" in episode.doubts
         self.gate.refuse_trial(retry_after_s, self._forecast(clock.latency_s), clock.now)
+        if was_chance and "chance" not in episode.doubts:
+            self.chance.tested(accepted=False)
         self.decide(event, {**self.gate.describe(clock.now), "retry_after_s": retry_after_s, **tested})
 
     def _forecast(self, latency_s: float) -> WindowForecast:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from providers.messages import JSON
 
+from ...refusal_chance import CHANCE_TRIALS
 from ..episode import Doubt, Episode
 from ..ledger import WINDOWS_S
 from ..stated_limits import agreeing_unit
@@ -68,6 +69,11 @@ class AdaptiveThrottleGate:
     def until(self) -> float:
         """Return the time until which nothing may be sent."""
         return max(self.opens_at, self.holds_until)
+
+    @property
+    def tests_chance(self) -> bool:
+        """Whether the next send is a trial of whether the refusal came by chance: it says nothing if it waits for anything."""
+        return self.episode is not None and self.episode.trial == "chance"
 
     def check(self, sends: int, until: float) -> None:
         """Send the next `sends` requests one at a time, the first not before `until`."""
@@ -149,6 +155,7 @@ class AdaptiveThrottleGate:
         if retry_after_s is not None and counts_down(episode, retry_after_s, now):
             self._early_allowed = False  # it counts down to one end
             episode.doubts = [doubt for doubt in episode.doubts if doubt == tested]
+            episode.chance_trials = CHANCE_TRIALS
         if tested is not None:
             self._drop(episode, tested)
         else:
@@ -161,9 +168,14 @@ class AdaptiveThrottleGate:
         self._set(episode, retry_after_s, forecast, now)
 
     def _drop(self, episode: Episode, doubt: Doubt) -> None:
-        """Drop a cause that a trial has refuted. Where slots are known to be limited, several trials are made."""
+        """Drop a cause that trials have refuted. Where slots are known to be limited, more trials are made."""
         episode.slot_trials += doubt == "slot"
-        if doubt == "chance" or not episode.is_about_slots or episode.slot_trials >= SLOT_TRIALS:
+        episode.chance_trials += doubt == "chance"
+        if doubt == "chance":
+            is_refuted = episode.chance_trials >= CHANCE_TRIALS
+        else:
+            is_refuted = not episode.is_about_slots or episode.slot_trials >= SLOT_TRIALS
+        if is_refuted:
             episode.doubts.remove(doubt)
 
     def _is_no_flow(self, episode: Episode, now: float) -> bool:
@@ -275,7 +287,9 @@ class AdaptiveThrottleGate:
 
     def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
-        episode.is_early = False
+        if episode.is_early:  # another trial was made instead
+            episode.is_early = False
+            episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
         if retry_after_s is None:
             self._belief_at = guess(episode, forecast, now)
         else:

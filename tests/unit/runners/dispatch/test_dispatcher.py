@@ -15,6 +15,7 @@ from runners.dispatch.instance_state import InstanceState, Permit
 from runners.limits.adaptive_limiter import AdaptiveLimiter
 from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import Limiter, Settled
+from runners.limits.refusal_chance import CHANCE_TRIALS
 from tests.unit.runners.doubles import (
     COST,
     BareSlot,
@@ -63,9 +64,10 @@ def with_limiters(**limiters: Limiter) -> Dispatcher:
 
 def fixed_and_shut(for_s: float) -> FixedLimiter:
     limiter = FixedLimiter(workers=10, qps=None)
-    ticket = limiter.try_acquire(COST, 0.0)
-    assert ticket is not None
-    limiter.settle(ticket, refused(retry_after_s=for_s), 0.0)
+    for _ in range(1 + CHANCE_TRIALS):
+        ticket = limiter.try_acquire(COST, 0.0)
+        assert ticket is not None
+        limiter.settle(ticket, refused(retry_after_s=for_s), 0.0)
     return limiter
 
 

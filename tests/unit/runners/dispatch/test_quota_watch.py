@@ -119,6 +119,7 @@ def test_who_waits_at_the_other_limiter_comes_over() -> None:
         model = Model()
         await model.fill()
         await model.refuse("a")
+        await model.send("a")  # the trial of whether it came by chance
         waiting = asyncio.create_task(model.send("a"))
         await asyncio.sleep(0.01)
         await model.refuse("b")

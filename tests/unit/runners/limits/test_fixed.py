@@ -9,6 +9,7 @@ import pytest
 from providers.messages import RateLimitHint
 from runners.limits.fixed import FixedLimiter
 from runners.limits.permit import TICK_S, Settled
+from runners.limits.refusal_chance import CHANCE_TRIALS
 from tests.unit.runners.doubles import COST
 from tests.unit.runners.limits.callers import DONE, Callers, now
 
@@ -17,6 +18,12 @@ pytestmark = pytest.mark.looptime
 
 def refused(retry_after_s: float | None = None) -> Settled:
     return Settled("throttled", 0.1, hint=RateLimitHint(retry_after_s=retry_after_s))
+
+
+async def refuse(callers: Callers, retry_after_s: float) -> None:
+    """Refuse one request and the trials that follow it: the refusal is no chance."""
+    for _ in range(1 + CHANCE_TRIALS):
+        callers.end(await callers.take(), refused(retry_after_s))
 
 
 def in_order(count: int) -> list[str]:
@@ -83,7 +90,7 @@ async def test_arrivals_while_others_wait_for_the_pace_do_not_overtake_them() ->
 
 async def test_a_refusal_shuts_the_gate_for_the_servers_own_time_and_keeps_the_order() -> None:
     callers = Callers(FixedLimiter(workers=10, qps=None))
-    callers.end(await callers.take(), refused(retry_after_s=17.25))
+    await refuse(callers, 17.25)
     await asyncio.gather(*[callers.call(name) for name in range(10)])
     assert callers.times == [17.25] * 10
     assert callers.names == in_order(10)
@@ -94,9 +101,9 @@ async def test_a_refusal_while_others_wait_for_the_pace_holds_them_too() -> None
     permit = await callers.take()
     waiting = asyncio.gather(*[callers.call(name) for name in range(3)])
     await asyncio.sleep(0.5)
-    callers.end(permit, refused(retry_after_s=20))
+    callers.end(permit, refused(retry_after_s=0.7))  # too short for a trial
     await waiting
-    assert min(callers.times) >= 20.5
+    assert min(callers.times) >= 1.2
     assert callers.names == in_order(3)
 
 
@@ -105,13 +112,15 @@ async def test_a_drain_turns_everybody_away_at_once_wherever_they_wait(*, is_at_
     callers = Callers(FixedLimiter(workers=1, qps=1))
     permit = await callers.take()
     if is_at_the_gate:
-        callers.end(permit, refused(retry_after_s=600))
+        callers.end(permit)
+        await refuse(callers, 600)
+    began_at = now()
     waiting = [asyncio.create_task(callers.call(name)) for name in range(8)]
     await asyncio.sleep(1.5)
     callers.dispatcher.drain()
     ends = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(end) for end in ends] == 8 * [asyncio.CancelledError]
-    assert now() == 1.5
+    assert now() == began_at + 1.5
 
 
 @pytest.mark.parametrize("cancel_at", [0.5, 1.0, 5.0, 9.0])
@@ -138,6 +147,11 @@ def test_says_until_when_a_refusal_keeps_it_shut_and_when_it_opens() -> None:
     assert limiter.shut_until(0.0) == 0
     assert limiter.opens_at(COST, 0.0) is None, "only the end of a request opens it"
     limiter.settle(ticket, refused(retry_after_s=3), 0.0)
+    for _ in range(CHANCE_TRIALS):
+        assert limiter.shut_until(0.0) == 0, "a trial tests whether it came by chance"
+        ticket = limiter.try_acquire(COST, 0.0)
+        assert ticket is not None
+        limiter.settle(ticket, refused(retry_after_s=3), 0.0)
     assert limiter.shut_until(0.0) == 3
     assert limiter.opens_at(COST, 0.0) == 3
     assert limiter.try_acquire(COST, 2.9) is None

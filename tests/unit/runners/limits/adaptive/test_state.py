@@ -52,12 +52,13 @@ def test_the_worker_bound_is_kept() -> None:
     assert isinstance(state.acquire(COST, 2.0), WaitForEvent)
 
 
-def test_a_retry_after_shuts_the_state_once_a_trial_showed_that_it_was_no_chance() -> None:
+def test_a_retry_after_shuts_the_state_once_two_trials_showed_that_it_was_no_chance() -> None:
     state = AdaptiveLimits(most=None)
     state.settle(ticket(state, 0.0), told(1.5), 0.1)
-    trial = ticket(state, 0.25)
-    assert isinstance(state.acquire(COST, 0.3), WaitUntil)
-    state.settle(trial, told(1.5), 0.35)
+    for sent_at in (0.1, 0.25):
+        trial = ticket(state, sent_at)
+        assert isinstance(state.acquire(COST, sent_at + 0.05), WaitUntil)
+        state.settle(trial, told(1.5), sent_at + 0.1)
     assert state.shut_until(0.35) == state.opens_at(0.35) == pytest.approx(1.85)
     decision = state.acquire(COST, 1.0)
     assert isinstance(decision, WaitUntil)
@@ -92,7 +93,8 @@ def test_an_answer_lets_one_trial_out_that_finds_the_number_of_slots() -> None:
     state = AdaptiveLimits(most=None)
     numbers = in_flight(state, 4)
     state.settle(numbers[3], told(60.0), 3.1)
-    state.settle(ticket(state, 3.4), told(60.0), 3.5)  # not by chance
+    for sent_at in (3.2, 3.4):
+        state.settle(ticket(state, sent_at), told(60.0), sent_at + 0.1)  # not by chance
     assert state.shut_until(3.6) > 5.0
     state.settle(numbers[0], ANSWER, 4.0)
     assert state.shut_until(4.0) == 4.0

@@ -7,25 +7,37 @@ found by trials that are sent at once after a refusal, and given up when refusal
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 
+SHORTEST_WAIT_S = 0.75
+"""Shortest Retry-After that is tested: a trial would come no sooner than the end of a shorter one, or show nothing."""
+CHANCE_TRIALS = 2
+"""Trials in a row that refute chance after one refusal: of one refusal in five, one may well meet another."""
 FEWEST_TRIALS = 3
 """Accepted trials from which refusals are taken to come by chance."""
 CLEAR = 2
 """Accepted trials for each refused one, at least."""
-MOST_REFUSED_TRIALS = 3
+MOST_REFUSED_TRIALS = 2
 """Refused trials from which no more are made, if none was accepted."""
-RECENT, MOST_SHARE = 40, 0.35
-"""Latest requests, and the share of them that chance refuses at most."""
-MOST_IN_A_ROW = 5
+RECENT, MOST_SHARE = 40, 0.45
+"""Latest requests, and the share of them that chance refuses at most where it is newly found."""
+LATEST = 12
+"""Latest answers whose load is the rate that is lowered: it may have risen since the first one."""
+FEW_RECENT = 20
+"""Fewer latest requests show no share."""
+MOST_IN_A_ROW, MOST_SHARE_HELD = 9, 0.55
+"""Refused requests in a row, and the share of the latest ones, that chance does not explain: one refusal in five must not look so."""
+FIRST_REPEAT = 8
+"""Refusals without a trial until chance is tested again, after it was refuted; then twice as many each time."""
 SURE = 4.5
 """Standard errors by which more must have been sent before a refusal than before an answer."""
 FEWEST_REFUSED = 12
 SLOWER = 0.6
 """The share of the rate at which refusals are as frequent as before if they come by chance."""
-EXPECTED_REFUSALS = 5.0
+EXPECTED_REFUSALS = 9.0
 """Refusals that are expected while sending slowly."""
-RARE = 0.02
+RARE = 0.04
 """A share of refusals that costs too little to be tested."""
 CONFIRMED, CONFIRMATIONS = 2, 2
 """Refusals while sending slowly that confirm chance, and how often it is tested: a stored burst may have misled the first test."""
@@ -38,63 +50,89 @@ class RefusalChance:
         self._accepted_trials = self._refused_trials = 0
         self.holds = False
         """Whether refusals come by chance: then only the refused request waits."""
+        self._untested, self._repeat = 0, FIRST_REPEAT
         self.pace: float | None = None
         """Sends per second while it is tested whether slower sending makes refusals rarer, and after it did."""
         self._left = self._confirmations = 0
         self._refused_slowly = 0
+        self._now = -math.inf
+        """When the latest request was noted."""
         self._begin()
 
     def _begin(self) -> None:
         self._recent: deque[bool] = deque(maxlen=RECENT)
         self._in_a_row = 0
         self._loads = (RunningMoments(), RunningMoments())
+        self._latest_loads: deque[float] = deque(maxlen=LATEST)
+        self._refusals: deque[tuple[float, float]] = deque()
+        """When a refused request was sent and its load: counted with the answers of those sent next, which come later."""
+        self._since = self._now
 
-    @property
-    def is_possible(self) -> bool:
-        """Whether a trial is worth a request."""
-        return self._refused_trials < MOST_REFUSED_TRIALS or self._accepted_trials >= self._refused_trials
+    def may_be_tested(self) -> bool:
+        """Return whether a trial is worth a request: always until some were refused, then ever more rarely."""
+        if self._refused_trials < MOST_REFUSED_TRIALS or self._accepted_trials >= self._refused_trials:
+            return True
+        self._untested += 1
+        if self._untested < self._repeat:
+            return False
+        self._untested, self._repeat = 0, 2 * self._repeat
+        self._accepted_trials, self._refused_trials = 0, MOST_REFUSED_TRIALS - 1
+        return True
 
     @property
     def is_suspected(self) -> bool:
         """Whether requests are noted."""
         return self.holds or self._accepted_trials > 0
 
-    def tested(self, rate: float, *, accepted: bool) -> None:
-        """Note the outcome of a trial; `rate` is what was accepted per second before it."""
+    def tested(self, *, accepted: bool) -> None:
+        """Note the outcome of a trial."""
         self._accepted_trials += accepted
         self._refused_trials += not accepted
         enough = self._accepted_trials >= FEWEST_TRIALS and self._accepted_trials >= CLEAR * self._refused_trials
         if not accepted or self.holds or not enough:
             return
         if self.share > MOST_SHARE:
-            self._give_up()
+            if len(self._recent) >= FEW_RECENT:
+                self._give_up()
             return
         self.holds, self._confirmations = True, 0
-        self._slow_down(rate)
 
     def _slow_down(self, rate: float) -> None:
         """Send more slowly until so many refusals are expected that none at all is no chance."""
         refused = sum(self._recent)
         share = max(0, refused - 1) / max(1, len(self._recent) - 1)
         if share > RARE:
-            self.pace, self._refused_slowly = SLOWER * rate, 0
+            self.pace, self._refused_slowly, self._since = SLOWER * rate, 0, self._now
             self._left = math.ceil(EXPECTED_REFUSALS / share)
 
-    def note(self, load: float, *, refused: bool) -> None:
+    def note(self, sent_at: float, load: float | None, now: float, *, refused: bool) -> None:
         """Note a request that was sent when `load` had been accepted in the last second; refusals that follow the load are no chance."""
-        self._recent.append(refused)
+        self._now = now
         self._in_a_row = self._in_a_row + 1 if refused else 0
-        answered, refusals = self._loads
-        (refusals if refused else answered).add(load)
+        if load is None or sent_at <= self._since:
+            return
+        self._count(sent_at, load, refused=refused)
         if not self.holds:
             return
         if self.pace is not None:
             self._compare(refused=refused)
-        elif refused and self._depends_on_load():
+        elif self._depends_on_load():
             self._give_up()
         elif self._confirmations < CONFIRMATIONS and len(self._recent) == RECENT:
-            self._slow_down(answered.mean)
+            self._slow_down(statistics.fmean(self._latest_loads))
             self._confirmations += self.pace is None
+
+    def _count(self, sent_at: float, load: float, *, refused: bool) -> None:
+        if refused:
+            self._refusals.append((sent_at, load))
+            return
+        answered, refusals = self._loads
+        while self._refusals and self._refusals[0][0] <= sent_at:
+            refusals.add(self._refusals.popleft()[1])
+            self._recent.append(True)
+        answered.add(load)
+        self._latest_loads.append(load)
+        self._recent.append(False)
 
     def _compare(self, *, refused: bool) -> None:
         """Decide whether slower sending has made refusals rarer."""
@@ -132,7 +170,7 @@ class RefusalChance:
         return sum(self._recent) / max(1, len(self._recent))
 
     def _depends_on_load(self) -> bool:
-        if self._in_a_row >= MOST_IN_A_ROW or (len(self._recent) == RECENT and self.share > MOST_SHARE):
+        if self._in_a_row >= MOST_IN_A_ROW or (len(self._recent) == RECENT and self.share > MOST_SHARE_HELD):
             return True
         answered, refused = self._loads
         if min(answered.count, refused.count) < FEWEST_REFUSED:
