@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from providers.messages import JSON
 
 from ..permit import Cost, Go, Settled, WaitForEvent, WaitUntil
-from . import persistence
 from .blocked_time import BlockedTime, Blocker
 from .concurrency.answer_statistics import AnswerStatistics
 from .concurrency.circuit_breaker import CircuitBreaker
@@ -27,6 +26,7 @@ from .rate.pacer import Pacer
 from .rate.rate_learner import RateLearner
 from .rate.rate_model import FLOW, RateModel
 from .remaining_quota import RemainingQuotaGate
+from .remembered_limit import RememberedLimit
 from .throttling.refusals import RefusalClassifier, RefusalTimes
 from .throttling.throttle_gate import AdaptiveThrottleGate
 from .throttling.trials import settle_window
@@ -79,12 +79,14 @@ class AdaptiveLimits:
         self._began_at: float | None = None
         self._sent_at = -math.inf
         self._throttled = self._failed = 0
+        self._remembered = RememberedLimit(self._rates, self._cap, self._answers, self._ledger, on_decision)
         if restored:
-            persistence.restore(restored, self._cap, self._rates, self._answers)
+            self._remembered.restore(restored)
 
     # ------------------------------------------------------------------ before a send
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
         """Decide whether a request may be sent now, at a time, or after an event."""
+        self._remembered.see(now)
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             self._reopen(now)
         if self._probe.ticket is not None and self._in_flight_requests.was_accepted(self._probe.ticket, now):
@@ -172,11 +174,11 @@ class AdaptiveLimits:
     def _gap_s(self, amounts: Amounts, now: float) -> float:
         if self._throttling.chance.pace is not None:
             return 1 / self._throttling.chance.pace
-        if self._rates.limits is not None:
+        if self._rates.limits is not None and not self._rates.is_doubted:
             return self._rates.gap_s(amounts, now)
         if self._cap.pace is not None:
             return 1 / self._cap.pace
-        return FIRST_GAP_S if self._answers.latency_s is None else 0.0
+        return 0.0 if self._answers.count else FIRST_GAP_S
 
     # ------------------------------------------------------------------ after a request
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
@@ -192,6 +194,7 @@ class AdaptiveLimits:
             self._throttling.take_back(request, settled.latency_s)
         elif settled.how == "throttled":
             self._throttled += 1
+            self._remembered.refused(now)
             self._throttling.refuse(request, settled.latency_s, settled.hint, self._clock(now))
         elif settled.how == "failed":
             self._fail(now)
@@ -203,8 +206,10 @@ class AdaptiveLimits:
             before = rates.describe()
             rates.raise_by(self._probe.accepted())
             self._decide("probe", {"accepted": True, "old": before, "new": rates.describe()})
-            self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=True)
+            if not self._remembered.raised():
+                self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=True)
         else:
+            self._remembered.confirm(now)
             self._probe.refused(rates.window_s, self._goodput(now), now)
 
     def _goodput(self, now: float) -> float:
@@ -255,6 +260,7 @@ class AdaptiveLimits:
         self._learner.learn(
             episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)
         )
+        self._remembered.learned(now, by_chance=self._throttling.chance.is_suspected)
         self._probe.begin(self._rates.window_s, self._goodput(now), now, is_new=episode.has_new_window)
         self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)
         self._cap.begin_round(self._in_flight_requests.sent, now)
@@ -343,4 +349,4 @@ class AdaptiveLimits:
 
     def export(self) -> Mapping[str, JSON]:
         """Return what was learned as a small JSON mapping, for the start of a later run."""
-        return persistence.export(self._cap, self._rates, self._answers)
+        return self._remembered.export()
