@@ -178,7 +178,9 @@ def parse_options() -> argparse.Namespace:
         metavar="DRAW",
         help='print the decisions for one held-out server, as "relay #3"',
     )
-    parser.add_argument("--warm", action="store_true", help="of our controller only: remembered limits against a cold start")
+    parser.add_argument(
+        "--warm", action="store_true", help="of our controller only: remembered limits against a cold start"
+    )
     parser.add_argument("--seed", type=int, help="one seed instead of the usual three")
     parser.add_argument(
         "--holdout-seed", type=int, action="append", help="seed of the held-out servers; may be repeated"

@@ -145,7 +145,9 @@ def _window_s(memory: Memory) -> float:
 
 def show(comparisons: Sequence[Comparison]) -> None:
     """Print how often and by how much warm starts were slower, or were refused more."""
-    print(f"{'family':<20} {'memory':<17} {'runs':>4} {'later':>8} {'worst':>8} {'slower':>6} {'refused':>8} {'worst':>6} {'more':>5}")
+    print(
+        f"{'family':<20} {'memory':<17} {'runs':>4} {'later':>8} {'worst':>8} {'slower':>6} {'refused':>8} {'worst':>6} {'more':>5}"
+    )
     groups: dict[tuple[str, str], list[Comparison]] = {}
     for one in comparisons:
         groups.setdefault((one.family, one.memory), []).append(one)

@@ -107,8 +107,8 @@ class Driver:
 
     # ------------------------------------------------------------------ execution
     def learned(self) -> Mapping[str, Mapping[str, JSON]]:
-        """Look up what earlier runs have learnt of the instances, unless this run starts cold."""
-        return {} if self._run.cold else self._resources.state.learned(self._resources.identities)
+        """Look up what earlier runs have learnt of the instances; for a cold start only when the last one ended."""
+        return self._resources.state.learned(self._resources.identities, is_cold=self._run.cold)
 
     async def execute(self, owner: Owner, plan: SweepPlan) -> RunOutcome:
         """Run every remaining stage, then remember what was learnt."""
@@ -177,8 +177,11 @@ class Driver:
         reports = list(owner.limiter_reports())
         for report in reports:
             self._resources.decisions(report.instance, "end", report.snapshot)
-        if not self._run.share:  # what two runs found together is no limit of one
-            self._resources.state.remember(learned_of(reports, self._resources.identities))
+        identities = self._resources.identities
+        learned = {} if self._run.share else learned_of(reports, identities)  # two runs together find no limit of one
+        self._resources.state.remember(
+            learned, {identities[name] for name in (report.instance for report in reports) if name in identities}
+        )
 
     def _outcome(self, lost: Sequence[NoUsableInstance]) -> RunOutcome:
         resources, budgets = self._resources, self.budgets

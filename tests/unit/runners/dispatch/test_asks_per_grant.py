@@ -40,8 +40,10 @@ class AskedFixed(FixedLimiter):
 
 
 def a_flow(per_s: float) -> Mapping[str, JSON]:
-    """What a run has learnt that met a bucket."""
-    return {"version": 1, "mode": "rate", "level": 0, "latency_s": 0.05, "limits": {"requests": per_s}}
+    """What a run has learnt that met a bucket again and again."""
+    evidence = {"refusals": 9, "bound_s": 600.0, "age_s": 0.0}
+    limits = {"requests": per_s}
+    return {"version": 1, "mode": "rate", "level": 0, "latency_s": 0.05, "limits": limits, "evidence": evidence}
 
 
 async def run_requests(limiter: Limiter, requests: int, at_once: int, latency_s: float) -> float:
