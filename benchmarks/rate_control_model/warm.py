@@ -79,7 +79,7 @@ class Run:
         self.refused = loops[0].refused
         return measured
 
-    def moments_later(self) -> list[Memory]:
+    def moments_later(self, instances: int) -> list[Memory]:
         """Return what a run learns that begins at the end of another one and is short."""
         later: list[AdaptiveLimits] = []
 
@@ -98,7 +98,7 @@ class Run:
 
         self.exported = []
         run_once(self._server, self._scenario, build, self._n, self._seed, watch)
-        return self.exported or [{}]
+        return self.exported or [{} for _ in range(instances)]
 
 
 def compare(server: str, scenario: Scenario, n: int, seed: int) -> list[Comparison]:
@@ -109,7 +109,7 @@ def compare(server: str, scenario: Scenario, n: int, seed: int) -> list[Comparis
     family = server.rpartition(" #")[0] or server
     compared = []
     for memory in MEMORIES:
-        begun = run.moments_later() if memory == "moments ago" else [altered(known, memory) for known in learned]
+        begun = run.moments_later(len(learned)) if memory == "moments ago" else [altered(known, memory) for known in learned]
         warm = run.measure([{**known, "idle_s": LONG_AGO_S} for known in begun])
         window_s = _window_s(begun[0])
         windows = warm.makespan_s / window_s

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from providers.messages import JSON
 
 from ..permit import Cost, Go, Settled, WaitForEvent, WaitUntil
+from .answer_floor import AnswerFloor, Progress
 from .blocked_time import BlockedTime, Blocker
 from .concurrency.answer_statistics import AnswerStatistics
 from .concurrency.circuit_breaker import CircuitBreaker
@@ -77,8 +78,11 @@ class AdaptiveLimits:
             on_decision,
         )
         self._began_at: float | None = None
+        self._looped: int | None = None
+        """The number of the last request that was sent in the loop of the answer floor."""
         self._sent_at = -math.inf
         self._throttled = self._failed = 0
+        self._floor = AnswerFloor(on_decision)
         self._remembered = RememberedLimit(self._rates, self._cap, self._answers, self._ledger, on_decision)
         if restored:
             self._remembered.restore(restored)
@@ -87,6 +91,8 @@ class AdaptiveLimits:
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
         """Decide whether a request may be sent now, at a time, or after an event."""
         self._remembered.see(now)
+        if self._loops(now):
+            return self._one_at_a_time(cost, now)
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             self._reopen(now)
         if self._probe.ticket is not None and self._in_flight_requests.was_accepted(self._probe.ticket, now):
@@ -111,6 +117,8 @@ class AdaptiveLimits:
 
         It is asked for a request that waits: the time from now on counts for the gate that blocks it.
         """
+        if self._loops(now):
+            return None if self._in_flight_requests.count else max(now, self._floor.opens_at)
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             return now
         shut_until = self._shut_until()
@@ -124,6 +132,46 @@ class AdaptiveLimits:
             return now
         self._time.turn("pacer", now)
         return self._pacer.next_at
+
+    def _loops(self, now: float) -> bool:
+        """Return whether requests are sent one at a time, after a check of the answers that is due."""
+        floor = self._floor
+        if not floor.is_looping and now >= floor.checks_at:
+            idle_s = self._time.under(now)["idle"]
+            floor.check(Progress(self._answers.count, self._throttled, idle_s, self._latency_s(), now))
+        return floor.is_looping
+
+    def _one_at_a_time(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
+        if self._in_flight_requests.count:
+            self._time.turn("cap", now)
+            return WaitForEvent()
+        if self._floor.opens_at > now:
+            return self._wait("gate", self._floor.opens_at, now)
+        self._time.turn("idle", now)
+        amounts = self._answers.amounts(cost)
+        request = self._in_flight_requests.send(amounts, self._ledger.add(amounts, now), now)
+        self._looped = request.number
+        return Go(request.number)
+
+    def _settle_looped(self, request: InFlightRequest, settled: Settled, now: float) -> None:
+        """Learn only times and amounts from a request of the loop, and draw the conclusion if the loop ends."""
+        verdict = "going on"
+        if settled.how == "succeeded":
+            self._answers.learn(settled.latency_s, settled.usage)
+            self._reconcile(request, settled, now)
+            verdict = self._floor.answered(now)
+        elif settled.how == "throttled":
+            self._throttled += 1
+            self._throttling.take_back(request, settled.latency_s)
+            verdict = self._floor.refused(settled.hint, now)
+        elif settled.how == "failed":
+            self._fail(now)
+        if verdict == "over":
+            self._learner.forget()
+            self._gate.restart(now)
+            self._cap.restart()
+            self._throttling.restart()
+            self._cap.begin_round(self._in_flight_requests.sent, now)
 
     def _blocked(self, amounts: Amounts, now: float) -> tuple[Blocker, float] | None:
         """Return the first of the gates that open at a time which is shut, and its time; None if all are open."""
@@ -184,6 +232,9 @@ class AdaptiveLimits:
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
         """Learn from the end of the request with this ticket."""
         request = self._in_flight_requests.end(ticket)
+        if request.number == self._looped:
+            self._settle_looped(request, settled, now)
+            return
         is_probe = request.number == self._probe.ticket
         if is_probe:
             self._judge_probe(now, accepted=settled.how != "throttled")
