@@ -27,10 +27,12 @@ WAITED = 0.5
 RISE = 1.25
 """Factor by which the trial must be answered more often."""
 RARER = 4.0
-"""Factor on the time to the next trial after one in vain."""
+"""Factor on the time to the next trial after one in vain, unless most requests are refused anyway."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 5.0
 MOST_REFUSED = 4
 """Refusals in a row that end the loop."""
+PAUSE_S = 90.0
+"""Pause where these are the first of a trial and most requests were refused before: a server that counts refused requests admits none before its longest window is over."""
 
 Verdict = Literal["going on", "in vain", "over"]
 
@@ -62,6 +64,8 @@ class AnswerFloor:
         self._began_at = 0.0
         self._answered = self._refused_in_a_row = 0
         self._is_kept = False
+        self._paused_s = 0.0
+        self._is_mostly_refused = False
 
     def check(self, progress: Progress) -> None:
         """Begin a trial if too little was answered since the last check."""
@@ -77,14 +81,15 @@ class AnswerFloor:
         if progress.refused and is_asked and self._before < LOW * self._most:
             self.is_looping, self._is_kept, self._began_at = True, False, now
             self._answered = self._refused_in_a_row = 0
-            self.opens_at = now
+            self._paused_s, self.opens_at = 0.0, now
+            self._is_mostly_refused = refused > answered
             self._decide(BEGUN, {"per_minute": _per_minute(self._before), "most_per_minute": _per_minute(self._most)})
 
     def answered(self, now: float) -> Verdict:
         """Count an answer to the loop."""
         self._answered += 1
         self._refused_in_a_row = 0
-        return self._judge(now, is_over=now - self._began_at >= (KEPT_S if self._is_kept else TRIAL_S))
+        return self._judge(now, is_over=self._is_kept and now - self._began_at >= KEPT_S)
 
     def refused(self, hint: RateLimitHint | None, now: float) -> Verdict:
         """Wait shortly after a refusal, or end the loop."""
@@ -92,20 +97,24 @@ class AnswerFloor:
         told_s = hint.retry_after_s if hint is not None else None
         wait_s = told_s if told_s else FIRST_WAIT_S * 2.0 ** (self._refused_in_a_row - 1)
         self.opens_at = now + min(LONGEST_WAIT_S, wait_s)
+        is_locked_out = self._refused_in_a_row >= MOST_REFUSED and not self._answered
+        if is_locked_out and self._is_mostly_refused and not self._paused_s:
+            self._refused_in_a_row, self._paused_s, self.opens_at = 0, PAUSE_S, now + PAUSE_S
+            return "going on"
         return self._judge(now, is_over=self._refused_in_a_row >= MOST_REFUSED)
 
     def _judge(self, now: float, *, is_over: bool) -> Verdict:
         elapsed_s = now - self._began_at
         if self._is_kept:
             return self._end(now, "over") if is_over else "going on"
-        is_hopeless = elapsed_s >= HOPELESS_S and self._answered < RISE * self._before * elapsed_s
-        if not is_over and not is_hopeless and elapsed_s < TRIAL_S:
+        is_hopeless = elapsed_s >= HOPELESS_S + self._paused_s and self._answered < RISE * self._before * elapsed_s
+        if not is_over and not is_hopeless and elapsed_s < TRIAL_S + self._paused_s:
             return "going on"
         rate = self._answered / max(TRIAL_S, elapsed_s)
         self._is_kept = rate > RISE * self._before + 1 / TRIAL_S
         self._tell(rate, elapsed_s, is_over=self._refused_in_a_row >= MOST_REFUSED)
         if not self._is_kept:
-            self._span_s *= RARER
+            self._span_s *= 1.0 if self._is_mostly_refused else RARER
             return self._end(now, "in vain")
         self._span_s, self._began_at = SPAN_S, now
         return self._end(now, "over") if self._refused_in_a_row >= MOST_REFUSED else "going on"
@@ -118,9 +127,10 @@ class AnswerFloor:
         before, most, tried = (_per_minute(value) for value in (self._before, self._most, rate))
         kept = "the limits are learned anew" if is_over else f"it is kept for up to {KEPT_S / 60:.0f} min"
         outcome = f"and {kept}" if self._is_kept else "which is not clearly more, so the limits stay"
+        pause = f" and a pause of {self._paused_s:.0f} s" if self._paused_s else ""
         sentence = (
             f"{before:g} requests per minute were answered, where one at a time could get up to {most:g}; one at a time "
-            f"with short waits was tried for {elapsed_s:.0f} s: {tried:g} per minute, {outcome}"
+            f"with short waits{pause} was tried for {elapsed_s:.0f} s: {tried:g} per minute, {outcome}"
         )
         self._decide(
             EVENT,
