@@ -109,7 +109,11 @@ def compare(server: str, scenario: Scenario, n: int, seed: int) -> list[Comparis
     family = server.rpartition(" #")[0] or server
     compared = []
     for memory in MEMORIES:
-        begun = run.moments_later(len(learned)) if memory == "moments ago" else [altered(known, memory) for known in learned]
+        begun = (
+            run.moments_later(len(learned))
+            if memory == "moments ago"
+            else [altered(known, memory) for known in learned]
+        )
         warm = run.measure([{**known, "idle_s": LONG_AGO_S} for known in begun])
         window_s = _window_s(begun[0])
         windows = warm.makespan_s / window_s

@@ -40,7 +40,9 @@ from .owner import Owner
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "refusals", "drift", "drift_unknown", "quota_shared", "open_files"})
+ALERTS = frozenset(
+    {"instance_lost", "health", "refusals", "drift", "drift_unknown", "quota_shared", "answer_floor", "open_files"}
+)
 """Decisions that are reported to the user."""
 
 

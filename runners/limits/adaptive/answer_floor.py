@@ -32,7 +32,10 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 5.0
 MOST_REFUSED = 4
 """Refusals in a row that end the loop."""
 PAUSE_S = 90.0
-"""Pause where these are the first of a trial and most requests were refused before: a server that counts refused requests admits none before its longest window is over."""
+"""Pause where a trial begins with these and most requests were refused before.
+
+A server that counts refused requests admits none before its longest window is over.
+"""
 
 Verdict = Literal["going on", "in vain", "over"]
 

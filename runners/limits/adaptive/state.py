@@ -20,7 +20,7 @@ from .concurrency.answer_statistics import AnswerStatistics
 from .concurrency.circuit_breaker import CircuitBreaker
 from .concurrency.concurrency_cap import ConcurrencyCap
 from .concurrency.in_flight import InFlightRequest, InFlightRequests
-from .ledger import CEILING, REQUESTS, TOKENS, Amounts, SendLedger
+from .ledger import REQUESTS, Amounts, SendLedger
 from .rate.episode_evidence import EpisodeEvidence
 from .rate.limit_probe import LimitProbe
 from .rate.pacer import Pacer
@@ -31,6 +31,7 @@ from .remembered_limit import RememberedLimit
 from .throttling.refusals import RefusalClassifier, RefusalTimes
 from .throttling.throttle_gate import AdaptiveThrottleGate
 from .throttling.trials import settle_window
+from .worker_loop import WorkerLoop
 
 OnDecision = Callable[[str, Mapping[str, JSON]], None]
 FIRST_GAP_S = 0.25
@@ -78,11 +79,16 @@ class AdaptiveLimits:
             on_decision,
         )
         self._began_at: float | None = None
-        self._looped: int | None = None
-        """The number of the last request that was sent in the loop of the answer floor."""
         self._sent_at = -math.inf
         self._throttled = self._failed = 0
-        self._floor = AnswerFloor(on_decision)
+        self._loop = WorkerLoop(
+            AnswerFloor(on_decision),
+            self._time,
+            self._ledger,
+            self._in_flight_requests,
+            self._answers,
+            self._throttling,
+        )
         self._remembered = RememberedLimit(self._rates, self._cap, self._answers, self._ledger, on_decision)
         if restored:
             self._remembered.restore(restored)
@@ -92,7 +98,7 @@ class AdaptiveLimits:
         """Decide whether a request may be sent now, at a time, or after an event."""
         self._remembered.see(now)
         if self._loops(now):
-            return self._one_at_a_time(cost, now)
+            return self._loop.acquire(cost, now)
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             self._reopen(now)
         if self._probe.ticket is not None and self._in_flight_requests.was_accepted(self._probe.ticket, now):
@@ -118,7 +124,7 @@ class AdaptiveLimits:
         It is asked for a request that waits: the time from now on counts for the gate that blocks it.
         """
         if self._loops(now):
-            return None if self._in_flight_requests.count else max(now, self._floor.opens_at)
+            return self._loop.opens_at(now)
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             return now
         shut_until = self._shut_until()
@@ -135,43 +141,11 @@ class AdaptiveLimits:
 
     def _loops(self, now: float) -> bool:
         """Return whether requests are sent one at a time, after a check of the answers that is due."""
-        floor = self._floor
+        floor = self._loop.floor
         if not floor.is_looping and now >= floor.checks_at:
             idle_s = self._time.under(now)["idle"]
             floor.check(Progress(self._answers.count, self._throttled, idle_s, self._latency_s(), now))
         return floor.is_looping
-
-    def _one_at_a_time(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
-        if self._in_flight_requests.count:
-            self._time.turn("cap", now)
-            return WaitForEvent()
-        if self._floor.opens_at > now:
-            return self._wait("gate", self._floor.opens_at, now)
-        self._time.turn("idle", now)
-        amounts = self._answers.amounts(cost)
-        request = self._in_flight_requests.send(amounts, self._ledger.add(amounts, now), now)
-        self._looped = request.number
-        return Go(request.number)
-
-    def _settle_looped(self, request: InFlightRequest, settled: Settled, now: float) -> None:
-        """Learn only times and amounts from a request of the loop, and draw the conclusion if the loop ends."""
-        verdict = "going on"
-        if settled.how == "succeeded":
-            self._answers.learn(settled.latency_s, settled.usage)
-            self._reconcile(request, settled, now)
-            verdict = self._floor.answered(now)
-        elif settled.how == "throttled":
-            self._throttled += 1
-            self._throttling.take_back(request, settled.latency_s)
-            verdict = self._floor.refused(settled.hint, now)
-        elif settled.how == "failed":
-            self._fail(now)
-        if verdict == "over":
-            self._learner.forget()
-            self._gate.restart(now)
-            self._cap.restart()
-            self._throttling.restart()
-            self._cap.begin_round(self._in_flight_requests.sent, now)
 
     def _blocked(self, amounts: Amounts, now: float) -> tuple[Blocker, float] | None:
         """Return the first of the gates that open at a time which is shut, and its time; None if all are open."""
@@ -232,8 +206,10 @@ class AdaptiveLimits:
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
         """Learn from the end of the request with this ticket."""
         request = self._in_flight_requests.end(ticket)
-        if request.number == self._looped:
-            self._settle_looped(request, settled, now)
+        if request.number == self._loop.latest:
+            self._throttled += settled.how == "throttled"
+            if self._loop.settle(request, settled, now) == "over":
+                self._start_over(now)
             return
         is_probe = request.number == self._probe.ticket
         if is_probe:
@@ -273,7 +249,7 @@ class AdaptiveLimits:
             self._throttling.chance.note(request.load, refused=False)
         self._in_flight_requests.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)
-        self._reconcile(request, settled, now)
+        self._loop.reconcile(request, settled, now)
         if settled.hint is not None:
             self._remaining_quota.learn(request, settled.hint)
         self._cap.answered(request.number, settled.latency_s, settled.usage.output_tokens if settled.usage else 0)
@@ -283,15 +259,6 @@ class AdaptiveLimits:
                 self._throttling.chance.speed_up()
             self._cap.begin_round(self._in_flight_requests.sent, now)
         self._cap.probe_slots(self._in_flight_requests.count, self._latency_s(), now)
-
-    def _reconcile(self, request: InFlightRequest, settled: Settled, now: float) -> None:
-        """Replace the estimate by the usage, and count the usage at the time of the answer, too."""
-        used = request.amounts[TOKENS]
-        if settled.usage is not None:
-            used = float(settled.usage.input_tokens + settled.usage.output_tokens)
-            self._throttling.correct(request, (0.0, used - request.amounts[TOKENS], 0.0, 0.0))
-            request.amounts = (1.0, used, request.amounts[CEILING], 0.0)
-        self._ledger.add((0.0, 0.0, 0.0, used), now)
 
     def _fail(self, now: float) -> None:
         self._failed += 1
@@ -318,6 +285,14 @@ class AdaptiveLimits:
         limits = self._rates.limits
         gap_s = 1 / limits[REQUESTS] if limits is not None and self._rates.level == FLOW else 0.0
         self._pacer.restart(max(now, self._gate.trial_at + gap_s))  # the trial counts as a send
+
+    def _start_over(self, now: float) -> None:
+        """Forget all limits: less was answered under them than to one worker."""
+        self._learner.forget()
+        self._gate.restart(now)
+        self._cap.restart()
+        self._throttling.restart()
+        self._cap.begin_round(self._in_flight_requests.sent, now)
 
     # ------------------------------------------------------------------ one quota behind several limiters
     def accepted(self, after: float, until: float) -> Sequence[float]:
