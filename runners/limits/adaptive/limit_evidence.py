@@ -57,12 +57,10 @@ class LimitEvidence:
             and self.age_s + idle_s <= FRESH_S
         )
 
-    def is_mixed(self, rates: RateModel, began_at: float, idle_s: float) -> bool:
-        """Return whether traffic of an earlier run, which ended `idle_s` before this one, still counted when the limit was last met."""
-        if self.met_at is None:
-            return False
+    def is_mixed(self, rates: RateModel, ran_s: float, idle_s: float) -> bool:
+        """Return whether traffic of an earlier run, which ended `idle_s` before this one, still counted after `ran_s`."""
         window_s = USUAL_WINDOW_S if rates.level == FLOW else max(USUAL_WINDOW_S, rates.window_s)
-        return idle_s + self.met_at - began_at < window_s
+        return idle_s + ran_s < window_s
 
     def export(self, older_s: float) -> Mapping[str, JSON]:
         """Return it as a JSON mapping, `older_s` older than it was."""

@@ -155,12 +155,13 @@ class RememberedLimit:
         """
         began_at = self._seen_at if self._began_at is None else self._began_at
         ran_s = self._seen_at - began_at
-        if self._evidence.is_mixed(self._rates, began_at, self._idle_s):
+        met_at = self._evidence.met_at
+        until_met_s = ran_s if met_at is None else met_at - began_at
+        if self._evidence.is_mixed(self._rates, until_met_s, self._idle_s):
             return self._stored if any(unit in _limits(self._stored) for unit in UNITS) else {}
         if self.is_open and not self._is_exceeded(ran_s):
             older_s = ran_s + (0.0 if math.isinf(self._idle_s) else self._idle_s)
             return {**self._stored, "evidence": self._evidence.export(older_s)}
-        met_at = self._evidence.met_at
         evidence = self._evidence.export(0.0 if met_at is None else self._seen_at - met_at)
         return {**persistence.export(self._cap, self._rates, self._answers), "evidence": evidence}
 

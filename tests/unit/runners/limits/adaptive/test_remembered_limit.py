@@ -16,7 +16,14 @@ WEAK: Mapping[str, JSON] = {"refusals": 1, "bound_s": 0.0, "age_s": 0.0}
 
 
 def remembered(requests: float, level: int = 2, evidence: JSON = None, **more: JSON) -> dict[str, JSON]:
-    return {"version": 1, "mode": "rate", "level": level, "limits": {"requests": requests}, "evidence": evidence, **more}
+    return {
+        "version": 1,
+        "mode": "rate",
+        "level": level,
+        "limits": {"requests": requests},
+        "evidence": evidence,
+        **more,
+    }
 
 
 def window(limit: int, seconds: float, sent: list[float]) -> Callable[[float], bool]:
@@ -78,13 +85,13 @@ def test_a_weak_flow_is_only_where_the_start_begins() -> None:
 
 def test_a_strong_flow_is_dropped_after_seconds_where_more_is_answered() -> None:
     state = AdaptiveLimits(most=None, restored=remembered(1.0, level=0, evidence=STRONG))
-    assert 15 <= run(state, lambda _: True, 20.0)[0] < 100
-    assert run(state, lambda _: True, 60.0, since=20.0)[0] > 400
+    assert 14 <= run(state, lambda _: True, 15.0)[0] < 20
+    assert run(state, lambda _: True, 60.0, since=15.0)[0] > 400
 
 
 def test_a_strong_flow_is_paced_at_any_time_of_the_loop() -> None:
     state = AdaptiveLimits(most=None, restored=remembered(2.0, level=0, evidence=STRONG))
-    assert run(state, lambda _: True, 100_010.0, since=100_000.0)[0] <= 21
+    assert run(state, lambda _: True, 100_010.0, since=100_000.0)[0] <= 24
 
 
 def test_evidence_grows_with_each_refusal_at_the_limit_and_survives_a_window_of_any_length() -> None:
