@@ -115,9 +115,10 @@ class RememberedLimit:
         """Judge the limit at a refusal that was no probe."""
         if not self.is_open:
             return
+        reached, rise = self._reached(now), STRONG_RISE if self._is_strong else WEAK_RISE
         if self._rates.limits is None:
             self.is_open = False
-        elif self._is_strong or self._reached(now) >= MET:
+        elif reached < rise and (self._is_strong or reached >= MET):
             self._believe(now)
         else:
             self._drop()
@@ -127,8 +128,8 @@ class RememberedLimit:
         self._evidence.meet(self._rates, now, is_doubtful=by_chance)
 
     def _reached(self, now: float) -> float:
-        limits = self._rates.limits or ()
-        if self._rates.level == FLOW:
+        limits = self._rates.limits
+        if self._rates.level == FLOW or limits is None:
             return 0.0
         counts = self._ledger.counts(self._rates.level, now)
         return max(count / limit for count, limit in zip(counts, limits, strict=True))

@@ -131,3 +131,14 @@ def test_a_run_that_does_not_reach_a_limit_keeps_it_as_older() -> None:
     assert isinstance(evidence, Mapping)
     assert (evidence["refusals"], evidence["bound_s"]) == (9, 900.0)
     assert 100.0 <= evidence["age_s"] <= 103.0  # type: ignore[operator]
+
+
+def test_a_limit_below_one_request_is_dropped_at_the_first_refusal() -> None:
+    told: list[JSON] = []
+    state = AdaptiveLimits(
+        most=None,
+        restored=remembered(0.5, evidence=STRONG),
+        on_decision=lambda event, evidence: told.append(evidence["holds"]) if event == "remembered" else None,
+    )
+    run(state, window(4, 60, []), 30.0)
+    assert told == [False]
