@@ -107,7 +107,9 @@ class RememberedLimit:
 
     def confirm(self, now: float) -> None:
         """Believe the limit: a probe above it was refused."""
-        if self.is_open:
+        if self.is_open and self._reached(now) >= (STRONG_RISE if self._is_strong else WEAK_RISE):
+            self._drop()
+        elif self.is_open:
             self._believe(now)
             self._evidence.meet(self._rates, now, is_doubtful=False)
 
