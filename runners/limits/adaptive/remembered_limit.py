@@ -134,7 +134,8 @@ class RememberedLimit:
         if self._rates.level == FLOW or limits is None:
             return 0.0
         counts = self._ledger.counts(self._rates.level, now)
-        return max(count / limit for count, limit in zip(counts, limits, strict=True))
+        accepted = 1 - 1 / max(1.0, counts[REQUESTS])  # the refused request is still counted
+        return accepted * max(count / limit for count, limit in zip(counts, limits, strict=True))
 
     def _believe(self, now: float) -> None:
         self.is_open = self._rates.is_doubted = False
