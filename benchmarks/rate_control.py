@@ -4,6 +4,7 @@
     python benchmarks/rate_control.py --quick --seed 7    every server once, within seconds
     python benchmarks/rate_control.py --full --holdout-seed 7 --json rows.json
     python benchmarks/rate_control.py --families chance relay --draws 5 --holdout-seed 7
+    python benchmarks/rate_control.py --families relay --warm       with what an earlier run remembered, against a cold start
     python benchmarks/rate_control.py --explain "relay #3" --holdout-seed 7
 
 Efficiency is the ideal time (the quota since the start, without burst credit) over the time taken. It is above 1 where burst credit was
@@ -25,6 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.rate_control_model import warm
 from benchmarks.rate_control_model.gateways.explain import Explained
 from benchmarks.rate_control_model.gateways.families import GATEWAYS, gateway
 from benchmarks.rate_control_model.loop import Controller, Loop
@@ -141,6 +143,21 @@ def run_all(jobs: Sequence[Job], processes: int) -> list[Row]:
         return list(pool.map(run_job, jobs, chunksize=4))
 
 
+def compare_warm(job: Job) -> list[warm.Comparison]:
+    """Run a batch with remembered limits and without."""
+    part, server, _, n, seed = job
+    if part == "servers":
+        return warm.compare(server, SCENARIOS[server], n, seed)
+    return warm.compare(server, draw_held_out(server, seed), n, 1000 * seed + int(server.rpartition("#")[2]))
+
+
+def show_warm(jobs: Sequence[Job], processes: int) -> None:
+    """Compare warm starts with cold ones, and print the table."""
+    ours = [job for job in jobs if job[2] == OURS and job[0] != "instances"]
+    with ProcessPoolExecutor(processes) as pool:
+        warm.show([one for several in pool.map(compare_warm, ours, chunksize=1) for one in several])
+
+
 def _held_out_name(text: str) -> str:
     family, _, index = text.rpartition(" #")
     if family not in ALL_FAMILIES or not index.isdigit():
@@ -160,6 +177,9 @@ def parse_options() -> argparse.Namespace:
         type=_held_out_name,
         metavar="DRAW",
         help='print the decisions for one held-out server, as "relay #3"',
+    )
+    parser.add_argument(
+        "--warm", action="store_true", help="of our controller only: remembered limits against a cold start"
     )
     parser.add_argument("--seed", type=int, help="one seed instead of the usual three")
     parser.add_argument(
@@ -182,6 +202,9 @@ def main() -> None:
         seed = (options.holdout_seed or [0])[0]
         index = int(options.explain.rpartition("#")[2])
         Explained(draw_held_out(options.explain, seed)).run(options.explain, 1000 * seed + index)
+        return
+    if options.warm:
+        show_warm(jobs_of(options), options.processes)
         return
     rows = run_all(jobs_of(options), options.processes)
     add_of_plain(rows)

@@ -49,8 +49,8 @@ async def run(
 
     `config` is the path of a sweep file or its content. `model` selects models of the file, `limit` bounds the number of tasks.
     `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutine functions.
-    `on_event` is called for these events: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, open_files,
-    run_stalled, budget_near, run_finished; and for loop_blocked, from another thread.
+    `on_event` is called for these events: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, answer_floor,
+    open_files, run_stalled, budget_near, run_finished; and for loop_blocked, from another thread.
     Raises InputError for a wrong configuration, RunStopped when a limit is reached, no instance is left or your own code failed.
     """
     environment = read_environment(config)

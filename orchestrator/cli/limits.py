@@ -22,7 +22,7 @@ def show(as_json: bool) -> int:
     from ..ui.terminal import say, say_json
     from .tables import print_table
 
-    known = user_state().limits()
+    known = {name: entry for name, entry in user_state().limits().items() if entry["limits"]}
     if as_json:
         say_json(known)
     elif known:

@@ -40,7 +40,9 @@ from .owner import Owner
 
 log = logging.getLogger(__name__)
 
-ALERTS = frozenset({"instance_lost", "health", "refusals", "drift", "drift_unknown", "quota_shared", "open_files"})
+ALERTS = frozenset(
+    {"instance_lost", "health", "refusals", "drift", "drift_unknown", "quota_shared", "answer_floor", "open_files"}
+)
 """Decisions that are reported to the user."""
 
 
@@ -107,8 +109,8 @@ class Driver:
 
     # ------------------------------------------------------------------ execution
     def learned(self) -> Mapping[str, Mapping[str, JSON]]:
-        """Look up what earlier runs have learnt of the instances, unless this run starts cold."""
-        return {} if self._run.cold else self._resources.state.learned(self._resources.identities)
+        """Look up what earlier runs have learnt of the instances; for a cold start only when the last one ended."""
+        return self._resources.state.learned(self._resources.identities, is_cold=self._run.cold)
 
     async def execute(self, owner: Owner, plan: SweepPlan) -> RunOutcome:
         """Run every remaining stage, then remember what was learnt."""
@@ -177,8 +179,11 @@ class Driver:
         reports = list(owner.limiter_reports())
         for report in reports:
             self._resources.decisions(report.instance, "end", report.snapshot)
-        if not self._run.share:  # what two runs found together is no limit of one
-            self._resources.state.remember(learned_of(reports, self._resources.identities))
+        identities = self._resources.identities
+        learned = {} if self._run.share else learned_of(reports, identities)  # two runs together find no limit of one
+        self._resources.state.remember(
+            learned, {identities[name] for name in (report.instance for report in reports) if name in identities}
+        )
 
     def _outcome(self, lost: Sequence[NoUsableInstance]) -> RunOutcome:
         resources, budgets = self._resources, self.budgets

@@ -71,6 +71,8 @@ def _announce(event: Mapping[str, Any]) -> None:
         say(f"{event['instance']} is {event['state']}{evidence}", err=True)
     elif event["event"] in {"drift", "quota_shared", "open_files", "refusals"}:
         say(f"warning: {event['evidence']}", err=True)
+    elif event["event"] == "answer_floor":
+        say(f"warning: {event['instance']}: {event['evidence']}", err=True)
     elif event["event"] == "drift_unknown":
         say(f"warning: the drift check has too little data on {event['instance']}, which {event['evidence']}", err=True)
     elif event["event"] == "run_stalled":

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, TypedDict, cast
+from typing import BinaryIO, NotRequired, TypedDict, cast
 
 import orjson
 from filelock import lock_descriptor
@@ -29,10 +29,12 @@ NAME = "llm-batch-orchestrator"
 
 
 class LearnedLimits(TypedDict):
-    """What was learned of one instance, and when."""
+    """What was learned of one instance, and when. `limits` is empty where nothing was."""
 
     learned_at: str
     limits: Mapping[str, JSON]
+    ended_at: NotRequired[str]
+    """The end of the last run that used the instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,33 @@ class UserState:
             return {}
         return stored if isinstance(stored, dict) else {}
 
-    def learned(self, identities: Mapping[str, str]) -> dict[str, Mapping[str, JSON]]:
-        """Return what is known of each instance, by the names in `identities`."""
-        known = self.limits()
-        return {name: known[identity]["limits"] for name, identity in identities.items() if identity in known}
+    def learned(self, identities: Mapping[str, str], *, is_cold: bool = False) -> dict[str, Mapping[str, JSON]]:
+        """Return what is known of each instance, by the names in `identities`, with the seconds since its last use in `idle_s`.
 
-    def remember(self, learned: Mapping[str, Mapping[str, JSON]]) -> None:
-        """Add what a run has learned; other runs may do so concurrently. If the disk fails, only the next run's warm start is lost."""
-        if not learned:
+        A cold start gets only those: requests of the last run may still count.
+        """
+        known = self.limits()
+        return {
+            name: {**({} if is_cold else known[identity]["limits"]), "idle_s": _idle_s(known[identity])}
+            for name, identity in identities.items()
+            if identity in known
+        }
+
+    def remember(self, learned: Mapping[str, Mapping[str, JSON]], used: Collection[str] = ()) -> None:
+        """Add what a run has learned of identities, and that it `used` these; other runs may do so concurrently.
+
+        If the disk fails, only the next run's warm start is lost.
+        """
+        if not learned and not used:
             return
         now = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             with self._exclusive("limits"):
-                news: dict[str, LearnedLimits] = {
-                    name: {"learned_at": now, "limits": what} for name, what in learned.items()
-                }
-                merged = {**self.limits(), **news}
+                merged = self.limits()
+                for name in {*learned, *used}:
+                    before: LearnedLimits = merged.get(name, {"learned_at": now, "limits": {}})
+                    at, what = (now, learned[name]) if name in learned else (before["learned_at"], before["limits"])
+                    merged[name] = {"learned_at": at, "limits": what, "ended_at": now}
                 replace_file(self._limits, lambda file: file.write(orjson.dumps(merged, option=orjson.OPT_INDENT_2)))
         except OSError as error:
             log.warning("cannot write %s: %s; the next run learns its limits anew", self._limits, error.strerror)
@@ -117,6 +130,15 @@ class UserState:
     @property
     def _locks(self) -> Path:
         return self.path / "locks"
+
+
+def _idle_s(entry: LearnedLimits) -> float:
+    """Return the seconds since the end of the last run that used an instance; 0 where that is unknown."""
+    try:
+        ended_at = datetime.fromisoformat(entry.get("ended_at", entry["learned_at"]))
+        return max(0.0, (datetime.now(UTC) - ended_at).total_seconds())
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _opened(path: Path) -> BinaryIO:

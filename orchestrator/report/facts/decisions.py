@@ -124,6 +124,13 @@ WORDS: Mapping[str, Callable[[Line], str]] = {
         f"sends {line['share']:.0%} of the known rate for {line['for_s']:.0f} s, to distinguish a shared quota from separate ones"
     ),
     "quota_shared": lambda line: str(line["evidence"]),
+    "answer_floor_trial": lambda line: (
+        f"only {line['per_minute']:g} answers per minute; requests are sent one at a time as a trial"
+    ),
+    "answer_floor": lambda line: str(line["evidence"]),
+    "remembered": lambda line: (
+        f"the remembered limit {'holds' if line['holds'] else 'is dropped'}: {_limits(line['limits'])}"
+    ),
     "health": _health,
     "instance_lost": _health,
     "end": lambda line: f"ended at {line['cap']} in flight" + (f", {line['sent']} sent" if "sent" in line else ""),

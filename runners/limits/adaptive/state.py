@@ -14,22 +14,24 @@ from collections.abc import Callable, Mapping, Sequence
 from providers.messages import JSON
 
 from ..permit import Cost, Go, Settled, WaitForEvent, WaitUntil
-from . import persistence
+from .answer_floor import AnswerFloor, Progress
 from .blocked_time import BlockedTime, Blocker
 from .concurrency.answer_statistics import AnswerStatistics
 from .concurrency.circuit_breaker import CircuitBreaker
 from .concurrency.concurrency_cap import ConcurrencyCap
 from .concurrency.in_flight import InFlightRequest, InFlightRequests
-from .ledger import CEILING, REQUESTS, TOKENS, Amounts, SendLedger
+from .ledger import REQUESTS, Amounts, SendLedger
 from .rate.episode_evidence import EpisodeEvidence
 from .rate.limit_probe import LimitProbe
 from .rate.pacer import Pacer
 from .rate.rate_learner import RateLearner
 from .rate.rate_model import FLOW, RateModel
 from .remaining_quota import RemainingQuotaGate
+from .remembered_limit import RememberedLimit
 from .throttling.refusals import RefusalClassifier, RefusalTimes
 from .throttling.throttle_gate import AdaptiveThrottleGate
 from .throttling.trials import settle_window
+from .worker_loop import WorkerLoop
 
 OnDecision = Callable[[str, Mapping[str, JSON]], None]
 FIRST_GAP_S = 0.25
@@ -79,12 +81,24 @@ class AdaptiveLimits:
         self._began_at: float | None = None
         self._sent_at = -math.inf
         self._throttled = self._failed = 0
+        self._loop = WorkerLoop(
+            AnswerFloor(on_decision),
+            self._time,
+            self._ledger,
+            self._in_flight_requests,
+            self._answers,
+            self._throttling,
+        )
+        self._remembered = RememberedLimit(self._rates, self._cap, self._answers, self._ledger, on_decision)
         if restored:
-            persistence.restore(restored, self._cap, self._rates, self._answers)
+            self._remembered.restore(restored)
 
     # ------------------------------------------------------------------ before a send
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
         """Decide whether a request may be sent now, at a time, or after an event."""
+        self._remembered.see(now)
+        if self._loops(now):
+            return self._loop.acquire(cost, now)
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             self._reopen(now)
         if self._probe.ticket is not None and self._in_flight_requests.was_accepted(self._probe.ticket, now):
@@ -109,6 +123,8 @@ class AdaptiveLimits:
 
         It is asked for a request that waits: the time from now on counts for the gate that blocks it.
         """
+        if self._loops(now):
+            return self._loop.opens_at(now)
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             return now
         shut_until = self._shut_until()
@@ -122,6 +138,14 @@ class AdaptiveLimits:
             return now
         self._time.turn("pacer", now)
         return self._pacer.next_at
+
+    def _loops(self, now: float) -> bool:
+        """Return whether requests are sent one at a time, after a check of the answers that is due."""
+        floor = self._loop.floor
+        if not floor.is_looping and now >= floor.checks_at:
+            idle_s = self._time.under(now)["idle"]
+            floor.check(Progress(self._answers.count, self._throttled, idle_s, self._latency_s(), now))
+        return floor.is_looping
 
     def _blocked(self, amounts: Amounts, now: float) -> tuple[Blocker, float] | None:
         """Return the first of the gates that open at a time which is shut, and its time; None if all are open."""
@@ -174,16 +198,21 @@ class AdaptiveLimits:
     def _gap_s(self, amounts: Amounts, now: float) -> float:
         if self._throttling.chance.pace is not None:
             return 1 / self._throttling.chance.pace
-        if self._rates.limits is not None:
+        if self._rates.limits is not None and not self._rates.is_doubted:
             return self._rates.gap_s(amounts, now)
         if self._cap.pace is not None:
             return 1 / self._cap.pace
-        return FIRST_GAP_S if self._answers.latency_s is None else 0.0
+        return 0.0 if self._answers.count else FIRST_GAP_S
 
     # ------------------------------------------------------------------ after a request
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
         """Learn from the end of the request with this ticket."""
         request = self._in_flight_requests.end(ticket)
+        if request.number == self._loop.latest:
+            self._throttled += settled.how == "throttled"
+            if self._loop.settle(request, settled, now) == "over":
+                self._start_over(now)
+            return
         is_probe = request.number == self._probe.ticket
         if is_probe:
             self._judge_probe(now, accepted=settled.how != "throttled")
@@ -194,6 +223,7 @@ class AdaptiveLimits:
             self._throttling.take_back(request, settled.latency_s)
         elif settled.how == "throttled":
             self._throttled += 1
+            self._remembered.refused(now)
             self._throttling.refuse(request, settled.latency_s, settled.hint, self._clock(now))
         elif settled.how == "failed":
             self._fail(now)
@@ -205,8 +235,10 @@ class AdaptiveLimits:
             before = rates.describe()
             rates.raise_by(self._probe.accepted())
             self._decide("probe", {"accepted": True, "old": before, "new": rates.describe()})
-            self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=True)
+            if not self._remembered.raised():
+                self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=True)
         else:
+            self._remembered.confirm(now)
             self._probe.refused(rates.window_s, self._goodput(now), now)
 
     def _goodput(self, now: float) -> float:
@@ -219,7 +251,7 @@ class AdaptiveLimits:
             self._throttling.chance.note(request.sent_at, request.load, now, refused=False)
         self._in_flight_requests.confirm(now)
         self._answers.learn(settled.latency_s, settled.usage)
-        self._reconcile(request, settled, now)
+        self._loop.reconcile(request, settled, now)
         if settled.hint is not None:
             self._remaining_quota.learn(request, settled.hint)
         self._cap.answered(request.number, settled.latency_s, settled.usage.output_tokens if settled.usage else 0)
@@ -229,15 +261,6 @@ class AdaptiveLimits:
                 self._throttling.chance.speed_up()
             self._cap.begin_round(self._in_flight_requests.sent, now)
         self._cap.probe_slots(self._in_flight_requests.count, self._latency_s(), now)
-
-    def _reconcile(self, request: InFlightRequest, settled: Settled, now: float) -> None:
-        """Replace the estimate by the usage, and count the usage at the time of the answer, too."""
-        used = request.amounts[TOKENS]
-        if settled.usage is not None:
-            used = float(settled.usage.input_tokens + settled.usage.output_tokens)
-            self._throttling.correct(request, (0.0, used - request.amounts[TOKENS], 0.0, 0.0))
-            request.amounts = (1.0, used, request.amounts[CEILING], 0.0)
-        self._ledger.add((0.0, 0.0, 0.0, used), now)
 
     def _fail(self, now: float) -> None:
         self._failed += 1
@@ -257,12 +280,21 @@ class AdaptiveLimits:
         self._learner.learn(
             episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)
         )
+        self._remembered.learned(now, by_chance=self._throttling.chance.is_suspected)
         self._probe.begin(self._rates.window_s, self._goodput(now), now, is_new=episode.has_new_window)
         self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)
         self._cap.begin_round(self._in_flight_requests.sent, now)
         limits = self._rates.limits
         gap_s = 1 / limits[REQUESTS] if limits is not None and self._rates.level == FLOW else 0.0
         self._pacer.restart(max(now, self._gate.trial_at + gap_s))  # the trial counts as a send
+
+    def _start_over(self, now: float) -> None:
+        """Forget all limits: less was answered under them than to one worker."""
+        self._learner.forget()
+        self._gate.restart(now)
+        self._cap.restart()
+        self._throttling.restart()
+        self._cap.begin_round(self._in_flight_requests.sent, now)
 
     # ------------------------------------------------------------------ one quota behind several limiters
     def accepted(self, after: float, until: float) -> Sequence[float]:
@@ -344,4 +376,4 @@ class AdaptiveLimits:
 
     def export(self) -> Mapping[str, JSON]:
         """Return what was learned as a small JSON mapping, for the start of a later run."""
-        return persistence.export(self._cap, self._rates, self._answers)
+        return self._remembered.export()

@@ -62,9 +62,9 @@ class ConcurrencyCap:
         self._is_window = False
         self._decide = decide
 
-    def restore(self, mode: Literal["knee", "conc"], size: float, best_rho: float | None) -> None:
-        """Restore what an earlier run learned."""
-        self.mode, self.size = mode, min(self._most, max(1.0, size))
+    def restore(self, mode: Literal["start", "conc"], size: float, best_rho: float | None) -> None:
+        """Restore what an earlier run learned: a hard cap is probed at once, and from any other the start goes on."""
+        self.mode, self.size = mode, min(self._most, max(FIRST_CAP if mode == "start" else 1.0, size))
         self.best_rho = best_rho or math.inf
         if mode == "conc":
             self.probe.start_now()

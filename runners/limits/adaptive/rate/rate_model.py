@@ -26,6 +26,9 @@ FIRST_SCALE_S = 20.0
 WINDOW_PACE = 1.2
 """The pace under a window: a little faster than its refill, so that a delay is made up for."""
 
+USUAL_REQUESTS = 20.0
+"""The requests in a window that limits only tokens, to raise its limit by some of them."""
+
 
 class RateModel:
     """The known limits and the rate that is requested now. `rate_learner.py` updates it."""
@@ -41,6 +44,8 @@ class RateModel:
         self.is_sure = False
         self.is_guessed = False
         """Whether the length of the window lies between two trials, so that the limit may be too low."""
+        self.is_doubted = False
+        """Whether the limit of the window was learned by an earlier run and no probe has confirmed it: it sets no pace."""
         self.tilt, self.tilts_until = 1.0, -math.inf
         """A factor on the requested rate, and the time until which it applies."""
         self.counts_answers = False
@@ -61,7 +66,7 @@ class RateModel:
 
         Under a window tokens may bind instead of requests; the request limit is then set too high to bind.
         """
-        if self.limits is None:
+        if self.limits is None or self.is_doubted:
             return math.inf
         most = self.limits[REQUESTS]
         if self.level and tokens:
@@ -75,6 +80,8 @@ class RateModel:
 
     def factor(self, now: float) -> float:
         """Return the share of the known limit that is requested now."""
+        if self.is_doubted:
+            return 1.0
         x = (now - self.learnt_at) / self.scale_s
         tilt = self.tilt if now < self.tilts_until else 1.0
         if x >= 1:
@@ -105,7 +112,8 @@ class RateModel:
     def raise_by(self, requests: int) -> None:
         """Raise the limits, in every unit alike, as if the window had room for so many requests more."""
         if self.limits is not None:
-            share = 1 + requests / max(1.0, self.limits[REQUESTS])
+            known = self.limits[REQUESTS] if math.isfinite(self.limits[REQUESTS]) else USUAL_REQUESTS
+            share = 1 + requests / max(1.0, known)
             self.limits = [limit * share for limit in self.limits]
 
     def restore(self, level: int, limits: list[float]) -> None:
@@ -121,6 +129,7 @@ class RateModel:
     def forget(self) -> None:
         """Forget the limits: the refusals had another cause."""
         self.level, self.limits, self.is_sure, self.counts_answers = FLOW, None, False, False
+        self.is_doubted = False
 
     def describe(self) -> Mapping[str, JSON]:
         """Build the limits as JSON, for the decision log."""

@@ -91,6 +91,11 @@ class RefusalClassifier:
         else:
             self._open_episode(request, retry_after_s, clock)
 
+    def restart(self) -> None:
+        """Forget what refusals were taken for."""
+        self.suspect, self.fewer_slots, self.slot_trials_refused = None, 0, 0
+        self.chance.refute()
+
     def correct(self, request: InFlightRequest, by: Amounts) -> None:
         """Correct the amounts of a send in the ledger and in the open episodes."""
         self.ledger.correct(request.entry, by)

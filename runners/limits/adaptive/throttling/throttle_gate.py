@@ -110,6 +110,10 @@ class AdaptiveThrottleGate:
             self.trusts_hint = False
         return episode
 
+    def restart(self, now: float) -> None:
+        """Open and forget the refusal."""
+        self.episode, self.opens_at, self.holds_until, self._checks = None, now, 0.0, 0
+
     def absorb(self, other: AdaptiveThrottleGate) -> None:
         """Merge with the gate of a limiter that met the same limit: the later time counts; two episodes become one, without doubts.
 

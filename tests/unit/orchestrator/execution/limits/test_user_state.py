@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,28 @@ THERE = "https://two.example/v1 m KEY_1"
 def test_what_one_run_learns_the_next_one_knows_by_instance(tmp_path: Path) -> None:
     UserState(tmp_path).remember({HERE: {"cap": 24}})
     UserState(tmp_path).remember({THERE: {"cap": 5}})
-    assert UserState(tmp_path).learned({"a": HERE, "b": "unknown"}) == {"a": {"cap": 24}}
+    (learned,) = UserState(tmp_path).learned({"a": HERE, "b": "unknown"}).values()
+    assert learned == {"cap": 24, "idle_s": learned["idle_s"]}
     assert set(UserState(tmp_path).limits()) == {HERE, THERE}
+
+
+def test_a_cold_start_is_told_only_when_the_last_run_ended(tmp_path: Path) -> None:
+    UserState(tmp_path).remember({HERE: {"cap": 24}})
+    assert list(UserState(tmp_path).learned({"a": HERE}, is_cold=True)["a"]) == ["idle_s"]
+
+
+def test_a_run_that_learns_nothing_keeps_what_was_known_and_notes_its_end(tmp_path: Path) -> None:
+    old = {HERE: {"learned_at": "2020-01-01T00:00:00+00:00", "limits": {"cap": 24}}}
+    (tmp_path / "limits.json").write_text(json.dumps(old), encoding="utf-8")
+    long_s = UserState(tmp_path).learned({"a": HERE})["a"]["idle_s"]
+    UserState(tmp_path).remember({}, [HERE, THERE])
+    known = UserState(tmp_path).limits()
+    assert known[HERE]["limits"] == {"cap": 24}
+    assert known[HERE]["learned_at"] == "2020-01-01T00:00:00+00:00"
+    assert known[THERE]["limits"] == {}
+    assert isinstance(long_s, float)
+    assert long_s > 1e8
+    assert float(str(UserState(tmp_path).learned({"a": HERE})["a"]["idle_s"])) < 1e8
 
 
 def test_limits_are_forgotten_by_a_part_of_their_name_or_all(tmp_path: Path) -> None:

@@ -149,16 +149,16 @@ def test_the_time_under_the_gates_adds_up() -> None:
     assert sum(under.values()) == pytest.approx(9.0)
 
 
-def test_a_restored_window_holds_from_the_first_send() -> None:
+def test_a_restored_window_holds_from_the_first_send_but_for_one_probe() -> None:
     state = AdaptiveLimits(most=None, restored=warm(1, 4.0))
-    sent, now = 0, 0.0
+    answered, refused, now = 0, 0, 0.0
     while now < 9.0:
         decision = state.acquire(COST, now)
         if isinstance(decision, Go):
-            sent += 1
-            state.settle(decision.ticket, ANSWER, now)
+            answered, refused = (answered + 1, refused) if answered < 4 else (answered, refused + 1)
+            state.settle(decision.ticket, ANSWER if not refused else REFUSAL, now)
         now = decision.at if isinstance(decision, WaitUntil) else now
-    assert sent == 4
+    assert (answered, refused) == (4, 1)
 
 
 def test_a_restored_limit_that_no_longer_holds_is_corrected_by_refusals() -> None:
