@@ -29,6 +29,8 @@ RISE = 1.25
 RARER = 4.0
 """Factor on the time to the next trial after one in vain, unless most requests are refused anyway."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 5.0
+FREE_S = 60.0
+"""Time without a refusal after which the server is taken to admit more than one worker sends: the limits are learned anew."""
 MOST_REFUSED = 4
 """Refusals in a row that end the loop."""
 PAUSE_S = 90.0
@@ -64,7 +66,7 @@ class AnswerFloor:
         self._span_s = SPAN_S
         self._mark: Progress | None = None
         self._before = self._most = 0.0
-        self._began_at = 0.0
+        self._began_at = self._refused_at = 0.0
         self._answered = self._refused_in_a_row = 0
         self._is_kept = False
         self._paused_s = 0.0
@@ -82,7 +84,7 @@ class AnswerFloor:
         is_asked = waited_s >= WAITED * span_s or refused > answered
         self._before, self._most = answered / span_s, 1 / progress.latency_s
         if progress.refused and is_asked and self._before < LOW * self._most:
-            self.is_looping, self._is_kept, self._began_at = True, False, now
+            self.is_looping, self._is_kept, self._began_at, self._refused_at = True, False, now, now
             self._answered = self._refused_in_a_row = 0
             self._paused_s, self.opens_at = 0.0, now
             self._is_mostly_refused = refused > answered
@@ -92,11 +94,13 @@ class AnswerFloor:
         """Count an answer to the loop."""
         self._answered += 1
         self._refused_in_a_row = 0
-        return self._judge(now, is_over=self._is_kept and now - self._began_at >= KEPT_S)
+        is_free = now - self._refused_at >= FREE_S
+        return self._judge(now, is_over=is_free or (self._is_kept and now - self._began_at >= KEPT_S))
 
     def refused(self, hint: RateLimitHint | None, now: float) -> Verdict:
         """Wait shortly after a refusal, or end the loop."""
         self._refused_in_a_row += 1
+        self._refused_at = now
         told_s = hint.retry_after_s if hint is not None else None
         wait_s = told_s if told_s else FIRST_WAIT_S * 2.0 ** (self._refused_in_a_row - 1)
         self.opens_at = now + min(LONGEST_WAIT_S, wait_s)
@@ -115,12 +119,12 @@ class AnswerFloor:
             return "going on"
         rate = self._answered / max(TRIAL_S, elapsed_s)
         self._is_kept = rate > RISE * self._before + 1 / TRIAL_S
-        self._tell(rate, elapsed_s, is_over=self._refused_in_a_row >= MOST_REFUSED)
+        self._tell(rate, elapsed_s, is_over=is_over)
         if not self._is_kept:
             self._span_s *= 1.0 if self._is_mostly_refused else RARER
             return self._end(now, "in vain")
         self._span_s, self._began_at = SPAN_S, now
-        return self._end(now, "over") if self._refused_in_a_row >= MOST_REFUSED else "going on"
+        return self._end(now, "over") if is_over else "going on"
 
     def _end(self, now: float, verdict: Verdict) -> Verdict:
         self.is_looping, self._mark, self.checks_at = False, None, now
