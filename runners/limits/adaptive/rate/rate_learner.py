@@ -216,7 +216,7 @@ class RateLearner:
             return
         self._model.level, self._unexplained = window, 0
         self._samples = self._windows.samples(window)
-        self._set(self._agreed(episode, 0.0))
+        self._set(self._agreed(episode, 0.0, 0.0))
         self._model.scale_s = max(self._model.scale_s, self._model.shortest_scale_s)
 
     # ------------------------------------------------------------------ stated limits
@@ -254,7 +254,7 @@ class RateLearner:
             self._start_over(sample, 1.0 if self._model.level else FLOW_SAMPLE_S, evidence)
             return
         self._samples = [*self._samples, sample][-unit_inference.KEPT :]
-        self._set(self._agreed(episode, episode.retry_after_s if evidence.trusts_hint else 0.0))
+        self._set(self._agreed(episode, episode.retry_after_s if evidence.trusts_hint else 0.0, evidence.answers.spread()))
 
     def _rescale(self, evidence: EpisodeEvidence, *, again_soon: bool) -> None:
         """Double the time scale each time the limit is met again, and keep within REFUSED_BUDGET; reset it if `again_soon`."""
@@ -270,12 +270,12 @@ class RateLearner:
         more = bool(known) and all(sample[unit] >= min(old[unit] for old in known) for unit in range(3))
         return more or unit_inference.agree([*known, sample][-unit_inference.KEPT :], episode.cost)
 
-    def _agreed(self, episode: Episode, retry_after_s: float) -> list[float]:
-        limits = []
+    def _agreed(self, episode: Episode, retry_after_s: float, spread: float) -> list[float]:
+        limits, requests = [], statistics.fmean(sample[REQUESTS] for sample in self._samples)
         for unit, binds in enumerate(unit_inference.binding(self._samples)):
             values = [sample[unit] for sample in self._samples]
             if not binds:
-                limits.append(unit_inference.relaxed(values))
+                limits.append(unit_inference.relaxed(values, requests, spread))
             elif self._model.level == FLOW:
                 limits.append(unit_inference.flow_limit(values))
             else:
