@@ -98,11 +98,21 @@ class AdaptiveLimits:
         blocked = self._blocked(amounts, now)
         if blocked is None:
             return self._go(amounts, now)
-        if blocked[0] == "ledger" and self._rates.is_guessed and self._probe.is_due(now):
-            sent = self._go(amounts, now)
-            self._probe.ticket = sent.ticket
-            return sent
-        return self._wait(*blocked, now)
+        return self._wait(*blocked, now) if blocked[0] != "ledger" else self._go_or_probe(amounts, blocked[1], now)
+
+    def _go_or_probe(self, amounts: Amounts, room_at: float, now: float) -> Go | WaitUntil:
+        """Wait until the window has room, or send a request before, to test whether it is shorter."""
+        rates = self._rates
+        probe_at, window_s = math.inf, rates.window_s
+        if rates.is_guessed:
+            requests_at = rates.requests_fit_at(self._ledger, now)
+            probe_at = self._probe.due_at(window_s, requests_at, now)
+            window_s -= requests_at - now
+        if probe_at > now:
+            return self._wait("ledger", min(room_at, probe_at), now)
+        sent = self._go(amounts, now)
+        self._probe.sent(sent.ticket, window_s)
+        return sent
 
     def opens_at(self, now: float) -> float | None:
         """Return the earliest time at which a request of any size may be sent; `now` if at once, None if only after an event.
@@ -201,14 +211,19 @@ class AdaptiveLimits:
         rates = self._rates
         if accepted and rates.level != FLOW and rates.limits is not None:
             before = rates.describe()
-            rates.raise_by(self._probe.accepted())
+            self._ledger.resize(rates.level, self._probe.accepted())
+            rates.make_room_for(self._ledger.counts(rates.level, now))
             self._decide("probe", {"accepted": True, "old": before, "new": rates.describe()})
             self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=True)
         else:
-            self._probe.refused(rates.window_s, self._goodput(now), now)
+            self._probe.refused(rates.window_s, now)
+        self._note_exactness(now)
 
-    def _goodput(self, now: float) -> float:
-        return self._answers.count / max(1.0, self._running_s(now))
+    def _note_exactness(self, now: float) -> None:
+        """Stop to probe for the length of a window that is known exactly; its limit is probed from now on."""
+        rates = self._rates
+        if rates.is_guessed and self._probe.is_exact(rates.window_s):
+            rates.is_guessed, rates.learnt_at = False, now
 
     def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
@@ -253,9 +268,11 @@ class AdaptiveLimits:
         self._throttling.chance.pace = None
         running_s = self._running_s(now)
         self._learner.learn(
-            episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)
+            episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now, self._gate.trial_at)
         )
-        self._probe.begin(self._rates.window_s, self._goodput(now), now, is_new=episode.has_new_window)
+        if self._rates.is_guessed:
+            self._probe.begin(self._rates.window_s, self._rates.too_short_s, now)
+            self._note_exactness(now)
         self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)
         self._cap.begin_round(self._in_flight_requests.sent, now)
         limits = self._rates.limits

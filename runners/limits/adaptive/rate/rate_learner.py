@@ -14,7 +14,7 @@ from providers.messages import JSON
 
 from .. import stated_limits
 from ..episode import Episode
-from ..ledger import ANSWERED, REQUESTS, TOKENS
+from ..ledger import ANSWERED, REQUESTS, TOKENS, WINDOWS_S
 from . import unit_inference
 from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowered_limits
 from .probing_scale import budgeted_scale_s, longest_scale_s
@@ -41,6 +41,8 @@ LATE_S, LATE_REQUESTS, LATE_SHARE = 6.0, 8.0, 0.98
 MOST_LATE_S = 50.0
 MOST_UNEXPLAINED = 3
 SAME_WINDOW_S = 0.1
+LONGER = 1.01
+LONGEST_WINDOW_S = 90.0
 MEMORY_S = 900.0
 REMEMBERED = 0.8
 """Below this share of a rate that was allowed within MEMORY_S, the limit is soon probed again."""
@@ -134,7 +136,8 @@ class RateLearner:
         model = self._model
         model.level = episode.level
         model.scale_s = model.shortest_scale_s
-        model.is_guessed = episode.has_new_window and not episode.retry_after_s
+        model.is_guessed = model.level > 0 and not episode.retry_after_s and model.window_s < WINDOWS_S[2] and episode.stated.window_s is None
+        model.too_short_s = episode.known_at - episode.at if episode.refused_trials else 0.0
         self._best = None
         if model.level:
             self._start_over(list(episode.counts[model.level]), 1.0, evidence)
@@ -191,6 +194,8 @@ class RateLearner:
     # ------------------------------------------------------------------ a window
     def _again_as_window(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         level = self._model.level
+        if self._model.is_guessed and self._lengthen(episode, evidence):
+            return
         sample = list(episode.counts[level])
         if episode.refused_trials >= 2 and max(self._shares(sample)) < LOWERED:
             sample = lowered_limits(sample, episode, evidence.ledger.counts(level, evidence.now))
@@ -198,6 +203,17 @@ class RateLearner:
         self._take(sample, episode, evidence)
         if self._unexplained >= MOST_UNEXPLAINED:
             self._fall_back_to_flow(episode, evidence)
+
+    def _lengthen(self, episode: Episode, evidence: EpisodeEvidence) -> bool:
+        """Lengthen a guessed window to the age of the first of its last requests, as many as its limit, when the next one was accepted."""
+        model, ledger = self._model, evidence.ledger
+        limit = model.limits[REQUESTS] if model.limits is not None else math.inf
+        since = ledger.last_at(math.floor(limit), episode.at) if math.isfinite(limit) else None
+        if since is None or not LONGER * model.window_s < evidence.trial_at - since < LONGEST_WINDOW_S:
+            return False
+        model.too_short_s = max(model.window_s, episode.known_at - since) if episode.refused_trials else model.window_s
+        ledger.resize(model.level, evidence.trial_at - since)
+        return True
 
     def _fall_back_to_flow(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         """Return to a flow if no window of this length explains the refusals: even pacing is correct under any window."""

@@ -40,7 +40,9 @@ class RateModel:
         self.learnt_at = 0.0
         self.is_sure = False
         self.is_guessed = False
-        """Whether the length of the window lies between two trials, so that the limit may be too low."""
+        """Whether the length of the window lies between two trials, so that it may be too long."""
+        self.too_short_s = 0.0
+        """A window of this length was found too short."""
         self.tilt, self.tilts_until = 1.0, -math.inf
         """A factor on the requested rate, and the time until which it applies."""
         self.counts_answers = False
@@ -78,7 +80,7 @@ class RateModel:
         x = (now - self.learnt_at) / self.scale_s
         tilt = self.tilt if now < self.tilts_until else 1.0
         if x >= 1:
-            return tilt * (1 + RISE * (x - 1) ** 3)
+            return tilt * (1.0 if self.is_guessed else 1 + RISE * (x - 1) ** 3)
         return tilt * (1 - (SURE_DIP if self.is_sure else DIP) * (1 - x) ** 3)
 
     def gap_s(self, amounts: Amounts, now: float) -> float:
@@ -102,11 +104,17 @@ class RateModel:
                 opens_at = max(opens_at, ledger.frees_at(self.level, unit, over, now) or now)
         return opens_at
 
-    def raise_by(self, requests: int) -> None:
-        """Raise the limits, in every unit alike, as if the window had room for so many requests more."""
+    def requests_fit_at(self, ledger: SendLedger, now: float) -> float:
+        """Return when the window has room for one request more, whatever its tokens; `now` if it has."""
+        if self.level == FLOW or self.limits is None:
+            return now
+        over = ledger.counts(self.level, now)[REQUESTS] + 1 - self.limits[REQUESTS]
+        return (ledger.frees_at(self.level, REQUESTS, over, now) or now) if over > 1e-9 else now
+
+    def make_room_for(self, counts: Sequence[float]) -> None:
+        """Raise the limits in tokens to what was accepted in one window."""
         if self.limits is not None:
-            share = 1 + requests / max(1.0, self.limits[REQUESTS])
-            self.limits = [limit * share for limit in self.limits]
+            self.limits = [self.limits[REQUESTS], *(max(pair) for pair in zip(self.limits[1:], counts[1:], strict=True))]
 
     def restore(self, level: int, limits: list[float]) -> None:
         """Use the limits that an earlier run learned; the first samples confirm or replace them."""
@@ -121,6 +129,7 @@ class RateModel:
     def forget(self) -> None:
         """Forget the limits: the refusals had another cause."""
         self.level, self.limits, self.is_sure, self.counts_answers = FLOW, None, False, False
+        self.is_guessed = False
 
     def describe(self) -> Mapping[str, JSON]:
         """Build the limits as JSON, for the decision log."""

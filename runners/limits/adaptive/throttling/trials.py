@@ -17,7 +17,7 @@ SAME_END_S, LATER_S = 0.3, 1.0
 """How far two Retry-Afters may be from the same end, if the second one came so much later."""
 SAME_S, ROUNDED_S = 0.1, 1.05
 """How far a Retry-After may be from the ledger's time: later by the network latency, earlier by rounding up to whole seconds."""
-SCALES_S = (5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+SCALES_S = (3.5, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 """The lengths of windows that are tried one after another: a longer one is assumed when a trial at the end of a shorter one was refused."""
 SOON = 0.2
 """A trial that is accepted within this share of a window since the refusal shows nothing of the window."""
@@ -45,6 +45,8 @@ class WindowForecast:
     counts_answers: bool
     """Whether the server counts tokens when the answer is complete."""
     latency_s: float
+    is_guessed: bool = False
+    """Whether the length of the known window may be wrong."""
 
     def expires_at(self, seconds: float, episode: Episode, now: float) -> float:
         """Return when a small share of the requests that were accepted within `seconds` before the episode has expired."""
@@ -118,6 +120,8 @@ def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
 
 def lengthen(episode: Episode, forecast: WindowForecast, now: float) -> None:
     """Assume the next longer window whose end is still to come. One that was known before is tried twice."""
+    if forecast.is_guessed:
+        return
     if (forecast.level or episode.window_s == WINDOWS_S[2]) and episode.refused_here <= REPEATS:
         return
     for seconds in SCALES_S:
