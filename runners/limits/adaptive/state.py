@@ -104,7 +104,7 @@ class AdaptiveLimits:
         """Wait until the window has room, or send a request before, to test whether it is shorter."""
         rates = self._rates
         probe_at, window_s = math.inf, rates.window_s
-        if rates.is_guessed:
+        if not rates.is_exact:
             requests_at = rates.requests_fit_at(self._ledger, now)
             probe_at = self._probe.due_at(window_s, requests_at, now)
             window_s -= requests_at - now
@@ -222,8 +222,8 @@ class AdaptiveLimits:
     def _note_exactness(self, now: float) -> None:
         """Stop to probe for the length of a window that is known exactly; its limit is probed from now on."""
         rates = self._rates
-        if rates.is_guessed and self._probe.is_exact(rates.window_s):
-            rates.is_guessed, rates.learnt_at = False, now
+        if not rates.is_exact and self._probe.is_exact(rates.window_s):
+            rates.is_exact, rates.learnt_at = True, now
 
     def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
@@ -270,7 +270,7 @@ class AdaptiveLimits:
         self._learner.learn(
             episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now, self._gate.trial_at)
         )
-        if self._rates.is_guessed:
+        if not self._rates.is_exact:
             self._probe.begin(self._rates.window_s, self._rates.too_short_s, now)
             self._note_exactness(now)
         self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)

@@ -14,7 +14,7 @@ from providers.messages import JSON
 
 from .. import stated_limits
 from ..episode import Episode
-from ..ledger import ANSWERED, REQUESTS, TOKENS, WINDOWS_S
+from ..ledger import ANSWERED, GRAIN_S, REQUESTS, TOKENS, WINDOWS_S
 from . import unit_inference
 from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowered_limits
 from .probing_scale import budgeted_scale_s, longest_scale_s
@@ -137,11 +137,12 @@ class RateLearner:
         model.level = episode.level
         model.scale_s = model.shortest_scale_s
         model.is_guessed = model.level > 0 and not episode.retry_after_s and model.window_s < WINDOWS_S[2] and episode.stated.window_s is None
+        model.is_exact = not model.is_guessed
         model.too_short_s = episode.known_at - episode.at if episode.refused_trials else 0.0
         self._best = None
         if model.level:
             self._start_over(list(episode.counts[model.level]), 1.0, evidence)
-            if episode.has_new_window:
+            if episode.has_new_window and not model.is_guessed:
                 model.scale_s = max(GUESS_SCALE_S, GUESS_SCALE * model.window_s)
         else:
             self._flow.measure(episode)
@@ -213,6 +214,8 @@ class RateLearner:
             return False
         model.too_short_s = max(model.window_s, episode.known_at - since) if episode.refused_trials else model.window_s
         ledger.resize(model.level, evidence.trial_at - since)
+        model.is_exact = False
+        self._samples = [ledger.between(since - GRAIN_S, episode.at)]
         return True
 
     def _fall_back_to_flow(self, episode: Episode, evidence: EpisodeEvidence) -> None:

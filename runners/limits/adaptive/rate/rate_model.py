@@ -39,8 +39,10 @@ class RateModel:
         self.scale_s = FIRST_SCALE_S
         self.learnt_at = 0.0
         self.is_sure = False
-        self.is_guessed = False
+        self.is_guessed, self.is_exact = False, True
         """Whether the length of the window lies between two trials, so that it may be too long."""
+        self.is_exact = True
+        """Whether a window that is a little shorter was found too short, where the length was guessed."""
         self.too_short_s = 0.0
         """A window of this length was found too short."""
         self.tilt, self.tilts_until = 1.0, -math.inf
@@ -80,7 +82,7 @@ class RateModel:
         x = (now - self.learnt_at) / self.scale_s
         tilt = self.tilt if now < self.tilts_until else 1.0
         if x >= 1:
-            return tilt * (1.0 if self.is_guessed else 1 + RISE * (x - 1) ** 3)
+            return tilt * (1 + RISE * (x - 1) ** 3 if self.is_exact else 1.0)
         return tilt * (1 - (SURE_DIP if self.is_sure else DIP) * (1 - x) ** 3)
 
     def gap_s(self, amounts: Amounts, now: float) -> float:
