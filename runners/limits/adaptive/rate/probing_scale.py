@@ -10,17 +10,22 @@ REFUSED_BUDGET = 0.004
 """Largest share of sends that may be refused by probing."""
 LONGEST_WINDOWS = 2.0
 """Longest time scale in windows, unless REFUSED_BUDGET asks for more."""
+BUDGETED_WINDOWS = 3.0
+"""The most windows that REFUSED_BUDGET asks for: what is left unused of a limit that has risen costs more."""
+BUDGETED_S, BUDGETED_REQUESTS = 45.0, 15.0
+"""The same for a flow: the longer of this time and that of so many requests."""
 
 
 def longest_scale_s(model: RateModel, evidence: EpisodeEvidence) -> float:
     """Return the longest time scale: the limit of a window is probed again while it binds, within REFUSED_BUDGET."""
     if model.level == FLOW:
         return LONGEST_SCALE_S
-    longest_s = max(LONGEST_WINDOWS * model.window_s, FIRST_SCALE_S, budgeted_scale_s(evidence))
+    longest_s = max(LONGEST_WINDOWS * model.window_s, FIRST_SCALE_S, budgeted_scale_s(model, evidence))
     return min(LONGEST_SCALE_S, longest_s)
 
 
-def budgeted_scale_s(evidence: EpisodeEvidence) -> float:
+def budgeted_scale_s(model: RateModel, evidence: EpisodeEvidence) -> float:
     """Return the time scale at which probing costs REFUSED_BUDGET."""
     goodput = max(0.05, evidence.answers.count / max(1.0, evidence.running_s))
-    return 0.5 / (REFUSED_BUDGET * goodput)
+    most_s = BUDGETED_WINDOWS * model.window_s if model.level else max(BUDGETED_S, BUDGETED_REQUESTS / goodput)
+    return min(most_s, 0.5 / (REFUSED_BUDGET * goodput))

@@ -278,7 +278,7 @@ class RateLearner:
     def _rescale(self, evidence: EpisodeEvidence, *, again_soon: bool) -> None:
         """Double the time scale each time the limit is met again, and keep within REFUSED_BUDGET; reset it if `again_soon`."""
         model = self._model
-        rarer_s = max(2 * model.scale_s, budgeted_scale_s(evidence))
+        rarer_s = max(2 * model.scale_s, budgeted_scale_s(model, evidence))
         model.scale_s = model.shortest_scale_s if again_soon else min(longest_scale_s(model, evidence), rarer_s)
 
     def _explained(self, sample: list[float], episode: Episode) -> bool:

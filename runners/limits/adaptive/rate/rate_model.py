@@ -21,7 +21,8 @@ DIP = 0.03
 SURE_DIP = 0.012
 """The same for the limit of a window, or one that was met more than once."""
 RISE = 0.03
-"""How far above the limit the requested rate is at x = 2; at x = 3 it is 24 %."""
+"""How far above the limit the requested rate is at x = 2; at x = 3 it is 60 %."""
+MOST_RISE = 3.0
 FIRST_SCALE_S = 20.0
 WINDOW_PACE = 1.2
 """The pace under a window: a little faster than its refill, so that a delay is made up for."""
@@ -82,8 +83,13 @@ class RateModel:
         x = (now - self.learnt_at) / self.scale_s
         tilt = self.tilt if now < self.tilts_until else 1.0
         if x >= 1:
-            return tilt * (1 + RISE * (x - 1) ** 3 if self.is_exact else 1.0)
+            return tilt * (1 + self._rise(x) if self.is_exact else 1.0)
         return tilt * (1 - (SURE_DIP if self.is_sure else DIP) * (1 - x) ** 3)
+
+    def _rise(self, x: float) -> float:
+        """Return how far above the limit is requested: one request at x = 2 at least, then ever more as long as none is refused."""
+        rise = max(RISE, 1 / max(1.0, self.limits[REQUESTS])) if self.level and self.limits is not None else RISE
+        return rise * (x - 1) ** 3 if x < 2 else min(MOST_RISE, rise * math.exp(min(9.0, 3 * (x - 2))))
 
     def gap_s(self, amounts: Amounts, now: float) -> float:
         """Return the time from a send of `amounts` to the next send."""
