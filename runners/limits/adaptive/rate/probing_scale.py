@@ -6,6 +6,7 @@ from .episode_evidence import EpisodeEvidence
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 
 LONGEST_SCALE_S = 600.0
+LONGEST_FLOW_S = 60.0
 REFUSED_BUDGET = 0.004
 """Largest share of sends that may be refused by probing."""
 LONGEST_WINDOWS = 2.0
@@ -19,7 +20,7 @@ BUDGETED_S, BUDGETED_REQUESTS = 45.0, 15.0
 def longest_scale_s(model: RateModel, evidence: EpisodeEvidence) -> float:
     """Return the longest time scale: the limit of a window is probed again while it binds, within REFUSED_BUDGET."""
     if model.level == FLOW:
-        return LONGEST_SCALE_S
+        return max(LONGEST_FLOW_S, budgeted_scale_s(model, evidence))
     longest_s = max(LONGEST_WINDOWS * model.window_s, FIRST_SCALE_S, budgeted_scale_s(model, evidence))
     return min(LONGEST_SCALE_S, longest_s)
 

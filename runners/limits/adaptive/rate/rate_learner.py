@@ -43,6 +43,8 @@ MOST_UNEXPLAINED = 3
 SAME_WINDOW_S = 0.1
 LONGER = 1.01
 LONGEST_WINDOW_S = 90.0
+FEW_OF_LIMIT, MOST_LENGTHENED = 0.25, 3
+"""After so many refusals in a row, each after less than this share of a window's limit, it is no window."""
 MEMORY_S = 900.0
 REMEMBERED = 0.8
 """Below this share of a rate that was allowed within MEMORY_S, the limit is soon probed again."""
@@ -70,6 +72,8 @@ class RateLearner:
         """Whether the stated limit was tried."""
         self._unexplained = 0
         """Number of samples in a row that no unit explains."""
+        self._lengthened, self._lengthened_at = 0, 0.0
+        """How often in a row a guessed window was lengthened after few requests, and the requests accepted by then."""
         self._best: tuple[float, float] | None = None
         """Time and requests per second of the highest rate that was allowed lately."""
 
@@ -212,11 +216,24 @@ class RateLearner:
         since = ledger.last_at(math.floor(limit), episode.at) if math.isfinite(limit) else None
         if since is None or not LONGER * model.window_s < evidence.trial_at - since < LONGEST_WINDOW_S:
             return False
+        accepted = episode.accepted[REQUESTS] - self._lengthened_at
+        self._lengthened = self._lengthened + 1 if accepted < FEW_OF_LIMIT * limit else 0
+        self._lengthened_at = episode.accepted[REQUESTS]
+        if self._lengthened >= MOST_LENGTHENED:
+            self._trickle(episode, evidence)
+            return True
         model.too_short_s = max(model.window_s, episode.known_at - since) if episode.refused_trials else model.window_s
         ledger.resize(model.level, evidence.trial_at - since)
         model.is_exact = False
         self._samples = [ledger.between(since - GRAIN_S, episode.at)]
         return True
+
+    def _trickle(self, episode: Episode, evidence: EpisodeEvidence) -> None:
+        """Change to the flow of the last refusals: under a window the requests that filled it leave it as they came."""
+        stretch = self._flow.measure(episode)
+        self._fall_back_to_flow(episode, evidence)
+        if stretch is not None:
+            self._set(stretch.rates)
 
     def _fall_back_to_flow(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         """Return to a flow if no window of this length explains the refusals: even pacing is correct under any window."""
