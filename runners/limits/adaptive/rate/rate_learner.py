@@ -41,7 +41,7 @@ LATE_S, LATE_REQUESTS, LATE_SHARE = 6.0, 8.0, 0.98
 MOST_LATE_S = 50.0
 MOST_UNEXPLAINED = 3
 SAME_WINDOW_S = 0.1
-LONGER = 1.01
+LONGER, NEARLY = 1.01, 0.9
 LONGEST_WINDOW_S = 90.0
 FEW_OF_LIMIT, MOST_LENGTHENED = 0.25, 3
 """After so many refusals in a row, each after less than this share of a window's limit, it is no window."""
@@ -72,8 +72,10 @@ class RateLearner:
         """Whether the stated limit was tried."""
         self._unexplained = 0
         """Number of samples in a row that no unit explains."""
-        self._lengthened, self._lengthened_at = 0, 0.0
-        """How often in a row a guessed window was lengthened after few requests, and the requests accepted by then."""
+        self._lengthened = 0
+        """How often in a row a guessed window was lengthened after few requests."""
+        self._reopened = (0.0, 0.0)
+        """When the last accepted trial was sent, and the requests accepted before."""
         self._best: tuple[float, float] | None = None
         """Time and requests per second of the highest rate that was allowed lately."""
 
@@ -102,6 +104,7 @@ class RateLearner:
         self._change_window(episode)
         self._use_stated_limit(episode)
         model.learnt_at = evidence.now
+        self._reopened = evidence.trial_at, episode.accepted[REQUESTS]
         model.is_sure = len(self._samples) > (0 if model.level else 1)
         model.counts_answers = (
             model.level > 0 and len(self._samples) > 1 and unit_inference.binding(self._samples)[ANSWERED]
@@ -213,12 +216,10 @@ class RateLearner:
         """Lengthen a guessed window to the age of the first of its last requests, as many as its limit, when the next one was accepted."""
         model, ledger = self._model, evidence.ledger
         limit = model.limits[REQUESTS] if model.limits is not None else math.inf
-        since = ledger.last_at(math.floor(limit), episode.at) if math.isfinite(limit) else None
+        since = self._full_since(limit, episode, evidence)
         if since is None or not LONGER * model.window_s < evidence.trial_at - since < LONGEST_WINDOW_S:
             return False
-        accepted = episode.accepted[REQUESTS] - self._lengthened_at
-        self._lengthened = self._lengthened + 1 if accepted < FEW_OF_LIMIT * limit else 0
-        self._lengthened_at = episode.accepted[REQUESTS]
+        self._lengthened = self._lengthened + 1 if self._accepted(episode) < FEW_OF_LIMIT * limit else 0
         if self._lengthened >= MOST_LENGTHENED:
             self._trickle(episode, evidence)
             return True
@@ -227,6 +228,17 @@ class RateLearner:
         model.is_exact = False
         self._samples = [ledger.between(since - GRAIN_S, episode.at)]
         return True
+
+    def _full_since(self, limit: float, episode: Episode, evidence: EpisodeEvidence) -> float | None:
+        """Return when the window began that was full: at the end of the last episode, if about its limit was accepted since."""
+        if not math.isfinite(limit):
+            return None
+        since = evidence.ledger.last_at(math.floor(limit), episode.at)
+        is_full = self._accepted(episode) >= NEARLY * limit
+        return self._reopened[0] if is_full and (since is None or since < self._reopened[0]) else since
+
+    def _accepted(self, episode: Episode) -> float:
+        return episode.accepted[REQUESTS] - self._reopened[1]
 
     def _trickle(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         """Change to the flow of the last refusals: under a window the requests that filled it leave it as they came."""
