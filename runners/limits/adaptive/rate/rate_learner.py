@@ -41,7 +41,7 @@ LATE_S, LATE_REQUESTS, LATE_SHARE = 6.0, 8.0, 0.98
 MOST_LATE_S = 50.0
 MOST_UNEXPLAINED = 3
 SAME_WINDOW_S = 0.1
-LONGER, NEARLY = 1.01, 0.9
+LONGER, MOST_LONGER, NEARLY = 1.01, 1.3, 0.9
 LONGEST_WINDOW_S = 90.0
 FEW_OF_LIMIT, MOST_LENGTHENED = 0.25, 3
 """After so many refusals in a row, each after less than this share of a window's limit, it is no window."""
@@ -144,7 +144,7 @@ class RateLearner:
         model.level = episode.level
         model.scale_s = model.shortest_scale_s
         model.is_guessed = model.level > 0 and not episode.retry_after_s and model.window_s < WINDOWS_S[2] and episode.stated.window_s is None
-        model.is_exact = not model.is_guessed
+        model.is_exact, model.is_told = not model.is_guessed, model.level > 0 and episode.retry_after_s > 0
         model.too_short_s = episode.known_at - episode.at if episode.refused_trials else 0.0
         self._best = None
         if model.level:
@@ -190,7 +190,9 @@ class RateLearner:
         """
         seconds = min(MOST_LATE_S, max(LATE_S, LATE_REQUESTS / max(0.01, rates[REQUESTS])))
         more = max(1.0, LATE_SHARE * latest_rates(episode, evidence, seconds)[REQUESTS] / rates[REQUESTS])
-        return rates if self._stores_unused and more < SURPLUS else [more * rate for rate in rates]
+        if self._stores_unused and more < SURPLUS:
+            more = math.sqrt(more) if more > RISING else 1.0
+        return [more * rate for rate in rates]
 
     def _keep_what_is_served(self, evidence: EpisodeEvidence) -> None:
         seconds = min(30.0, max(1.0, evidence.running_s))
@@ -217,14 +219,18 @@ class RateLearner:
         model, ledger = self._model, evidence.ledger
         limit = model.limits[REQUESTS] if model.limits is not None else math.inf
         since = self._full_since(limit, episode, evidence)
-        if since is None or not LONGER * model.window_s < evidence.trial_at - since < LONGEST_WINDOW_S:
+        if since is None:
+            return False
+        too_short_s = max(model.window_s, episode.known_at - since) if episode.refused_trials else model.window_s
+        window_s = min(evidence.trial_at - since, MOST_LONGER * too_short_s)
+        if not LONGER * model.window_s < window_s < LONGEST_WINDOW_S:
             return False
         self._lengthened = self._lengthened + 1 if self._accepted(episode) < FEW_OF_LIMIT * limit else 0
         if self._lengthened >= MOST_LENGTHENED:
             self._trickle(episode, evidence)
             return True
-        model.too_short_s = max(model.window_s, episode.known_at - since) if episode.refused_trials else model.window_s
-        ledger.resize(model.level, evidence.trial_at - since)
+        model.too_short_s = too_short_s
+        ledger.resize(model.level, window_s)
         model.is_exact = False
         self._samples = [ledger.between(since - GRAIN_S, episode.at)]
         return True
@@ -341,8 +347,10 @@ class RateLearner:
     def _remember_best(self, now: float) -> None:
         """Remember the highest rate that was allowed lately; if the rate is far below it, probe again soon."""
         rate = self._model.rate
+        self._model.was_higher = False
         if self._best is None or rate >= self._best[1] or now - self._best[0] > MEMORY_S:
             if len(self._samples) > 1:
                 self._best = (now, rate)
         elif rate < REMEMBERED * self._best[1]:
+            self._model.was_higher = True
             self._model.scale_s = self._model.shortest_scale_s

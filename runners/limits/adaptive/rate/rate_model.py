@@ -22,7 +22,9 @@ SURE_DIP = 0.012
 """The same for the limit of a window, or one that was met more than once."""
 RISE = 0.03
 """How far above the limit the requested rate is at x = 2; at x = 3 it is 60 %."""
-MOST_RISE, FASTEST = 3.0, 4.3
+BOLD_RISE = 0.25
+"""The same where the server tells the length of its window and a higher rate was allowed lately."""
+MOST_RISE, FASTEST, REQUESTS_PER_DOUBLING = 3.0, 4.3, 8.0
 """The rise doubles with each window, or at most so often per time scale, as long as nothing is refused; up to the first of these."""
 FIRST_SCALE_S = 20.0
 WINDOW_PACE = 1.2
@@ -90,9 +92,12 @@ class RateModel:
     def _rise(self, x: float) -> float:
         """Return how far above the limit is requested: one request at x = 2 at least, then ever more as long as none is refused."""
         rise = max(RISE, 1 / max(1.0, self.limits[REQUESTS])) if self.level and self.limits is not None else RISE
+        if self.is_told and self.was_higher:
+            rise = max(BOLD_RISE, rise)
         if x < 2:
             return rise * (x - 1) ** 3
-        doublings = (x - 2) * (min(FASTEST, self.scale_s / self.window_s) if self.level else FASTEST)
+        fastest = self.scale_s / self.window_s if self.level else self.scale_s * self.rate / REQUESTS_PER_DOUBLING
+        doublings = (x - 2) * min(FASTEST, fastest)
         return min(MOST_RISE, rise * 2.0 ** min(9.0, doublings))
 
     def gap_s(self, amounts: Amounts, now: float) -> float:

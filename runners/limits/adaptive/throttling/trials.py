@@ -31,7 +31,8 @@ FREED = 0.03
 FREED_KNOWN = 0.01
 """The same share where the window is known."""
 LONGEST_STEP_S = 8.0
-FLOW_STEP = 2.0
+FLOW_STEP, FLOW_SHARE = 2.0, 0.25
+"""The next trial of a flow is due after so many times the time since the refusal, and after such a share of the time between two sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,9 @@ class WindowForecast:
     latency_s: float
     is_guessed: bool = False
     """Whether the length of the known window may be wrong."""
+
+    gap_s: float = 0.0
+    """Time between two sends at the known rate of a flow."""
 
     def expires_at(self, seconds: float, episode: Episode, now: float) -> float:
         """Return when a small share of the requests that were accepted within `seconds` before the episode has expired."""
@@ -109,7 +113,7 @@ def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
     Under a flow it is soon, then three times later with each refusal. Under a window it is when the ledger predicts room, then ever later.
     """
     if not episode.window_s:
-        return now + max(SHORTEST_GUESS_S, FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0)
+        return now + max(SHORTEST_GUESS_S, FLOW_SHARE * forecast.gap_s, FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0)
     if forecast.level and not episode.refused_here:
         return forecast.answered_at(episode, now) if forecast.counts_answers else forecast.at(episode.level, now)
     later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1)) if episode.refused_here else 0.0
