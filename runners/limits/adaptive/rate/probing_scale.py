@@ -11,7 +11,7 @@ REFUSED_BUDGET = 0.004
 """Largest share of sends that may be refused by probing."""
 LONGEST_WINDOWS = 2.0
 """Longest time scale in windows, unless REFUSED_BUDGET asks for more."""
-BUDGETED_WINDOWS, FEW, BUDGETED_WINDOWS_OF_FEW = 5.0, 16.0, 3.0
+BUDGETED_WINDOWS, FEW, SHORT_S, BUDGETED_WINDOWS_OF_FEW = 5.0, 16.0, 45.0, 3.0
 """The most windows that REFUSED_BUDGET asks for: what is left unused of a limit that has risen costs more."""
 BUDGETED_S, BUDGETED_REQUESTS = 45.0, 25.0
 """The same for a flow: the longer of this time and that of so many requests."""
@@ -29,7 +29,7 @@ def budgeted_scale_s(model: RateModel, evidence: EpisodeEvidence) -> float:
     """Return the time scale at which probing costs REFUSED_BUDGET."""
     goodput = max(0.05, evidence.answers.count / max(1.0, evidence.running_s))
     if model.level:
-        is_cheap = model.is_told or goodput * model.window_s < FEW
+        is_cheap = model.is_told or model.window_s < SHORT_S or goodput * model.window_s < FEW
         most_s = (BUDGETED_WINDOWS_OF_FEW if is_cheap else BUDGETED_WINDOWS) * model.window_s
     else:
         most_s = max(BUDGETED_S, BUDGETED_REQUESTS / goodput)

@@ -29,6 +29,8 @@ GUESS_SCALE = 0.5
 """The same as a share of the window, where its length was found by trials."""
 COSTLY = 60.0
 """Time before the limit is probed again, as a multiple of the length of an episode."""
+CHEAP, LONG_WAIT_S = 10.0, 30.0
+"""The same after a Retry-After that is no longer than this: at the end of a window there is little to lose."""
 RETRY_AFTER_SCALE_S = 1800.0
 """Longest time scale where each refusal costs a Retry-After."""
 SHORTFALL, SURPLUS, RISING = 0.9, 1.25, 1.1
@@ -137,7 +139,8 @@ class RateLearner:
             costly_s = COSTLY * (evidence.now - episode.at - 1)
             model.scale_s = max(model.scale_s, min(longest_scale_s(model, evidence), costly_s))
         if episode.retry_after_s > 1 and evidence.trusts_hint and len(self._samples) > 1:
-            model.scale_s = max(model.scale_s, min(RETRY_AFTER_SCALE_S, COSTLY * episode.retry_after_s))
+            times = COSTLY if episode.retry_after_s > LONG_WAIT_S else CHEAP
+            model.scale_s = max(model.scale_s, min(RETRY_AFTER_SCALE_S, times * episode.retry_after_s))
 
     def _first(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         model = self._model
@@ -222,7 +225,9 @@ class RateLearner:
         if since is None:
             return False
         too_short_s = max(model.window_s, episode.known_at - since) if episode.refused_trials else model.window_s
-        window_s = min(evidence.trial_at - since, MOST_LONGER * too_short_s)
+        window_s = evidence.trial_at - since
+        if limit < unit_inference.FEW:
+            window_s = min(window_s, MOST_LONGER * too_short_s)
         if not LONGER * model.window_s < window_s < LONGEST_WINDOW_S:
             return False
         self._lengthened = self._lengthened + 1 if self._accepted(episode) < FEW_OF_LIMIT * limit else 0
