@@ -214,7 +214,7 @@ class RateLearner:
             sample = lowered_limits(sample, episode, evidence.ledger.counts(level, evidence.now))
             self._samples = []
         self._take(sample, episode, evidence)
-        if self._unexplained >= MOST_UNEXPLAINED:
+        if self._unexplained >= MOST_UNEXPLAINED or not sample[REQUESTS]:
             self._fall_back_to_flow(episode, evidence)
 
     def _lengthen(self, episode: Episode, evidence: EpisodeEvidence) -> bool:

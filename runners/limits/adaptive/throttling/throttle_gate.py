@@ -275,7 +275,9 @@ class AdaptiveThrottleGate:
 
     def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
-        episode.is_early = False
+        if episode.is_early:  # its trial tested another cause
+            episode.is_early = False
+            episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
         if retry_after_s is None:
             self._belief_at = guess(episode, forecast, now)
         else:
