@@ -6,7 +6,7 @@ from .episode_evidence import EpisodeEvidence
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 
 LONGEST_SCALE_S = 600.0
-LONGEST_FLOW_S = 60.0
+LONGEST_FLOW_S = 120.0
 REFUSED_BUDGET = 0.004
 """Largest share of sends that may be refused by probing."""
 LONGEST_WINDOWS = 2.0

@@ -146,7 +146,8 @@ class RateLearner:
         model = self._model
         model.level = episode.level
         model.scale_s = model.shortest_scale_s
-        model.is_guessed = model.level > 0 and not episode.retry_after_s and model.window_s < WINDOWS_S[2] and episode.stated.window_s is None
+        is_silent = not episode.retry_after_s and episode.stated.window_s is None
+        model.is_guessed = model.level > 0 and is_silent and model.window_s < WINDOWS_S[2]
         model.is_exact, model.is_told = not model.is_guessed, model.level > 0 and episode.retry_after_s > 0
         model.too_short_s = episode.known_at - episode.at if episode.refused_trials else 0.0
         self._best = None

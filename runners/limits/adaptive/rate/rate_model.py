@@ -43,7 +43,11 @@ class RateModel:
         self.scale_s = FIRST_SCALE_S
         self.learnt_at = 0.0
         self.is_sure = False
-        self.is_guessed, self.is_exact = False, True
+        self.is_told = False
+        """Whether refusals tell how long to wait, so that the window is known and a refusal costs little."""
+        self.was_higher = False
+        """Whether a rate was allowed lately that was much higher."""
+        self.is_guessed = False
         """Whether the length of the window lies between two trials, so that it may be too long."""
         self.is_exact = True
         """Whether a window that is a little shorter was found too short, where the length was guessed."""
@@ -90,7 +94,7 @@ class RateModel:
         return tilt * (1 - (SURE_DIP if self.is_sure else DIP) * (1 - x) ** 3)
 
     def _rise(self, x: float) -> float:
-        """Return how far above the limit is requested: one request at x = 2 at least, then ever more as long as none is refused."""
+        """Return how far above the limit is requested: one request at x = 2 at least, then twice as much per window, as none is refused."""
         rise = max(RISE, 1 / max(1.0, self.limits[REQUESTS])) if self.level and self.limits is not None else RISE
         if self.is_told and self.was_higher:
             rise = max(BOLD_RISE, rise)
@@ -146,7 +150,7 @@ class RateModel:
     def forget(self) -> None:
         """Forget the limits: the refusals had another cause."""
         self.level, self.limits, self.is_sure, self.counts_answers = FLOW, None, False, False
-        self.is_guessed = False
+        self.is_guessed, self.is_exact, self.is_told = False, True, False
 
     def describe(self) -> Mapping[str, JSON]:
         """Build the limits as JSON, for the decision log."""

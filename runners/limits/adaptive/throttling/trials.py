@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from ..episode import Episode
-from ..ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
+from ..ledger import ANSWERED, CEILING, REQUESTS, SLACK_S, TOKENS, WINDOWS_S, SendLedger
 
 MOST_KEPT_S = 60.0
 """Longest refill that a bucket is assumed to store."""
@@ -90,7 +90,7 @@ def counts_down(episode: Episode, retry_after_s: float, now: float) -> bool:
 def named_window(episode: Episode, retry_after_s: float, forecast: WindowForecast, now: float) -> int:
     """Return the window that has room again at the end of Retry-After, or is as long as it; 0 if there is none."""
     for window in (1, 2):
-        if abs(retry_after_s - forecast.ledger.windows_s[window]) < SAME_S:
+        if _is_as_long(retry_after_s, forecast.ledger.windows_s[window]):
             return window
         for unit in (REQUESTS, TOKENS, CEILING):
             frees_at = forecast.ledger.frees_at(window, unit, episode.cost[unit], now)
@@ -100,6 +100,11 @@ def named_window(episode: Episode, retry_after_s: float, forecast: WindowForecas
             ):
                 return window
     return 0
+
+
+def _is_as_long(seconds: float, window_s: float) -> bool:
+    """Return whether a window of `window_s`, which the ledger counts a little longer than it is, may be one of `seconds`."""
+    return window_s - SAME_S < seconds <= window_s + SLACK_S
 
 
 def step(episode: Episode) -> float:
@@ -144,7 +149,7 @@ def settle_window(episode: Episode, ledger: SendLedger, trial_at: float) -> None
         episode.level = 0
         return
     for window in (1, 2):
-        if abs(seconds - ledger.windows_s[window]) < SAME_S:
+        if _is_as_long(seconds, ledger.windows_s[window]):
             episode.level = window
             return
     window = 1 if seconds < WINDOWS_S[2] else 2
