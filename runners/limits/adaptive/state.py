@@ -268,7 +268,8 @@ class AdaptiveLimits:
         self._throttling.chance.pace = None
         running_s = self._running_s(now)
         self._learner.learn(
-            episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now, self._gate.trial_at)
+            episode,
+            EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now, self._gate.trial_at),
         )
         if not self._rates.is_exact:
             self._probe.begin(self._rates.window_s, self._rates.too_short_s, now)

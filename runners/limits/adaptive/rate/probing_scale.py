@@ -6,13 +6,16 @@ from .episode_evidence import EpisodeEvidence
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 
 LONGEST_SCALE_S = 600.0
-LONGEST_FLOW_S = 120.0
+"""Longest time scale of a window, and of a flow unless REFUSED_BUDGET asks for more."""
+LONGEST_FLOW_S = 60.0
 REFUSED_BUDGET = 0.004
 """Largest share of sends that may be refused by probing."""
 LONGEST_WINDOWS = 2.0
 """Longest time scale in windows, unless REFUSED_BUDGET asks for more."""
-BUDGETED_WINDOWS, FEW, SHORT_S, BUDGETED_WINDOWS_OF_FEW = 5.0, 16.0, 45.0, 3.0
-"""The most windows that REFUSED_BUDGET asks for: what is left unused of a limit that has risen costs more."""
+BUDGETED_WINDOWS, CHEAP_WINDOWS = 5.0, 3.0
+"""The most windows that REFUSED_BUDGET asks for: what is left unused of a limit that has risen costs more. Fewer where a refusal is cheap ..."""
+FEW, SHORT_S = 16.0, 45.0
+"""... because refusals tell how long to wait, or the window has fewer requests, or is shorter."""
 BUDGETED_S, BUDGETED_REQUESTS = 45.0, 25.0
 """The same for a flow: the longer of this time and that of so many requests."""
 
@@ -30,7 +33,7 @@ def budgeted_scale_s(model: RateModel, evidence: EpisodeEvidence) -> float:
     goodput = max(0.05, evidence.answers.count / max(1.0, evidence.running_s))
     if model.level:
         is_cheap = model.is_told or model.window_s < SHORT_S or goodput * model.window_s < FEW
-        most_s = (BUDGETED_WINDOWS_OF_FEW if is_cheap else BUDGETED_WINDOWS) * model.window_s
+        most_s = (CHEAP_WINDOWS if is_cheap else BUDGETED_WINDOWS) * model.window_s
     else:
         most_s = max(BUDGETED_S, BUDGETED_REQUESTS / goodput)
     return min(most_s, 0.5 / (REFUSED_BUDGET * goodput))

@@ -14,9 +14,10 @@ from providers.messages import JSON
 
 from .. import stated_limits
 from ..episode import Episode
-from ..ledger import ANSWERED, GRAIN_S, REQUESTS, TOKENS, WINDOWS_S
+from ..ledger import ANSWERED, REQUESTS, TOKENS, WINDOWS_S
 from . import unit_inference
 from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowered_limits
+from .guessed_window import GuessedWindow
 from .probing_scale import budgeted_scale_s, longest_scale_s
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 from .refill import RefillEstimator, RefillInterval
@@ -43,10 +44,6 @@ LATE_S, LATE_REQUESTS, LATE_SHARE = 6.0, 8.0, 0.98
 MOST_LATE_S = 50.0
 MOST_UNEXPLAINED = 3
 SAME_WINDOW_S = 0.1
-LONGER, MOST_LONGER, NEARLY = 1.01, 1.3, 0.9
-LONGEST_WINDOW_S = 90.0
-FEW_OF_LIMIT, MOST_LENGTHENED = 0.25, 3
-"""After so many refusals in a row, each after less than this share of a window's limit, it is no window."""
 MEMORY_S = 900.0
 REMEMBERED = 0.8
 """Below this share of a rate that was allowed within MEMORY_S, the limit is soon probed again."""
@@ -67,6 +64,7 @@ class RateLearner:
         self._samples: list[list[float]] = []
         self._flow = RefillEstimator()
         self._windows = WindowCandidates()
+        self._guess = GuessedWindow(model)
         self._refusal_share = RefusalShare()
         self._stores_unused = False
         """Whether the bucket has been found to store unused quota."""
@@ -74,10 +72,6 @@ class RateLearner:
         """Whether the stated limit was tried."""
         self._unexplained = 0
         """Number of samples in a row that no unit explains."""
-        self._lengthened = 0
-        """How often in a row a guessed window was lengthened after few requests."""
-        self._reopened = (0.0, 0.0)
-        """When the last accepted trial was sent, and the requests accepted before."""
         self._best: tuple[float, float] | None = None
         """Time and requests per second of the highest rate that was allowed lately."""
 
@@ -106,7 +100,7 @@ class RateLearner:
         self._change_window(episode)
         self._use_stated_limit(episode)
         model.learnt_at = evidence.now
-        self._reopened = evidence.trial_at, episode.accepted[REQUESTS]
+        self._guess.note_end(episode, evidence)
         model.is_sure = len(self._samples) > (0 if model.level else 1)
         model.counts_answers = (
             model.level > 0 and len(self._samples) > 1 and unit_inference.binding(self._samples)[ANSWERED]
@@ -219,41 +213,17 @@ class RateLearner:
             self._fall_back_to_flow(episode, evidence)
 
     def _lengthen(self, episode: Episode, evidence: EpisodeEvidence) -> bool:
-        """Lengthen a guessed window to the age of the first of its last requests, as many as its limit, when the next one was accepted."""
-        model, ledger = self._model, evidence.ledger
-        limit = model.limits[REQUESTS] if model.limits is not None else math.inf
-        since = self._full_since(limit, episode, evidence)
-        if since is None:
+        """Lengthen a guessed window if it was too short, or change to a flow if it is no window. Return whether the limits stay."""
+        sample = self._guess.lengthen(episode, evidence)
+        if sample is None:
             return False
-        too_short_s = max(model.window_s, episode.known_at - since) if episode.refused_trials else model.window_s
-        window_s = evidence.trial_at - since
-        if limit < unit_inference.FEW:
-            window_s = min(window_s, MOST_LONGER * too_short_s)
-        if not LONGER * model.window_s < window_s < LONGEST_WINDOW_S:
-            return False
-        self._lengthened = self._lengthened + 1 if self._accepted(episode) < FEW_OF_LIMIT * limit else 0
-        if self._lengthened >= MOST_LENGTHENED:
+        self._samples = [sample]
+        if self._guess.is_trickle:
             self._trickle(episode, evidence)
-            return True
-        model.too_short_s = too_short_s
-        ledger.resize(model.level, window_s)
-        model.is_exact = False
-        self._samples = [ledger.between(since - GRAIN_S, episode.at)]
         return True
 
-    def _full_since(self, limit: float, episode: Episode, evidence: EpisodeEvidence) -> float | None:
-        """Return when the window began that was full: at the end of the last episode, if about its limit was accepted since."""
-        if not math.isfinite(limit):
-            return None
-        since = evidence.ledger.last_at(math.floor(limit), episode.at)
-        is_full = self._accepted(episode) >= NEARLY * limit
-        return self._reopened[0] if is_full and (since is None or since < self._reopened[0]) else since
-
-    def _accepted(self, episode: Episode) -> float:
-        return episode.accepted[REQUESTS] - self._reopened[1]
-
     def _trickle(self, episode: Episode, evidence: EpisodeEvidence) -> None:
-        """Change to the flow of the last refusals: under a window the requests that filled it leave it as they came."""
+        """Change to the flow of the last refusals."""
         stretch = self._flow.measure(episode)
         self._fall_back_to_flow(episode, evidence)
         if stretch is not None:
@@ -314,7 +284,9 @@ class RateLearner:
             self._start_over(sample, 1.0 if self._model.level else FLOW_SAMPLE_S, evidence)
             return
         self._samples = [*self._samples, sample][-unit_inference.KEPT :]
-        self._set(self._agreed(episode, episode.retry_after_s if evidence.trusts_hint else 0.0, evidence.answers.spread()))
+        self._set(
+            self._agreed(episode, episode.retry_after_s if evidence.trusts_hint else 0.0, evidence.answers.spread())
+        )
 
     def _rescale(self, evidence: EpisodeEvidence, *, again_soon: bool) -> None:
         """Double the time scale each time the limit is met again, and keep within REFUSED_BUDGET; reset it if `again_soon`."""

@@ -102,7 +102,7 @@ class RateModel:
             return rise * (x - 1) ** 3
         fastest = self.scale_s / self.window_s if self.level else self.scale_s * self.rate / REQUESTS_PER_DOUBLING
         doublings = (x - 2) * min(FASTEST, fastest)
-        return min(MOST_RISE, rise * 2.0 ** min(9.0, doublings))
+        return min(MOST_RISE, rise * math.exp2(min(9.0, doublings)))
 
     def gap_s(self, amounts: Amounts, now: float) -> float:
         """Return the time from a send of `amounts` to the next send."""
@@ -135,7 +135,10 @@ class RateModel:
     def make_room_for(self, counts: Sequence[float]) -> None:
         """Raise the limits in tokens to what was accepted in one window."""
         if self.limits is not None:
-            self.limits = [self.limits[REQUESTS], *(max(pair) for pair in zip(self.limits[1:], counts[1:], strict=True))]
+            self.limits = [
+                self.limits[REQUESTS],
+                *(max(pair) for pair in zip(self.limits[1:], counts[1:], strict=True)),
+            ]
 
     def restore(self, level: int, limits: list[float]) -> None:
         """Use the limits that an earlier run learned; the first samples confirm or replace them."""

@@ -90,7 +90,11 @@ class RefusalShare:
             return None
         highest = max(before, key=lambda one: one.limits[REQUESTS]).limits
         is_slower = after[-1].limits[REQUESTS] < SLOWER * highest[REQUESTS]
-        if not is_slower or _served(after) > LESS_SERVED * _served(before) or _accepted(after) > ALIKE * _accepted(before) + HALF:
+        if (
+            not is_slower
+            or _served(after) > LESS_SERVED * _served(before)
+            or _accepted(after) > ALIKE * _accepted(before) + HALF
+        ):
             return None
         self._held, self._since_raised = self.share, 0
         return list(highest)

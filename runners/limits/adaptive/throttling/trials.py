@@ -118,7 +118,11 @@ def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
     Under a flow it is soon, then three times later with each refusal. Under a window it is when the ledger predicts room, then ever later.
     """
     if not episode.window_s:
-        return now + max(SHORTEST_GUESS_S, FLOW_SHARE * forecast.gap_s, FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0)
+        return now + max(
+            SHORTEST_GUESS_S,
+            FLOW_SHARE * forecast.gap_s,
+            FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0,
+        )
     if forecast.level and not episode.refused_here:
         return forecast.answered_at(episode, now) if forecast.counts_answers else forecast.at(episode.level, now)
     later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1)) if episode.refused_here else 0.0
