@@ -13,7 +13,8 @@ REFUSED_BUDGET = 0.004
 LONGEST_WINDOWS = 2.0
 """Longest time scale in windows, unless REFUSED_BUDGET asks for more."""
 BUDGETED_WINDOWS, CHEAP_WINDOWS = 5.0, 3.0
-"""The most windows that REFUSED_BUDGET asks for: what is left unused of a limit that has risen costs more. Fewer where a refusal is cheap ..."""
+"""The most windows that REFUSED_BUDGET asks for: what is left unused of a limit that has risen costs more. Fewer where refusals are cheap
+..."""
 FEW, SHORT_S = 16.0, 45.0
 """... because refusals tell how long to wait, or the window has fewer requests, or is shorter."""
 BUDGETED_S, BUDGETED_REQUESTS = 45.0, 25.0

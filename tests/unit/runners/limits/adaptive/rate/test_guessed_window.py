@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from providers.messages import Usage
-from providers.simulator.limits.quota import Meter, SlidingWindow
+from providers.simulator.limits.quota import SlidingWindow
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Cost, Go, Settled, WaitUntil
 
@@ -16,7 +16,7 @@ ANSWER = Settled("succeeded", 0.0, Usage(100, 50))
 REFUSAL = Settled("throttled", 0.0)
 
 
-def run(meter: Meter | Trickle, until: float) -> tuple[AdaptiveLimits, int, int]:
+def run(meter: SlidingWindow | Trickle, until: float) -> tuple[AdaptiveLimits, int, int]:
     """Send as soon as the limits allow it; answers arrive at once. Return the limits and the numbers of answers and refusals."""
     state, now, answers, refusals = AdaptiveLimits(most=None), 0.0, 0, 0
     while now < until:
@@ -53,7 +53,7 @@ class Trickle:
 def test_a_silent_window_of_few_requests_is_used(limit: int, window_s: float) -> None:
     windows = 40
     _, answers, refusals = run(SlidingWindow(limit, window_s), windows * window_s)
-    assert answers >= 0.9 * limit * windows
+    assert answers >= 0.85 * limit * windows
     assert refusals <= 3 + windows
 
 
