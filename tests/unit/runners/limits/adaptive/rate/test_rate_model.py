@@ -3,7 +3,16 @@ import math
 import pytest
 
 from runners.limits.adaptive.ledger import SLACK_S, SendLedger
-from runners.limits.adaptive.rate.rate_model import FASTEST, FLOW, MINUTE, MOST_RISE, TEN_SECONDS, RateModel
+from runners.limits.adaptive.rate.rate_model import (
+    FASTEST,
+    FIRST_SCALE_S,
+    FLOW,
+    MINUTE,
+    MOST_RISE,
+    SLOWEST,
+    TEN_SECONDS,
+    RateModel,
+)
 
 ONE = (1.0, 100.0, 600.0, 0.0)
 
@@ -26,9 +35,10 @@ def test_what_is_asked_for_above_the_limit_of_a_window_doubles_with_each_window(
     assert [model.factor(at) for at in (120.0, 180.0, 240.0)] == pytest.approx([1.03, 1.06, 1.12])
 
 
-def test_what_is_asked_for_above_a_slow_flow_doubles_with_eight_requests() -> None:
-    model = known(FLOW, [0.1, math.inf, math.inf, math.inf])
-    assert model.factor(2 * model.scale_s + 80.0) == pytest.approx(1.06)
+def test_what_is_asked_for_above_a_slow_flow_doubles_with_eight_requests_but_not_ever_more_slowly() -> None:
+    for rate, doubling_s in ((1.0, 8.0), (0.01, FIRST_SCALE_S / SLOWEST)):
+        model = known(FLOW, [rate, math.inf, math.inf, math.inf])
+        assert model.factor(2 * model.scale_s + doubling_s) == pytest.approx(1.06)
 
 
 def test_a_few_requests_per_window_are_raised_by_a_whole_one() -> None:
