@@ -24,7 +24,7 @@ RISE = 0.03
 """How far above the limit the requested rate is at x = 2; at x = 3 it is 60 %."""
 BOLD_RISE = 0.25
 """The same where the server tells the length of its window and a higher rate was allowed lately."""
-MOST_RISE, FASTEST, SLOWEST, REQUESTS_PER_DOUBLING = 3.0, 4.3, 1.5, 8.0
+MOST_RISE, FASTEST, SLOWEST, REQUESTS_PER_DOUBLING = 100.0, 4.3, 1.5, 8.0
 """The rise doubles with each window, or at most so often per time scale, as long as nothing is refused; up to the first of these."""
 FIRST_SCALE_S = 20.0
 WINDOW_PACE = 1.2
@@ -106,7 +106,7 @@ class RateModel:
             else max(SLOWEST, self.scale_s * self.rate / REQUESTS_PER_DOUBLING)
         )
         doublings = (x - 2) * min(FASTEST, fastest)
-        return min(MOST_RISE, rise * math.exp2(min(9.0, doublings)))
+        return min(MOST_RISE, rise * math.exp2(min(20.0, doublings)))
 
     def gap_s(self, amounts: Amounts, now: float) -> float:
         """Return the time from a send of `amounts` to the next send."""
