@@ -107,11 +107,11 @@ class Episode:
         ]
 
     def correct(self, request: InFlightRequest, by: Amounts) -> None:
-        """Correct the counts when the amount of a request that was sent before the episode changes."""
-        if request.sent_at >= self.at:
+        """Correct the counts when the amount of a request that they hold changes."""
+        if request.entry.at > self.at:
             return
         for window, counts in zip(self.windows_s, self.counts, strict=True):
-            if request.sent_at > self.at - window:
+            if request.entry.at > self.at - window:
                 for unit in range(4):
                     counts[unit] += by[unit]
         for unit in range(4):

@@ -153,6 +153,15 @@ class SendLedger:
                     sums[unit] += entry.amounts[unit]
         return sums
 
+    def last_at(self, requests: float, until: float) -> float | None:
+        """Return when the first of the last so many requests until then was sent; None if fewer are kept."""
+        for entry in reversed(self._kept.entries):
+            if entry.at <= until:
+                requests -= entry.amounts[REQUESTS]
+                if requests <= 1e-9:
+                    return entry.since
+        return None
+
     def expires_at(self, seconds: float, share: float, at: float) -> float | None:
         """Return when a share of the requests accepted within `seconds` before `at` will be older than that; None if there are none."""
         left = max(1.0, math.ceil(share * self.between(at - seconds, at)[REQUESTS]))

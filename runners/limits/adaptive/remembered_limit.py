@@ -46,6 +46,9 @@ class RememberedLimit:
         self._rates, self._cap, self._answers, self._ledger, self._decide = rates, cap, answers, ledger, decide
         self.is_open = False
         """Whether this run has not met the limit yet."""
+        self.probe: int | None = None
+        """The number of the request that is sent above the limit of a window in doubt."""
+        self._step = 1
         self._evidence = LimitEvidence()
         self._is_strong = False
         self._stored: Mapping[str, JSON] = {}
@@ -69,7 +72,7 @@ class RememberedLimit:
         idle_s = 0.0 if math.isinf(self._idle_s) else self._idle_s
         self._is_strong = self._evidence.is_strong(rates.window_s, idle_s)
         if rates.level != FLOW:
-            rates.is_doubted = rates.is_guessed = True
+            rates.is_doubted = True
         elif self._is_strong:
             rates.scale_s = FLOW_SCALE_S
             self._follow(0.0)
@@ -95,18 +98,27 @@ class RememberedLimit:
             self._drop()
             self._cap.restart()
 
-    def raised(self) -> bool:
-        """Judge the limit after an accepted probe has raised it; return whether it is in doubt."""
+    def probed(self, now: float, *, accepted: bool) -> None:
+        """Judge the limit by its probe: an accepted one raises it, by twice as much as the one before, a refused one confirms it."""
+        self.probe = None
+        if accepted:
+            self._raise()
+        else:
+            self._confirm(now)
+
+    def _raise(self) -> None:
         rates = self._rates
         if not self.is_open or rates.limits is None:
-            return False
+            return
+        before = rates.describe()
+        rates.raise_by(self._step)
+        self._step *= 2
+        self._decide("probe", {"accepted": True, "old": before, "new": rates.describe()})
         share = rates.limits[REQUESTS] / self._remembered if math.isfinite(self._remembered) else WEAK_RISE
         if share >= (STRONG_RISE if self._is_strong else WEAK_RISE):
             self._drop()
-        return True
 
-    def confirm(self, now: float) -> None:
-        """Believe the limit: a probe above it was refused."""
+    def _confirm(self, now: float) -> None:
         if self.is_open and self._reached(now) >= (STRONG_RISE if self._is_strong else WEAK_RISE):
             self._drop()
         elif self.is_open:
@@ -146,7 +158,7 @@ class RememberedLimit:
     def _drop(self) -> None:
         self._decide("remembered", {"holds": False, "limits": self._rates.describe()})
         level = self._rates.level
-        self.is_open = self._rates.is_guessed = False
+        self.is_open, self.probe = False, None
         self._rates.forget()
         if level != FLOW and self._ledger.windows_s[level] != WINDOWS_S[level]:
             self._ledger.resize(level, WINDOWS_S[level])

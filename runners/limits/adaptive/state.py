@@ -103,6 +103,8 @@ class AdaptiveLimits:
             self._reopen(now)
         if self._probe.ticket is not None and self._in_flight_requests.was_accepted(self._probe.ticket, now):
             self._judge_probe(now, accepted=True)
+        if self._remembered.probe is not None and self._in_flight_requests.was_accepted(self._remembered.probe, now):
+            self._remembered.probed(now, accepted=True)
         shut_until = self._shut_until()
         if shut_until > now:
             return self._wait("gate", shut_until, now)
@@ -112,11 +114,25 @@ class AdaptiveLimits:
         blocked = self._blocked(amounts, now)
         if blocked is None:
             return self._go(amounts, now)
-        if blocked[0] == "ledger" and self._rates.is_guessed and self._probe.is_due(now):
+        return self._wait(*blocked, now) if blocked[0] != "ledger" else self._go_or_probe(amounts, blocked[1], now)
+
+    def _go_or_probe(self, amounts: Amounts, room_at: float, now: float) -> Go | WaitUntil:
+        """Wait until the window has room, or send a request before, to test whether it is shorter."""
+        rates = self._rates
+        if rates.is_doubted and self._remembered.probe is None:
             sent = self._go(amounts, now)
-            self._probe.ticket = sent.ticket
+            self._remembered.probe = sent.ticket
             return sent
-        return self._wait(*blocked, now)
+        probe_at, window_s = math.inf, rates.window_s
+        if not rates.is_exact:
+            requests_at = rates.requests_fit_at(self._ledger, now)
+            probe_at = self._probe.due_at(window_s, requests_at, now)
+            window_s -= requests_at - now
+        if probe_at > now:
+            return self._wait("ledger", min(room_at, probe_at), now)
+        sent = self._go(amounts, now)
+        self._probe.sent(sent.ticket, window_s)
+        return sent
 
     def opens_at(self, now: float) -> float | None:
         """Return the earliest time at which a request of any size may be sent; `now` if at once, None if only after an event.
@@ -213,9 +229,12 @@ class AdaptiveLimits:
             if self._loop.settle(request, settled, now) == "over":
                 self._start_over(now)
             return
-        is_probe = request.number == self._probe.ticket
-        if is_probe:
-            self._judge_probe(now, accepted=settled.how != "throttled")
+        is_remembered_probe, is_accepted = request.number == self._remembered.probe, settled.how != "throttled"
+        is_probe = is_remembered_probe or request.number == self._probe.ticket
+        if is_remembered_probe:
+            self._remembered.probed(now, accepted=is_accepted)
+        elif is_probe:
+            self._judge_probe(now, accepted=is_accepted)
         if settled.how == "succeeded":
             self._succeed(request, settled, now)
         elif settled.how == "throttled" and is_probe:
@@ -229,20 +248,23 @@ class AdaptiveLimits:
             self._fail(now)
 
     def _judge_probe(self, now: float, *, accepted: bool) -> None:
-        """Raise the limit of the window if a request above it was accepted."""
+        """Shorten the window if a request before it had room was accepted."""
         rates = self._rates
         if accepted and rates.level != FLOW and rates.limits is not None:
             before = rates.describe()
-            rates.raise_by(self._probe.accepted())
+            self._ledger.resize(rates.level, self._probe.accepted())
+            rates.make_room_for(self._ledger.counts(rates.level, now))
             self._decide("probe", {"accepted": True, "old": before, "new": rates.describe()})
-            if not self._remembered.raised():
-                self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=True)
+            self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=True)
         else:
-            self._remembered.confirm(now)
-            self._probe.refused(rates.window_s, self._goodput(now), now)
+            self._probe.refused(rates.window_s, now)
+        self._note_exactness(now)
 
-    def _goodput(self, now: float) -> float:
-        return self._answers.count / max(1.0, self._running_s(now))
+    def _note_exactness(self, now: float) -> None:
+        """Stop to probe for the length of a window that is known exactly; its limit is probed from now on."""
+        rates = self._rates
+        if not rates.is_exact and self._probe.is_exact(rates.window_s):
+            rates.is_exact, rates.learnt_at = True, now
 
     def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
@@ -278,10 +300,13 @@ class AdaptiveLimits:
         self._throttling.chance.pace = None
         running_s = self._running_s(now)
         self._learner.learn(
-            episode, EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now)
+            episode,
+            EpisodeEvidence(self._ledger, self._answers, self._gate.trusts_hint, running_s, now, self._gate.trial_at),
         )
         self._remembered.learned(now, by_chance=self._throttling.chance.is_suspected)
-        self._probe.begin(self._rates.window_s, self._goodput(now), now, is_new=episode.has_new_window)
+        if not self._rates.is_exact:
+            self._probe.begin(self._rates.window_s, self._rates.too_short_s, now)
+            self._note_exactness(now)
         self._cap.follow_rate(self._asked_rate(now), self._latency_s(), is_window=self._rates.level != FLOW)
         self._cap.begin_round(self._in_flight_requests.sent, now)
         limits = self._rates.limits

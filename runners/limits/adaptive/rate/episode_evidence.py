@@ -23,6 +23,8 @@ class EpisodeEvidence:
     """Whether Retry-After has not been found too long."""
     running_s: float
     now: float
+    trial_at: float = 0.0
+    """When the request that was accepted at last was sent."""
 
 
 def first_rates(episode: Episode, evidence: EpisodeEvidence) -> list[float]:

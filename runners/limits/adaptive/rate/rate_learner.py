@@ -14,9 +14,10 @@ from providers.messages import JSON
 
 from .. import stated_limits
 from ..episode import Episode
-from ..ledger import ANSWERED, REQUESTS, TOKENS
+from ..ledger import ANSWERED, REQUESTS, TOKENS, WINDOWS_S
 from . import unit_inference
 from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowered_limits
+from .guessed_window import GuessedWindow
 from .probing_scale import budgeted_scale_s, longest_scale_s
 from .rate_model import FIRST_SCALE_S, FLOW, RateModel
 from .refill import RefillEstimator, RefillInterval
@@ -29,6 +30,8 @@ GUESS_SCALE = 0.5
 """The same as a share of the window, where its length was found by trials."""
 COSTLY = 60.0
 """Time before the limit is probed again, as a multiple of the length of an episode."""
+CHEAP, LONG_WAIT_S = 10.0, 30.0
+"""The same after a Retry-After that is no longer than this: at the end of a window there is little to lose."""
 RETRY_AFTER_SCALE_S = 1800.0
 """Longest time scale where each refusal costs a Retry-After."""
 SHORTFALL, SURPLUS, RISING = 0.9, 1.25, 1.1
@@ -61,6 +64,7 @@ class RateLearner:
         self._samples: list[list[float]] = []
         self._flow = RefillEstimator()
         self._windows = WindowCandidates()
+        self._guess = GuessedWindow(model)
         self._refusal_share = RefusalShare()
         self._stores_unused = False
         """Whether the bucket has been found to store unused quota."""
@@ -96,6 +100,7 @@ class RateLearner:
         self._change_window(episode)
         self._use_stated_limit(episode)
         model.learnt_at = evidence.now
+        self._guess.note_end(episode, evidence)
         model.is_sure = len(self._samples) > (0 if model.level else 1)
         model.counts_answers = (
             model.level > 0 and len(self._samples) > 1 and unit_inference.binding(self._samples)[ANSWERED]
@@ -128,17 +133,21 @@ class RateLearner:
             costly_s = COSTLY * (evidence.now - episode.at - 1)
             model.scale_s = max(model.scale_s, min(longest_scale_s(model, evidence), costly_s))
         if episode.retry_after_s > 1 and evidence.trusts_hint and len(self._samples) > 1:
-            model.scale_s = max(model.scale_s, min(RETRY_AFTER_SCALE_S, COSTLY * episode.retry_after_s))
+            times = COSTLY if episode.retry_after_s > LONG_WAIT_S else CHEAP
+            model.scale_s = max(model.scale_s, min(RETRY_AFTER_SCALE_S, times * episode.retry_after_s))
 
     def _first(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         model = self._model
         model.level = episode.level
         model.scale_s = model.shortest_scale_s
-        model.is_guessed = episode.has_new_window and not episode.retry_after_s
+        is_silent = not episode.retry_after_s and episode.stated.window_s is None
+        model.is_guessed = model.level > 0 and is_silent and model.window_s < WINDOWS_S[2]
+        model.is_exact, model.is_told = not model.is_guessed, model.level > 0 and episode.retry_after_s > 0
+        model.too_short_s = episode.known_at - episode.at if episode.refused_trials else 0.0
         self._best = None
         if model.level:
             self._start_over(list(episode.counts[model.level]), 1.0, evidence)
-            if episode.has_new_window:
+            if episode.has_new_window and not model.is_guessed:
                 model.scale_s = max(GUESS_SCALE_S, GUESS_SCALE * model.window_s)
         else:
             self._flow.measure(episode)
@@ -179,7 +188,9 @@ class RateLearner:
         """
         seconds = min(MOST_LATE_S, max(LATE_S, LATE_REQUESTS / max(0.01, rates[REQUESTS])))
         more = max(1.0, LATE_SHARE * latest_rates(episode, evidence, seconds)[REQUESTS] / rates[REQUESTS])
-        return rates if self._stores_unused and more < SURPLUS else [more * rate for rate in rates]
+        if self._stores_unused and more < SURPLUS:
+            more = math.sqrt(more) if more > RISING else 1.0
+        return [more * rate for rate in rates]
 
     def _keep_what_is_served(self, evidence: EpisodeEvidence) -> None:
         seconds = min(30.0, max(1.0, evidence.running_s))
@@ -191,13 +202,32 @@ class RateLearner:
     # ------------------------------------------------------------------ a window
     def _again_as_window(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         level = self._model.level
+        if self._model.is_guessed and self._lengthen(episode, evidence):
+            return
         sample = list(episode.counts[level])
         if episode.refused_trials >= 2 and max(self._shares(sample)) < LOWERED:
             sample = lowered_limits(sample, episode, evidence.ledger.counts(level, evidence.now))
             self._samples = []
         self._take(sample, episode, evidence)
-        if self._unexplained >= MOST_UNEXPLAINED:
+        if self._unexplained >= MOST_UNEXPLAINED or not sample[REQUESTS]:
             self._fall_back_to_flow(episode, evidence)
+
+    def _lengthen(self, episode: Episode, evidence: EpisodeEvidence) -> bool:
+        """Lengthen a guessed window if it was too short, or change to a flow if it is no window. Return whether the limits stay."""
+        sample = self._guess.lengthen(episode, evidence)
+        if sample is None:
+            return False
+        self._samples = [sample]
+        if self._guess.is_trickle:
+            self._trickle(episode, evidence)
+        return True
+
+    def _trickle(self, episode: Episode, evidence: EpisodeEvidence) -> None:
+        """Change to the flow of the last refusals."""
+        stretch = self._flow.measure(episode)
+        self._fall_back_to_flow(episode, evidence)
+        if stretch is not None:
+            self._set(stretch.rates)
 
     def _fall_back_to_flow(self, episode: Episode, evidence: EpisodeEvidence) -> None:
         """Return to a flow if no window of this length explains the refusals: even pacing is correct under any window."""
@@ -216,7 +246,7 @@ class RateLearner:
             return
         self._model.level, self._unexplained = window, 0
         self._samples = self._windows.samples(window)
-        self._set(self._agreed(episode, 0.0))
+        self._set(self._agreed(episode, 0.0, 0.0))
         self._model.scale_s = max(self._model.scale_s, self._model.shortest_scale_s)
 
     # ------------------------------------------------------------------ stated limits
@@ -254,12 +284,14 @@ class RateLearner:
             self._start_over(sample, 1.0 if self._model.level else FLOW_SAMPLE_S, evidence)
             return
         self._samples = [*self._samples, sample][-unit_inference.KEPT :]
-        self._set(self._agreed(episode, episode.retry_after_s if evidence.trusts_hint else 0.0))
+        self._set(
+            self._agreed(episode, episode.retry_after_s if evidence.trusts_hint else 0.0, evidence.answers.spread())
+        )
 
     def _rescale(self, evidence: EpisodeEvidence, *, again_soon: bool) -> None:
         """Double the time scale each time the limit is met again, and keep within REFUSED_BUDGET; reset it if `again_soon`."""
         model = self._model
-        rarer_s = max(2 * model.scale_s, budgeted_scale_s(evidence))
+        rarer_s = max(2 * model.scale_s, budgeted_scale_s(model, evidence))
         model.scale_s = model.shortest_scale_s if again_soon else min(longest_scale_s(model, evidence), rarer_s)
 
     def _explained(self, sample: list[float], episode: Episode) -> bool:
@@ -270,12 +302,12 @@ class RateLearner:
         more = bool(known) and all(sample[unit] >= min(old[unit] for old in known) for unit in range(3))
         return more or unit_inference.agree([*known, sample][-unit_inference.KEPT :], episode.cost)
 
-    def _agreed(self, episode: Episode, retry_after_s: float) -> list[float]:
-        limits = []
+    def _agreed(self, episode: Episode, retry_after_s: float, spread: float) -> list[float]:
+        limits, requests = [], statistics.fmean(sample[REQUESTS] for sample in self._samples)
         for unit, binds in enumerate(unit_inference.binding(self._samples)):
             values = [sample[unit] for sample in self._samples]
             if not binds:
-                limits.append(unit_inference.relaxed(values))
+                limits.append(unit_inference.relaxed(values, requests, spread))
             elif self._model.level == FLOW:
                 limits.append(unit_inference.flow_limit(values))
             else:
@@ -293,8 +325,10 @@ class RateLearner:
     def _remember_best(self, now: float) -> None:
         """Remember the highest rate that was allowed lately; if the rate is far below it, probe again soon."""
         rate = self._model.rate
+        self._model.was_higher = False
         if self._best is None or rate >= self._best[1] or now - self._best[0] > MEMORY_S:
             if len(self._samples) > 1:
                 self._best = (now, rate)
         elif rate < REMEMBERED * self._best[1]:
+            self._model.was_higher = True
             self._model.scale_s = self._model.shortest_scale_s

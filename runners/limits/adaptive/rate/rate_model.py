@@ -21,7 +21,11 @@ DIP = 0.03
 SURE_DIP = 0.012
 """The same for the limit of a window, or one that was met more than once."""
 RISE = 0.03
-"""How far above the limit the requested rate is at x = 2; at x = 3 it is 24 %."""
+"""How far above the limit the requested rate is at x = 2; at x = 3 it is 60 %."""
+BOLD_RISE = 0.25
+"""The same where the server tells the length of its window and a higher rate was allowed lately."""
+MOST_RISE, FASTEST, SLOWEST, REQUESTS_PER_DOUBLING = 100.0, 4.3, 1.5, 8.0
+"""The rise doubles with each window, or at most so often per time scale, as long as nothing is refused; up to the first of these."""
 FIRST_SCALE_S = 20.0
 WINDOW_PACE = 1.2
 """The pace under a window: a little faster than its refill, so that a delay is made up for."""
@@ -42,8 +46,16 @@ class RateModel:
         self.scale_s = FIRST_SCALE_S
         self.learnt_at = 0.0
         self.is_sure = False
+        self.is_told = False
+        """Whether refusals tell how long to wait, so that the window is known and a refusal costs little."""
+        self.was_higher = False
+        """Whether a rate was allowed lately that was much higher."""
         self.is_guessed = False
-        """Whether the length of the window lies between two trials, so that the limit may be too low."""
+        """Whether the length of the window lies between two trials, so that it may be too long."""
+        self.is_exact = True
+        """Whether a window that is a little shorter was found too short, where the length was guessed."""
+        self.too_short_s = 0.0
+        """A window of this length was found too short."""
         self.is_doubted = False
         """Whether the limit of the window was learned by an earlier run and no probe has confirmed it: it sets no pace."""
         self.tilt, self.tilts_until = 1.0, -math.inf
@@ -85,8 +97,23 @@ class RateModel:
         x = (now - self.learnt_at) / self.scale_s
         tilt = self.tilt if now < self.tilts_until else 1.0
         if x >= 1:
-            return tilt * (1 + RISE * (x - 1) ** 3)
+            return tilt * (1 + self._rise(x) if self.is_exact else 1.0)
         return tilt * (1 - (SURE_DIP if self.is_sure else DIP) * (1 - x) ** 3)
+
+    def _rise(self, x: float) -> float:
+        """Return how far above the limit is requested: one request at x = 2 at least, then twice as much per window, as none is refused."""
+        rise = max(RISE, 1 / max(1.0, self.limits[REQUESTS])) if self.level and self.limits is not None else RISE
+        if self.is_told and self.was_higher:
+            rise = max(BOLD_RISE, rise)
+        if x < 2:
+            return rise * (x - 1) ** 3
+        fastest = (
+            self.scale_s / self.window_s
+            if self.level
+            else max(SLOWEST, self.scale_s * self.rate / REQUESTS_PER_DOUBLING)
+        )
+        doublings = (x - 2) * min(FASTEST, fastest)
+        return min(MOST_RISE, rise * math.exp2(min(20.0, doublings)))
 
     def gap_s(self, amounts: Amounts, now: float) -> float:
         """Return the time from a send of `amounts` to the next send."""
@@ -109,6 +136,21 @@ class RateModel:
                 opens_at = max(opens_at, ledger.frees_at(self.level, unit, over, now) or now)
         return opens_at
 
+    def requests_fit_at(self, ledger: SendLedger, now: float) -> float:
+        """Return when the window has room for one request more, whatever its tokens; `now` if it has."""
+        if self.level == FLOW or self.limits is None:
+            return now
+        over = ledger.counts(self.level, now)[REQUESTS] + 1 - self.limits[REQUESTS]
+        return (ledger.frees_at(self.level, REQUESTS, over, now) or now) if over > 1e-9 else now
+
+    def make_room_for(self, counts: Sequence[float]) -> None:
+        """Raise the limits in tokens to what was accepted in one window."""
+        if self.limits is not None:
+            self.limits = [
+                self.limits[REQUESTS],
+                *(max(pair) for pair in zip(self.limits[1:], counts[1:], strict=True)),
+            ]
+
     def raise_by(self, requests: int) -> None:
         """Raise the limits, in every unit alike, as if the window had room for so many requests more."""
         if self.limits is not None:
@@ -129,7 +171,8 @@ class RateModel:
     def forget(self) -> None:
         """Forget the limits: the refusals had another cause."""
         self.level, self.limits, self.is_sure, self.counts_answers = FLOW, None, False, False
-        self.is_doubted = False
+        self.is_doubted = self.is_guessed = self.is_told = False
+        self.is_exact = True
 
     def describe(self) -> Mapping[str, JSON]:
         """Build the limits as JSON, for the decision log."""

@@ -18,6 +18,8 @@ OFTEN = 0.05
 """A smaller share of refusals is what finding a limit costs."""
 SLOWER = 0.6
 """Of the rate before: so much must it have fallen to say something."""
+LESS_SERVED = 0.85
+"""Of what was served per second before: a limit would serve as much of a lower rate."""
 ALIKE = 1.5
 """Times as many requests between two refusals, which is still chance."""
 WORSE_TIMES, WORSE_BY = 1.5, 0.15
@@ -88,7 +90,11 @@ class RefusalShare:
             return None
         highest = max(before, key=lambda one: one.limits[REQUESTS]).limits
         is_slower = after[-1].limits[REQUESTS] < SLOWER * highest[REQUESTS]
-        if not is_slower or _accepted(after) > ALIKE * _accepted(before) + HALF:
+        if (
+            not is_slower
+            or _served(after) > LESS_SERVED * _served(before)
+            or _accepted(after) > ALIKE * _accepted(before) + HALF
+        ):
             return None
         self._held, self._since_raised = self.share, 0
         return list(highest)
@@ -99,12 +105,16 @@ class RefusalShare:
             return None
         self._since_raised = 0
         episodes, limits = list(self._episodes), self._episodes[-1].limits
-        served = _accepted(episodes) / max(1e-9, episodes[-1].at - episodes[0].at)
+        served = _served(episodes)
         return [RAISED * limit for limit in limits] if limits[REQUESTS] < UNUSED * served else None
 
 
 def _accepted(episodes: Sequence[RatedEpisode]) -> float:
     return episodes[-1].accepted - episodes[0].accepted if episodes else 0.0
+
+
+def _served(episodes: Sequence[RatedEpisode]) -> float:
+    return _accepted(episodes) / max(1e-9, episodes[-1].at - episodes[0].at)
 
 
 def _share(episodes: Sequence[RatedEpisode]) -> float:

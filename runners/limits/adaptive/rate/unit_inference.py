@@ -18,6 +18,8 @@ TIE_FLOOR = 0.003
 AGREEMENT = 0.012
 GOOD = 0.03
 MOST_MARGIN = 0.25
+FEW = 16.0
+"""Fewer requests than this vary by a whole one for other reasons than the limit, and their tokens vary much."""
 
 
 def first_limits(sample: Sequence[float], requests: float, spread: float) -> list[float]:
@@ -26,7 +28,8 @@ def first_limits(sample: Sequence[float], requests: float, spread: float) -> lis
     While the rate rises, answers lag behind sends: until the second sample the answered tokens get the limit of the sent ones.
     `spread` is the coefficient of variation of a request's tokens; `requests` is the number of requests in the sample.
     """
-    margin = 1 + min(MOST_MARGIN, 2 * spread / math.sqrt(max(4.0, requests)))
+    most = MOST_MARGIN if requests >= FEW else 1.0
+    margin = 1 + min(most, 2 * spread / math.sqrt(max(1.0, requests)))
     return [
         sample[0],
         sample[TOKENS] * margin,
@@ -47,6 +50,9 @@ def binding(samples: Sequence[Sequence[float]]) -> list[bool]:
     If no unit agrees well, only the best one is returned.
     """
     variations = [variation([sample[unit] for sample in samples]) for unit in range(4)]
+    requests = statistics.fmean(sample[REQUESTS] for sample in samples)
+    if 0 < requests < FEW:
+        variations[REQUESTS] = max(0.0, variations[REQUESTS] - 0.5 / requests)
     best = min(variations)
     bar = TIE * best + TIE_FLOOR if best < GOOD else best
     return [v <= bar for v in variations]
@@ -82,6 +88,7 @@ def flow_limit(values: Sequence[float]) -> float:
     return 0.5 * (statistics.fmean(values) + values[-1])
 
 
-def relaxed(values: Sequence[float]) -> float:
-    """Return a limit too high to bind, for a unit that does not; it grows with the number of samples."""
-    return max(values) * (1.05 + 0.1 * len(values))
+def relaxed(values: Sequence[float], requests: float, spread: float) -> float:
+    """Return a limit too high to bind, for a unit that does not; it grows with the number of samples, and the less requests they have."""
+    few = 1 + 3 * spread / math.sqrt(requests) if 0 < requests < FEW else 1.0
+    return max(values) * max(few, 1.05 + 0.1 * len(values))

@@ -194,5 +194,11 @@ class RefusalClassifier:
 
     def _forecast(self, latency_s: float) -> WindowForecast:
         return WindowForecast(
-            self.ledger, self.rates.level, self.in_flight_requests.tokens(), self.rates.counts_answers, latency_s
+            self.ledger,
+            self.rates.level,
+            self.in_flight_requests.tokens(),
+            self.rates.counts_answers,
+            latency_s,
+            self.rates.is_guessed,
+            1 / self.rates.rate if self.rates.level == FLOW else 0.0,
         )

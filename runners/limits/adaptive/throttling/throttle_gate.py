@@ -19,6 +19,7 @@ from ..stated_limits import agreeing_unit
 from .trials import (
     FLOW_STEP,
     ROUNDED_S,
+    SAME_END_S,
     SAME_S,
     SHORTEST_GUESS_S,
     WindowForecast,
@@ -106,6 +107,8 @@ class AdaptiveThrottleGate:
         episode, self.episode = self.episode, None
         if episode is None:
             raise AssertionError("reopened without an episode")
+        if episode.is_early and self.trial_at > episode.retry_until - SAME_END_S:
+            self._forget_early(episode)
         if episode.is_early:
             self.trusts_hint = False
         return episode
@@ -113,6 +116,11 @@ class AdaptiveThrottleGate:
     def restart(self, now: float) -> None:
         """Open and forget the refusal."""
         self.episode, self.opens_at, self.holds_until, self._checks = None, now, 0.0, 0
+
+    def _forget_early(self, episode: Episode) -> None:
+        """Forget the early trial that was planned: another one was sent instead, or it was sent when Retry-After was over."""
+        episode.is_early = False
+        episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
 
     def absorb(self, other: AdaptiveThrottleGate) -> None:
         """Merge with the gate of a limiter that met the same limit: the later time counts; two episodes become one, without doubts.
@@ -291,9 +299,8 @@ class AdaptiveThrottleGate:
 
     def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
-        if episode.is_early:  # another trial was made instead
-            episode.is_early = False
-            episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
+        if episode.is_early:
+            self._forget_early(episode)
         if retry_after_s is None:
             self._belief_at = guess(episode, forecast, now)
         else:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from ..episode import Episode
-from ..ledger import ANSWERED, CEILING, REQUESTS, TOKENS, WINDOWS_S, SendLedger
+from ..ledger import ANSWERED, CEILING, REQUESTS, SLACK_S, TOKENS, WINDOWS_S, SendLedger
 
 MOST_KEPT_S = 60.0
 """Longest refill that a bucket is assumed to store."""
@@ -17,7 +17,7 @@ SAME_END_S, LATER_S = 0.3, 1.0
 """How far two Retry-Afters may be from the same end, if the second one came so much later."""
 SAME_S, ROUNDED_S = 0.1, 1.05
 """How far a Retry-After may be from the ledger's time: later by the network latency, earlier by rounding up to whole seconds."""
-SCALES_S = (5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+SCALES_S = (3.5, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 """The lengths of windows that are tried one after another: a longer one is assumed when a trial at the end of a shorter one was refused."""
 SOON = 0.2
 """A trial that is accepted within this share of a window since the refusal shows nothing of the window."""
@@ -31,7 +31,8 @@ FREED = 0.03
 FREED_KNOWN = 0.01
 """The same share where the window is known."""
 LONGEST_STEP_S = 8.0
-FLOW_STEP = 2.0
+FLOW_STEP, FLOW_SHARE = 2.0, 0.25
+"""The next trial of a flow is due after so many times the time since the refusal, and after such a share of the time between two sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class WindowForecast:
     counts_answers: bool
     """Whether the server counts tokens when the answer is complete."""
     latency_s: float
+    is_guessed: bool = False
+    """Whether the length of the known window may be wrong."""
+
+    gap_s: float = 0.0
+    """Time between two sends at the known rate of a flow."""
 
     def expires_at(self, seconds: float, episode: Episode, now: float) -> float:
         """Return when a small share of the requests that were accepted within `seconds` before the episode has expired."""
@@ -84,7 +90,7 @@ def counts_down(episode: Episode, retry_after_s: float, now: float) -> bool:
 def named_window(episode: Episode, retry_after_s: float, forecast: WindowForecast, now: float) -> int:
     """Return the window that has room again at the end of Retry-After, or is as long as it; 0 if there is none."""
     for window in (1, 2):
-        if abs(retry_after_s - forecast.ledger.windows_s[window]) < SAME_S:
+        if _is_as_long(retry_after_s, forecast.ledger.windows_s[window]):
             return window
         for unit in (REQUESTS, TOKENS, CEILING):
             frees_at = forecast.ledger.frees_at(window, unit, episode.cost[unit], now)
@@ -94,6 +100,11 @@ def named_window(episode: Episode, retry_after_s: float, forecast: WindowForecas
             ):
                 return window
     return 0
+
+
+def _is_as_long(seconds: float, window_s: float) -> bool:
+    """Return whether a window of `window_s`, which the ledger counts a little longer than it is, may be one of `seconds`."""
+    return window_s - SAME_S < seconds <= window_s + SLACK_S
 
 
 def step(episode: Episode) -> float:
@@ -107,7 +118,11 @@ def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
     Under a flow it is soon, then three times later with each refusal. Under a window it is when the ledger predicts room, then ever later.
     """
     if not episode.window_s:
-        return now + max(SHORTEST_GUESS_S, FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0)
+        return now + max(
+            SHORTEST_GUESS_S,
+            FLOW_SHARE * forecast.gap_s,
+            FLOW_STEP * (now - episode.at) if episode.refused_here else 0.0,
+        )
     if forecast.level and not episode.refused_here:
         return forecast.answered_at(episode, now) if forecast.counts_answers else forecast.at(episode.level, now)
     later_s = min(LONGEST_STEP_S, 0.5 * 2.0 ** (episode.refused_here - 1)) if episode.refused_here else 0.0
@@ -118,6 +133,8 @@ def guess(episode: Episode, forecast: WindowForecast, now: float) -> float:
 
 def lengthen(episode: Episode, forecast: WindowForecast, now: float) -> None:
     """Assume the next longer window whose end is still to come. One that was known before is tried twice."""
+    if forecast.is_guessed:
+        return
     if (forecast.level or episode.window_s == WINDOWS_S[2]) and episode.refused_here <= REPEATS:
         return
     for seconds in SCALES_S:
@@ -136,7 +153,7 @@ def settle_window(episode: Episode, ledger: SendLedger, trial_at: float) -> None
         episode.level = 0
         return
     for window in (1, 2):
-        if abs(seconds - ledger.windows_s[window]) < SAME_S:
+        if _is_as_long(seconds, ledger.windows_s[window]):
             episode.level = window
             return
     window = 1 if seconds < WINDOWS_S[2] else 2

@@ -44,8 +44,8 @@ def learnt_twice(goodput: float) -> RateModel:
     return model
 
 
-@pytest.mark.parametrize(("goodput", "scale_s"), [(0.25, 500.0), (0.5, 250.0), (0.75, 500 / 3)])
-def test_a_limit_that_was_met_where_it_was_is_met_again_after_125_requests_at_the_earliest(
+@pytest.mark.parametrize(("goodput", "scale_s"), [(0.2, 180.0), (0.3, 300.0), (0.5, 250.0), (0.75, 500 / 3)])
+def test_a_limit_is_met_again_after_125_requests_or_five_windows_or_three_of_few_requests(
     goodput: float, scale_s: float
 ) -> None:
     assert learnt_twice(goodput).scale_s == pytest.approx(scale_s, rel=0.01)

@@ -3,7 +3,16 @@ import math
 import pytest
 
 from runners.limits.adaptive.ledger import SLACK_S, SendLedger
-from runners.limits.adaptive.rate.rate_model import FLOW, MINUTE, TEN_SECONDS, RateModel
+from runners.limits.adaptive.rate.rate_model import (
+    FASTEST,
+    FIRST_SCALE_S,
+    FLOW,
+    MINUTE,
+    MOST_RISE,
+    SLOWEST,
+    TEN_SECONDS,
+    RateModel,
+)
 
 ONE = (1.0, 100.0, 600.0, 0.0)
 
@@ -14,9 +23,39 @@ def known(level: int, limits: list[float]) -> RateModel:
     return model
 
 
-def test_the_limit_is_asked_for_again_by_a_cubic() -> None:
+def test_a_limit_is_asked_for_by_a_cubic_and_then_ever_more_boldly() -> None:
     model = known(FLOW, [5.0, math.inf, math.inf, math.inf])
-    assert [model.factor(x * model.scale_s) for x in (0, 1, 2, 3)] == pytest.approx([0.97, 1.0, 1.03, 1.24])
+    shares = [model.factor(x * model.scale_s) for x in (0, 1, 2, 2 + 1 / FASTEST, 2 + 2 / FASTEST)]
+    assert shares == pytest.approx([0.97, 1.0, 1.03, 1.06, 1.12])
+    assert model.factor(1e9) == 1 + MOST_RISE
+
+
+def test_what_is_asked_for_above_the_limit_of_a_window_doubles_with_each_window() -> None:
+    model = known(MINUTE, [300.0, math.inf, math.inf, math.inf])
+    assert [model.factor(at) for at in (120.0, 180.0, 240.0)] == pytest.approx([1.03, 1.06, 1.12])
+
+
+def test_what_is_asked_for_above_a_slow_flow_doubles_with_eight_requests_but_not_ever_more_slowly() -> None:
+    for rate, doubling_s in ((1.0, 8.0), (0.01, FIRST_SCALE_S / SLOWEST)):
+        model = known(FLOW, [rate, math.inf, math.inf, math.inf])
+        assert model.factor(2 * model.scale_s + doubling_s) == pytest.approx(1.06)
+
+
+def test_a_few_requests_per_window_are_raised_by_a_whole_one() -> None:
+    model = known(TEN_SECONDS, [3.0, math.inf, math.inf, math.inf])
+    assert 3 * model.factor(2 * model.scale_s) == pytest.approx(4.0)
+
+
+def test_a_told_window_that_allowed_more_lately_is_raised_by_a_quarter() -> None:
+    model = known(MINUTE, [300.0, math.inf, math.inf, math.inf])
+    model.is_told = model.was_higher = True
+    assert model.factor(2 * model.scale_s) == pytest.approx(1.25)
+
+
+def test_a_window_whose_length_is_being_probed_is_not_exceeded() -> None:
+    model = known(TEN_SECONDS, [3.0, math.inf, math.inf, math.inf])
+    model.is_exact = False
+    assert model.factor(1e6) == 1.0
 
 
 def test_a_flow_spaces_sends_by_the_unit_that_takes_longest() -> None:
@@ -34,7 +73,7 @@ def test_what_is_asked_for_of_a_window_is_the_rate_of_the_unit_that_takes_longes
     model = known(MINUTE, [300.0, 12_000.0, math.inf, math.inf])
     assert model.asked_rate(0.0, model.scale_s) == pytest.approx(5.0)
     assert model.asked_rate(200.0, model.scale_s) == pytest.approx(1.0)
-    assert model.asked_rate(200.0, 3 * model.scale_s) == pytest.approx(1.24)
+    assert model.asked_rate(200.0, 3 * model.scale_s) == pytest.approx(1.06)
 
 
 def test_a_full_window_opens_when_its_oldest_entry_leaves() -> None:

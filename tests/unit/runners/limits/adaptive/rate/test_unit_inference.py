@@ -29,8 +29,19 @@ def test_one_sample_leaves_tokens_two_standard_errors_and_answers_the_room_of_wh
     assert limits[ANSWERED] == limits[TOKENS]
 
 
-def test_one_sample_of_uneven_requests_leaves_a_quarter_at_most() -> None:
-    assert unit_inference.first_limits([4.0, 1000.0, 2000.0, 0.0], requests=4.0, spread=3.0)[TOKENS] == 1250.0
+def test_one_sample_of_uneven_requests_leaves_a_quarter_at_most_or_as_much_again_for_a_few() -> None:
+    assert unit_inference.first_limits([16.0, 1000.0, 2000.0, 0.0], requests=16.0, spread=3.0)[TOKENS] == 1250.0
+    assert unit_inference.first_limits([4.0, 1000.0, 2000.0, 0.0], requests=4.0, spread=3.0)[TOKENS] == 2000.0
+
+
+def test_a_few_requests_that_differ_by_one_may_be_what_is_limited() -> None:
+    samples = [[3.0, 900.0, 3000.0, 0.0], [4.0, 1000.0, 3000.0, 0.0]]
+    assert unit_inference.binding(samples)[REQUESTS]
+
+
+def test_other_units_do_not_bind_where_few_requests_make_their_amounts_vary() -> None:
+    assert unit_inference.relaxed([1000.0, 1000.0], 4.0, 0.5) == pytest.approx(1750.0)
+    assert unit_inference.relaxed([1000.0, 1000.0], 100.0, 0.5) == pytest.approx(1250.0)
 
 
 def test_a_window_lies_between_the_highest_count_refused_and_the_lowest_plus_a_request() -> None:
