@@ -18,12 +18,8 @@ LOAD_S = 1.0
 """The load of a request is what was accepted in this time before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A request in flight: when it was sent, and after how many others in the last second; None where that was not counted."""
-
-    at: float
-    load: float | None
+Sent = tuple[float, float | None]
+"""A request in flight: when it was sent, and after how many others in the last second; None where that was not counted."""
 
 
 @dataclass(slots=True)
@@ -44,6 +40,8 @@ class ChanceGate:
     """The gate of one limiter. Pure: every method takes `now` in loop seconds."""
 
     def __init__(self) -> None:
+        self.is_new = True
+        """Whether no request has been refused yet: the gate is open, and needs to know of no request."""
         self._gate = ThrottleGate()
         self._chance = RefusalChance()
         self._delay = RefusalDelay()
@@ -88,20 +86,21 @@ class ChanceGate:
             else:
                 self._test = None
         if not self._chance.is_suspected:
-            return Sent(now, None)
+            return now, None
         while self._accepted and self._accepted[0] <= now - LOAD_S:
             self._accepted.popleft()
         self._accepted.append(now)
-        return Sent(now, float(len(self._accepted)))
+        return now, float(len(self._accepted))
 
     def settle(self, sent: Sent, settled: Settled, now: float) -> None:
         """Learn from the end of a request."""
         if settled.how != "throttled":
             if settled.how == "succeeded" and self._chance.is_suspected:
-                self._chance.note(sent.at, sent.load, now, refused=False)
+                self._chance.note(*sent, now, refused=False)
             self._gate.settle(settled, now)
             return
-        self._delay.learn(now - sent.at)
+        self.is_new = False
+        self._delay.learn(now - sent[0])
         if self._chance.is_suspected:
             self._note_refusal(sent, now)
         retry_after_s = settled.hint.retry_after_s if settled.hint else None
@@ -115,12 +114,12 @@ class ChanceGate:
             self._shut(settled, now)
 
     def _note_refusal(self, sent: Sent, now: float) -> None:
-        if sent.at in self._accepted:
-            self._accepted.remove(sent.at)
-        self._chance.note(sent.at, sent.load, now, refused=True)
+        if sent[0] in self._accepted:
+            self._accepted.remove(sent[0])
+        self._chance.note(*sent, now, refused=True)
 
     def _is_worth_a_test(self, sent: Sent, retry_after_s: float, now: float) -> bool:
-        if now < self._gate.opens_at or sent.at < self._shut_at or retry_after_s < SHORTEST_WAIT_S:
+        if now < self._gate.opens_at or sent[0] < self._shut_at or retry_after_s < SHORTEST_WAIT_S:
             return False
         return self._chance.may_be_tested()
 
@@ -128,7 +127,7 @@ class ChanceGate:
         """Note the refusal of the trial, or of another request of the burst. If all trials were refused, the gate shuts."""
         retry_after_s = settled.hint.retry_after_s if settled.hint else None
         test.ends_at = max(test.ends_at, now + (retry_after_s or 0.0))
-        if sent.at < test.known_at or test.accepted_at is None:
+        if sent[0] < test.known_at or test.accepted_at is None:
             return
         test.refused += 1
         test.known_at, test.accepted_at = now, None

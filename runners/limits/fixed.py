@@ -24,28 +24,34 @@ class FixedLimiter:
         self._pace = SendPace(qps) if qps else None
         self._gate = ChanceGate()
         self._in_flight: dict[int, Sent] = {}
+        self._free = workers
         self._sent = 0
 
     def try_acquire(self, cost: Cost, now: float) -> int | None:  # noqa: ARG002 - a fixed rate counts requests
         """Return a ticket to send now; None if a request must wait."""
-        if len(self._in_flight) >= self._workers or self._gate.opens_at(now) > now:
+        gate = self._gate
+        if not self._free or (not gate.is_new and gate.opens_at(now) > now):
             return None
         if self._pace is not None and not self._pace.try_send():
             return None
+        self._free -= 1
         self._sent += 1
-        self._in_flight[self._sent] = self._gate.send(now)
+        self._in_flight[self._sent] = (now, None) if gate.is_new else gate.send(now)
         return self._sent
 
     def opens_at(self, cost: Cost, now: float) -> float | None:  # noqa: ARG002 - a fixed rate counts requests
         """Return the earliest time at which a ticket may be had, `now` or earlier if at once; None if only an event can open it."""
-        if len(self._in_flight) >= self._workers:
+        if not self._free:
             return None
         opens_at = self._gate.opens_at(now)
         return opens_at if self._pace is None else max(opens_at, self._pace.opens_at(now))
 
     def settle(self, ticket: int, settled: Settled, now: float) -> None:
         """Return the ticket and learn from the end of its request."""
-        self._gate.settle(self._in_flight.pop(ticket), settled, now)
+        self._free += 1
+        sent, gate = self._in_flight.pop(ticket), self._gate
+        if settled.how == "throttled" or not gate.is_new:
+            gate.settle(sent, settled, now)
 
     @property
     def sends_others(self) -> bool:
@@ -58,7 +64,7 @@ class FixedLimiter:
 
     def snapshot(self, now: float) -> Mapping[str, JSON]:  # noqa: ARG002 - nothing in it depends on the time
         """Return the current state, for the decision log."""
-        return {"mode": "fixed", "in_flight": len(self._in_flight), "cap": self._workers}
+        return {"mode": "fixed", "in_flight": self._workers - self._free, "cap": self._workers}
 
     def export(self) -> Mapping[str, JSON]:
         """Return nothing: a fixed limiter learns nothing."""

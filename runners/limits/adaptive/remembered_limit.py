@@ -54,7 +54,6 @@ class RememberedLimit:
         self._stored: Mapping[str, JSON] = {}
         self._idle_s = self._remembered = math.inf
         self._began_at: float | None = None
-        self._seen_at = 0.0
 
     def restore(self, stored: Mapping[str, JSON]) -> None:
         """Start with what `export` returned. `idle_s` is the time since another run ended; without it none is known."""
@@ -90,8 +89,7 @@ class RememberedLimit:
 
     # ------------------------------------------------------------------ what this run meets
     def see(self, now: float) -> None:
-        """Note the time of a request that is to be sent."""
-        self._seen_at = now
+        """Note that a request waits, the first one or one under a limit in doubt."""
         if self._began_at is None:
             self._began_at = self._rates.learnt_at = now
         if self.is_open and self._rates.level == FLOW and self._rates.limits and self._rates.factor(now) > FLOW_RISE:
@@ -164,13 +162,13 @@ class RememberedLimit:
             self._ledger.resize(level, WINDOWS_S[level])
 
     # ------------------------------------------------------------------ for the next run
-    def export(self) -> Mapping[str, JSON]:
-        """Return what the next run shall start with; empty where nothing is known.
+    def export(self, sent_at: float) -> Mapping[str, JSON]:
+        """Return what the next run shall start with, when the last request was sent at `sent_at`; empty where nothing is known.
 
         A limit that was met while the requests of another run still counted is not kept; what was remembered before is.
         """
-        began_at = self._seen_at if self._began_at is None else self._began_at
-        ran_s = self._seen_at - began_at
+        began_at = 0.0 if self._began_at is None else self._began_at
+        ran_s = max(0.0, sent_at - began_at)
         met_at = self._evidence.met_at
         until_met_s = ran_s if met_at is None else met_at - began_at
         if self._evidence.is_mixed(self._rates, until_met_s, self._idle_s):
@@ -178,7 +176,7 @@ class RememberedLimit:
         if self.is_open and not self._is_exceeded(ran_s):
             older_s = ran_s + (0.0 if math.isinf(self._idle_s) else self._idle_s)
             return {**self._stored, "evidence": self._evidence.export(older_s)}
-        evidence = self._evidence.export(0.0 if met_at is None else self._seen_at - met_at)
+        evidence = self._evidence.export(0.0 if met_at is None else max(0.0, sent_at - met_at))
         return {**persistence.export(self._cap, self._rates, self._answers), "evidence": evidence}
 
     def _is_exceeded(self, ran_s: float) -> bool:

@@ -81,8 +81,9 @@ class AdaptiveLimits:
         self._began_at: float | None = None
         self._sent_at = -math.inf
         self._throttled = self._failed = 0
+        self._floor = AnswerFloor(on_decision)
         self._loop = WorkerLoop(
-            AnswerFloor(on_decision),
+            self._floor,
             self._time,
             self._ledger,
             self._in_flight_requests,
@@ -96,8 +97,9 @@ class AdaptiveLimits:
     # ------------------------------------------------------------------ before a send
     def acquire(self, cost: Cost, now: float) -> Go | WaitUntil | WaitForEvent:
         """Decide whether a request may be sent now, at a time, or after an event."""
-        self._remembered.see(now)
-        if self._loops(now):
+        if self._remembered.is_open or self._began_at is None:
+            self._remembered.see(now)
+        if (self._floor.is_looping or now >= self._floor.checks_at) and self._loops(now):
             return self._loop.acquire(cost, now)
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             self._reopen(now)
@@ -139,7 +141,7 @@ class AdaptiveLimits:
 
         It is asked for a request that waits: the time from now on counts for the gate that blocks it.
         """
-        if self._loops(now):
+        if (self._floor.is_looping or now >= self._floor.checks_at) and self._loops(now):
             return self._loop.opens_at(now)
         if self._gate.episode is not None and self._gate.trial_was_accepted(now):
             return now
@@ -157,7 +159,7 @@ class AdaptiveLimits:
 
     def _loops(self, now: float) -> bool:
         """Return whether requests are sent one at a time, after a check of the answers that is due."""
-        floor = self._loop.floor
+        floor = self._floor
         if not floor.is_looping and now >= floor.checks_at:
             idle_s = self._time.under(now)["idle"]
             floor.check(Progress(self._answers.count, self._throttled, idle_s, self._latency_s(), now))
@@ -401,4 +403,4 @@ class AdaptiveLimits:
 
     def export(self) -> Mapping[str, JSON]:
         """Return what was learned as a small JSON mapping, for the start of a later run."""
-        return self._remembered.export()
+        return self._remembered.export(self._sent_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pytest
@@ -19,6 +20,7 @@ REFUSAL = Settled("throttled", 0.0)
 def run(meter: SlidingWindow | Trickle, until: float) -> tuple[AdaptiveLimits, int, int]:
     """Send as soon as the limits allow it; answers arrive at once. Return the limits and the numbers of answers and refusals."""
     state, now, answers, refusals = AdaptiveLimits(most=None), 0.0, 0, 0
+    state._loop.floor.checks_at = math.inf  # the trials of the answer floor have tests of their own
     while now < until:
         decision = state.acquire(COST, now)
         if not isinstance(decision, Go):
@@ -51,7 +53,7 @@ class Trickle:
 
 @pytest.mark.parametrize(("limit", "window_s"), [(1, 4.0), (3, 4.0), (3, 10.6), (6, 8.3), (15, 26.0), (35, 14.7)])
 def test_a_silent_window_of_few_requests_is_used(limit: int, window_s: float) -> None:
-    windows = 100
+    windows = 40
     _, answers, refusals = run(SlidingWindow(limit, window_s), windows * window_s)
     assert answers >= 0.85 * limit * windows
     assert refusals <= 3 + windows
