@@ -52,7 +52,7 @@ METERS: dict[str, Callable[[], Meter]] = {
 def test_three_deployments_of_one_quota_take_what_the_quota_takes(meter: str, words: RateLimitHint) -> None:
     run = run_quota(shared(METERS[meter], words), two_thousand_tokens(SAMPLES, random.Random(1)), 1)
     assert run.loop.left == 0
-    assert run.loop.timeline.now <= 1.1 * LEAST_S
+    assert run.loop.timeline.now <= (1.15 if words is SILENT else 1.1) * LEAST_S  # waits alone tell of it later
     assert run.loop.refused <= 0.01 * run.loop.sent
     assert len({id(instance.controller) for instance in run.loop.instances}) == 1
 
