@@ -1,11 +1,12 @@
 """The client's CPU cost of a request: our whole pipeline beside the minimal client and its peers, measured by one program.
 
 `python -m benchmarks.overhead [--quick] [--peer NAME=PYTHON] [--json FILE]`, from the folder of the repository. A server in a process of
-its own answers after 250 ms, and its CPU time does not count. Each point is a fresh process, and its cost is user and system time with its
-threads and children. The cost of a request is the difference between a long and a short run, so that imports and connections cancel out.
-The floor of a point is bare aiohttp, orjson and uvloop with the same requests and answers and as many in flight. Clients alternate; the
-table shows medians, and the least and the most of the repetitions. Other work on the machine changes times by a tenth and more, so read
-ratios, or calls per sample, which are exact.
+its own answers after 250 ms, and its CPU time does not count. Each point is a fresh process. The server reads the CPU clock of that process
+(user and system time with threads and children) when the first and the last counted request arrive, so that start-up and end are excluded.
+The floor of a point is bare aiohttp, orjson and uvloop with the same requests and answers and as many in flight. Clients alternate. A
+point is repeated until the medians of its odd and its even repetitions differ by 5 % at most, or three times as often as asked; the table
+shows the median, the least and the most, and by how much the two halves differ. Other work on the machine changes times, so read ratios, or
+calls per sample, which are exact.
 """
 
 from __future__ import annotations
@@ -24,28 +25,38 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.calls_per_sample import calls_per_sample
 from benchmarks.client_cost.clients import CLIENTS
 from benchmarks.client_cost.processes import DELAY_S, ClientProcesses, RequestCost, compiled_once, open_processes
-from benchmarks.client_cost.rows import OverheadRow, rows_of, table
+from benchmarks.client_cost.rows import OverheadRow, halves_differ, rows_of, table
 from benchmarks.client_cost.trials import OverheadTrial, planned_trials
 from benchmarks.cores import describe_machine
 from benchmarks.startup import Startup, measure_startup
 
 PEERS = ("openai", "openai-aiohttp", "litellm", "evalscope")
 """The names of `client_cost/peers.py`, which imports them only in their own virtual environments."""
-QUICK_REPETITIONS, REPETITIONS = 2, 5
+QUICK_REPETITIONS, REPETITIONS = 2, 4
+AGREEMENT = 0.05
+"""How far the two halves of the repetitions may differ before more are made."""
+MOST = 3
+"""Repetitions are at most this many times those asked for."""
 
 
 def measure(
     trials: Sequence[OverheadTrial], repetitions: int, processes: ClientProcesses
 ) -> dict[OverheadTrial, list[RequestCost]]:
-    """Run every trial `repetitions` times, alternating, after a warm-up that is not counted."""
+    """Run every trial `repetitions` times, alternating, after a warm-up that is not counted; then those that are not certain yet."""
     for trial in {trial.client: trial for trial in trials}.values():
         processes.warm_up(trial)
     costs: dict[OverheadTrial, list[RequestCost]] = {trial: [] for trial in trials}
-    for repetition in range(repetitions):
-        for trial in trials:
+    for repetition in range(MOST * repetitions):
+        for trial in trials if repetition < repetitions else uncertain(costs):
             costs[trial].append(processes.cost(trial))
-            _say(f"{repetition + 1}/{repetitions} {trial}: {costs[trial][-1].cpu_ms:.3f} ms")
+            _say(f"{len(costs[trial])}. {trial}: {costs[trial][-1].cpu_ms:.3f} ms")
     return costs
+
+
+def uncertain(costs: Mapping[OverheadTrial, Sequence[RequestCost]]) -> list[OverheadTrial]:
+    """Return the trials whose halves differ, each with its floor, which must be measured at the same time."""
+    differing = [trial for trial, own in costs.items() if (halves_differ(own) or 0.0) > AGREEMENT]
+    return list(dict.fromkeys(each for trial in differing for each in (trial.floor, trial)))
 
 
 def count_calls(trials: Sequence[OverheadTrial], environment: Mapping[str, str]) -> dict[OverheadTrial, float]:

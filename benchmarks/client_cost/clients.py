@@ -1,6 +1,6 @@
 """The clients that `overhead` measures, one per process: our whole pipeline, and the minimal client, which is the floor.
 
-`python -m benchmarks.client_cost.clients NAME '{"url": …}'` sends the requests of a job and prints the CPU time that they took. Every
+`python -m benchmarks.client_cost.clients NAME '{"url": …}'` sends the requests of a job and prints the readings of its CPU clock. Every
 answer is parsed and checked; a wrong answer ends the process with an error. `peers.py` has the clients that live in virtual environments
 of their own.
 """
@@ -15,7 +15,7 @@ import orjson
 import uvloop
 
 from ..cores import CLIENT_CORE, pin
-from .job import Check, Client, Job, measure, require, send_all
+from .job import PART_RECORDS, Check, Client, Job, measure, require, send_all
 
 if TYPE_CHECKING:
     import aiohttp
@@ -46,6 +46,7 @@ def our_sweep(job: Job) -> dict[str, object]:
             "rate_mode": job.mode,
             "scorer": job.kind.scorer,
             "storage_format": "parquet",
+            "part_records": PART_RECORDS,
             "stagger_s": [0],
             "display": "none",
             "cold": True,
@@ -99,14 +100,14 @@ CLIENTS: dict[str, Client] = {OURS: ours, FLOOR: bare}
 
 
 def main() -> None:
-    """Run one client on one job and print what it spent."""
+    """Run one client on one job and print the readings of its CPU clock."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(CLIENTS), metavar="NAME", help=", ".join(CLIENTS))
     parser.add_argument("job", type=lambda text: Job(**orjson.loads(text)), metavar="JOB", help="as JSON")
     options = parser.parse_args()
     pin(CLIENT_CORE)
-    spent = measure(CLIENTS[options.name], options.job)
-    sys.stdout.buffer.write(orjson.dumps(spent))
+    readings = measure(CLIENTS[options.name], options.job)
+    sys.stdout.buffer.write(orjson.dumps(readings))
 
 
 if __name__ == "__main__":

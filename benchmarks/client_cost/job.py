@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from .cpu_meter import Reading, watched
 from .workloads import WORKLOADS, Workload
+
+PART_RECORDS = 1_000
+"""Records of a part of our results. Small, so that the counted requests of a job contain compactions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,9 @@ class Job:
     workload: str = "includes"
     mode: str = "fixed"
     instances: int = 1
+    first: int = 1
+    last: int = 1
+    """The numbers of the two requests between which the CPU time counts."""
 
     @property
     def kind(self) -> Workload:
@@ -33,28 +39,18 @@ class Job:
         return WORKLOADS[self.workload]
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """User and system time of the process with its threads and its children, and wall time."""
-
-    cpu_s: float
-    wall_s: float
-
-
 Check = Callable[[], object]
 """Raises where an answer was wrong; called after the measurement."""
 Client = Callable[[Job], Check]
 
 
-def measure(client: Client, job: Job) -> Spent:
-    """Run a job. The CPU time counts from the start of this process, so use the difference of two processes."""
+def measure(client: Client, job: Job) -> list[Reading]:
+    """Run a job, and return the readings of the clocks at its first and its last counted request."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    started = time.perf_counter()
-    check = client(job)
-    wall_s = time.perf_counter() - started
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    check()
-    return Spent(sum(usage.ru_utime + usage.ru_stime for usage in usages), wall_s)
+    with watched(job.url, job.first, job.last) as readings:
+        check = client(job)
+        check()
+        return readings()
 
 
 async def send_all(job: Job, send: Callable[[int], Awaitable[bool]]) -> int:

@@ -1,7 +1,7 @@
 """A chat-completions server with minimal overhead: every request of a workload gets the same answer after the same delay.
 
-HTTP/1.1 with keep-alive on a bare asyncio.Protocol. The first part of the path is the name of the workload: `/stream63/v1/...`. It prints
-its port and serves until its standard input ends.
+HTTP/1.1 with keep-alive on a bare asyncio.Protocol. The first part of the path is the name of the workload: `/stream63/v1/...`; the paths
+of `cpu_meter.py` read the client's CPU clock. It prints its port and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import cast
 import uvloop
 
 from ..cores import SERVER_CORE, pin
+from .cpu_meter import METER, CpuMeter
 from .workloads import CHUNK_S, WORKLOADS
 
 _BACKLOG = 4_096
@@ -36,17 +37,18 @@ def request_length(data: bytes | bytearray) -> int | None:
     return end + 4 + length
 
 
-def workload_of(request: bytes | bytearray) -> str:
-    """Return the first part of the request's path."""
-    return request[: request.index(b"\r\n")].split(b"/", 2)[1].decode()
+def path_of(request: bytes | bytearray) -> str:
+    """Return the request's path."""
+    return request[: request.index(b"\r\n")].split(b" ", 2)[1].decode()
 
 
 class ServerConnection(asyncio.Protocol):
     """Answers whole requests. No client here sends a second request before the first is answered."""
 
-    def __init__(self, responses: Mapping[str, Sequence[bytes]], delay_s: float) -> None:
+    def __init__(self, responses: Mapping[str, Sequence[bytes]], delay_s: float, meter: CpuMeter | None = None) -> None:
         self._responses = responses
         self._delay_s = delay_s
+        self._meter = meter or CpuMeter()
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
         self._received = bytearray()
@@ -66,10 +68,18 @@ class ServerConnection(asyncio.Protocol):
             self._wanted = self._wanted or request_length(received)
             if self._wanted is None or len(received) < self._wanted:
                 return
-            pieces = self._responses[workload_of(received)]
-            self._loop.call_later(self._delay_s, self._respond, pieces, 0)
+            self._take(path_of(received))
             del received[: self._wanted]
             self._wanted = None
+
+    def _take(self, path: str) -> None:
+        workload = path.split("/", 2)[1]
+        if workload == METER:
+            body = self._meter.answer(path)
+            self._respond([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)], 0)
+            return
+        self._meter.count()
+        self._loop.call_later(self._delay_s, self._respond, self._responses[workload], 0)
 
     def _respond(self, pieces: Sequence[bytes], number: int) -> None:
         if self._transport is None:
@@ -80,8 +90,10 @@ class ServerConnection(asyncio.Protocol):
 
 
 async def _serve(delay_s: float) -> None:
-    loop, responses = asyncio.get_running_loop(), all_responses()
-    server = await loop.create_server(lambda: ServerConnection(responses, delay_s), "127.0.0.1", 0, backlog=_BACKLOG)
+    loop, responses, meter = asyncio.get_running_loop(), all_responses(), CpuMeter()
+    server = await loop.create_server(
+        lambda: ServerConnection(responses, delay_s, meter), "127.0.0.1", 0, backlog=_BACKLOG
+    )
     async with server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await loop.run_in_executor(None, sys.stdin.buffer.read)

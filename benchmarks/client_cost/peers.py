@@ -110,15 +110,15 @@ PEERS: dict[str, Client] = {
 
 
 def main() -> None:
-    """Run one peer on one job and print what it spent, as the last line."""
+    """Run one peer on one job and print the readings of its CPU clock, as the last line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(PEERS), metavar="NAME", help=", ".join(PEERS))
     parser.add_argument("job", type=lambda text: Job(**orjson.loads(text)), metavar="JOB", help="as JSON")
     options = parser.parse_args()
     pin(CLIENT_CORE)
-    spent = measure(PEERS[options.name], options.job)
+    readings = measure(PEERS[options.name], options.job)
     sys.stdout.flush()
-    sys.stdout.buffer.write(b"\n" + orjson.dumps(spent) + b"\n")
+    sys.stdout.buffer.write(b"\n" + orjson.dumps(readings) + b"\n")
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
-import psutil
 
 from .clients import CLIENTS
-from .job import Job, Spent
+from .cpu_meter import Reading
+from .job import Job
 from .trials import OverheadTrial
 from .workloads import WORKLOADS
 
@@ -27,7 +27,7 @@ WARM_UP = 10
 
 @dataclass(frozen=True, slots=True)
 class RequestCost:
-    """Cost of one request, from one short and one long run."""
+    """Cost of one request, between two requests of one process."""
 
     cpu_ms: float
     requests_per_s: float
@@ -40,41 +40,38 @@ class ClientProcesses:
     `peers` has the Python of the virtual environment of each peer.
     """
 
-    def __init__(
-        self, folder: Path, port: int, server: psutil.Process, environment: Mapping[str, str], peers: Mapping[str, str]
-    ) -> None:
+    def __init__(self, folder: Path, port: int, environment: Mapping[str, str], peers: Mapping[str, str]) -> None:
         self._folder = folder
         self._port = port
-        self._server = server
         self._environment = environment
         self._peers = peers
 
     def warm_up(self, trial: OverheadTrial) -> None:
         """Send a few requests with the client of a trial."""
-        self._spend(trial, WARM_UP)
+        self._run(trial, 1, WARM_UP)
 
     def cost(self, trial: OverheadTrial) -> RequestCost:
         """Measure the cost of a request in one trial."""
-        (short, served_short_s), (long, served_long_s) = (self._spend(trial, n) for n in (trial.short, trial.long))
-        wall_s = long.wall_s - short.wall_s
+        since, until = self._run(trial, trial.first, trial.last)
         return RequestCost(
-            1000 * (long.cpu_s - short.cpu_s) / trial.n,
-            trial.n / wall_s if wall_s > 0 else 0.0,
-            1000 * (served_long_s - served_short_s) / trial.n,
+            1000 * (until.client_cpu_s - since.client_cpu_s) / trial.n,
+            trial.n / (until.at_s - since.at_s),
+            1000 * (until.server_cpu_s - since.server_cpu_s) / trial.n,
         )
 
-    def _spend(self, trial: OverheadTrial, n: int) -> tuple[Spent, float]:
-        """Run the client and return what it spent, and the server's CPU seconds."""
-        before = _cpu_s(self._server)
+    def _run(self, trial: OverheadTrial, first: int, last: int) -> Sequence[Reading]:
+        """Run the client, with enough requests that as many as ever are in flight when the last counted one arrives."""
+        n = last + trial.in_flight
         with tempfile.TemporaryDirectory(dir=self._folder) as output:
             url = f"http://127.0.0.1:{self._port}/{trial.workload}/v1"
             tasks = str(self._tasks(trial.workload, n))
-            job = Job(url, n, trial.in_flight, tasks, output, trial.workload, trial.mode or "fixed", trial.instances)
+            mode = trial.mode or "fixed"
+            job = Job(url, n, trial.in_flight, tasks, output, trial.workload, mode, trial.instances, first, last)
             command = [*self._program(trial.client), trial.client, orjson.dumps(job).decode()]
             done = subprocess.run(command, cwd=output, env=self._environment, capture_output=True, check=False)
         if done.returncode:
             raise SystemExit(f"{trial}, {n} requests: {done.stderr.decode()[-2000:]}")
-        return Spent(**orjson.loads(done.stdout.splitlines()[-1])), _cpu_s(self._server) - before
+        return [Reading(**reading) for reading in orjson.loads(done.stdout.splitlines()[-1])]
 
     def _program(self, client: str) -> list[str]:
         if client in CLIENTS:
@@ -100,7 +97,7 @@ def open_processes(environment: Mapping[str, str], peers: Mapping[str, str]) -> 
         assert server.stdin is not None
         assert server.stdout is not None
         port = int(server.stdout.readline())
-        yield ClientProcesses(Path(folder), port, psutil.Process(server.pid), environment, peers)
+        yield ClientProcesses(Path(folder), port, environment, peers)
         server.stdin.close()
 
 
@@ -110,8 +107,3 @@ def compiled_once() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="bytecode-") as folder:
         ours = {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": folder, "XDG_STATE_HOME": f"{folder}/state"}
         yield {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "ORCHESTRATOR_"))} | ours
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)

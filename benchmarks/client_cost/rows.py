@@ -26,6 +26,8 @@ class OverheadRow:
     """Median relative to the median of the minimal client with the same workload and as many requests in flight."""
     calls_per_sample: float | None = None
     """Calls of Python and of C functions on the event loop, counted over a connection in memory."""
+    halves_differ: float | None = None
+    """How far the medians of the odd and the even repetitions differ, as a share: 0.05 is 5 %."""
     cpu_ms_min: float | None = None
     cpu_ms_max: float | None = None
     ratio_of_minima: float | None = None
@@ -42,6 +44,12 @@ class OverheadRow:
     """Wall time relative to an interpreter that does nothing."""
     imported: str | None = None
     machine: str = ""
+
+
+def halves_differ(costs: Sequence[RequestCost]) -> float | None:
+    """Compare the medians of the odd and the even repetitions; None where there is one repetition."""
+    odd, even = ([cost.cpu_ms for cost in costs[start::2]] for start in (0, 1))
+    return abs(median(odd) / median(even) - 1) if even else None
 
 
 def rows_of(
@@ -64,6 +72,7 @@ def _row(
         cpu_ms_per_request=median(cpu_ms),
         ratio_to_floor=median(cpu_ms) / median(floor_ms),
         calls_per_sample=calls,
+        halves_differ=halves_differ(costs),
         cpu_ms_min=min(cpu_ms),
         cpu_ms_max=max(cpu_ms),
         ratio_of_minima=min(cpu_ms) / min(floor_ms),
@@ -84,6 +93,7 @@ HEADER = (
     "instances",
     "CPU ms/request",
     "min–max",
+    "halves differ",
     "× floor",
     "× of minima",
     "calls/sample",
@@ -115,6 +125,7 @@ def _cells(row: OverheadRow) -> tuple[str, ...]:
         _shown(row.instances, ",.0f"),
         _shown(row.cpu_ms_per_request, ".3f"),
         "–" if row.cpu_ms_min is None else f"{row.cpu_ms_min:.3f}–{row.cpu_ms_max:.3f}",
+        _shown(row.halves_differ, ".0%"),
         _shown(row.ratio_to_floor, ".2f"),
         _shown(row.ratio_of_minima, ".2f"),
         _shown(row.calls_per_sample, ",.0f"),

@@ -6,21 +6,21 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from .clients import FLOOR, OURS
+from .job import PART_RECORDS
 from .workloads import INCLUDES, WORKLOADS
 
 MODES = ("fixed", "adaptive")
 IN_FLIGHT = 300
 QUICK_IN_FLIGHT = 100
-_MEASURED = {"stream63": 1_500, "prompt_20kb": 3_000, "answer_100kb": 800}
-"""Requests that the difference of the two runs covers, where they are not MEASURED."""
-MEASURED = 6_000
-QUICK_SHARE = 5
-"""A quick measurement has a fifth of the requests."""
+MEASURED, QUICK_MEASURED = 6_000, 2_000
+"""Counted requests: several times PART_RECORDS, so that they contain their share of compactions."""
+_HEAVY = {"stream63": 3, "prompt_20kb": 2, "answer_100kb": 3}
+"""Workloads that are counted over fewer requests, and by what factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverheadTrial:
-    """One client at one point; its cost is the difference between a short and a long run."""
+    """One client at one point; its cost is its CPU time between two of its requests."""
 
     client: str
     mode: str | None
@@ -29,17 +29,17 @@ class OverheadTrial:
     in_flight: int
     instances: int
     n: int
-    """Requests that the difference covers."""
+    """Requests that are counted."""
 
     @property
-    def short(self) -> int:
-        """Requests of the short run: enough to open every connection."""
-        return max(self.n // 2, 2 * self.in_flight)
+    def first(self) -> int:
+        """Number of the first counted request: every connection is open and used before."""
+        return 2 * self.in_flight
 
     @property
-    def long(self) -> int:
-        """Requests of the long run."""
-        return self.short + self.n
+    def last(self) -> int:
+        """Number of the last counted request."""
+        return self.first + self.n
 
     @property
     def floor(self) -> OverheadTrial:
@@ -62,15 +62,15 @@ def planned_trials(peers: Collection[str], *, is_quick: bool) -> list[OverheadTr
 def _quick(peers: Collection[str]) -> Iterator[OverheadTrial]:
     for workload in WORKLOADS:
         for mode in MODES:
-            yield OverheadTrial(OURS, mode, workload, QUICK_IN_FLIGHT, 1, _measured(workload) // QUICK_SHARE)
+            yield OverheadTrial(OURS, mode, workload, QUICK_IN_FLIGHT, 1, _measured(workload, QUICK_MEASURED))
     for peer in peers:
-        yield OverheadTrial(peer, None, INCLUDES.name, QUICK_IN_FLIGHT, 1, MEASURED // QUICK_SHARE)
+        yield OverheadTrial(peer, None, INCLUDES.name, QUICK_IN_FLIGHT, 1, QUICK_MEASURED)
 
 
 def _full(peers: Collection[str]) -> Iterator[OverheadTrial]:
     for workload in WORKLOADS:
         for mode in MODES:
-            yield OverheadTrial(OURS, mode, workload, IN_FLIGHT, 1, _measured(workload))
+            yield OverheadTrial(OURS, mode, workload, IN_FLIGHT, 1, _measured(workload, MEASURED))
     for mode in MODES:
         for instances in (3, 300):
             yield OverheadTrial(OURS, mode, INCLUDES.name, IN_FLIGHT, instances, MEASURED)
@@ -81,5 +81,5 @@ def _full(peers: Collection[str]) -> Iterator[OverheadTrial]:
             yield OverheadTrial(OURS, mode, INCLUDES.name, in_flight, 1, max(MEASURED, 2 * in_flight))
 
 
-def _measured(workload: str) -> int:
-    return _MEASURED.get(workload, MEASURED)
+def _measured(workload: str, usual: int) -> int:
+    return max(PART_RECORDS, usual // _HEAVY.get(workload, 1))

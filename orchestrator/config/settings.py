@@ -160,7 +160,7 @@ class RunConfig(Section):
     storage_format: Annotated[Literal["parquet", "json"], Variable("STORAGE_FORMAT")] = "parquet"
     """What results are written as: Parquet parts, or one results.jsonl."""
     part_records: Count = 20_000
-    """Records after which a part of the results is written; each waits in the journal until then, just as safe."""
+    """Records after which a part of the results is written, or 16 MB of them; each waits in the journal until then, just as safe."""
     solver: str = "single_turn"
     """single_turn, tool_loop, or `module:function` of your own."""
     scorer: str | dict[str, object] = "includes"

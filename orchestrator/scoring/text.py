@@ -21,6 +21,8 @@ FULL = Score(1.0, "full")
 WRONG = Score(0.0, "failed", "wrong_answer")
 NO_ANSWER = Score(0.0, "failed", "format")
 """The score of an answer whose form does not allow a comparison."""
+LONG_TEXT = 2_000
+"""Characters of an answer above which its end is searched first, where most answers have their result."""
 
 
 def exact(text: str, target: JSON) -> Score:
@@ -30,13 +32,17 @@ def exact(text: str, target: JSON) -> Score:
 
 
 def includes(text: str, target: JSON) -> Score:
-    """Search the target in the answer, without differences in white space and case."""
+    """Search the target in the answer, without differences in white space and case. Of a long answer the end is searched first."""
+    if len(text) > LONG_TEXT and includes(text[-LONG_TEXT:], target) is FULL:
+        return FULL
     cased, folded = text.casefold(), None
     for accepted in targets(target):
         wanted = _folded(accepted)
         if wanted in cased:
             return FULL
-        if " " in wanted:  # white space matters only between two words
+        if " " in wanted and all(
+            word in cased for word in wanted.split()
+        ):  # white space matters only between two words
             folded = " ".join(cased.split()) if folded is None else folded
             if wanted in folded:
                 return FULL

@@ -36,6 +36,10 @@ class JournalRow(TypedDict, total=False):
     judge_cost_usd: float | None
 
 
+SHORT_LINE_BYTES = 1_500
+"""About the bytes of a line without its text."""
+
+
 @dataclass(frozen=True, slots=True)
 class JournalLine:
     """One line of a journal file as it was read."""
@@ -63,6 +67,15 @@ def frame_record(record: Record) -> tuple[bytes, Record]:
         values: dict[str, Any] = {name: _encodable(value) for name, value in asdict(record).items()}
         encodable = replace(record, **values)
         return frame(encodable), encodable
+
+
+def line_size(record: Record) -> int:
+    """Estimate the bytes of a record's line by its text, which alone can be long."""
+    size = SHORT_LINE_BYTES + len(record.input)
+    for text in (record.output_text, record.messages, record.reasoning_text, record.raw_response, record.tool_trace):
+        if text:
+            size += len(text)
+    return size
 
 
 def _encodable(value: object) -> object:

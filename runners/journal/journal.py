@@ -1,8 +1,9 @@
 """The journal: every record is on disk before it is counted.
 
 Appending never waits. Lines are committed in groups, with one write and one fsync, after at most 250 ms, 256 records or 4 MB, on a separate
-thread. A full segment is sealed and compacted into a result part on another thread while commits continue; the segment is deleted only
-when the part is durable. One compaction runs at a time: if a second segment fills up meanwhile, commits and finally the workers wait.
+thread. A segment that is full (in records or in bytes) is sealed and compacted into a result part on another thread while commits continue;
+the segment is deleted only when the part is durable. One compaction runs at a time: if a second segment fills up meanwhile, commits and
+finally the workers wait.
 
     journal/000001.log          segments: records, and marks of what was sent (`started`)
     journal/unresolved.log      records that are not final, last one wins
@@ -26,8 +27,8 @@ from ..durable import fsync_directory, storage_error, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL, Record
 from .compaction import Compactor
-from .frames import frame, frame_record
-from .kept_rows import KEPT_GROUP_BYTES, KeptRows
+from .frames import frame, frame_record, line_size
+from .kept_rows import KeptRows
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,12 @@ COMMIT_RECORDS = 256
 COMMIT_BYTES = 4 << 20
 """Size of a group that is committed before it has COMMIT_RECORDS."""
 BACKLOG_RECORDS = 4_096
-BACKLOG_BYTES = 32 << 20
+BACKLOG_BYTES = 8 << 20
 """Uncommitted records, or their size, at which the workers wait for the disk: more than is committed at once."""
+PIECE_BYTES = 1 << 20
+"""Bytes that are encoded and written at once."""
+SEGMENT_BYTES = 16 << 20
+"""Size at which a segment is full before it has its number of records: two segments are in memory at most, an open and a sealed one."""
 CLOSE_WITHIN_S = 600.0
 """Time limit of the last commit and compaction; after it the disk counts as dead."""
 CLOSED = "closed"
@@ -46,45 +51,51 @@ CLOSED = "closed"
 
 @dataclass(slots=True)
 class _Group:
-    """Lines that are committed together, and the callbacks to call then."""
+    """Records that are committed together, and the callbacks to call then. They are encoded where they are written, one piece at a time."""
 
-    lines: list[bytes] = field(default_factory=list)
-    size: int = 0
-    """Bytes of the lines."""
-    started: list[int] = field(default_factory=list)
-    answered: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
-    """The ordinal of each record, and what to call when it is on disk."""
     records: list[Record] = field(default_factory=list)
-    """Empty where the group is too large to be kept in memory after its commit."""
+    size: int = 0
+    """About the bytes of their lines."""
+    started: list[int] = field(default_factory=list)
+    durable: list[Callable[[], None]] = field(default_factory=list)
+    """What to call when the records are on disk."""
 
     def __bool__(self) -> bool:
-        return bool(self.lines or self.started)
+        return bool(self.records or self.started)
 
     @property
     def is_full(self) -> bool:
         """Return whether the group is large enough to be committed at once."""
-        return len(self.lines) >= COMMIT_RECORDS or self.size >= COMMIT_BYTES
+        return len(self.records) >= COMMIT_RECORDS or self.size >= COMMIT_BYTES
 
     @property
     def is_backlog(self) -> bool:
         """Return whether the group is so large that the workers wait for the disk."""
-        return len(self.lines) >= BACKLOG_RECORDS or self.size >= BACKLOG_BYTES
+        return len(self.records) >= BACKLOG_RECORDS or self.size >= BACKLOG_BYTES
 
     def add(self, record: Record, on_durable: Callable[[], None]) -> bool:
-        """Add a record, encoded as a line; return whether the group is large enough to be committed at once."""
-        line, encoded = frame_record(record)
-        self.lines.append(line)
-        self.size += len(line)
-        self.answered.append((record.ordinal, on_durable))
-        if self.size <= KEPT_GROUP_BYTES:
-            self.records.append(encoded)
-        else:
-            self.records.clear()
-        return len(self.lines) >= COMMIT_RECORDS or self.size >= COMMIT_BYTES
+        """Add a record; return whether the group is large enough to be committed at once."""
+        self.records.append(record)
+        self.durable.append(on_durable)
+        self.size += line_size(record)
+        return len(self.records) >= COMMIT_RECORDS or self.size >= COMMIT_BYTES
 
-    def framed(self) -> list[bytes]:
-        """Return the lines to write; the mark of the started samples comes first, as their records may be in the same group."""
-        return [frame({"started": self.started}), *self.lines] if self.started else self.lines
+    def take(self) -> _Group:
+        """Take what is committed at once out of the group: all, or of long records the first COMMIT_BYTES."""
+        taken = _Group(started=self.started)
+        self.started = []
+        if self.size < 2 * COMMIT_BYTES:
+            taken.records, taken.durable, taken.size = self.records, self.durable, self.size
+            self.records, self.durable, self.size = [], [], 0
+            return taken
+        count = 0
+        while taken.size < COMMIT_BYTES:
+            taken.size += line_size(self.records[count])
+            count += 1
+        taken.records, taken.durable = self.records[:count], self.durable[:count]
+        del self.records[:count], self.durable[:count]
+        self.size -= taken.size
+        return taken
 
 
 class Journal:
@@ -202,21 +213,23 @@ class Journal:
             self._committing.add_done_callback(self._committed)
 
     async def _commit(self) -> None:
-        group, self._group = self._group, _Group()
-        if not group:
+        if not self._group:
             return
-        await _off_loop(self._commits, self._write, group.framed())
+        group = self._group.take()
+        await _off_loop(self._commits, self._write, group)
         self._kept.add(group.records, group.size, self._committed_at)
-        self._in_segment += len(group.answered)
-        for _, on_durable in group.answered:
+        self._in_segment += len(group.records)
+        for on_durable in group.durable:
             on_durable()
-        if self._in_segment >= self._segment_records:
+        del group  # a roll may wait for a compaction
+        if self._in_segment >= self._segment_records or self._kept.size >= SEGMENT_BYTES:
             await self._roll()
 
     def _committed(self, commit: asyncio.Task[None]) -> None:
         """Start the next commit if its group is full, or if its timer fired during this commit."""
         self._committing = None
-        self._room.set()
+        if not self._group.is_backlog:
+            self._room.set()
         if commit.cancelled():  # together with the whole loop
             return
         error = commit.exception()
@@ -225,11 +238,11 @@ class Journal:
         elif self._group.is_full or (self._group and self._timer is None):
             self._commit_soon()
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _write(self, group: _Group) -> None:
         """Write and sync; the mark with the commit time is written with the next group."""
         start = os.fstat(self._file).st_size
         try:
-            _write_all(self._file, b"".join([self._mark, *lines]))
+            group.size = self._write_lines(group)
             os.fsync(self._file)
         except OSError:
             with suppress(OSError):  # otherwise a torn line remains, which a replay cuts
@@ -237,6 +250,24 @@ class Journal:
             raise
         self._committed_at = time.time()
         self._mark = frame({"committed": self._committed_at})
+
+    def _write_lines(self, group: _Group) -> int:
+        """Write the marks, then the records in pieces, and put into the group what was written. Returns the bytes of the lines.
+
+        The mark of the started samples comes first, as their records may be in the same group.
+        """
+        piece, size, total = [self._mark], 0, 0
+        if group.started:
+            piece.append(frame({"started": group.started}))
+        for number, record in enumerate(group.records):
+            line, group.records[number] = frame_record(record)
+            piece.append(line)
+            size += len(line)
+            if size >= PIECE_BYTES:
+                _write_all(self._file, b"".join(piece))
+                piece, size, total = [], 0, total + size
+        _write_all(self._file, b"".join(piece))
+        return total + size
 
     def _seal(self) -> None:
         _write_all(self._file, self._mark)
@@ -249,7 +280,7 @@ class Journal:
         if self.failed.done():
             return
         unsettled = self._unsettled.union(
-            ordinal for ordinal, _ in self._group.answered
+            record.ordinal for record in self._group.records
         )  # their records are not durable yet
         await _off_loop(self._commits, self._begin_segment, sorted(unsettled))
         sealed, self._kept = self._kept, KeptRows(self._number)

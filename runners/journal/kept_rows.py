@@ -17,7 +17,7 @@ from .frames import JournalRow
 
 KEPT_BYTES = 32 << 20
 """Lines of a segment that are kept at most. Text with wide characters takes up to four times as much memory as its line."""
-KEPT_GROUP_BYTES = 8 << 20
+KEPT_GROUP_BYTES = 16 << 20
 """Lines of a group that is kept at most. A larger one waits for a slow disk, and the memory is needed for its lines."""
 
 _NAMES = tuple(field.name for field in fields(Record))
@@ -42,13 +42,14 @@ class KeptRows:
         self.is_complete = True
         """Whether all rows of the segment are kept; if not, none are."""
         self._groups: list[_CommittedGroup] = []
-        self._bytes = 0
+        self.size = 0
+        """Bytes of the segment's lines."""
         self._limit_bytes = limit_bytes
 
     def add(self, records: Sequence[Record], size: int, committed_at: float) -> None:
         """Keep a group that is durable and whose lines have `size` bytes. Above KEPT_GROUP_BYTES its records are not needed."""
-        self._bytes += size
-        if size > KEPT_GROUP_BYTES or self._bytes > self._limit_bytes:
+        self.size += size
+        if size > KEPT_GROUP_BYTES or self.size > self._limit_bytes:
             self.is_complete = False
             self._groups.clear()
         if self.is_complete:

@@ -20,8 +20,8 @@ from ..conversation import check_messages, with_system
 from .task import Task
 
 Row = Mapping[str, JSON]
-Layout = Mapping[str, Callable[[Row], JSON] | None]
-"""How every task field is read from rows with the same columns; None for a field that they do not have."""
+Layout = tuple[Callable[[Row], JSON] | None, ...]
+"""How every task field is read from rows with the same columns, in the order of DEFAULT_COLUMNS; None for a field that they do not have."""
 T = TypeVar("T")
 TaskFields = tuple[str, Sequence[Message], JSON, Sequence[Tool], str, str, str, Mapping[str, JSON] | None]
 """Of a task: id, messages, target, tools, task type, difficulty, family, metadata."""
@@ -60,6 +60,8 @@ class Columns:
         names.update((name, (column,)) for name, column in fields.items())
         self._names = names
         self._layouts: dict[tuple[str, ...], Layout] = {}
+        self._batch_layouts: dict[tuple[str, ...], Layout] = {}
+        """Of rows of an OpenAI Batch file, unpacked."""
         self._required = [(name, column) for name, column in fields.items() if name in REQUIRED_WHERE_NAMED]
         self.used = frozenset(column for columns in names.values() for column in columns) | {"metadata", "body"}
         """Every column that may be read; the others need not be decoded."""
@@ -70,33 +72,36 @@ class Columns:
 
     def fields(self, row: Row, fallback_id: str) -> TaskFields:
         """Check a row and return the fields of its task in their order; a scan needs no more. Raises InputError."""
-        row, layout = self._layout(row)
-        target, tools = layout["target"], layout["tools"]
+        layout = self._layouts.get(tuple(row))
+        if layout is None:
+            row, layout = self._layout(row)
+        read_id, _, _, target, tools, task_type, difficulty, family, _ = layout
         return (
-            (layout["id"] and self._label(layout["id"](row), "id")) or fallback_id,
+            (read_id and self._label(read_id(row), "id")) or fallback_id,
             self._messages(row, layout),
             _target(target(row)) if target else None,
             _held_by_json(_tools(tools(row)), "tools") if tools else (),
-            (layout["task_type"] and self._label(layout["task_type"](row), "task_type")) or "default",
-            (layout["difficulty"] and self._label(layout["difficulty"](row), "difficulty")) or "default",
-            (layout["family"] and self._label(layout["family"](row), "family")) or "",
+            (task_type and self._label(task_type(row), "task_type")) or "default",
+            (difficulty and self._label(difficulty(row), "difficulty")) or "default",
+            (family and self._label(family(row), "family")) or "",
             _held_by_json(_metadata(row["metadata"]), "metadata") if "metadata" in row else None,
         )
 
     def _layout(self, row: Row) -> tuple[Row, Layout]:
         """Return the row, unpacked where it is of a batch, and its layout. Raises InputError."""
+        layouts = self._layouts
         if self._may_be_batch and "body" in row and "custom_id" in row:
-            row = _unpack_batch(row)
+            row, layouts = _unpack_batch(row), self._batch_layouts
         columns = tuple(row)
-        layout = self._layouts.get(columns)
+        layout = layouts.get(columns)
         if layout is not None:
             return row, layout
         for name, column in self._required:
             if column not in row:
                 raise InputError(f'has no column "{column}" (fields: {name}); {suggestion(column, row)}')
-        layout = {name: _reader([name for name in names if name in row]) for name, names in self._names.items()}
-        if len(self._layouts) < KEPT_LAYOUTS:
-            self._layouts[columns] = layout
+        layout = tuple(_reader([name for name in names if name in row]) for names in self._names.values())
+        if len(layouts) < KEPT_LAYOUTS:
+            layouts[columns] = layout
         return row, layout
 
     def _label(self, value: JSON, name: str) -> str | None:
@@ -108,7 +113,7 @@ class Columns:
         raise InputError(f"{column} must be a short text or a number, not {value!r:.60}; fix or remove the line")
 
     def _messages(self, row: Row, layout: Layout) -> Sequence[Message]:
-        read_input, read_messages, read_system = layout["input"], layout["messages"], layout["system"]
+        _, read_input, read_messages, _, _, _, _, _, read_system = layout
         text = read_input(row) if read_input else None
         given = read_messages(row) if read_messages else None
         system = read_system(row) if read_system else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 from pathlib import Path
 
 import pyarrow as pa
@@ -91,7 +91,8 @@ def _rows(batch: pa.RecordBatch) -> Iterator[Row]:
     names = batch.schema.names
     if not names:
         return iter([{} for _ in range(batch.num_rows)])
-    return (dict(zip(names, values, strict=True)) for values in zip(*map(_values, batch.columns), strict=True))
+    columns = list(map(_values, batch.columns))
+    return map(dict, map(zip, repeat(names), zip(*columns, strict=True)))
 
 
 def _values(column: pa.Array) -> list[JSON]:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from providers.errors import InputError
 
-from .columns import Columns, Row, TaskFields
+from .columns import Columns, Row
 from .duplicate_ids import TaskIds, TaskKinds
 from .task import Task
 
@@ -58,16 +58,14 @@ class StoredTasks:
         self._columns = columns
         self._kinds = TaskKinds()
         self.kind = self._kinds.__getitem__
+        fields, add_kind, add_id = columns.fields, self._kinds.add, ids.add
         for number, row in enumerate(store.scan()):
-            task_id, _, _, _, task_type, difficulty, _, _ = self._checked(row, number)
-            self._kinds.add(task_type, difficulty)
-            ids.add(task_id)
-
-    def _checked(self, row: Row, number: int) -> TaskFields:
-        try:
-            return self._columns.fields(row, f"{self._stem}-{number + 1}")
-        except InputError as error:
-            raise InputError(f"{self._store.where(number)}: {error}") from error
+            try:
+                task_id, _, _, _, task_type, difficulty, _, _ = fields(row, f"{self._stem}-{number + 1}")
+            except InputError as error:
+                raise InputError(f"{store.where(number)}: {error}") from error
+            add_kind(task_type, difficulty)
+            add_id(task_id)
 
     def __len__(self) -> int:
         return len(self._kinds)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,10 +27,13 @@ from .sink import UNRESOLVED, Batch, Row, set_aside_name
 
 ROW_GROUP = 2_000
 """Rows in a row group; few, so that reading a part needs little memory."""
-ROW_GROUP_CHARACTERS = 4 << 20
+ROW_GROUP_CHARACTERS = 8 << 20
 """Characters of text at which a row group ends before it is full. Long answers are in memory several times while one is written."""
 LONG_COLUMNS = ("input", "output_text", "messages", "reasoning_text", "raw_response", "tool_trace")
 """The columns whose text has any length; the others are short."""
+
+LONG_VALUE_BYTES = 2_000
+"""Mean size of a long column's values from which on they are not looked up in a dictionary."""
 
 CHUNK_BYTES = 1 << 20
 
@@ -169,9 +172,18 @@ class ParquetSink:
 
     def _write(self, file: BinaryIO | _ChecksummedFile, tables: Iterable[pa.Table]) -> None:
         """Write each table as a row group."""
-        with pq.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True) as writer:
-            for table in tables:
+        tables = iter(tables)
+        first = list(islice(tables, 1))
+        options = {"compression": "zstd", "write_page_checksum": True, "use_dictionary": _repeating(first)}
+        with pq.ParquetWriter(file, self._schema, **options) as writer:
+            for table in chain(first, tables):
                 writer.write_table(table)
+
+
+def _repeating(tables: Sequence[pa.Table]) -> list[str]:
+    """Return the columns that get a dictionary: not those of long texts, where it takes more time than all else of the writing."""
+    long = {name for table in tables for name in LONG_COLUMNS if table[name].nbytes > LONG_VALUE_BYTES * table.num_rows}
+    return [name for name in record_schema().names if name not in long]
 
 
 class _ChecksummedFile:

@@ -20,7 +20,7 @@ from providers.errors import StorageError
 from runners.instants import instant
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
-from runners.journal.journal import BACKLOG_BYTES, BACKLOG_RECORDS, COMMIT_BYTES, COMMIT_RECORDS, Journal
+from runners.journal.journal import BACKLOG_BYTES, BACKLOG_RECORDS, COMMIT_BYTES, COMMIT_RECORDS, SEGMENT_BYTES, Journal
 from runners.journal.kept_rows import KEPT_BYTES, KEPT_GROUP_BYTES
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.sink import Sink
@@ -245,11 +245,26 @@ async def test_half_a_surrogate_pair_in_an_answer_does_not_end_the_run(tmp_path:
     assert [row["output_text"] for row in sink.parts[1]] == ["?"]
 
 
-async def test_a_record_that_cannot_be_written_down_is_a_bug_and_is_not_done(tmp_path: Path) -> None:
+async def test_a_record_that_cannot_be_written_down_is_a_bug_and_ends_the_run(tmp_path: Path) -> None:
+    count = Count()
+    with pytest.raises(TypeError):
+        async with open_journal(tmp_path, ListSink()) as journal:
+            journal.append(a_record(0, target=object()), count.of(0))
+    assert count.durable == []
+    assert done_of(Compactor(tmp_path, ListSink()).replay(SIZE)) == []
+
+
+async def test_long_records_are_committed_in_groups_of_a_bounded_size(tmp_path: Path) -> None:
+    count, texts = Count(), 5
     async with open_journal(tmp_path, ListSink()) as journal:
-        with pytest.raises(TypeError):
-            journal.append(a_record(0, input=object()), lambda: None)
-        assert 0 not in journal.done
+        for ordinal in range(texts):
+            journal.append(a_record(ordinal, output_text="x" * (COMMIT_BYTES // 2)), count.of(ordinal))
+        await journal.flush()
+        assert count.durable == list(range(texts))
+        (path,) = segments(tmp_path)
+        assert (
+            sum("committed" in row for row in rows(path)) == 1
+        )  # of the first group; the second has its mark with the next
 
 
 # ------------------------------------------------------------------ segments
@@ -318,15 +333,14 @@ def _copy(segment: Path, to: Path) -> None:
     shutil.copy(segment, to)
 
 
-async def test_segments_have_their_full_size_unless_told_otherwise(tmp_path: Path) -> None:
-    sink = ListSink()
+async def test_a_segment_is_full_by_its_bytes_before_it_has_its_records(tmp_path: Path) -> None:
+    sink, text = ListSink(), "x" * (SEGMENT_BYTES // 10)
     async with open_journal(tmp_path, sink) as journal:
-        for ordinal in range(SEGMENT_RECORDS + 2 * BACKLOG_RECORDS):
-            journal.append(a_record(ordinal), lambda: None)
-            await journal.room()
-    assert sorted(sink.found) == list(range(SEGMENT_RECORDS + 2 * BACKLOG_RECORDS))
-    assert len(sink.parts) == 2
-    assert len(sink.parts[1]) >= SEGMENT_RECORDS
+        for ordinal in range(25):
+            journal.append(a_record(ordinal, output_text=text), lambda: None)
+            await journal.flush()
+    assert sink.found == list(range(25))
+    assert [len(part) for part in sink.parts.values()] == [10, 10, 5]
 
 
 async def test_what_is_in_flight_when_a_segment_ends_is_remembered_in_the_next(tmp_path: Path) -> None:
