@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from ..ui.lasting_output import make_output_lasting
 from .lazy import LazyGroup
 
 COMMANDS = {
@@ -41,6 +42,7 @@ def group() -> None:
 
 def main() -> None:
     """Run a command. An error of the user is printed as one sentence on standard error, with exit code 2."""
+    make_output_lasting()
     try:
         sys.exit(group.main(standalone_mode=False))
     except click.exceptions.Abort:
