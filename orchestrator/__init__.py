@@ -19,6 +19,11 @@ Your own code: `solver=` and `scorer=` take coroutine functions.
         is_right = answer.text.strip() == sample.task.target
         return Score(1.0, "full") if is_right else Score(0.0, "failed")
 
+Your code is part of the configuration that results belong to: the source of its modules, and the files that it declares:
+
+    @declares(reads=["registry.json"])
+    async def score(sample, answer, model): ...
+
 Errors: every error of this package is an `OrchestratorError`. `InputError` means a wrong configuration or argument, `ProviderError` a
 request that failed, `StorageError` a file that cannot be read or written.
 """
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from sharding.tasks.task import Task
 
     from .api import RunStopped, rehearse_sync, resume, resume_sync, run, run_sync
+    from .config.own_code import declares
     from .execution.forecast.rehearsal import Rehearsal, rehearse
     from .results.compare.comparison import Comparison
     from .results.run import Run
@@ -65,6 +71,7 @@ _HOMES = {
     "Task": "sharding.tasks.task",
     "rehearse": "orchestrator.execution.forecast.rehearsal",
     "rehearse_sync": "orchestrator.api",
+    "declares": "orchestrator.config.own_code",
     "resume": "orchestrator.api",
     "resume_sync": "orchestrator.api",
     "run": "orchestrator.api",
@@ -90,6 +97,7 @@ __all__ = [
     "StorageError",
     "Summary",
     "Task",
+    "declares",
     "rehearse",
     "rehearse_sync",
     "resume",

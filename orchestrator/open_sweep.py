@@ -17,8 +17,10 @@ from sharding.sweep import Sweep, SweepSpec
 from sharding.tasks.sources import SourceSpec, TaskPool, open_tasks
 
 from .config.loading import LoadedConfig
+from .config.own_code import Function
 from .config.settings import Config, PromptConfig, TaskFileConfig
-from .scoring.registry import judge_of, spelt_out
+from .config.user_code import load_function
+from .scoring.registry import ScorerSetting, judge_of, spelt_out
 
 PROMPTS = "prompts"
 """The folder beside the configuration file whose YAML files are prompt types, each named after its file."""
@@ -101,6 +103,26 @@ def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:
         **_tool_parts(config),
         **_operation_parts(config),
     }
+
+
+def own_functions(
+    config: Config, solver: Function | None = None, scorer: Function | None = None
+) -> dict[str, Function]:
+    """Return the person's own functions that results depend on, by what they are. Those that are given replace the file's."""
+    names = {
+        "solver": [] if solver else [config.run.solver],
+        "scorer": [] if scorer else [_scorer_name(entry.scorer or config.run.scorer) for entry in config.tasks],
+        "reader": [entry.reader or "" for entry in config.tasks],
+    }
+    named = {
+        f"the {role} {name}": load_function(name, role) for role, own in names.items() for name in own if ":" in name
+    }
+    given = {"your solver": solver, "your scorer": scorer}
+    return named | {name: function for name, function in given.items() if function is not None}
+
+
+def _scorer_name(setting: ScorerSetting) -> str:
+    return setting if isinstance(setting, str) else str(setting.get("name", ""))
 
 
 def _operation_parts(config: Config) -> dict[str, str]:

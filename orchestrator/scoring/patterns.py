@@ -78,7 +78,9 @@ def with_bounded_patterns(kind: type[Validator]) -> type[Validator]:
     """Return a class of JSON schema validators whose `pattern` and `patternProperties` raise UserCodeError where they do not end."""
     from jsonschema.validators import extend
 
-    extended: type[Validator] = extend(kind, {"pattern": _pattern, "patternProperties": _pattern_properties})
+    extended: type[Validator] = extend(  # type: ignore[no-untyped-call]
+        kind, {"pattern": _pattern, "patternProperties": _pattern_properties}
+    )
     return extended
 
 
