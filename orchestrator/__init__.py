@@ -2,7 +2,8 @@
 
 Run a sweep: `run(config)` and `resume(path)` are coroutines, `run_sync` and `resume_sync` are plain functions. All return a `Run`, which
 reads the results: `to_arrow`, `to_pandas`, `summary`, `compare`. `RunStopped` is raised when a run ended early. `rehearse` and
-`rehearse_sync` return a `Rehearsal`: the forecast of a sweep on a virtual clock, without sending a request.
+`rehearse_sync` return a `Rehearsal`: the forecast of a sweep on a virtual clock, without sending a request. `rescore` and `rescore_sync`
+grade the stored answers of a run again and return the new `Run`.
 
 Your own code: `solver=` and `scorer=` take coroutine functions.
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from sharding.plan import Sample
     from sharding.tasks.task import Task
 
-    from .api import RunStopped, rehearse_sync, resume, resume_sync, run, run_sync
+    from .api import RunStopped, rehearse_sync, rescore, rescore_sync, resume, resume_sync, run, run_sync
     from .config.own_code import declares
     from .execution.forecast.rehearsal import Rehearsal, rehearse
     from .results.compare.comparison import Comparison
@@ -72,6 +73,8 @@ _HOMES = {
     "rehearse": "orchestrator.execution.forecast.rehearsal",
     "rehearse_sync": "orchestrator.api",
     "declares": "orchestrator.config.own_code",
+    "rescore": "orchestrator.api",
+    "rescore_sync": "orchestrator.api",
     "resume": "orchestrator.api",
     "resume_sync": "orchestrator.api",
     "run": "orchestrator.api",
@@ -100,6 +103,8 @@ __all__ = [
     "declares",
     "rehearse",
     "rehearse_sync",
+    "rescore",
+    "rescore_sync",
     "resume",
     "resume_sync",
     "run",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -109,16 +109,20 @@ def own_functions(
     config: Config, solver: Function | None = None, scorer: Function | None = None
 ) -> dict[str, Function]:
     """Return the person's own functions that results depend on, by what they are. Those that are given replace the file's."""
-    names = {
-        "solver": [] if solver else [config.run.solver],
-        "scorer": [] if scorer else [_scorer_name(entry.scorer or config.run.scorer) for entry in config.tasks],
-        "reader": [entry.reader or "" for entry in config.tasks],
-    }
-    named = {
-        f"the {role} {name}": load_function(name, role) for role, own in names.items() for name in own if ":" in name
-    }
-    given = {"your solver": solver, "your scorer": scorer}
-    return named | {name: function for name, function in given.items() if function is not None}
+    solvers = {"your solver": solver} if solver else _loaded("solver", [config.run.solver])
+    readers = _loaded("reader", [entry.reader or "" for entry in config.tasks])
+    return {**solvers, **own_scorers(config, scorer), **readers}
+
+
+def own_scorers(config: Config, scorer: Function | None = None) -> dict[str, Function]:
+    """Return the person's own scorers by what they are; one that is given replaces the file's."""
+    if scorer is not None:
+        return {"your scorer": scorer}
+    return _loaded("scorer", [_scorer_name(entry.scorer or config.run.scorer) for entry in config.tasks])
+
+
+def _loaded(role: str, names: Sequence[str]) -> dict[str, Function]:
+    return {f"the {role} {name}": load_function(name, role) for name in names if ":" in name}
 
 
 def _scorer_name(setting: ScorerSetting) -> str:

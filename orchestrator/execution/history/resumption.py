@@ -60,6 +60,10 @@ def find_pending(directory: RunDirectory, manifest: Manifest, options: ResumeOpt
 
 def require_same(manifest: Manifest, plan: SweepPlan) -> None:
     """Raise InputError with the difference if the directory holds results of another configuration."""
+    if manifest.rescored_from is not None:
+        raise InputError(
+            f"{manifest.run_id} holds the answers of {manifest.rescored_from}, graded again; resume that run, then rescore it"
+        )
     changes = differences(manifest.parts, plan.parts)
     if changes:
         raise InputError(
