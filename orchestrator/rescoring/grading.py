@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, NoReturn, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from providers.errors import InputError
 from providers.messages import JSON
@@ -84,8 +85,9 @@ class Grading:
 
     def ungraded(self, table: pa.Table) -> Iterator[Row]:
         """Yield the other records of a table, as they are."""
-        for row in rows_of(table):
-            if not has_answer(row) and row["score"] is None:
+        unscored = pc.and_(pc.is_null(table["score"]), pc.not_equal(table["outcome"], "ok"))
+        for row in rows_of(table.filter(unscored)):
+            if not has_answer(row):
                 yield {**row, "run_id": self._run_id}
 
     async def _grade_all(self, rows: Sequence[Row]) -> list[Row]:

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from providers.errors import InputError
 from providers.messages import JSON
-from runners.journal.frames import JournalRow, rows
+from runners.durable import replace_file
+from runners.journal.frames import JournalRow, frame, rows
 from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.parquet import record_table
 from runners.samples.bitmap import Bitmap
@@ -189,9 +190,14 @@ def _write(source: RunDirectory, manifest: Manifest, pending: RunDirectory, grad
     while (first := next(final, None)) is not None:
         sink.write_part(number, chain([first], islice(final, PART_ROWS - 1)))
         number += 1
-    waiting = chain.from_iterable(map(grading.ungraded, _tables(source)))
-    if (row := next(waiting, None)) is not None:
-        sink.write_unresolved(chain([row], waiting))
+    sink.write_unresolved(_waiting(source, grading))
+    pending.journal.mkdir()
+    waiting = map(frame, _waiting(source, grading))
+    replace_file(pending.journal / "unresolved.log", lambda file: file.writelines(waiting))
+
+
+def _waiting(source: RunDirectory, grading: Grading) -> Iterator[Row]:
+    return chain.from_iterable(map(grading.ungraded, _tables(source)))
 
 
 def _tables(source: RunDirectory) -> Iterator[pa.Table]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -34,8 +33,12 @@ UNGRADED = frozenset({"judge", "judge_format", "user_code"})
 
 def rows_of(table: pa.Table) -> Iterator[Row]:
     """Yield the records of a table in the form of the journal, with instants as text."""
+    instants = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
     for row in table.to_pylist():
-        yield {name: instant_of(value) if isinstance(value, datetime) else value for name, value in row.items()}
+        for name in instants:
+            if row[name] is not None:
+                row[name] = instant_of(row[name])
+        yield row
 
 
 def has_answer(row: Mapping[str, Any]) -> bool:
