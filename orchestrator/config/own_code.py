@@ -25,7 +25,8 @@ FILE = "file "
 _READS = "__orchestrator_reads__"
 _OURS = Path(__file__).parents[2]
 _OUR_PACKAGES = frozenset({"orchestrator", "providers", "runners", "sharding"})
-_INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_LIBRARY = (f"{sysconfig.get_path('stdlib')}/", f"{sysconfig.get_path('platstdlib')}/")
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 Function = Callable[..., object]
 FunctionT = TypeVar("FunctionT", bound=Function)
@@ -106,15 +107,22 @@ def _is_own(name: str, file: str, root: str) -> bool:
     package = name.partition(".")[0]
     if package in _OUR_PACKAGES and Path(file).is_relative_to(_OURS):
         return False
-    return package == root.partition(".")[0] or not file.startswith(_INSTALLED)
+    is_installed = file.startswith(_LIBRARY) or not _INSTALLED.isdisjoint(Path(file).parts)
+    return package == root.partition(".")[0] or not is_installed
 
 
 def _file_of(name: str) -> str | None:
+    """Find the file of a module without importing it or its package; None for a built-in module, or an attribute of a module."""
+    package, *below = name.split(".")
     try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError, AttributeError):  # no module: an attribute that is imported from one
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
         return None
-    return spec.origin if spec is not None and spec.has_location else None
+    if spec is None or not below:
+        return spec.origin if spec is not None and spec.has_location else None
+    places = [Path(folder, *below) for folder in spec.submodule_search_locations or ()]
+    files = (file for place in places for file in (place.with_suffix(".py"), place / "__init__.py"))
+    return next((str(file) for file in files if file.exists()), None)
 
 
 def _imports(source: bytes, name: str, path: Path) -> Iterator[str]:
