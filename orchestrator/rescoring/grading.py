@@ -110,6 +110,6 @@ class Grading:
         if row["score_error"] == REFUSAL and score.grade == "failed":  # the server said so, which is not stored
             verdict["score_error"] = REFUSAL
         target = as_text(sample.task.target)
-        self.changes[str(row["grade"]), str(verdict["grade"])] += 1
+        self.changes[row["grade"] or "no grade", verdict["grade"]] += 1
         self.new_targets += target != row["target"]
         return {**row, **UNPAID, **verdict, "target": target, "run_id": self._run_id}

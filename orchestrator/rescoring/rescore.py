@@ -27,7 +27,7 @@ from runners.samples.bitmap import Bitmap
 from runners.samples.record import FINAL
 from sharding.planner import fingerprint
 
-from ..config.extras import is_installed
+from ..config.extras import DISTRIBUTION, is_installed
 from ..config.own_code import code_parts
 from ..execution.history.resumption import differences
 from ..execution.prepare import code_name
@@ -64,11 +64,13 @@ class Rescored:
         """The number of answers that were graded."""
         return sum(self.changes.values())
 
-    def comparison(self) -> Comparison | None:
-        """Compare the new scores with the old ones, paired by sample, for each model; None without the extra `analysis`."""
+    def comparison(self) -> Comparison | str:
+        """Compare the new scores with the old ones, paired by sample, for each model; a sentence where that cannot be done."""
         if not (is_installed("numpy") and is_installed("scipy")):
-            return None
-        by = ["model"] if len(self.before.summary(["model"])) > 1 else []
+            return f"a paired comparison with the old scores needs: pip install '{DISTRIBUTION}[analysis]'"
+        if not self.before.summary(["model"]):
+            return "no paired comparison: the old run was killed, and its records are still in its journal"
+        by = ["model"] if len(self.after.summary(["model"])) > 1 else []
         return self.before.compare(self.after, axis="run", baseline=self.before.path.resolve().name, by=by)
 
     def weighted_scores(self) -> list[str]:
@@ -77,9 +79,9 @@ class Rescored:
             {row["model"]: row["weighted_score"] for row in run.summary(["model"])} for run in (self.before, self.after)
         )
         return [
-            f"weighted score of {model}: {_shown(old.get(model))} → {_shown(new[model])}"
+            f"weighted score of {model}: {_shown(old[model])} → {_shown(new[model])}"
             for model in new
-            if old.get(model) != new[model]
+            if model in old and old[model] != new[model]
         ]
 
     def as_json(self) -> dict[str, JSON]:

@@ -98,17 +98,17 @@ def _show(rescored: Rescored, *, as_json: bool) -> None:
 
     comparison = rescored.comparison()
     if as_json:
-        contrasts = [contrast_row(contrast) for contrast in comparison.contrasts] if comparison else []
+        contrasts = [] if isinstance(comparison, str) else [contrast_row(contrast) for contrast in comparison.contrasts]
         say_json({**rescored.as_json(), "contrasts": contrasts})
         return
     print_summary(rescored.after.summary())
     for line in _lines(rescored):
         say(line)
-    if comparison is not None:
+    if isinstance(comparison, str):
+        say(comparison)
+    else:
         table = comparison.table()
         print_table(table.title, table.columns, table.rows)
-    else:
-        say("a paired comparison with the old scores needs: pip install '.[analysis]'")
     say(f"run directory: {rescored.after.path}")
 
 

@@ -86,7 +86,7 @@ def _is_code(name: str) -> bool:
 
 def _difference(name: str, before: str | None, now: str | None) -> str:
     if not _is_code(name):
-        return f"{name} was {before}, is {now}"
+        return f"{name} was {before or 'not set'}, is {now or 'not set'}"
     verb = "is new" if before is None else "is no longer used" if now is None else "has changed"
     return f"{name.removeprefix(FILE)} {verb}"
 
