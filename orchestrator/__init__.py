@@ -2,7 +2,8 @@
 
 Run a sweep: `run(config)` and `resume(path)` are coroutines, `run_sync` and `resume_sync` are plain functions. All return a `Run`, which
 reads the results: `to_arrow`, `to_pandas`, `summary`, `compare`. `RunStopped` is raised when a run ended early. `rehearse` and
-`rehearse_sync` return a `Rehearsal`: the forecast of a sweep on a virtual clock, without sending a request.
+`rehearse_sync` return a `Rehearsal`: the forecast of a sweep on a virtual clock, without sending a request. `rescore` and `rescore_sync`
+grade the stored answers of a run again and return the new `Run`.
 
 Your own code: `solver=` and `scorer=` take coroutine functions.
 
@@ -18,6 +19,11 @@ Your own code: `solver=` and `scorer=` take coroutine functions.
     async def score(sample, answer, model):
         is_right = answer.text.strip() == sample.task.target
         return Score(1.0, "full") if is_right else Score(0.0, "failed")
+
+Your code is part of the configuration that results belong to: the source of its modules, and the files that it declares:
+
+    @declares(reads=["registry.json"])
+    async def score(sample, answer, model): ...
 
 Errors: every error of this package is an `OrchestratorError`. `InputError` means a wrong configuration or argument, `ProviderError` a
 request that failed, `StorageError` a file that cannot be read or written.
@@ -38,7 +44,8 @@ if TYPE_CHECKING:
     from sharding.plan import Sample
     from sharding.tasks.task import Task
 
-    from .api import RunStopped, rehearse_sync, resume, resume_sync, run, run_sync
+    from .api import RunStopped, rehearse_sync, rescore, rescore_sync, resume, resume_sync, run, run_sync
+    from .config.own_code import declares
     from .execution.forecast.rehearsal import Rehearsal, rehearse
     from .results.compare.comparison import Comparison
     from .results.run import Run
@@ -65,6 +72,9 @@ _HOMES = {
     "Task": "sharding.tasks.task",
     "rehearse": "orchestrator.execution.forecast.rehearsal",
     "rehearse_sync": "orchestrator.api",
+    "declares": "orchestrator.config.own_code",
+    "rescore": "orchestrator.api",
+    "rescore_sync": "orchestrator.api",
     "resume": "orchestrator.api",
     "resume_sync": "orchestrator.api",
     "run": "orchestrator.api",
@@ -90,8 +100,11 @@ __all__ = [
     "StorageError",
     "Summary",
     "Task",
+    "declares",
     "rehearse",
     "rehearse_sync",
+    "rescore",
+    "rescore_sync",
     "resume",
     "resume_sync",
     "run",

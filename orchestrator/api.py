@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from providers.errors import OrchestratorError
 from providers.messages import JSON
@@ -20,8 +22,11 @@ from .execution.execute import execute
 from .execution.forecast.rehearsal import Rehearsal, rehearse
 from .execution.history.outcome import ExitCode, RunOutcome
 from .execution.prepare import code_name, create, prepare
+from .rescoring.request import Request, load_for_rescoring
+from .rescoring.rescore import rescore as grade_again
 from .results.directory import RunDirectory
 from .results.run import Run
+from .scoring.registry import ScorerSetting
 
 
 class RunStopped(OrchestratorError):
@@ -79,6 +84,37 @@ async def resume(
     context = prepare(stored, environment.key, environment.network(), solver=solver, scorer=scorer)
     hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, scorer, on_event)
     return await _carried_out(context, directory, environment, hooks)
+
+
+async def rescore(
+    path: str | Path,
+    *,
+    scorer: Scorer | ScorerSetting | None = None,
+    targets: Mapping[str, JSON] | None = None,
+    settings: Mapping[str, JSON] | None = None,
+) -> Run:
+    """Grade the stored answers of a run again, without a request, and return the new run, which is beside the old one.
+
+    `scorer` is a name, a mapping with options or your own function; None takes the scorers of the run as they are now. `targets` are
+    targets by task id; the others are those of the task files. `settings` may hold other weights: {"scoring.weights.grades.partial": 0.5}.
+    Raises InputError where the answers cannot be graded so.
+    """
+    return await asyncio.to_thread(rescore_sync, path, scorer=scorer, targets=targets, settings=settings)
+
+
+def rescore_sync(
+    path: str | Path,
+    *,
+    scorer: Scorer | ScorerSetting | None = None,
+    targets: Mapping[str, JSON] | None = None,
+    settings: Mapping[str, JSON] | None = None,
+) -> Run:
+    """Call `rescore` from a plain script."""
+    own = scorer if callable(scorer) else None
+    named = code_name(own) if own is not None else cast("ScorerSetting | None", scorer)
+    flags = flags_of(None, None, settings or {})
+    loaded = load_for_rescoring(RunDirectory(Path(path)), read_environment(), flags, scorer=named)
+    return grade_again(Path(path), Request(loaded, targets or {}, own), lambda _evidence: None).after
 
 
 def run_sync(

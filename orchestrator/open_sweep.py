@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -17,8 +17,10 @@ from sharding.sweep import Sweep, SweepSpec
 from sharding.tasks.sources import SourceSpec, TaskPool, open_tasks
 
 from .config.loading import LoadedConfig
+from .config.own_code import Function
 from .config.settings import Config, PromptConfig, TaskFileConfig
-from .scoring.registry import judge_of, spelt_out
+from .config.user_code import load_function
+from .scoring.registry import ScorerSetting, judge_of, spelt_out
 
 PROMPTS = "prompts"
 """The folder beside the configuration file whose YAML files are prompt types, each named after its file."""
@@ -101,6 +103,30 @@ def method_parts(config: Config, scorer: str | None = None) -> dict[str, str]:
         **_tool_parts(config),
         **_operation_parts(config),
     }
+
+
+def own_functions(
+    config: Config, solver: Function | None = None, scorer: Function | None = None
+) -> dict[str, Function]:
+    """Return the person's own functions that results depend on, by what they are. Those that are given replace the file's."""
+    solvers = {"your solver": solver} if solver else _loaded("solver", [config.run.solver])
+    readers = _loaded("reader", [entry.reader or "" for entry in config.tasks])
+    return {**solvers, **own_scorers(config, scorer), **readers}
+
+
+def own_scorers(config: Config, scorer: Function | None = None) -> dict[str, Function]:
+    """Return the person's own scorers by what they are; one that is given replaces the file's."""
+    if scorer is not None:
+        return {"your scorer": scorer}
+    return _loaded("scorer", [_scorer_name(entry.scorer or config.run.scorer) for entry in config.tasks])
+
+
+def _loaded(role: str, names: Sequence[str]) -> dict[str, Function]:
+    return {f"the {role} {name}": load_function(name, role) for name in names if ":" in name}
+
+
+def _scorer_name(setting: ScorerSetting) -> str:
+    return setting if isinstance(setting, str) else str(setting.get("name", ""))
 
 
 def _operation_parts(config: Config) -> dict[str, str]:

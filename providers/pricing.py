@@ -1,7 +1,7 @@
 """The cost of an answer: from the user's own prices, else from the price list that ships with genai-prices. Nothing is downloaded.
 
 The list is imported on first use (0.2 s) and read once per model; after that, a cost takes three multiplications. A price that changes
-during a run keeps the value of the first record.
+during a run keeps the value of the first record. No price depends on the hour.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -75,7 +76,7 @@ def _listed_rates(model: str, provider_type: str) -> _Rates | None:
         listed = calc_price(TokenCounts(input_tokens=1, output_tokens=1), model, provider_id=_PRICED_AS[provider_type])
     except LookupError:
         return None
-    price = listed.model_price
+    price = _at_any_hour(listed.model.prices, listed.model_price)
     input_per_million = _base_price(getattr(price, "input_mtok", None))
     output_per_million = _base_price(getattr(price, "output_mtok", None))
     if input_per_million is None or output_per_million is None:
@@ -83,6 +84,21 @@ def _listed_rates(model: str, provider_type: str) -> _Rates | None:
     cached = _base_price(getattr(price, "cache_read_mtok", None))
     cached = input_per_million if cached is None else cached
     return _Rates(input_per_million / 1e6, output_per_million / 1e6, cached / 1e6)
+
+
+def _at_any_hour(prices: object, now: Any) -> Any:
+    """Return the price of the dearest hour: what a vendor charges by the hour, those who resell its model do not.
+
+    A limit on the cost then errs on the safe side. `prices` may change by date; `now` is the price at this moment.
+    """
+    from genai_prices.types import TimeOfDateConstraint
+
+    by_hour = [
+        row.prices
+        for row in (prices if isinstance(prices, list) else ())
+        if isinstance(row.constraint, TimeOfDateConstraint)
+    ]
+    return max([now, *by_hour], key=lambda price: _base_price(price.input_mtok) or 0.0)
 
 
 def _base_price(price: object) -> float | None:

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from ..ui.lasting_output import make_output_lasting
 from .lazy import LazyGroup
 
 COMMANDS = {
@@ -18,6 +19,7 @@ COMMANDS = {
     "export": ("stored.export", "Write a run's records as JSONL, CSV, Parquet or OpenAI Batch output."),
     "plan": ("sweeps.plan", "Print the plan of a sweep without sending anything."),
     "report": ("stored.report", "Write a report of a run as one HTML page, Markdown or JSON."),
+    "rescore": ("stored.rescore", "Grade the stored answers of a run again, with another scorer, targets or weights."),
     "resume": ("sweeps.resume", "Continue a stopped run."),
     "run": ("sweeps.run", "Run a sweep."),
     "simulator": ("simulator", "Serve the simulated providers of a file until Ctrl-C."),
@@ -41,6 +43,7 @@ def group() -> None:
 
 def main() -> None:
     """Run a command. An error of the user is printed as one sentence on standard error, with exit code 2."""
+    make_output_lasting()
     try:
         sys.exit(group.main(standalone_mode=False))
     except click.exceptions.Abort:

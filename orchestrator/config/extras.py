@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 
 from providers.errors import InputError
 
 DISTRIBUTION = "llm-batch-orchestrator"
 """The name under which pip knows this project."""
+
+
+def is_installed(package: str) -> bool:
+    """Return whether an optional package is there."""
+    return importlib.util.find_spec(package) is not None
 
 
 def require_extra(*packages: str, extra: str = "analysis") -> None:

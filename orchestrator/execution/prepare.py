@@ -18,7 +18,8 @@ from runners.samples.answer import Scorer, Solver
 from sharding.planner import Layout, SweepPlan, build_plan
 
 from ..config.loading import LoadedConfig
-from ..open_sweep import method_parts, open_sweep
+from ..config.own_code import code_parts
+from ..open_sweep import method_parts, open_sweep, own_functions
 from ..results.directory import Manifest, RunDirectory, new_directory
 from .components import open_providers, prices_of, require_prices
 from .context import RunContext, UserCode
@@ -50,7 +51,10 @@ def prepare(
     sweep = open_sweep(loaded)
     sweep.sweep.check_plans()
     check_tools(config, sweep)
-    layout = Layout(config.run.stagger_s, extra_parts=method_parts(config, code_name(scorer) if scorer else None))
+    parts = method_parts(config, code_name(scorer) if scorer else None) | code_parts(
+        own_functions(config, solver, scorer)
+    )
+    layout = Layout(config.run.stagger_s, extra_parts=parts)
     plan = build_plan(sweep.sweep, providers.instances, layout)
     _require_shard(plan, config.run.debug_process_num)
     return RunContext(loaded, providers, price_usd, sweep, plan)

@@ -49,6 +49,8 @@ class Manifest:
     fingerprint: str
     parts: Mapping[str, str]
     """The values that the fingerprint is computed from."""
+    rescored_from: str | None = None
+    """The run whose answers were graded again; None for a run of its own."""
 
 
 class ExecutionNote(TypedDict, total=False):

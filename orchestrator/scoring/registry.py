@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
@@ -20,6 +19,7 @@ from ..config.user_code import load_function
 from . import text
 from .choice import choice
 from .judge import RUBRIC, Judge
+from .patterns import regex
 from .refusal import telling_refusals
 from .schema import json_schema
 from .tool_calls import tool_calls
@@ -75,20 +75,13 @@ def _numeric(options: NumericOptions) -> Scorer:
     return text.scorer(partial(text.numeric, tolerance=options.tolerance))
 
 
-def _regex(options: RegexOptions) -> Scorer:
-    try:
-        return text.scorer(text.regex(options.pattern))
-    except re.error as error:
-        raise InputError(f"the regex scorer's pattern is not valid: {error}") from error
-
-
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 SCORERS: Mapping[str, tuple[type[Options], Callable[[Any], Scorer]]] = {
     "exact": (Options, lambda _: text.scorer(text.exact)),
     "includes": (Options, lambda _: text.scorer(text.includes)),
     "numeric": (NumericOptions, _numeric),
-    "regex": (RegexOptions, _regex),
+    "regex": (RegexOptions, lambda options: regex(options.pattern)),
     "choice": (Options, lambda _: text.scorer(choice)),
     "json_schema": (SchemaOptions, lambda options: json_schema(options.json_schema)),
     "tool_calls": (Options, lambda _: tool_calls()),

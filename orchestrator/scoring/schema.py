@@ -15,6 +15,7 @@ from runners.calls.client import ModelClient
 from runners.samples.answer import Answer, Score, Scorer
 from sharding.plan import Sample
 
+from .patterns import with_bounded_patterns
 from .text import FULL, NO_ANSWER
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _validator(schema: dict[str, object]) -> Validator:
         raise InputError(f"the json_schema scorer's schema is not valid: {error.message}") from error
     except Unresolvable as error:
         raise InputError(f"the json_schema scorer's schema refers to {error.ref}, which is not in it") from error
-    validator: Validator = kind(schema, registry=registry)
+    validator: Validator = with_bounded_patterns(kind)(schema, registry=registry)
     return validator
 
 

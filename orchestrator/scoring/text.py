@@ -1,12 +1,10 @@
-"""Scorers that compare text with the task's target: exact, includes, regex. `numeric` compares the numbers of `numbers.py`.
+"""Scorers that compare text with the task's target: exact, includes. `numeric` compares the numbers of `numbers.py`.
 
 Invariant: the time of every comparison is linear in the length of the answer, whatever a model wrote.
-Only a user's own regex may take longer.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
@@ -59,19 +57,6 @@ def numeric(text: str, target: JSON, tolerance: Decimal = Decimal(0)) -> Score:
         return NO_ANSWER
     wanted = [token for accepted in targets(target) if (token := number_token(accepted))]
     return FULL if any(_is_same(number, token, tolerance) for token in wanted) else WRONG
-
-
-def regex(pattern: str) -> Callable[[str, JSON], Score]:
-    """Build a comparison of the first group (or the whole) of the last match with the target."""
-    compiled = re.compile(pattern, re.MULTILINE)
-
-    def compare(text: str, target: JSON) -> Score:
-        last = None
-        for match in compiled.finditer(text):
-            last = match
-        return NO_ANSWER if last is None else exact(last.group(1 if compiled.groups else 0) or "", target)
-
-    return compare
 
 
 def scorer(compare: Callable[[str, JSON], Score]) -> Scorer:

@@ -80,7 +80,7 @@ def build_record(run_id: str, completed: CompletedSample, price_usd: Price) -> R
         run_id=run_id,
         **_sample_columns(active),
         **_instance_columns(active.planned, answer_usage),
-        **_verdict_columns(verdict, answer_usage.response),
+        **verdict_columns(verdict, answer_usage.response),
         **_answer_columns(verdict, answer_usage.response),
         **_tool_columns(active.sample.task, verdict.answer),
         **_usage_columns(active.sample.cell.model, answer_usage, price_usd),
@@ -106,8 +106,8 @@ def _sample_columns(active: ActiveSample) -> SampleColumns:
         "task_type": task.task_type,
         "family": task.family,
         "stage": active.stage,
-        "input": _last_user_text(task.messages),
-        "target": _as_text(task.target),
+        "input": last_user_text(task.messages),
+        "target": as_text(task.target),
         "seed": sample.seed,
     }
 
@@ -126,7 +126,7 @@ def _instance_columns(planned: str, usage: SampleUsage) -> InstanceColumns:
     }
 
 
-def _verdict_columns(verdict: Verdict, response: ChatResponse | None) -> VerdictColumns:
+def verdict_columns(verdict: Verdict, response: ChatResponse | None) -> VerdictColumns:
     """Tell how the sample ended."""
     score = verdict.score
     refused = score is not None and score.grade == "failed" and response is not None and response.refused
@@ -244,15 +244,15 @@ def _time_columns(completed: CompletedSample) -> TimeColumns:
     }
 
 
-def _last_user_text(messages: Sequence[Message]) -> str:
+def last_user_text(messages: Sequence[Message]) -> str:
     """Find what the user said last."""
     for message in reversed(messages):
         if message.get("role") == "user":
-            return _as_text(message.get("content")) or ""
+            return as_text(message.get("content")) or ""
     return ""
 
 
-def _as_text(value: JSON) -> str | None:
+def as_text(value: JSON) -> str | None:
     """Keep text as it is and write anything else as JSON."""
     if value is None or isinstance(value, str):
         return value

@@ -94,6 +94,8 @@ async def _scored(sample: Sample, answer: Answer, method: Method, client: Sample
     """Score an answer. A failure here is a failure of the grading, not of the answer; a resume runs both again."""
     try:
         score = await method.scorer_of(sample)(sample, answer, ScorerClient(client))
+    except UserCodeError as error:  # the answer was paid for: `rescore` can grade it
+        return Verdict("not_run", "user_code", str(error), answer)
     except Ungraded as error:
         return Verdict("infra_failure", error.error_class, str(error), answer)
     except ProviderError as error:

@@ -35,6 +35,9 @@ def command(run_directory: str, complete: bool, as_json: bool) -> int:
 
 
 def _print(verification: Verification, run_directory: str) -> None:
+    from pathlib import Path
+
+    from ...results.directory import RunDirectory
     from ...ui.terminal import say
 
     state, total = "sound" if verification.is_sound else "damaged", verification.total
@@ -49,7 +52,9 @@ def _print(verification: Verification, run_directory: str) -> None:
             say(
                 f"  ordinal {pending.ordinal} ({cell}, epoch {pending.epoch}, task {pending.task}): {pending.outcome or 'never run'}"
             )
-        say(f"to go on: python -m orchestrator resume {run_directory}")
+        source = RunDirectory(Path(run_directory)).read_manifest().rescored_from
+        to_go_on = f"python -m orchestrator resume {run_directory}"
+        say(f"to go on: resume {source}, then rescore it again" if source else f"to go on: {to_go_on}")
     for damage in verification.damages[:LISTED]:
         say(str(damage))
     if len(verification.damages) > LISTED:

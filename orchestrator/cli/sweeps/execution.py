@@ -25,7 +25,7 @@ from ..options import show_warnings
 from ..signals import stopping
 from ..tables import print_summary
 
-REMEDY = "move code that blocks or computes for long into `await asyncio.to_thread(...)`"
+REMEDY = "move code that blocks or computes for long into `await asyncio.to_thread(...)`; three times Ctrl-C ends it"
 
 
 def carry(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from runners.journal.sinks.sink import Row
 from runners.samples.bitmap import Bitmap
 from sharding.planner import SweepPlan
 
+from ...config.own_code import FILE
 from ...results.directory import Manifest, RunDirectory
 from ...results.verify.verification import Damage, Verification
 from ...results.verify.verifier import verify
@@ -59,14 +60,35 @@ def find_pending(directory: RunDirectory, manifest: Manifest, options: ResumeOpt
 
 def require_same(manifest: Manifest, plan: SweepPlan) -> None:
     """Raise InputError with the difference if the directory holds results of another configuration."""
-    if manifest.fingerprint == plan.fingerprint:
-        return
-    changed = sorted(name for name, part in plan.parts.items() if manifest.parts.get(name) != part)
-    shown = "; ".join(f"{name} was {manifest.parts.get(name)}, is {plan.parts[name]}" for name in changed)
-    raise InputError(
-        f"{manifest.run_id} holds results of another configuration ({shown}); "
-        "resume it as it was, with the same solver and scorer, or start a new run"
-    )
+    if manifest.rescored_from is not None:
+        raise InputError(
+            f"{manifest.run_id} holds the answers of {manifest.rescored_from}, graded again; resume that run, then rescore it"
+        )
+    changes = differences(manifest.parts, plan.parts)
+    if changes:
+        raise InputError(
+            f"{manifest.run_id} holds results of another configuration ({'; '.join(changes)}); resume it as it was, with the same "
+            "files, solver and scorer, or start a new run. Where only the grading has changed, `rescore` grades the stored answers again"
+        )
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Describe what differs between the parts of two fingerprints."""
+    if not any(map(_is_code, before)):  # an older version did not note the person's own code
+        now = {name: part for name, part in now.items() if not _is_code(name)}
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    return [_difference(name, before.get(name), now.get(name)) for name in changed]
+
+
+def _is_code(name: str) -> bool:
+    return name.startswith((FILE, "source of "))
+
+
+def _difference(name: str, before: str | None, now: str | None) -> str:
+    if not _is_code(name):
+        return f"{name} was {before or 'not set'}, is {now or 'not set'}"
+    verb = "is new" if before is None else "is no longer used" if now is None else "has changed"
+    return f"{name.removeprefix(FILE)} {verb}"
 
 
 def make_sound(directory: RunDirectory, compactor: Compactor, *, repairs: bool) -> None:

@@ -309,3 +309,34 @@ async def test_a_run_that_is_awaited_and_cancelled_can_be_resumed_at_once(
     assert 0 < len(final_rows(path)) < 100
     assert program("resume", path, "-c", program.write(sweep(tmp_path, tasks=100), "well.yaml"), *BRISK).code == 0
     books.require_each_once(path, 100)
+
+
+BLOCKING = """
+import pathlib
+
+async def score(sample, answer, model):
+    pathlib.Path("blocked").touch()
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+"""
+
+
+def test_the_third_signal_ends_a_scorer_that_blocks_and_catches_everything(program: Program, sweep: Sweep) -> None:
+    (program.folder / "blocking_scorer.py").write_text(BLOCKING)
+    sections = sweep(program.folder, tasks=2)
+    program.write({**sections, "tasks": [{"path": "tasks.jsonl", "scorer": "blocking_scorer:score"}]})
+    process = program.start("run", "sweep.yaml", *BRISK)
+    program.wait_for((program.folder / "blocked").exists)
+
+    def has_ended() -> bool:
+        """Signals of one number that wait together count once, so send them until it has ended."""
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        return process.poll() is not None
+
+    program.wait_for(has_ended)
+    assert process.returncode == 130

@@ -3,12 +3,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
 
+import genai_prices
 import pytest
 from pydantic import ValidationError
 
 from providers.messages import Usage
-from providers.pricing import Price, find_price
+from providers.pricing import Price, _listed_rates, find_price
 
 MILLION = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
 
@@ -66,3 +69,17 @@ print(find_price("gpt-4o-mini", "azure")(Usage(1000, 1000)) > 0)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize(("model", "provider_type"), [("DeepSeek-R1-0528", "azure"), ("deepseek-chat", "gateway")])
+def test_a_price_does_not_depend_on_the_hour(model: str, provider_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = set()
+    listed = genai_prices.calc_price
+    for hour in range(24):
+        moment = datetime(2026, 11, 26, hour, 45, tzinfo=UTC)
+        monkeypatch.setattr(genai_prices, "calc_price", partial(listed, genai_request_timestamp=moment))
+        _listed_rates.cache_clear()
+        found.add(price_usd(model, provider_type, MILLION))
+    _listed_rates.cache_clear()
+    assert len(found) == 1
+    assert None not in found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.scoring.text import NO_ANSWER, exact, includes, numeric, regex
+from orchestrator.scoring.text import NO_ANSWER, exact, includes, numeric
 from providers.messages import JSON
 
 
@@ -122,20 +122,3 @@ def test_numeric_compares_numbers_however_they_are_written(
     score = numeric(text, target)
     assert (score.grade, score.error_class) == (grade, error)
     assert score.value == (1.0 if grade == "full" else 0.0)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "text", "target", "grade", "error"),
-    [
-        (r"Answer: (\w)", "Answer: B", "b", "full", None),
-        (r"Answer: (\w)", "Answer: A\nAnswer: B", "B", "full", None),
-        (r"Answer: (\w)", "It is B", "B", "failed", "format"),
-        (r"\d+", "12 or 13", "13", "full", None),
-        (r"\d+", "12 or 13", "12", "failed", "wrong_answer"),
-        (r"^(\w+)$", "first\nsecond", "second", "full", None),
-        (r"x(y)?", "x", "", "full", None),
-    ],
-)
-def test_regex_compares_the_last_match(pattern: str, text: str, target: str, grade: str, error: str | None) -> None:
-    score = regex(pattern)(text, target)
-    assert (score.grade, score.error_class) == (grade, error)
