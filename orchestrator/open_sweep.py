@@ -118,6 +118,6 @@ def _own_generations(config: Config) -> dict[str, str]:
 
 def _tool_parts(config: Config) -> dict[str, str]:
     """Return how tools are used, if a built-in solver uses them in a way that can be changed."""
-    parts = {"tools": config.tools.model_dump_json()} if config.run.solver == "tool_loop" else {}
+    parts = {"tools": config.tools.as_written()} if config.run.solver == "tool_loop" else {}
     text = [model for model in config.swept_models() if config.models[model].tool_format == "text"]
     return parts | ({"tools_as_text": ", ".join(text)} if text and config.run.solver in SOLVERS else {})

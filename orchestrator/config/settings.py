@@ -6,13 +6,16 @@ type gives it a flag, a `Variable` a short environment variable. The command lin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from providers.pricing import Price
 from providers.route import Adapt
 from runners.shutdown import GRACE_S
+from runners.tools.formats import NATIVE, ToolFormat
+from runners.tools.text_format import TextFormat, TextProtocol
 
 from .fields import (
     Amount,
@@ -28,11 +31,11 @@ from .fields import (
     Share,
     Text,
     Weight,
-    listed,
 )
 from .flags import Flag, Variable
 from .model_settings import GenerationConfig, ModelConfig
 from .scenarios import contradiction, scenario_name, spell_out
+from .tool_settings import RegistryConfig, ToolsConfig
 
 LONGEST_NAME = 50
 
@@ -48,6 +51,8 @@ class TaskFileConfig(Section):
     """How the answers to these tasks are scored; None: by `run.scorer`."""
     reader: str | None = None
     """`bfcl`, or `module:function` for formats of your own."""
+    tools: RegistryConfig | None = None
+    """Tools that stand in a file of their own, and which of them a task needs. None: tasks have a column `tools`."""
 
 
 class SweepConfig(Section):
@@ -80,19 +85,6 @@ class SweepConfig(Section):
         if self.scenario and (sentence := contradiction(self.scenario, dict(self))):
             raise ValueError(sentence)
         return self
-
-
-class ToolsConfig(Section):
-    """The settings with which the solver `tool_loop` uses tools."""
-
-    max_turns: Count = 10
-    """Replies of the model in one sample; an answer that needs more is scored as it stands, with the error class max_turns."""
-    failure_kinds: Annotated[
-        tuple[Literal["error", "timeout", "empty", "malformed", "stale"], ...],
-        BeforeValidator(listed, json_schema_input_type=str | list[str]),
-        Field(min_length=1),
-    ] = ("error", "timeout", "empty", "malformed", "stale")
-    """How tools fail where the sweep's tool success rate makes them; one is drawn for every failing call."""
 
 
 class WeightsConfig(Section):
@@ -234,7 +226,7 @@ class Config(Section):
     generation: GenerationConfig = GenerationConfig()
     """How answers are generated."""
     tools: ToolsConfig = ToolsConfig()
-    """How the solver `tool_loop` uses tools."""
+    """How tools are offered, called and simulated."""
     scoring: ScoringConfig = ScoringConfig()
     """How scores are summed up."""
     run: RunConfig = RunConfig()
@@ -259,6 +251,11 @@ class Config(Section):
         """Return how the answers of a model are generated: the model's own settings override those of the file."""
         own = self.models[model].generation
         return self.generation if own is None else own.over(self.generation)
+
+    def tool_formats(self) -> Mapping[str, ToolFormat]:
+        """Return the tool format of every model."""
+        text = TextFormat(TextProtocol(**dict(self.tools.text)))
+        return {name: text if model.tool_format == "text" else NATIVE for name, model in self.models.items()}
 
     def swept_models(self) -> tuple[str, ...]:
         """Return the models of the sweep: those that it names, or else all models of the file."""
