@@ -198,7 +198,7 @@ def sitting(design: Design) -> Iterator[Exam]:
         settings = loaded.providers["sim"]
         assert isinstance(settings, SimulatorSettings)
         sweep = ReadOnce(active.sweep)
-        yield Exam(sweep_answers(loaded.config, sweep, settings), sweep.samples)
+        yield Exam(sweep_answers(loaded, sweep, settings), sweep.samples)
 
 
 # ------------------------------------------------------------------ intervals

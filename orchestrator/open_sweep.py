@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -10,14 +10,17 @@ from pathlib import Path
 import orjson
 
 from providers.errors import InputError
+from providers.simulator.settings import SimulatorSettings
 from providers.suggestion import suggestion
 from runners.samples.solvers import SOLVERS
-from sharding.prompts.templates import load_prompt_types
+from sharding.prompts.templates import PromptTemplate, load_prompt_types
 from sharding.sweep import Sweep, SweepSpec
 from sharding.tasks.sources import SourceSpec, TaskPool, open_tasks
+from sharding.tasks.tool_registry import RegistrySpec
 
 from .config.loading import LoadedConfig
 from .config.settings import Config, PromptConfig, TaskFileConfig
+from .config.tool_settings import RegistryConfig
 from .scoring.registry import judge_of, spelt_out
 
 PROMPTS = "prompts"
@@ -35,9 +38,11 @@ class OpenSweep:
 def open_sweep(loaded: LoadedConfig) -> OpenSweep:
     """Read the task files and lay out the sweep. Raises InputError naming file and row."""
     config, axes = loaded.config, loaded.config.sweep
-    tasks = open_tasks([spec for entry in config.tasks for spec in _sources(entry, loaded)])
     prompts = {name: _prompt(given, loaded.base) for name, given in config.prompts.items()}
     dropped = {path.stem: path for path in sorted((loaded.base / PROMPTS).glob("*.yaml"))}
+    prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts})
+    kept = _kept_columns(prompt_types.values(), loaded)
+    tasks = open_tasks([spec for entry in config.tasks for spec in _sources(entry, loaded, kept)])
     spec = SweepSpec(
         models=config.swept_models(),
         prompt_types=axes.prompt_types,
@@ -49,7 +54,6 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         limit=axes.limit,
         seed=config.run.seed,
     )
-    prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts})
     try:
         return OpenSweep(tasks, Sweep(spec, tasks, prompt_types))
     except InputError as error:
@@ -60,13 +64,28 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         ) from error
 
 
-def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:
+def _sources(entry: TaskFileConfig, loaded: LoadedConfig, kept: Sequence[str]) -> list[SourceSpec]:
     scorer = spelt_out(entry.scorer or loaded.config.run.scorer)
     pattern = str(loaded.base / entry.path)
     paths = sorted(glob(pattern, recursive=True)) if has_magic(pattern) else [pattern]  # noqa: PTH207 - also absolute patterns
     if not paths:
         raise InputError(f"tasks: no file matches {entry.path} under {loaded.base}")
-    return [SourceSpec(_as_people_say(Path(path)), entry.fields, scorer, entry.reader) for path in paths]
+    registry = _registry(entry.tools, loaded.base)
+    return [
+        SourceSpec(_as_people_say(Path(path)), entry.fields, scorer, entry.reader, registry, kept) for path in paths
+    ]
+
+
+def _kept_columns(prompt_types: Iterable[PromptTemplate], loaded: LoadedConfig) -> list[str]:
+    """List the columns that prompt types and scripted answers read from the tasks' metadata."""
+    simulators = [settings for settings in loaded.providers.values() if isinstance(settings, SimulatorSettings)]
+    scripts = [settings.answers.script.column for settings in simulators if settings.answers.script is not None]
+    plans = [prompt_type.plan for prompt_type in prompt_types]
+    return sorted({column for column in (*plans, *scripts) if column is not None})
+
+
+def _registry(entry: RegistryConfig | None, base: Path) -> RegistrySpec | None:
+    return None if entry is None else RegistrySpec(_as_people_say(base / entry.registry), entry.names, entry.offer)
 
 
 def _as_people_say(path: Path) -> Path:

@@ -185,6 +185,10 @@ class PromptConfig(Section):
     """Text of the user message; {input} stands for the task's own."""
     user_with_plan: str | None = None
     """In place of `user` where the task has a plan: {goal} and {plan} stand for it."""
+    step: str | None = None
+    """The form of one step of {plan}: {number}, {tool}, {arguments}, {call} and {description} stand for its parts."""
+    plan: str | None = None
+    """A column with a plan of your own in place of the task's, such as flawed.missing_step.severe: a list of names or of steps."""
     flaw: str | None = None
     """How the plan is spoilt: a flaw of `sharding/prompts`."""
     like: str | None = None

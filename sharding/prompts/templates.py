@@ -1,9 +1,10 @@
 """Prompt types: different prompts for the same task. The shipped ones are files in `prompt_types/`; users can add others.
 
-A template is `{system, user, user_with_plan, flaw, like}`, all optional. `{input}` in `user` is replaced by the text of the task's last
-user message, `{plan}` and `{goal}` by the task's tool plan, to which `flaw` adds a flaw (flaws.py). The replacement is literal, so that
-braces in tasks are safe. `user_with_plan` replaces `user` where the task has a plan. Missing keys are taken from the template that `like`
-names: a flawed prompt differs from the optimal one by its flaw only.
+A template is `{system, user, user_with_plan, step, plan, flaw, like}`, all optional. `{input}` in `user` is replaced by the text of the
+task's last user message, `{plan}` and `{goal}` by the task's tool plan, or by the plan in the column that `plan` names, to which `flaw`
+adds a flaw (flaws.py). `step` is the form of one step (shown_plan.py). The replacement is literal, so that braces in tasks are safe.
+`user_with_plan` replaces `user` where the task has a plan. Missing keys are taken from the template that `like` names: a flawed prompt
+differs from the optimal one by its flaw only.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from ..conversation import INPUT, with_system, with_user_template
 from ..tasks.task import Task
 from ..tasks.tool_plan import HOW_TO_PLAN, ToolPlan, plan_of
 from .flaws import FLAWS, damage
+from .shown_plan import check_step, plan_in, show_plan
 
 SHIPPED = Path(__file__).parent / "prompt_types"
-KEYS = ("system", "user", "user_with_plan", "flaw", "like")
+KEYS = ("system", "user", "user_with_plan", "step", "plan", "flaw", "like")
 PLAN = re.compile(r"\{(plan|goal)\}")
 
 
@@ -42,17 +44,26 @@ class PromptTemplate:
     """Replaces `user` for tasks that have a plan."""
     flaw: str | None = None
     """The flaw that is added to the plan."""
+    step: str | None = None
+    """The form of one step of `{plan}`; None: a numbered list of calls with their descriptions."""
+    plan: str | None = None
+    """The column that holds the plan, such as a flawed one, in place of the task's own."""
 
     @property
     def digest(self) -> str:
         """A digest of the texts and the flaw."""
         parts = [self.system, self.user, self.user_with_plan, self.flaw]
+        parts += [self.step, self.plan] if self.step or self.plan else []
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
 
     @property
     def needs_plan(self) -> bool:
-        """Whether a flaw, `system` or `user` needs a plan."""
-        return self.flaw is not None or any(PLAN.search(text) for text in (self.system, self.user) if text)
+        """Whether a flaw, a column with a plan, `system` or `user` needs a plan."""
+        return (
+            self.flaw is not None
+            or self.plan is not None
+            or any(PLAN.search(text) for text in (self.system, self.user) if text)
+        )
 
     @property
     def _shows_plan(self) -> bool:
@@ -62,11 +73,11 @@ class PromptTemplate:
         """Insert the task into the texts. Raises InputError where its plan is missing or does not fit the flaw."""
         if self.system is None and self.user is None and self.user_with_plan is None and self.flaw is None:
             return task
-        plan = self._plan(task) if self._shows_plan else None
+        plan = self.shown_plan(task) if self._shows_plan else None
         user = self.user_with_plan if self.user_with_plan is not None and plan else self.user
         if self.system is None and user is None:
             return task
-        fill = _filling(plan)
+        fill = _filling(plan, self.step)
         messages = task.messages
         if user is not None:
             messages = with_user_template(messages, user, fill)
@@ -74,9 +85,9 @@ class PromptTemplate:
             messages = with_system(messages, fill(self.system))
         return replace(task, messages=messages)
 
-    def _plan(self, task: Task) -> ToolPlan | None:
+    def shown_plan(self, task: Task) -> ToolPlan | None:
         """Return the plan with its flaw. Raises InputError where a required plan is missing, or the flaw does not apply to it."""
-        plan = plan_of(task)
+        plan = plan_of(task) if self.plan is None else plan_in(task, self.plan)
         if plan is None:
             if self.needs_plan:
                 raise InputError(
@@ -91,11 +102,11 @@ class PromptTemplate:
             ) from error
 
 
-def _filling(plan: ToolPlan | None) -> Callable[[str], str]:
+def _filling(plan: ToolPlan | None, step: str | None) -> Callable[[str], str]:
     """Build the function that replaces `{plan}` and `{goal}` in a template."""
     if plan is None:
         return str
-    shown = {"plan": str(plan), "goal": plan.goal}
+    shown = {"plan": str(plan) if step is None else show_plan(plan, step), "goal": plan.goal}
     return lambda text: PLAN.sub(lambda match: shown[match.group(1)], text)
 
 
@@ -153,12 +164,15 @@ def _check(template: PromptTemplate, where: str) -> None:
     for key, user in (("user", template.user), ("user_with_plan", template.user_with_plan)):
         if user is not None and INPUT not in user:
             raise InputError(f"{where}: {key} must contain {INPUT}, where the task's text goes")
-    if template.flaw is None:
-        return
-    if template.flaw not in FLAWS:
+    if template.flaw is not None and template.flaw not in FLAWS:
         raise InputError(f'{where}: unknown flaw "{template.flaw}"; {suggestion(template.flaw, FLAWS)}')
-    if not any(PLAN.search(text) for text in (template.system, template.user_with_plan, template.user) if text):
-        raise InputError(f"{where}: a flaw needs a plan; put {{plan}} or {{goal}} into user_with_plan or system")
+    if template.step is not None:
+        check_step(template.step, where)
+    needing = next((key for key in ("flaw", "plan", "step") if getattr(template, key) is not None), None)
+    texts = (template.system, template.user_with_plan, template.user)
+    if needing and not any(PLAN.search(text) for text in texts if text):
+        name = "a flaw" if needing == "flaw" else needing
+        raise InputError(f"{where}: {name} needs a plan; put {{plan}} or {{goal}} into user_with_plan or system")
 
 
 def _read_yaml(path: Path) -> object:

@@ -5,7 +5,7 @@ Every InputError here gives the reason and the remedy only; the task set that re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import TypeVar
@@ -17,7 +17,9 @@ from providers.messages import JSON, Message, Tool
 from providers.suggestion import suggestion
 
 from ..conversation import check_messages, with_system
+from .dotted import roots_of
 from .task import Task
+from .tool_registry import ToolRegistry
 
 Row = Mapping[str, JSON]
 Layout = Mapping[str, Callable[[Row], JSON] | None]
@@ -49,7 +51,10 @@ REQUIRED_WHERE_NAMED = frozenset({"id", "target", "task_type", "difficulty", "fa
 class Columns:
     """The meaning of the columns of one task set; `fields` maps names of task fields to the file's columns."""
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(
+        self, fields: Mapping[str, str], registry: ToolRegistry | None = None, kept: Collection[str] = ()
+    ) -> None:
+        """Check the names. `kept` are columns, also by dotted paths, that become part of the metadata."""
         for name in fields:
             if name not in DEFAULT_COLUMNS:
                 raise InputError(f'fields: unknown name "{name}"; {suggestion(name, DEFAULT_COLUMNS)}')
@@ -58,21 +63,35 @@ class Columns:
         if not self._may_be_batch:
             names.update(input=(), messages=())
         names.update((name, (column,)) for name, column in fields.items())
+        if registry is not None:
+            names["tools"] = ()
+        self._registry = registry
+        self._kept = frozenset(root for path in kept for root in roots_of(path))
         self._names = names
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._required = [(name, column) for name, column in fields.items() if name in REQUIRED_WHERE_NAMED]
-        self.used = frozenset(column for columns in names.values() for column in columns) | {"metadata", "body"}
+        named = frozenset(column for columns in names.values() for column in columns)
+        self.used = named | {"metadata", "body"} | self._kept | (registry.columns if registry is not None else set())
         """Every column that may be read; the others need not be decoded."""
 
     def task(self, row: Row, fallback_id: str) -> Task:
         """Build the task of a row. Raises InputError."""
         return Task(*self.fields(row, fallback_id))
 
+    def _enriched(self, row: Row, fields: TaskFields) -> TaskFields:
+        """Add what the row names of the registry, and the columns that are kept."""
+        task_id, messages, target, tools, task_type, difficulty, family, metadata = fields
+        kept = {name: row[name] for name in self._kept if name in row}
+        metadata = {**kept, **(metadata or {})} if kept else metadata
+        if self._registry is not None:
+            tools, metadata = self._registry.assign(row, metadata)
+        return task_id, messages, target, tools, task_type, difficulty, family, metadata
+
     def fields(self, row: Row, fallback_id: str) -> TaskFields:
         """Check a row and return the fields of its task in their order; a scan needs no more. Raises InputError."""
         row, layout = self._layout(row)
         target, tools = layout["target"], layout["tools"]
-        return (
+        fields = (
             (layout["id"] and self._label(layout["id"](row), "id")) or fallback_id,
             self._messages(row, layout),
             _target(target(row)) if target else None,
@@ -82,6 +101,7 @@ class Columns:
             (layout["family"] and self._label(layout["family"](row), "family")) or "",
             _held_by_json(_metadata(row["metadata"]), "metadata") if "metadata" in row else None,
         )
+        return fields if self._registry is None and not self._kept else self._enriched(row, fields)
 
     def _layout(self, row: Row) -> tuple[Row, Layout]:
         """Return the row, unpacked where it is of a batch, and its layout. Raises InputError."""

@@ -25,6 +25,7 @@ from .duplicate_ids import TaskIds
 from .json_rows import JsonArray, JsonLines
 from .task import Task, TaskSet
 from .task_files import Identity, LoadedTasks, RowStore, StoredTasks
+from .tool_registry import RegistrySpec, ToolRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class SourceSpec:
     scorer: str | None = None
     reader: str | None = None
     """A name of READERS, or "module:function" for other formats: called with the path, yields Task objects or dicts of task fields."""
+    tools: RegistrySpec | None = None
+    """Tools that stand in a file of their own."""
+    kept: Sequence[str] = ()
+    """Columns, also by dotted paths, that are kept in the tasks' metadata because prompts or simulated answers need them."""
 
 
 def _open_parquet(path: Path, spec: SourceSpec, columns: Columns) -> RowStore:
@@ -142,8 +147,9 @@ def _open(spec: SourceSpec, ids: TaskIds) -> TaskSet:
 
 
 def _columns(spec: SourceSpec) -> Columns:
+    registry = None if spec.tools is None else ToolRegistry(spec.tools)
     try:
-        return Columns(spec.fields)
+        return Columns(spec.fields, registry, spec.kept)
     except InputError as error:
         raise InputError(f"{spec.path}: {error}") from error
 
@@ -178,12 +184,15 @@ def _identify(spec: SourceSpec) -> Identity:
         files = sorted(path for path in spec.path.rglob("*") if path.is_file()) if spec.path.is_dir() else [spec.path]
         if (reader := READERS.get(spec.reader or "")) and reader.beside(spec.path).exists():
             files.append(reader.beside(spec.path))
+        if spec.tools is not None:
+            files.append(spec.tools.path)
         digest = hashlib.sha256("".join(_file_digest(path) for path in files).encode())
     except FileNotFoundError as error:
         raise InputError(f"{spec.path}: no such file; check the path") from error
     except OSError as error:
         raise InputError(f"{spec.path}: cannot be read ({error.strerror})") from error
     how = [spec.path.stem, spec.path.suffix, sorted(spec.fields.items()), spec.reader, spec.scorer]
+    how += [] if spec.tools is None else [spec.tools.names, spec.tools.offer]
     digest.update(orjson.dumps(how))
     return Identity(spec.path, digest.hexdigest(), spec.scorer)
 

@@ -143,8 +143,9 @@ def test_an_unreadable_call_keeps_its_start() -> None:
 
 LENGTH = 200_000
 HOSTILE = [
-    "<tool_call>", "</tool_call>", "<tool_call ", "<tool_call>look ", "<tool_name>look", "<think>", "</think>", "<think></think>", "```", "```json\n{",
-    "look ", "look(", '{"name": ', '{"a":', "[", "[1,", "{", '"', "'", "\\", 'x="', "x='\\'", "x=[", 'x={"', "x: {\n", "x=1,", "name: ", "`", " ", "\n", "1",
+    "<tool_call>", "</tool_call>", "<tool_call ", "<tool_call>look ", "<tool_name>look", "<think>", "</think>", "<think></think>",
+    "```", "```json\n{", "look ", "look(", '{"name": ', '{"a":', "[", "[1,", "{", '"', "'", "\\", 'x="', "x='\\'", "x=[", 'x={"',
+    "x: {\n", "x=1,", "name: ", "`", " ", "\n", "1",
 ]  # fmt: skip
 
 
