@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -10,17 +10,16 @@ from pathlib import Path
 import orjson
 
 from providers.errors import InputError
-from providers.simulator.settings import SimulatorSettings
 from providers.suggestion import suggestion
 from runners.samples.solvers import SOLVERS
-from sharding.prompts.templates import PromptTemplate, load_prompt_types
+from sharding.prompts.templates import load_prompt_types
 from sharding.sweep import Sweep, SweepSpec
 from sharding.tasks.sources import SourceSpec, TaskPool, open_tasks
 from sharding.tasks.tool_registry import RegistrySpec
 
 from .config.loading import LoadedConfig
 from .config.settings import Config, PromptConfig, TaskFileConfig
-from .config.tool_settings import RegistryConfig
+from .config.tool_settings import RegistryConfig, TextToolsConfig
 from .scoring.registry import judge_of, spelt_out
 
 PROMPTS = "prompts"
@@ -38,11 +37,9 @@ class OpenSweep:
 def open_sweep(loaded: LoadedConfig) -> OpenSweep:
     """Read the task files and lay out the sweep. Raises InputError naming file and row."""
     config, axes = loaded.config, loaded.config.sweep
+    tasks = open_tasks([spec for entry in config.tasks for spec in _sources(entry, loaded)])
     prompts = {name: _prompt(given, loaded.base) for name, given in config.prompts.items()}
     dropped = {path.stem: path for path in sorted((loaded.base / PROMPTS).glob("*.yaml"))}
-    prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts})
-    kept = _kept_columns(prompt_types.values(), loaded)
-    tasks = open_tasks([spec for entry in config.tasks for spec in _sources(entry, loaded, kept)])
     spec = SweepSpec(
         models=config.swept_models(),
         prompt_types=axes.prompt_types,
@@ -54,6 +51,7 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         limit=axes.limit,
         seed=config.run.seed,
     )
+    prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts})
     try:
         return OpenSweep(tasks, Sweep(spec, tasks, prompt_types))
     except InputError as error:
@@ -64,24 +62,14 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         ) from error
 
 
-def _sources(entry: TaskFileConfig, loaded: LoadedConfig, kept: Sequence[str]) -> list[SourceSpec]:
+def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:
     scorer = spelt_out(entry.scorer or loaded.config.run.scorer)
     pattern = str(loaded.base / entry.path)
     paths = sorted(glob(pattern, recursive=True)) if has_magic(pattern) else [pattern]  # noqa: PTH207 - also absolute patterns
     if not paths:
         raise InputError(f"tasks: no file matches {entry.path} under {loaded.base}")
     registry = _registry(entry.tools, loaded.base)
-    return [
-        SourceSpec(_as_people_say(Path(path)), entry.fields, scorer, entry.reader, registry, kept) for path in paths
-    ]
-
-
-def _kept_columns(prompt_types: Iterable[PromptTemplate], loaded: LoadedConfig) -> list[str]:
-    """List the columns that prompt types and scripted answers read from the tasks' metadata."""
-    simulators = [settings for settings in loaded.providers.values() if isinstance(settings, SimulatorSettings)]
-    scripts = [settings.answers.script.column for settings in simulators if settings.answers.script is not None]
-    plans = [prompt_type.plan for prompt_type in prompt_types]
-    return sorted({column for column in (*plans, *scripts) if column is not None})
+    return [SourceSpec(_as_people_say(Path(path)), entry.fields, scorer, entry.reader, registry) for path in paths]
 
 
 def _registry(entry: RegistryConfig | None, base: Path) -> RegistrySpec | None:
@@ -139,4 +127,9 @@ def _tool_parts(config: Config) -> dict[str, str]:
     """Return how tools are used, if a built-in solver uses them in a way that can be changed."""
     parts = {"tools": config.tools.as_written()} if config.run.solver == "tool_loop" else {}
     text = [model for model in config.swept_models() if config.models[model].tool_format == "text"]
-    return parts | ({"tools_as_text": ", ".join(text)} if text and config.run.solver in SOLVERS else {})
+    if text and config.run.solver in SOLVERS:
+        parts["tools_as_text"] = ", ".join(text)
+        parts |= (
+            {"text_protocol": config.tools.text.model_dump_json()} if config.tools.text != TextToolsConfig() else {}
+        )
+    return parts

@@ -30,9 +30,9 @@ def build_script(settings: ScriptSettings, base: Path, sweep: Sweep) -> Script:
         replies = _read_replies(base / settings.file)
         return lambda sample, _messages, turn: _reply(replies.get(sample.task.task_id), turn)
     column = str(settings.column)
-    if all(value_at(sweep.tasks[row].metadata or {}, column) is None for row in sweep.rows):
+    if all(value_at(sweep.tasks[row].columns, column) is None for row in sweep.rows):
         raise InputError(f"answers.script.column: no task has a value in the column {column!r}")
-    return lambda sample, _messages, turn: _reply(value_at(sample.task.metadata or {}, column), turn)
+    return lambda sample, _messages, turn: _reply(value_at(sample.task.columns, column), turn)
 
 
 def as_answer(reply: JSON) -> SimulatedAnswer:

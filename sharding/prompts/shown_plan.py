@@ -46,7 +46,7 @@ def check_step(step_form: str, where: str) -> None:
 def plan_in(task: Task, column: str) -> ToolPlan | None:
     """Read the plan in a column; None where it is empty. Raises InputError where it is no plan."""
     try:
-        steps = read_steps(listed_steps(value_at(task.metadata or {}, column), column))
+        steps = read_steps(listed_steps(value_at(task.columns, column), column))
     except InputError as error:
         raise InputError(f"task {task.task_id}: {error}") from error
     return ToolPlan(goal_of(task), steps) if steps else None

@@ -5,7 +5,7 @@ Every InputError here gives the reason and the remedy only; the task set that re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import TypeVar
@@ -17,7 +17,6 @@ from providers.messages import JSON, Message, Tool
 from providers.suggestion import suggestion
 
 from ..conversation import check_messages, with_system
-from .dotted import roots_of
 from .task import Task
 from .tool_registry import ToolRegistry
 
@@ -51,10 +50,8 @@ REQUIRED_WHERE_NAMED = frozenset({"id", "target", "task_type", "difficulty", "fa
 class Columns:
     """The meaning of the columns of one task set; `fields` maps names of task fields to the file's columns."""
 
-    def __init__(
-        self, fields: Mapping[str, str], registry: ToolRegistry | None = None, kept: Collection[str] = ()
-    ) -> None:
-        """Check the names. `kept` are columns, also by dotted paths, that become part of the metadata."""
+    def __init__(self, fields: Mapping[str, str], *, registry: ToolRegistry | None = None) -> None:
+        """Check the names. A registry has the tools that the rows name."""
         for name in fields:
             if name not in DEFAULT_COLUMNS:
                 raise InputError(f'fields: unknown name "{name}"; {suggestion(name, DEFAULT_COLUMNS)}')
@@ -66,26 +63,16 @@ class Columns:
         if registry is not None:
             names["tools"] = ()
         self._registry = registry
-        self._kept = frozenset(root for path in kept for root in roots_of(path))
         self._names = names
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._required = [(name, column) for name, column in fields.items() if name in REQUIRED_WHERE_NAMED]
         named = frozenset(column for columns in names.values() for column in columns)
-        self.used = named | {"metadata", "body"} | self._kept | (registry.columns if registry is not None else set())
+        self.used = named | {"metadata", "body"} | (registry.columns if registry is not None else set())
         """Every column that may be read; the others need not be decoded."""
 
     def task(self, row: Row, fallback_id: str) -> Task:
         """Build the task of a row. Raises InputError."""
-        return Task(*self.fields(row, fallback_id))
-
-    def _enriched(self, row: Row, fields: TaskFields) -> TaskFields:
-        """Add what the row names of the registry, and the columns that are kept."""
-        task_id, messages, target, tools, task_type, difficulty, family, metadata = fields
-        kept = {name: row[name] for name in self._kept if name in row}
-        metadata = {**kept, **(metadata or {})} if kept else metadata
-        if self._registry is not None:
-            tools, metadata = self._registry.assign(row, metadata)
-        return task_id, messages, target, tools, task_type, difficulty, family, metadata
+        return Task(*self.fields(row, fallback_id), columns=row)
 
     def fields(self, row: Row, fallback_id: str) -> TaskFields:
         """Check a row and return the fields of its task in their order; a scan needs no more. Raises InputError."""
@@ -101,7 +88,7 @@ class Columns:
             (layout["family"] and self._label(layout["family"](row), "family")) or "",
             _held_by_json(_metadata(row["metadata"]), "metadata") if "metadata" in row else None,
         )
-        return fields if self._registry is None and not self._kept else self._enriched(row, fields)
+        return fields if self._registry is None else _with_tools(self._registry, row, fields)
 
     def _layout(self, row: Row) -> tuple[Row, Layout]:
         """Return the row, unpacked where it is of a batch, and its layout. Raises InputError."""
@@ -158,6 +145,13 @@ class Columns:
             return f"has both {filled}; name the one that holds the task with fields: {{input: …}} or {{messages: …}}"
         columns = ", ".join(row) or "none"
         return f"has no {' or '.join(wanted)} (its columns: {columns}); name the column with fields: {{input: …}}"
+
+
+def _with_tools(registry: ToolRegistry, row: Row, fields: TaskFields) -> TaskFields:
+    """Add the tools that the row names, and the plan that calls them."""
+    task_id, messages, target, _, task_type, difficulty, family, metadata = fields
+    tools, metadata = registry.assign(row, metadata)
+    return task_id, messages, target, tools, task_type, difficulty, family, metadata
 
 
 def _reader(names: Sequence[str]) -> Callable[[Row], JSON] | None:

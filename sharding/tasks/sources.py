@@ -40,8 +40,6 @@ class SourceSpec:
     """A name of READERS, or "module:function" for other formats: called with the path, yields Task objects or dicts of task fields."""
     tools: RegistrySpec | None = None
     """Tools that stand in a file of their own."""
-    kept: Sequence[str] = ()
-    """Columns, also by dotted paths, that are kept in the tasks' metadata because prompts or simulated answers need them."""
 
 
 def _open_parquet(path: Path, spec: SourceSpec, columns: Columns) -> RowStore:
@@ -149,7 +147,7 @@ def _open(spec: SourceSpec, ids: TaskIds) -> TaskSet:
 def _columns(spec: SourceSpec) -> Columns:
     registry = None if spec.tools is None else ToolRegistry(spec.tools)
     try:
-        return Columns(spec.fields, registry, spec.kept)
+        return Columns(spec.fields, registry=registry)
     except InputError as error:
         raise InputError(f"{spec.path}: {error}") from error
 
