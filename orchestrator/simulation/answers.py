@@ -16,6 +16,7 @@ from statistics import NormalDist
 
 import orjson
 
+from providers.errors import InputError
 from providers.messages import JSON, ChatRequest
 from providers.seeded_draws import draw_uniform
 from providers.simulator.answers.source import EchoAnswers, SimulatedAnswer
@@ -134,8 +135,13 @@ class SweepAnswers:
 
     def _scripted(self, sample: Sample, request: ChatRequest, turn: str) -> SimulatedAnswer | None:
         """Return the scripted answer; None where there is none for this turn."""
-        reply = self.script(sample, request.messages, int(turn)) if self.script and turn.isdecimal() else None
-        return None if reply is None else as_answer(reply)
+        if self.script is None or not turn.isdecimal():
+            return None
+        try:
+            reply = self.script(sample, request.messages, int(turn))
+            return None if reply is None else as_answer(reply, sample.task.task_id)
+        except InputError as error:
+            return SimulatedAnswer("", error=str(error))
 
     def _follow(self, intention: Intention, conversation: Conversation) -> SimulatedAnswer:
         """Answer one turn of a tool loop: the next call, or the final answer with its label."""

@@ -35,7 +35,7 @@ def build_script(settings: ScriptSettings, base: Path, sweep: Sweep) -> Script:
     return lambda sample, _messages, turn: _reply(value_at(sample.task.columns, column), turn)
 
 
-def as_answer(reply: JSON) -> SimulatedAnswer:
+def as_answer(reply: JSON, task_id: str) -> SimulatedAnswer:
     """Convert a text or a message. Raises InputError where it is neither."""
     if isinstance(reply, str):
         return SimulatedAnswer(reply)
@@ -44,7 +44,9 @@ def as_answer(reply: JSON) -> SimulatedAnswer:
     if isinstance(content, str) or isinstance(calls, list):
         made = [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else ()
         return SimulatedAnswer(content if isinstance(content, str) else "", made)
-    raise InputError(f"a scripted answer is a text, or a message with content or tool_calls, not {reply!r:.60}")
+    raise InputError(
+        f"task {task_id}: a scripted answer is a text, or a message with content or tool_calls, not {reply!r:.60}"
+    )
 
 
 def _reply(replies: JSON, turn: int) -> JSON:

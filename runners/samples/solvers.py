@@ -49,7 +49,9 @@ async def single_turn(sample: Sample, model: ModelClient, use: ToolUse | None = 
     reply = await model.chat(opening, tools=tool_format.offered(task.tools))
     calls = tool_format.calls(reply, task.tools)
     messages = [*opening, tool_format.turn(reply, calls)] if reply.reasoning else ()
-    return Answer(reply.text, messages, [call for call in calls if tool_format.own_result(call, task.tools) is None])
+    if calls:
+        calls = [call for call in calls if tool_format.own_result(call, task.tools) is None]
+    return Answer(reply.text, messages, calls)
 
 
 async def tool_loop(sample: Sample, model: ModelClient, use: ToolUse) -> Answer:
