@@ -16,6 +16,7 @@ from providers.adapters.registry import adapter_type
 from providers.adapters.settings import WireSettings
 from providers.errors import InputError
 from providers.suggestion import suggestion
+from providers.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
 from .settings import Config
@@ -38,7 +39,13 @@ class LoadedConfig:
         used = {
             route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
         }
-        return [*self._idle_rates(), *self._notes(used)]
+        return [*self._idle_rates(), *self._idle_sample_seed(), *self._notes(used)]
+
+    def _idle_sample_seed(self) -> list[str]:
+        sweep = self.config.sweep
+        if sweep.sample_seed is None or sweep.num_instances is not None or sweep.limit is not None:
+            return []
+        return ["sweep.sample_seed changes nothing: it draws the tasks of num_instances or limit, and neither is set"]
 
     def _idle_rates(self) -> list[str]:
         rates = [f"{rate:g}" for rate in self.config.sweep.tool_success_rates if rate < 1]
@@ -63,34 +70,6 @@ ConfigSource = str | Path | Mapping[str, object]
 
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 """`!!int x` is a ValueError of PyYAML's, a thousand brackets are a RecursionError."""
-
-
-MERGE = "tag:yaml.org,2002:merge"
-"""The tag of `<<`, whose keys may be overridden."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Dates stay text: `api_version: 2024-10-21` needs no quotes. A key that stands twice is refused: one of the two would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping. Raises MarkedYAMLError where a key stands twice."""
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
-                continue
-            key = (key_node.tag, key_node.value)
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key_node.value!r} stands twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    sign: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def load_config(
@@ -132,7 +111,7 @@ def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
         return copy.deepcopy(dict(source)), Path.cwd(), "the configuration"
     path = Path(source)
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        raw = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -185,7 +164,7 @@ def _value(setting: SettingOverride) -> object:
     if not isinstance(setting.value, str):
         return setting.value
     try:
-        return yaml.load(setting.value, Loader=_Loader)
+        return load_yaml(setting.value)
     except UNREADABLE as error:
         shown = "the value" if setting.path.startswith("providers.") else repr(setting.value)  # a key may stand there
         raise InputError(f"{setting.source}: {shown} is not a YAML value: {_yaml_place(error)}") from error

@@ -17,8 +17,10 @@ PLACES = ("number", "tool", "arguments", "call", "description")
 """The placeholders of a step: its number, its tool, its arguments as text, both together, and its description."""
 
 
-def show_plan(plan: ToolPlan, step_form: str) -> str:
-    """Write every step in the form, one per line."""
+def show_plan(plan: ToolPlan, step_form: str | None) -> str:
+    """Write every step in the form, one per line; without a form, as a numbered list."""
+    if step_form is None:
+        return str(plan)
     return "\n".join(_show_step(number, step, step_form) for number, step in enumerate(plan.steps, start=1))
 
 

@@ -155,7 +155,7 @@ def test_every_flaw_can_befall_every_task_of_the_scenarios() -> None:
         SettingOverride("sweep.difficulties", "all", "--difficulty"),
     ]
     found = open_sweep(load_config(EXAMPLES / "scenarios.yaml", Environment({}), flags))
-    found.sweep.check_plans()
+    found.sweep.check_prompts()
     found.tasks.close()
 
 

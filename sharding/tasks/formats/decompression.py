@@ -1,0 +1,66 @@
+"""Compressed task files, `.gz` and `.zst`: their bytes go to a temporary file once, so that rows can be read by offset."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+from providers.errors import InputError
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+"""Suffixes and their names in pyarrow."""
+MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
+"""How compressed files begin, whatever they are named."""
+FEW_BYTES = 4
+
+
+class Decompressed:
+    """The uncompressed bytes of a file, for as long as they are needed."""
+
+    def __init__(self, path: Path, suffix: str) -> None:
+        """Decompress `path`. Raises InputError where it is damaged or not compressed."""
+        descriptor, name = tempfile.mkstemp(prefix="orchestrator-", suffix=suffix)
+        self.path = Path(name)
+        self.remove: Callable[[], object] = weakref.finalize(self, _unlink, self.path)
+        """Removes the temporary file; further calls do nothing."""
+        compression = COMPRESSIONS[path.suffix.lower()]
+        with os.fdopen(descriptor, "wb") as file:
+            try:
+                _copy(path, compression, file)
+            except FileNotFoundError as error:
+                raise InputError(f"{path}: no such file; check the path") from error
+            except (OSError, ValueError) as error:
+                self.remove()
+                reason = " ".join(str(error).split())
+                raise InputError(
+                    f"{path}: cannot be decompressed ({reason}); is it complete, and {compression}?"
+                ) from error
+
+
+def _copy(path: Path, compression: str, file: object) -> None:
+    import pyarrow as pa
+
+    with pa.input_stream(str(path), compression=compression) as source:
+        shutil.copyfileobj(source, file, 1 << 20)  # type: ignore[misc]
+
+
+def bare_name(path: Path) -> Path:
+    """Return the path without the suffix of a compression: `t.jsonl` for `t.jsonl.gz`."""
+    return path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
+
+
+def misnamed(path: Path) -> str | None:
+    """Return the suffix that a compressed file lacks; None where its name is right."""
+    with path.open("rb") as file:
+        start = file.read(FEW_BYTES)
+    if path.suffix.lower() in (*COMPRESSIONS, ".parquet"):
+        return None
+    return next((suffix for magic, suffix in MAGIC.items() if start.startswith(magic)), None)
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
