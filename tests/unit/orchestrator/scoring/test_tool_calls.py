@@ -203,3 +203,21 @@ def test_values_are_the_same_but_for_how_they_are_spelt(value: JSON, accepted: J
 
 def test_a_task_without_calls_expects_nothing_that_is_known() -> None:
     assert expectation_of(Task("t", [], "plain")) is None
+
+
+@pytest.mark.parametrize(
+    ("made", "grade", "value", "error"),
+    [
+        ([ROME, ROOM], "full", 1, None),
+        ([call("find", {"other": 1}), call("book")], "full", 1, None),
+        ([ROOM, ROME], "partial", 1 / 2, "sequence_order"),
+        ([ROME], "partial", 1 / 2, "missing"),
+        ([ROME, call("book", "{")], "partial", 1 / 2, "format"),
+    ],
+)
+async def test_a_plan_of_names_accepts_any_arguments(
+    made: list[dict[str, JSON]], grade: str, value: float, error: str | None
+) -> None:
+    plan: JSON = [{"tool": "find", "arguments": None}, {"tool": "book", "arguments": None}]
+    score = await scored(Task("t", [], tools=TOOLS, metadata={"plan": plan}), *made)
+    assert (score.grade, score.value, score.error_class) == (grade, value, error)
