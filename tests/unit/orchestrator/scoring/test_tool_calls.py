@@ -221,3 +221,13 @@ async def test_a_plan_of_names_accepts_any_arguments(
     plan: JSON = [{"tool": "find", "arguments": None}, {"tool": "book", "arguments": None}]
     score = await scored(Task("t", [], tools=TOOLS, metadata={"plan": plan}), *made)
     assert (score.grade, score.value, score.error_class) == (grade, value, error)
+
+
+@pytest.mark.parametrize("arguments", ['"{\\"city\\": \\"Rome\\"}"', '{"city": "Rome"}'])
+async def test_arguments_that_a_server_encodes_twice_are_graded_as_they_are_meant(arguments: str) -> None:
+    assert (await scored(a_task([FIND]), call("find", arguments))).grade == "full"
+
+
+@pytest.mark.parametrize("arguments", [" ", "null"])
+async def test_no_arguments_in_any_form_are_none(arguments: str) -> None:
+    assert (await scored(a_task([PAY]), call("pay", arguments))).grade == "full"
