@@ -12,6 +12,8 @@ import orjson
 
 from providers.messages import JSON, ChatResponse, Message, Tool, ToolCall
 
+from .arguments import plain_arguments
+
 
 class ToolFormat(Protocol):
     """A format for tools: it builds the messages and reads the calls."""
@@ -93,7 +95,7 @@ def _with_valid_arguments(call: ToolCall) -> ToolCall:
     if not isinstance(function, Mapping):
         return call
     arguments = function.get("arguments")
-    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+    text = plain_arguments(arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode())
     try:
         is_object = isinstance(orjson.loads(text), dict)
     except orjson.JSONDecodeError:

@@ -22,6 +22,7 @@ from sharding.tasks.tool_plan import tool_name
 from sharding.tasks.tool_results import NOTHING_DECLARED, declared_results
 
 from ..user_code_error import UserCodeError
+from .arguments import plain_arguments
 from .reliability import STEADY, CallHistory, Reliability, declared_dependencies
 
 ToolFunction = Callable[[Mapping[str, JSON]], JSON | Awaitable[JSON]]
@@ -95,7 +96,7 @@ class SimulatedTools:
         if name not in self._names:
             return _rejected("unknown_tool", f"there is no tool {name!r}; the tools are: {known}")
         try:
-            arguments = orjson.loads(text or "{}")
+            arguments = orjson.loads(plain_arguments(text))
         except orjson.JSONDecodeError as error:
             return _rejected("bad_arguments", f"the arguments are not valid JSON ({error.msg}); call {name} again")
         if not isinstance(arguments, dict):

@@ -127,6 +127,8 @@ async def test_calls_of_one_id_get_ids_of_their_own() -> None:
         ('{"city": "Paris"}', '{"city": "Paris"}'),
         ("", "{}"),
         ("{", "{}"),
+        ("null", "{}"),
+        ('"{\\"city\\": \\"x\\"}"', '{"city": "x"}'),
         ("[1]", "{}"),
         ({"city": "x"}, '{"city":"x"}'),
     ],

@@ -48,6 +48,16 @@ async def test_a_tool_answers_what_the_task_declares() -> None:
     )
 
 
+@pytest.mark.parametrize("arguments", ['"{\\"amount\\": 5}"', '{"amount": 5}'])
+async def test_arguments_that_a_server_encodes_twice_are_read(arguments: str) -> None:
+    assert await called(the_tools(), "convert", arguments) == ToolResult('{"usd":5.5}')
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "null", '""'])
+async def test_no_arguments_are_an_empty_object(arguments: str) -> None:
+    assert await called(the_tools(), "look", arguments) == ToolResult("sunny")
+
+
 async def test_a_tool_of_which_the_task_says_nothing_acknowledges() -> None:
     assert await called(the_tools(results={}), "look", "") == ToolResult('{"status":"success"}')
 
