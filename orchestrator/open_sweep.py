@@ -88,7 +88,7 @@ def _sources(
         find_files(entry.path, loaded.base, STORES) if entry.reader is None else find_readable(entry.path, loaded.base)
     )
     specs = [
-        SourceSpec(file.path, fields, scorer, entry.reader, entry.rows, entry.models or None, file.shown, needs_input)  # type: ignore[arg-type]
+        SourceSpec(file.path, fields, scorer, entry.reader, entry.rows, entry.models or None, file.shown, needs_input)
         for file in found.files
     ]
     return specs, found.notes

@@ -186,7 +186,7 @@ def _load_template(
 ) -> PromptTemplate:
     where, parts = _read_parts(name, sources[name])
     model = parts.pop("like", None)
-    if model is not None:
+    if isinstance(model, str):
         if model not in sources:
             raise InputError(f'{where}: like names the unknown prompt type "{model}"; {suggestion(model, sources)}')
         _, given = _read_parts(model, sources[model])

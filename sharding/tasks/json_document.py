@@ -51,7 +51,8 @@ def _members(text: str, place: int, path: Path) -> Iterator[tuple[str, int]]:
     """Yield the keys of an object and where their values start."""
     place = _skip_blank(text, place + 1)
     while text.startswith('"', place):
-        key, end = json.decoder.scanstring(text, place + 1)
+        end = _end_of_value(text, place, path)
+        key = str(_decode(text, place)[0])
         place = _skip_blank(text, end)
         if not text.startswith(":", place):
             raise _invalid(text, place, path, "no colon after a key")

@@ -8,6 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from providers.errors import InputError
 
@@ -41,11 +42,11 @@ class Decompressed:
                 ) from error
 
 
-def _copy(path: Path, compression: str, file: object) -> None:
+def _copy(path: Path, compression: str, file: BinaryIO) -> None:
     import pyarrow as pa
 
     with pa.input_stream(str(path), compression=compression) as source:
-        shutil.copyfileobj(source, file, 1 << 20)  # type: ignore[misc]
+        shutil.copyfileobj(source, file, 1 << 20)
 
 
 def bare_name(path: Path) -> Path:
