@@ -14,7 +14,7 @@ from providers.suggestion import suggestion
 from runners.samples.solvers import SOLVERS
 from sharding.prompts.templates import load_prompt_types
 from sharding.sweep import Sweep, SweepSpec
-from sharding.tasks.locations.files import as_typed, find_files, find_readable
+from sharding.tasks.locations.files import find_files, find_readable
 from sharding.tasks.sources import STORES, SourceSpec, TaskPool, open_tasks, read_rows
 
 from .config.loading import LoadedConfig
@@ -95,7 +95,7 @@ def _sources(
 
 
 def _read_rows(path: Path) -> Sequence[Mapping[str, JSON]]:
-    return read_rows(as_typed(path))
+    return read_rows(path)
 
 
 def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, object]:

@@ -225,6 +225,8 @@ def _reason(problem: Any, error: ValidationError, *, shows_input: bool) -> str:
         return f"unknown key; {suggestion(str(last), _known_keys(error.title, parents))}"
     if problem["type"] == "missing":
         return "is missing"
+    if problem["type"] == "too_short":
+        return "is empty; name at least one"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     message = f"{str(problem['msg'])[0].lower()}{str(problem['msg'])[1:]}"

@@ -218,7 +218,7 @@ def _read_parts(name: str, source: PromptSource) -> tuple[str, dict[str, object]
 
 def _check(template: PromptTemplate, where: str) -> None:
     for key, user in (("user", template.user), ("user_with_plan", template.user_with_plan)):
-        if user is not None and INPUT not in user and not _shows_column(user, key, where):
+        if user is not None and not _shows_column(user, key, where) and INPUT not in user:
             raise InputError(
                 f"{where}: {key} must contain {INPUT}, where the task's text goes, or a column such as {{question}}"
             )

@@ -24,7 +24,7 @@ from .columns import Columns, Row
 from .csv_rows import CsvRecords
 from .duplicate_ids import TaskIds
 from .field_values import FieldValue
-from .formats.decompression import COMPRESSIONS, Decompressed, bare_name, misnamed
+from .formats.decompression import COMPRESSIONS, Decompressed, bare_name, fault_of
 from .formats.lm_eval_rows import LmEvalRows, is_sample_file
 from .json_rows import JsonArray, JsonLines
 from .locations.files import STATE
@@ -230,8 +230,8 @@ def _data_of(spec: SourceSpec, stack: ExitStack) -> Path:
         unpacked = Decompressed(spec.path, bare_name(spec.path).suffix)
         stack.callback(unpacked.remove)
         return unpacked.path
-    if spec.path.is_file() and (suffix := misnamed(spec.path)):
-        raise InputError(f"{spec.name}: is compressed; name it {spec.name.name}{suffix}")
+    if spec.path.is_file() and (fault := fault_of(spec.path)):
+        raise InputError(f"{spec.name}: {fault}")
     return spec.path
 
 

@@ -16,6 +16,7 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 """Suffixes and their names in pyarrow."""
 MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
 """How compressed files begin, whatever they are named."""
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 FEW_BYTES = 4
 
 
@@ -54,13 +55,16 @@ def bare_name(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
 
 
-def misnamed(path: Path) -> str | None:
-    """Return the suffix that a compressed file lacks; None where its name is right."""
+def fault_of(path: Path) -> str | None:
+    """Return why a file cannot be what its name says, with the remedy, by its first bytes."""
     with path.open("rb") as file:
         start = file.read(FEW_BYTES)
     if path.suffix.lower() in (*COMPRESSIONS, ".parquet"):
         return None
-    return next((suffix for magic, suffix in MAGIC.items() if start.startswith(magic)), None)
+    if start.startswith(UTF_16):
+        return "is UTF-16 text; save it as UTF-8"
+    suffix = next((suffix for magic, suffix in MAGIC.items() if start.startswith(magic)), None)
+    return None if suffix is None else f"is compressed; name it {path.name}{suffix}"
 
 
 def _unlink(path: Path) -> None:
