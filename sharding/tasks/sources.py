@@ -228,7 +228,7 @@ def _data_of(spec: SourceSpec, stack: ExitStack) -> Path:
     """Return where the bytes of a file are. Those of a compressed one are in a temporary file, which `stack` removes."""
     if spec.path.suffix.lower() in COMPRESSIONS:
         unpacked = Decompressed(spec.path, bare_name(spec.path).suffix)
-        stack.callback(unpacked.remove)
+        stack.callback(unpacked.close)
         return unpacked.path
     if spec.path.is_file() and (fault := fault_of(spec.path)):
         raise InputError(f"{spec.name}: {fault}")

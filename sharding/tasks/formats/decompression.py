@@ -27,8 +27,7 @@ class Decompressed:
         """Decompress `path`. Raises InputError where it is damaged or not compressed."""
         descriptor, name = tempfile.mkstemp(prefix="orchestrator-", suffix=suffix)
         self.path = Path(name)
-        self.remove: Callable[[], object] = weakref.finalize(self, _unlink, self.path)
-        """Removes the temporary file; further calls do nothing."""
+        self._remove: Callable[[], object] = weakref.finalize(self, _unlink, self.path)
         compression = COMPRESSIONS[path.suffix.lower()]
         with os.fdopen(descriptor, "wb") as file:
             try:
@@ -36,11 +35,15 @@ class Decompressed:
             except FileNotFoundError as error:
                 raise InputError(f"{path}: no such file; check the path") from error
             except (OSError, ValueError) as error:
-                self.remove()
+                self.close()
                 reason = " ".join(str(error).split())
                 raise InputError(
                     f"{path}: cannot be decompressed ({reason}); is it complete, and {compression}?"
                 ) from error
+
+    def close(self) -> None:
+        """Remove the temporary file; further calls do nothing."""
+        self._remove()
 
 
 def _copy(path: Path, compression: str, file: BinaryIO) -> None:
