@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from providers.errors import OrchestratorError
 from providers.messages import JSON
@@ -12,6 +13,7 @@ from runners.samples.answer import Scorer, Solver
 from runners.shutdown import Shutdown
 
 from .config.environment import Environment, SettingOverride, flags_of, read_environment
+from .config.given_tasks import SupportsColumns
 from .config.loading import ConfigSource, LoadedConfig, load_config
 from .execution.alerts.events import OnEvent
 from .execution.context import RunContext, RunHooks
@@ -22,6 +24,9 @@ from .execution.history.outcome import ExitCode, RunOutcome
 from .execution.prepare import code_name, create, prepare
 from .results.directory import RunDirectory
 from .results.run import Run
+
+Tasks = Iterable[Mapping[str, Any]] | SupportsColumns
+"""Rows of tasks: dicts, or anything with columns, such as a DataFrame."""
 
 
 class RunStopped(OrchestratorError):
@@ -40,6 +45,7 @@ async def run(
     *,
     model: Sequence[str] | str | None = None,
     limit: int | None = None,
+    tasks: Tasks | None = None,
     solver: Solver | None = None,
     scorer: Scorer | None = None,
     settings: Mapping[str, JSON] | None = None,
@@ -48,13 +54,15 @@ async def run(
     """Run a sweep and return its results, failed samples included.
 
     `config` is the path of a sweep file or its content. `model` selects models of the file, `limit` bounds the number of tasks.
+    `tasks` replace those of the file, whose `fields` and `scorer` apply to them: a list of dicts, a DataFrame of pandas or
+    Polars, an Arrow table, or a data set of Hugging Face. They are kept in `runs/tasks`, so that a resume needs no `tasks`.
     `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutine functions.
     `on_event` is called for these events: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, open_files,
     run_stalled, budget_near, run_finished; and for loop_blocked, from another thread.
     Raises InputError for a wrong configuration, RunStopped when a limit is reached, no instance is left or your own code failed.
     """
     environment = read_environment(config)
-    loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
+    loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer), tasks=tasks)
     context = prepare(loaded, environment.key, environment.network(), solver=solver, scorer=scorer)
     hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
     return await _carried_out(context, create(context), environment, hooks)
@@ -86,6 +94,7 @@ def run_sync(
     *,
     model: Sequence[str] | str | None = None,
     limit: int | None = None,
+    tasks: Tasks | None = None,
     solver: Solver | None = None,
     scorer: Scorer | None = None,
     settings: Mapping[str, JSON] | None = None,
@@ -93,7 +102,16 @@ def run_sync(
 ) -> Run:
     """Call `run` from a plain script, on a new event loop."""
     return run_loop(
-        run(config, model=model, limit=limit, solver=solver, scorer=scorer, settings=settings, on_event=on_event)
+        run(
+            config,
+            model=model,
+            limit=limit,
+            tasks=tasks,
+            solver=solver,
+            scorer=scorer,
+            settings=settings,
+            on_event=on_event,
+        )
     )
 
 

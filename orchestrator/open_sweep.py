@@ -93,7 +93,7 @@ def _sources(
     specs = [
         SourceSpec(
             file.path, fields, scorer, entry.reader, entry.rows, entry.models or None, file.shown, needs_input, registry
-        )  # type: ignore[arg-type]
+        )
         for file in found.files
     ]
     return specs, found.notes
@@ -104,7 +104,7 @@ def _registry(entry: RegistryConfig | None, base: Path) -> RegistrySpec | None:
 
 
 def _read_rows(path: Path) -> Sequence[Mapping[str, JSON]]:
-    return read_rows(as_typed(path))
+    return read_rows(path)
 
 
 def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, object]:

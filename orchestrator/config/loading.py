@@ -19,6 +19,7 @@ from providers.suggestion import suggestion
 from providers.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
+from .given_tasks import write_given_tasks
 from .settings import Config
 
 
@@ -73,13 +74,22 @@ UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 
 
 def load_config(
-    source: ConfigSource, environment: Environment, flags: Sequence[SettingOverride] = (), *, base: Path | None = None
+    source: ConfigSource,
+    environment: Environment,
+    flags: Sequence[SettingOverride] = (),
+    *,
+    base: Path | None = None,
+    tasks: object = None,
 ) -> LoadedConfig:
-    """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key."""
+    """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key.
+
+    `tasks` are rows from Python in place of the file's tasks.
+    """
     raw, folder, name = _read(source)
     settings = [*environment.settings(), *flags]
     for setting in settings:
         _apply(raw, setting)
+    write_given_tasks(raw, tasks)
     _require_json(raw, name)
     said_by = {setting.path: setting.source for setting in settings}
     try:
@@ -108,7 +118,7 @@ def provider_settings(config: Config, name: str, base: Path) -> dict[str, BaseMo
 
 def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
     if isinstance(source, Mapping):
-        return copy.deepcopy(dict(source)), Path.cwd(), "the configuration"
+        return _copied(source), Path.cwd(), "the configuration"
     path = Path(source)
     try:
         raw = load_yaml(path.read_text(encoding="utf-8"))
@@ -121,6 +131,14 @@ def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
     if not isinstance(raw, dict):
         raise InputError(f"{path} must hold a mapping with providers, models, tasks and sweep")
     return raw, path.resolve().parent, str(path)
+
+
+def _copied(section: Mapping[str, object]) -> dict[str, Any]:
+    """Copy a configuration; rows of tasks in it stay the caller's own, because they may be large and are only read."""
+    return {
+        key: list(value) if key == "tasks" and isinstance(value, list | tuple) else copy.deepcopy(value)
+        for key, value in section.items()
+    }
 
 
 def _require_json(raw: Mapping[str, object], name: str) -> None:
@@ -207,6 +225,8 @@ def _reason(problem: Any, error: ValidationError, *, shows_input: bool) -> str:
         return f"unknown key; {suggestion(str(last), _known_keys(error.title, parents))}"
     if problem["type"] == "missing":
         return "is missing"
+    if problem["type"] == "too_short":
+        return "is empty; name at least one"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     message = f"{str(problem['msg'])[0].lower()}{str(problem['msg'])[1:]}"

@@ -15,6 +15,7 @@ from providers.messages import JSON, Message
 from providers.suggestion import suggestion
 
 from ..tasks.dotted import has_path, value_at
+from ..tasks.locations.files import as_typed
 from ..tasks.task import Task
 from .variables import fill_variables, show_value, variables_in
 
@@ -135,4 +136,4 @@ def _settings(given: object, where: str, base: Path) -> ExampleSettings:
     for key, text in texts.items():
         if not isinstance(text, str):
             raise InputError(f"{where}: examples.{key} must be text, not {text!r:.60}")
-    return ExampleSettings(base / str(given["path"]), count=count, **texts)
+    return ExampleSettings(as_typed(base / str(given["path"])), count=count, **texts)

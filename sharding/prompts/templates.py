@@ -197,7 +197,7 @@ def _load_template(
 ) -> PromptTemplate:
     where, parts = _read_parts(name, sources[name])
     model = parts.pop("like", None)
-    if model is not None:
+    if isinstance(model, str):
         if model not in sources:
             raise InputError(f'{where}: like names the unknown prompt type "{model}"; {suggestion(model, sources)}')
         _, given = _read_parts(model, sources[model])
@@ -229,7 +229,7 @@ def _read_parts(name: str, source: PromptSource) -> tuple[str, dict[str, object]
 
 def _check(template: PromptTemplate, where: str) -> None:
     for key, user in (("user", template.user), ("user_with_plan", template.user_with_plan)):
-        if user is not None and INPUT not in user and not _shows_column(user, key, where):
+        if user is not None and not _shows_column(user, key, where) and INPUT not in user:
             raise InputError(
                 f"{where}: {key} must contain {INPUT}, where the task's text goes, or a column such as {{question}}"
             )

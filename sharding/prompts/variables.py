@@ -80,7 +80,9 @@ def show_value(variable: Variable, task: Task) -> str:
     try:
         return FORMS[variable.form](value) if variable.form else _as_text(value)
     except ValueError as error:
-        raise InputError(f'the column "{name}" cannot be shown as {variable}: {error}') from error
+        raise InputError(
+            f'the column "{name}" cannot be shown as {variable}: {error}; name the column that holds the list'
+        ) from error
 
 
 def _lacks(variable: Variable, columns: Mapping[str, JSON]) -> str:

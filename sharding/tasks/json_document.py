@@ -51,7 +51,8 @@ def _members(text: str, place: int, path: Path) -> Iterator[tuple[str, int]]:
     """Yield the keys of an object and where their values start."""
     place = _skip_blank(text, place + 1)
     while text.startswith('"', place):
-        key, end = json.decoder.scanstring(text, place + 1)
+        end = _end_of_value(text, place, path)
+        key = str(_decode(text, place)[0])
         place = _skip_blank(text, end)
         if not text.startswith(":", place):
             raise _invalid(text, place, path, "no colon after a key")
@@ -67,11 +68,24 @@ def _no_array(text: str, place: int, path: Path, rows: str | None) -> str:
         return f"{path}: rows: {rows} is not an array of objects; name the array"
     if not text.startswith("{", place):
         return f"{path}: a .json task set must be one array of objects; name a file with one object per line .jsonl"
-    arrays = [key for key, start in _members(text, place, path) if text.startswith("[", start)]
     if text[_skip_blank(text, _end_of_value(text, place, path)) :]:
         return f"{path}: holds one object per line; a .json task set is one array of objects, so name the file .jsonl"
-    where = f"rows: {arrays[0]}" if arrays else "rows: path.to.list"
-    return f"{path}: is an object, not an array of objects; say where the array is, with {where}"
+    where = _first_array(_decode(text, place)[0]) or "path.to.list"
+    return f"{path}: is an object, not an array of objects; say where the array is, with rows: {where}"
+
+
+def _first_array(document: object) -> str | None:
+    """Return the dotted path of the first array of objects, the one that is least deep."""
+    level = [("", document)]
+    while level:
+        inner = [
+            (f"{path}{key}", value) for path, held in level if isinstance(held, dict) for key, value in held.items()
+        ]
+        arrays = (path for path, value in inner if isinstance(value, list) and value and isinstance(value[0], dict))
+        if (found := next(arrays, None)) is not None:
+            return found
+        level = [(f"{path}.", value) for path, value in inner]
+    return None
 
 
 def _end_of_value(text: str, place: int, path: Path) -> int:

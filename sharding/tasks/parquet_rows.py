@@ -115,7 +115,7 @@ def plain_row(decoded: Row) -> Row:
     return {column: _plain(value) for column, value in decoded.items()}
 
 
-def _plain(value: JSON) -> JSON:
+def _plain(value: JSON | Decimal) -> JSON:
     """Remove nulls inside nested values, for an Arrow struct has the fields of all rows; a decimal becomes its text, with every digit."""
     if isinstance(value, Decimal):
         return str(value)

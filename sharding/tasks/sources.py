@@ -24,7 +24,7 @@ from .columns import Columns, Row
 from .csv_rows import CsvRecords
 from .duplicate_ids import TaskIds
 from .field_values import FieldValue
-from .formats.decompression import COMPRESSIONS, Decompressed, bare_name, misnamed
+from .formats.decompression import COMPRESSIONS, Decompressed, bare_name, fault_of
 from .formats.lm_eval_rows import LmEvalRows, is_sample_file
 from .json_rows import JsonArray, JsonLines
 from .locations.files import STATE
@@ -232,10 +232,10 @@ def _data_of(spec: SourceSpec, stack: ExitStack) -> Path:
     """Return where the bytes of a file are. Those of a compressed one are in a temporary file, which `stack` removes."""
     if spec.path.suffix.lower() in COMPRESSIONS:
         unpacked = Decompressed(spec.path, bare_name(spec.path).suffix)
-        stack.callback(unpacked.remove)
+        stack.callback(unpacked.close)
         return unpacked.path
-    if spec.path.is_file() and (suffix := misnamed(spec.path)):
-        raise InputError(f"{spec.name}: is compressed; name it {spec.name.name}{suffix}")
+    if spec.path.is_file() and (fault := fault_of(spec.path)):
+        raise InputError(f"{spec.name}: {fault}")
     return spec.path
 
 

@@ -89,4 +89,6 @@ def _mapped(shown: Path, file: Path) -> pa.Table:
     except FileNotFoundError as error:
         raise InputError(f"{file}: no such file; check the path") from error
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{shown}: is not an Arrow file ({' '.join(str(error).split())})") from error
+        raise InputError(
+            f"{shown}: is not an Arrow file ({' '.join(str(error).split())}); save it again, or correct its suffix"
+        ) from error

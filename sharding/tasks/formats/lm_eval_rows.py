@@ -91,13 +91,12 @@ def sample_row(row: Row, task: str) -> Row:
     body: dict[str, JSON] = {"messages": _messages(prompt), **_sent(parameters)}
     doc = row["doc"] if isinstance(row["doc"], dict) else {}
     return {
-        **doc,
+        "doc": doc,
         "custom_id": f"{task}-{row['doc_id']}",
         "body": body,
         "target": row.get("target"),
         "task_type": task,
         "choices": [continuation for _, continuation in requests] if len(requests) > 1 else doc.get("choices"),
-        "metadata": {"doc": row["doc"]},
     }
 
 

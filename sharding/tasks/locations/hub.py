@@ -141,7 +141,7 @@ def _splits_of(address: HubAddress, held: HubFiles) -> Mapping[str, Sequence[str
 
 
 def _chosen_split(address: HubAddress, splits: Mapping[str, Sequence[str]]) -> str:
-    if address.split in splits:
+    if address.split is not None and address.split in splits:
         return address.split
     if address.split is not None:
         raise InputError(f'{address.text}: has no split "{address.split}"; {suggestion(address.split, splits)}')
