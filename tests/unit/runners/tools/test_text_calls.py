@@ -162,7 +162,7 @@ SHAPES = Path(__file__).parents[5] / "shared" / "data" / "workflow" / "tool_call
 
 @pytest.mark.skipif(not SHAPES.exists(), reason="recorded calls are no part of the project")
 def test_recorded_shapes_are_read_as_a_person_reads_them() -> None:
-    known = ("file_operations_reader", "data_processing_parser")
+    known = tuple(orjson.loads(SHAPES.with_name("tool_registry.json").read_bytes()))
     for line in SHAPES.read_text(encoding="utf-8").splitlines():
         shape = orjson.loads(line)
         calls = [(name, arguments) for name, arguments in read(shape["text"], known) if name]
