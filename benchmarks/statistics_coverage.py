@@ -163,7 +163,9 @@ def _table(samples: Sequence[Sample], passed: Sequence[bool]) -> pa.Table:
     n = len(samples)
     missing = dict.fromkeys(("error_class", "score_error"), pa.nulls(n, pa.string()))
     amounts = ("input_tokens", "output_tokens", "judge_input_tokens", "judge_output_tokens")
-    counts = dict.fromkeys((*amounts, "tool_calls", "tool_failures", "tool_rejections"), pa.repeat(0, n))
+    counts = dict.fromkeys(
+        (*amounts, "tool_calls", "tool_failures", "tool_rejections", "tool_unreadable"), pa.repeat(0, n)
+    )
     means = dict.fromkeys(
         ("working_s", "turns", "tool_coverage", "cost_usd", "judge_cost_usd"), pa.nulls(n, pa.float64())
     )
@@ -198,7 +200,7 @@ def sitting(design: Design) -> Iterator[Exam]:
         settings = loaded.providers["sim"]
         assert isinstance(settings, SimulatorSettings)
         sweep = ReadOnce(active.sweep)
-        yield Exam(sweep_answers(loaded.config, sweep, settings), sweep.samples)
+        yield Exam(sweep_answers(loaded, sweep, settings), sweep.samples)
 
 
 # ------------------------------------------------------------------ intervals

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from providers.errors import OrchestratorError
 from providers.messages import JSON
@@ -14,6 +14,7 @@ from runners.samples.answer import Scorer, Solver
 from runners.shutdown import Shutdown
 
 from .config.environment import Environment, SettingOverride, flags_of, read_environment
+from .config.given_tasks import SupportsColumns
 from .config.loading import ConfigSource, LoadedConfig, load_config
 from .execution.alerts.events import OnEvent
 from .execution.context import RunContext, RunHooks
@@ -27,6 +28,9 @@ from .rescoring.rescore import rescore as grade_again
 from .results.directory import RunDirectory
 from .results.run import Run
 from .scoring.registry import ScorerSetting
+
+Tasks = Iterable[Mapping[str, Any]] | SupportsColumns
+"""Rows of tasks: dicts, or anything with columns, such as a DataFrame."""
 
 
 class RunStopped(OrchestratorError):
@@ -45,6 +49,7 @@ async def run(
     *,
     model: Sequence[str] | str | None = None,
     limit: int | None = None,
+    tasks: Tasks | None = None,
     solver: Solver | None = None,
     scorer: Scorer | None = None,
     settings: Mapping[str, JSON] | None = None,
@@ -53,13 +58,15 @@ async def run(
     """Run a sweep and return its results, failed samples included.
 
     `config` is the path of a sweep file or its content. `model` selects models of the file, `limit` bounds the number of tasks.
+    `tasks` replace those of the file, whose `fields` and `scorer` apply to them: a list of dicts, a DataFrame of pandas or
+    Polars, an Arrow table, or a data set of Hugging Face. They are kept in `runs/tasks`, so that a resume needs no `tasks`.
     `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutine functions.
     `on_event` is called for these events: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, answer_floor,
     open_files, run_stalled, budget_near, run_finished; and for loop_blocked, from another thread.
     Raises InputError for a wrong configuration, RunStopped when a limit is reached, no instance is left or your own code failed.
     """
     environment = read_environment(config)
-    loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
+    loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer), tasks=tasks)
     context = prepare(loaded, environment.key, environment.network(), solver=solver, scorer=scorer)
     hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
     return await _carried_out(context, create(context), environment, hooks)
@@ -122,6 +129,7 @@ def run_sync(
     *,
     model: Sequence[str] | str | None = None,
     limit: int | None = None,
+    tasks: Tasks | None = None,
     solver: Solver | None = None,
     scorer: Scorer | None = None,
     settings: Mapping[str, JSON] | None = None,
@@ -129,7 +137,16 @@ def run_sync(
 ) -> Run:
     """Call `run` from a plain script, on a new event loop."""
     return run_loop(
-        run(config, model=model, limit=limit, solver=solver, scorer=scorer, settings=settings, on_event=on_event)
+        run(
+            config,
+            model=model,
+            limit=limit,
+            tasks=tasks,
+            solver=solver,
+            scorer=scorer,
+            settings=settings,
+            on_event=on_event,
+        )
     )
 
 

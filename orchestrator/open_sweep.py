@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from glob import glob, has_magic
 from pathlib import Path
 
 import orjson
 
 from providers.errors import InputError
+from providers.messages import JSON
 from providers.suggestion import suggestion
 from runners.samples.solvers import SOLVERS
 from sharding.prompts.templates import load_prompt_types
 from sharding.sweep import Sweep, SweepSpec
-from sharding.tasks.sources import SourceSpec, TaskPool, open_tasks
+from sharding.tasks.locations.files import as_typed, find_files, find_readable
+from sharding.tasks.sources import STORES, SourceSpec, TaskPool, open_tasks, read_rows
+from sharding.tasks.tool_registry import RegistrySpec
 
 from .config.loading import LoadedConfig
 from .config.own_code import Function
 from .config.settings import Config, PromptConfig, TaskFileConfig
+from .config.tool_settings import RegistryConfig, TextToolsConfig
 from .config.user_code import load_function
 from .scoring.registry import ScorerSetting, judge_of, spelt_out
 
@@ -32,14 +35,20 @@ class OpenSweep:
 
     tasks: TaskPool
     sweep: Sweep
+    notes: Sequence[str] = ()
+    """What was found beside the tasks and is not used."""
 
 
 def open_sweep(loaded: LoadedConfig) -> OpenSweep:
     """Read the task files and lay out the sweep. Raises InputError naming file and row."""
     config, axes = loaded.config, loaded.config.sweep
-    tasks = open_tasks([spec for entry in config.tasks for spec in _sources(entry, loaded)])
     prompts = {name: _prompt(given, loaded.base) for name, given in config.prompts.items()}
     dropped = {path.stem: path for path in sorted((loaded.base / PROMPTS).glob("*.yaml"))}
+    prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts}, _read_rows, loaded.base)
+    needs_input = any(prompt.shows_input for prompt in prompt_types.values())
+    found = [_sources(entry, loaded, needs_input=needs_input) for entry in _swept_entries(config)]
+    tasks = open_tasks([spec for specs, _ in found for spec in specs])
+    notes = [*(note for _, own in found for note in own), *tasks.notes]
     spec = SweepSpec(
         models=config.swept_models(),
         prompt_types=axes.prompt_types,
@@ -50,10 +59,10 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         epochs=axes.epochs,
         limit=axes.limit,
         seed=config.run.seed,
+        sample_seed=axes.sample_seed,
     )
-    prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts})
     try:
-        return OpenSweep(tasks, Sweep(spec, tasks, prompt_types))
+        return OpenSweep(tasks, Sweep(spec, tasks, prompt_types), notes)
     except InputError as error:
         if axes.scenario is None:
             raise
@@ -62,25 +71,48 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         ) from error
 
 
-def _sources(entry: TaskFileConfig, loaded: LoadedConfig) -> list[SourceSpec]:
+def _swept_entries(config: Config) -> list[TaskFileConfig]:
+    """Return the task files that a model of the sweep gets. Raises InputError where there is none."""
+    swept = set(config.swept_models())
+    entries = [entry for entry in config.tasks if not entry.models or swept & set(entry.models)]
+    if not entries:
+        raise InputError(
+            f"tasks: every task file is for other models than {', '.join(sorted(swept))}; add one to its models"
+        )
+    return entries
+
+
+def _sources(
+    entry: TaskFileConfig, loaded: LoadedConfig, *, needs_input: bool
+) -> tuple[list[SourceSpec], Sequence[str]]:
+    """Return the files of an entry, and what was found beside them."""
     scorer = spelt_out(entry.scorer or loaded.config.run.scorer)
-    pattern = str(loaded.base / entry.path)
-    paths = sorted(glob(pattern, recursive=True)) if has_magic(pattern) else [pattern]  # noqa: PTH207 - also absolute patterns
-    if not paths:
-        raise InputError(f"tasks: no file matches {entry.path} under {loaded.base}")
-    return [SourceSpec(_as_people_say(Path(path)), entry.fields, scorer, entry.reader) for path in paths]
+    fields = {name: value if isinstance(value, str) else value.model_dump() for name, value in entry.fields.items()}
+    found = (
+        find_files(entry.path, loaded.base, STORES) if entry.reader is None else find_readable(entry.path, loaded.base)
+    )
+    registry = _registry(entry.tools, loaded.base)
+    specs = [
+        SourceSpec(
+            file.path, fields, scorer, entry.reader, entry.rows, entry.models or None, file.shown, needs_input, registry
+        )
+        for file in found.files
+    ]
+    return specs, found.notes
 
 
-def _as_people_say(path: Path) -> Path:
-    """Return the path relative to the current folder if it lies below it: messages name files as they were typed."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def _registry(entry: RegistryConfig | None, base: Path) -> RegistrySpec | None:
+    return None if entry is None else RegistrySpec(as_typed(base / entry.registry), entry.names, entry.offer)
 
 
-def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, str]:
+def _read_rows(path: Path) -> Sequence[Mapping[str, JSON]]:
+    return read_rows(path)
+
+
+def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, object]:
     if isinstance(given, str):
         return base / given
-    return {name: text for name, text in given if text is not None}
+    return given.model_dump(exclude_none=True)
 
 
 def needed_models(config: Config) -> tuple[str, ...]:
@@ -144,6 +176,11 @@ def _own_generations(config: Config) -> dict[str, str]:
 
 def _tool_parts(config: Config) -> dict[str, str]:
     """Return how tools are used, if a built-in solver uses them in a way that can be changed."""
-    parts = {"tools": config.tools.model_dump_json()} if config.run.solver == "tool_loop" else {}
+    parts = {"tools": config.tools.as_written()} if config.run.solver == "tool_loop" else {}
     text = [model for model in config.swept_models() if config.models[model].tool_format == "text"]
-    return parts | ({"tools_as_text": ", ".join(text)} if text and config.run.solver in SOLVERS else {})
+    if text and config.run.solver in SOLVERS:
+        parts["tools_as_text"] = ", ".join(text)
+        parts |= (
+            {"text_protocol": config.tools.text.model_dump_json()} if config.tools.text != TextToolsConfig() else {}
+        )
+    return parts

@@ -81,7 +81,12 @@ def _wrap(content: JSON, pieces: Sequence[str]) -> JSON:
 
 
 def _wrap_parts(parts: list[JSON], pieces: Sequence[str]) -> list[JSON]:
-    """Add the template's text before `{input}` to the first text part and its text after to the last; images keep their position."""
+    """Add the template's text before `{input}` to the first text part and its text after to the last; images keep their position.
+
+    A template without `{input}` replaces the text parts.
+    """
+    if len(pieces) == 1:
+        return [{"type": "text", "text": pieces[0]}, *(part for part in parts if _text_of(part) is None)]
     texts = [index for index, part in enumerate(parts) if _text_of(part) is not None]
     before, after = pieces[0], text_of(parts).join(pieces[1:])
     if not texts:

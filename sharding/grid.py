@@ -6,12 +6,14 @@ It needs no tasks, so rows of results can be checked against it with the files o
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import accumulate, product
 
 import orjson
 
 from .plan import Cell
+from .segments import Segment, places_of
 
 DIGEST_BYTES = 16
 """Of a sample's name: with a million samples two are alike once in 10^26 sweeps."""
@@ -28,12 +30,17 @@ class Grid:
     A place is the position of a selected task; `places` is the number of selected tasks.
     """
 
-    def __init__(self, cells: Sequence[Cell], epochs: int, places: int, seed: int) -> None:
+    def __init__(
+        self, cells: Sequence[Cell], epochs: int, places: int, seed: int, segments: Sequence[Segment] | None = None
+    ) -> None:
+        """Number the samples. With `segments`, a cell has only the places that its model gets."""
         self.cells = cells
         self.epochs = epochs
         self.places = places
+        self.segments = segments
         self.per_cell = epochs * places
-        self._length = len(cells) * self.per_cell
+        self._bound = None if segments is None else BoundCells([cell.model for cell in cells], epochs, segments)
+        self._length = len(cells) * self.per_cell if self._bound is None else self._bound.starts[-1]
         self._hashes = [_cell_hash(cell) for cell in cells]
         self._seed_hash = hashlib.blake2b(f"{seed}\n".encode(), digest_size=8, person=b"seed")
 
@@ -44,8 +51,20 @@ class Grid:
         """Return cell number, epoch (from 0) and place of an ordinal. Raises IndexError."""
         if not 0 <= ordinal < self._length:
             raise IndexError(ordinal)
+        if self._bound is not None:
+            return self._bound.locate(ordinal)
         rest = ordinal % self.per_cell
         return ordinal // self.per_cell, rest // self.places, rest % self.places
+
+    def start_of(self, cell: int) -> int:
+        """Return the first ordinal of a cell, or of the end after the last one."""
+        return cell * self.per_cell if self._bound is None else self._bound.starts[cell]
+
+    def ordinal(self, cell: int, epoch: int, place: int) -> int | None:
+        """Return the ordinal of a sample; None where the cell's model does not get the task."""
+        if self._bound is not None:
+            return self._bound.ordinal(cell, epoch, place)
+        return cell * self.per_cell + epoch * self.places + place
 
     def digest(self, cell: int, task_id: str, epoch: int) -> bytes:
         """Compute the digest of a sample; its hex form is the sample id."""
@@ -54,6 +73,33 @@ class Grid:
     def seed(self, task_id: str, epoch: int) -> int:
         """Compute the seed of a task in an epoch; it is the same in every cell."""
         return int.from_bytes(_digest(self._seed_hash, f"{task_id}\0{epoch}".encode()), "big") >> 1
+
+
+class BoundCells:
+    """The numbering where task files are bound to models: cells of different models have different numbers of places."""
+
+    def __init__(self, models: Sequence[str], epochs: int, segments: Sequence[Segment]) -> None:
+        places = {model: list(places_of(model, segments)) for model in set(models)}
+        self._ranges = [places[model] for model in models]
+        self._offsets = [list(accumulate(map(len, ranges), initial=0)) for ranges in self._ranges]
+        self.starts = list(accumulate((epochs * offsets[-1] for offsets in self._offsets), initial=0))
+        """The first ordinal of every cell, and the number of all."""
+
+    def locate(self, ordinal: int) -> tuple[int, int, int]:
+        """Return cell number, epoch and place of an ordinal."""
+        cell = bisect_right(self.starts, ordinal) - 1
+        offsets = self._offsets[cell]
+        epoch, local = divmod(ordinal - self.starts[cell], offsets[-1])
+        number = bisect_right(offsets, local) - 1
+        return cell, epoch, self._ranges[cell][number][local - offsets[number]]
+
+    def ordinal(self, cell: int, epoch: int, place: int) -> int | None:
+        """Return the ordinal of a sample; None where the cell does not have the place."""
+        offsets = self._offsets[cell]
+        for offset, places in zip(offsets, self._ranges[cell], strict=False):
+            if place in places:
+                return self.starts[cell] + epoch * offsets[-1] + offset + place - places.start
+        return None
 
 
 def _cell_hash(cell: Cell) -> hashlib.blake2b:

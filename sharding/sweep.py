@@ -14,6 +14,7 @@ from providers.errors import InputError
 from .grid import Grid, lay_out_cells
 from .plan import Cell, Sample
 from .prompts.templates import PromptTemplate
+from .segments import bound_segments, write_segments
 from .selection import Selection, select_rows
 from .tasks.task import TaskSet
 
@@ -35,6 +36,8 @@ class SweepSpec:
     limit: int | None = None
     """Most tasks in total; None: all tasks."""
     seed: int = 0
+    sample_seed: int | None = None
+    """The seed of a random choice of tasks for `num_instances` and `limit`; None takes the first ones."""
 
     def __post_init__(self) -> None:
         _refuse_repeats("models", self.models)
@@ -49,7 +52,15 @@ class SweepSpec:
     @property
     def selection(self) -> Selection:
         """The criteria for tasks."""
-        return Selection(self.difficulties, self.task_types, self.num_instances, self.limit)
+        return Selection(self.difficulties, self.task_types, self.num_instances, self.limit, self.sample_seed)
+
+
+def _refuse_idle_models(models: Sequence[str], grid: Grid) -> None:
+    for model in models if grid.segments is not None else ():
+        if not any(segment.models is None or model in segment.models for segment in grid.segments or ()):
+            raise InputError(
+                f"the model {model} gets no task: every task file names other models; leave it out, or add it to models of a task file"
+            )
 
 
 def _refuse_repeats(name: str, values: Sequence[object]) -> None:
@@ -73,7 +84,8 @@ class Sweep:
         self.rows = select_rows(tasks, spec.selection)
         """The rows of the selected tasks in the task set."""
         cells = lay_out_cells(self.stages, spec.models, spec.prompt_types)
-        self._grid = Grid(cells, spec.epochs, len(self.rows), spec.seed)
+        self._grid = Grid(cells, spec.epochs, len(self.rows), spec.seed, bound_segments(tasks, self.rows))
+        _refuse_idle_models(spec.models, self._grid)
 
     def __len__(self) -> int:
         return len(self._grid)
@@ -86,12 +98,12 @@ class Sweep:
         sample_id = grid.digest(number, task.task_id, epoch).hex()
         return Sample(ordinal, sample_id, task, grid.cells[number], epoch, grid.seed(task.task_id, epoch))
 
-    def check_plans(self) -> None:
-        """Apply every prompt type that needs a plan to every task. Raises InputError with file and row where a task has no usable plan."""
-        prompts_with_plan = [prompt for prompt in self.prompts if prompt.needs_plan]
-        for row in self.rows if prompts_with_plan else ():
+    def check_prompts(self) -> None:
+        """Apply every prompt type that needs a plan or a column to every task. Raises InputError with file and row where it is missing."""
+        needing = [prompt for prompt in self.prompts if prompt.needs_task]
+        for row in self.rows if needing else ():
             task = self.tasks[row]
-            for prompt in prompts_with_plan:
+            for prompt in needing:
                 try:
                     prompt.apply(task)
                 except InputError as error:
@@ -111,9 +123,9 @@ class Sweep:
 
     def block(self, stage: int, model: str) -> range:
         """Return all ordinals of one model in one stage."""
-        size = len(self.prompts) * self._grid.per_cell
-        start = (stage * len(self.spec.models) + list(self.spec.models).index(model)) * size
-        return range(start, start + size)
+        size = len(self.prompts)
+        first = (stage * len(self.spec.models) + list(self.spec.models).index(model)) * size
+        return range(self._grid.start_of(first), self._grid.start_of(first + size))
 
     def index_ids(self) -> dict[bytes, int]:
         """Map the digest of every sample (its id in bytes) to its ordinal, in about 140 bytes a sample.
@@ -124,9 +136,10 @@ class Sweep:
         for place, row in enumerate(self.rows):
             task_id = self.tasks[row].task_id
             for epoch in range(grid.epochs):
-                offset = epoch * grid.places + place
                 for number in range(len(grid.cells)):
-                    index[grid.digest(number, task_id, epoch)] = number * grid.per_cell + offset
+                    ordinal = grid.ordinal(number, epoch, place)
+                    if ordinal is not None:
+                        index[grid.digest(number, task_id, epoch)] = ordinal
         return index
 
     @property
@@ -145,6 +158,8 @@ class Sweep:
             "limit": _or_all(spec.limit),
             "epochs": str(spec.epochs),
             "seed": str(spec.seed),
+            **({} if spec.sample_seed is None else {"sample_seed": str(spec.sample_seed)}),
+            **({} if self._grid.segments is None else {"task_models": write_segments(self._grid.segments)}),
         }
 
 

@@ -16,8 +16,10 @@ from providers.adapters.registry import adapter_type
 from providers.adapters.settings import WireSettings
 from providers.errors import InputError
 from providers.suggestion import suggestion
+from providers.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
+from .given_tasks import write_given_tasks
 from .settings import Config
 
 
@@ -38,7 +40,13 @@ class LoadedConfig:
         used = {
             route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
         }
-        return [*self._idle_rates(), *self._notes(used)]
+        return [*self._idle_rates(), *self._idle_sample_seed(), *self._notes(used)]
+
+    def _idle_sample_seed(self) -> list[str]:
+        sweep = self.config.sweep
+        if sweep.sample_seed is None or sweep.num_instances is not None or sweep.limit is not None:
+            return []
+        return ["sweep.sample_seed changes nothing: it draws the tasks of num_instances or limit, and neither is set"]
 
     def _idle_rates(self) -> list[str]:
         rates = [f"{rate:g}" for rate in self.config.sweep.tool_success_rates if rate < 1]
@@ -65,42 +73,23 @@ UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 """`!!int x` is a ValueError of PyYAML's, a thousand brackets are a RecursionError."""
 
 
-MERGE = "tag:yaml.org,2002:merge"
-"""The tag of `<<`, whose keys may be overridden."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Dates stay text: `api_version: 2024-10-21` needs no quotes. A key that stands twice is refused: one of the two would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping. Raises MarkedYAMLError where a key stands twice."""
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
-                continue
-            key = (key_node.tag, key_node.value)
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key_node.value!r} stands twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    sign: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def load_config(
-    source: ConfigSource, environment: Environment, flags: Sequence[SettingOverride] = (), *, base: Path | None = None
+    source: ConfigSource,
+    environment: Environment,
+    flags: Sequence[SettingOverride] = (),
+    *,
+    base: Path | None = None,
+    tasks: object = None,
 ) -> LoadedConfig:
-    """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key."""
+    """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key.
+
+    `tasks` are rows from Python in place of the file's tasks.
+    """
     raw, folder, name = _read(source)
     settings = [*environment.settings(), *flags]
     for setting in settings:
         _apply(raw, setting)
+    write_given_tasks(raw, tasks)
     _require_json(raw, name)
     said_by = {setting.path: setting.source for setting in settings}
     try:
@@ -129,10 +118,10 @@ def provider_settings(config: Config, name: str, base: Path) -> dict[str, BaseMo
 
 def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
     if isinstance(source, Mapping):
-        return copy.deepcopy(dict(source)), Path.cwd(), "the configuration"
+        return _copied(source), Path.cwd(), "the configuration"
     path = Path(source)
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        raw = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -142,6 +131,14 @@ def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
     if not isinstance(raw, dict):
         raise InputError(f"{path} must hold a mapping with providers, models, tasks and sweep")
     return raw, path.resolve().parent, str(path)
+
+
+def _copied(section: Mapping[str, object]) -> dict[str, Any]:
+    """Copy a configuration; rows of tasks in it stay the caller's own, because they may be large and are only read."""
+    return {
+        key: list(value) if key == "tasks" and isinstance(value, list | tuple) else copy.deepcopy(value)
+        for key, value in section.items()
+    }
 
 
 def _require_json(raw: Mapping[str, object], name: str) -> None:
@@ -185,7 +182,7 @@ def _value(setting: SettingOverride) -> object:
     if not isinstance(setting.value, str):
         return setting.value
     try:
-        return yaml.load(setting.value, Loader=_Loader)
+        return load_yaml(setting.value)
     except UNREADABLE as error:
         shown = "the value" if setting.path.startswith("providers.") else repr(setting.value)  # a key may stand there
         raise InputError(f"{setting.source}: {shown} is not a YAML value: {_yaml_place(error)}") from error
@@ -228,6 +225,8 @@ def _reason(problem: Any, error: ValidationError, *, shows_input: bool) -> str:
         return f"unknown key; {suggestion(str(last), _known_keys(error.title, parents))}"
     if problem["type"] == "missing":
         return "is missing"
+    if problem["type"] == "too_short":
+        return "is empty; name at least one"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     message = f"{str(problem['msg'])[0].lower()}{str(problem['msg'])[1:]}"

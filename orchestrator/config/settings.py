@@ -6,13 +6,17 @@ type gives it a flag, a `Variable` a short environment variable. The command lin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from providers.pricing import Price
 from providers.route import Adapt
+from providers.suggestion import suggestion
 from runners.shutdown import GRACE_S
+from runners.tools.formats import NATIVE, ToolFormat
+from runners.tools.text_format import TextFormat, TextProtocol
 
 from .fields import (
     Amount,
@@ -28,26 +32,41 @@ from .fields import (
     Share,
     Text,
     Weight,
-    listed,
 )
 from .flags import Flag, Variable
 from .model_settings import GenerationConfig, ModelConfig
 from .scenarios import contradiction, scenario_name, spell_out
+from .tool_settings import RegistryConfig, ToolsConfig
 
 LONGEST_NAME = 50
+
+
+class FieldConstant(Section):
+    """One value for every row of a file."""
+
+    const: str | int | float | list[object] | dict[str, object]
+    """The value."""
 
 
 class TaskFileConfig(Section):
     """Where tasks come from, and how their columns are named."""
 
     path: str
-    """A file or a glob, relative to the configuration file."""
-    fields: dict[str, str] = Field(default_factory=dict)
-    """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system."""
+    """A file, a glob or a folder, relative to the configuration file: .jsonl, .json, .csv, .parquet or .arrow, also with .gz or .zst; a
+    folder of `save_to_disk` (folder#split where it has several), or hf://org/set@revision#split."""
+    fields: dict[str, str | FieldConstant] = Field(default_factory=dict)
+    """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system, choices. A column, a
+    dotted path (answer.text), a composition ("{id}.{level}", and {file} for the file's name), or {const: easy}."""
+    rows: str | None = None
+    """The dotted path of the list in a JSON document: data.tasks. None: the document is the list."""
+    models: Names = ()
+    """The models that get these tasks; empty: every model of the sweep."""
     scorer: str | dict[str, object] | None = None
     """How the answers to these tasks are scored; None: by `run.scorer`."""
     reader: str | None = None
     """`bfcl`, or `module:function` for formats of your own."""
+    tools: RegistryConfig | None = None
+    """Tools that stand in a file of their own, and which of them a task needs. None: tasks have a column `tools`."""
 
 
 class SweepConfig(Section):
@@ -69,7 +88,9 @@ class SweepConfig(Section):
     task_types: Annotated[NamesOrAll, Flag("--task-types", is_resumable=False)] = None
     """Task types, separated by commas, or all."""
     num_instances: Annotated[Count | None, Flag("--num-instances", is_resumable=False)] = None
-    """Tasks per task type and difficulty. The first ones of the file are taken; None takes all."""
+    """Tasks per task type and difficulty. The first ones of the file are taken, or a sample with `sample_seed`; None takes all."""
+    sample_seed: Annotated[int | None, Flag("--sample-seed", is_resumable=False)] = None
+    """Draw the tasks of `num_instances` and `limit` at random with this seed. A larger number contains the tasks of a smaller one."""
     epochs: Annotated[Count, Flag("--epochs", is_resumable=False)] = 1
     """Repetitions of every sample."""
     limit: Annotated[Count | None, Flag("--limit", is_resumable=False)] = None
@@ -80,19 +101,6 @@ class SweepConfig(Section):
         if self.scenario and (sentence := contradiction(self.scenario, dict(self))):
             raise ValueError(sentence)
         return self
-
-
-class ToolsConfig(Section):
-    """The settings with which the solver `tool_loop` uses tools."""
-
-    max_turns: Count = 10
-    """Replies of the model in one sample; an answer that needs more is scored as it stands, with the error class max_turns."""
-    failure_kinds: Annotated[
-        tuple[Literal["error", "timeout", "empty", "malformed", "stale"], ...],
-        BeforeValidator(listed, json_schema_input_type=str | list[str]),
-        Field(min_length=1),
-    ] = ("error", "timeout", "empty", "malformed", "stale")
-    """How tools fail where the sweep's tool success rate makes them; one is drawn for every failing call."""
 
 
 class WeightsConfig(Section):
@@ -184,15 +192,39 @@ class RunConfig(Section):
     """Log the n-th shard alone, counted from 1."""
 
 
+class ExamplesConfig(Section):
+    """Examples of a prompt type: rows of a task file."""
+
+    path: str
+    """The file, relative to the configuration file."""
+    user: str
+    """The text of one example, with columns as variables; with `assistant`, of its user message."""
+    assistant: str | None = None
+    """The text of the assistant's turn. With it, examples are sent as turns; without it, they stand where {examples} is."""
+    count: Count | None = None
+    """Most examples; None: every row of the file."""
+    match: str | None = None
+    """A column in which example and task must be equal, such as subject."""
+    separator: str = "\n\n"
+    """The text between two examples."""
+
+
 class PromptConfig(Section):
     """As in the files of `sharding/prompts/prompt_types`."""
 
     system: str | None = None
     """Text of the system message."""
     user: str | None = None
-    """Text of the user message; {input} stands for the task's own."""
+    """Text of the user message. {input} stands for the task's own, {name} for a column: {subject}, {answer.text}, {choices:letters}
+    (also :numbers, :bullets, :lines, :json), and {examples} for the examples."""
     user_with_plan: str | None = None
     """In place of `user` where the task has a plan: {goal} and {plan} stand for it."""
+    step: str | None = None
+    """The form of one step of {plan}: {number}, {tool}, {arguments}, {call} and {description} stand for its parts."""
+    plan: str | None = None
+    """A column with a plan of your own in place of the task's, such as flawed.missing_step.severe: a list of names or of steps."""
+    examples: ExamplesConfig | None = None
+    """Examples before the question, from a file."""
     flaw: str | None = None
     """How the plan is spoilt: a flaw of `sharding/prompts`."""
     like: str | None = None
@@ -234,7 +266,7 @@ class Config(Section):
     generation: GenerationConfig = GenerationConfig()
     """How answers are generated."""
     tools: ToolsConfig = ToolsConfig()
-    """How the solver `tool_loop` uses tools."""
+    """How tools are offered, called and simulated."""
     scoring: ScoringConfig = ScoringConfig()
     """How scores are summed up."""
     run: RunConfig = RunConfig()
@@ -253,12 +285,21 @@ class Config(Section):
                     raise ValueError(
                         f"models.{name} names the provider {route.provider!r}, which is not under `providers`"
                     )
+        for number, entry in enumerate(self.tasks):
+            for name in entry.models:
+                if name not in self.models:
+                    raise ValueError(f"tasks.{number}.models names {name!r}; {suggestion(name, self.models)}")
         return self
 
     def generation_of(self, model: str) -> GenerationConfig:
         """Return how the answers of a model are generated: the model's own settings override those of the file."""
         own = self.models[model].generation
         return self.generation if own is None else own.over(self.generation)
+
+    def tool_formats(self) -> Mapping[str, ToolFormat]:
+        """Return the tool format of every model."""
+        text = TextFormat(TextProtocol(**dict(self.tools.text)))
+        return {name: text if model.tool_format == "text" else NATIVE for name, model in self.models.items()}
 
     def swept_models(self) -> tuple[str, ...]:
         """Return the models of the sweep: those that it names, or else all models of the file."""

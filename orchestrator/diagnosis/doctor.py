@@ -26,7 +26,6 @@ from providers.messages import Adaptation, ChatRequest, Message, Tool
 from providers.network import Network
 from providers.provider import Adapter
 from providers.wire.adaptation import describe_adaptation
-from runners.tools.formats import FORMATS
 from runners.tools.names import names_of
 
 from ..config.environment import Environment
@@ -103,7 +102,7 @@ def _question(config: Config, model: str, tools: Sequence[Tool]) -> _DoctorReque
     """Build the request that the sweep will send to the model, with other messages."""
     asking = asking_of(config, model)
     is_tested = model in config.swept_models()
-    offered = FORMATS[config.models[model].tool_format].offered(tools) if is_tested else ()
+    offered = config.tool_formats()[model].offered(tools) if is_tested else ()
     generation = asking.generation if is_tested else asking.judging
     return _DoctorRequest(ChatRequest(MESSAGES, offered, generation), PATIENCE_SHARE * asking.deadlines.attempt_s)
 

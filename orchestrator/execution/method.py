@@ -11,7 +11,7 @@ from providers.errors import InputError
 from runners.samples.answer import Scorer, Solver, guard_scorer, guard_solver
 from runners.samples.solvers import SOLVERS, ToolUse, build_solver
 from runners.samples.worker import Method
-from runners.tools.formats import FORMATS
+from runners.tools.reliability import Reliability
 from runners.tools.simulated_tools import ToolFunction
 from sharding.plan import Sample
 from sharding.tasks.tool_results import declared_results
@@ -67,8 +67,14 @@ def _solver(config: Config) -> Solver:
 
 def tool_use(config: Config) -> ToolUse:
     """Build the settings with which built-in solvers use tools; each of the user's own tools is imported once."""
-    formats = {name: FORMATS[model.tool_format] for name, model in config.models.items()}
-    return ToolUse(config.tools.max_turns, config.tools.failure_kinds, formats, cache(_load_tool))
+    tools = config.tools
+    return ToolUse(
+        tools.max_turns,
+        tools.failure_kinds,
+        config.tool_formats(),
+        cache(_load_tool),
+        Reliability(**dict(tools.reliability)),
+    )
 
 
 def _load_tool(name: str) -> ToolFunction:

@@ -169,7 +169,11 @@ def asking_of(config: Config, model: str) -> Asking:
     """Build the settings that a model is asked with: its own over those of the file and the run."""
     run, timeouts = config.run, config.models[model].timeouts
     deadlines = Deadlines(timeouts.attempt_s or run.attempt_timeout_s, timeouts.sample_s or run.sample_timeout_s)
-    return Asking(config.generation_of(model).as_generation(), _judging(config, model), deadlines=deadlines)
+    own = config.models[model].generation
+    written = frozenset() if own is None else frozenset(own.model_fields_set)
+    return Asking(
+        config.generation_of(model).as_generation(), _judging(config, model), deadlines=deadlines, own=written
+    )
 
 
 def own_attempt_deadlines(config: Config) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,8 @@ from ..results.directory import Manifest, RunDirectory, new_directory
 from .components import open_providers, prices_of, require_prices
 from .context import RunContext, UserCode
 from .method import check_method, check_tools
+
+log = logging.getLogger(__name__)
 
 
 def prepare(
@@ -49,7 +52,9 @@ def prepare(
     providers = open_providers(loaded, noted, network)
     _require_no_key_in(loaded.raw, keys)
     sweep = open_sweep(loaded)
-    sweep.sweep.check_plans()
+    for note in sweep.notes:
+        log.warning("%s", note)
+    sweep.sweep.check_prompts()
     check_tools(config, sweep)
     parts = method_parts(config, code_name(scorer) if scorer else None) | code_parts(
         own_functions(config, solver, scorer)

@@ -39,17 +39,19 @@ def _jsonl(records: pa.Table, file: BinaryIO) -> None:
 
 
 def _openai_batch(records: pa.Table, file: BinaryIO) -> None:
+    task_ids = records["task_id"]
+    named_by = "task_id" if len(task_ids.unique()) == len(task_ids) else "sample_id"
     for row in records.to_pylist():
-        file.write(orjson.dumps(batch_line(row), option=orjson.OPT_APPEND_NEWLINE))
+        file.write(orjson.dumps(batch_line(row, named_by), option=orjson.OPT_APPEND_NEWLINE))
 
 
-def batch_line(row: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Build one line of Batch output; `custom_id` is the sample's id, because one task has several samples in a sweep."""
+def batch_line(row: Mapping[str, JSON], named_by: str = "sample_id") -> dict[str, JSON]:
+    """Build one line of Batch output. `custom_id` is the task's id, or the sample's where a task has several samples in the run."""
     answered = row["output_text"] is not None
     error = {"code": row["error_class"], "message": row["error_message"]}
     return {
         "id": row["request_id"],
-        "custom_id": row["sample_id"],
+        "custom_id": row[named_by],
         "response": {"status_code": row["status"], "request_id": row["request_id"], "body": _completion(row)}
         if answered
         else None,
@@ -59,7 +61,11 @@ def batch_line(row: Mapping[str, JSON]) -> dict[str, JSON]:
 
 def _completion(row: Mapping[str, JSON]) -> dict[str, JSON]:
     counts = (row["input_tokens"], row["output_tokens"])
-    message: dict[str, JSON] = {"role": "assistant", "content": row["output_text"]}
+    message: dict[str, JSON] = {"role": "assistant", "content": row["output_text"] or None}
+    if calls := _tool_calls(row):
+        message["tool_calls"] = calls
+    elif message["content"] is None:
+        message["content"] = ""
     return {
         "id": row["response_id"],
         "object": "chat.completion",
@@ -71,6 +77,23 @@ def _completion(row: Mapping[str, JSON]) -> dict[str, JSON]:
             "completion_tokens": row["output_tokens"],
             "total_tokens": sum(count for count in counts if isinstance(count, int)),
         },
+    }
+
+
+def _tool_calls(row: Mapping[str, JSON]) -> list[JSON]:
+    """Return the calls that the last reply made, in the form of the API, from the record's trace of calls."""
+    trace = orjson.loads(row["tool_trace"]) if isinstance(row["tool_trace"], str) else []
+    calls = [call for call in trace if call.get("turn") == row["turns"]]
+    return [
+        {"id": f"call_{number}", "type": "function", "function": _function(call)} for number, call in enumerate(calls)
+    ]
+
+
+def _function(call: Mapping[str, JSON]) -> JSON:
+    arguments = call.get("arguments")
+    return {
+        "name": call.get("name"),
+        "arguments": arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode(),
     }
 
 

@@ -15,7 +15,7 @@ from .compare.comparability import Obstacle, find_obstacles
 from .directory import RunDirectory
 from .run_records import RunRecords
 from .summary import HIERARCHY, SUMMARISED, Weights, summarise
-from .summary_table import Summary, SummaryRow, cut_off_sentences
+from .summary_table import Summary, SummaryRow, cut_off_sentences, unreadable_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,9 +94,10 @@ class Run(RunRecords):
         executions = RunDirectory(self.path).executions()
         return list(executions[-1].get("refusals") or ()) if executions else []
 
-    def cut_off(self) -> list[str]:
-        """Return a sentence for each model whose answers were cut off by max_tokens."""
-        return cut_off_sentences(self.summary(["model"]))
+    def doubts(self) -> list[str]:
+        """Return a sentence for each model whose answers were cut off by max_tokens, or whose tool calls could not be read."""
+        rows = self.summary(["model"])
+        return [*cut_off_sentences(rows), *unreadable_sentences(rows)]
 
     def ranking(self, by: str = "model") -> list[str]:
         """Return the groups of the column `by`, the best success rate first. Raises InputError where they are not comparable."""
@@ -119,7 +120,7 @@ class Run(RunRecords):
         rows = self.summary(HEADLINE)
         final = sum(_count(row, "total") - _count(row, "infra_failures") - _count(row, "not_run") for row in rows)
         title = f"{self.path.name}: {final:,} of {self.manifest.total:,} samples have a final record"
-        warnings = [*self.refusals(), *self.cut_off(), *self.drifts(), *map(str, self.obstacles())]
+        warnings = [*self.refusals(), *self.doubts(), *self.drifts(), *map(str, self.obstacles())]
         return rows.table(title).to_html() + "".join(f"<p>warning: {escape(warning)}</p>\n" for warning in warnings)
 
 

@@ -105,7 +105,7 @@ def _totals(sums: Sequence[pa.Table]) -> list[dict[str, Any]]:
 
 _COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
 _AMOUNTS = ("input_tokens", "output_tokens", "cost_usd", "judge_input_tokens", "judge_output_tokens", "judge_cost_usd")
-_TOOLS = ("tool_calls", "tool_failures", "tool_rejections")
+_TOOLS = ("tool_calls", "tool_failures", "tool_rejections", "tool_unreadable")
 _MEANS = ("score", "working_s", "turns", "tool_coverage")
 _PARTIAL = [
     *((name, "sum") for name in (*_COUNTS, "cut_off", *_AMOUNTS, *_TOOLS, *_MEANS, "weight", "weighted")),
@@ -184,6 +184,8 @@ def _figures(group: Mapping[str, Any], success: Interval | None) -> dict[str, JS
         "mean_time_s": _mean(group, "working_s"),
         "mean_turns": _mean(group, "turns"),
         "mean_tool_calls": group["tool_calls_sum"] / total,
+        "tool_calls": group["tool_calls_sum"],
+        "tool_unreadable": group["tool_unreadable_sum"] or 0,
         "tool_coverage": _mean(group, "tool_coverage"),
         **_tools(group["tool_calls_sum"] - group["tool_rejections_sum"], group["tool_failures_sum"]),
         **{name: group[f"{name}_sum"] for name in _AMOUNTS},

@@ -106,6 +106,7 @@ FIGURES = (
     Column("mean s", _mean("mean_time_s", 2)),
     Column("turns", _mean("mean_turns", 1), nothing="1.0"),
     Column("tools", _mean("mean_tool_calls", 1), nothing="0.0"),
+    Column("unread", _plain("tool_unreadable"), nothing="0"),
     Column("tool success", lambda row: _realised(row)),
     Column("coverage", _mean("tool_coverage", 2), nothing="n/a"),
     Column("judge $", _mean("judge_cost_usd", 4), nothing="n/a"),
@@ -120,6 +121,16 @@ def cut_off_sentences(rows: Summary) -> list[str]:
         "they are scored as they stand; a higher generation.max_tokens is another run"
         for row in rows
         if row["cut_off"]
+    ]
+
+
+def unreadable_sentences(rows: Summary) -> list[str]:
+    """Return a sentence for each model with tool calls that could not be read. `rows` are by model."""
+    return [
+        f"{row['tool_unreadable']} of the {row['tool_calls']} tool calls of {row['model']} could not be read: "
+        "no known tool stands in their text, which the column tool_trace keeps"
+        for row in rows
+        if row["tool_unreadable"]
     ]
 
 

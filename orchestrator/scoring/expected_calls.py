@@ -3,7 +3,7 @@
 A target `{"calls": [{"name": …, "arguments": {parameter: [accepted values]}}], "order": "strict" | "any"}` is the complete form: inside an
 accepted object every field is again a list of accepted values, and "" among the accepted values means that the parameter is optional
 unless the tool's schema requires it. A task with a plan (`metadata.plan`: a list of `{"tool", "arguments"}`) and no such target expects
-the plan's calls, in its order, with exactly its values.
+the plan's calls, in its order, with exactly its values; a step with `arguments: null` accepts any.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class ExpectedCall:
     """The accepted values of every parameter."""
     required: frozenset[str] = frozenset()
     """Parameters that the tool's schema requires, even where they may be left out by the accepted values."""
+    takes_any: bool = False
+    """Whether all arguments are right."""
 
     def accepts(self, name: str, arguments: Mapping[str, JSON]) -> bool:
         """Return whether a call with this name and these arguments is right."""
@@ -39,6 +41,8 @@ class ExpectedCall:
 
     def fault(self, arguments: Mapping[str, JSON]) -> str | None:
         """Return the first parameter that is wrong, missing or not expected; None where all are right."""
+        if self.takes_any:
+            return None
         for parameter, accepted in self.arguments.items():
             if parameter not in arguments:
                 if LEFT_OUT not in accepted or parameter in self.required:
@@ -81,6 +85,8 @@ def _target_call(call: Mapping[str, JSON], required: Mapping[str, frozenset[str]
 
 
 def _plan_call(step: Mapping[str, JSON]) -> ExpectedCall:
+    if "arguments" in step and step["arguments"] is None:
+        return ExpectedCall(_name(step, "tool"), {}, takes_any=True)
     return ExpectedCall(_name(step, "tool"), {name: [_exactly(value)] for name, value in _arguments(step).items()})
 
 

@@ -16,6 +16,7 @@ import orjson
 from providers.messages import JSON, ToolCall
 from runners.calls.client import ModelClient
 from runners.samples.answer import Answer, Score, Scorer
+from runners.tools.arguments import plain_arguments
 from runners.user_code_error import UserCodeError
 from sharding.plan import Sample
 
@@ -76,7 +77,7 @@ def read_call(call: ToolCall) -> MadeCall:
     name, arguments = function.get("name"), function.get("arguments")
     if isinstance(arguments, str):
         try:
-            arguments = orjson.loads(arguments or "{}")
+            arguments = orjson.loads(plain_arguments(arguments))
         except orjson.JSONDecodeError:
             arguments = None
     return MadeCall(

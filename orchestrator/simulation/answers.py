@@ -16,22 +16,24 @@ from statistics import NormalDist
 
 import orjson
 
+from providers.errors import InputError
 from providers.messages import JSON, ChatRequest
 from providers.seeded_draws import draw_uniform
 from providers.simulator.answers.source import EchoAnswers, SimulatedAnswer
 from providers.simulator.settings import AnswerSettings, SimulatorSettings
 from runners.calls.client import JUDGE_TURN
 from runners.samples.answer import REFUSAL
+from runners.tools.text_format import TextFormat, TextProtocol
 from sharding.plan import Sample
-from sharding.prompts.flaws import damage
 from sharding.sweep import Sweep
 from sharding.tasks.task import Task
 
-from ..config.settings import Config
+from ..config.loading import LoadedConfig
 from ..scoring.expected_calls import ExpectedCalls, expectation_of
 from ..scoring.judge import judged_answer
 from ..scoring.registry import COMPARISONS
-from .plan_following import Disposition, Intention, has_succeeded, intend, next_call, plan_to_follow
+from .plan_following import Conversation, Disposition, Intention, has_succeeded, intend, next_call, plan_to_follow
+from .scripts import Script, as_answer, build_script
 from .tool_answers import ToolDraw, ToolTask
 
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)", re.DOTALL)
@@ -52,6 +54,10 @@ class SweepAnswers:
     seed: int
     takes_turns: bool = False
     """Whether the solver sends results of tools back; the answers then follow the task's plan call by call."""
+    protocols: Mapping[str, TextProtocol] = field(default_factory=dict)
+    """The text protocol of every model that calls tools in text."""
+    script: Script | None = None
+    """The user's own answers."""
     _ordinals: Mapping[bytes, int] = field(init=False)
     _corruptions: Sequence[tuple[str, float]] = field(init=False)
 
@@ -68,14 +74,22 @@ class SweepAnswers:
         key, sample = f"{sample_id}/{turn}", self.sweep.sample(ordinal)
         if turn.startswith(JUDGE_TURN) and (judged := judged_answer(request.messages)) is not None:
             return self._verdict(key, judged, sample.task, deployment)
+        if (scripted := self._scripted(sample, request, turn)) is not None:
+            return scripted
         chance, corruption = self._chance(sample, deployment), self._corruption(key)
         if corruption == REFUSAL:
             return SimulatedAnswer(REFUSES, right=False, corruption=corruption)
         is_right = draw_uniform(self.seed, "right", key) < chance
-        if self.takes_turns and "plan" in (sample.task.metadata or {}) and (plan := plan_to_follow(sample, request)):
-            flaw = self.sweep.prompt(ordinal).flaw
-            shown = damage(plan, flaw, sample.task) if flaw else plan
-            return self._follow(intend(plan, shown, sample, Disposition(self.seed, chance)), sample, request)
+        protocol = self.protocols.get(sample.cell.model)
+        if (
+            self.takes_turns
+            and "plan" in (sample.task.metadata or {})
+            and (plan := plan_to_follow(sample, request, protocol))
+        ):
+            prompt = self.sweep.prompt(ordinal)
+            shown = prompt.shown_plan(sample.task) if prompt.flaw or prompt.plan else None
+            intention = intend(plan, shown or plan, sample, Disposition(self.seed, chance))
+            return self._follow(intention, Conversation(sample, request, protocol or TextProtocol()))
         expected = _expectation(sample.task) if request.tools else None
         if expected is not None:
             return self._calls(key, request, ToolTask(sample.task, expected), is_right, corruption)
@@ -119,12 +133,22 @@ class SweepAnswers:
             return SimulatedAnswer("Ready.")
         return EchoAnswers(tokens, self.seed).answer(request_id, request, deployment)
 
-    def _follow(self, intention: Intention, sample: Sample, request: ChatRequest) -> SimulatedAnswer:
+    def _scripted(self, sample: Sample, request: ChatRequest, turn: str) -> SimulatedAnswer | None:
+        """Return the scripted answer; None where there is none for this turn."""
+        if self.script is None or not turn.isdecimal():
+            return None
+        try:
+            reply = self.script(sample, request.messages, int(turn))
+            return None if reply is None else as_answer(reply, sample.task.task_id)
+        except InputError as error:
+            return SimulatedAnswer("", error=str(error))
+
+    def _follow(self, intention: Intention, conversation: Conversation) -> SimulatedAnswer:
         """Answer one turn of a tool loop: the next call, or the final answer with its label."""
-        call = next_call(intention, sample, request, self.seed)
+        call, sample = next_call(intention, conversation, self.seed), conversation.sample
         if call is not None:
             return call
-        is_right = has_succeeded(intention, sample, request)
+        is_right = has_succeeded(intention, conversation)
         target = "Done." if isinstance(sample.task.target, Mapping) else sample.task.target
         text = right_text(target) if is_right else wrong_text(target)
         return SimulatedAnswer(self._padding(sample.sample_id) + text, right=is_right)
@@ -157,9 +181,18 @@ def _digest(sample_id: str) -> bytes:
         return b""
 
 
-def sweep_answers(config: Config, sweep: Sweep, settings: SimulatorSettings) -> SweepAnswers:
-    """Build the answers of a simulated provider."""
-    return SweepAnswers(sweep, settings.answers, settings.seed, takes_turns=config.run.solver != "single_turn")
+def sweep_answers(loaded: LoadedConfig, sweep: Sweep, settings: SimulatorSettings) -> SweepAnswers:
+    """Build the answers of a simulated provider. Raises InputError if its script cannot be used."""
+    config, script = loaded.config, settings.answers.script
+    formats = config.tool_formats()
+    return SweepAnswers(
+        sweep,
+        settings.answers,
+        settings.seed,
+        takes_turns=config.run.solver != "single_turn",
+        protocols={name: own.protocol for name, own in formats.items() if isinstance(own, TextFormat)},
+        script=None if script is None else build_script(script, loaded.base, sweep),
+    )
 
 
 @lru_cache

@@ -19,6 +19,7 @@ from providers.messages import ChatRequest, Message
 from providers.seeded_draws import draw_name, draw_uniform
 from providers.simulator.answers.source import SimulatedAnswer
 from runners.tools.names import name_on_the_wire
+from runners.tools.text_format import TextProtocol
 from sharding.conversation import text_of
 from sharding.plan import Sample
 from sharding.prompts.flaws import damage
@@ -33,7 +34,7 @@ CORRUPTIONS = (
     "redundant_operations",
     BROKEN_FORMAT,
 )
-_RESPONSE = re.compile(r"<tool_response>\n(.*?)\n</tool_response>", re.DOTALL)
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,45 @@ class PlanProgress:
     has_given_up: bool = False
 
 
-def plan_to_follow(sample: Sample, request: ChatRequest) -> ToolPlan | None:
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A sample, its conversation so far, and how its model calls tools in text."""
+
+    sample: Sample
+    request: ChatRequest
+    protocol: TextProtocol
+
+    def results(self) -> Sequence[str]:
+        """List the results of tools in this conversation, without those in the task's own messages."""
+        return self._results(self.request.messages)[len(self._results(self.sample.task.messages)) :]
+
+    def _results(self, messages: Sequence[Message]) -> list[str]:
+        tag = re.escape(self.protocol.result)
+        response = re.compile(rf"<{tag}>\n(.*?)\n</{tag}>", re.DOTALL)
+        results: list[str] = []
+        for message in messages:
+            text = text_of(message.get("content"))
+            if message.get("role") == "tool":
+                results.append(text)
+            elif message.get("role") == "user":
+                results += response.findall(text)
+        return results
+
+    def must_search(self) -> bool:
+        """Return whether the model has to search for tools and has not."""
+        opening = f"<{self.protocol.search}>"
+        said = (message for message in self.request.messages if message.get("role") == "assistant")
+        return self.protocol.search is not None and not any(
+            opening in text_of(message.get("content")) for message in said
+        )
+
+
+def plan_to_follow(sample: Sample, request: ChatRequest, protocol: TextProtocol | None = None) -> ToolPlan | None:
     """Return the task's plan; None where it has none, or the request does not offer the tools."""
-    offers_tools = bool(request.tools) or any(
-        "<tools>" in text_of(message.get("content")) for message in request.messages
+    offers_tools = (
+        bool(request.tools)
+        or protocol is not None
+        or any("<tools>" in text_of(message.get("content")) for message in request.messages)
     )
     return plan_of(sample.task) if offers_tools and sample.task.tools else None
 
@@ -101,8 +137,13 @@ def misled_steps(plan: ToolPlan, shown: ToolPlan) -> Sequence[PlanStep]:
     """
     if shown.goal != plan.goal:
         return [step for step in shown.steps if step.in_words in shown.goal]
-    descriptions = {step.description for step in plan.steps}
-    return [step for step in shown.steps if step.description in descriptions]
+    return [step for step in shown.steps if not _contradicts(step, plan)]
+
+
+def _contradicts(step: PlanStep, plan: ToolPlan) -> bool:
+    """Return whether a step has a call of the plan and another description, which begins with the right one."""
+    same = [own.description for own in plan.steps if (own.tool, own.arguments) == (step.tool, step.arguments)]
+    return step.description not in same and any(step.description.startswith(description) for description in same)
 
 
 def standing(intention: Intention, results: Sequence[str]) -> PlanProgress:
@@ -129,33 +170,19 @@ def is_failed(content: str) -> bool:
     return not result or "error" in result or "warning" in result
 
 
-def results_so_far(messages: Sequence[Message], task_messages: Sequence[Message]) -> Sequence[str]:
-    """List the results of tools in this conversation, without those in the task's own messages."""
-    return _results(messages)[len(_results(task_messages)) :]
-
-
-def _results(messages: Sequence[Message]) -> list[str]:
-    results: list[str] = []
-    for message in messages:
-        text = text_of(message.get("content"))
-        if message.get("role") == "tool":
-            results.append(text)
-        elif message.get("role") == "user":
-            results += _RESPONSE.findall(text)
-    return results
-
-
-def next_call(intention: Intention, sample: Sample, request: ChatRequest, seed: int) -> SimulatedAnswer | None:
+def next_call(intention: Intention, conversation: Conversation, seed: int) -> SimulatedAnswer | None:
     """Return the next call, in the request's format for tools; None where the final answer is due."""
-    results = results_so_far(request.messages, sample.task.messages)
+    sample, request, protocol = conversation.sample, conversation.request, conversation.protocol
+    results = conversation.results()
     now = standing(intention, results)
     if now.has_given_up or now.next_step >= len(intention.steps):
         return None
     step = intention.steps[now.next_step]
     is_broken = now.next_step == intention.broken_step
+    if not request.tools and conversation.must_search():
+        return SimulatedAnswer(f"<{protocol.search}>{' '.join(_WORD.findall(step.tool))}</{protocol.search}>")
     if not request.tools:
-        body = orjson.dumps({"name": step.tool, "arguments": step.arguments}).decode()
-        return SimulatedAnswer(f"<tool_call>\n{_cut(body) if is_broken else body}\n</tool_call>")
+        return SimulatedAnswer(protocol.write_call(step.tool, step.arguments, is_broken=is_broken))
     arguments = orjson.dumps(step.arguments).decode()
     name = name_on_the_wire(step.tool, sample.task.tools)
     function = {"name": name, "arguments": _cut(arguments) if is_broken else arguments}
@@ -163,9 +190,9 @@ def next_call(intention: Intention, sample: Sample, request: ChatRequest, seed: 
     return SimulatedAnswer("", [{"id": call_id, "type": "function", "function": function}])
 
 
-def has_succeeded(intention: Intention, sample: Sample, request: ChatRequest) -> bool:
+def has_succeeded(intention: Intention, conversation: Conversation) -> bool:
     """Return whether the final answer is right: the steps were right, and no failed step was abandoned."""
-    now = standing(intention, results_so_far(request.messages, sample.task.messages))
+    now = standing(intention, conversation.results())
     return intention.is_right and not now.has_given_up
 
 

@@ -58,7 +58,7 @@ class SimulatedExchange:
 
     def _error(self) -> ErrorAnswer | None:
         if self.reply.fault == "error_500":
-            return self.dialect.server_error()
+            return self.dialect.server_error(self.reply.error)
         if self.reply.fault == "content_filter" and self.dialect.filters_by_status:
             return self.dialect.filtered()
         return None

@@ -146,7 +146,7 @@ class InProcessSimulator:
         if reply.fault in {"reset", "early_end"}:
             raise incoming.lost()
         if reply.fault == "error_500":
-            raise incoming.failure(incoming.dialect.server_error(), headers)
+            raise incoming.failure(incoming.dialect.server_error(reply.error), headers)
         if reply.fault == "content_filter" and incoming.dialect.filters_by_status:
             raise incoming.failure(incoming.dialect.filtered(), headers)
         ttft_s = first_s if incoming.call.request.generation.stream else None

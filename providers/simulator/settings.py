@@ -230,6 +230,25 @@ class CorruptionSettings(_Frozen):
         return self
 
 
+class ScriptSettings(_Frozen):
+    """Where scripted answers come from: one of the three. What has no entry there is answered as without a script."""
+
+    column: str | None = None
+    """A column of the tasks, also by a dotted path: a text, or a list of texts that are the replies of the turns; the last one is
+    repeated. In place of a text, a message with `content` and `tool_calls`."""
+    file: str | None = None
+    """A JSON Lines file, relative to the configuration file, with `id`, a task's id, and `replies`, as in a column."""
+    function: str | None = None
+    """`module:function` of your own, called with the sample, the messages and the number of the turn; it returns a text or a message, or
+    None to answer as without a script."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> ScriptSettings:
+        if sum(source is not None for source in (self.column, self.file, self.function)) != 1:
+            raise ValueError("a script has one source: give column, file or function")
+        return self
+
+
 class AnswerSettings(_Frozen):
     """Quality and length of the answers; the AnswerSource applies them."""
 
@@ -245,6 +264,8 @@ class AnswerSettings(_Frozen):
     """The text around the answer: "Answer: {target}"."""
     corruptions: CorruptionSettings = CorruptionSettings()
     """Shares of answers that are spoilt in one way."""
+    script: ScriptSettings | None = None
+    """Answers of your own, to rehearse a protocol of your own."""
 
     @model_validator(mode="after")
     def _template_has_a_place(self) -> AnswerSettings:

@@ -33,6 +33,8 @@ class Asking:
     judging: Generation = PLAIN_GENERATION
     """The settings that apply where a scorer asks this model."""
     deadlines: Deadlines = field(kw_only=True)
+    own: frozenset[str] = frozenset()
+    """Fields of the generation that this model sets for itself; the parameters of a task do not override them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from .budget import LimitReached
 from .call import Call, SampleOverdue
 from .call_context import CallContext
 from .client_state import ClientState
+from .line_parameters import with_parameters
 from .usage import SampleUsage
 
 JUDGE_TURN = "judge-"
@@ -145,6 +146,8 @@ class SampleClient(ClientState):
         """Return the model's generation settings; the call's `max_tokens` overrides them, and the epoch is added to the seed."""
         asking = self.call_context.asking[model]
         generation = asking.judging if self.is_judging else asking.generation
+        if self.sample.task.parameters is not None and not self.is_judging:
+            generation = with_parameters(generation, self.sample.task.parameters, asking.own)
         if max_tokens:
             generation = replace(generation, max_tokens=max_tokens)
         if generation.seed is None or not self.sample.epoch:

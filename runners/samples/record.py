@@ -60,7 +60,7 @@ class Record:
     tool_failures: int
     """Calls that were made to fail by the sweep's tool success rate. Realised rate: 1 - tool_failures / (tool_calls - tool_rejections)."""
     tool_rejections: int
-    """Calls that reached no tool: of an unknown name, or with arguments that are not JSON."""
+    """Calls that reached no tool: unreadable, of an unknown name, or with arguments that are not JSON."""
     tool_coverage: float | None
     """Share of the expected tools that were called; null where none is expected."""
     tool_trace: str | None
@@ -113,3 +113,5 @@ class Record:
     """The start of the model's reasoning, where the server gives it."""
     adaptation: str | None
     """How the last request differs from the configuration because the instance refused a field, as JSON: {renamed, dropped, words}."""
+    tool_unreadable: int | None
+    """Of the rejected calls, those in whose text no tool could be found."""

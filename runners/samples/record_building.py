@@ -42,6 +42,7 @@ NO_TOOLS: ToolColumns = {
     "tool_rejections": 0,
     "tool_coverage": None,
     "tool_trace": None,
+    "tool_unreadable": 0,
 }
 """Of a sample without tools."""
 
@@ -173,6 +174,7 @@ def _tool_columns(task: Task, answer: Answer | None) -> ToolColumns:
         "tool_rejections": sum(bool(call.get("rejection")) for call in calls),
         "tool_coverage": len(expected & reached) / len(expected) if expected and answer else None,
         "tool_trace": orjson.dumps([_trace(call) for call in calls]).decode() if calls else None,
+        "tool_unreadable": sum(call.get("rejection") == "unreadable" for call in calls),
     }
 
 

@@ -78,6 +78,7 @@ class ToolColumns(TypedDict):
     tool_rejections: int
     tool_coverage: float | None
     tool_trace: str | None
+    tool_unreadable: int | None
 
 
 class UsageColumns(TypedDict):

@@ -11,6 +11,7 @@ from sharding.plan import Sample
 
 from ..calls.client import ModelClient
 from ..tools.formats import NATIVE, ToolFormat
+from ..tools.reliability import STEADY, Reliability
 from ..tools.simulated_tools import LoadFunction, SimulatedTools, no_function
 from .answer import Answer, Solver
 
@@ -30,6 +31,8 @@ class ToolUse:
     """The tool format by model; native where none is set."""
     load: LoadFunction = no_function
     """Finds a tool of the user by `module:function`."""
+    reliability: Reliability = STEADY
+    """How the success rate of a call follows from the calls before it."""
 
     def format_of(self, sample: Sample) -> ToolFormat:
         """Return the tool format of the sample's model."""
@@ -44,26 +47,35 @@ async def single_turn(sample: Sample, model: ModelClient, use: ToolUse | None = 
     task, tool_format = sample.task, NATIVE if use is None else use.format_of(sample)
     opening = tool_format.opening(task.messages, task.tools)
     reply = await model.chat(opening, tools=tool_format.offered(task.tools))
-    calls = tool_format.calls(reply)
+    calls = tool_format.calls(reply, task.tools)
     messages = [*opening, tool_format.turn(reply, calls)] if reply.reasoning else ()
+    if calls:
+        calls = [call for call in calls if tool_format.own_result(call, task.tools) is None]
     return Answer(reply.text, messages, calls)
 
 
 async def tool_loop(sample: Sample, model: ModelClient, use: ToolUse) -> Answer:
     """Let the model call the task's simulated tools, one or several in a turn, until it answers without a call."""
     task = sample.task
-    tool_format, tools = use.format_of(sample), SimulatedTools(sample, use.load, use.failure_kinds)
+    tool_format = use.format_of(sample)
+    tools = SimulatedTools(sample, use.load, use.failure_kinds, use.reliability)
     messages: list[Message] = list(tool_format.opening(task.messages, task.tools))
     done: list[ToolCall] = []
     for turn in range(1, use.max_turns + 1):
         reply = await model.chat(tuple(messages), tools=tool_format.offered(task.tools))
-        calls = tool_format.calls(reply)
+        calls = tool_format.calls(reply, task.tools)
         messages.append(tool_format.turn(reply, calls))
         if not calls:
             return Answer(reply.text, messages, done)
-        results = [await tools.call(call) for call in calls]
-        messages += tool_format.results(calls, [result.content for result in results])
-        done += [result.noted_on(call, turn) for call, result in zip(calls, results, strict=True)]
+        contents: list[str] = []
+        for call in calls:
+            content = tool_format.own_result(call, task.tools)
+            if content is None:
+                result = await tools.call(call)
+                content = result.content
+                done.append(result.noted_on(call, turn))
+            contents.append(content)
+        messages += tool_format.results(calls, contents)
     return Answer(reply.text, messages, done, error_class=MAX_TURNS)
 
 

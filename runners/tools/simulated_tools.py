@@ -2,7 +2,8 @@
 
 Whether a call fails is one uniform draw per (task, epoch, tool, number of earlier calls of that tool in the sample). It is equal for every
 model and prompt type, whatever other tools were called. A call fails if its draw is not below the success rate, so a call that fails at a
-success rate of 0.8 also fails at 0.5. No tool waits: a timeout is only a result with that message.
+success rate of 0.8 also fails at 0.5. A `Reliability` lowers the rate of a call by the calls before it. No tool waits: a timeout is only a
+result with that message.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from sharding.tasks.tool_plan import tool_name
 from sharding.tasks.tool_results import NOTHING_DECLARED, declared_results
 
 from ..user_code_error import UserCodeError
+from .arguments import plain_arguments
+from .reliability import STEADY, CallHistory, Reliability, declared_dependencies
 
 ToolFunction = Callable[[Mapping[str, JSON]], JSON | Awaitable[JSON]]
 """A tool that the user wrote. Its exceptions count as faults of that code; it returns errors that are meant for the model as results."""
@@ -41,7 +44,7 @@ class ToolResult:
     failure: str | None = None
     """One of FAILURE_KINDS if the call was drawn to fail."""
     rejection: str | None = None
-    """`unknown_tool` or `bad_arguments`: the call reached no tool, and no failure was drawn."""
+    """`unreadable`, `unknown_tool` or `bad_arguments`: the call reached no tool, and no failure was drawn."""
 
     def noted_on(self, call: ToolCall, turn: int) -> ToolCall:
         """Return `call` with its turn and its result, as an Answer holds it."""
@@ -65,35 +68,55 @@ def draw_failure(sample_seed: int, tool: str, earlier: int, success_rate: float,
 class SimulatedTools:
     """The tools of one sample."""
 
-    def __init__(self, sample: Sample, load: LoadFunction = no_function, kinds: Sequence[str] = FAILURE_KINDS) -> None:
+    def __init__(
+        self,
+        sample: Sample,
+        load: LoadFunction = no_function,
+        kinds: Sequence[str] = FAILURE_KINDS,
+        reliability: Reliability = STEADY,
+    ) -> None:
         self._sample = sample
         self._load = load
         self._kinds = kinds
+        self._reliability = reliability
         self._names = {tool_name(tool) for tool in sample.task.tools}
         self._declared = declared_results(sample.task)
         self._called: Counter[str] = Counter()
+        self._history = CallHistory(declared_dependencies(sample.task.metadata))
 
-    async def call(self, call: ToolCall) -> ToolResult:
-        """Answer one call of a reply. Raises UserCodeError if a tool of the user fails."""
+    async def call(self, call: ToolCall, success_rate: float | None = None) -> ToolResult:
+        """Answer one call of a reply; `success_rate` replaces the rate of the cell and of the `Reliability`.
+
+        Raises UserCodeError if a tool of the user fails.
+        """
         name, text = named(call)
+        known = ", ".join(sorted(self._names)) or "none"
         if not name:
-            return _rejected("bad_arguments", "the call is not valid JSON with a name and arguments; write it again")
+            return _rejected("unreadable", f"this is no call of a tool, write it again; the tools are: {known}")
         if name not in self._names:
-            known = ", ".join(sorted(self._names)) or "none"
             return _rejected("unknown_tool", f"there is no tool {name!r}; the tools are: {known}")
         try:
-            arguments = orjson.loads(text or "{}")
+            arguments = orjson.loads(plain_arguments(text))
         except orjson.JSONDecodeError as error:
             return _rejected("bad_arguments", f"the arguments are not valid JSON ({error.msg}); call {name} again")
         if not isinstance(arguments, dict):
             return _rejected("bad_arguments", f"the arguments must be a JSON object; call {name} again")
-        return await self._execute(name, arguments)
+        failure = self._draw(name, self._rate_of(name) if success_rate is None else success_rate)
+        return await self._execute(name, arguments, failure)
 
-    async def _execute(self, name: str, arguments: Mapping[str, JSON]) -> ToolResult:
-        earlier = self._called[name]
+    def _rate_of(self, name: str) -> float:
+        history = self._history
+        base = self._sample.cell.tool_success_rate
+        return self._reliability.rate_of(base, history.missing(name), history.failures_in_a_row)
+
+    def _draw(self, name: str, rate: float) -> str | None:
+        """Draw how the next call of a tool fails, and note it."""
+        failure = draw_failure(self._sample.seed, name, self._called[name], rate, self._kinds)
         self._called[name] += 1
-        rate = self._sample.cell.tool_success_rate
-        failure = draw_failure(self._sample.seed, name, earlier, rate, self._kinds)
+        self._history.add(name, has_failed=failure is not None)
+        return failure
+
+    async def _execute(self, name: str, arguments: Mapping[str, JSON], failure: str | None) -> ToolResult:
         if failure in _BLIND:
             return ToolResult(_BLIND[failure](name), failure)
         result = await self._result(name, arguments)

@@ -12,11 +12,11 @@ from itertools import combinations
 from typing import TypeVar
 
 from providers.errors import InputError
-from providers.messages import JSON
+from providers.messages import JSON, Tool
 from providers.seeded_draws import draw_uniform
 
 from ..tasks.task import Task
-from ..tasks.tool_plan import PlanStep, ToolPlan, tool_name
+from ..tasks.tool_plan import PlanStep, ToolPlan, parameter_types, tool_name
 
 T = TypeVar("T")
 
@@ -26,8 +26,13 @@ class FlawedPlan:
     """A plan to be damaged, the task's tools, and the seed of the task's random choices."""
 
     plan: ToolPlan
-    tools: Sequence[str]
+    offered: Sequence[Tool]
     seed: str
+
+    @property
+    def tools(self) -> Sequence[str]:
+        """The names of the task's tools."""
+        return [tool_name(tool) for tool in self.offered]
 
     def choose(self, options: Sequence[T], purpose: str) -> T:
         """Choose an option at random, the same for the same task and purpose."""
@@ -41,7 +46,7 @@ class FlawedPlan:
 
 def damage(plan: ToolPlan, flaw: str, task: Task) -> ToolPlan:
     """Add one flaw, a key of FLAWS, to a plan. Raises InputError where the flaw does not apply to the plan."""
-    return FLAWS[flaw](FlawedPlan(plan, [tool_name(tool) for tool in task.tools], task.task_id))
+    return FLAWS[flaw](FlawedPlan(plan, task.tools, task.task_id))
 
 
 def _disorder(flawed: FlawedPlan) -> ToolPlan:
@@ -67,13 +72,29 @@ def _misuse(flawed: FlawedPlan) -> ToolPlan:
 
 
 def _wrong_parameter(flawed: FlawedPlan) -> ToolPlan:
-    """Change the value of one argument of one step."""
+    """Change the value of one argument of one step; where the plan leaves all open, give a parameter a value of another type."""
     places = [(place, name) for place, step in enumerate(flawed.plan.steps) for name in step.arguments]
+    if not places:
+        return _mistyped_parameter(flawed)
+    place, name = flawed.choose(places, "parameter")
+    step = flawed.plan.steps[place]
+    return flawed.with_step(place, replace(step, arguments={**step.arguments, name: damaged(step.arguments[name])}))
+
+
+def _mistyped_parameter(flawed: FlawedPlan) -> ToolPlan:
+    types = {tool_name(tool): parameter_types(tool) for tool in flawed.offered}
+    places = [
+        (place, name)
+        for place, step in enumerate(flawed.plan.steps)
+        for name in types.get(step.tool, ())
+        if step.takes_any
+    ]
     if not places:
         raise InputError("no step of its plan has an argument to damage")
     place, name = flawed.choose(places, "parameter")
     step = flawed.plan.steps[place]
-    return flawed.with_step(place, replace(step, arguments={**step.arguments, name: damaged(step.arguments[name])}))
+    wrong: JSON = 0 if types[step.tool][name] == "string" else "unknown"
+    return flawed.with_step(place, replace(step, arguments={name: wrong}))
 
 
 def _missing(flawed: FlawedPlan) -> ToolPlan:

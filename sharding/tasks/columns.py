@@ -17,11 +17,14 @@ from providers.messages import JSON, Message, Tool
 from providers.suggestion import suggestion
 
 from ..conversation import check_messages, with_system
+from .batch_lines import generation_parameters, is_batch_line, unpack_batch_line
+from .field_values import FieldReader, FieldValue, field_reader, refuse_missing
 from .task import Task
+from .tool_registry import ToolRegistry
 
 Row = Mapping[str, JSON]
-Layout = tuple[Callable[[Row], JSON] | None, ...]
-"""How every task field is read from rows with the same columns, in the order of DEFAULT_COLUMNS; None for a field that they do not have."""
+Layout = Mapping[str, Callable[[Row], JSON] | None]
+"""How every task field is read from rows with the same columns; None for a field that they do not have."""
 T = TypeVar("T")
 TaskFields = tuple[str, Sequence[Message], JSON, Sequence[Tool], str, str, str, Mapping[str, JSON] | None]
 """Of a task: id, messages, target, tools, task type, difficulty, family, metadata."""
@@ -36,20 +39,29 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "difficulty": ("difficulty",),
     "family": ("family",),
     "system": ("system",),
+    "choices": ("choices",),
 }
 """The columns of a task set without `fields`: the first one that is not null in a row is used."""
 
 KEPT_LAYOUTS = 64
 """Different sequences of columns for which the meaning is remembered; most files have one."""
 
-REQUIRED_WHERE_NAMED = frozenset({"id", "target", "task_type", "difficulty", "family"})
+REQUIRED_WHERE_NAMED = frozenset({"id", "target", "task_type", "difficulty", "family", "choices"})
 """A column that the user names for one of these must be in every row, at least as null, so that a misspelt name is detected."""
 
 
 class Columns:
     """The meaning of the columns of one task set; `fields` maps names of task fields to the file's columns."""
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, FieldValue],
+        file_name: str = "",
+        *,
+        needs_input: bool = True,
+        registry: ToolRegistry | None = None,
+    ) -> None:
+        """Check `fields`. Without `needs_input`, a row may have neither input nor messages: its prompts are made of other columns."""
         for name in fields:
             if name not in DEFAULT_COLUMNS:
                 raise InputError(f'fields: unknown name "{name}"; {suggestion(name, DEFAULT_COLUMNS)}')
@@ -57,51 +69,74 @@ class Columns:
         self._may_be_batch = not fields.keys() & {"input", "messages"}
         if not self._may_be_batch:
             names.update(input=(), messages=())
-        names.update((name, (column,)) for name, column in fields.items())
+        self._own = {name: field_reader(name, setting, file_name) for name, setting in fields.items()}
+        names.update((name, reader.paths) for name, reader in self._own.items())
+        if registry is not None:
+            names["tools"] = ()
+        self._registry = registry
         self._names = names
+        self._needs_input = needs_input
         self._layouts: dict[tuple[str, ...], Layout] = {}
-        self._batch_layouts: dict[tuple[str, ...], Layout] = {}
-        """Of rows of an OpenAI Batch file, unpacked."""
-        self._required = [(name, column) for name, column in fields.items() if name in REQUIRED_WHERE_NAMED]
-        self.used = frozenset(column for columns in names.values() for column in columns) | {"metadata", "body"}
-        """Every column that may be read; the others need not be decoded."""
+        self._unused: dict[str, str] = {}
+        read = {column for reader in self._own.values() for column in reader.columns}
+        defaults = {column for name, columns in names.items() if name not in self._own for column in columns}
+        self.used = frozenset(read | defaults) | {"metadata", "body", "custom_id"}
+        self.used |= registry.columns if registry is not None else frozenset()
+        """Every column that a scan may read; the others need not be decoded."""
+        self.named = [path for reader in self._own.values() for path in reader.paths]
+        """Columns, or dotted paths into one, that the file must have."""
 
     def task(self, row: Row, fallback_id: str) -> Task:
         """Build the task of a row. Raises InputError."""
-        return Task(*self.fields(row, fallback_id))
+        fields = self.fields(row, fallback_id)
+        parameters = (
+            generation_parameters(row["body"]) if self._may_be_batch and "body" in row and is_batch_line(row) else None
+        )
+        if "choices" in self._own:
+            row = {**row, "choices": self._own["choices"].read(row)}
+        return Task(*fields, parameters, row)
 
     def fields(self, row: Row, fallback_id: str) -> TaskFields:
         """Check a row and return the fields of its task in their order; a scan needs no more. Raises InputError."""
-        layout = self._layouts.get(tuple(row))
-        if layout is None:
-            row, layout = self._layout(row)
-        read_id, _, _, target, tools, task_type, difficulty, family, _ = layout
-        return (
-            (read_id and self._label(read_id(row), "id")) or fallback_id,
+        row, layout = self._layout(row)
+        target, tools = layout["target"], layout["tools"]
+        fields = (
+            (layout["id"] and self._label(layout["id"](row), "id")) or fallback_id,
             self._messages(row, layout),
             _target(target(row)) if target else None,
             _held_by_json(_tools(tools(row)), "tools") if tools else (),
-            (task_type and self._label(task_type(row), "task_type")) or "default",
-            (difficulty and self._label(difficulty(row), "difficulty")) or "default",
-            (family and self._label(family(row), "family")) or "",
+            (layout["task_type"] and self._label(layout["task_type"](row), "task_type")) or "default",
+            (layout["difficulty"] and self._label(layout["difficulty"](row), "difficulty")) or "default",
+            (layout["family"] and self._label(layout["family"](row), "family")) or "",
             _held_by_json(_metadata(row["metadata"]), "metadata") if "metadata" in row else None,
         )
+        return fields if self._registry is None else _with_tools(self._registry, row, fields)
+
+    def refuse_unfound(self) -> None:
+        """After a scan, raise InputError where no row had a value at a dotted path: its name is misspelt."""
+        for name, reader in self._own.items():
+            dotted = reader.dotted
+            if dotted is not None and "." in dotted.path and not dotted.was_found and dotted.inside:
+                known = suggestion(dotted.path.partition(".")[2], dotted.inside)
+                raise InputError(f'no row has a value at "{dotted.path}" (fields: {name}); {known}')
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the scanned rows hold and a run does not use."""
+        return list(self._unused.values())
 
     def _layout(self, row: Row) -> tuple[Row, Layout]:
         """Return the row, unpacked where it is of a batch, and its layout. Raises InputError."""
-        layouts = self._layouts
-        if self._may_be_batch and "body" in row and "custom_id" in row:
-            row, layouts = _unpack_batch(row), self._batch_layouts
+        if self._may_be_batch and "body" in row and is_batch_line(row):
+            row = unpack_batch_line(row, self._unused)
         columns = tuple(row)
-        layout = layouts.get(columns)
+        layout = self._layouts.get(columns)
         if layout is not None:
             return row, layout
-        for name, column in self._required:
-            if column not in row:
-                raise InputError(f'has no column "{column}" (fields: {name}); {suggestion(column, row)}')
-        layout = tuple(_reader([name for name in names if name in row]) for names in self._names.values())
-        if len(layouts) < KEPT_LAYOUTS:
-            layouts[columns] = layout
+        layout = {name: _reader([name for name in names if name in row]) for name, names in self._names.items()}
+        layout.update((name, _own_reader(name, reader, row)) for name, reader in self._own.items())
+        if len(self._layouts) < KEPT_LAYOUTS:
+            self._layouts[columns] = layout
         return row, layout
 
     def _label(self, value: JSON, name: str) -> str | None:
@@ -109,11 +144,11 @@ class Columns:
             return value
         if isinstance(value, int | float):
             return str(value)
-        column = self._names[name][0]
+        column = next(iter(self._names[name]), name)
         raise InputError(f"{column} must be a short text or a number, not {value!r:.60}; fix or remove the line")
 
     def _messages(self, row: Row, layout: Layout) -> Sequence[Message]:
-        _, read_input, read_messages, _, _, _, _, _, read_system = layout
+        read_input, read_messages, read_system = layout["input"], layout["messages"], layout["system"]
         text = read_input(row) if read_input else None
         given = read_messages(row) if read_messages else None
         system = read_system(row) if read_system else None
@@ -122,6 +157,8 @@ class Columns:
         return _held_by_json(self._conversation(row, text, given, system), "messages")
 
     def _conversation(self, row: Row, text: JSON, given: JSON, system: JSON) -> Sequence[Message]:
+        if text is None and given is None and not self._needs_input:
+            text = ""
         if (text is None) == (given is None):
             raise InputError(self._unclear_input(row, given is not None))
         if given is not None:
@@ -141,8 +178,33 @@ class Columns:
         if has_both:
             filled = " and ".join(column for column in wanted if row.get(column) is not None)
             return f"has both {filled}; name the one that holds the task with fields: {{input: …}} or {{messages: …}}"
+        if empty := [column for column in wanted if column in row]:
+            return f"the column {' or '.join(empty)} is empty (null); fill it, or remove the row"
         columns = ", ".join(row) or "none"
         return f"has no {' or '.join(wanted)} (its columns: {columns}); name the column with fields: {{input: …}}"
+
+
+def _with_tools(registry: ToolRegistry, row: Row, fields: TaskFields) -> TaskFields:
+    """Add the tools that the row names, and the plan that calls them."""
+    task_id, messages, target, _, task_type, difficulty, family, metadata = fields
+    tools, metadata = registry.assign(row, metadata)
+    return task_id, messages, target, tools, task_type, difficulty, family, metadata
+
+
+def _own_reader(name: str, reader: FieldReader, row: Row) -> Callable[[Row], JSON] | None:
+    """Return how a field is read that the user has set. Raises InputError where a row must have the column and does not."""
+    missing = reader.missing(row)
+    if missing is None:
+        column = _plain_column(reader, row)
+        return reader.read if column is None else itemgetter(column)
+    if name in REQUIRED_WHERE_NAMED or reader.dotted is None:
+        raise refuse_missing(name, missing, row)
+    return None
+
+
+def _plain_column(reader: FieldReader, row: Row) -> str | None:
+    """Return the column where the field is nothing else, which is read fastest."""
+    return reader.paths[0] if reader.dotted is not None and reader.paths[0] in row else None
 
 
 def _reader(names: Sequence[str]) -> Callable[[Row], JSON] | None:
@@ -202,16 +264,3 @@ def _parsed(value: JSON, name: str) -> object:
         return orjson.loads(value)
     except orjson.JSONDecodeError as error:
         raise InputError(f"{name} is not valid JSON ({error.msg}); fix or remove the line") from error
-
-
-def _unpack_batch(row: Row) -> Row:
-    """Convert a line of an OpenAI Batch file: messages and tools become the task's, the rest is kept in metadata["body"]."""
-    body = row["body"]
-    if not isinstance(body, dict) or "messages" not in body:
-        raise InputError(
-            "body has no messages: only requests to /v1/chat/completions can be run; fix or remove the line"
-        )
-    rest = {name: value for name, value in body.items() if name not in {"messages", "tools"}}
-    metadata = {**(_metadata(row.get("metadata")) or {}), "body": rest}
-    unpacked = {"id": row["custom_id"], "messages": body["messages"], "tools": body.get("tools"), "metadata": metadata}
-    return {**row, **unpacked}

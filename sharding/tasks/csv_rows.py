@@ -11,8 +11,11 @@ from providers.errors import InputError
 from providers.suggestion import suggestion
 
 from .columns import Row
+from .dotted import has_path
 from .offset_index import OffsetIndex, skip_bom
 
+OTHER_SEPARATORS = (";", "\t", "|")
+"""Signs between columns that spreadsheets write and this reader does not split at."""
 LONGEST_FIELD = 2**31 - 1
 """Most characters of a field; the parser's default of 131,072 is shorter than many prompts."""
 
@@ -20,9 +23,9 @@ LONGEST_FIELD = 2**31 - 1
 class CsvRecords:
     """The records of a CSV file with a header. Quoted fields may contain newlines; an empty field is null."""
 
-    def __init__(self, path: Path, named: Sequence[str]) -> None:
+    def __init__(self, path: Path, named: Sequence[str], data: Path | None = None) -> None:
         """Open the file. `named` are the columns that the header must have."""
-        self._index = OffsetIndex(path)
+        self._index = OffsetIndex(path, data)
         self._named = named
         self._header: list[str] = []
         self.where = self._index.where
@@ -31,7 +34,7 @@ class CsvRecords:
     def scan(self) -> Iterator[Row]:
         """Yield every record and index its offset. Raises InputError with file and line."""
         csv.field_size_limit(LONGEST_FIELD)
-        with self._index.path.open("rb") as file:
+        with self._index.data.open("rb") as file:
             lines = _CountedLines(file, skip_bom(file))
             start = lines.offset
             try:
@@ -68,8 +71,10 @@ class CsvRecords:
         path = self._index.path
         if len(set(header)) != len(header):
             raise InputError(f"{path}, line 1: the header has two columns with the same name; rename one")
+        if len(header) == 1 and (separator := next((sign for sign in OTHER_SEPARATORS if sign in header[0]), None)):
+            raise InputError(f"{path}, line 1: its columns are separated by {separator!r}; save the file with commas")
         for column in self._named:
-            if header and column not in header:
+            if header and not has_path(header, column):
                 raise InputError(f'{path}, line 1: the header has no column "{column}"; {suggestion(column, header)}')
         return header
 

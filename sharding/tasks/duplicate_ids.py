@@ -10,9 +10,14 @@ from collections.abc import Iterator
 
 from providers.errors import InputError
 
+from .field_values import FILE
 from .task import TaskSet
 
 BUCKETS = 256
+TELLING_APART = frozenset(
+    {"level", "difficulty", "difficulty_level", "task_type", "subject", "category", "type", "split", "variant"}
+)
+"""Columns that often tell tasks of one id apart, for the message."""
 
 
 class TaskKinds:
@@ -68,9 +73,18 @@ class TaskIds:
             if hash(task_id) not in repeated:
                 continue
             if task_id in rows:
-                places = f"{tasks.origin(rows[task_id])} and {tasks.origin(row)}"
-                raise InputError(f'the task id "{task_id}" is used twice: {places}; give every task a unique id')
+                raise InputError(_used_twice(tasks, rows[task_id], row))
             rows[task_id] = row
+
+
+def _used_twice(tasks: TaskSet, first: int, second: int) -> str:
+    """Describe an id that stands twice, with both places and a remedy in the words of the file."""
+    task, places = tasks[second], (tasks.origin(first), tasks.origin(second))
+    column = next((name for name, value in task.columns.items() if str(value) == task.task_id), "id")
+    of_one_file = len({place.rpartition(", ")[0] for place in places}) == 1
+    other = next((name for name in task.columns if name in TELLING_APART and name != column), "another column")
+    remedy = f'fields: {{id: "{{{column}}}.{{{other if of_one_file else FILE}}}"}}'
+    return f'the task id "{task.task_id}" is used twice: {" and ".join(places)}; give every task a unique id, e.g. with {remedy}'
 
 
 def _repeats(bucket: array[int]) -> Iterator[int]:

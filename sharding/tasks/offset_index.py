@@ -9,6 +9,7 @@ import io
 import os
 import weakref
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -24,10 +25,14 @@ CHUNK_BYTES = 1 << 20
 class OffsetIndex:
     """An open file and the offsets of its records."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, data: Path | None = None) -> None:
+        """Open the file. `path` is its name in messages; `data` is where its bytes are, if they are elsewhere."""
         self.path = path
+        self.data = path if data is None else data
         self.starts = array("Q")
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self.decode: Callable[[bytes], object] = orjson.loads
+        """Parses a record; a file with long numbers is parsed by `loads_exactly`."""
+        self._descriptor = os.open(self.data, os.O_RDONLY)
         self._size = os.fstat(self._descriptor).st_size
         self.close = weakref.finalize(self, os.close, self._descriptor)
         """Closes the file; further calls do nothing."""
@@ -42,7 +47,7 @@ class OffsetIndex:
     def where(self, number: int) -> str:
         """Name the file and the line (from 1) where a record starts; lines are counted on each call, because only messages need them."""
         left, line = self.starts[number], 1
-        with self.path.open("rb") as file:
+        with self.data.open("rb") as file:
             while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
                 line += chunk.count(b"\n")
                 left -= len(chunk)
@@ -63,7 +68,7 @@ def skip_bom(file: io.BufferedReader) -> int:
 def decode_object(data: bytes, index: OffsetIndex) -> Row:
     """Decode the record that was indexed last. Raises InputError with its line."""
     try:
-        row = orjson.loads(data)
+        row = index.decode(data)
     except orjson.JSONDecodeError as error:
         raise InputError(f"{index.where_last()}: {_json_fault(data, error)}; fix or remove the line") from error
     if isinstance(row, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
 from itertools import accumulate, repeat
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from providers.messages import JSON
 from providers.suggestion import suggestion
 
 from .columns import Row
+from .dotted import has_path
 
 KEPT_GROUPS = 2
 """Decoded row groups in memory: the current one, and the previous one for a slower reader. Small groups need less memory."""
@@ -25,20 +27,20 @@ BATCH_ROWS = 1024
 class ParquetRows:
     """The rows of a Parquet file, with random access. Only columns that may be used are decoded."""
 
-    def __init__(self, path: Path, used: Collection[str], named: Sequence[str]) -> None:
+    def __init__(self, path: Path, used: Collection[str], named: Sequence[str], data: Path | None = None) -> None:
         """Open the file. `used` are the columns to decode where they exist, `named` the ones that must exist."""
         self._path = path
         try:
-            self._file = pq.ParquetFile(path)
+            self._file = pq.ParquetFile(data or path)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path}: not a Parquet file ({error})") from error
         names = self._file.schema_arrow.names
         for column in named:
-            if column not in names:
+            if not has_path(names, column):
                 raise InputError(f'{path}: the file has no column "{column}"; {suggestion(column, names)}')
         self._columns = [name for name in names if name in used]
         fields = map(self._file.schema_arrow.field, self._columns)
-        self._has_nested = any(pa.types.is_nested(field.type) or pa.types.is_dictionary(field.type) for field in fields)
+        self._has_nested = any(map(is_nested, (field.type for field in fields)))
         self._skipped: Row = dict.fromkeys(name for name in names if name not in used)
         metadata = self._file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
@@ -50,7 +52,7 @@ class ParquetRows:
         batches = self._file.iter_batches(BATCH_ROWS, columns=self._columns)
         while True:
             try:
-                rows = _rows(next(batches))
+                rows = batch_rows(next(batches))
             except StopIteration:
                 return
             except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -58,19 +60,19 @@ class ParquetRows:
             yield from map(self._row, rows) if self._skipped or self._has_nested else rows
 
     def read(self, number: int) -> Row:
-        """Read a row from its row group."""
+        """Read a row with all its columns from its row group."""
         group = bisect_right(self._starts, number) - 1
         table = self._row_group(group).slice(number - self._starts[group], 1)
-        return self._row(table.to_pylist()[0])
+        return plain_row(table.to_pylist()[0])
 
     def _row(self, decoded: Row) -> Row:
         """Add the columns that were not decoded as null, so that messages can name them."""
-        return {**self._skipped, **{column: _without_nulls(value) for column, value in decoded.items()}}
+        return {**self._skipped, **plain_row(decoded)}
 
     def _row_group(self, group: int) -> pa.Table:
         table = self._decoded.get(group)
         if table is None:
-            table = self._decoded[group] = self._file.read_row_group(group, columns=self._columns)
+            table = self._decoded[group] = self._file.read_row_group(group)
             if len(self._decoded) > KEPT_GROUPS:
                 self._decoded.popitem(last=False)
         self._decoded.move_to_end(group)
@@ -86,7 +88,7 @@ class ParquetRows:
         self._file.close()
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[Row]:
+def batch_rows(batch: pa.RecordBatch) -> Iterator[Row]:
     """Convert a batch to one dict per row."""
     names = batch.schema.names
     if not names:
@@ -99,13 +101,27 @@ def _values(column: pa.Array) -> list[JSON]:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         texts: list[JSON] = column.to_numpy(zero_copy_only=False).tolist()  # several times faster than to_pylist
         return texts
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.string())
     return list(column.to_pylist())
 
 
-def _without_nulls(value: JSON) -> JSON:
-    """Remove nulls inside nested values: a Parquet struct has the fields of all rows, a message has only its own."""
+def is_nested(kind: pa.DataType) -> bool:
+    """Return whether values of a type may hold others, so that they need `plain_row`."""
+    return bool(pa.types.is_nested(kind) or pa.types.is_dictionary(kind))
+
+
+def plain_row(decoded: Row) -> Row:
+    """Convert the values of a row as Arrow gives them."""
+    return {column: _plain(value) for column, value in decoded.items()}
+
+
+def _plain(value: JSON | Decimal) -> JSON:
+    """Remove nulls inside nested values, for an Arrow struct has the fields of all rows; a decimal becomes its text, with every digit."""
+    if isinstance(value, Decimal):
+        return str(value)
     if isinstance(value, dict):
-        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+        return {name: _plain(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list):
-        return [_without_nulls(inner) for inner in value]
+        return [_plain(inner) for inner in value]
     return value

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import accumulate, chain
 from pathlib import Path
 
@@ -19,38 +20,73 @@ import orjson
 from providers.errors import InputError
 
 from .bfcl_rows import BfclRows, answers_path
-from .columns import Columns
+from .columns import Columns, Row
 from .csv_rows import CsvRecords
 from .duplicate_ids import TaskIds
+from .field_values import FieldValue
+from .formats.decompression import COMPRESSIONS, Decompressed, bare_name, fault_of
+from .formats.lm_eval_rows import LmEvalRows, is_sample_file
 from .json_rows import JsonArray, JsonLines
+from .locations.files import STATE
 from .task import Task, TaskSet
 from .task_files import Identity, LoadedTasks, RowStore, StoredTasks
+from .tool_registry import RegistrySpec, ToolRegistry
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """The settings of a task set. The suffix selects the format: .jsonl .ndjson (OpenAI Batch files too), .json, .csv, .parquet."""
+    """The settings of a task set. The suffix selects the format, also before .gz or .zst; a folder was written by `save_to_disk`."""
 
     path: Path
-    fields: Mapping[str, str] = field(default_factory=dict)
-    """From task fields to the file's columns: id input messages target tools task_type difficulty family system."""
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    """From task fields to the file's columns: id input messages target tools task_type difficulty family system choices."""
     scorer: str | None = None
     reader: str | None = None
     """A name of READERS, or "module:function" for other formats: called with the path, yields Task objects or dicts of task fields."""
+    rows: str | None = None
+    """The dotted path of the array in a JSON document; None where the document is the array."""
+    models: Sequence[str] | None = None
+    """The models that get these tasks; None: all."""
+    shown: str | None = None
+    """The name of the file in messages and in the fingerprint, if it is not the path: an address of the Hugging Face hub."""
+    needs_input: bool = True
+    """Whether a row must have an input or messages, because a prompt type shows it."""
+    tools: RegistrySpec | None = None
+    """Tools that stand in a file of their own."""
+
+    @property
+    def name(self) -> Path:
+        """The file's name in messages."""
+        return Path(self.shown.replace("://", ":/")) if self.shown else self.path
 
 
-def _open_parquet(path: Path, spec: SourceSpec, columns: Columns) -> RowStore:
+def _open_lines(data: Path, spec: SourceSpec, _columns: Columns) -> RowStore:
+    return LmEvalRows(spec.name, data) if is_sample_file(data) else JsonLines(spec.name, data)
+
+
+def _open_parquet(data: Path, spec: SourceSpec, columns: Columns) -> RowStore:
     from .parquet_rows import ParquetRows  # pyarrow takes 100 ms to import
 
-    return ParquetRows(path, columns.used, list(spec.fields.values()))
+    return ParquetRows(spec.name, columns.used, columns.named, data)
 
 
-STORES: Mapping[str, Callable[[Path, SourceSpec, Columns], RowStore]] = {
-    ".jsonl": lambda path, _spec, _columns: JsonLines(path),
-    ".ndjson": lambda path, _spec, _columns: JsonLines(path),
-    ".json": lambda path, _spec, _columns: JsonArray(path),
-    ".csv": lambda path, spec, _columns: CsvRecords(path, list(spec.fields.values())),
+def _open_arrow(data: Path, spec: SourceSpec, columns: Columns) -> RowStore:
+    from .formats.arrow_rows import ArrowRows
+
+    return ArrowRows(spec.name, columns.used, columns.named, data)
+
+
+SPREADSHEETS = {".xlsx", ".xls", ".ods", ".tsv"}
+StoreOf = Callable[[Path, SourceSpec, Columns], RowStore]
+"""Opens the bytes at a path as rows."""
+STORES: Mapping[str, StoreOf] = {
+    ".jsonl": _open_lines,
+    ".ndjson": _open_lines,
+    ".json": lambda data, spec, _columns: JsonArray(spec.name, data, spec.rows),
+    ".csv": lambda data, spec, columns: CsvRecords(spec.name, columns.named, data),
     ".parquet": _open_parquet,
+    ".arrow": _open_arrow,
+    ".feather": _open_arrow,
 }
 
 
@@ -96,10 +132,25 @@ class TaskPool:
         """Yield the kind of every row, in order."""
         return chain.from_iterable(tasks.kinds() for tasks in self._sets)
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the files hold and a run does not use."""
+        return [note for tasks in self._sets for note in tasks.notes]
+
     def scorer(self, row: int) -> str | None:
         """Return the scorer of the row's set; None for the run's scorer."""
         tasks, own_row = self._locate(row)
         return tasks.scorer(own_row)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether some sets are for some models only."""
+        return any(tasks.is_bound for tasks in self._sets)
+
+    def models(self, row: int) -> Sequence[str] | None:
+        """Return the models that get the row's task; None for all."""
+        tasks, own_row = self._locate(row)
+        return tasks.models(own_row)
 
     def origin(self, row: int) -> str:
         """Return the row's file and line, for messages."""
@@ -128,6 +179,18 @@ def open_tasks(specs: Sequence[SourceSpec]) -> TaskPool:
     return pool
 
 
+def read_rows(path: Path) -> list[Row]:
+    """Read every row of a small file, as it stands. Raises InputError."""
+    spec = SourceSpec(path, needs_input=False)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {_nearest(path)}")
+    columns = Columns({}, needs_input=False)
+    with ExitStack() as stack:
+        store = _store_of(spec)(_data_of(spec, stack), spec, columns)
+        stack.callback(store.close)
+        return [store.read(number) for number, _ in enumerate(store.scan())]
+
+
 def _open(spec: SourceSpec, ids: TaskIds) -> TaskSet:
     columns = _columns(spec)
     tasks: TaskSet
@@ -137,38 +200,61 @@ def _open(spec: SourceSpec, ids: TaskIds) -> TaskSet:
         tasks = LoadedTasks(_identify(spec), spec.reader, columns, ids)
     if len(tasks) == 0:
         tasks.close()
-        raise InputError(f"{spec.path}: holds no tasks")
+        raise InputError(f"{spec.name}: holds no tasks")
     return tasks
 
 
 def _columns(spec: SourceSpec) -> Columns:
+    registry = None if spec.tools is None else ToolRegistry(spec.tools)
     try:
-        return Columns(spec.fields)
+        return Columns(spec.fields, _stem(spec), needs_input=spec.needs_input, registry=registry)
     except InputError as error:
-        raise InputError(f"{spec.path}: {error}") from error
+        raise InputError(f"{spec.name}: {error}") from error
+
+
+def _stem(spec: SourceSpec) -> str:
+    """Return the name of the file without its suffixes; it is part of the ids of tasks without one."""
+    return bare_name(spec.name).stem
 
 
 def _open_stored(spec: SourceSpec, columns: Columns, ids: TaskIds) -> TaskSet:
     store_of = _store_of(spec)
-    if spec.path.is_dir():
-        raise InputError(f"{spec.path}: is a directory; name the files in it, for instance with *.jsonl")
     with ExitStack() as stack:
         identity = _identify(spec)
-        store = store_of(spec.path, spec, columns)
+        store = store_of(_data_of(spec, stack), spec, columns)
         stack.callback(store.close)
         tasks = StoredTasks(identity, store, columns, ids)
-        stack.pop_all()
+        tasks.close = stack.pop_all().close
     return tasks
 
 
-def _store_of(spec: SourceSpec) -> Callable[[Path, SourceSpec, Columns], RowStore]:
-    reader = READERS.get(spec.reader or "")
+def _data_of(spec: SourceSpec, stack: ExitStack) -> Path:
+    """Return where the bytes of a file are. Those of a compressed one are in a temporary file, which `stack` removes."""
+    if spec.path.suffix.lower() in COMPRESSIONS:
+        unpacked = Decompressed(spec.path, bare_name(spec.path).suffix)
+        stack.callback(unpacked.close)
+        return unpacked.path
+    if spec.path.is_file() and (fault := fault_of(spec.path)):
+        raise InputError(f"{spec.name}: {fault}")
+    return spec.path
+
+
+def _store_of(spec: SourceSpec) -> StoreOf:
+    reader, suffix = READERS.get(spec.reader or ""), bare_name(spec.path).suffix.lower()
+    if spec.rows is not None and suffix != ".json":
+        raise InputError(f"{spec.name}: rows is for .json documents; leave it out")
     if reader is not None:
         return lambda path, _spec, _columns: reader.open(path)
-    store_of = STORES.get(spec.path.suffix.lower())
+    if spec.path.is_dir():
+        if (spec.path / STATE).exists():
+            return _open_arrow
+        raise InputError(f"{spec.path}: is a directory; name the files in it, for instance with *.jsonl")
+    store_of = STORES.get(suffix)
     if store_of is None:
-        suffixes = " ".join(STORES)
-        raise InputError(f"{spec.path}: unknown kind of file; task sets end in {suffixes}, others need a reader")
+        remedy = "save it as CSV" if suffix in SPREADSHEETS else "others need a reader"
+        raise InputError(
+            f"{spec.name}: unknown kind of file; task sets end in {' '.join(STORES)}, also with .gz or .zst; {remedy}"
+        )
     return store_of
 
 
@@ -178,14 +264,27 @@ def _identify(spec: SourceSpec) -> Identity:
         files = sorted(path for path in spec.path.rglob("*") if path.is_file()) if spec.path.is_dir() else [spec.path]
         if (reader := READERS.get(spec.reader or "")) and reader.beside(spec.path).exists():
             files.append(reader.beside(spec.path))
+        if spec.tools is not None:
+            files.append(spec.tools.path)
         digest = hashlib.sha256("".join(_file_digest(path) for path in files).encode())
     except FileNotFoundError as error:
-        raise InputError(f"{spec.path}: no such file; check the path") from error
+        raise InputError(f"{spec.name}: no such file; {_nearest(spec.path)}") from error
     except OSError as error:
-        raise InputError(f"{spec.path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{spec.name}: cannot be read ({error.strerror})") from error
     how = [spec.path.stem, spec.path.suffix, sorted(spec.fields.items()), spec.reader, spec.scorer]
-    digest.update(orjson.dumps(how))
-    return Identity(spec.path, digest.hexdigest(), spec.scorer)
+    new = {"rows": spec.rows, "models": spec.models, "shown": spec.shown}
+    new |= {} if spec.tools is None else {"tools": [spec.tools.names, spec.tools.offer]}
+    digest.update(
+        orjson.dumps([*how, *([given] if (given := {k: v for k, v in new.items() if v is not None}) else [])])
+    )
+    return Identity(spec.name, _stem(spec), digest.hexdigest(), spec.scorer, spec.models)
+
+
+def _nearest(path: Path) -> str:
+    """Return what the user may have meant by a file that is not there."""
+    names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = get_close_matches(path.name, names, n=1)
+    return f'did you mean "{path.with_name(close[0])}"?' if close else "check the path"
 
 
 def _file_digest(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from providers.messages import JSON, Message, Tool
@@ -29,6 +29,10 @@ class Task:
     """Name that variants of one task share; the statistics use it as the cluster."""
     metadata: Mapping[str, JSON] | None = None
     """Further fields of the row that solvers and scorers may read."""
+    parameters: Mapping[str, JSON] | None = None
+    """Parameters of generation that the row sets for itself, as in a line of an OpenAI Batch file."""
+    columns: Mapping[str, JSON] = field(default_factory=dict, repr=False, compare=False)
+    """The row with every column of the file, for prompts, solvers and scorers; `choices` where `fields` names it."""
 
 
 class TaskSet(Protocol):
@@ -51,14 +55,29 @@ class TaskSet(Protocol):
         """Yield the kind of every row, in order; much faster than `kind` for each row."""
         ...
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences about what the files hold and a run does not use."""
+        ...
+
     def scorer(self, row: int) -> str | None:
         """Return the scorer that is set for the row's file; None for the run's scorer."""
+        ...
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether some tasks are for some models only."""
+        ...
+
+    def models(self, row: int) -> Sequence[str] | None:
+        """Return the models that get the row's task; None for all."""
         ...
 
     def origin(self, row: int) -> str:
         """Return the row's file and line, for messages: "tasks/a.jsonl, line 731"."""
         ...
 
-    def close(self) -> None:
-        """Close the files."""
+    @property
+    def close(self) -> Callable[[], object]:
+        """Closes the files."""
         ...

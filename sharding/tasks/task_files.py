@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -39,11 +39,15 @@ class RowStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The path, the fingerprint and the scorer of a task set."""
+    """The name, the fingerprint and the scorer of a task set."""
 
     path: Path
+    stem: str
+    """Part of the ids of tasks without one."""
     fingerprint: str
     scorer: str | None
+    models: Sequence[str] | None = None
+    """The models that get these tasks; None: all."""
 
 
 class StoredTasks:
@@ -53,19 +57,29 @@ class StoredTasks:
         """Check every row. Raises InputError with the first invalid one."""
         self.fingerprint = identity.fingerprint
         self._identity = identity
-        self._stem = identity.path.stem
+        self._stem = identity.stem
         self._store = store
+        self.close: Callable[[], object] = store.close
+        """Closes the file, and what belongs to it."""
         self._columns = columns
         self._kinds = TaskKinds()
         self.kind = self._kinds.__getitem__
-        fields, add_kind, add_id = columns.fields, self._kinds.add, ids.add
+        add_kind, add_id = self._kinds.add, ids.add
         for number, row in enumerate(store.scan()):
-            try:
-                task_id, _, _, _, task_type, difficulty, _, _ = fields(row, f"{self._stem}-{number + 1}")
-            except InputError as error:
-                raise InputError(f"{store.where(number)}: {error}") from error
+            task_id, _, _, _, task_type, difficulty, _, _ = self._checked(row, number)
             add_kind(task_type, difficulty)
             add_id(task_id)
+        try:
+            columns.refuse_unfound()
+        except InputError as error:
+            raise InputError(f"{identity.path}: {error}") from error
+        self.notes = [f"{identity.path}: {note}" for note in columns.notes]
+
+    def _checked(self, row: Row, number: int) -> TaskFields:
+        try:
+            return self._columns.fields(row, f"{self._stem}-{number + 1}")
+        except InputError as error:
+            raise InputError(f"{self._store.where(number)}: {error}") from error
 
     def __len__(self) -> int:
         return len(self._kinds)
@@ -88,13 +102,18 @@ class StoredTasks:
         """Return the scorer of the file."""
         return self._identity.scorer
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the file is for some models only."""
+        return self._identity.models is not None
+
+    def models(self, row: int) -> Sequence[str] | None:  # noqa: ARG002 - the same for the whole file
+        """Return the models of the file."""
+        return self._identity.models
+
     def origin(self, row: int) -> str:
         """Return the row's file and line."""
         return self._store.where(row)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._store.close()
 
 
 class LoadedTasks:
@@ -104,6 +123,7 @@ class LoadedTasks:
         """Call the reader, "module:function", with the path. Raises InputError where it fails or yields an invalid task."""
         self.fingerprint = identity.fingerprint
         self._identity = identity
+        self.notes: Sequence[str] = ()
         self._tasks: list[Task] = []
         with _current_directory_importable():
             function = _import_reader(reader, identity.path)
@@ -122,7 +142,7 @@ class LoadedTasks:
         if isinstance(item, Task):
             return item
         if isinstance(item, Mapping):
-            return columns.task(item, f"{self._identity.path.stem}-{len(self._tasks) + 1}")
+            return columns.task(item, f"{self._identity.stem}-{len(self._tasks) + 1}")
         raise InputError(f"the reader must yield tasks or dicts, not {type(item).__name__}")
 
     def __len__(self) -> int:
@@ -143,6 +163,15 @@ class LoadedTasks:
     def scorer(self, row: int) -> str | None:  # noqa: ARG002 - one for the whole set
         """Return the scorer of the set."""
         return self._identity.scorer
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the set is for some models only."""
+        return self._identity.models is not None
+
+    def models(self, row: int) -> Sequence[str] | None:  # noqa: ARG002 - the same for the whole set
+        """Return the models of the set."""
+        return self._identity.models
 
     def origin(self, row: int) -> str:
         """Return the row's file and item number."""

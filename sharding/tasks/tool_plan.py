@@ -1,7 +1,7 @@
 """A task's tool plan: its goal and its tool calls, in order. Prompts show it, and scorers compare calls with it.
 
-It is read from `metadata: {goal, plan: [{tool, arguments, description}]}` of the task, or from the calls of the target,
-`{calls: [{name, arguments: {parameter: [accepted values]}}]}`.
+It is read from `metadata: {goal, plan: [{tool, arguments, description}]}` of the task, where `arguments: null` means any, or from the
+calls of the target, `{calls: [{name, arguments: {parameter: [accepted values]}}]}`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ _Reading = Callable[[Mapping[str, JSON]], Mapping[str, JSON]]
 HOW_TO_PLAN = "write it as metadata.plan = [{tool, arguments, description}], or exclude such tasks with task_types"
 
 
+def _as_given(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    return arguments
+
+
 @dataclass(frozen=True, slots=True)
 class PlanStep:
     """One tool call of a plan."""
@@ -28,6 +32,8 @@ class PlanStep:
     tool: str
     arguments: Mapping[str, JSON]
     description: str = ""
+    takes_any: bool = False
+    """Whether the plan leaves the arguments open."""
 
     @property
     def in_words(self) -> str:
@@ -35,8 +41,17 @@ class PlanStep:
         return self.description or str(self)
 
     def __str__(self) -> str:
-        description = f": {self.description}" if self.description else ""
-        return f"{self.tool}({', '.join(f'{name}={_shown(value)}' for name, value in self.arguments.items())}){description}"
+        return f"{self.call}: {self.description}" if self.description else self.call
+
+    @property
+    def call(self) -> str:
+        """The tool with its arguments; the tool alone where the plan leaves them open."""
+        return self.tool if self.takes_any and not self.arguments else f"{self.tool}({self.shown_arguments})"
+
+    @property
+    def shown_arguments(self) -> str:
+        """The arguments as text: `name="value", …`."""
+        return ", ".join(f"{name}={_shown(value)}" for name, value in self.arguments.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +71,32 @@ def plan_of(task: Task) -> ToolPlan | None:
     if not task.metadata and (task.target is None or isinstance(task.target, str)):
         return None
     metadata = task.metadata or {}
-    steps = _steps(metadata.get("plan"), "tool", lambda arguments: arguments)
+    steps = read_steps(metadata.get("plan"))
     if not steps and isinstance(task.target, Mapping):
-        steps = _steps(task.target.get("calls"), "name", _first_accepted)
+        steps = read_steps(task.target.get("calls"), "name", _first_accepted)
     if not steps:
         return None
-    goal = metadata.get("goal")
-    return ToolPlan(goal if isinstance(goal, str) and goal else _last_user_text(task.messages), steps)
+    return ToolPlan(goal_of(task), steps)
 
 
-def _steps(listed: JSON, name: str, arguments_of: _Reading) -> list[PlanStep]:
+def goal_of(task: Task) -> str:
+    """Return the task's goal; the text of its last user message where it has none."""
+    goal = (task.metadata or {}).get("goal")
+    return goal if isinstance(goal, str) and goal else _last_user_text(task.messages)
+
+
+def read_steps(listed: JSON, name: str = "tool", arguments_of: _Reading = _as_given) -> list[PlanStep]:
     """Read all steps; return an empty list where one is invalid."""
     steps: list[PlanStep] = []
     for entry in listed if isinstance(listed, list | tuple) else ():
         tool = entry.get(name) if isinstance(entry, Mapping) else None
-        arguments = entry.get("arguments", {}) if isinstance(entry, Mapping) else None
+        arguments = entry.get("arguments", {}) if isinstance(entry, Mapping) else ""
+        takes_any = arguments is None
+        arguments = {} if arguments is None else arguments
         if not isinstance(tool, str) or not tool or not isinstance(arguments, Mapping):
             return []
         assert isinstance(entry, Mapping)
-        steps.append(PlanStep(tool, arguments_of(arguments), str(entry.get("description") or "")))
+        steps.append(PlanStep(tool, arguments_of(arguments), str(entry.get("description") or ""), takes_any))
     return steps
 
 
@@ -102,6 +124,15 @@ def tool_name(tool: Tool) -> str:
     """Return the name of an OpenAI tool or of a function schema without wrapper."""
     function = tool.get("function")
     return str((function if isinstance(function, Mapping) else tool).get("name", ""))
+
+
+def parameter_types(tool: Tool) -> Mapping[str, JSON]:
+    """Return the type of every parameter that the tool's schema declares; None for one without a type."""
+    function = tool.get("function")
+    schema = (function if isinstance(function, Mapping) else tool).get("parameters")
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    declared = properties.items() if isinstance(properties, Mapping) else ()
+    return {name: entry.get("type") if isinstance(entry, Mapping) else None for name, entry in declared}
 
 
 def expected_tools(task: Task) -> frozenset[str]:

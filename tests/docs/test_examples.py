@@ -155,8 +155,30 @@ def test_every_flaw_can_befall_every_task_of_the_scenarios() -> None:
         SettingOverride("sweep.difficulties", "all", "--difficulty"),
     ]
     found = open_sweep(load_config(EXAMPLES / "scenarios.yaml", Environment({}), flags))
-    found.sweep.check_plans()
+    found.sweep.check_prompts()
     found.tasks.close()
+
+
+def test_the_workflow_example_runs_with_its_own_tags_registry_and_flawed_plans(tmp_path: Path) -> None:
+    chosen = ("--num-instances", 1, "--prompt-types", "optimal,missing_severe", "--model", "DeepSeek-V3-0324")
+    found = swept(tmp_path, EXAMPLES / "workflow" / "sweep.yaml", *chosen)
+    rows = summary(found, "prompt_type", "task_type")
+    assert {row["task_type"] for row in rows} == TASK_TYPES
+    assert [(row["total"], row["infra_failures"]) for row in rows] == [(1, 0)] * 10
+    for row in found.to_arrow(["messages", "input", "prompt_type", "tool_trace"]).to_pylist():
+        assert "<tool_search_result>" in row["messages"]
+        assert "<tool_result>" in row["messages"]
+        assert row["tool_trace"] is not None
+        assert ("Step 2: " in row["input"]) == (row["prompt_type"] == "optimal")
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
+def test_the_workflow_example_runs_every_scenario(scenario: SweepScenario, tmp_path: Path) -> None:
+    rows = summary(swept(tmp_path, EXAMPLES / "workflow" / "sweep.yaml", "--scenario", scenario.name))
+    assert {row["task_type"] for row in rows} == TASK_TYPES
+    assert {row["infra_failures"] for row in rows} == {0}
+    assert any(row["partial"] for row in rows)
 
 
 def laid_out(folder: Path, name: str, *files: str) -> Path:

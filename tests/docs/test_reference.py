@@ -12,7 +12,7 @@ import yaml
 
 from orchestrator.config.reference import FOLDER, editor_schema, settings_page
 
-EXAMPLES = [path for path in sorted((FOLDER.parents[1] / "examples").glob("*.yaml")) if path.name != "capacity.yaml"]
+EXAMPLES = [path for path in sorted((FOLDER.parents[1] / "examples").rglob("*.yaml")) if path.name != "capacity.yaml"]
 REMEDY = "run: python -m orchestrator.config.reference"
 SCHEMA = orjson.loads(editor_schema())
 
@@ -42,7 +42,8 @@ def test_the_schema_takes_every_example(path: Path) -> None:
         {"generation": {"stop": "END", "stream": None}},
         {"models": {"m": {"provider": "p", "timeouts": "reasoning", "workers": "auto"}}},
         {"prompts": {"own": "own.yaml", "other": {"user": "{input}"}}},
-        {"tools": {"failure_kinds": "error"}},
+        {"tools": {"failure_kinds": "error", "text": {"body": "name", "search": "tool_search"}}},
+        {"tasks": [{"path": "t", "tools": {"registry": "tools.json", "names": "needs"}}]},
     ],
 )
 def test_the_schema_takes_what_people_may_write(part: dict[str, Any]) -> None:

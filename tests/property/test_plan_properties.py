@@ -35,6 +35,12 @@ class GivenTasks:
     def kind(self, row: int) -> tuple[str, str]:
         return "default", "default"
 
+    is_bound = False
+    notes: Sequence[str] = ()
+
+    def models(self, row: int) -> Sequence[str] | None:
+        return None
+
     def kinds(self) -> Iterator[tuple[str, str]]:
         return map(self.kind, range(self.length))
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers.messages import JSON
+from runners.tools.call_body import ReadCall
 from runners.tools.simulated_tools import FAILURE_KINDS, SimulatedTools, draw_failure
+from runners.tools.text_calls import read_calls
+from runners.tools.text_format import TextProtocol
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 
@@ -54,3 +59,37 @@ def test_tools_fail_as_often_as_the_rate_says() -> None:
     for rate in (0.9, 0.8, 0.7, 0.6):
         worked = sum(draw_failure(seed, "tool", 0, rate, FAILURE_KINDS) is None for seed in range(draws))
         assert abs(worked / draws - rate) < 4 * (rate * (1 - rate) / draws) ** 0.5
+
+
+KNOWN = ("look", "math.area", "send email")
+PIECES = st.sampled_from(
+    ["<tool_call>", "</tool_call>", "<think>", "</think>", "<tool_name>", "```json\n", "```", "look", "math.area", "{", "}", "[", "]", '"',
+     "'", "\\", "=", ":", ",", "(", ")", "\n", " ", "name", "arguments", "\ud800", "1" * 5_000, "NaN", "x="]
+)  # fmt: skip
+
+
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join)))
+def test_any_text_is_read_and_the_arguments_of_every_call_are_text(text: str) -> None:
+    for call in read_calls(text, KNOWN, "tool_call"):
+        assert isinstance(call.arguments, str)
+        assert isinstance(call.name, str)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(KNOWN), st.dictionaries(st.text(max_size=8), VALUES, max_size=4), st.text())
+def test_what_the_instructions_ask_for_is_read_as_it_was_meant(
+    name: str, arguments: dict[str, JSON], prose: str
+) -> None:
+    text = prose.replace("<", "") + TextProtocol().write_call(name, arguments)
+    if not any("<" in part for part in (orjson.dumps(arguments).decode(),)):
+        assert read_calls(text, KNOWN, "tool_call") == [ReadCall(name, orjson.dumps(arguments).decode())]

@@ -97,7 +97,7 @@ def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> N
     run = Run.load(directory.path)
     rows = run.summary()
     directory.write_summary(rows)
-    for line in (*run_outcome.refusals, *run.cut_off()):
+    for line in (*run_outcome.refusals, *run.doubts()):
         say(f"warning: {line}")
     print_summary(rows)
     for obstacle in run.obstacles() if len({row["model"] for row in rows}) > 1 else ():

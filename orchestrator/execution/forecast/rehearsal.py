@@ -218,7 +218,7 @@ def _senders(context: RunContext, stack: ExitStack) -> dict[str, Sender]:
 def _modelled(provider: str, context: RunContext) -> InProcessSimulator:
     settings = context.loaded.providers[provider]
     if isinstance(settings, SimulatorSettings):
-        answers: AnswerSource = sweep_answers(context.config, context.sweep.sweep, settings)
+        answers: AnswerSource = sweep_answers(context.loaded, context.sweep.sweep, settings)
         return InProcessSimulator(settings, answers, _simulator_places(provider, settings, context))
     own = [instance for group in context.instances.values() for instance in group if instance.provider == provider]
     believed = SimulatorSettings(deployments={instance.name: _believed(instance, context) for instance in own})

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from providers.errors import InputError
 from sharding.grid import Grid, lay_out_cells
+from sharding.segments import read_segments
 
 from ...config.settings import Config
 from ..directory import Manifest
@@ -47,12 +48,17 @@ def grid_of(manifest: Manifest) -> Grid:
         ) from error
     axes = config.sweep
     cells = lay_out_cells(axes.tool_success_rates, config.swept_models(), axes.prompt_types)
-    task_count, remainder = divmod(manifest.total, len(cells) * axes.epochs)
-    if remainder or str(task_count) != manifest.parts.get("task_count"):
+    try:
+        task_count = int(manifest.parts.get("task_count", ""))
+        bound = manifest.parts.get("task_models")
+        grid = Grid(cells, axes.epochs, task_count, config.run.seed, None if bound is None else read_segments(bound))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the manifest of {manifest.run_id} does not tell its tasks") from error
+    if len(grid) != manifest.total:
         raise InputError(
             f"the manifest of {manifest.run_id} plans {manifest.total} samples, but its axes give another number"
         )
-    return Grid(cells, axes.epochs, task_count, config.run.seed)
+    return grid
 
 
 class RowIdentity:

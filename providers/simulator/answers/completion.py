@@ -35,7 +35,7 @@ def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource,
     """Decide everything about the answer except its time; the result depends on (seed, request) only."""
     fault = draw_fault(seed, call.request_id, endpoint.faults)
     right, corruption, max_tokens = None, None, call.request.generation.output_limit  # type: bool | None, str | None, int | None
-    reasoning = draw_reasoning(endpoint.settings, seed, call.request_id)
+    reasoning, failure = draw_reasoning(endpoint.settings, seed, call.request_id), None
     if fault in ("empty", "error_500", "reset"):
         content = _Content()
     elif fault == "content_filter":
@@ -46,7 +46,7 @@ def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource,
         answer = answers.answer(call.request_id, call.request, call.name)
         if fault in (None, "stall"):
             right, corruption = answer.right, answer.corruption
-        content = _fit(reasoning, answer, max_tokens)
+        content, failure = _fit(reasoning, answer, max_tokens), answer.error
     return SimulatedReply(
         response_id="chatcmpl-" + draw_name(seed, "response", f"{endpoint.key}/{endpoint.name}/{call.request_id}"),
         model=endpoint.model,
@@ -56,9 +56,10 @@ def decide_reply(call: SimulatedCall, endpoint: Endpoint, answers: AnswerSource,
         input_tokens=call.input_tokens,
         output_tokens=content.output_tokens,
         right=right,
-        fault=fault,
+        fault=fault if failure is None else "error_500",
         corruption=corruption,
         reasoning=content.reasoning,
+        error=failure,
     )
 
 

@@ -30,6 +30,8 @@ class SimulatedAnswer:
     """Whether the answer is right, for the log only; None where it is unknown."""
     corruption: str | None = None
     """The kind of deliberate corruption, for the log only."""
+    error: str | None = None
+    """Why there is no answer: the user's script failed. The server answers 500 with this message."""
 
 
 class AnswerSource(Protocol):

@@ -58,6 +58,8 @@ class SimulatedReply:
     corruption: str | None = None
     reasoning: str = ""
     """What was thought before the text; its tokens are among `output_tokens`."""
+    error: str | None = None
+    """The message of a failure of the source of answers; the fault is error_500."""
 
     @property
     def reasoning_tokens(self) -> int:

@@ -45,8 +45,8 @@ class Dialect(Protocol):
         """Build the error of an exceeded limit."""
         ...
 
-    def server_error(self) -> ErrorAnswer:
-        """Build the error of a failed server."""
+    def server_error(self, message: str | None = None) -> ErrorAnswer:
+        """Build the error of a failed server, in its own words if no message is given."""
         ...
 
     def filtered(self) -> ErrorAnswer:
@@ -88,9 +88,9 @@ class OpenAIDialect:
             message = f"Rate limit reached for {name} on {what[refused.unit]}.{again}"
         return _openai(429, message, refused.unit, "rate_limit_exceeded")
 
-    def server_error(self) -> ErrorAnswer:
+    def server_error(self, message: str | None = None) -> ErrorAnswer:
         """Build a 500."""
-        message = "The server had an error while processing your request. Sorry about that!"
+        message = message or "The server had an error while processing your request. Sorry about that!"
         return _openai(500, message, "server_error", None)
 
     def filtered(self) -> ErrorAnswer:
@@ -136,9 +136,10 @@ class AzureDialect:
         )
         return _azure(429, "429", message)
 
-    def server_error(self) -> ErrorAnswer:
+    def server_error(self, message: str | None = None) -> ErrorAnswer:
         """Build a 500."""
-        return _azure(500, "InternalServerError", "The server had an error processing your request. Sorry about that!")
+        message = message or "The server had an error processing your request. Sorry about that!"
+        return _azure(500, "InternalServerError", message)
 
     def filtered(self) -> ErrorAnswer:
         """Build a 400 with the report of the content filter."""

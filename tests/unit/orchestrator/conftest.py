@@ -104,6 +104,7 @@ USUAL: dict[str, Any] = {
     "tool_rejections": 0,
     "tool_coverage": None,
     "tool_trace": None,
+    "tool_unreadable": 0,
     "input": "1 + 1?",
     "target": "2",
     "output_text": "2",

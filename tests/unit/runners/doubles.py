@@ -132,7 +132,7 @@ _RECORD = Record(
     started_at=NOON, completed_at=NOON, queue_s=0.0, rate_wait_s=0.0, retry_wait_s=0.0, connect_s=0.1, ttft_s=None,
     generation_s=0.5, parse_s=0.0, write_s=None, total_s=0.6, working_s=0.6, cache_hit=False, request_id="s0/1/1",
     response_id="r", response_model="m", system_fingerprint=None, seed=7, raw_response=None,
-    reasoning_text=None, adaptation=None,
+    reasoning_text=None, adaptation=None, tool_unreadable=0,
 )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def test_an_element_of_a_json_array_has_a_line(open_text: OpenText) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ('{"data": []}', "a .json task set must be one array of objects"),
+        ('{"data": [{}]}', "is an object, not an array of objects; say where the array is, with rows: data"),
         ('[{"input": "a"}\n {"input": "b"}]', "line 2: not valid JSON \\(no comma or ] after an element\\)"),
         ('[{"input": "a"}', "no comma or ] after an element"),
         ('[{"input": "a"},\n {"input" "b"}]', "line 2: not valid JSON \\(Expecting ':' delimiter\\)"),

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from runners.journal.sinks.sink import Sink
 
-LATER_COLUMNS = ["reasoning_text", "adaptation"]
+LATER_COLUMNS = ["reasoning_text", "adaptation", "tool_unreadable"]
 
 
 def older_row(row: Mapping[str, object]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from orchestrator.results.grouping import Groups
 from orchestrator.results.run import Run
 from orchestrator.results.stats.intervals import wilson
 from orchestrator.results.summary import HIERARCHY, Weights, summarise
-from orchestrator.results.summary_table import cut_off_sentences
+from orchestrator.results.summary_table import cut_off_sentences, unreadable_sentences
 from providers.errors import InputError, StorageError
 from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.parquet import record_table
@@ -74,6 +74,16 @@ def test_answers_that_max_tokens_ended_are_counted_and_told_of(make_record: Make
     assert sentence.startswith(f"1 of the 4 samples of {rows[0]['model']} were cut off by max_tokens")
     assert "cut off" in rows.table().columns
     assert cut_off_sentences(summarise(table([make_record()]), ["model"])) == []
+
+
+def test_tool_calls_that_could_not_be_read_are_counted_and_told_of(make_record: MakeRecord) -> None:
+    found = [make_record(tool_calls=3, tool_rejections=2, tool_unreadable=2), make_record(tool_unreadable=None)]
+    rows = summarise(table(found), ["model"])
+    assert [(row["tool_calls"], row["tool_unreadable"]) for row in rows] == [(3, 2)]
+    (sentence,) = unreadable_sentences(rows)
+    assert sentence.startswith(f"2 of the 3 tool calls of {rows[0]['model']} could not be read")
+    assert "unread" in rows.table().columns
+    assert unreadable_sentences(summarise(table([make_record(tool_unreadable=None)]), ["model"])) == []
 
 
 def test_rates_are_over_what_the_model_answered_or_failed(records: list[Record]) -> None:

@@ -203,3 +203,31 @@ def test_values_are_the_same_but_for_how_they_are_spelt(value: JSON, accepted: J
 
 def test_a_task_without_calls_expects_nothing_that_is_known() -> None:
     assert expectation_of(Task("t", [], "plain")) is None
+
+
+@pytest.mark.parametrize(
+    ("made", "grade", "value", "error"),
+    [
+        ([ROME, ROOM], "full", 1, None),
+        ([call("find", {"other": 1}), call("book")], "full", 1, None),
+        ([ROOM, ROME], "partial", 1 / 2, "sequence_order"),
+        ([ROME], "partial", 1 / 2, "missing"),
+        ([ROME, call("book", "{")], "partial", 1 / 2, "format"),
+    ],
+)
+async def test_a_plan_of_names_accepts_any_arguments(
+    made: list[dict[str, JSON]], grade: str, value: float, error: str | None
+) -> None:
+    plan: JSON = [{"tool": "find", "arguments": None}, {"tool": "book", "arguments": None}]
+    score = await scored(Task("t", [], tools=TOOLS, metadata={"plan": plan}), *made)
+    assert (score.grade, score.value, score.error_class) == (grade, value, error)
+
+
+@pytest.mark.parametrize("arguments", ['"{\\"city\\": \\"Rome\\"}"', '{"city": "Rome"}'])
+async def test_arguments_that_a_server_encodes_twice_are_graded_as_they_are_meant(arguments: str) -> None:
+    assert (await scored(a_task([FIND]), call("find", arguments))).grade == "full"
+
+
+@pytest.mark.parametrize("arguments", [" ", "null"])
+async def test_no_arguments_in_any_form_are_none(arguments: str) -> None:
+    assert (await scored(a_task([PAY]), call("pay", arguments))).grade == "full"

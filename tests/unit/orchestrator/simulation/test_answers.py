@@ -125,7 +125,7 @@ def test_plans_are_followed_only_where_the_solver_takes_turns(load: Load, tmp_pa
         loaded = load({"tasks": [{"path": str(path)}]}, flags={"run.solver": solver})
         opened_sweep = open_sweep(loaded)
         answers = sweep_answers(
-            loaded.config, opened_sweep.sweep, SimulatorSettings.model_validate({"deployments": {"m": {}}})
+            loaded, opened_sweep.sweep, SimulatorSettings.model_validate({"deployments": {"m": {}}})
         )
         found[solver] = answers.answer(f"{opened_sweep.sweep.sample(0).sample_id}/1/1", request, "m")
         opened_sweep.tasks.close()
@@ -144,7 +144,7 @@ def test_a_model_that_believes_its_prompt_makes_the_calls_of_the_flawed_plan(loa
     loaded = load({"tasks": [{"path": str(path)}], "sweep": {"prompt_types": prompts}, "run": {"solver": "tool_loop"}})
     found = open_sweep(loaded)
     settings = {"deployments": {"m": {}}, "answers": {"skill": 0.0}}
-    answers = sweep_answers(loaded.config, found.sweep, SimulatorSettings.model_validate(settings))
+    answers = sweep_answers(loaded, found.sweep, SimulatorSettings.model_validate(settings))
     flawed = found.sweep.sample(1)
     said: list[Message] = [*flawed.task.messages]
     called: list[str] = []

@@ -13,6 +13,7 @@ import pytest
 from orchestrator.scoring.registry import build_scorer
 from orchestrator.simulation.plan_following import (
     CORRUPTIONS,
+    Conversation,
     Disposition,
     Intention,
     PlanProgress,
@@ -21,13 +22,13 @@ from orchestrator.simulation.plan_following import (
     misled_steps,
     next_call,
     plan_to_follow,
-    results_so_far,
     standing,
 )
 from providers.messages import JSON, ChatRequest, Message, Tool, ToolCall
 from runners.calls.client import ModelClient
 from runners.samples.answer import Answer
 from runners.tools.simulated_tools import FAILURE_KINDS, SimulatedTools
+from runners.tools.text_format import TextProtocol
 from sharding.plan import Cell, Sample
 from sharding.prompts.flaws import FLAWS, damage
 from sharding.tasks.task import Task
@@ -57,6 +58,10 @@ def the_plan() -> ToolPlan:
     plan = plan_to_follow(a_sample(), asked())
     assert plan is not None
     return plan
+
+
+def said(request: ChatRequest, protocol: TextProtocol = TextProtocol()) -> Conversation:  # noqa: B008 - a frozen value
+    return Conversation(a_sample(), request, protocol)
 
 
 RIGHT = Intention(the_plan().steps, is_right=True, is_persistent=True)
@@ -100,16 +105,16 @@ def test_a_result_is_no_failure(content: str) -> None:
 
 
 def test_calls_come_one_a_turn_under_names_that_the_wire_allows() -> None:
-    call = next_call(RIGHT, a_sample(), asked(), 0)
+    call = next_call(RIGHT, said(asked()), 0)
     assert call is not None
     assert call.tool_calls[0]["function"] == {"name": "find_room", "arguments": '{"day":1}'}
-    assert next_call(RIGHT, a_sample(), asked("ok", "ok", "ok"), 0) is None
-    assert next_call(HASTY, a_sample(), asked("{}"), 0) is None
+    assert next_call(RIGHT, said(asked("ok", "ok", "ok")), 0) is None
+    assert next_call(HASTY, said(asked("{}")), 0) is None
 
 
 def test_without_function_calling_calls_and_results_stand_in_the_text() -> None:
     told: list[Message] = [{"role": "system", "content": "<tools>\n</tools>"}, *ASKED]
-    call = next_call(RIGHT, a_sample(), ChatRequest(told), 0)
+    call = next_call(RIGHT, said(ChatRequest(told)), 0)
     assert call is not None
     assert (call.text, call.tool_calls) == (
         '<tool_call>\n{"name":"find.room","arguments":{"day":1}}\n</tool_call>', (),
@@ -118,17 +123,32 @@ def test_without_function_calling_calls_and_results_stand_in_the_text() -> None:
         "role": "user",
         "content": "<tool_response>\nok\n</tool_response>\n<tool_response>\n{}\n</tool_response>",
     }
-    assert results_so_far([*told, answered], ASKED) == ["ok", "{}"]
+    assert said(ChatRequest([*told, answered])).results() == ["ok", "{}"]
 
 
 def test_what_a_task_begins_with_is_not_the_models_doing() -> None:
     own: list[Message] = [*ASKED, {"role": "tool", "tool_call_id": "c", "content": "before"}]
-    assert results_so_far([*own, {"role": "tool", "tool_call_id": "d", "content": "now"}], own) == ["now"]
+    sample = replace(a_sample(), task=replace(a_sample().task, messages=own))
+    now: Message = {"role": "tool", "tool_call_id": "d", "content": "now"}
+    assert Conversation(sample, ChatRequest([*own, now]), TextProtocol()).results() == ["now"]
+
+
+def test_a_model_speaks_the_protocol_of_the_user_and_searches_first() -> None:
+    protocol = TextProtocol(call="do", result="done", body="name", search="find")
+    search = next_call(RIGHT, said(ChatRequest(ASKED), protocol), 0)
+    assert search is not None
+    assert search.text == "<find>find room</find>"
+    searched: list[Message] = [*ASKED, {"role": "assistant", "content": search.text}]
+    call = next_call(RIGHT, said(ChatRequest(searched), protocol), 0)
+    assert call is not None
+    assert call.text == "<do>\nfind.room\n</do>"
+    answered: Message = {"role": "user", "content": "<done>\nok\n</done>"}
+    assert said(ChatRequest([*searched, answered]), protocol).results() == ["ok"]
 
 
 def test_a_broken_step_is_written_so_that_nobody_can_read_it() -> None:
     broken = replace(RIGHT, broken_step=0)
-    native, text = (next_call(broken, a_sample(), asked(tools=tools), 0) for tools in (TOOLS, ()))
+    native, text = (next_call(broken, said(asked(tools=tools)), 0) for tools in (TOOLS, ()))
     assert native is not None
     assert text is not None
     assert native.tool_calls[0]["function"] == {"name": "find_room", "arguments": '{"day":1'}

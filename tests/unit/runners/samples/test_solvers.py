@@ -12,8 +12,8 @@ import pytest
 from providers.messages import JSON, ChatResponse, Message, Tool
 from runners.samples.answer import Answer
 from runners.samples.solvers import MAX_TURNS, ToolUse, build_solver, single_turn, tool_loop
-from runners.tools.formats import NATIVE, TEXT, read_text_calls
 from runners.tools.simulated_tools import FAILURE_KINDS
+from runners.tools.text_format import TEXT, TextFormat, TextProtocol
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 from tests.unit.runners.doubles import a_response
@@ -127,6 +127,8 @@ async def test_calls_of_one_id_get_ids_of_their_own() -> None:
         ('{"city": "Paris"}', '{"city": "Paris"}'),
         ("", "{}"),
         ("{", "{}"),
+        ("null", "{}"),
+        ('"{\\"city\\": \\"x\\"}"', '{"city": "x"}'),
         ("[1]", "{}"),
         ({"city": "x"}, '{"city":"x"}'),
     ],
@@ -198,22 +200,29 @@ async def test_several_results_come_back_in_one_message() -> None:
     assert str(model.asked[1][0][-1]["content"]).count("<tool_response>") == 2
 
 
-@pytest.mark.parametrize(
-    ("text", "name", "arguments"),
-    [
-        ('<tool_call>{"name": "a", "arguments": {"x": 1}}', "a", '{"x":1}'),
-        ('<tool_call>{"name": "a"}</tool_call>', "a", "{}"),
-        ('<tool_call>{"name": "a", "arguments": "{\\"x\\": 1}"}</tool_call>', "a", '{"x": 1}'),
-        ("<tool_call>look(Paris)</tool_call>", "", "look(Paris)"),
-        ("<tool_call>[1]</tool_call>", "", "[1]"),
-        ('<tool_call>{"name": 3}</tool_call>', "", "{}"),
-    ],
-)
-def test_calls_in_text_are_read_as_they_come(text: str, name: str, arguments: str) -> None:
-    (found,) = read_text_calls(text, "r")
-    assert found["function"] == {"name": name, "arguments": arguments}
+async def test_a_model_searches_for_tools_asks_about_one_and_makes_one_call_a_turn() -> None:
+    protocol = TextProtocol(body="name", search="tool_search", info="tool_info", calls_per_turn=1)
+    model = Model(
+        a_response("<tool_search>look around</tool_search> <tool_info>tell</tool_info>"),
+        a_response("<tool_call>look</tool_call><tool_call>tell</tool_call>"),
+        a_response("Done."),
+    )
+    answer = await tool_loop(a_sample(), model, replace(USUAL, formats={"m": TextFormat(protocol)}))
+    assert [(call["turn"], call["function"]["name"]) for call in answer.tool_calls] == [(2, "look")]  # type: ignore[index,call-overload]
+    found, made = (str(messages[-1]["content"]) for messages, _ in model.asked[1:])
+    assert (
+        found
+        == '<tool_search_result>\nlook\n</tool_search_result>\n<tool_info_result>\n{"name":"tell"}\n</tool_info_result>'
+    )
+    assert "<tool_response>\nsunny\n</tool_response>" in made
+    assert "not made: only the first 1 of a reply is made" in made
+    assert "<tools>" not in str(model.asked[0][0])
 
 
-def test_text_without_tags_has_no_call() -> None:
-    assert read_text_calls('{"name": "a"}', "r") == []
-    assert NATIVE.calls(a_response(LOOK)) == []
+async def test_a_call_that_cannot_be_read_is_told_to_the_model_and_kept() -> None:
+    model = Model(a_response("<tool_call>task_complete</tool_call>"), a_response("Done."))
+    answer = await tool_loop(a_sample(), model, AS_TEXT)
+    assert [(call["rejection"], call["function"]) for call in answer.tool_calls] == [
+        ("unreadable", {"name": "", "arguments": "task_complete"})
+    ]
+    assert "the tools are: look, tell" in str(model.asked[1][0][-1]["content"])

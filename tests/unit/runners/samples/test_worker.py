@@ -442,9 +442,13 @@ async def record_with_calls(*calls: ToolCall, error_class: str | None = None) ->
 
 async def test_calls_their_failures_and_their_rejections_are_counted() -> None:
     record = await record_with_calls(
-        a_call("a", turn=1, failure="timeout"), a_call("a", turn=2), a_call("b", turn=3, rejection="bad_arguments")
+        a_call("a", turn=1, failure="timeout"),
+        a_call("a", turn=2),
+        a_call("b", turn=3, rejection="bad_arguments"),
+        a_call("", turn=4, rejection="unreadable"),
     )
-    assert (record.tool_calls, record.tool_failures, record.tool_rejections, record.tool_coverage) == (3, 1, 1, 0.5)
+    assert (record.tool_calls, record.tool_failures, record.tool_coverage) == (4, 1, 0.5)
+    assert (record.tool_rejections, record.tool_unreadable) == (2, 1)
     assert json.loads(record.tool_trace or "")[0] == {
         "turn": 1, "name": "a", "arguments": '{"x":1}', "failure": "timeout", "rejection": None,
     }  # fmt: skip

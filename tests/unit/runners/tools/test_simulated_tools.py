@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from providers.messages import JSON, Tool
+from runners.tools.reliability import Reliability
 from runners.tools.simulated_tools import FAILURE_KINDS, SimulatedTools, ToolResult, no_function
 from runners.user_code_error import UserCodeError
 from sharding.plan import Cell, Sample
@@ -47,6 +48,16 @@ async def test_a_tool_answers_what_the_task_declares() -> None:
     )
 
 
+@pytest.mark.parametrize("arguments", ['"{\\"amount\\": 5}"', '{"amount": 5}'])
+async def test_arguments_that_a_server_encodes_twice_are_read(arguments: str) -> None:
+    assert await called(the_tools(), "convert", arguments) == ToolResult('{"usd":5.5}')
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "null", '""'])
+async def test_no_arguments_are_an_empty_object(arguments: str) -> None:
+    assert await called(the_tools(), "look", arguments) == ToolResult("sunny")
+
+
 async def test_a_tool_of_which_the_task_says_nothing_acknowledges() -> None:
     assert await called(the_tools(results={}), "look", "") == ToolResult('{"status":"success"}')
 
@@ -57,7 +68,7 @@ async def test_a_tool_of_which_the_task_says_nothing_acknowledges() -> None:
         ("lok", "{}", "unknown_tool", "there is no tool 'lok'; the tools are: convert, look, own"),
         ("look", '{"city": ', "bad_arguments", "the arguments are not valid JSON"),
         ("look", "[1]", "bad_arguments", "must be a JSON object"),
-        ("", "what?", "bad_arguments", "the call is not valid JSON with a name"),
+        ("", "what?", "unreadable", "this is no call of a tool"),
     ],
 )
 async def test_a_call_that_reaches_no_tool_is_told_so(name: str, arguments: str, rejection: str, says: str) -> None:
@@ -130,3 +141,37 @@ async def test_a_tool_that_raises_is_its_authors_error() -> None:
 async def test_a_tool_that_returns_no_json_is_its_authors_error() -> None:
     with pytest.raises(UserCodeError, match="the tool mine:own returned what JSON cannot hold on task t"):
         await called(with_function(lambda arguments: object()), "own")
+
+
+# ------------------------------------------------------------------ the rate of a call
+async def test_a_rate_of_its_own_decides_one_call() -> None:
+    tools = the_tools(1.0, "error")
+    call = {"function": {"name": "look", "arguments": "{}"}}
+    assert (await tools.call(call, success_rate=0.0)).failure == "error"
+    assert (await tools.call(call, success_rate=1.0)).failure is None
+    assert (await tools.call(call)).failure is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "base", "missing", "failures", "rate"),
+    [
+        (Reliability(), 0.8, 3, 3, 0.8),
+        (Reliability(missing_dependency=0.5), 0.8, 2, 0, 0.2),
+        (Reliability(after_failures=(0.9, 0.7)), 1.0, 0, 1, 0.9),
+        (Reliability(after_failures=(0.9, 0.7)), 1.0, 0, 5, 0.7),
+        (Reliability(missing_dependency=0.5, least=0.1, most=0.95), 0.8, 9, 0, 0.1),
+        (Reliability(least=0.1, most=0.95), 1.0, 0, 0, 0.95),
+    ],
+)
+def test_the_rate_of_a_call_follows_from_the_calls_before_it(
+    rule: Reliability, base: float, missing: int, failures: int, rate: float
+) -> None:
+    assert rule.rate_of(base, missing, failures) == pytest.approx(rate)
+
+
+async def test_a_tool_whose_dependency_has_not_succeeded_fails_until_it_has() -> None:
+    task = Task("t", (), tools=TOOLS, metadata={"tool_dependencies": {"look": ["convert"]}})
+    sample = Sample(0, "s0", task, Cell("m", "baseline", 1.0), 0, 7)
+    tools = SimulatedTools(sample, no_function, ["error"], Reliability(missing_dependency=0.0))
+    endings = [(await called(tools, name)).failure for name in ("look", "convert", "look")]
+    assert endings == ["error", None, None]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from providers.errors import InputError
-from providers.messages import JSON
+from providers.messages import JSON, Tool
 from sharding.prompts.flaws import FLAWS, damage, damaged
 from sharding.prompts.templates import PromptTemplate, load_prompt_types
 from sharding.tasks.task import Task
@@ -202,3 +202,21 @@ def test_a_template_that_cannot_be_meant_is_refused(source: dict[str, str], reas
 def test_a_prompt_type_that_may_show_a_plan_does_not_need_one() -> None:
     assert not PromptTemplate("p", user="{input}", user_with_plan="{input} {plan}").needs_plan
     assert load_prompt_types(["flawed_missing_step"])["flawed_missing_step"].needs_plan
+
+
+def test_where_a_plan_leaves_all_arguments_open_a_parameter_gets_a_value_of_another_type() -> None:
+    schema: JSON = {"type": "object", "properties": {"what": {"type": "string"}}}
+    tools: list[Tool] = [{"type": "function", "function": {"name": "find", "parameters": schema}}]
+    steps: list[JSON] = [{"tool": "find", "arguments": None}, {"tool": "tell", "arguments": None}]
+    task = replace(a_task(steps=steps), tools=tools)
+    assert str(damage(right_plan(task), "parameter_error", task)) == "1. find(what=0)\n2. tell"
+    with pytest.raises(InputError, match="no step of its plan has an argument to damage"):
+        damage(right_plan(task), "parameter_error", replace(task, tools=()))
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_every_flaw_applies_to_a_plan_of_names(flaw: str) -> None:
+    schema: JSON = {"type": "object", "properties": {"what": {"type": "string"}}}
+    tools: list[Tool] = [{"name": name, "parameters": schema} for name in ("find", "book", "tell")]
+    task = replace(a_task(steps=[{"tool": name, "arguments": None} for name in ("find", "book")]), tools=tools)
+    assert damage(right_plan(task), flaw, task) != right_plan(task)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from providers.errors import InputError
+from providers.messages import JSON
 from sharding.prompts.templates import PromptSource, PromptTemplate, load_prompt_types
 from sharding.tasks.task import Task
 
@@ -82,3 +83,57 @@ def test_a_prompt_file_that_is_wrong_is_named(tmp_path: Path, content: str | Non
         load_prompt_types(["p"], {"p": path})
     assert str(caught.value).startswith(f"{path}: {reason}")
     assert "\n" not in str(caught.value)
+
+
+# ------------------------------------------------------------------ the form of a step, plans of one's own
+STEPS: JSON = [{"tool": "read", "arguments": {"n": 1}, "description": "Read it."}, {"tool": "tell", "arguments": None}]
+FLAWED: JSON = {"missing": {"severe": ["tell"], "light": [{"tool": "read", "arguments": {"n": 2}}]}}
+PLANNED = Task("t", TASK.messages, metadata={"plan": STEPS}, columns={"flawed": FLAWED, "bad": 7})
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        (None, "1. read(n=1): Read it.\n2. tell"),
+        ("- {call}", "- read(n=1)\n- tell"),
+        ("{number}) {tool} with {arguments}: {description}", "1) read with n=1: Read it.\n2) tell with : "),
+    ],
+)
+def test_a_step_of_the_plan_has_the_users_form(step: str | None, shown: str) -> None:
+    template = load_prompt_types(["p"], {"p": {"user": "{input} {plan}", "step": step}})["p"]
+    assert template.apply(PLANNED).messages[0]["content"] == f"What is {{x}}? {shown}"
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"), [("flawed.missing.severe", "1. tell"), ("flawed.missing.light", "1. read(n=2)")]
+)
+def test_a_plan_of_ones_own_stands_in_a_column_for_each_severity(column: str, shown: str) -> None:
+    template = load_prompt_types(["p"], {"p": {"user": "{input} {plan}", "plan": column}})["p"]
+    assert template.apply(PLANNED).messages[0]["content"] == f"What is {{x}}? {shown}"
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"), [("flawed.other", "task t has no tool plan"), ("bad", "task t: bad must be a list of names")]
+)
+def test_a_column_without_a_plan_is_refused(column: str, reason: str) -> None:
+    template = load_prompt_types(["p"], {"p": {"user": "{input} {plan}", "plan": column}})["p"]
+    with pytest.raises(InputError, match=reason):
+        template.apply(PLANNED)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ({"user": "{input} {plan}", "step": "{nmber} {tool}"}, 'unknown placeholder "nmber"; did you mean "number"'),
+        ({"user": "{input} {plan}", "step": "{number}"}, "step must show"),
+        ({"user": "{input}", "step": "{tool}"}, "step needs a plan"),
+        ({"user": "{input}", "plan": "flawed.x"}, "plan needs a plan"),
+    ],
+)
+def test_a_form_or_a_column_that_shows_nothing_is_refused(source: PromptSource, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        load_prompt_types(["p"], {"p": source})
+
+
+def test_digests_of_templates_without_the_new_keys_stay_as_they_were() -> None:
+    assert load_prompt_types(["optimal"])["optimal"].digest == "40a6c0ca9e59e2bf"

@@ -50,7 +50,7 @@ def test_an_id_used_in_two_files_is_refused_naming_both_places(tmp_path: Path) -
         open_tasks(specs)
     assert str(caught.value) == (
         f'the task id "x0" is used twice: {tmp_path}/a.jsonl, line 1 and {tmp_path}/b.jsonl, line 1; '
-        "give every task a unique id"
+        'give every task a unique id, e.g. with fields: {id: "{id}.{file}"}'
     )
 
 
@@ -85,7 +85,7 @@ def test_bad_row_731_is_told_in_one_sentence_with_file_and_line(
         ("header.csv", b"id,input\n", "holds no tasks"),
         ("empty.csv", b"", "holds no tasks"),
         ("empty.json", b"[]", "holds no tasks"),
-        ("tasks.txt", b"x", "task sets end in .jsonl .ndjson .json .csv .parquet, others need a reader"),
+        ("tasks.txt", b"x", "also with .gz or .zst; others need a reader"),
         ("latin.jsonl", b'{"input": "caf\xe9"}', "line 1: not UTF-8 text"),
         ("latin.csv", b"input\nfine\ncaf\xe9\n", "line 3: not UTF-8 text"),
         ("latin.json", b'[{"input": "caf\xe9"}]', "not UTF-8 text"),

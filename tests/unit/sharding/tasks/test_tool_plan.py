@@ -23,6 +23,12 @@ def test_a_plan_stands_in_the_metadata() -> None:
     assert (plan.goal, str(plan)) == ("Know.", '1. look(city="Paris", days=2): Look.\n2. tell()')
 
 
+def test_a_step_may_leave_its_arguments_open() -> None:
+    plan = plan_of(Task("t", ASKED, metadata={"plan": [{"tool": "look", "arguments": None}]}))
+    assert plan is not None
+    assert (plan.steps, str(plan)) == ([PlanStep("look", {}, takes_any=True)], "1. look")
+
+
 def test_without_a_goal_it_is_what_was_asked() -> None:
     plan = plan_of(Task("t", ASKED, metadata={"plan": [{"tool": "look"}]}))
     assert plan is not None

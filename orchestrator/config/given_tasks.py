@@ -1,0 +1,145 @@
+"""Tasks that come from Python: a list of dicts, a DataFrame of pandas or Polars, an Arrow table, or a data set of Hugging Face.
+
+They are written to a file named after its content in the folder of the runs. A resume, a simulator's process and a colleague read the same
+tasks from there, and every message about a row can name its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from providers.errors import InputError
+
+
+class SupportsColumns(Protocol):
+    """A DataFrame, an Arrow table or a data set: something with columns. How it is read follows from what it is."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """Return a column or rows."""
+        ...
+
+
+FOLDER = "tasks"
+"""Below the folder of the runs."""
+
+
+def write_given_tasks(raw: dict[str, Any], tasks: object) -> None:
+    """Replace rows that stand in the configuration, or are given as `tasks`, by the path of a file with them. Raises InputError."""
+    entries = raw.get("tasks")
+    if tasks is not None:
+        entries = [{**_only_entry(entries), "path": tasks}]
+    if not isinstance(entries, list | tuple):
+        return
+    folder = Path(_output_dir(raw)) / FOLDER
+    raw["tasks"] = [_written(entry, folder) for entry in entries]
+
+
+def _only_entry(entries: object) -> Mapping[str, object]:
+    """Return the entry of the file whose fields and scorer apply to the given tasks."""
+    if not entries:
+        return {}
+    if isinstance(entries, list | tuple) and len(entries) == 1 and isinstance(entries[0], Mapping):
+        return entries[0]
+    raise InputError(
+        "tasks= replaces the one entry under `tasks`, and the configuration has several; put the rows there as its `path`"
+    )
+
+
+def _output_dir(raw: Mapping[str, Any]) -> str:
+    run = raw.get("run")
+    given = run.get("output_dir") if isinstance(run, Mapping) else None
+    return given if isinstance(given, str) else "runs"
+
+
+def _written(entry: object, folder: Path) -> object:
+    if not isinstance(entry, Mapping) or isinstance(entry.get("path"), str | None):
+        return entry
+    given = entry["path"]
+    path = str(given) if isinstance(given, os.PathLike) else str(_store(given, folder))
+    return {**entry, "path": path}
+
+
+def _store(given: object, folder: Path) -> Path:
+    """Write the rows to a file and return its absolute path."""
+    content, suffix = _encoded(given)
+    path = folder.absolute() / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
+    if not path.exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(f".{os.getpid()}")
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}; choose another run.output_dir") from error
+    return path
+
+
+def _encoded(given: Any) -> tuple[bytes, str]:
+    """Return the bytes of a file with the rows, and its suffix."""
+    table = _as_table(given)
+    if table is not None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", row_group_size=10_000)
+        return sink.getvalue().to_pybytes(), ".parquet"
+    if isinstance(given, Mapping | str | bytes) or not isinstance(given, Iterable):
+        raise InputError(
+            f"tasks must be a list of dicts, a DataFrame or a data set, not {type(given).__name__}; "
+            "of several splits name one, such as dataset['test']"
+        )
+    return b"".join(_line(row, number) for number, row in enumerate(given)), ".jsonl"
+
+
+def _as_table(given: Any) -> Any:
+    """Return what is a table already as an Arrow table; None for rows. Raises InputError where a column has no one type."""
+    import pyarrow as pa
+
+    if isinstance(given, pa.Table):
+        return given
+    try:
+        if hasattr(given, "with_format") and hasattr(given, "column_names") and not isinstance(given, Mapping):
+            return given.with_format("arrow")[:]  # a data set of Hugging Face, with its selection of rows
+        if hasattr(given, "to_arrow"):
+            return given.to_arrow()  # Polars
+        if hasattr(given, "columns") and hasattr(given, "to_dict"):
+            return pa.Table.from_pandas(given, preserve_index=False)
+    except (pa.ArrowException, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"tasks: the DataFrame has a column with values of several types ({reason}); make them one type"
+        ) from error
+    return None
+
+
+def _line(row: object, number: int) -> bytes:
+    if not isinstance(row, Mapping):
+        raise InputError(
+            f"tasks[{number}] is {type(row).__name__}, not a dict of columns; write {{'input': …, 'target': …}}"
+        )
+    try:
+        return orjson.dumps(dict(row), default=_plain, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise InputError(f"tasks[{number}] holds what JSON cannot ({error}); convert it to text or a number") from error
+
+
+def _plain(value: object) -> object:
+    """Convert a value that JSON does not have: an integer beyond 64 bit and a decimal to their text, a tuple or a set to a list."""
+    from decimal import Decimal
+
+    if isinstance(value, int | Decimal | Path):
+        return str(value)
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__}")

@@ -1,0 +1,59 @@
+"""JSON whose numbers keep every digit. A float has 17 digits and the fast parser's integers 64 bits; a longer number becomes its text.
+
+Only files with a long run of digits are read in this way, and of those only the lines that have one.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import orjson
+
+LONG = b"0" * 17
+"""A number with fewer digits fits a float."""
+_AS_ZEROS = bytes.maketrans(b"123456789.", b"0000000000")
+LEAST, MOST = -(2**63), 2**64 - 1
+CHUNK_BYTES = 1 << 20
+SENT_AS_GIVEN = ("messages", "tools", "body")
+"""Columns that go to the model as they are: a number there stays a number."""
+
+
+def has_long_number(data: bytes) -> bool:
+    """Return whether there is a run of digits, with or without a point, that is longer than a float is exact."""
+    return LONG in data.translate(_AS_ZEROS)
+
+
+def file_has_long_number(path: Path) -> bool:
+    """Return whether a file has a long run of digits anywhere."""
+    end = b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            if has_long_number(end + chunk):
+                return True
+            end = chunk[-len(LONG) :]
+    return False
+
+
+def loads_exactly(data: bytes) -> object:
+    """Parse a JSON document. Raises orjson.JSONDecodeError, as the fast parser does."""
+    document: object = orjson.loads(data)
+    if not isinstance(document, dict) or not has_long_number(data):
+        return document
+    exact = json.loads(data.decode("utf-8-sig"), parse_int=_whole_number, parse_float=_decimal_number)
+    return {name: document[name] if name in SENT_AS_GIVEN else value for name, value in exact.items()}
+
+
+def _whole_number(digits: str) -> int | str:
+    if len(digits) < len(LONG):
+        return int(digits)
+    if len(digits) > len(str(LEAST)):
+        return digits
+    number = int(digits)
+    return number if LEAST <= number <= MOST else digits
+
+
+def _decimal_number(digits: str) -> float | str:
+    number = float(digits)
+    return number if Decimal(repr(number)) == Decimal(digits) else digits
