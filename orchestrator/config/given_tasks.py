@@ -124,6 +124,10 @@ def _as_table(given: Any) -> Any:
 
 
 def _line(row: object, number: int) -> bytes:
+    if isinstance(row, str):
+        raise InputError(
+            "tasks: path is one file, pattern or folder; write an entry for each: [{path: a.jsonl}, {path: b.jsonl}]"
+        )
     if not isinstance(row, Mapping):
         raise InputError(
             f"tasks[{number}] is {type(row).__name__}, not a dict of columns; write {{'input': …, 'target': …}}"
