@@ -7,6 +7,7 @@ tasks from there, and every message about a row can name its place.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -124,22 +125,34 @@ def _as_table(given: Any) -> Any:
 
 
 def _line(row: object, number: int) -> bytes:
+    if isinstance(row, str):
+        raise InputError(
+            "tasks: path is one file, pattern or folder; write an entry for each: [{path: a.jsonl}, {path: b.jsonl}]"
+        )
     if not isinstance(row, Mapping):
         raise InputError(
             f"tasks[{number}] is {type(row).__name__}, not a dict of columns; write {{'input': …, 'target': …}}"
         )
     try:
         return orjson.dumps(dict(row), default=_plain, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError as error:
+    except TypeError:
+        return _exact_line(row, number)
+
+
+def _exact_line(row: Mapping[str, object], number: int) -> bytes:
+    """Encode a row with the slower encoder, which writes integers of any size."""
+    try:
+        return json.dumps(dict(row), default=_plain, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as error:
         raise InputError(f"tasks[{number}] holds what JSON cannot ({error}); convert it to text or a number") from error
 
 
 def _plain(value: object) -> object:
-    """Convert a value that JSON does not have: an integer beyond 64 bit and a decimal to their text, a tuple or a set to a list."""
+    """Convert a value that JSON does not have: a decimal to its text, a set to a list."""
     from decimal import Decimal
 
-    if isinstance(value, int | Decimal | Path):
+    if isinstance(value, Decimal | Path):
         return str(value)
-    if isinstance(value, tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
         return list(value)
     raise TypeError(f"a {type(value).__name__}")

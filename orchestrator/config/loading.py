@@ -40,7 +40,16 @@ class LoadedConfig:
         used = {
             route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
         }
-        return [*self._idle_rates(), *self._idle_sample_seed(), *self._notes(used)]
+        return [*self._idle_rates(), *self._idle_sample_seed(), *self._idle_prompts(), *self._notes(used)]
+
+    def _idle_prompts(self) -> list[str]:
+        """Return a warning where the file has prompt types of its own and names none for the sweep."""
+        own, sweep = list(self.config.prompts), self.config.sweep
+        if not own or "prompt_types" in sweep.model_fields_set or set(own) & set(sweep.prompt_types):
+            return []
+        return [
+            f"prompts: {', '.join(own)} not used, because sweep.prompt_types names none; add sweep: {{prompt_types: [{own[0]}]}}"
+        ]
 
     def _idle_sample_seed(self) -> list[str]:
         sweep = self.config.sweep

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from providers.errors import InputError
 
-from .columns import Columns, Row
+from .columns import Columns, Row, TaskFields
 from .duplicate_ids import TaskIds, TaskKinds
 from .task import Task
 

@@ -158,7 +158,7 @@ def test_an_unknown_variable_with_our_prefix_is_named_as_the_culprit(load: Load)
         ({"models": {"m": {"provider": "simm"}}}, "models.m names the provider 'simm', which is not under `providers`"),
         ({"models": {"m": {}}}, "models.m: give either `provider` or `routes`"),
         ({"models": {"m": {"provider": "sim", "routes": [{"provider": "sim"}]}}}, "give either `provider` or `routes`"),
-        ({"models": {}}, "models: dictionary should have at least 1 item"),
+        ({"models": {}}, "models: is empty; name at least one"),
         ({"run": {"max_retries": "many"}}, "run.max_retries: input should be a valid integer"),
         ({"run": {"rate_mode": "adaptiv"}}, "run.rate_mode: input should be 'adaptive' or 'fixed', not 'adaptiv'"),
         ({"run": {"stagger_s": [0, -1]}}, "run.stagger_s.1: input should be greater than or equal to 0"),
