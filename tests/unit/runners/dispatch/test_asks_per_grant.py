@@ -116,7 +116,7 @@ def test_a_limiter_is_asked_about_once_per_grant_under_a_fixed_rate(
 
 
 @pytest.mark.parametrize("per_s", [80, 400, 2_000])
-def test_a_rate_is_held_though_sends_go_a_tick_early(per_s: float) -> None:
+def test_a_rate_is_held_though_sends_go_a_tick_early(per_s: int) -> None:
     limiter = AdaptiveLimiter(AdaptiveLimits(most=None, restored=a_flow(per_s)))
     rate = run_virtual(run_requests(limiter, min(2_000, 6 * per_s), 1_000, 0.05))
     assert 0.96 * per_s <= rate <= 1.001 * per_s, "a restored limit is asked for with a dip of 3 % at first"

@@ -1,7 +1,8 @@
 import pytest
 
-from runners.limits.adaptive.concurrency.in_flight import InFlightRequests, RecentMaximum, RefusalDelay
+from runners.limits.adaptive.concurrency.in_flight import InFlightRequests, RecentMaximum
 from runners.limits.adaptive.ledger import SendLedger
+from runners.limits.refusal_delay import RefusalDelay
 
 ONE = (1.0, 100.0, 600.0, 0.0)
 
