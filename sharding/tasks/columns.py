@@ -36,13 +36,14 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "difficulty": ("difficulty",),
     "family": ("family",),
     "system": ("system",),
+    "choices": ("choices", "options"),
 }
 """The columns of a task set without `fields`: the first one that is not null in a row is used."""
 
 KEPT_LAYOUTS = 64
 """Different sequences of columns for which the meaning is remembered; most files have one."""
 
-REQUIRED_WHERE_NAMED = frozenset({"id", "target", "task_type", "difficulty", "family"})
+REQUIRED_WHERE_NAMED = frozenset({"id", "target", "task_type", "difficulty", "family", "choices"})
 """A column that the user names for one of these must be in every row, at least as null, so that a misspelt name is detected."""
 
 
@@ -66,7 +67,9 @@ class Columns:
 
     def task(self, row: Row, fallback_id: str) -> Task:
         """Build the task of a row. Raises InputError."""
-        return Task(*self.fields(row, fallback_id))
+        fields = self.fields(row, fallback_id)
+        column = self._names["choices"][0]
+        return Task(*fields, columns=row if column == "choices" else {**row, "choices": row.get(column)})
 
     def fields(self, row: Row, fallback_id: str) -> TaskFields:
         """Check a row and return the fields of its task in their order; a scan needs no more. Raises InputError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from providers.messages import JSON, Message, Tool
@@ -29,6 +29,8 @@ class Task:
     """Name that variants of one task share; the statistics use it as the cluster."""
     metadata: Mapping[str, JSON] | None = None
     """Further fields of the row that solvers and scorers may read."""
+    columns: Mapping[str, JSON] = field(default_factory=dict, repr=False, compare=False)
+    """The row with every column of the file, for prompts, solvers and scorers; `choices` where `fields` names it."""
 
 
 class TaskSet(Protocol):
