@@ -8,7 +8,7 @@ from pathlib import Path
 from providers.errors import OrchestratorError
 from providers.messages import JSON
 from runners.event_loop.run_loop import run_loop
-from runners.samples.answer import Scorer, Solver
+from runners.samples.answer import ScorerFunction, Solver
 from runners.shutdown import Shutdown
 
 from .config.environment import Environment, SettingOverride, flags_of, read_environment
@@ -22,6 +22,7 @@ from .execution.history.outcome import ExitCode, RunOutcome
 from .execution.prepare import code_name, create, prepare
 from .results.directory import RunDirectory
 from .results.run import Run
+from .scoring.setting import ScorerSetting
 
 
 class RunStopped(OrchestratorError):
@@ -41,22 +42,24 @@ async def run(
     model: Sequence[str] | str | None = None,
     limit: int | None = None,
     solver: Solver | None = None,
-    scorer: Scorer | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
     """Run a sweep and return its results, failed samples included.
 
     `config` is the path of a sweep file or its content. `model` selects models of the file, `limit` bounds the number of tasks.
-    `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutine functions.
+    `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` is your own coroutine function,
+    `scorer` your own function, or the setting of a built-in one, for example "numeric"; it overrides the scorers of the file.
     `on_event` is called for these events: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, open_files,
     run_stalled, budget_near, run_finished; and for loop_blocked, from another thread.
     Raises InputError for a wrong configuration, RunStopped when a limit is reached, no instance is left or your own code failed.
     """
     environment = read_environment(config)
     loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer))
-    context = prepare(loaded, environment.key, environment.network(), solver=solver, scorer=scorer)
-    hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
+    loaded, code = _with_scorer(loaded, scorer, environment)
+    context = prepare(loaded, environment.key, environment.network(), solver=solver, scorer=code)
+    hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, code, on_event)
     return await _carried_out(context, create(context), environment, hooks)
 
 
@@ -64,7 +67,7 @@ async def resume(
     path: str | Path,
     *,
     solver: Solver | None = None,
-    scorer: Scorer | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
@@ -76,8 +79,9 @@ async def resume(
     environment = read_environment()
     directory = RunDirectory(Path(path))
     stored = stored_config(directory, environment, _flags(None, None, settings, solver, scorer))
-    context = prepare(stored, environment.key, environment.network(), solver=solver, scorer=scorer)
-    hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, scorer, on_event)
+    stored, code = _with_scorer(stored, scorer, environment)
+    context = prepare(stored, environment.key, environment.network(), solver=solver, scorer=code)
+    hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, code, on_event)
     return await _carried_out(context, directory, environment, hooks)
 
 
@@ -87,7 +91,7 @@ def run_sync(
     model: Sequence[str] | str | None = None,
     limit: int | None = None,
     solver: Solver | None = None,
-    scorer: Scorer | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
@@ -112,7 +116,7 @@ def resume_sync(
     path: str | Path,
     *,
     solver: Solver | None = None,
-    scorer: Scorer | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
@@ -145,9 +149,28 @@ def _flags(
     limit: int | None,
     settings: Mapping[str, JSON] | None,
     solver: Solver | None,
-    scorer: Scorer | None,
+    scorer: ScorerFunction | ScorerSetting | None,
 ) -> list[SettingOverride]:
     """Return the arguments as settings. Code that is passed in enters the fingerprint under its name."""
     passed_in = {"run.solver": solver, "run.scorer": scorer}
-    named = {path: code_name(code) for path, code in passed_in.items() if code is not None}
+    named: dict[str, object] = {
+        path: code if isinstance(code, str | Mapping) else code_name(code)
+        for path, code in passed_in.items()
+        if code is not None
+    }
     return flags_of(model, limit, {**(settings or {}), **named})
+
+
+def _with_scorer(
+    loaded: LoadedConfig, scorer: ScorerFunction | ScorerSetting | None, environment: Environment
+) -> tuple[LoadedConfig, ScorerFunction | None]:
+    """Return the configuration and the scorer that is code. A scorer that is named overrides those of the task files."""
+    if not isinstance(scorer, str | Mapping):
+        return loaded, scorer
+    tasks = [entry.model_copy(update={"scorer": None}) for entry in loaded.config.tasks]
+    written = [entry.model_dump(mode="json", exclude_unset=True) for entry in tasks]
+    raw = {
+        **loaded.raw,
+        "tasks": [{name: value for name, value in entry.items() if name != "scorer"} for entry in written],
+    }
+    return load_config(raw, environment, [SettingOverride("run.scorer", scorer, "scorer=")], base=loaded.base), None

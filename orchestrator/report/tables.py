@@ -76,7 +76,7 @@ def _standing_cells(score: GroupScore) -> tuple[str, ...]:
         *map(shown, score.group.values()),
         percent(score.success_rate),
         span(score.low, score.high),
-        span(score.worst_case, score.best_case) if score.scored < score.total else NOTHING,
+        span(score.worst_case, score.best_case) if score.missing_rate else NOTHING,
         number(score.weighted_score, 3),
         f"{score.scored} of {score.total}",
         percent(score.missing_rate),

@@ -17,6 +17,8 @@ from providers.messages import JSON
 from sharding.tasks.task import Task
 
 Order = Literal["strict", "any"]
+ArgumentRule = Literal["ignore", "exact", "subset"]
+"""How the arguments of a call are compared: not at all, all of them, or only those that are expected."""
 LEFT_OUT = ""
 """An accepted value which means that the parameter may be left out."""
 _UNIMPORTANT = re.compile(r"[\s,./_*^'’\"-]")
@@ -33,18 +35,22 @@ class ExpectedCall:
     required: frozenset[str] = frozenset()
     """Parameters that the tool's schema requires, even where they may be left out by the accepted values."""
 
-    def accepts(self, name: str, arguments: Mapping[str, JSON]) -> bool:
+    def accepts(self, name: str, arguments: Mapping[str, JSON], rule: ArgumentRule = "exact") -> bool:
         """Return whether a call with this name and these arguments is right."""
-        return name == self.name and self.fault(arguments) is None
+        return name == self.name and self.fault(arguments, rule) is None
 
-    def fault(self, arguments: Mapping[str, JSON]) -> str | None:
-        """Return the first parameter that is wrong, missing or not expected; None where all are right."""
+    def fault(self, arguments: Mapping[str, JSON], rule: ArgumentRule = "exact") -> str | None:
+        """Return the first parameter that is wrong, missing or, with the rule "exact", not expected; None where all are right."""
+        if rule == "ignore":
+            return None
         for parameter, accepted in self.arguments.items():
             if parameter not in arguments:
                 if LEFT_OUT not in accepted or parameter in self.required:
                     return parameter
             elif not any(is_accepted(arguments[parameter], value) for value in accepted):
                 return parameter
+        if rule == "subset":
+            return None
         return next((parameter for parameter in arguments if parameter not in self.arguments), None)
 
 

@@ -32,7 +32,11 @@ def exact(text: str, target: JSON) -> Score:
     accepted = [_folded(one) for one in accepted_texts(target)]
     if folded in accepted:
         return FULL
-    return FULL if any(one.endswith(".0") and folded == one[:-2] and folded.lstrip("-").isdigit() for one in accepted) else WRONG
+    return (
+        FULL
+        if any(one.endswith(".0") and folded == one[:-2] and folded.lstrip("-").isdigit() for one in accepted)
+        else WRONG
+    )
 
 
 def includes(text: str, target: JSON) -> Score:
@@ -79,7 +83,7 @@ def scorer(compare: Callable[[str, JSON], Score]) -> Scorer:
 
     async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:  # noqa: ARG001 - needs no model
         target = sample.task.target
-        if target is None or target != target:  # noqa: PLR0124 - NaN
+        if target is None or target != target:
             return UNGRADED
         return compare(answer.text, target)
 

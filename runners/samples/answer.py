@@ -87,7 +87,9 @@ def guard_scorer(scorer: ScorerFunction, name: str) -> Scorer:
 
     async def guarded(sample: Sample, answer: Answer, model: ModelClient) -> Score:
         with _attributed_to(name, sample):
-            returned = scorer(sample, answer, model) if takes_model else cast("Callable[..., object]", scorer)(sample, answer)
+            returned = (
+                scorer(sample, answer, model) if takes_model else cast("Callable[..., object]", scorer)(sample, answer)
+            )
             score = await returned if inspect.isawaitable(returned) else returned
         return _as_score(score, name, sample)
 

@@ -29,44 +29,90 @@ _NOT = r"(?:\s+(?:not|never|neither)\b|n['’]t\b)"
 _ENDS_CLAUSE = r"(?=\s*+[)\]}]?\s*+(?:[.,;:!?\n(—–-]|$|(?:because|since|as|for|given|due|is|which|based)\b))"
 
 STATEMENTS = (
-    (("boxed",), re.compile(r"\\boxed\s{0,9}\{[\s({]*+(?:option\s++|choice\s++|answer:?\s++)?" + rf"{_LABEL}(?=\s*+(?:[)}}.:,]|\\[),;]|and\b|or\b|$))", _I)),
+    (
+        ("boxed",),
+        re.compile(
+            r"\\boxed\s{0,9}\{[\s({]*+(?:option\s++|choice\s++|answer:?\s++)?"
+            + rf"{_LABEL}(?=\s*+(?:[)}}.:,]|\\[),;]|and\b|or\b|$))",
+            _I,
+        ),
+    ),
     (("answer>", "choice>", "ans>"), re.compile(rf"<(?:final_?)?(?:answer|choice|ans)>\s*+{_OPEN}*+{_LABEL}", _I)),
-    (("answer", "option", "choice", "solution", "response", "letter", "selection", " one "), re.compile(
-        rf"\b{_NOUN}(?:\s?\([^()\n]{{0,40}}\))?(?:\s*+[:：=?→]+|\s*+-+>|\s+-|['’]s|\s+{_BE}(?![a-z])|[^.!?\n:：;]{{1,80}}?(?:(?<!not)(?<!n't)(?<!n’t)\s{_BE}(?![a-z])|[:：]))"
-        rf"(?:{_NOT}|{_FILL}{_LABEL})",
-        _I,
-    )),
+    (
+        ("answer", "option", "choice", "solution", "response", "letter", "selection", " one "),
+        re.compile(
+            rf"\b{_NOUN}(?:\s?\([^()\n]{{0,40}}\))?(?:\s*+[:：=?→]+|\s*+-+>|\s+-|['’]s|\s+{_BE}(?![a-z])|[^.!?\n:：;]{{1,80}}?(?:(?<!not)(?<!n't)(?<!n’t)\s{_BE}(?![a-z])|[:：]))"
+            rf"(?:{_NOT}|{_FILL}{_LABEL})",
+            _I,
+        ),
+    ),
     (("answer",), re.compile(rf"\b(?:final\s+answer|answer)\s*+{_OPEN}*+{_LABEL}(?=[)\]}}]*+\s*+(?:[.!\n]|$))", _I)),
-    (("wait", "actually", "no", "correction", "sorry", "oops", "hmm"), re.compile(
-        rf"\b(?:wait|actually|no|correction|sorry|oops|hmm)\b[\s,.:!—-]{{1,4}}"
-        rf"(?:(?:actually|no|wait|sorry|i\s+mean|i'd\s+say|that\s+is|that's|it\s+is|it's|it\s+should\s+be|it\s+must\s+be|should\s+be|"
-        rf"make\s+(?:it|that)|the)[\s,.:]{{1,3}}){{1,4}}{_FILL}{_LABEL}{_ENDS_CLAUSE}",
-        _I,
-    )),
-    (("r\u00e9ponse", "reponse", "respuesta", "antwort", "risposta", "resposta", "\u043e\u0442\u0432\u0435\u0442", "cevap", "odpowied\u017a"), re.compile(
-        rf"\b(?:r[ée]ponse|respuesta|antwort|risposta|resposta|ответ|cevap|odpowiedź)(?:[^.!?\n:]{{0,40}}?\s(?:es|est|ist|è|é|jest)(?![a-z])|\s*+[:—-])"
-        rf"\s*+(?:(?:la|die|l'|opción|option|вариант)\s*+)*+{_OPEN}*+{_LABEL}",
-        _I,
-    )),
-    (("\u7b54", "\u6b63", "\u6700\u4f73", "\uc815\ub2f5", "\ub2f5"), re.compile(rf"(?:答案|答え|正解|正确选项|正確選項|正确的?选项|最佳选项|정답|답)[^。，；,;\n:：A-Z]{{0,20}}?(?:应该|應該|应|應)?(?:不是|{_FILL}(?:是|为|為|选|選|は|은|는)?{_FILL}{_LABEL})")),
-    (("\u9009", "\u9078"), re.compile(rf"(?<![不别勿没])(?:故|应|應|我|因此|所以|应该|應該|请|最终)?(?:选择|選擇|选|選)(?![项項])(?:了|的是)?{_FILL}{_LABEL}")),
+    (
+        ("wait", "actually", "no", "correction", "sorry", "oops", "hmm"),
+        re.compile(
+            rf"\b(?:wait|actually|no|correction|sorry|oops|hmm)\b[\s,.:!—-]{{1,4}}"
+            rf"(?:(?:actually|no|wait|sorry|i\s+mean|i'd\s+say|that\s+is|that's|it\s+is|it's|it\s+should\s+be|it\s+must\s+be|should\s+be|"
+            rf"make\s+(?:it|that)|the)[\s,.:]{{1,3}}){{1,4}}{_FILL}{_LABEL}{_ENDS_CLAUSE}",
+            _I,
+        ),
+    ),
+    (
+        (
+            "r\u00e9ponse",
+            "reponse",
+            "respuesta",
+            "antwort",
+            "risposta",
+            "resposta",
+            "\u043e\u0442\u0432\u0435\u0442",
+            "cevap",
+            "odpowied\u017a",
+        ),
+        re.compile(
+            rf"\b(?:r[ée]ponse|respuesta|antwort|risposta|resposta|ответ|cevap|odpowiedź)(?:[^.!?\n:]{{0,40}}?\s(?:es|est|ist|è|é|jest)(?![a-z])|\s*+[:—-])"
+            rf"\s*+(?:(?:la|die|l'|opción|option|вариант)\s*+)*+{_OPEN}*+{_LABEL}",
+            _I,
+        ),
+    ),
+    (
+        ("\u7b54", "\u6b63", "\u6700\u4f73", "\uc815\ub2f5", "\ub2f5"),
+        re.compile(
+            rf"(?:答案|答え|正解|正确选项|正確選項|正确的?选项|最佳选项|정답|답)[^。，；,;\n:：A-Z]{{0,20}}?(?:应该|應該|应|應)?(?:不是|{_FILL}(?:是|为|為|选|選|は|은|는)?{_FILL}{_LABEL})"
+        ),
+    ),
+    (
+        ("\u9009", "\u9078"),
+        re.compile(
+            rf"(?<![不别勿没])(?:故|应|應|我|因此|所以|应该|應該|请|最终)?(?:选择|選擇|选|選)(?![项項])(?:了|的是)?{_FILL}{_LABEL}"
+        ),
+    ),
     (("\u7684\u662f",), re.compile(rf"(?:正确|正確)的是{_FILL}{_LABEL}")),
 )
-"""Statements of the answer, each with words of which one stands in every match; the last statement counts. Without a label it is negated."""
+"""Statements of the answer, each with words of which one is in every match; the last statement counts. Without a label it is negated."""
 _TEXT_OF_OPTION = r"(?:\s?\([^()\n]{1,60}\)|[.):]\s[^.\n]{1,60}?)?"
 VERDICTS = (
-    (("correct", "right", "best", "true", "answer", "accurate", "appropriate"), re.compile(
-        rf"(?<![\w'’])(?<![A-Z] and )(?<![A-Z] or )(?:option\s+|choice\s+|answer\s+|statement\s+)?[(\[]?{_LABEL}[)\]]?{_TEXT_OF_OPTION}\s+(?:is|seems|looks|must\s+be|would\s+be|has\s+to\s+be|appears(?:\s+to\s+be)?)"
-        rf"\s(?:(?:therefore|thus|clearly|definitely|indeed|the|a|most|only|hence|likely|probably|obviously)\s)*+"
-        rf"(?:correct|right|best|true|answer|accurate|appropriate)\b(?!\s(?:about|in\b|for|only\sif|if|but|when))",
-        _I,
-    )),
-    (("\u6b63", "\u5bf9", "\u5c0d"), re.compile(rf"{_LABEL}\s?(?:选项|選項|项|項)?(?:是|为|為)?(?:正确|正確|对的|對的)")),
-    (("",), re.compile(
-        rf"\b(?:choose|chose|pick|select|selected|go(?:ing)?\s+(?:with|for)|opt\s+for|settle\s+on|guess|say|leav(?:es?|ing)(?:\s+us\s+with)?(?:\s+only)?"
-        rf"|must\s+be|has\s+to\s+be|points?\s+to|corresponds?\s+to|matches|so|thus|therefore|hence|it\s+is|it's)\b,?{_FILL}{_LABEL}{_ENDS_CLAUSE}",
-        _I,
-    )),
+    (
+        ("correct", "right", "best", "true", "answer", "accurate", "appropriate"),
+        re.compile(
+            rf"(?<![\w'’])(?<![A-Z] and )(?<![A-Z] or )(?:option\s+|choice\s+|answer\s+|statement\s+)?[(\[]?{_LABEL}[)\]]?{_TEXT_OF_OPTION}"
+            rf"\s+(?:is|seems|looks|must\s+be|would\s+be|has\s+to\s+be|appears(?:\s+to\s+be)?)"
+            rf"\s(?:(?:therefore|thus|clearly|definitely|indeed|the|a|most|only|hence|likely|probably|obviously)\s)*+"
+            rf"(?:correct|right|best|true|answer|accurate|appropriate)\b(?!\s(?:about|in\b|for|only\sif|if|but|when))",
+            _I,
+        ),
+    ),
+    (
+        ("\u6b63", "\u5bf9", "\u5c0d"),
+        re.compile(rf"{_LABEL}\s?(?:选项|選項|项|項)?(?:是|为|為)?(?:正确|正確|对的|對的)"),
+    ),
+    (
+        ("",),
+        re.compile(
+            rf"\b(?:choose|chose|pick|select|selected|go(?:ing)?\s+(?:with|for)|opt\s+for|settle\s+on|guess|say|leav(?:es?|ing)(?:\s+us\s+with)?(?:\s+only)?"
+            rf"|must\s+be|has\s+to\s+be|points?\s+to|corresponds?\s+to|matches|so|thus|therefore|hence|it\s+is|it's)\b,?{_FILL}{_LABEL}{_ENDS_CLAUSE}",
+            _I,
+        ),
+    ),
 )
 """Verdicts and selections; the last one counts if there is no statement."""
 BUT = re.compile(
@@ -92,12 +138,32 @@ DENIED_BEFORE = re.compile(
     r"\s+(?:option\s+|choice\s+)?(?:\(?[A-Z]\)?\s*(?:,|or|and|nor)\s*)*[(\[*\"]*$|(?:不是|不选|排除)[(（]?$",
     _I,
 )
-HEDGE = re.compile(rf"\s*+[)\]}}）]*+\s*+(?:,|，)?\s*+(?:or|and|&|/|或|和|、|,|，|及|以及){_FILL}{_LABEL}(?!\s+(?:is|was|does|has|fails|would|can|could|seems|did|cannot|isn|doesn)\b)", _I)
+HEDGE = re.compile(
+    rf"\s*+[)\]}}）]*+\s*+(?:,|，)?\s*+(?:or|and|&|/|或|和|、|,|，|及|以及){_FILL}{_LABEL}(?!\s+(?:is|was|does|has|fails|would|can|could|seems|did|cannot|isn|doesn)\b)",
+    _I,
+)
 """A second option behind a label."""
 LEADING = re.compile(rf"\W*+(?:(?:option|choice|选项)\s*+)?{_LABEL}(?:\s*+$|[.):\]}}]|\s*+[-–—:：,，、。]|\s*+\()", _I)
 ALONE = re.compile(rf"\W*+(?:(?:option|choice)\s+)?{_LABEL}\W*$", _I)
 NEGATED = re.compile(r"\b(?:not|never|isn|wasn|neither)\b|n['’]t\b|不是", _I)
-_NO_OPTION = r"(?<!vitamin )(?<!Vitamin )(?<!type )(?<!Type )(?<!class )(?<!group )(?<!point )(?<!Point )(?<!figure )(?<!Figure )(?<!plan )(?<!hepatitis )(?<!Hepatitis )(?<!step )(?<!part )"
+_NO_OPTION = "".join(
+    f"(?<!{word} )(?<!{word.capitalize()} )"
+    for word in (
+        "vitamin",
+        "type",
+        "class",
+        "group",
+        "point",
+        "figure",
+        "plan",
+        "hepatitis",
+        "step",
+        "part",
+        "theorem",
+        "case",
+    )
+)
+"""Before a letter that is part of a name, such as "vitamin C"."""
 MENTION = re.compile(
     rf"\(([A-Z])\)|\*\*\(?([A-Z])\)?[.:)]?\*\*|(?<![\w'’]){_NO_OPTION}([A-Z])(?=[).:、])|(?<![\w'’]){_NO_OPTION}([B-HJ-Z])(?![\w'’^=+/]|\s?[=+^])|(?<![\w'’])(A)(?=\s(?:and|or)\s[B-Z]\b)"
 )

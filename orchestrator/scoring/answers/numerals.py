@@ -57,10 +57,10 @@ _PREFIX_ONLY = re.compile(rf"(?:[-+]\ ?|minus\ |negative\ )?{_CURRENCY}?[-+]?", 
 _JOINED = frozenset("_^")
 _CODE = re.compile(r"(?<![A-Za-z])(?:USD|EUR|GBP|CNY|RMB|INR|JPY|Rs|US)$", re.IGNORECASE)
 _LONGEST = 120
-_REFERENCES = frozenset(
-    "step steps question problem part section equation eq. eq figure fig. fig table page chapter line case method option example note"
-    " rule exercise no. \u7b2c".split()
-)
+_REFERENCES = frozenset({
+    "step", "steps", "question", "problem", "part", "section", "equation", "eq.", "eq", "figure", "fig.", "fig", "table", "page", "chapter",
+    "line", "case", "method", "option", "example", "note", "rule", "exercise", "no.", "\u7b2c",
+})  # fmt: skip
 """Words before a number that is no result."""
 _LIST_MARK = re.compile(r"(?:^|\n)[ \t*#]*+$")
 _REFERENCE_CHARACTERS = 12
@@ -93,7 +93,11 @@ class Numeral(NamedTuple):
         passage, start, end = self.match.string, self.start, self.end
         before = passage[max(0, start - _REFERENCE_CHARACTERS) : start]
         words = before.rstrip("#( ").split()
-        if self.match["ordinal"] is not None or (words and words[-1].lower() in _REFERENCES) or before.endswith("\u7b2c"):
+        if (
+            self.match["ordinal"] is not None
+            or (words and words[-1].lower() in _REFERENCES)
+            or before.endswith("\u7b2c")
+        ):
             return True
         return passage[end : end + 2] in {". ", ") "} and _LIST_MARK.search(before) is not None
 

@@ -14,7 +14,9 @@ _SIGNS = str.maketrans({
 })  # fmt: skip
 """All narrow spaces become one, U+202F, which separates groups of digits."""
 _SUPERSCRIPT = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
-_PLAIN_DIGITS = str.maketrans("\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "+-0123456789")
+_PLAIN_DIGITS = str.maketrans(
+    "\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "+-0123456789"
+)
 _VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 _WIDE = re.compile("[\uff0b\uff05\uff04\uff0c\uff0e\uff10-\uff19\uff1d]")
 
@@ -23,7 +25,9 @@ _GROUPING = re.compile(r"(?<=\d)(?:\{,\}|\\[,!;: ]|\{\\[,;: ]\}|~)(?=\d{3})")
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|boxed|fbox|underline|bm)\s?\{")
 _POWER = re.compile(r"\^\s?\{\s?([-+]?\d+)\s?\}")
 _COMMANDS = re.compile(r"\\(?:left|right|displaystyle|quad|qquad|[,;:! ()\[\]])|\^\s?\{?\\circ\}?")
-_OPERATORS = re.compile(r"\\(?:times|cdot|ast)(?![a-z])|\\(?:approx|simeq|Rightarrow|implies|to|rightarrow)(?![a-z])|\\([$%])|\\div(?![a-z])")
+_OPERATORS = re.compile(
+    r"\\(?:times|cdot|ast)(?![a-z])|\\(?:approx|simeq|Rightarrow|implies|to|rightarrow)(?![a-z])|\\([$%])|\\div(?![a-z])"
+)
 
 
 def plain_spelling(text: str) -> str:

@@ -27,7 +27,9 @@ from .choice_patterns import (
 from .option_labels import OptionLabels
 
 _REMOVED = str.maketrans(dict.fromkeys("*`$"))
-_WIDE = str.maketrans({0xFF21 + place: chr(0x41 + place) for place in range(26)} | {0xFF08: "(", 0xFF09: ")", 0xFF1A: ":"})
+_WIDE = str.maketrans(
+    {0xFF21 + place: chr(0x41 + place) for place in range(26)} | {0xFF08: "(", 0xFF09: ")", 0xFF1A: ":"}
+)
 _WRAPPER = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mathsf)\s{0,9}\{")
 _MARK_END = re.compile(r"answer(?:\s+is)?\s*+[:：]?\s*+(?:the\s+)?", re.IGNORECASE)
 _BLANK = re.compile(r"\s{3,}")
@@ -45,7 +47,11 @@ def stated_choice(text: str, options: OptionLabels) -> str | None:
     lines = [line for line in plain.splitlines() if line and not line.isspace()]
     if not lines:
         return None
-    return _by_text(plain, options, lines, is_whole=True) or _at_edge(lines, options) or _by_mention(text, plain, options, lines)
+    return (
+        _by_text(plain, options, lines, is_whole=True)
+        or _at_edge(lines, options)
+        or _by_mention(text, plain, options, lines)
+    )
 
 
 def _plain(text: str) -> str:
@@ -59,7 +65,9 @@ def _plain(text: str) -> str:
     return _WRAPPER.sub("{", text) if "\\" in text else text
 
 
-def _last_statement(text: str, patterns: Iterable[tuple[Sequence[str], re.Pattern[str]]], options: OptionLabels) -> tuple[bool, str | None]:
+def _last_statement(
+    text: str, patterns: Iterable[tuple[Sequence[str], re.Pattern[str]]], options: OptionLabels
+) -> tuple[bool, str | None]:
     """Return whether there is a statement, and the letter of the last one; None where it names two options."""
     lower, last, decided, letter = text.lower(), -1, False, None
     for words, pattern in patterns:

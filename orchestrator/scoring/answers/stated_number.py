@@ -28,27 +28,34 @@ _BEFORE_DIGIT, _AFTER_DIGIT = 8, 60
 """Characters of a number before its first and behind its last digit, such as -US$ and "million"."""
 _LONGEST_NUMBER = 600
 _ASCII_DIGITS = "0123456789"
-_OTHER_DIGITS = "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669\u00bd\u00bc\u00be\u2153\u2154"
+_OTHER_DIGITS = (*map(chr, range(0xFF10, 0xFF1A)), *map(chr, range(0x0660, 0x066A)), *"\u00bd\u00bc\u00be\u2153\u2154")
+"""Full-width and Arabic digits, and fractions of one character."""
 _NUMBER_CHARACTERS = frozenset("0123456789.,'{}\\%")
 _DIGIT = re.compile(r"\d")
 _MOST_MARKS = 12
 """Mentions of the word "answer" that are examined, from the end."""
 
-_COPULA = r"(?:is|are|was|equals?|would\ be|will\ be|should\ be|must\ be|comes\ (?:out\ )?to|becomes|turns\ out\ to\ be|=)"
+_COPULA = (
+    r"(?:is|are|was|equals?|would\ be|will\ be|should\ be|must\ be|comes\ (?:out\ )?to|becomes|turns\ out\ to\ be|=)"
+)
 _MARK = re.compile(
     rf"answers?\b[*_`\"')]{{0,4}}(?:\ ?\([^()\n]{{0,40}}\))?(?:\ (?:in|for|to)\ [\w ]{{1,30}}(?=:))?[*_`\"']{{0,4}}\s{{0,4}}"
     rf"(?:[:：=]|{_COPULA}(?![a-z])|[^.!?\n:=]{{1,80}}?\ {_COPULA}(?![a-z]))",
     re.IGNORECASE | re.VERBOSE,
 )
 _DIRECT_MARK = re.compile(r"answer[ *_`$({\\]{1,12}(?=[-\d$])", re.IGNORECASE)
-_VERB_BEFORE = frozenset("to can could will would must should i we you they he she not and".split())
+_VERB_BEFORE = frozenset(
+    ["to", "can", "could", "will", "would", "must", "should", "i", "we", "you", "they", "he", "she", "not", "and"]
+)
 """Words before "answer" where it is a verb."""
-_CHINESE_MARK = re.compile(r"\u7b54(?:\u6848|\u3048)[^\u3002\n:：=\u662f\u4e3a\u70ba\u306f]{0,20}(?:\u662f|\u4e3a|\u70ba|\u306f|[:：=])")
+_CHINESE_MARK = re.compile(
+    r"\u7b54(?:\u6848|\u3048)[^\u3002\n:：=\u662f\u4e3a\u70ba\u306f]{0,20}(?:\u662f|\u4e3a|\u70ba|\u306f|[:：=])"
+)
 _NEGATION = re.compile(r"\s*(?:not|n't|never|neither|no longer)\b", re.IGNORECASE)
 _INSTEAD = re.compile(r"\b(?:but|rather|instead|it is|it's|it should be)\b", re.IGNORECASE)
 _LEAD = re.compile(
-    r"(?:[\s*_`:=\"'>~({\[]|\\[(\[]|(?:approximately|about|around|roughly|exactly|simply|just|indeed|therefore|thus|then|now|equal to|a total of"
-    r"|the number|only|at least|x|y|n|[a-z] ?=)(?![a-z]))*+",
+    r"(?:[\s*_`:=\"'>~({\[]|\\[(\[]|(?:approximately|about|around|roughly|exactly|simply|just|indeed"
+    r"|therefore|thus|then|now|equal to|a total of|the number|only|at least|x|y|n|[a-z] ?=)(?![a-z]))*+",
     re.IGNORECASE,
 )
 """What may stand between a mark and its number, beside a currency."""
@@ -57,12 +64,20 @@ _CONTINUES = re.compile(
     re.IGNORECASE,
 )
 """Behind a number that is an operand of an expression."""
-_SENTENCE_END = re.compile(r"(?<!\d)[.!?](?=\s+[A-Z*#\\]|\s*$)|(?<=\d)[.!?](?=\s+[A-Z*#\\]|\s*$)|[。！？]|\n\s*\n|\n(?=[-*#A-Z])")
-_CLAUSE = re.compile(r"[,;—]|[-+*/^]|\b(?:so|then|and|which|leav\w+|therefore|thus|but|giv\w+|mak\w+|get|that is)\b|=", re.IGNORECASE)
-_EXPRESSION_BEFORE = re.compile(r"(?:[\d)%]|\b(?:total|result|sum|cost|profit|value|amount|difference|product|average|mean))[\s*_$]{0,4}$", re.IGNORECASE)
+_SENTENCE_END = re.compile(
+    r"(?<!\d)[.!?](?=\s+[A-Z*#\\]|\s*$)|(?<=\d)[.!?](?=\s+[A-Z*#\\]|\s*$)|[。！？]|\n\s*\n|\n(?=[-*#A-Z])"
+)
+_CLAUSE = re.compile(
+    r"[,;—]|[-+*/^]|\b(?:so|then|and|which|leav\w+|therefore|thus|but|giv\w+|mak\w+|get|that is)\b|=", re.IGNORECASE
+)
+_EXPRESSION_BEFORE = re.compile(
+    r"(?:[\d)%]|\b(?:total|result|sum|cost|profit|value|amount|difference|product|average|mean))[\s*_$]{0,4}$",
+    re.IGNORECASE,
+)
 _ASIDE = re.compile(r"(?<!\\)\([^()]{0,120}\)")
 _CORRECTION = re.compile(
-    r"\b(?:wait|correction|oops|scratch that|let me correct|on second thought|i made an? (?:mistake|error)|that(?:'s| is) (?:wrong|not right|incorrect))\b",
+    r"\b(?:wait|correction|oops|scratch that|let me correct|on second thought|i made an? (?:mistake|error)"
+    r"|that(?:'s| is) (?:wrong|not right|incorrect))\b",
     re.IGNORECASE,
 )
 
@@ -130,7 +145,11 @@ def _statement_end(text: str, start: int) -> int | None:
     if start and text[start - 1].isalnum():
         return None
     before = text[max(0, start - 8) : start].split()
-    match = None if before and before[-1].lower() in _VERB_BEFORE else _MARK.match(text, start) or _DIRECT_MARK.match(text, start)
+    match = (
+        None
+        if before and before[-1].lower() in _VERB_BEFORE
+        else _MARK.match(text, start) or _DIRECT_MARK.match(text, start)
+    )
     return match.end() if match else None
 
 
@@ -246,7 +265,11 @@ def _behind_equals(passage: str, found: Sequence[Numeral], last: Numeral) -> Num
     result = next(numeral for numeral in found if numeral.end > equals)
     between = passage[result.end : last.start]
     is_same = result is last or _CLAUSE.search(between) or _SENTENCE_END.search(passage, result.end, last.start)
-    if is_same or passage[equals + 1 : result.start].strip(" *_$(\n=-") or not _EXPRESSION_BEFORE.search(passage, 0, equals):
+    if (
+        is_same
+        or passage[equals + 1 : result.start].strip(" *_$(\n=-")
+        or not _EXPRESSION_BEFORE.search(passage, 0, equals)
+    ):
         return last
     return result
 

@@ -12,7 +12,7 @@ LARGEST_WHOLE = 10**15
 
 def is_absent(target: JSON) -> bool:
     """Return whether a task has no target: null, or the NaN of a table with gaps."""
-    return target is None or target != target  # noqa: PLR0124 - NaN
+    return target is None or target != target
 
 
 def accepted_texts(target: JSON) -> Sequence[str]:
@@ -46,4 +46,6 @@ def _of_object(target: Mapping[str, JSON]) -> Sequence[JSON]:
     if "value" in target and "aliases" in target:
         return [target["value"], target["aliases"]]
     known = ", ".join(list(target)[:6])
-    raise ValueError(f"it is an object with the fields {known}; name the field that holds the answer, as in fields: {{target: answer.text}}")
+    raise ValueError(
+        f"it is an object with the fields {known}; name the field that holds the answer, as in fields: {{target: answer.text}}"
+    )

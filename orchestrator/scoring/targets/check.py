@@ -14,13 +14,12 @@ from ..expected_calls import expectation_of
 from .accepted import accepted_texts, is_absent
 from .choice_targets import accepted_choices, index_base, needs_base, row_choices
 
-TEXT_SCORERS = frozenset({"exact", "exact_any", "includes", "f1", "regex", "numeric", "choice"})
-NEEDS_TARGET = TEXT_SCORERS | {"tool_calls"}
-"""The scorers that compare with a target; the others grade without one."""
 EMPTY = "every answer or none would meet it; fill it in, or write null: such a task is run and shown as ungraded"
 
 
-def check_targets(tasks: TaskSet, rows: Iterable[int], scorer: str, bases: Mapping[str, int], *, is_named: bool) -> None:
+def check_targets(
+    tasks: TaskSet, rows: Iterable[int], scorer: str, bases: Mapping[str, int], *, is_named: bool
+) -> None:
     """Raise InputError with file and row where a built-in scorer cannot use a target, or has none in any row.
 
     `bases` are the numbers of the first option, by file. `is_named` tells that the user has named the scorer.

@@ -47,7 +47,9 @@ def row_choices(task: Task) -> RowChoices:
         return RowChoices()
     objects = [choice for choice in choices if isinstance(choice, Mapping)]
     if choices and len(objects) == len(choices):
-        return RowChoices([str(one.get("text", "")) for one in objects], [_label(one["label"]) for one in objects if "label" in one])
+        return RowChoices(
+            [str(one.get("text", "")) for one in objects], [_label(one["label"]) for one in objects if "label" in one]
+        )
     return RowChoices([*map(str, choices)])
 
 
