@@ -9,7 +9,8 @@ Your own code: `solver=` takes a coroutine function, `scorer=` a coroutine or a 
 - `Solver` is `Callable[[Sample, ModelClient], Awaitable[Answer | str]]`. It gets one `Sample`, whose `task.messages` are the question. It
   calls `model.chat(...)` as often as it needs and returns an `Answer` or its text.
 - `Scorer` is `Callable[[Sample, Answer, ModelClient], Awaitable[Score]]`. It compares the `Answer` with `sample.task.target` and returns a
-  `Score`, True or False, or a number from 0 to 1. It may leave out `model`. Its `ModelClient` may ask a judge: `model.chat(messages, model="name of a model of the sweep")`.
+  `Score`, True or False, or a number from 0 to 1. It may leave out `model`, a `ModelClient` that may ask a judge:
+  `model.chat(messages, model="name of a model of the sweep")`.
 
     async def solve(sample, model):
         response = await model.chat(sample.task.messages)

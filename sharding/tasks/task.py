@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -55,6 +55,10 @@ class TaskSet(Protocol):
 
     def scorer(self, row: int) -> str | None:
         """Return the scorer that is set for the row's file; None for the run's scorer."""
+        ...
+
+    def unusual_targets(self) -> Iterable[int]:
+        """Return the rows whose target is no text, or an empty one."""
         ...
 
     def origin(self, row: int) -> str:

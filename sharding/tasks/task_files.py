@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,9 +58,12 @@ class StoredTasks:
         self._store = store
         self._columns = columns
         self._kinds = TaskKinds()
+        self._unusual = array("Q")
         self.kind = self._kinds.__getitem__
         for number, row in enumerate(store.scan()):
-            task_id, _, _, _, task_type, difficulty, _, _ = self._checked(row, number)
+            task_id, _, target, _, task_type, difficulty, _, _ = self._checked(row, number)
+            if target.__class__ is not str or not target or target.isspace():
+                self._unusual.append(number)
             self._kinds.add(task_type, difficulty)
             ids.add(task_id)
 
@@ -89,6 +93,10 @@ class StoredTasks:
     def scorer(self, row: int) -> str | None:  # noqa: ARG002 - one for the whole file
         """Return the scorer of the file."""
         return self._identity.scorer
+
+    def unusual_targets(self) -> Iterable[int]:
+        """Return the rows whose target is no text, or an empty one."""
+        return self._unusual
 
     def origin(self, row: int) -> str:
         """Return the row's file and line."""
@@ -145,6 +153,10 @@ class LoadedTasks:
     def scorer(self, row: int) -> str | None:  # noqa: ARG002 - one for the whole set
         """Return the scorer of the set."""
         return self._identity.scorer
+
+    def unusual_targets(self) -> Iterable[int]:
+        """Return every row: nothing is known of them."""
+        return range(len(self._tasks))
 
     def origin(self, row: int) -> str:
         """Return the row's file and item number."""

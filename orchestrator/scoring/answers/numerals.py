@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from decimal import Decimal, Overflow
 from typing import NamedTuple
 
 _MAGNITUDES: Mapping[str, int] = {
@@ -106,6 +106,8 @@ class Numeral(NamedTuple):
         """The value; None where there is none, as of 1/0."""
         try:
             return -_value(self.match) if _has_minus(self.match.string, self.start) else _value(self.match)
+        except Overflow:  # a model may write 1e9999999
+            return Decimal("Infinity")
         except (ArithmeticError, ValueError):
             return None
 

@@ -14,25 +14,31 @@ from ..expected_calls import expectation_of
 from .accepted import accepted_texts, is_absent
 from .choice_targets import accepted_choices, index_base, needs_base, row_choices
 
+ANY_TEXT = frozenset({"exact", "exact_any", "includes", "f1", "regex"})
+"""The scorers that can use every text as a target."""
 EMPTY = "every answer or none would meet it; fill it in, or write null: such a task is run and shown as ungraded"
 
 
 def check_targets(
-    tasks: TaskSet, rows: Iterable[int], scorer: str, bases: Mapping[str, int], *, is_named: bool
+    tasks: TaskSet, rows: Sequence[int], scorer: str, bases: Mapping[str, int], *, is_named: bool
 ) -> None:
     """Raise InputError with file and row where a built-in scorer cannot use a target, or has none in any row.
 
     `bases` are the numbers of the first option, by file. `is_named` tells that the user has named the scorer.
     """
-    has_target, first = False, None
-    for row in rows:
-        first = row if first is None else first
+    read = rows
+    if scorer in ANY_TEXT:  # only what is unusual can be wrong, so that usual rows need not be read again
+        unusual = frozenset(tasks.unusual_targets())
+        read = [row for row in rows if row in unusual] if unusual else ()
+    has_target = len(read) < len(rows)
+    for row in read:
         task = tasks[row]
         reason = fault(task, scorer, bases.get(file_of(tasks, row)) if bases else None)
         if reason is not None:
             raise InputError(f"{tasks.origin(row)}: {reason}")
         has_target = has_target or not _is_without_target(task, scorer)
-    if is_named and not has_target and first is not None:
+    if is_named and not has_target and rows:
+        first = rows[0]
         column = "a target with calls, or metadata.plan" if scorer == "tool_calls" else "a target"
         found = ", ".join(tasks[first].columns) or "none"
         raise InputError(

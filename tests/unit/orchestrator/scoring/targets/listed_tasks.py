@@ -30,6 +30,9 @@ class ListedTasks:
     def scorer(self, row: int) -> str | None:
         return None
 
+    def unusual_targets(self) -> range:
+        return range(len(self._tasks))
+
     def origin(self, row: int) -> str:
         return f"listed, item {row + 1}"
 
