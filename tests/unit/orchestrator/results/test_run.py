@@ -392,7 +392,8 @@ def test_further_scores_are_averaged_by_name_with_their_interval(make_record: Ma
         for number in range(10)
     ]
     (row,) = summarise(table([*records, make_record(ordinal=10, task_id="none")]), ["model"])
-    flow, points = row["values"]["flow"], row["values"]["points"]
+    values: Any = row["values"]
+    flow, points = values["flow"], values["points"]
     assert (flow["n"], flow["mean"]) == (10, pytest.approx(0.45))
     assert 0 < flow["low"] < 0.45 < flow["high"] < 1
     assert points["mean"] == pytest.approx(45)
