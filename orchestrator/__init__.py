@@ -5,12 +5,13 @@ reads the results: `to_arrow`, `to_pandas`, `summary`, `compare`. `RunStopped` i
 `rehearse_sync` return a `Rehearsal`: the forecast of a sweep on a virtual clock, without sending a request. `rescore` and `rescore_sync`
 grade the stored answers of a run again and return the new `Run`.
 
-Your own code: `solver=` and `scorer=` take coroutine functions.
+Your own code: `solver=` takes a coroutine function, `scorer=` a coroutine or a plain function, or the name of a built-in scorer.
 
 - `Solver` is `Callable[[Sample, ModelClient], Awaitable[Answer | str]]`. It gets one `Sample`, whose `task.messages` are the question. It
   calls `model.chat(...)` as often as it needs and returns an `Answer` or its text.
 - `Scorer` is `Callable[[Sample, Answer, ModelClient], Awaitable[Score]]`. It compares the `Answer` with `sample.task.target` and returns a
-  `Score`. Its `ModelClient` may ask a judge: `model.chat(messages, model="name of a model of the sweep")`.
+  `Score`, True or False, or a number from 0 to 1. It may leave out `model`, a `ModelClient` that may ask a judge:
+  `model.chat(messages, model="name of a model of the sweep")`.
 
     async def solve(sample, model):
         response = await model.chat(sample.task.messages)

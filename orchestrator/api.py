@@ -10,7 +10,7 @@ from typing import Any, cast
 from providers.errors import OrchestratorError
 from providers.messages import JSON
 from runners.event_loop.run_loop import run_loop
-from runners.samples.answer import Scorer, Solver
+from runners.samples.answer import ScorerFunction, Solver
 from runners.shutdown import Shutdown
 
 from .config.environment import Environment, SettingOverride, flags_of, read_environment
@@ -27,7 +27,7 @@ from .rescoring.request import Request, load_for_rescoring
 from .rescoring.rescore import rescore as grade_again
 from .results.directory import RunDirectory
 from .results.run import Run
-from .scoring.registry import ScorerSetting
+from .scoring.setting import ScorerSetting
 
 Tasks = Iterable[Mapping[str, Any]] | SupportsColumns
 """Rows of tasks: dicts, or anything with columns, such as a DataFrame."""
@@ -51,7 +51,7 @@ async def run(
     limit: int | None = None,
     tasks: Tasks | None = None,
     solver: Solver | None = None,
-    scorer: Scorer | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
@@ -60,15 +60,17 @@ async def run(
     `config` is the path of a sweep file or its content. `model` selects models of the file, `limit` bounds the number of tasks.
     `tasks` replace those of the file, whose `fields` and `scorer` apply to them: a list of dicts, a DataFrame of pandas or
     Polars, an Arrow table, or a data set of Hugging Face. They are kept in `runs/tasks`, so that a resume needs no `tasks`.
-    `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` and `scorer` are your own coroutine functions.
+    `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` is your own coroutine function,
+    `scorer` your own function, or the setting of a built-in one, for example "numeric"; it overrides the scorers of the file.
     `on_event` is called for these events: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, answer_floor,
     open_files, run_stalled, budget_near, run_finished; and for loop_blocked, from another thread.
     Raises InputError for a wrong configuration, RunStopped when a limit is reached, no instance is left or your own code failed.
     """
     environment = read_environment(config)
     loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer), tasks=tasks)
-    context = prepare(loaded, environment.key, environment.network(), solver=solver, scorer=scorer)
-    hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, scorer, on_event)
+    loaded, code = _with_scorer(loaded, scorer, environment)
+    context = prepare(loaded, environment.key, environment.network(), solver=solver, scorer=code)
+    hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, code, on_event)
     return await _carried_out(context, create(context), environment, hooks)
 
 
@@ -76,7 +78,7 @@ async def resume(
     path: str | Path,
     *,
     solver: Solver | None = None,
-    scorer: Scorer | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
@@ -88,15 +90,16 @@ async def resume(
     environment = read_environment()
     directory = RunDirectory(Path(path))
     stored = stored_config(directory, environment, _flags(None, None, settings, solver, scorer))
-    context = prepare(stored, environment.key, environment.network(), solver=solver, scorer=scorer)
-    hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, scorer, on_event)
+    stored, code = _with_scorer(stored, scorer, environment)
+    context = prepare(stored, environment.key, environment.network(), solver=solver, scorer=code)
+    hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, code, on_event)
     return await _carried_out(context, directory, environment, hooks)
 
 
 async def rescore(
     path: str | Path,
     *,
-    scorer: Scorer | ScorerSetting | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     targets: Mapping[str, JSON] | None = None,
     settings: Mapping[str, JSON] | None = None,
 ) -> Run:
@@ -112,7 +115,7 @@ async def rescore(
 def rescore_sync(
     path: str | Path,
     *,
-    scorer: Scorer | ScorerSetting | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     targets: Mapping[str, JSON] | None = None,
     settings: Mapping[str, JSON] | None = None,
 ) -> Run:
@@ -131,7 +134,7 @@ def run_sync(
     limit: int | None = None,
     tasks: Tasks | None = None,
     solver: Solver | None = None,
-    scorer: Scorer | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
@@ -165,7 +168,7 @@ def resume_sync(
     path: str | Path,
     *,
     solver: Solver | None = None,
-    scorer: Scorer | None = None,
+    scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     on_event: OnEvent | None = None,
 ) -> Run:
@@ -198,9 +201,28 @@ def _flags(
     limit: int | None,
     settings: Mapping[str, JSON] | None,
     solver: Solver | None,
-    scorer: Scorer | None,
+    scorer: ScorerFunction | ScorerSetting | None,
 ) -> list[SettingOverride]:
     """Return the arguments as settings. Code that is passed in enters the fingerprint under its name."""
     passed_in = {"run.solver": solver, "run.scorer": scorer}
-    named = {path: code_name(code) for path, code in passed_in.items() if code is not None}
+    named: dict[str, object] = {
+        path: code if isinstance(code, str | Mapping) else code_name(code)
+        for path, code in passed_in.items()
+        if code is not None
+    }
     return flags_of(model, limit, {**(settings or {}), **named})
+
+
+def _with_scorer(
+    loaded: LoadedConfig, scorer: ScorerFunction | ScorerSetting | None, environment: Environment
+) -> tuple[LoadedConfig, ScorerFunction | None]:
+    """Return the configuration and the scorer that is code. A scorer that is named overrides those of the task files."""
+    if not isinstance(scorer, str | Mapping):
+        return loaded, scorer
+    tasks = [entry.model_copy(update={"scorer": None}) for entry in loaded.config.tasks]
+    written = [entry.model_dump(mode="json", exclude_unset=True) for entry in tasks]
+    raw = {
+        **loaded.raw,
+        "tasks": [{name: value for name, value in entry.items() if name != "scorer"} for entry in written],
+    }
+    return load_config(raw, environment, [SettingOverride("run.scorer", scorer, "scorer=")], base=loaded.base), None

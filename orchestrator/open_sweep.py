@@ -23,7 +23,8 @@ from .config.own_code import Function
 from .config.settings import Config, PromptConfig, TaskFileConfig
 from .config.tool_settings import RegistryConfig, TextToolsConfig
 from .config.user_code import load_function
-from .scoring.registry import ScorerSetting, judge_of, spelt_out
+from .scoring.registry import judge_of, spelt_out
+from .scoring.setting import ScorerSetting
 
 PROMPTS = "prompts"
 """The folder beside the configuration file whose YAML files are prompt types, each named after its file."""

@@ -12,7 +12,6 @@ from dotenv import dotenv_values
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.messages import JSON
 from providers.network import Network
 
 from .setting_index import ENVIRONMENT_PREFIX, fixed_settings
@@ -83,7 +82,7 @@ class Environment:
 
 
 def flags_of(
-    model: Sequence[str] | str | None, limit: int | None, settings: Mapping[str, JSON] | None
+    model: Sequence[str] | str | None, limit: int | None, settings: Mapping[str, object] | None
 ) -> list[SettingOverride]:
     """Return the settings that a call from Python overrides."""
     said: dict[str, object] = dict(settings or {})

@@ -62,7 +62,8 @@ class TaskFileConfig(Section):
     models: Names = ()
     """The models that get these tasks; empty: every model of the sweep."""
     scorer: str | dict[str, object] | None = None
-    """How the answers to these tasks are scored; None: by `run.scorer`."""
+    """How the answers to these tasks are scored; None: by `run.scorer`. A scorer that is named needs a target in one row at least; a task
+    without one is ungraded."""
     reader: str | None = None
     """`bfcl`, or `module:function` for formats of your own."""
     tools: RegistryConfig | None = None
@@ -172,7 +173,9 @@ class RunConfig(Section):
     solver: str = "single_turn"
     """single_turn, tool_loop, or `module:function` of your own."""
     scorer: str | dict[str, object] = "includes"
-    """For task files that name none: a scorer's name, a mapping with its options, or `module:function` of your own."""
+    """For task files that name none: a scorer's name, a mapping with its options, or `module:function` of your own. The names are exact,
+    exact_any, includes, regex, numeric, choice, f1, json_schema, tool_calls and model_graded. Options are written as
+    {name: numeric, tolerance: 0.01}, {name: choice, index_base: 1} or {name: tool_calls, arguments: ignore}."""
     adapt: Adapt = "rename"
     """Where an instance refuses a field of `generation` in its own words. rename: max_tokens and max_completion_tokens stand in for each
     other, which changes nothing that is asked. drop: a temperature, seed or other field is left out as well. never: neither. What was sent

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from providers.instance import Instance
 from runners.calls.budget import PriceUsd
-from runners.samples.answer import Scorer, Solver
+from runners.samples.answer import ScorerFunction, Solver
 from runners.samples.bitmap import Bitmap
 from runners.shutdown import Shutdown
 from sharding.planner import Layout, SweepPlan, plan_remaining
@@ -61,7 +61,7 @@ class UserCode:
     """Code that was passed from Python: it overrides every name in the file."""
 
     solver: Solver | None = None
-    scorer: Scorer | None = None
+    scorer: ScorerFunction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class RunHooks:
 
     shutdown: Shutdown = field(default_factory=Shutdown)
     solver: Solver | None = None
-    scorer: Scorer | None = None
+    scorer: ScorerFunction | None = None
     on_event: OnEvent | None = None
     resumption: ResumeOptions = field(default_factory=ResumeOptions)
 

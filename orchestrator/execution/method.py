@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import cast
 
@@ -19,7 +19,8 @@ from sharding.tasks.tool_results import declared_results
 from ..config.settings import Config
 from ..config.user_code import load_function
 from ..open_sweep import OpenSweep
-from ..scoring.registry import build_scorer, spelt_out
+from ..scoring.registry import NEEDS_TARGET, build_scorer, given_index_base, scorer_name, spelt_out
+from ..scoring.targets.check import check_targets, file_of, find_index_bases
 from .context import RunContext, UserCode
 
 
@@ -31,24 +32,69 @@ def build_method(run_id: str, context: RunContext, code: UserCode) -> Method:
 
 def _scorer_of(context: RunContext, code: UserCode) -> Callable[[Sample], Scorer]:
     """Build the function that finds a sample's scorer: it is looked up by the sample's row only where the task sets have several."""
-    tasks, sweep, default = context.sweep.tasks, context.sweep.sweep, context.config.run.scorer
     if code.scorer:
         own_scorer = guard_scorer(code.scorer, "your scorer")
         return lambda _sample: own_scorer
-    scorers = {
-        name: build_scorer(name) for name in {spelt_out(entry.scorer or default) for entry in context.config.tasks}
-    }
-    if len(scorers) == 1:
-        (only,) = scorers.values()
+    scorers, sweep = ConfiguredScorers(context.config, context.sweep), context.sweep.sweep
+    if scorers.only is not None:
+        only = scorers.only
         return lambda _sample: only
-    return lambda sample: scorers[tasks.scorer(sweep.row(sample.ordinal)) or spelt_out(default)]
+    return lambda sample: scorers.of(sweep.row(sample.ordinal))
+
+
+class ConfiguredScorers:
+    """The scorers of a configuration, by the row of a task."""
+
+    def __init__(self, config: Config, opened: OpenSweep) -> None:
+        self._tasks = opened.tasks
+        self._default = spelt_out(config.run.scorer)
+        self._built: dict[tuple[str, str | None], Scorer] = {}
+        for spelt in dict.fromkeys(spelt_out(entry.scorer or config.run.scorer) for entry in config.tasks):
+            bases = _index_bases(spelt, self._default, opened)
+            self._built[spelt, None] = build_scorer(spelt, next(iter(bases.values()), None))
+            if len(set(bases.values())) > 1:
+                self._built.update({(spelt, file): build_scorer(spelt, base) for file, base in bases.items()})
+        self.only = next(iter(self._built.values())) if len(self._built) == 1 else None
+        """The scorer of all rows, if there is only one."""
+
+    def of(self, row: int) -> Scorer:
+        """Return the scorer of a row."""
+        if self.only is not None:
+            return self.only
+        spelt = self._tasks.scorer(row) or self._default
+        return self._built.get((spelt, file_of(self._tasks, row))) or self._built[spelt, None]
+
+
+def _index_bases(spelt: str, default: str, opened: OpenSweep) -> Mapping[str, int]:
+    """Return the number of the first option by file, where the scorer is `choice` and its targets are numbers."""
+    if scorer_name(spelt) != "choice":
+        return {}
+    tasks = opened.tasks
+    rows = [row for row in range(len(tasks)) if (tasks.scorer(row) or default) == spelt]
+    base = given_index_base(spelt)
+    return find_index_bases(tasks, rows) if base is None else {file_of(tasks, row): base for row in rows}
+
+
+def check_scorers(config: Config, opened: OpenSweep) -> None:
+    """Raise InputError with file and row where a built-in scorer cannot grade a task. It reads every selected task once."""
+    by_entry = {spelt_out(entry.scorer or config.run.scorer): entry.scorer is not None for entry in config.tasks}
+    default = spelt_out(config.run.scorer)
+    is_run_scorer_named = "scorer" in config.run.model_fields_set
+    for spelt, is_named in by_entry.items():
+        name = scorer_name(spelt)
+        if name in NEEDS_TARGET:
+            rows = opened.sweep.rows
+            own = (
+                rows if len(by_entry) == 1 else [row for row in rows if (opened.tasks.scorer(row) or default) == spelt]
+            )
+            bases = _index_bases(spelt, default, opened)
+            check_targets(opened.tasks, own, name, bases, is_named=is_named or is_run_scorer_named)
 
 
 def check_method(config: Config, code: UserCode) -> None:
     """Raise InputError if the file names an unknown solver or scorer, or if what is passed is no coroutine function."""
-    for name, function in (("solver", code.solver), ("scorer", code.scorer)):
-        if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
-            raise InputError(f"your {name} {function.__qualname__} must be `async def`")
+    if inspect.isfunction(code.solver) and not inspect.iscoroutinefunction(code.solver):
+        raise InputError(f"your solver {code.solver.__qualname__} must be `async def`")
     if code.solver is None:
         _solver(config)
     if code.scorer is None:

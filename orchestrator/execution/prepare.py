@@ -15,7 +15,7 @@ from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.network import DIRECT, Network
 from providers.wire.received import SHORTEST_KEY
-from runners.samples.answer import Scorer, Solver
+from runners.samples.answer import ScorerFunction, Solver
 from sharding.planner import Layout, SweepPlan, build_plan
 
 from ..config.loading import LoadedConfig
@@ -24,7 +24,7 @@ from ..open_sweep import method_parts, open_sweep, own_functions
 from ..results.directory import Manifest, RunDirectory, new_directory
 from .components import open_providers, prices_of, require_prices
 from .context import RunContext, UserCode
-from .method import check_method, check_tools
+from .method import check_method, check_scorers, check_tools
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def prepare(
     network: Network = DIRECT,
     *,
     solver: Solver | None = None,
-    scorer: Scorer | None = None,
+    scorer: ScorerFunction | None = None,
 ) -> RunContext:
     """Open the providers, read the tasks, lay out the sweep and plan it. Raises InputError for whatever a person can have got
     wrong, so that nothing has been made by then; `key` does where a variable is missing."""
@@ -56,6 +56,8 @@ def prepare(
         log.warning("%s", note)
     sweep.sweep.check_prompts()
     check_tools(config, sweep)
+    if scorer is None:
+        check_scorers(config, sweep)
     parts = method_parts(config, code_name(scorer) if scorer else None) | code_parts(
         own_functions(config, solver, scorer)
     )
@@ -86,7 +88,7 @@ def _require_command(notify: str | None) -> None:
         raise InputError(f"--notify: there is no program {program!r} on the PATH")
 
 
-def code_name(code: Solver | Scorer) -> str:
+def code_name(code: Solver | ScorerFunction) -> str:
     """Return the name of a user's own function in fingerprints: `module:function`."""
     return f"{code.__module__}:{getattr(code, '__qualname__', type(code).__qualname__)}"
 

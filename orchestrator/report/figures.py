@@ -157,7 +157,7 @@ def _ranked(facts: Facts) -> Sequence[GroupScore]:
 def _draw_intervals(figure: Figure, facts: Facts, theme: Theme) -> None:
     axes, rows = figure.subplots(), _ranked(facts)
     for place, score in enumerate(rows):
-        if score.scored < score.total:
+        if score.missing_rate and score.worst_case is not None and score.best_case is not None:
             ends = [100 * score.worst_case, 100 * score.best_case]
             axes.plot(ends, [place, place], color=theme.bad, lw=7, alpha=0.25, solid_capstyle="butt")
         if score.success_rate is not None and score.low is not None and score.high is not None:

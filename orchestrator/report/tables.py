@@ -76,7 +76,7 @@ def _standing_cells(score: GroupScore) -> tuple[str, ...]:
         *map(shown, score.group.values()),
         percent(score.success_rate),
         span(score.low, score.high),
-        span(score.worst_case, score.best_case) if score.scored < score.total else NOTHING,
+        span(score.worst_case, score.best_case) if score.missing_rate else NOTHING,
         number(score.weighted_score, 3),
         f"{score.scored} of {score.total}",
         percent(score.missing_rate),
@@ -88,7 +88,19 @@ def cell_table(standings: Sequence[GroupScore]) -> TextTable:
     """Build the table of every cell with every count."""
     keys = _key_titles(standings)
     columns = (
-        *(*keys, "total", "full", "partial", "failed", "infra", "not run", "success", "95 % interval", "weighted"),
+        *(
+            *keys,
+            "total",
+            "full",
+            "partial",
+            "failed",
+            "ungraded",
+            "infra",
+            "not run",
+            "success",
+            "95 % interval",
+            "weighted",
+        ),
         *("mean time", "turns", "tool calls", "tool coverage", "tool success", "error classes"),
     )
     return TextTable("Every cell", columns, tuple(_cell_cells(score) for score in standings), keys=len(keys))

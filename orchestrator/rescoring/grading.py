@@ -15,13 +15,15 @@ from providers.errors import InputError
 from providers.messages import JSON
 from runners.calls.client import ModelClient
 from runners.event_loop.loop_watchdog import LoopWatchdog
-from runners.samples.answer import REFUSAL, Score, Scorer, guard_scorer
+from runners.samples.answer import REFUSAL, Score, Scorer, ScorerFunction, guard_scorer
 from runners.samples.record_building import Verdict, as_text, verdict_columns
 from runners.user_code_error import UserCodeError
 from sharding.plan import Sample
 
 from ..config.settings import Config
-from ..scoring.registry import build_scorer, judge_of, spelt_out
+from ..execution.method import ConfiguredScorers, check_scorers
+from ..open_sweep import OpenSweep
+from ..scoring.registry import judge_of
 from .stored_answers import Row, StoredSamples, answer_of, has_answer, rows_of
 
 AT_ONCE = 100
@@ -33,25 +35,27 @@ UNPAID = {"judge_input_tokens": 0, "judge_output_tokens": 0, "judge_cost_usd": N
 OnBlocked = Callable[[Mapping[str, JSON]], None]
 
 
-class Scorers:
-    """The scorers of a configuration by their setting, or the one that was passed from Python."""
+ScorerOfRow = Callable[[int], Scorer]
+"""The scorer of a task, by its row."""
 
-    def __init__(self, config: Config, given: Scorer | None) -> None:
-        """Build every scorer. Raises InputError for one that asks a model."""
-        self._default = spelt_out(config.run.scorer)
-        self._given = guard_scorer(given, "your scorer") if given else None
-        settings = [] if given else [entry.scorer or config.run.scorer for entry in config.tasks]
-        judges = [judge for setting in settings if (judge := judge_of(setting))]
-        if judges:
-            raise InputError(
-                f"the scorer model_graded asks {judges[0]}, and rescore sends nothing; name another with --scorer, "
-                "or start a new run for another judge"
-            )
-        self._scorers = {name: build_scorer(name) for name in map(spelt_out, settings)}
 
-    def of(self, setting: str | None) -> Scorer:
-        """Return the scorer of a task set."""
-        return self._given or self._scorers[setting or self._default]
+def scorer_of_row(config: Config, open_: OpenSweep, given: ScorerFunction | None, *, has_targets: bool) -> ScorerOfRow:
+    """Build the scorers of a configuration, or the one that was passed from Python.
+
+    Raises InputError for one that asks a model, or that cannot use the targets of the files, unless there are others.
+    """
+    if given is not None:
+        own = guard_scorer(given, "your scorer")
+        return lambda _row: own
+    judges = [judge for entry in config.tasks if (judge := judge_of(entry.scorer or config.run.scorer))]
+    if judges:
+        raise InputError(
+            f"the scorer model_graded asks {judges[0]}, and rescore sends nothing; name another with --scorer, "
+            "or start a new run for another judge"
+        )
+    if not has_targets:
+        check_scorers(config, open_)
+    return ConfiguredScorers(config, open_).of
 
 
 class _NoModel:
@@ -66,10 +70,10 @@ class _NoModel:
 class Grading:
     """The grading of a run's records: it yields them with their new scores and counts what has changed."""
 
-    def __init__(self, run_id: str, samples: StoredSamples, scorers: Scorers, on_blocked: OnBlocked) -> None:
+    def __init__(self, run_id: str, samples: StoredSamples, scorer_of: ScorerOfRow, on_blocked: OnBlocked) -> None:
         self._run_id = run_id
         self._samples = samples
-        self._scorers = scorers
+        self._scorer_of = scorer_of
         self._on_blocked = on_blocked
         self.changes: Counter[tuple[str, str]] = Counter()
         """Answers by their grade before and now."""
@@ -97,10 +101,10 @@ class Grading:
     async def _grade(self, row: Row) -> Row:
         if not has_answer(row):  # the model's own failure, which no scorer has seen
             return {**row, "run_id": self._run_id}
-        sample, setting = self._samples.sample_of(row)
+        sample, task_row = self._samples.sample_of(row)
         answer = answer_of(row)
         try:
-            score = await self._scorers.of(setting)(sample, answer, cast(ModelClient, _NoModel()))
+            score = await self._scorer_of(task_row)(sample, answer, cast(ModelClient, _NoModel()))
         except UserCodeError as error:
             raise InputError(f"{error}; correct it and rescore again: nothing was written") from error
         return self._with(row, sample, score, answer.error_class)

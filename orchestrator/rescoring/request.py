@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from providers.messages import JSON
-from runners.samples.answer import Scorer
+from runners.samples.answer import ScorerFunction
 
 from ..config.environment import Environment, SettingOverride
 from ..config.loading import LoadedConfig, load_config
 from ..results.directory import RunDirectory
-from ..scoring.registry import ScorerSetting
+from ..scoring.setting import ScorerSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Request:
     """The configuration with the new scorers and weights."""
     targets: Mapping[str, JSON]
     """Targets by task id, in place of those of the task files."""
-    scorer: Scorer | None = None
+    scorer: ScorerFunction | None = None
     """Code that was passed from Python; `loaded` holds its name."""
     output_dir: Path | None = None
     """None: beside the run."""

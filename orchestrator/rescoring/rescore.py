@@ -36,7 +36,7 @@ from ..results.compare.comparison import Comparison
 from ..results.directory import Manifest, RunDirectory
 from ..results.run import Run
 from ..results.verify.verifier import verify
-from .grading import Grading, OnBlocked, Scorers
+from .grading import Grading, OnBlocked, scorer_of_row
 from .new_directory import new_directory_beside, new_run_id
 from .request import Request
 from .stored_answers import Row, StoredSamples
@@ -109,16 +109,16 @@ def rescore(path: Path, request: Request, on_blocked: OnBlocked) -> Rescored:
     """
     source = RunDirectory(path)
     manifest = source.read_manifest()
-    scorers = Scorers(request.loaded.config, request.scorer)
     _require_sound(source)
     open_ = open_sweep(request.loaded)
     try:
+        scorer_of = scorer_of_row(request.loaded.config, open_, request.scorer, has_targets=bool(request.targets))
         parts = _parts(manifest, request, open_)
         samples = StoredSamples(manifest, open_, request.targets)
         parent = request.output_dir or (path.resolve() if path.name in {"", ".."} else path).parent
         with new_directory_beside(source, parent) as pending:
             run_id = new_run_id(pending)
-            grading = Grading(run_id, samples, scorers, on_blocked)
+            grading = Grading(run_id, samples, scorer_of, on_blocked)
             _write(source, manifest, pending, grading)
             changed = tuple(_differences(manifest, parts, grading))
             _write_identity(pending, manifest, request, parts, changed)

@@ -80,8 +80,8 @@ class StoredSamples:
                 f"the targets name {len(unknown)} tasks that the run does not have, the first is {unknown[0]!r}; correct its id"
             )
 
-    def sample_of(self, row: Mapping[str, Any]) -> tuple[Sample, str | None]:
-        """Return the sample of a record, and the scorer that the file sets for it. Raises InputError where another question was asked."""
+    def sample_of(self, row: Mapping[str, Any]) -> tuple[Sample, int]:
+        """Return the sample of a record, and the row of its task. Raises InputError where another question was asked."""
         number, _, place = self._grid.locate(row["ordinal"])
         task_row = self._row(row["task_id"], place)
         if task_row is None:
@@ -97,7 +97,7 @@ class StoredSamples:
             )
         cell = self._grid.cells[number]
         sample = Sample(row["ordinal"], row["sample_id"], task, cell, row["epoch"], row["seed"])
-        return sample, self._open.tasks.scorer(task_row)
+        return sample, task_row
 
     def _with_target(self, task: Task) -> Task:
         return replace(task, target=self._targets[task.task_id]) if task.task_id in self._targets else task

@@ -34,8 +34,8 @@ class ClusterSums:
         self._most = held_rows
 
     def add(self, records: pa.Table, value: str) -> None:
-        """Add the graded rows of `records`, which have a group column; the column `value` is 1 or 0."""
-        scored = records.filter(pc.is_valid(records["grade"]))
+        """Add the rows of `records` with a score in the column `value`. They have a group column."""
+        scored = records.filter(pc.is_valid(records[value]))
         table = pa.table({GROUP: scored[GROUP], CLUSTER: cluster_of(scored), "s": scored[value]})
         sums = table.group_by([GROUP, CLUSTER], use_threads=False).aggregate([("s", "sum"), ("s", "count")])
         self._pieces.append(sums.rename_columns([GROUP, CLUSTER, "s", "k"]))

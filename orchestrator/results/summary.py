@@ -18,6 +18,7 @@ from providers.messages import JSON
 
 from .clusters import ClusterSums
 from .grouping import GROUP, Groups
+from .named_scores import NamedScores
 from .stats.intervals import ClusterMoments, Interval, estimate_from, wilson
 from .summary_table import Summary
 
@@ -48,23 +49,26 @@ def summarise(
 ) -> Summary:
     """Return one row per group, sorted by the group. `by` names columns of the record. An iterable of tables is not kept in memory.
 
-    total = successful + partial + failed + infra_failures + not_run. The denominator of the rates is the sum of the first three.
-    `cut_off` counts answers of the first three that max_tokens ended.
-    `success_rate_worst` and `success_rate_best` are shares of the total; samples without a score count as failed, or as passed.
+    total = successful + partial + failed + ungraded + infra_failures + not_run. The denominator of the rates is the sum of the first three.
+    `cut_off` counts answers that max_tokens ended. `values` are the scorer's further scores by name: {mean, low, high, n}.
+    `success_rate_worst` and `success_rate_best` are shares of the total without the ungraded;
+    samples without a score count as failed, or as passed.
     `success_low` and `success_high` are the 95 % interval of the success rate, with tasks and families of tasks as clusters.
     """
-    groups, clusters = Groups(by), ClusterSums()
+    groups, clusters, named = Groups(by), ClusterSums(), NamedScores()
     sums, errors = list[pa.Table](), Counter[tuple[int, str]]()
     for table in _pieces([records] if isinstance(records, pa.Table) else records):
         counted = groups.with_numbers(_with_weights(_with_counts(table), weights))
         sums.append(counted.group_by(GROUP, use_threads=False).aggregate(_PARTIAL))
-        clusters.add(counted, "successful")
+        clusters.add(counted, "is_full")
+        named.add(counted)
         errors.update(_errors(counted))
-    levels, moments = groups.levels(), clusters.moments()
+    levels, moments, values = groups.levels(), clusters.moments(), named.by_group()
     rows = [
         {
             **levels[row[GROUP]],
             **_figures(row, _interval(moments.get(row[GROUP]))),
+            "values": values.get(row[GROUP], {}),
             "errors": {error: count for (group, error), count in sorted(errors.items()) if group == row[GROUP]},
         }
         for row in _totals(sums)
@@ -103,7 +107,7 @@ def _totals(sums: Sequence[pa.Table]) -> list[dict[str, Any]]:
     return rows
 
 
-_COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
+_COUNTS = ("successful", "partial", "failed", "ungraded", "infra_failures", "not_run")
 _AMOUNTS = ("input_tokens", "output_tokens", "cost_usd", "judge_input_tokens", "judge_output_tokens", "judge_cost_usd")
 _TOOLS = ("tool_calls", "tool_failures", "tool_rejections", "tool_unreadable")
 _MEANS = ("score", "working_s", "turns", "tool_coverage")
@@ -114,6 +118,7 @@ _PARTIAL = [
 """The aggregations of one table that are summed over all tables."""
 SUMMARISED = (
     "run_id", "outcome", "finish_reason", "grade", "error_class", "score_error", "task_type", "difficulty", "family", "task_id",
+    "score_values",
     *_AMOUNTS, *_TOOLS, *_MEANS,
 )  # fmt: skip
 """The columns that a summary reads, besides the grouping columns."""
@@ -125,13 +130,15 @@ def _with_counts(records: pa.Table) -> pa.Table:
         "successful": pc.equal(grade, "full"),
         "partial": pc.equal(grade, "partial"),
         "failed": pc.equal(grade, "failed"),
+        "ungraded": pc.equal(grade, "ungraded"),
         "infra_failures": pc.equal(outcome, "infra_failure"),
         "not_run": pc.equal(outcome, "not_run"),
         "cut_off": pc.and_(pc.equal(outcome, "ok"), pc.equal(records["finish_reason"], "length")),
     }
     for name, flag in flags.items():
         records = records.append_column(name, pc.cast(pc.fill_null(flag, False), pa.int64()))
-    return records
+    is_graded = pc.and_(pc.is_valid(grade), pc.not_equal(grade, "ungraded"))
+    return records.append_column("is_full", pc.if_else(pc.fill_null(is_graded, False), records["successful"], None))
 
 
 def _with_weights(records: pa.Table, weights: Weights) -> pa.Table:
@@ -167,6 +174,7 @@ def _interval(moments: ClusterMoments | None) -> Interval | None:
 def _figures(group: Mapping[str, Any], success: Interval | None) -> dict[str, JSON]:
     counts = {name: group[f"{name}_sum"] for name in _COUNTS}
     scored, total = counts["successful"] + counts["partial"] + counts["failed"], group["run_id_count"]
+    gradable = total - counts["ungraded"]
     return {
         "total": total,
         **counts,
@@ -174,11 +182,11 @@ def _figures(group: Mapping[str, Any], success: Interval | None) -> dict[str, JS
         "success_rate": _share(counts["successful"], scored),
         "success_low": success.low if success else None,
         "success_high": success.high if success else None,
-        "success_rate_worst": counts["successful"] / total,
-        "success_rate_best": (counts["successful"] + total - scored) / total,
+        "success_rate_worst": _share(counts["successful"], gradable),
+        "success_rate_best": _share(counts["successful"] + gradable - scored, gradable),
         "partial_rate": _share(counts["partial"], scored),
         "failure_rate": _share(counts["failed"], scored),
-        "missing_rate": (total - scored) / total,
+        "missing_rate": (gradable - scored) / total,
         "mean_score": _mean(group, "score"),
         "weighted_score": _share(group["weighted_sum"], group["weight_sum"]),
         "mean_time_s": _mean(group, "working_s"),

@@ -46,7 +46,8 @@ class Summary(list[SummaryRow]):
 
     def columns(self) -> list[Column]:
         """Return the columns that are shown: those where a cell differs from the default."""
-        all_columns = [*map(_key_column, self.by), *FIGURES]
+        names = dict.fromkeys(name for row in self for name in _values(row))
+        all_columns = [*map(_key_column, self.by), *FIGURES[:-1], *map(_value_column, names), FIGURES[-1]]
         return [
             column for column in all_columns if column.always or {column.cell(row) for row in self} != {column.nothing}
         ]
@@ -82,6 +83,24 @@ def _key_column(name: str) -> Column:
     return Column(title, _plain(name), is_key=True, nothing=usual, always=name not in USUAL)
 
 
+def _values(row: SummaryRow) -> Mapping[str, JSON]:
+    values = row.get("values")
+    return values if isinstance(values, Mapping) else {}
+
+
+def _value_column(name: str) -> Column:
+    """Return the column of a further score: its mean and its 95 % interval."""
+
+    def cell(row: SummaryRow) -> str:
+        value = _values(row).get(name)
+        if not isinstance(value, Mapping):
+            return ""
+        mean, low, high = (_number(value[key], 3) for key in ("mean", "low", "high"))
+        return f"{mean} [{low}, {high}]"
+
+    return Column(text(name), cell)
+
+
 def _plain(name: str) -> Callable[[SummaryRow], str]:
     return lambda row: text(row[name])
 
@@ -95,6 +114,7 @@ FIGURES = (
     Column("full", _plain("successful"), always=True),
     Column("partial", _plain("partial"), nothing="0"),
     Column("wrong", _plain("failed"), always=True),
+    Column("ungraded", _plain("ungraded"), nothing="0"),
     Column("infra", _plain("infra_failures"), always=True),
     Column("not run", _plain("not_run"), nothing="0"),
     Column("cut off", _plain("cut_off"), nothing="0"),

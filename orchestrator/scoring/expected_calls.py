@@ -17,6 +17,8 @@ from providers.messages import JSON
 from sharding.tasks.task import Task
 
 Order = Literal["strict", "any"]
+ArgumentRule = Literal["ignore", "exact", "subset"]
+"""How the arguments of a call are compared: not at all, all of them, or only those that are expected."""
 LEFT_OUT = ""
 """An accepted value which means that the parameter may be left out."""
 _UNIMPORTANT = re.compile(r"[\s,./_*^'’\"-]")
@@ -35,13 +37,13 @@ class ExpectedCall:
     takes_any: bool = False
     """Whether all arguments are right."""
 
-    def accepts(self, name: str, arguments: Mapping[str, JSON]) -> bool:
+    def accepts(self, name: str, arguments: Mapping[str, JSON], rule: ArgumentRule = "exact") -> bool:
         """Return whether a call with this name and these arguments is right."""
-        return name == self.name and self.fault(arguments) is None
+        return name == self.name and self.fault(arguments, rule) is None
 
-    def fault(self, arguments: Mapping[str, JSON]) -> str | None:
-        """Return the first parameter that is wrong, missing or not expected; None where all are right."""
-        if self.takes_any:
+    def fault(self, arguments: Mapping[str, JSON], rule: ArgumentRule = "exact") -> str | None:
+        """Return the first parameter that is wrong, missing or, with the rule "exact", not expected; None where all are right."""
+        if rule == "ignore" or self.takes_any:
             return None
         for parameter, accepted in self.arguments.items():
             if parameter not in arguments:
@@ -49,6 +51,8 @@ class ExpectedCall:
                     return parameter
             elif not any(is_accepted(arguments[parameter], value) for value in accepted):
                 return parameter
+        if rule == "subset":
+            return None
         return next((parameter for parameter in arguments if parameter not in self.arguments), None)
 
 

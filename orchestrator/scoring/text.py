@@ -1,19 +1,22 @@
-"""Scorers that compare text with the task's target: exact, includes. `numeric` compares the numbers of `numbers.py`.
+"""Scorers that compare text with the task's target: exact, includes, numeric.
 
 Invariant: the time of every comparison is linear in the length of the answer, whatever a model wrote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 
 from providers.messages import JSON
 from runners.calls.client import ModelClient
-from runners.samples.answer import Answer, Score, Scorer
+from runners.samples.answer import UNGRADED, Answer, Score, Scorer
 from sharding.plan import Sample
 
-from .numbers import decimal, number_token
+from .answers.numerals import Numeral
+from .answers.stated_number import stated_number
+from .targets.accepted import accepted_texts
 
 FULL = Score(1.0, "full")
 WRONG = Score(0.0, "failed", "wrong_answer")
@@ -26,7 +29,14 @@ LONG_TEXT = 2_000
 def exact(text: str, target: JSON) -> Score:
     """Compare the answer with the target, without differences in white space and case."""
     folded = _folded(text)
-    return FULL if any(folded == _folded(accepted) for accepted in targets(target)) else WRONG
+    accepted = [_folded(one) for one in accepted_texts(target)]
+    if folded in accepted:
+        return FULL
+    return (
+        FULL
+        if any(one.endswith(".0") and folded == one[:-2] and folded.lstrip("-").isdigit() for one in accepted)
+        else WRONG
+    )
 
 
 def includes(text: str, target: JSON) -> Score:
@@ -34,7 +44,7 @@ def includes(text: str, target: JSON) -> Score:
     if len(text) > LONG_TEXT and includes(text[-LONG_TEXT:], target) is FULL:
         return FULL
     cased, folded = text.casefold(), None
-    for accepted in targets(target):
+    for accepted in accepted_texts(target):
         wanted = _folded(accepted)
         if wanted in cased:
             return FULL
@@ -48,41 +58,42 @@ def includes(text: str, target: JSON) -> Score:
 
 
 def numeric(text: str, target: JSON, tolerance: Decimal = Decimal(0)) -> Score:
-    """Compare the answer's number with the target's: the first after the last "####" or "answer", else the last one in the text.
+    """Compare the number that the answer states (`answers/stated_number.py`) with the target's.
 
     `tolerance` is absolute. Where one of the two is written as a percentage, 45 % equals 45 and 0.45.
     """
-    number = number_token(text)
-    if number is None:
+    number = stated_number(text)
+    if number is None or number.value is None:
         return NO_ANSWER
-    wanted = [token for accepted in targets(target) if (token := number_token(accepted))]
-    return FULL if any(_is_same(number, token, tolerance) for token in wanted) else WRONG
+    wanted = (_target_number(accepted) for accepted in accepted_texts(target))
+    return FULL if any(other and _is_same(number, other, tolerance) for other in wanted) else WRONG
 
 
 def scorer(compare: Callable[[str, JSON], Score]) -> Scorer:
     """Build a scorer from a comparison of text and target."""
 
     async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:  # noqa: ARG001 - needs no model
-        return compare(answer.text, sample.task.target)
+        target = sample.task.target
+        if target is None or target != target:
+            return UNGRADED
+        return compare(answer.text, target)
 
     return score
 
 
-def targets(target: JSON) -> Sequence[str]:
-    """Return every accepted answer as text: a list holds alternatives; without a target no answer is accepted."""
-    if target is None or isinstance(target, str):
-        return [] if target is None else [target]
-    return [str(alternative) for alternative in target] if isinstance(target, Sequence) else [str(target)]
+_target_number = lru_cache(maxsize=4_096)(stated_number)
+"""Cached, because a target is compared with the answers of every model and prompt type."""
 
 
-def _is_same(number: str, wanted: str, tolerance: Decimal) -> bool:
-    a, b = decimal(number), decimal(wanted)
+def _is_same(number: Numeral, wanted: Numeral, tolerance: Decimal) -> bool:
+    a, b = number.value, wanted.value
     if a is None or b is None:
         return False
-    pairs = [(a, b)]
-    if number.endswith("%") != wanted.endswith("%"):
-        pairs.append((a / 100, b) if number.endswith("%") else (a, b / 100))
-    return any(_is_close(*pair, tolerance) for pair in pairs)
+    if _is_close(a, b, tolerance):
+        return True
+    if number.is_percent == wanted.is_percent:
+        return False
+    return _is_close(a / 100, b, tolerance) if number.is_percent else _is_close(a, b / 100, tolerance)
 
 
 def _is_close(a: Decimal, b: Decimal, tolerance: Decimal) -> bool:

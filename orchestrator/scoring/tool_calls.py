@@ -15,12 +15,12 @@ import orjson
 
 from providers.messages import JSON, ToolCall
 from runners.calls.client import ModelClient
-from runners.samples.answer import Answer, Score, Scorer
+from runners.samples.answer import UNGRADED, Answer, Score, Scorer
 from runners.tools.arguments import plain_arguments
 from runners.user_code_error import UserCodeError
 from sharding.plan import Sample
 
-from .expected_calls import ExpectedCall, ExpectedCalls, expectation_of
+from .expected_calls import ArgumentRule, ExpectedCall, ExpectedCalls, expectation_of
 
 FAULTS: Mapping[str, str] = {
     "max_turns": "the solver's turns were used up before the calls were made",
@@ -50,7 +50,7 @@ class MadeCall:
         return bool(self.name) and self.arguments is not None
 
 
-def tool_calls() -> Scorer:
+def tool_calls(arguments: ArgumentRule = "exact") -> Scorer:
     """Build a scorer of `answer.tool_calls`, which holds the calls of all turns."""
 
     async def score(sample: Sample, answer: Answer, model: ModelClient) -> Score:  # noqa: ARG001 - only the calls are needed
@@ -59,10 +59,8 @@ def tool_calls() -> Scorer:
         except ValueError as error:
             raise UserCodeError(f"the tool_calls scorer cannot read task {sample.task.task_id}: {error}") from error
         if expected is None:
-            raise UserCodeError(
-                f"the tool_calls scorer needs a target with calls, or metadata.plan: task {sample.task.task_id} has neither"
-            )
-        graded = grade_calls(expected, [read_call(call) for call in answer.tool_calls])
+            return UNGRADED
+        graded = grade_calls(expected, [read_call(call) for call in answer.tool_calls], arguments)
         stopped = None if graded.grade == "full" else answer.error_class
         return replace(graded, error_class=stopped) if stopped else graded
 
@@ -87,11 +85,13 @@ def read_call(call: ToolCall) -> MadeCall:
     )
 
 
-def grade_calls(expected: ExpectedCalls, made: Sequence[MadeCall]) -> Score:
+def grade_calls(expected: ExpectedCalls, made: Sequence[MadeCall], rule: ArgumentRule = "exact") -> Score:
     """Grade calls: full where every call is right and none is redundant, failed where none is right, else partial."""
-    failed_calls = [call for call in made if call.has_failed and any(_fits(target, call) for target in expected.calls)]
+    failed_calls = [
+        call for call in made if call.has_failed and any(_fits(target, call, rule) for target in expected.calls)
+    ]
     made = [call for call in made if call not in failed_calls]
-    fits = [[_fits(target, call) for call in made] for target in expected.calls]
+    fits = [[_fits(target, call, rule) for call in made] for target in expected.calls]
     pairs = _paired(fits)
     right = _longest_common(fits) if expected.order == "strict" else len(pairs)
     wanted = max(len(expected.calls), len(made))
@@ -100,16 +100,18 @@ def grade_calls(expected: ExpectedCalls, made: Sequence[MadeCall]) -> Score:
     open_calls = [call for index, call in enumerate(expected.calls) if index not in pairs]
     stray = [call for index, call in enumerate(made) if index not in pairs.values()]
     grade: Literal["partial", "failed"] = "partial" if right else "failed"
-    given_up = [target for target in open_calls if any(_fits(target, call) for call in failed_calls)]
+    given_up = [target for target in open_calls if any(_fits(target, call, rule) for call in failed_calls)]
     if given_up and not stray:
         details = {"fault": f"{given_up[0].name} failed and was not made again"}
         return Score(right / wanted, grade, "tool_failure", details)
-    details = {"fault": _description(open_calls, stray)}
+    details = {"fault": _description(open_calls, stray, rule)}
     return Score(right / wanted, grade, _fault_class(open_calls, stray), details)
 
 
-def _fits(expected: ExpectedCall, call: MadeCall) -> bool:
-    return call.is_well_formed and expected.accepts(call.name, call.arguments or {})
+def _fits(expected: ExpectedCall, call: MadeCall, rule: ArgumentRule) -> bool:
+    return (call.is_well_formed or (rule == "ignore" and bool(call.name))) and expected.accepts(
+        call.name, call.arguments or {}, rule
+    )
 
 
 def _paired(fits: Sequence[Sequence[bool]]) -> dict[int, int]:
@@ -151,7 +153,7 @@ def _fault_class(open_calls: Sequence[ExpectedCall], stray: Sequence[MadeCall]) 
     return "redundant" if stray else "sequence_order"
 
 
-def _description(open_calls: Sequence[ExpectedCall], stray: Sequence[MadeCall]) -> str:
+def _description(open_calls: Sequence[ExpectedCall], stray: Sequence[MadeCall], rule: ArgumentRule) -> str:
     """Describe the first fault."""
     if not stray:
         return f"{open_calls[0].name} was not called" if open_calls else "the order is another"
@@ -159,7 +161,7 @@ def _description(open_calls: Sequence[ExpectedCall], stray: Sequence[MadeCall]) 
     name, arguments = call.name or "a call without a name", call.arguments
     if arguments is None:
         return f"the arguments of {name} are no JSON object"
-    fault = next((target.fault(arguments) for target in open_calls if target.name == call.name), None)
+    fault = next((target.fault(arguments, rule) for target in open_calls if target.name == call.name), None)
     if fault is not None:
         value = orjson.dumps(arguments[fault]).decode()[:100] if fault in arguments else "left out"
         return f"{name}: {fault} is {value}"

@@ -32,6 +32,7 @@ from ..config.loading import LoadedConfig
 from ..scoring.expected_calls import ExpectedCalls, expectation_of
 from ..scoring.judge import judged_answer
 from ..scoring.registry import COMPARISONS
+from ..scoring.targets.accepted import accepted_texts
 from .plan_following import Conversation, Disposition, Intention, has_succeeded, intend, next_call, plan_to_follow
 from .scripts import Script, as_answer, build_script
 from .tool_answers import ToolDraw, ToolTask
@@ -207,12 +208,12 @@ def calibrated(skill: float, spread: float) -> float:
 
 
 def right_text(target: JSON) -> str:
-    """Return a text that the scorers accept: the target, or the first of several; an object as JSON."""
-    if isinstance(target, list | tuple):
-        target = target[0] if target else ""
-    if isinstance(target, Mapping):
+    """Return a text that the scorers accept: the target, or the first of several; an object of unknown form as JSON."""
+    try:
+        accepted = accepted_texts(target)
+    except ValueError:
         return orjson.dumps(target).decode()
-    return "Yes." if target is None else str(target)
+    return next(iter(accepted), "Yes.")
 
 
 def wrong_text(target: JSON) -> str:
@@ -249,7 +250,10 @@ def _expectation(task: Task) -> ExpectedCalls | None:
 
 
 def _is_accepted(text: str, target: JSON) -> bool:
-    return any(compare(text, target).grade == "full" for compare in COMPARISONS.values())
+    try:
+        return any(compare(text, target).grade == "full" for compare in COMPARISONS.values())
+    except ValueError:  # an object that no comparison of text reads
+        return False
 
 
 def _logistic(x: float) -> float:

@@ -48,7 +48,7 @@ class Record:
     score: float | None
     grade: str | None
     passed: bool | None
-    """Null where there is nothing to score: an infrastructure failure is not a wrong answer."""
+    """Null where there is nothing to score: an infrastructure failure is not a wrong answer, and a task without a target is ungraded."""
     score_error: str | None
     """The scorer's class of what was wrong: tool selection, parameter, format …"""
     score_details: str | None
@@ -115,3 +115,5 @@ class Record:
     """How the last request differs from the configuration because the instance refused a field, as JSON: {renamed, dropped, words}."""
     tool_unreadable: int | None
     """Of the rejected calls, those in whose text no tool could be found."""
+    score_values: str | None
+    """Further scores by name, as JSON; null where the scorer gives none."""

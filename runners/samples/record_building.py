@@ -135,11 +135,12 @@ def verdict_columns(verdict: Verdict, response: ChatResponse | None) -> VerdictC
         "outcome": verdict.outcome,
         "error_class": verdict.error_class,
         "error_message": verdict.error_message,
-        "score": float(score.value) if score else None,
+        "score": float(score.value) if score and score.grade != "ungraded" else None,
         "grade": score.grade if score else None,
-        "passed": score.grade == "full" if score else None,
+        "passed": score.grade == "full" if score and score.grade != "ungraded" else None,
         "score_error": REFUSAL if refused else score.error_class if score else None,
         "score_details": orjson.dumps(score.details).decode() if score and score.details else None,
+        "score_values": orjson.dumps(score.values).decode() if score and score.values else None,
     }
 
 

@@ -54,6 +54,7 @@ class VerdictColumns(TypedDict):
     passed: bool | None
     score_error: str | None
     score_details: str | None
+    score_values: str | None
 
 
 class AnswerColumns(TypedDict):

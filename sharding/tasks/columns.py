@@ -39,7 +39,7 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "difficulty": ("difficulty",),
     "family": ("family",),
     "system": ("system",),
-    "choices": ("choices",),
+    "choices": ("choices", "options"),
 }
 """The columns of a task set without `fields`: the first one that is not null in a row is used."""
 
@@ -94,6 +94,8 @@ class Columns:
         )
         if "choices" in self._own:
             row = {**row, "choices": self._own["choices"].read(row)}
+        elif "choices" not in row and "options" in row:
+            row = {**row, "choices": row["options"]}
         return Task(*fields, parameters, row)
 
     def fields(self, row: Row, fallback_id: str) -> TaskFields:

@@ -152,6 +152,11 @@ class TaskPool:
         tasks, own_row = self._locate(row)
         return tasks.models(own_row)
 
+    def unusual_targets(self) -> Iterator[int]:
+        """Yield the rows whose target is no text, or an empty one."""
+        for start, tasks in zip(self._starts, self._sets, strict=True):
+            yield from (start + row for row in tasks.unusual_targets())
+
     def origin(self, row: int) -> str:
         """Return the row's file and line, for messages."""
         tasks, own_row = self._locate(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -71,6 +71,10 @@ class TaskSet(Protocol):
 
     def models(self, row: int) -> Sequence[str] | None:
         """Return the models that get the row's task; None for all."""
+        ...
+
+    def unusual_targets(self) -> Iterable[int]:
+        """Return the rows whose target is no text, or an empty one."""
         ...
 
     def origin(self, row: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,10 +64,13 @@ class StoredTasks:
         """Closes the file, and what belongs to it."""
         self._columns = columns
         self._kinds = TaskKinds()
+        self._unusual = array("Q")
         self.kind = self._kinds.__getitem__
         add_kind, add_id = self._kinds.add, ids.add
         for number, row in enumerate(store.scan()):
-            task_id, _, _, _, task_type, difficulty, _, _ = self._checked(row, number)
+            task_id, _, target, _, task_type, difficulty, _, _ = self._checked(row, number)
+            if target.__class__ is not str or not target or target.isspace():
+                self._unusual.append(number)
             add_kind(task_type, difficulty)
             add_id(task_id)
         try:
@@ -110,6 +114,10 @@ class StoredTasks:
     def models(self, row: int) -> Sequence[str] | None:  # noqa: ARG002 - the same for the whole file
         """Return the models of the file."""
         return self._identity.models
+
+    def unusual_targets(self) -> Iterable[int]:
+        """Return the rows whose target is no text, or an empty one."""
+        return self._unusual
 
     def origin(self, row: int) -> str:
         """Return the row's file and line."""
@@ -172,6 +180,10 @@ class LoadedTasks:
     def models(self, row: int) -> Sequence[str] | None:  # noqa: ARG002 - the same for the whole set
         """Return the models of the set."""
         return self._identity.models
+
+    def unusual_targets(self) -> Iterable[int]:
+        """Return every row: nothing is known of them."""
+        return range(len(self._tasks))
 
     def origin(self, row: int) -> str:
         """Return the row's file and item number."""

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from ...rescoring.rescore import Rescored
-    from ...scoring.registry import ScorerSetting
+    from ...scoring.setting import ScorerSetting
 
 
 @click.command("rescore")

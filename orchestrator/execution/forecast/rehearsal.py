@@ -22,7 +22,7 @@ from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState
 from runners.engines.local import LocalEngine
 from runners.event_loop.virtual_time import run_virtual
-from runners.samples.answer import Scorer, Solver
+from runners.samples.answer import ScorerFunction, Solver
 from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
 from runners.shutdown import Shutdown
@@ -106,13 +106,13 @@ async def rehearse(
 
 
 async def rehearse_prepared(
-    context: RunContext, solver: Solver | None = None, scorer: Scorer | None = None
+    context: RunContext, solver: Solver | None = None, scorer: ScorerFunction | None = None
 ) -> Rehearsal:
     """Rehearse on a separate thread, because a notebook's loop may already run. A user's own solver is rehearsed, too."""
     return await asyncio.to_thread(rehearse_now, context, solver, scorer)
 
 
-def rehearse_now(context: RunContext, solver: Solver | None = None, scorer: Scorer | None = None) -> Rehearsal:
+def rehearse_now(context: RunContext, solver: Solver | None = None, scorer: ScorerFunction | None = None) -> Rehearsal:
     """Rehearse in this thread."""
     return run_virtual(_rehearse(context, UserCode(solver, scorer)))
 

@@ -141,5 +141,5 @@ def _was_misjudged(row: Row) -> bool:
 
 
 def _as_refused(row: Row) -> Row:
-    without_score = dict.fromkeys(("score", "grade", "passed", "score_error"))
+    without_score = dict.fromkeys(("score", "grade", "passed", "score_error", "score_values"))
     return {**row, **without_score, "outcome": "infra_failure", "error_class": Refused.error_class}

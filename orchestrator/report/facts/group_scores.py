@@ -22,13 +22,13 @@ class GroupScore:
     low: float | None
     """Of the 95 % interval, which is clustered: epochs and variations of one task are not independent."""
     high: float | None
-    worst_case: float
+    worst_case: float | None
     """The rate if all missing samples had failed."""
-    best_case: float
+    best_case: float | None
     missing_rate: float
     weighted_score: float | None
     counts: Mapping[str, int]
-    """successful, partial, failed, infra_failures, not_run"""
+    """successful, partial, failed, ungraded, infra_failures, not_run"""
     means: Mapping[str, float | None]
     """mean_time_s, mean_turns, mean_tool_calls, tool_coverage, tool_success"""
     input_tokens: int
@@ -45,7 +45,7 @@ class GroupScore:
         return " · ".join(shown(value) for value in self.group.values())
 
 
-COUNTS = ("successful", "partial", "failed", "infra_failures", "not_run")
+COUNTS = ("successful", "partial", "failed", "ungraded", "infra_failures", "not_run")
 MEANS = ("mean_time_s", "mean_turns", "mean_tool_calls", "tool_coverage", "tool_success")
 
 

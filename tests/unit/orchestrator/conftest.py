@@ -97,6 +97,7 @@ USUAL: dict[str, Any] = {
     "passed": True,
     "score_error": None,
     "score_details": None,
+    "score_values": None,
     "stage": 0,
     "turns": 1,
     "tool_calls": 0,

@@ -82,7 +82,7 @@ TASK_FILES = [
     ("t.jsonl", "", tasks("{path: t.jsonl}"), "t.jsonl: holds no tasks"),
     (
         "t.jsonl",
-        gzip.compress(lines(ROW).encode()),
+        gzip.compress(lines(ROW).encode(), mtime=0),
         tasks("{path: t.jsonl}"),
         "t.jsonl: is compressed; name it t.jsonl.gz",
     ),

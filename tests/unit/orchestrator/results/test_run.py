@@ -383,3 +383,28 @@ def test_runs_are_compared_side_by_side(tmp_path: Path, make_record: MakeRecord)
         first.compare()
     with pytest.raises(InputError, match="the runs hold the same samples"):
         first.compare(third, axis="model")
+
+
+def test_an_ungraded_sample_is_counted_and_enters_no_rate(make_record: MakeRecord) -> None:
+    ungraded = make_record(ordinal=2, task_id="u", grade="ungraded", score=None, passed=None)
+    (row,) = summarise(table([make_record(), ungraded]), ["model"])
+    assert (row["total"], row["successful"], row["ungraded"], row["missing_rate"]) == (2, 1, 1, 0.0)
+    assert row["success_rate"] == row["success_rate_worst"] == row["success_rate_best"] == row["mean_score"] == 1.0
+    (alone,) = summarise(table([ungraded]), ["model"])
+    assert (alone["success_rate"], alone["success_low"], alone["success_rate_best"]) == (None, None, None)
+
+
+def test_further_scores_are_averaged_by_name_with_their_interval(make_record: MakeRecord) -> None:
+    records = [
+        make_record(
+            ordinal=number, task_id=str(number), score_values=f'{{"flow":{number / 10},"points":{10 * number}}}'
+        )
+        for number in range(10)
+    ]
+    (row,) = summarise(table([*records, make_record(ordinal=10, task_id="none")]), ["model"])
+    values: Any = row["values"]
+    flow, points = values["flow"], values["points"]
+    assert (flow["n"], flow["mean"]) == (10, pytest.approx(0.45))
+    assert 0 < flow["low"] < 0.45 < flow["high"] < 1
+    assert points["mean"] == pytest.approx(45)
+    assert points["low"] < 45 < points["high"] < 90

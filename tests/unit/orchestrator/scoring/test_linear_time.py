@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import cast
 
 import pytest
 
-from orchestrator.scoring.choice import choice, chosen_letter
-from orchestrator.scoring.numbers import growing_tails, number_token
+from orchestrator.scoring.answers.option_labels import OptionLabels
+from orchestrator.scoring.answers.stated_choice import stated_choice
+from orchestrator.scoring.choice import choice
+from orchestrator.scoring.overlap import exact_any, f1
 from orchestrator.scoring.schema import json_schema, read_json
 from orchestrator.scoring.text import exact, includes, numeric
 from providers.messages import JSON
@@ -19,6 +20,8 @@ from sharding.tasks.task import Task
 
 SAMPLE = Sample(0, "s", Task("t", []), Cell("m", "baseline", 1.0), 0, 0)
 
+CHOICE = Task("t", (), "J", columns={"choices": ["one", "two", "three"] * 4})
+LETTERED = OptionLabels()
 LENGTH = 100_000
 HOSTILE = {
     "blank lines": "\n" * LENGTH,
@@ -36,6 +39,14 @@ HOSTILE = {
     "blank in a fence": "```json" + "\n" * LENGTH,
     "fences": "```\n" * (LENGTH // 4),
     "fractions": r"\frac{1}{" * (LENGTH // 9),
+    "boxes": r"\boxed{" * (LENGTH // 7),
+    "statements": "the answer is " * (LENGTH // 14),
+    "Chinese markers": "答案" * (LENGTH // 2),
+    "selections": "it is " * (LENGTH // 6),
+    "denials": "not A, " * (LENGTH // 7),
+    "corrections": "wait, actually, it is " * (LENGTH // 22),
+    "equals": "1 = " * (LENGTH // 4),
+    "references": "step 3 " * (LENGTH // 7),
 }
 
 
@@ -44,39 +55,19 @@ def test_every_comparison_ends_on_hostile_text(text: str) -> None:
     assert exact(text, "no such text").grade == "failed"
     assert includes(text, "no such text").grade == "failed"
     assert numeric(text, 42).grade == "failed"
-    assert choice(text, "J").grade == "failed"
+    assert choice(text, CHOICE).grade == "failed"
+    assert f1(text, "no such text").grade == "failed"
+    assert exact_any(text, "no such text").grade == "failed"
     read_json(text)
 
 
 @pytest.mark.parametrize("blank", [1, 2, 50_000])
 def test_blank_text_of_any_length_changes_no_choice(blank: int) -> None:
     gap = " \n" * blank
-    assert chosen_letter(f"The answer is{gap}:{gap}(B)") == "B"
-    assert chosen_letter(rf"\boxed{{{gap}\text{{{gap}(C){gap}}}") == "C"
-    assert chosen_letter(f"答案{gap}是{gap}D") == "D"
-    assert chosen_letter(f"Answer: A{gap}or{gap}B") is None
-
-
-@pytest.mark.parametrize(
-    "text", ["take 3 of the 5 apples " * 4_000, "word " * 20_000, "1" * LENGTH, "a b" + "1," * LENGTH]
-)
-def test_the_last_number_is_searched_in_tails_that_grow_so_that_all_together_are_linear(text: str) -> None:
-    lengths = [len(tail) for tail in growing_tails(text)]
-    assert lengths[-1] == len(text)
-    assert sum(lengths[:-1]) <= 2 * len(text)
-    assert all(2 * shorter <= longer for shorter, longer in pairwise(lengths[:-1]))
-
-
-def test_the_first_tail_of_an_answer_in_words_is_short() -> None:
-    assert len(next(iter(growing_tails("take 3 of the 5 apples " * 4_000)))) <= 128
-
-
-@pytest.mark.parametrize("pad", range(0, 140, 3))
-@pytest.mark.parametrize("number", ["-$1,234.5", "45 %", r"\frac{1}{3}", "12\u202f500"])
-def test_the_start_of_a_tail_cuts_no_number(number: str, pad: int) -> None:
-    alone = number_token(number)
-    assert alone is not None
-    assert number_token(f"7 of 9 {number} " + "and so on " * (pad // 10) + "x" * (pad % 10)) == alone
+    assert stated_choice(f"The answer is{gap}:{gap}(B)", LETTERED) == "B"
+    assert stated_choice(rf"\boxed{{{gap}\text{{{gap}(C){gap}}}", LETTERED) == "C"
+    assert stated_choice(f"答案{gap}是{gap}D", LETTERED) == "D"
+    assert stated_choice(f"Answer: A{gap}or{gap}B", LETTERED) is None
 
 
 async def test_an_answer_that_nests_deeper_than_a_recursive_schema_can_follow_is_wrong() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from orchestrator.scoring.registry import build_scorer, judge_of, spelt_out
 from providers.errors import InputError
+from providers.messages import JSON, ToolCall
 from runners.calls.client import ModelClient
-from runners.samples.answer import Answer
+from runners.samples.answer import Answer, Score, guard_scorer
 from runners.user_code_error import UserCodeError
 from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
@@ -19,7 +20,8 @@ SAMPLE = Sample(0, "s", Task("t", [{"role": "user", "content": "?"}], target="7"
 
 
 @pytest.mark.parametrize(
-    "name", ["exact", "includes", "numeric", '{"name":"regex","pattern":"\\\\d"}', '{"name":"exact"}']
+    "name",
+    ["exact", "includes", "numeric", "f1", "exact_any", '{"name":"regex","pattern":"\\\\d"}', '{"name":"exact"}'],
 )
 async def test_every_built_in_scorer_accepts_the_target_itself(name: str) -> None:
     assert (await build_scorer(name)(SAMPLE, Answer("7"), NO_MODEL)).grade == "full"
@@ -30,6 +32,45 @@ async def test_every_built_in_scorer_accepts_the_target_itself(name: str) -> Non
 async def test_a_number_may_be_off_by_the_tolerance(tolerance: float, grade: str) -> None:
     scorer = build_scorer(spelt_out({"name": "numeric", "tolerance": tolerance}))
     assert (await scorer(SAMPLE, Answer("about 7.4"), NO_MODEL)).grade == grade
+
+
+@pytest.mark.parametrize("name", ["exact", "includes", "numeric", "choice", "f1", "exact_any", "tool_calls"])
+@pytest.mark.parametrize("target", [None, float("nan")])
+async def test_a_task_without_a_target_is_ungraded(name: str, target: JSON) -> None:
+    sample = Sample(0, "s", Task("t", [], target=target), SAMPLE.cell, 0, 0)
+    assert (await build_scorer(name)(sample, Answer("7"), NO_MODEL)).grade == "ungraded"
+
+
+@pytest.mark.parametrize(("arguments", "grade"), [("exact", "failed"), ("subset", "full"), ("ignore", "full")])
+async def test_arguments_of_calls_may_be_ignored_or_a_superset(arguments: str, grade: str) -> None:
+    target: JSON = {"calls": [{"name": "add", "arguments": {"a": [1]}}]}
+    call: ToolCall = {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1, "b": 2}'}}
+    sample = Sample(0, "s", Task("t", [], target=target), SAMPLE.cell, 0, 0)
+    scorer = build_scorer(spelt_out({"tool_calls": {"arguments": arguments}}))
+    assert (await scorer(sample, Answer("", tool_calls=[call]), NO_MODEL)).grade == grade
+
+
+@pytest.mark.parametrize(
+    ("returned", "score"),
+    [
+        (True, (1.0, "full")),
+        (False, (0.0, "failed")),
+        (1, (1.0, "full")),
+        (0.25, (0.25, "partial")),
+        (Score(0.5, "partial"), (0.5, "partial")),
+    ],
+)
+async def test_a_plain_function_may_return_a_bool_or_a_number(returned: object, score: tuple[float, str]) -> None:
+    graded = await guard_scorer(lambda sample, answer: returned, "your scorer")(SAMPLE, Answer("7"), NO_MODEL)
+    assert (graded.value, graded.grade) == score
+
+
+@pytest.mark.parametrize("returned", [None, "7", 1.5, float("nan")])
+async def test_what_is_no_score_is_the_users_error(returned: object) -> None:
+    with pytest.raises(
+        UserCodeError, match=r"your scorer returned .* on task t; it must return a Score, True or False"
+    ):
+        await guard_scorer(lambda *_: returned, "your scorer")(SAMPLE, Answer("7"), NO_MODEL)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +113,8 @@ def test_a_scorer_with_settings_has_one_name_whatever_the_order_of_its_keys() ->
         ({"name": "json_schema", "schema": {"type": "objekt"}}, "the json_schema scorer's schema is not valid"),
         ({"name": "json_schema", "schema": {"$ref": "http://x/y"}}, "refers to http://x/y, which is not in it"),
         ({"name": "json_schema", "schema": {"$ref": "#/$defs/n"}}, "refers to /$defs/n, which is not in it"),
+        ({"name": "choice", "index_base": 2}, "the choice scorer: index_base: "),
+        ({"tool_calls": {"arguments": "some"}}, "the tool_calls scorer: arguments: "),
         ({"name": "model_graded"}, "the model_graded scorer: needs judge"),
         ({"name": "regx", "pattern": "x"}, "no scorer 'regx'; did you mean \"regex\"?"),
         ("no_such_module:f", "cannot import no_such_module for the scorer no_such_module:f"),

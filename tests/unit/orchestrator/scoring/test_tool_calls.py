@@ -153,7 +153,6 @@ async def test_a_right_call_whose_tool_fails_is_free_to_be_made_again_and_not_ma
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        (Task("t", [], "plain"), "needs a target with calls, or metadata.plan: task t has neither"),
         (Task("t", [], {"calls": 1}), "cannot read task t: its calls are not a list of objects"),
         (Task("t", [], {"calls": [{}]}), "cannot read task t: a call that it expects has no name"),
         (Task("t", [], {"calls": [], "order": "up"}), "cannot read task t: the order of its calls is 'up'"),

@@ -332,8 +332,8 @@ async def raising_scorer(sample: Sample, answer: Answer, model: ModelClient) -> 
     raise KeyError("target")
 
 
-async def true_scorer(sample: Sample, answer: Answer, model: ModelClient) -> Score:
-    return True  # type: ignore[return-value]
+async def text_scorer(sample: Sample, answer: Answer, model: ModelClient) -> Score:
+    return "yes"  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ async def true_scorer(sample: Sample, answer: Answer, model: ModelClient) -> Sco
             "returned NoneType on task t4; it must return Answer or",
         ),
         (a_method(scorer=guard_scorer(raising_scorer, "the scorer x")), "the scorer x raised KeyError on task t4"),
-        (a_method(scorer=guard_scorer(true_scorer, "your scorer")), "returned bool on task t4; it must return Score"),
+        (a_method(scorer=guard_scorer(text_scorer, "your scorer")), "returned str on task t4; it must return a Score"),
     ],
 )
 async def test_an_error_of_a_persons_own_code_is_not_the_models(method: Method, message: str) -> None:

@@ -1,0 +1,120 @@
+"""Finds what cannot be graded before the first request: targets that are missing, empty, or of a form that the scorer cannot use."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from providers.errors import InputError
+from sharding.tasks.task import Task, TaskSet
+
+from ..answers.option_labels import LETTERS
+from ..answers.stated_number import stated_number
+from ..expected_calls import expectation_of
+from .accepted import accepted_texts, is_absent
+from .choice_targets import accepted_choices, index_base, needs_base, row_choices
+
+ANY_TEXT = frozenset({"exact", "exact_any", "includes", "f1", "regex"})
+"""The scorers that can use every text as a target."""
+EMPTY = "every answer or none would meet it; fill it in, or write null: such a task is run and shown as ungraded"
+
+
+def check_targets(
+    tasks: TaskSet, rows: Sequence[int], scorer: str, bases: Mapping[str, int], *, is_named: bool
+) -> None:
+    """Raise InputError with file and row where a built-in scorer cannot use a target, or has none in any row.
+
+    `bases` are the numbers of the first option, by file. `is_named` tells that the user has named the scorer.
+    """
+    read = rows
+    if scorer in ANY_TEXT:  # only what is unusual can be wrong, so that usual rows need not be read again
+        unusual = frozenset(tasks.unusual_targets())
+        read = [row for row in rows if row in unusual] if unusual else ()
+    has_target = len(read) < len(rows)
+    for row in read:
+        task = tasks[row]
+        reason = fault(task, scorer, bases.get(file_of(tasks, row)) if bases else None)
+        if reason is not None:
+            raise InputError(f"{tasks.origin(row)}: {reason}")
+        has_target = has_target or not _is_without_target(task, scorer)
+    if is_named and not has_target and rows:
+        first = rows[0]
+        column = "a target with calls, or metadata.plan" if scorer == "tool_calls" else "a target"
+        found = ", ".join(tasks[first].columns) or "none"
+        raise InputError(
+            f"{file_of(tasks, first)}: the scorer {scorer} needs {column}, and no task has one (its columns: {found}); "
+            "name the column that holds the answer with fields: {target: …}"
+        )
+
+
+def fault(task: Task, scorer: str, base: int | None) -> str | None:
+    """Return why the scorer cannot use the target of a task; None where it can, or where there is none."""
+    if scorer == "tool_calls":
+        try:
+            expectation_of(task)
+        except ValueError as error:
+            return f"the scorer tool_calls cannot read the target: {error}"
+        return None
+    if is_absent(task.target):
+        return None
+    try:
+        texts = accepted_texts(task.target)
+    except ValueError as error:
+        return f"the scorer {scorer} cannot use the target: {error}"
+    if not texts or not all(text.strip() for text in texts):
+        return f"the target is empty: {EMPTY}"
+    return _unusable(task, scorer, texts, base)
+
+
+def _unusable(task: Task, scorer: str, texts: Sequence[str], base: int | None) -> str | None:
+    if scorer == "numeric" and not any((number := stated_number(text)) and number.value is not None for text in texts):
+        return f"the scorer numeric finds no number in the target {task.target!r:.60}; fix it, or name another scorer"
+    if scorer == "choice" and not accepted_choices(task, base)[0]:
+        count = row_choices(task).size
+        known = f"one of the {count} options" if count else "an option: a letter from A, or a number"
+        return f"the target {task.target!r:.60} names no option; it must name {known}"
+    return None
+
+
+def _is_without_target(task: Task, scorer: str) -> bool:
+    return expectation_of(task) is None if scorer == "tool_calls" else is_absent(task.target)
+
+
+def file_of(tasks: TaskSet, row: int) -> str:
+    """Return the file of a row, as messages name it."""
+    return tasks.origin(row).rpartition(",")[0] or tasks.origin(row)
+
+
+def find_index_bases(tasks: TaskSet, rows: Iterable[int]) -> Mapping[str, int]:
+    """Decide for every file whose targets are numbers whether the first option is 0 or 1, from all of its rows.
+
+    Raises InputError where a file does not tell.
+    """
+    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for row in rows:
+        task = tasks[row]
+        indices = _indices(task)
+        if indices:
+            size = row_choices(task).size
+            found[file_of(tasks, row)] += [(index, size) for index in indices]
+    return {file: _base(file, indices) for file, indices in found.items()}
+
+
+def _indices(task: Task) -> Sequence[int]:
+    try:
+        return needs_base(task)
+    except ValueError:  # `fault` tells what is wrong
+        return ()
+
+
+def _base(file: str, indices: Sequence[tuple[int, int]]) -> int:
+    has_zero, has_size = index_base(indices)
+    if has_zero != has_size:
+        return 0 if has_zero else 1
+    why = "both a 0 and the number of options occur" if has_zero else "neither a 0 nor the number of options occurs"
+    example = next(iter(indices))[0]
+    option = LETTERS[example] if example < len(LETTERS) else "another option"
+    raise InputError(
+        f"{file}: the targets are numbers, and the file does not tell whether {example} means {option} ({why}); "
+        "set it with scorer: {name: choice, index_base: 0} or {name: choice, index_base: 1}"
+    )
