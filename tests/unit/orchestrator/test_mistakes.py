@@ -344,8 +344,8 @@ YAML = [
         lines(ROW),
         "tasks: [{path: t.jsonl, feilds: {}}]",
         (
-            'c.yaml: tasks.0.feilds: unknown key; did you mean "fields"? Known: fields, models, path, reader, rows, scorer (and 1 m'
-            "ore)"
+            'c.yaml: tasks.0.feilds: unknown key; did you mean "fields"? Known: fields, models, path, reader, rows, scorer, '
+            "tools (and 1 more)"
         ),
     ),
     ("t.jsonl", lines(ROW), "tasks: []", "c.yaml: tasks: is empty; name at least one"),
