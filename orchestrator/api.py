@@ -22,6 +22,7 @@ from .execution.debug import debug_log
 from .execution.execute import execute
 from .execution.forecast.rehearsal import Rehearsal, rehearse
 from .execution.history.outcome import ExitCode, RunOutcome
+from .execution.history.resumption import ResumeOptions
 from .execution.prepare import code_name, create, prepare
 from .rescoring.request import Request, load_for_rescoring
 from .rescoring.rescore import rescore as grade_again
@@ -80,11 +81,13 @@ async def resume(
     solver: Solver | None = None,
     scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
+    changed_code: bool = False,
     on_event: OnEvent | None = None,
 ) -> Run:
     """Continue a stopped run: run the samples without a final record, and no other.
 
     `path` is the run directory. `settings` may change only what results do not depend on, e.g. {"run.token_limit": 2_000_000}.
+    `changed_code` continues with your own code as it is now, after a correction; the run notes what has changed.
     Raises InputError and RunStopped as `run` does.
     """
     environment = read_environment()
@@ -92,7 +95,9 @@ async def resume(
     stored = stored_config(directory, environment, _flags(None, None, settings, solver, scorer))
     stored, code = _with_scorer(stored, scorer, environment)
     context = prepare(stored, environment.key, environment.network(), solver=solver, scorer=code)
-    hooks = RunHooks(Shutdown(stored.config.run.grace_s), solver, code, on_event)
+    hooks = RunHooks(
+        Shutdown(stored.config.run.grace_s), solver, code, on_event, ResumeOptions(changed_code=changed_code)
+    )
     return await _carried_out(context, directory, environment, hooks)
 
 
@@ -170,10 +175,13 @@ def resume_sync(
     solver: Solver | None = None,
     scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
+    changed_code: bool = False,
     on_event: OnEvent | None = None,
 ) -> Run:
     """Call `resume` from a plain script, on a new event loop."""
-    return run_loop(resume(path, solver=solver, scorer=scorer, settings=settings, on_event=on_event))
+    return run_loop(
+        resume(path, solver=solver, scorer=scorer, settings=settings, changed_code=changed_code, on_event=on_event)
+    )
 
 
 def stored_config(

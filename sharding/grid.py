@@ -13,7 +13,7 @@ from itertools import accumulate, product
 import orjson
 
 from .plan import Cell
-from .segments import Segment, places_of
+from .segments import BoundTasks, places_of
 
 DIGEST_BYTES = 16
 """Of a sample's name: with a million samples two are alike once in 10^26 sweeps."""
@@ -31,7 +31,7 @@ class Grid:
     """
 
     def __init__(
-        self, cells: Sequence[Cell], epochs: int, places: int, seed: int, segments: Sequence[Segment] | None = None
+        self, cells: Sequence[Cell], epochs: int, places: int, seed: int, segments: Sequence[BoundTasks] | None = None
     ) -> None:
         """Number the samples. With `segments`, a cell has only the places that its model gets."""
         self.cells = cells
@@ -78,7 +78,7 @@ class Grid:
 class BoundCells:
     """The numbering where task files are bound to models: cells of different models have different numbers of places."""
 
-    def __init__(self, models: Sequence[str], epochs: int, segments: Sequence[Segment]) -> None:
+    def __init__(self, models: Sequence[str], epochs: int, segments: Sequence[BoundTasks]) -> None:
         places = {model: list(places_of(model, segments)) for model in set(models)}
         self._ranges = [places[model] for model in models]
         self._offsets = [list(accumulate(map(len, ranges), initial=0)) for ranges in self._ranges]

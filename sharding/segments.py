@@ -12,7 +12,7 @@ from .tasks.task import TaskSet
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class BoundTasks:
     """Neighbouring tasks that the same models get."""
 
     places: int
@@ -21,25 +21,25 @@ class Segment:
     """None: every model."""
 
 
-def bound_segments(tasks: TaskSet, rows: Sequence[int]) -> Sequence[Segment] | None:
+def bound_segments(tasks: TaskSet, rows: Sequence[int]) -> Sequence[BoundTasks] | None:
     """Group the selected rows by their models; None where every model gets every task."""
     if not tasks.is_bound:
         return None
     runs = groupby(map(tasks.models, rows))
-    return [Segment(sum(1 for _ in run), None if models is None else tuple(models)) for models, run in runs]
+    return [BoundTasks(sum(1 for _ in run), None if models is None else tuple(models)) for models, run in runs]
 
 
-def write_segments(segments: Sequence[Segment]) -> str:
+def write_segments(segments: Sequence[BoundTasks]) -> str:
     """Write segments as text, for the manifest."""
     return orjson.dumps([[segment.places, segment.models] for segment in segments]).decode()
 
 
-def read_segments(text: str) -> Sequence[Segment]:
+def read_segments(text: str) -> Sequence[BoundTasks]:
     """Read what `write_segments` wrote. Raises ValueError."""
-    return [Segment(places, None if models is None else tuple(models)) for places, models in orjson.loads(text)]
+    return [BoundTasks(places, None if models is None else tuple(models)) for places, models in orjson.loads(text)]
 
 
-def places_of(model: str, segments: Sequence[Segment]) -> Iterator[range]:
+def places_of(model: str, segments: Sequence[BoundTasks]) -> Iterator[range]:
     """Yield the places of a model's tasks as ranges."""
     start = 0
     for segment in segments:

@@ -54,13 +54,14 @@ async def execute(
     """Run what `directory` does not hold yet. Raises InputError when it belongs to another configuration or process, or is damaged."""
     with directory.held():
         manifest = directory.read_manifest()
-        require_same(manifest, context.whole_plan)
+        changed = require_same(manifest, context.whole_plan, changed_code=hooks.resumption.changed_code)
         rehearsed_s = await _rehearsed_s(context, hooks)
         started_at = time.time()
         execution = _Execution(context, directory, manifest, find_pending(directory, manifest, hooks.resumption), hooks)
         async with aclosing(Events(hooks.on_event, context.config.run.notify)) as events:
             run_outcome = replace(await _execute_pending(execution, environment, events), rehearsed_s=rehearsed_s)
-            directory.note_execution({"started_at": started_at, "ended_at": time.time(), **run_outcome.as_row()})
+            row = {"started_at": started_at, "ended_at": time.time(), **run_outcome.as_row()}
+            directory.note_execution({**row, "changed_code": changed} if changed else row)
             events.emit("run_finished", {"run": str(directory.path), **run_outcome.as_row()})
     return run_outcome
 

@@ -35,7 +35,7 @@ OF_THE_TASK: Mapping[str, Callable[[Task], JSON]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class PromptVariable:
     """A variable of a template."""
 
     name: str
@@ -45,7 +45,7 @@ class Variable:
         return f"{{{self.name}:{self.form}}}" if self.form else f"{{{self.name}}}"
 
 
-def variables_in(text: str) -> Iterator[Variable]:
+def variables_in(text: str) -> Iterator[PromptVariable]:
     """Yield the columns that a text shows. Raises InputError for an unknown form, with the reason only."""
     for match in _PLACE.finditer(text):
         name, form = match.groups()
@@ -53,22 +53,22 @@ def variables_in(text: str) -> Iterator[Variable]:
             continue
         if form is not None and form not in FORMS:
             raise InputError(f'{{{name}:{form}}} has the unknown form "{form}"; {suggestion(form, FORMS)}')
-        yield Variable(name, form)
+        yield PromptVariable(name, form)
 
 
-def fill_variables(text: str, shown: Callable[[Variable], str]) -> str:
+def fill_variables(text: str, shown: Callable[[PromptVariable], str]) -> str:
     """Replace every column in a text; reserved names stay, and doubled braces become single ones."""
 
     def replacement(match: re.Match[str]) -> str:
         name, form = match.groups()
         if name is None:
             return match[0][1:-1] if match[0].startswith("{{") else match[0]
-        return match[0] if name in RESERVED else shown(Variable(name, form))
+        return match[0] if name in RESERVED else shown(PromptVariable(name, form))
 
     return _PLACE.sub(replacement, text)
 
 
-def show_value(variable: Variable, task: Task) -> str:
+def show_value(variable: PromptVariable, task: Task) -> str:
     """Return a variable's text. Raises InputError with the reason only, where the task lacks the column."""
     columns = task.columns
     name = variable.name
@@ -85,7 +85,7 @@ def show_value(variable: Variable, task: Task) -> str:
         ) from error
 
 
-def _lacks(variable: Variable, columns: Mapping[str, JSON]) -> str:
+def _lacks(variable: PromptVariable, columns: Mapping[str, JSON]) -> str:
     name = variable.name
     if name in columns:
         return f'the column "{name}" is empty, which the prompt shows as {variable}; fill it, or exclude the task with task_types'

@@ -19,14 +19,14 @@ import orjson
 
 from providers.errors import InputError
 
-from .bfcl_rows import BfclRows, answers_path
 from .columns import Columns, Row
-from .csv_rows import CsvRecords
 from .duplicate_ids import TaskIds
 from .field_values import FieldValue
+from .formats.bfcl_rows import BfclRows, answers_path
+from .formats.csv_rows import CsvRecords
 from .formats.decompression import COMPRESSIONS, Decompressed, bare_name, fault_of
+from .formats.json_rows import JsonArray, JsonLines
 from .formats.lm_eval_rows import LmEvalRows, is_sample_file
-from .json_rows import JsonArray, JsonLines
 from .locations.files import STATE
 from .task import Task, TaskSet
 from .task_files import Identity, LoadedTasks, RowStore, StoredTasks
@@ -65,7 +65,7 @@ def _open_lines(data: Path, spec: SourceSpec, _columns: Columns) -> RowStore:
 
 
 def _open_parquet(data: Path, spec: SourceSpec, columns: Columns) -> RowStore:
-    from .parquet_rows import ParquetRows  # pyarrow takes 100 ms to import
+    from .formats.parquet_rows import ParquetRows  # pyarrow takes 100 ms to import
 
     return ParquetRows(spec.name, columns.used, columns.named, data)
 

@@ -112,9 +112,7 @@ def test_a_tool_loop_is_rehearsed_turn_by_turn(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path, 0, a=DEPLOYMENT)
     tools = [{"type": "function", "function": {"name": name}} for name in ("look", "tell")]
     plan = [{"tool": "look", "arguments": {"city": "Paris"}}, {"tool": "tell", "arguments": {}}]
-    rows = [
-        {"question": f"Weather {n}?", "answer": "ok", "tools": tools, "metadata": {"plan": plan}} for n in range(100)
-    ]
+    rows = [{"question": f"Weather {n}?", "answer": 1, "tools": tools, "metadata": {"plan": plan}} for n in range(100)]
     (tmp_path / "tasks.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     sweep["run"]["solver"] = "tool_loop"
     sweep["models"]["m"] |= {"workers": 5, "qps": 1000}

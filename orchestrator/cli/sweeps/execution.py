@@ -89,7 +89,11 @@ def _announce(event: Mapping[str, Any]) -> None:
 
 
 def _to_go_on(directory: RunDirectory, resumption: ResumeOptions) -> str:
-    arguments = [str(directory.path), *(("-c", resumption.config) if resumption.config else ())]
+    arguments = [
+        str(directory.path),
+        *(("-c", resumption.config) if resumption.config else ()),
+        *(["--changed-code"] if resumption.changed_code else []),
+    ]
     return f"to go on: python -m orchestrator resume {shlex.join(arguments)}"
 
 

@@ -24,9 +24,19 @@ from ..options import run_options, settings_of
     "where an older version recorded it as the model's failure.",
 )
 @click.option("--repair", is_flag=True, help="Move damaged result files away and run their unreadable samples again.")
+@click.option(
+    "--changed-code",
+    is_flag=True,
+    help="Continue with your own solver, scorer or reader as it is now, after a correction. The run notes what has changed.",
+)
 @run_options
 def command(
-    run_directory: str, config: str | None, only: Literal["infra", "refused"] | None, repair: bool, **options: object
+    run_directory: str,
+    config: str | None,
+    only: Literal["infra", "refused"] | None,
+    repair: bool,
+    changed_code: bool,
+    **options: object,
 ) -> int:
     """Run the samples of RUN_DIRECTORY without a final record: infrastructure failures and samples that were never run.
 
@@ -43,7 +53,7 @@ def command(
     from ..signals import interruptible
     from .execution import carry
 
-    resumption = ResumeOptions(repairs=repair, only=only, config=config)
+    resumption = ResumeOptions(repairs=repair, only=only, changed_code=changed_code, config=config)
     with interruptible():
         directory, flags = RunDirectory(Path(run_directory)), settings_of(options)
         environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")

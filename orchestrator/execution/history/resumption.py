@@ -34,6 +34,8 @@ class ResumeOptions:
     """Move damaged parts away. Their samples are paid for again, so this is only done on request."""
     only: Literal["infra", "refused"] | None = None
     """Run infrastructure failures again, or only refused samples, and no sample that was never run."""
+    changed_code: bool = False
+    """Continue with the person's own code as it is now, where it has changed."""
     config: str | None = None
     """A file that replaces the stored configuration; the next resume needs it again."""
 
@@ -58,18 +60,30 @@ def find_pending(directory: RunDirectory, manifest: Manifest, options: ResumeOpt
     return PendingWork(compactor, replay, chosen(options.only, compactor, replay.done))
 
 
-def require_same(manifest: Manifest, plan: SweepPlan) -> None:
-    """Raise InputError with the difference if the directory holds results of another configuration."""
+def require_same(manifest: Manifest, plan: SweepPlan, *, changed_code: bool = False) -> list[str]:
+    """Raise InputError with the difference if the directory holds results of another configuration.
+
+    With `changed_code` the person's own code may differ; what has changed of it is returned.
+    """
     if manifest.rescored_from is not None:
         raise InputError(
             f"{manifest.run_id} holds the answers of {manifest.rescored_from}, graded again; resume that run, then rescore it"
         )
-    changes = differences(manifest.parts, plan.parts)
-    if changes:
+    before, now = manifest.parts, plan.parts
+    others = differences(_without_code(before), _without_code(now))
+    changes = differences(before, now)
+    if others or (changes and not changed_code):
+        correction = "" if others else "After a correction of your own code, continue with --changed-code. "
         raise InputError(
             f"{manifest.run_id} holds results of another configuration ({'; '.join(changes)}); resume it as it was, with the same "
-            "files, solver and scorer, or start a new run. Where only the grading has changed, `rescore` grades the stored answers again"
+            f"files, solver and scorer, or start a new run. {correction}Where only the grading has changed, `rescore` grades the "
+            "stored answers again"
         )
+    return changes
+
+
+def _without_code(parts: Mapping[str, str]) -> dict[str, str]:
+    return {name: part for name, part in parts.items() if not _is_code(name)}
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

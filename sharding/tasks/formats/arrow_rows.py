@@ -15,7 +15,7 @@ from providers.suggestion import suggestion
 
 from ..columns import Row
 from ..dotted import has_path
-from ..parquet_rows import BATCH_ROWS, batch_rows, is_nested, plain_row
+from .parquet_rows import BATCH_ROWS, batch_rows, is_nested, plain_row
 
 STATE = "state.json"
 """The file that marks a folder as a saved data set; it lists the Arrow files in their order."""

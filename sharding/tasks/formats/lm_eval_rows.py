@@ -17,7 +17,7 @@ from providers.errors import InputError
 from providers.messages import JSON
 
 from ..columns import Row
-from ..json_rows import JsonLines
+from .json_rows import JsonLines
 
 MARKS = frozenset({"doc_id", "doc", "arguments"})
 """The columns that make a line a sample."""

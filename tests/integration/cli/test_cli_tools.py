@@ -197,7 +197,9 @@ def test_a_solver_that_raises_on_sample_731_costs_that_sample_and_a_resume(
     assert [row["task_id"] for row in rows if row["outcome"] == "not_run"] == ["t731"]
     assert len(answered) > 100
     (program.folder / "mine.py").write_text(OWN.format(fails=False))
-    resumed = program("resume", done.run_directory, "--display", "none", "--no-stagger")
+    refused = program("resume", done.run_directory, "--display", "none", "--no-stagger")
+    assert (refused.code, "mine.py has changed" in refused.err, "--changed-code" in refused.err) == (2, True, True)
+    resumed = program("resume", done.run_directory, "--changed-code", "--display", "none", "--no-stagger")
     assert resumed.code == 0, resumed.err
     books.require_each_once(path, 800)
     kept = {row["sample_id"]: row["completed_at"] for row in books.rows(path)}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from providers.errors import InputError
-from sharding.tasks.bfcl_rows import json_schema
+from sharding.tasks.formats.bfcl_rows import json_schema
 from sharding.tasks.sources import SourceSpec, open_tasks
 
 FUNCTION = {

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from providers.errors import InputError
-from sharding.tasks.parquet_rows import KEPT_GROUPS, ParquetRows
+from sharding.tasks.formats.parquet_rows import KEPT_GROUPS, ParquetRows
 from sharding.tasks.sources import SourceSpec, TaskPool
 
 Opened = Callable[..., TaskPool]

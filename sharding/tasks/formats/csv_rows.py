@@ -10,8 +10,8 @@ from pathlib import Path
 from providers.errors import InputError
 from providers.suggestion import suggestion
 
-from .columns import Row
-from .dotted import has_path
+from ..columns import Row
+from ..dotted import has_path
 from .offset_index import OffsetIndex, skip_bom
 
 OTHER_SEPARATORS = (";", "\t", "|")

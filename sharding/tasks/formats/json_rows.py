@@ -10,7 +10,7 @@ import orjson
 
 from providers.errors import InputError
 
-from .columns import Row
+from ..columns import Row
 from .exact_numbers import file_has_long_number, has_long_number, loads_exactly
 from .json_document import element_spans
 from .offset_index import BOM, OffsetIndex, decode_object, skip_bom

@@ -16,7 +16,7 @@ import orjson
 
 from providers.errors import InputError
 
-from .columns import Row
+from ..columns import Row
 
 BOM = b"\xef\xbb\xbf"
 CHUNK_BYTES = 1 << 20

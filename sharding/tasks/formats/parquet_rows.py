@@ -16,8 +16,8 @@ from providers.errors import InputError
 from providers.messages import JSON
 from providers.suggestion import suggestion
 
-from .columns import Row
-from .dotted import has_path
+from ..columns import Row
+from ..dotted import has_path
 
 KEPT_GROUPS = 2
 """Decoded row groups in memory: the current one, and the previous one for a slower reader. Small groups need less memory."""

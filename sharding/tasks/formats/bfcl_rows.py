@@ -14,7 +14,7 @@ from pathlib import Path
 from providers.errors import InputError
 from providers.messages import JSON
 
-from .columns import Row
+from ..columns import Row
 from .json_rows import JsonLines
 
 ANSWERS = "_answers"
