@@ -17,8 +17,8 @@ from providers.messages import JSON, Message, Tool
 from providers.suggestion import suggestion
 
 from ..conversation import check_messages, with_system
+from .batch_lines import generation_parameters, is_batch_line, unpack_batch_line
 from .field_values import FieldReader, FieldValue, field_reader, refuse_missing
-from .formats.batch_lines import generation_parameters, is_batch_line, unpack_batch_line
 from .task import Task
 from .tool_registry import ToolRegistry
 
