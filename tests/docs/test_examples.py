@@ -121,6 +121,7 @@ def test_tool_success_rates_run_one_after_another_each_over_all_instances(carrie
         assert row["tool_success_low"] <= row["tool_success_rate"] <= row["tool_success_high"]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("prompt_type", BELIEVED)
 def test_a_flaw_shows_as_its_own_class_of_errors(prompt_type: str, carried_out: Callable[[str], Run]) -> None:
     errors = {row["prompt_type"]: Counter(row["errors"]) for row in summary(carried_out("flawed"), "prompt_type")}

@@ -118,7 +118,7 @@ odd_records = st.builds(
     st.booleans(),
     st.just(1_000_000) | st.integers(0, 20_000),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_part_is_the_same_from_memory_as_from_the_file(
     groups: list[tuple[list[Record], float]], is_late: bool, limit_bytes: int
 ) -> None:

@@ -137,7 +137,7 @@ def test_a_knee_is_found_and_its_recommendation_holds() -> None:
     assert AdaptiveLimits(most=None, restored=learned).snapshot(0.0)["cap"] == advice.limit
 
 
-@pytest.mark.parametrize("retry_after", ["exact", "none"])
+@pytest.mark.parametrize("retry_after", ["exact", pytest.param("none", marks=pytest.mark.matrix)])
 def test_a_quota_before_a_knee_is_never_called_a_capacity(retry_after: str) -> None:
     found = ladder(LadderPlan(rules=UNTIMED), MINUTES, {**KNEE, "rpm": 300, "retry_after": retry_after})
     assert found.found.stop is not None
@@ -149,7 +149,7 @@ def test_a_quota_before_a_knee_is_never_called_a_capacity(retry_after: str) -> N
     assert AdaptiveLimits(most=None, restored=learned).snapshot(0.0)["limits"] is not None
 
 
-@pytest.mark.parametrize("quota", ["sliding", "fixed"])
+@pytest.mark.parametrize("quota", [pytest.param("sliding", marks=pytest.mark.matrix), "fixed"])
 def test_what_stored_credit_carried_is_neither_recommended_nor_a_ceiling(quota: str) -> None:
     found = ladder(LadderPlan(rules=UNTIMED), RungDuration(), {**KNEE, "rpm": 300, "quota": quota})
     assert found.binding.limit == "RPM"
@@ -190,6 +190,7 @@ def test_a_ladder_that_goes_on_measures_only_what_is_missing() -> None:
     assert rest.found.limit == pytest.approx(16, rel=0.15)
 
 
+@pytest.mark.matrix
 def test_two_keys_of_one_account_are_noticed_together() -> None:
     """One server behind two names: alone each reaches its knee, together they do as well."""
     alone = [ladder(LadderPlan(rules=UNTIMED), RungDuration(), KNEE) for _ in range(2)]
@@ -199,6 +200,7 @@ def test_two_keys_of_one_account_are_noticed_together() -> None:
     assert share_a_quota(alone, apart) is None
 
 
+@pytest.mark.matrix
 def test_instances_together_are_measured_against_as_many_in_flight_each() -> None:
     """Four in flight over two are two each: half of what each carries with four."""
     climbed = LadderPlan((1, 2, 4), UNTIMED, refines=False)

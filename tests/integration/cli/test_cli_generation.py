@@ -108,7 +108,7 @@ def sections(program: Program, server: RefusingServer, **more: Any) -> dict[str,
     }
 
 
-@pytest.mark.parametrize("transport", ["native", "sdk"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("sdk", marks=pytest.mark.matrix)])
 def test_one_file_asks_each_model_as_it_must_be_asked(
     program: Program, server: RefusingServer, books: Books, transport: str
 ) -> None:

@@ -64,7 +64,7 @@ def test_a_line_without_an_end_is_not_kept_for_ever() -> None:
 
 def test_a_stream_without_an_end_is_not_read_for_ever() -> None:
     with pytest.raises(Oversized):
-        feed_all([b"data: x\n\n" + b":\n" * 2**19] * 17)
+        feed_all([b"data: x\n\n:" + b"x" * 2**20 + b"\n"] * 17)
 
 
 def test_the_assembler_reports_an_oversized_event_as_malformed() -> None:
