@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -162,7 +162,9 @@ def simulator_settings(loaded: LoadedConfig, provider: str) -> SimulatorSettings
 
 
 def _say(answer: Mapping[str, object]) -> None:
-    os.write(1, orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
+    """Answer the parent; if it has ended, standard input has ended, too, and so does the server."""
+    with suppress(BrokenPipeError):
+        os.write(1, orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def main() -> None:
