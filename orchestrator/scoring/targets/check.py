@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from providers.errors import InputError
@@ -12,7 +12,7 @@ from ..answers.option_labels import LETTERS
 from ..answers.stated_number import stated_number
 from ..expected_calls import expectation_of
 from .accepted import accepted_texts, is_absent
-from .choice_targets import accepted_choices, index_base, needs_base, row_choices
+from .choice_targets import accepted_choices, index_base, is_number_of_an_option, needs_base, row_choices
 
 ANY_TEXT = frozenset({"exact", "exact_any", "includes", "f1", "regex"})
 """The scorers that can use every text as a target."""
@@ -88,15 +88,27 @@ def file_of(tasks: TaskSet, row: int) -> str:
 def find_index_bases(tasks: TaskSet, rows: Iterable[int]) -> Mapping[str, int]:
     """Decide for every file whose targets are numbers whether the first option is 0 or 1, from all of its rows.
 
-    Raises InputError where a file does not tell.
+    With a base, every number of the file is an index, also one that is the text of an option. Raises InputError where a file does not tell.
     """
     found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    as_text: Counter[str] = Counter()
+    first: dict[str, str] = {}
     for row in rows:
         task = tasks[row]
         indices = _indices(task)
         if indices:
             size = row_choices(task).size
-            found[file_of(tasks, row)] += [(index, size) for index in indices]
+            file = file_of(tasks, row)
+            found[file] += [(index, size) for index in indices]
+            first.setdefault(file, tasks.origin(row))
+        elif is_number_of_an_option(task):
+            as_text[file_of(tasks, row)] += 1
+    for file, numbers in found.items():
+        if as_text[file] > len(numbers):
+            raise InputError(
+                f"{first[file]}: the target {numbers[0][0]} is no option, while most targets of the file are the text of one; "
+                "correct it, or set scorer: {name: choice, index_base: 0} or 1 if all are indices"
+            )
     return {file: _base(file, indices) for file, indices in found.items()}
 
 

@@ -76,6 +76,13 @@ def needs_base(task: Task) -> list[int]:
     return found
 
 
+def is_number_of_an_option(task: Task) -> bool:
+    """Return whether a number in the target is, as it stands, the text of an option."""
+    choices = row_choices(task)
+    texts = [text for text in accepted_texts(task.target) if _INDEX.fullmatch(text)]
+    return any(_by_own_text(task.target, text, choices) for text in texts)
+
+
 def index_base(indices: Iterable[tuple[int, int]]) -> tuple[bool, bool]:
     """Return whether a 0 occurs, and whether the number of options does. `indices` are pairs of an index and the number of options."""
     has_zero = has_size = False
@@ -106,7 +113,9 @@ def _letter(text: str, target: JSON, choices: RowChoices, base: int | None) -> s
     """Return the letter of the option that a text of the target means."""
     index = _INDEX.fullmatch(text)
     plain = index.group(1) if index else text
-    found = _by_label(plain, choices) or _by_own_text(target, text, choices)
+    found = _by_label(plain, choices)
+    if found is None and (index is None or base is None):
+        found = _by_own_text(target, text, choices)
     if found is not None:
         return found
     if index is not None:

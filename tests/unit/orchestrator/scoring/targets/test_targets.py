@@ -10,6 +10,7 @@ import pytest
 from orchestrator.scoring.choice import choice
 from orchestrator.scoring.targets.accepted import accepted_texts
 from orchestrator.scoring.targets.check import check_targets, find_index_bases
+from orchestrator.scoring.targets.choice_targets import accepted_choices
 from providers.errors import InputError
 from providers.messages import JSON
 from sharding.tasks.sources import TaskPool
@@ -131,3 +132,19 @@ def test_what_cannot_be_graded_is_refused_with_its_row(scorer: str, targets: Seq
 def test_some_rows_may_lack_a_target_and_all_may_where_no_scorer_is_named() -> None:
     check_targets(pool("a", None), range(2), "exact", {}, is_named=True)
     check_targets(pool(None, None), range(2), "includes", {}, is_named=False)
+
+
+def numbers(*rows: tuple[str, list[str]]) -> TaskPool:
+    return TaskPool([ListedTasks([task(target, list(choices)) for target, choices in rows])])
+
+
+def test_numbers_as_text_are_read_alike_in_all_rows_of_a_file() -> None:
+    tasks = numbers(("0", ["5", "6"]), ("1", ["1", "2"]), ("1", ["7", "8"]))
+    (base,) = find_index_bases(tasks, range(3)).values()
+    assert [accepted_choices(tasks[row], base)[0] for row in range(3)] == [{"A"}, {"B"}, {"B"}]
+
+
+def test_a_number_that_is_no_option_among_texts_of_options_is_refused() -> None:
+    tasks = numbers(("1", ["1", "2"]), ("2", ["1", "2"]), ("0", ["1", "2"]))
+    with pytest.raises(InputError, match="item 3: the target 0 is no option"):
+        find_index_bases(tasks, range(3))
