@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
+from importlib.util import find_spec
 from itertools import accumulate, repeat
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from providers.suggestion import suggestion
 
 from ..columns import Row
 from ..dotted import has_path
+
+HAS_NUMPY = find_spec("numpy") is not None
+"""It is installed with some extras only."""
 
 KEPT_GROUPS = 2
 """Decoded row groups in memory: the current one, and the previous one for a slower reader. Small groups need less memory."""
@@ -98,7 +102,7 @@ def batch_rows(batch: pa.RecordBatch) -> Iterator[Row]:
 
 
 def _values(column: pa.Array) -> list[JSON]:
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if HAS_NUMPY and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         texts: list[JSON] = column.to_numpy(zero_copy_only=False).tolist()  # several times faster than to_pylist
         return texts
     if pa.types.is_decimal(column.type):
