@@ -12,10 +12,11 @@ from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Settled
 from runners.limits.quota_sharing import Merger, QuotaSharing
 
+from .admission import SILENT, Metered, Open, Refusal, Rule, Tells
 from .loop import Controller, Loop
 from .requests import Request, chat, even
 from .scenarios import fixed_window
-from .servers import SILENT, Metered, Open, Refusal, Rule, Server, Tells, Traits, one_quota
+from .servers import Server, Traits, one_quota
 from .timeline import Timeline
 
 TOKENS_PER_MINUTE = 400_000

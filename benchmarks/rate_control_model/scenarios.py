@@ -10,19 +10,10 @@ from dataclasses import dataclass, replace
 from providers.simulator.limits.quota import FixedWindow, Meter, SlidingWindow, TokenBucket
 
 from . import ideals
+from .admission import DippingBucket, Metered, Seats, Tells
 from .requests import Request, chat, even
 from .scenario import LATENCY, Build, Scenario
-from .servers import (
-    DippingBucket,
-    HoldingServer,
-    Metered,
-    Seats,
-    Server,
-    SharedServer,
-    Tells,
-    Traits,
-    latency_of,
-)
+from .servers import HoldingServer, Server, SharedServer, Traits, latency_of
 from .timeline import Timeline
 
 UNLIMITED = 10**9

@@ -9,10 +9,11 @@ from typing import Literal
 
 from providers.simulator.limits.quota import SlidingWindow, TokenBucket
 
+from .admission import Metered
 from .requests import Request
 from .scenario import LATENCY, Scenario
 from .scenarios import AZURE
-from .servers import Metered, Server, SharedServer, Traits
+from .servers import Server, SharedServer, Traits
 from .timeline import Timeline
 
 Kind = Literal["S2r", "S1", "S3"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from providers.instance import Instance
 from runners.calls.budget import Spending
-from runners.load import ClosedLoop
+from runners.load.run_load import ClosedLoop
 
 from ..execution.limits.user_state import user_state
 from .display.ladder_result import ladder_document, read_measured, write_ladder

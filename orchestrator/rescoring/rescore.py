@@ -22,7 +22,7 @@ from providers.messages import JSON
 from runners.durable import replace_file
 from runners.journal.frames import JournalRow, frame, rows
 from runners.journal.sinks.open_sink import open_sink
-from runners.journal.sinks.parquet import record_table
+from runners.journal.sinks.record_table import record_table
 from runners.samples.bitmap import Bitmap
 from runners.samples.record import FINAL
 from sharding.planner import fingerprint

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from providers.errors import InputError
 from providers.suggestion import suggestion
-from runners.journal.sinks.parquet import record_schema
+from runners.journal.sinks.record_table import record_schema
 
 from ..config.extras import require_extra
 from .compare.comparability import Obstacle, find_obstacles

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from providers.errors import StorageError
-from runners.journal.sinks.parquet import add_later_columns, record_schema, record_table
+from runners.journal.sinks.record_table import add_later_columns, record_schema, record_table
 from runners.samples.bitmap import Bitmap
 
 from .directory import Manifest, RunDirectory

@@ -1,15 +1,17 @@
-"""Settings of a simulated provider in the user's file: its endpoints, their hidden limits, latencies, faults and answers.
+"""Settings of a simulated provider in the user's file: its endpoints, their hidden limits, latencies and faults.
 
 Rates are per minute and times are in seconds; a window's limit is `rpm * window_s / 60`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..adapters.settings import WireSettings
+from .answer_settings import AnswerSettings
+from .fields import Count, NotNegative, Positive, Probability, SimulatorSection, Total
 from .protocol_settings import (
     CreditSettings,
     HeaderFamily,
@@ -20,13 +22,6 @@ from .protocol_settings import (
     WaitPlace,
     WrongKey,
 )
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Total = Annotated[int, Field(ge=0)]
-
 
 SHARED_BY_A_GROUP = (
     "rpm",
@@ -43,11 +38,7 @@ SHARED_BY_A_GROUP = (
 """Settings of a quota, which must be equal in all endpoints of a quota_group."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class LatencySettings(_Frozen):
+class LatencySettings(SimulatorSection):
     """The latency of an endpoint: an answer of n tokens takes `ttft_s + n * itl_s` seconds of service, times a random factor."""
 
     ttft_s: NotNegative = 0.2
@@ -72,7 +63,7 @@ Fault = Literal[
 """What can go wrong with an answer; `FaultSettings` has a share for each."""
 
 
-class FaultSettings(_Frozen):
+class FaultSettings(SimulatorSection):
     """Shares of admitted requests that fail, by kind of fault; a request has at most one fault."""
 
     error_500: Probability = 0.0
@@ -106,7 +97,7 @@ class FaultSettings(_Frozen):
         return self
 
 
-class EndpointSettings(_Frozen):
+class EndpointSettings(SimulatorSection):
     """Settings of one deployment, or of one key for each model that it serves. A limit that is None does not exist."""
 
     rpm: Positive | None = None
@@ -197,85 +188,6 @@ class EndpointSettings(_Frozen):
                 f"wants_back {self.wants_back!r} needs 'reasoning: field': a client cannot send back a field that it never received"
             )
         return self
-
-
-class CorruptionSettings(_Frozen):
-    """Shares of answers that are corrupted, by kind, drawn by sample and turn. Where a kind does not apply, the answer stays unchanged.
-
-    The first six corrupt tool calls (`format` also a judge's verdict); `refusal` corrupts any answer.
-    """
-
-    tool_selection: Probability = 0.0
-    """Another tool is called."""
-    parameter: Probability = 0.0
-    """One argument is wrong."""
-    sequence_order: Probability = 0.0
-    """Two calls are swapped where the order matters."""
-    missing: Probability = 0.0
-    """One call is missing."""
-    redundant: Probability = 0.0
-    """The last call is made twice."""
-    format: Probability = 0.0
-    """Arguments are not JSON."""
-    refusal: Probability = 0.0
-    """The model refuses to answer."""
-
-    @model_validator(mode="after")
-    def _fits_into_one(self) -> CorruptionSettings:
-        total = sum(share for _name, share in self)
-        if total > 1 + 1e-9:
-            raise ValueError(
-                f"the shares of all corruptions add up to {total:g}: an answer has at most one corruption, keep them within 1"
-            )
-        return self
-
-
-class ScriptSettings(_Frozen):
-    """Where scripted answers come from: one of the three. What has no entry there is answered as without a script."""
-
-    column: str | None = None
-    """A column of the tasks, also by a dotted path: a text, or a list of texts that are the replies of the turns; the last one is
-    repeated. In place of a text, a message with `content` and `tool_calls`."""
-    file: str | None = None
-    """A JSON Lines file, relative to the configuration file, with `id`, a task's id, and `replies`, as in a column."""
-    function: str | None = None
-    """`module:function` of your own, called with the sample, the messages and the number of the turn; it returns a text or a message, or
-    None to answer as without a script."""
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> ScriptSettings:
-        if sum(source is not None for source in (self.column, self.file, self.function)) != 1:
-            raise ValueError("a script has one source: give column, file or function")
-        return self
-
-
-class AnswerSettings(_Frozen):
-    """Quality and length of the answers; the AnswerSource applies them."""
-
-    skill: Probability | dict[str, Probability] = 1.0
-    """Share of right answers, for all or by model or deployment."""
-    spread: NotNegative = 0.0
-    """Spread of the tasks' difficulties, in logits."""
-    gain: dict[str, float] = {}
-    """Effect of a prompt type or a difficulty on the chance of a right answer, in logits: {cot: 0.5, optimal: 1, hard: -1}."""
-    output_tokens: Count | None = None
-    """Mean length in tokens."""
-    template: str = "{target}"
-    """The text around the answer: "Answer: {target}"."""
-    corruptions: CorruptionSettings = CorruptionSettings()
-    """Shares of answers that are spoilt in one way."""
-    script: ScriptSettings | None = None
-    """Answers of your own, to rehearse a protocol of your own."""
-
-    @model_validator(mode="after")
-    def _template_has_a_place(self) -> AnswerSettings:
-        if "{target}" not in self.template:
-            raise ValueError(f"template {self.template!r} has no {{target}}: the answer would not be in it")
-        return self
-
-    def skill_of(self, name: str) -> float:
-        """Return the share of right answers of a model or deployment."""
-        return self.skill.get(name, 1.0) if isinstance(self.skill, dict) else self.skill
 
 
 class SimulatorSettings(WireSettings):

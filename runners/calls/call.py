@@ -81,7 +81,8 @@ class Call:
                 delay_s = retries.delay_after(error)
                 if delay_s is None:
                     raise
-            await self._park(delay_s)
+            waited_s = await self._park(delay_s)
+            self._sample_usage.retry_wait_s += waited_s
 
     @property
     def _name(self) -> str:
@@ -89,12 +90,12 @@ class Call:
         sample = self._client.sample
         return f"{sample.seed}/{sample.sample_id}/{self._turn}"
 
-    async def _park(self, delay_s: float) -> None:
-        """Wait before the next attempt, without the worker's slot."""
-        usage, since = self._sample_usage, self._client.time()
+    async def _park(self, delay_s: float) -> float:
+        """Wait before the next request, without the worker's slot. Returns the seconds to count."""
+        since = self._client.time()
         self._activity.wait_to_retry(since, delay_s)
         await self._client.slot.park(delay_s)
-        usage.retry_wait_s += usage.waited(since, self._client.time())
+        return self._sample_usage.waited(since, self._client.time())
 
     async def _attempt(self) -> ChatResponse:
         """Make one attempt within the budget. After a throttle, a refusal or a lost instance the request is sent again within it."""
@@ -132,11 +133,8 @@ class Call:
         if len(self._dispatcher.instance_states) > 1:
             self._avoid = frozenset({error.evidence.instance})
             return
-        usage, since = self._sample_usage, self._client.time()
-        wait_s = max(0.0, min(error.retry_after_s, self._client.deadline - since))
-        self._activity.wait_to_retry(since, wait_s)
-        await self._client.slot.park(wait_s)
-        usage.rate_wait_s += usage.waited(since, self._client.time())
+        waited_s = await self._park(max(0.0, min(error.retry_after_s, self._client.deadline - self._client.time())))
+        self._sample_usage.rate_wait_s += waited_s
 
     async def _reserve(self) -> Spending:
         """Reserve the highest cost of an attempt. Raises LimitReached when the budget has no room."""
@@ -193,7 +191,6 @@ class Call:
         usage.rate_wait_s += usage.waited(since, permit.sent_at)
         return permit
 
-    # ------------------------------------------------------------------ one request
     def _begin(self, permit: Permit) -> str:
         """Note that the request is about to be sent, and return its id."""
         client, usage, instance_state = self._client, self._sample_usage, permit.instance_state
@@ -205,10 +202,9 @@ class Call:
         request_id = f"{client.sample.sample_id}/{self._turn}/{self._attempts}"
         if usage.concerns(self._model):
             usage.instance, usage.request_id = instance_state.instance, request_id
-            if instance_state.instance.name != client.active.planned:
-                usage.moved_reason = usage.moved_reason or self._dispatcher.why_moved(
-                    client.active.planned, instance_state
-                )
+            planned = client.active.planned
+            if instance_state.instance.name != planned:
+                usage.moved_reason = usage.moved_reason or self._dispatcher.why_moved(planned, instance_state)
         client.billable += 1
         self._is_out = True
         return request_id
@@ -238,7 +234,6 @@ class Call:
         self._client.billable += resent
         self._call_context.budget.unanswered += resent
 
-    # ------------------------------------------------------------------ errors
     def _judged(self, error: ProviderError) -> ProviderError:
         """Note an error; turn a throttle into RequestTooLarge if this request is throttled again and again while others pass."""
         self._note(error)
@@ -268,13 +263,11 @@ class Call:
         if not isinstance(error, Refused):
             return False
         self._refused_by |= {error.evidence.instance}
-        instance_states = self._dispatcher.instance_states
-        others = [
-            name
-            for name in instance_states
-            if name not in self._refused_by and instance_states[name].health_tracker.is_healthy
-        ]
-        return bool(others) and len(self._refused_by) < REFUSALS_AT_MOST
+        has_other = any(
+            name not in self._refused_by and instance_state.health_tracker.is_healthy
+            for name, instance_state in self._dispatcher.instance_states.items()
+        )
+        return has_other and len(self._refused_by) < REFUSALS_AT_MOST
 
     def _gives_up(self, error: ProviderError) -> bool:
         """Return whether to stop retrying: poison, a wait beyond the sample's deadline, or no retry left in the run.
@@ -291,9 +284,8 @@ class Call:
             )
             return True
         retry_budget = self._call_context.retry_budget
-        if not error.was_sent and self._dispatcher.is_silent(error.evidence.instance):
-            return False
-        if retry_budget.take():
+        is_free = not error.was_sent and self._dispatcher.is_silent(error.evidence.instance)
+        if is_free or retry_budget.take():
             return False
         error.add_note(f"not tried again: the run's retry budget is used up ({retry_budget})")
         return True

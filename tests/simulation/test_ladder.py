@@ -31,7 +31,7 @@ from runners.calls.budget import Budget, BudgetLimits
 from runners.calls.budgeted_sender import BudgetedSender
 from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
-from runners.load import Target
+from runners.load.run_load import Target
 
 UNTIMED = Rules(max_cpu_share=math.inf, max_lag_s=math.inf)
 """A virtual clock jumps: what the client's own time says means nothing here."""

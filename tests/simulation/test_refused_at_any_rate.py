@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from benchmarks.rate_control_model.admission import Metered, Open, Refusal, Rule
 from benchmarks.rate_control_model.loop import Loop
 from benchmarks.rate_control_model.requests import Request, even
-from benchmarks.rate_control_model.servers import Metered, Open, Refusal, Rule, Server, Traits
+from benchmarks.rate_control_model.servers import Server, Traits
 from providers.simulator.limits.quota import SlidingWindow
 from runners.limits.adaptive.state import AdaptiveLimits
 

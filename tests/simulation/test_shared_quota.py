@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from benchmarks.rate_control_model.admission import SILENT
 from benchmarks.rate_control_model.quotas import (
     AZURE_WORDS,
     LIMIT_IN_WORDS,
@@ -22,7 +23,6 @@ from benchmarks.rate_control_model.quotas import (
     sliding,
     two_thousand_tokens,
 )
-from benchmarks.rate_control_model.servers import SILENT
 from providers.errors import Throttled
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, RateLimitHint, Usage

@@ -13,10 +13,11 @@ from dataclasses import replace
 from providers.simulator.limits.quota import Meter
 
 from .. import ideals
+from ..admission import SILENT, DippingBucket, Metered, Rule, Tells
 from ..quotas import AZURE_WORDS, TRAITS, minute, shared, sliding, two_thousand_tokens
 from ..requests import Request, chat, short
 from ..scenario import Build, Rise, Scenario
-from ..servers import SILENT, DippingBucket, Metered, Rule, Server, Tells, Traits, one_quota
+from ..servers import Server, Traits, one_quota
 from ..timeline import Timeline
 from .draws import Source, Window, answers_for, span_of_use_s
 from .rules import (

@@ -10,8 +10,8 @@ from typing import Literal
 from providers.messages import RateLimitHint
 from providers.simulator.limits.quota import Meter
 
+from ..admission import SILENT, Open, Refusal
 from ..requests import Request
-from ..servers import SILENT, Open, Refusal
 
 Wait = Literal["exact", "window", "none"]
 """The Retry-After of a refusal: the true wait, always the length of the window, or none."""

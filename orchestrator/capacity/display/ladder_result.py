@@ -17,7 +17,7 @@ from providers.errors import InputError
 from providers.messages import JSON
 
 from ...results.stats.percentiles import Distribution
-from ..measurement.measures import MINUTE_S
+from ..measurement.measures import MINUTE_S, Measures
 from ..measurement.rung import Rung
 from ..search.ladder import Ladder
 from ..search.recommendation import explain_no_recommendation, lines_to_paste, recommendation_of
@@ -61,7 +61,7 @@ class LadderDocument(TypedDict):
 def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINUTE_S) -> dict[str, JSON]:
     """Build one flat row of a rung's figures; a percentile below its sample floor is None."""
     measures = rung.measures
-    row: dict[str, JSON] = {
+    return {
         "concurrency": rung.concurrency,
         "phase": rung.phase,
         "verdict": judged.verdict if judged else None,
@@ -96,7 +96,12 @@ def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINU
         "are_tokens_estimated": measures.are_tokens_estimated,
         "window_s": measures.window_s,
         "cost_usd": rung.cost_usd,
+        **_times(measures),
     }
+
+
+def _times(measures: Measures) -> dict[str, JSON]:
+    row: dict[str, JSON] = {}
     for name in _DISTRIBUTIONS:
         times: Distribution = getattr(measures, name)
         row |= {f"mean_{name}": times.mean} | {f"{part}_{name}": getattr(times, part) for part in _PERCENTILES}

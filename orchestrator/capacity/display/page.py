@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from providers.messages import JSON
 
-from ...report.figures import DARK, LIGHT
 from ...report.page import digest, open_templates, read_asset
+from ...report.plots_as_svg import DARK, LIGHT
 from .curves import Curves, table_rows
 from .plots import PANELS, draw
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
-from ...report.figures import LIGHT, Theme
+from ...report.plots_as_svg import LIGHT, Theme
 from .curves import Curve, Curves
 
 if TYPE_CHECKING:

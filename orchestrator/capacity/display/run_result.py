@@ -8,7 +8,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 
 from providers.messages import JSON
-from runners.load import ClosedLoop, RequestResult
+from runners.load.request_result import RequestResult
+from runners.load.run_load import ClosedLoop
 
 from ...config.extras import DISTRIBUTION
 from ..measurement.session import MeasuredSetting

@@ -13,7 +13,8 @@ from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
 from providers.provider import Sender
 from runners.calls.budget import Budget
-from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, RequestResult, Target, Volume, run_load
+from runners.load.request_result import RequestResult
+from runners.load.run_load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, Target, Volume, run_load
 
 from .measures import MINUTE_S, SteadyWindow, measure
 from .rung import (

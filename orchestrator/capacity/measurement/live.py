@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from runners.load import LoadGenerator, RequestResult
+from runners.load.request_result import RequestResult
+from runners.load.run_load import LoadGenerator
 
 from ...results.stats.percentiles import percentile
 from ...ui.progress import show

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from runners.load import LoadRun, RequestResult
+from runners.load.request_result import RequestResult
+from runners.load.run_load import LoadRun
 
 from ...results.stats.percentiles import Distribution, distribution, percentile
 
@@ -100,14 +101,12 @@ def measure(
 ) -> Measures:
     """Compute the figures of a run. `minute_s` is the length of a quota minute: 60 s, except on a simulator with scaled time.
 
-    Throughput is measured over `window`, by default the steady window. A quota that delays requests is visible only over whole quota
-    windows.
+    Throughput is measured over `window`, by default the steady one; a quota that delays requests shows only over whole quota windows.
     """
     results = _kept(run, trim or Trim())
     good = [result for result in results if result.how == "ok"]
     window = window or steady_window(run, trim or Trim())
     inside = [result for result in good if window.holds(result.ended_at)]
-    wall_s = max(run.ended_at - run.began_at, 1e-9)
     return Measures(
         attempted=len(results),
         succeeded=len(good),
@@ -122,16 +121,14 @@ def measure(
         peak_qpm=_busiest(inside, window, minute_s, lambda _result: 1),
         peak_tpm=_busiest(inside, window, minute_s, _tokens),
         is_burst=run.ended_at - run.began_at < 2 * minute_s,
-        achieved_concurrency=sum(result.ended_at - result.scheduled.dispatched_at for result in run.results) / wall_s,
+        achieved_concurrency=_concurrency(run),
         peak_in_flight=max((level for _at, level in in_flight_over_time(run.results)), default=0),
         ttft_s=distribution(_known(result.timing.ttft_s for result in good if result.timing)),
         tpot_s=distribution(_known(map(_tpot_s, good))),
         itl_s=distribution([gap for result in good if result.timing for gap in result.timing.chunk_gaps_s]),
         latency_s=distribution(_known(result.latency_s for result in good)),
         scheduled_latency_s=distribution(_known(result.scheduled_latency_s for result in good)),
-        dispatch_delay_s=distribution(
-            [result.scheduled.dispatched_at - result.scheduled.scheduled_at for result in results]
-        ),
+        dispatch_delay_s=distribution([result.scheduled.delay_s for result in results]),
         input_tokens=sum(result.usage.input_tokens for result in good if result.usage),
         output_tokens=sum(result.usage.output_tokens for result in good if result.usage),
         are_tokens_estimated=any(result.usage.estimated for result in good if result.usage),
@@ -154,6 +151,11 @@ def steady_window(run: LoadRun, trim: Trim) -> SteadyWindow:
         if end - begin > (run.ended_at - run.began_at) / 10
         else SteadyWindow(begin, run.ended_at)
     )
+
+
+def _concurrency(run: LoadRun) -> float:
+    busy_s = sum(result.ended_at - result.scheduled.dispatched_at for result in run.results)
+    return busy_s / max(run.ended_at - run.began_at, 1e-9)
 
 
 def _failures(results: Sequence[RequestResult]) -> dict[str, int]:

@@ -11,7 +11,8 @@ from itertools import accumulate, pairwise
 from statistics import fmean, median, pstdev
 from typing import Literal
 
-from runners.load import LoadRun, RequestResult
+from runners.load.request_result import RequestResult
+from runners.load.run_load import LoadRun
 
 from .measures import Measures
 from .server_metrics import ServerLoad

@@ -12,7 +12,7 @@ from providers.instance import Instance
 from providers.messages import Usage
 from runners.calls.budget import Budget, BudgetLimits, LimitReached
 from runners.calls.budgeted_sender import BudgetedSender
-from runners.load import LoadGenerator, Target
+from runners.load.run_load import LoadGenerator, Target
 
 from ...config.environment import Environment
 from ...config.loading import LoadedConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 from providers.errors import InputError
 from providers.messages import Generation
 from providers.suggestion import suggestion
-from runners.load import ClosedLoop, OpenLoop, Volume
+from runners.load.run_load import ClosedLoop, OpenLoop, Volume
 
 from ...config.loading import LoadedConfig
 from ...config.settings import Config

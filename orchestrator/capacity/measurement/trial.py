@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, RequestResult, Target, Volume, run_load
+from runners.load.request_result import RequestResult
+from runners.load.run_load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, Target, Volume, run_load
 
 from ...results.stats.percentiles import Distribution, distribution
 from ..workload.workload import Workload

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runners.load import ClosedLoop, LoadGenerator, LoadRun, RequestResult, Target, Volume, run_load
+from runners.load.request_result import RequestResult
+from runners.load.run_load import ClosedLoop, LoadGenerator, LoadRun, Target, Volume, run_load
 
 from ...results.stats.paired import Pairs, compare_pairs, holm
 from ..measurement.bench import RetryAfterSender

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from runners.load import OpenLoop
+from runners.load.run_load import OpenLoop
 
 from ..measurement.bench import Bench
 from ..measurement.measures import Measures

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from providers.messages import Usage
 from runners.calls.budget import PriceUsd
-from runners.load import ClosedLoop, OpenLoop, Volume
+from runners.load.run_load import ClosedLoop, OpenLoop, Volume
 
 from .workload import Workload
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from providers.messages import JSON
-from runners.journal.sinks.parquet import record_schema
+from runners.journal.sinks.record_table import record_schema
 from runners.samples.record import FINAL
 
 from ...results.compare.contrast import Question, compare_levels

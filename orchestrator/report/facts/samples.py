@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runners.journal.sinks.parquet import record_schema
+from runners.journal.sinks.record_table import record_schema
 
 from ...results.run import Run
 

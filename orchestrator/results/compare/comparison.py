@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from providers.errors import InputError
 from providers.messages import JSON
 from providers.suggestion import suggestion
-from runners.journal.sinks.parquet import record_schema
+from runners.journal.sinks.record_table import record_schema
 
 from ...config.extras import require_extra
 from ...ui.text_table import TextTable

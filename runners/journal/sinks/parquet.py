@@ -6,7 +6,6 @@ file, because the footer has none.
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,13 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...durable import fsync_directory, replace_file
 from ...instants import instant_of
 from ...samples.bitmap import Bitmap
-from ...samples.record import Record
+from .record_table import add_later_columns, record_schema, record_table
 from .sink import UNRESOLVED, Batch, Row, set_aside_name
 
 ROW_GROUP = 2_000
@@ -36,42 +34,6 @@ LONG_VALUE_BYTES = 2_000
 """Mean size of a long column's values from which on they are not looked up in a dictionary."""
 
 CHUNK_BYTES = 1 << 20
-
-_INSTANT = pa.timestamp("us", tz="UTC")
-_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "Instant": _INSTANT}
-
-
-def record_schema() -> pa.Schema:
-    """Build the schema with the fields of Record, in their order."""
-    return pa.schema([_column(field.name, str(field.type)) for field in dataclasses.fields(Record)])
-
-
-def record_table(rows: list[Row]) -> pa.Table:
-    """Build a table of journal rows; a field that a row does not have is null."""
-    schema = record_schema()
-    if not rows:
-        return schema.empty_table()
-    names = schema.names
-    columns = zip(*(map(row.get, names) for row in rows), strict=True)  # row by row: each dict is touched once
-    return pa.Table.from_arrays([_array(*pair) for pair in zip(schema, columns, strict=True)], schema=schema)
-
-
-def add_later_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    """Add each of `names` that the version which wrote the table did not know, null in every row.
-
-    Raises ValueError where the missing column is one that every version writes.
-    """
-    for name in names:
-        if name not in table.column_names:
-            column = record_schema().field(name)
-            if not column.nullable:
-                raise ValueError(f"has no column {name}")
-            table = table.append_column(column, pa.nulls(table.num_rows, column.type))
-    return table.select(names)
-
-
-def _column(name: str, annotation: str) -> pa.Field:
-    return pa.field(name, _TYPES[annotation.removesuffix(" | None")], nullable=annotation.endswith(" | None"))
 
 
 class ParquetSink:
@@ -302,9 +264,3 @@ def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
 def _reason(error: Exception) -> str:
     """Return the first line of the message: Arrow appends a position in its own source code."""
     return str(error).partition("\n")[0].strip().rstrip(".")
-
-
-def _array(field: pa.Field, values: Sequence[object]) -> pa.Array:
-    if field.type == _INSTANT:
-        return pc.cast(pa.array(values, pa.string()), _INSTANT)
-    return pa.array(values, field.type)

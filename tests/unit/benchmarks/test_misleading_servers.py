@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.rate_control_model import ideals
+from benchmarks.rate_control_model.admission import Refusal, Rule, hint
 from benchmarks.rate_control_model.gateways.draws import Window
 from benchmarks.rate_control_model.gateways.explain import Explained
 from benchmarks.rate_control_model.gateways.families import GATEWAYS, gateway
@@ -26,7 +27,6 @@ from benchmarks.rate_control_model.measure import Build, rise_used_s, run_once
 from benchmarks.rate_control_model.requests import Request, short
 from benchmarks.rate_control_model.rivals import PlainLoop, build_rival
 from benchmarks.rate_control_model.scenario import Rise, Scenario
-from benchmarks.rate_control_model.servers import Refusal, Rule, hint
 from benchmarks.rate_control_model.tables import Row, add_of_plain
 from providers.simulator.limits.quota import SlidingWindow
 from runners.limits.permit import Settled

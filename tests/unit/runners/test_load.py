@@ -12,7 +12,16 @@ import pytest
 from providers.errors import AuthFailed, Empty, Evidence, ProviderError, ServerFault, Throttled
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
-from runners.load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, Target, Volume, arrival_offsets, run_load
+from runners.load.run_load import (
+    ClosedLoop,
+    LoadGenerator,
+    LoadRun,
+    OpenLoop,
+    Target,
+    Volume,
+    arrival_offsets,
+    run_load,
+)
 
 from .doubles import an_instance
 

@@ -21,7 +21,7 @@ from orchestrator.results.summary import HIERARCHY, Weights, summarise
 from orchestrator.results.summary_table import cut_off_sentences, unreadable_sentences
 from providers.errors import InputError, StorageError
 from runners.journal.sinks.open_sink import open_sink
-from runners.journal.sinks.parquet import record_table
+from runners.journal.sinks.record_table import record_table
 from runners.journal.sinks.sink import StorageFormat
 from runners.samples.record import FINAL, Record
 from tests.unit.orchestrator.results.older_results import write_older_part

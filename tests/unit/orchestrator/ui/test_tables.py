@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.cli.tables import print_summary
 from orchestrator.results.summary import summarise
-from runners.journal.sinks.parquet import record_table
+from runners.journal.sinks.record_table import record_table
 from runners.samples.record import Record
 
 MakeRecord = Callable[..., Record]

@@ -18,9 +18,10 @@ import pytest
 
 from providers.errors import StorageError
 from runners.instants import instant
+from runners.journal.commit_group import BACKLOG_BYTES, BACKLOG_RECORDS, COMMIT_BYTES, COMMIT_RECORDS
 from runners.journal.compaction import Compactor, Replay
 from runners.journal.frames import frame, rows
-from runners.journal.journal import BACKLOG_BYTES, BACKLOG_RECORDS, COMMIT_BYTES, COMMIT_RECORDS, SEGMENT_BYTES, Journal
+from runners.journal.journal import SEGMENT_BYTES, Journal
 from runners.journal.kept_rows import KEPT_BYTES, KEPT_GROUP_BYTES
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.sink import Sink

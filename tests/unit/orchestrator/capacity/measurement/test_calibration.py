@@ -11,7 +11,7 @@ from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
 from runners.calls.budget import Budget, BudgetLimits
 from runners.calls.budgeted_sender import BudgetedSender
-from runners.load import ClosedLoop, LoadGenerator, Target, Volume, run_load
+from runners.load.run_load import ClosedLoop, LoadGenerator, Target, Volume, run_load
 
 pytestmark = pytest.mark.looptime
 BOX = Instance("box/m", "m", "m", "box", "box/m", None, None)

@@ -10,7 +10,7 @@ from orchestrator.capacity.measurement.live import LoadMonitor
 from orchestrator.capacity.measurement.server_metrics import ServerReading, ServerWatch
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Timing, Usage
-from runners.load import ClosedLoop, LoadGenerator, Target, Volume, run_load
+from runners.load.run_load import ClosedLoop, LoadGenerator, Target, Volume, run_load
 
 pytestmark = pytest.mark.looptime
 

@@ -7,7 +7,8 @@ import pytest
 from orchestrator.capacity.measurement.measures import Trim, in_flight_over_time, measure
 from orchestrator.results.stats.percentiles import distribution, percentile
 from providers.messages import Timing, Usage
-from runners.load import ClosedLoop, How, LoadRun, RequestResult, ScheduledRequest
+from runners.load.request_result import How, RequestResult, ScheduledRequest
+from runners.load.run_load import ClosedLoop, LoadRun
 
 
 def result(number: int, sent: float, took: float, how: How = "ok", tokens: int = 11) -> RequestResult:

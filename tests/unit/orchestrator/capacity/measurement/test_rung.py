@@ -15,7 +15,8 @@ from orchestrator.capacity.measurement.rung import (
     requested_wait_s,
 )
 from providers.messages import RateLimitHint, Timing, Usage
-from runners.load import ClosedLoop, LoadRun, RequestResult, ScheduledRequest
+from runners.load.request_result import RequestResult, ScheduledRequest
+from runners.load.run_load import ClosedLoop, LoadRun
 
 
 def refused(message: str = "", hint: RateLimitHint | None = None, at: float = 0.0) -> RequestResult:

@@ -18,7 +18,7 @@ from orchestrator.cli.load_tests.estimate_view import describe_estimate
 from orchestrator.config.environment import Environment
 from orchestrator.config.loading import LoadedConfig, load_config
 from providers.errors import InputError
-from runners.load import ClosedLoop, OpenLoop, Volume
+from runners.load.run_load import ClosedLoop, OpenLoop, Volume
 
 
 def address() -> LoadedConfig:

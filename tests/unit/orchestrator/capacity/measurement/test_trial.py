@@ -12,7 +12,8 @@ from orchestrator.capacity.display.run_result import request_row
 from orchestrator.capacity.measurement.server_metrics import ServerWatch
 from orchestrator.capacity.measurement.trial import LoadSetting, Trial, expected_in_flight, judge
 from providers.messages import Timing, Usage
-from runners.load import ClosedLoop, How, LoadRun, OpenLoop, RequestResult, ScheduledRequest, Volume
+from runners.load.request_result import How, RequestResult, ScheduledRequest
+from runners.load.run_load import ClosedLoop, LoadRun, OpenLoop, Volume
 
 FOREVER = OpenLoop(10.0, math.inf)
 

@@ -16,7 +16,8 @@ import pytest
 
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.open_sink import open_sink
-from runners.journal.sinks.parquet import ROW_GROUP, ROW_GROUP_CHARACTERS, ParquetSink, record_schema
+from runners.journal.sinks.parquet import ROW_GROUP, ROW_GROUP_CHARACTERS, ParquetSink
+from runners.journal.sinks.record_table import record_schema
 from runners.journal.sinks.sink import Sink, StorageFormat
 from runners.samples.record import Record
 from tests.unit.runners.doubles import NOON, a_record

@@ -1,4 +1,4 @@
-"""The load of a load test: the send times, and one exact result for every request.
+"""The load of a load test: the send times, and the requests sent at them.
 
 A closed loop keeps a fixed number of requests in flight: the next one is sent when an answer arrives. An open loop sends at times that are
 fixed in advance, whatever the server does. So a late client or a stalled server always shows in the latency from the scheduled time.
@@ -10,24 +10,23 @@ import asyncio
 import gc
 import math
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
-from providers.errors import Empty, InstanceGone, ProviderError, Refused, Rejected, Throttled
+from providers.errors import InstanceGone, ProviderError
 from providers.instance import Instance
-from providers.messages import ChatRequest, ChatResponse, RateLimitHint, Timing, Usage
+from providers.messages import ChatRequest
 from providers.provider import Sender
 
-from .calls.budget import LimitReached
+from ..calls.budget import LimitReached
+from .client_watch import ClientWatch
+from .request_result import RequestResult, ScheduledRequest, answered, failed
 
 FAILURES_TO_COLLECT = 5_000
 """Failed requests after which the cycle collector runs; their tracebacks use about 50 MB."""
-
-How = Literal["ok", "empty", "rejected", "throttled", "failed", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,47 +70,6 @@ class Volume:
 
     requests: int | None = None
     duration_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduledRequest:
-    """A request that was sent; times in loop seconds."""
-
-    number: int
-    instance: str
-    scheduled_at: float
-    dispatched_at: float
-    waited_for: Literal["arrival", "place"]
-    """What ended the wait before the send: its arrival time, or a slot ("place") that another request released."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestResult:
-    """The result of one request."""
-
-    scheduled: ScheduledRequest
-    ended_at: float
-    how: How
-    error_class: str | None = None
-    message: str = ""
-    status: int | None = None
-    finish_reason: str | None = None
-    timing: Timing | None = None
-    usage: Usage | None = None
-    hint: RateLimitHint | None = None
-
-    @property
-    def latency_s(self) -> float | None:
-        """Time from the send to the last content; None without an answer."""
-        return (self.timing.ttft_s or 0.0) + self.timing.generation_s if self.timing else None
-
-    @property
-    def scheduled_latency_s(self) -> float | None:
-        """Time from the scheduled arrival to the last content; None without an answer."""
-        latency_s = self.latency_s
-        if latency_s is None or self.timing is None:
-            return None
-        return self.scheduled.dispatched_at - self.scheduled.scheduled_at + self.timing.connect_s + latency_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +117,11 @@ class LoadGenerator:
         except LimitReached as error:
             self.gone = str(error)  # it was not sent and has no result
         except ProviderError as error:
-            self._keep(_failed(scheduled, loop.time(), error))
+            self._keep(failed(scheduled, loop.time(), error))
             if isinstance(error, InstanceGone):
                 self.gone = str(error)
         else:
-            self._keep(_answered(scheduled, loop.time(), response))
+            self._keep(answered(scheduled, loop.time(), response))
         finally:
             self.in_flight -= 1
 
@@ -187,7 +145,7 @@ async def run_load(
         raise ValueError("a load needs a number of requests or a duration")
     if volume.requests is None and isinstance(load, OpenLoop) and math.isinf(load.rate_per_s):
         raise ValueError("an infinite rate needs a number of requests")
-    loop, watch = asyncio.get_running_loop(), _ClientWatch()
+    loop, watch = asyncio.get_running_loop(), ClientWatch()
     began_at = loop.time()
     with _collecting_nothing(), watch.watching():
         if isinstance(load, ClosedLoop):
@@ -272,71 +230,3 @@ async def _open(load_generator: LoadGenerator, load: OpenLoop, volume: Volume, c
 
 def _numbers(volume: Volume) -> Iterator[int]:
     return iter(count() if volume.requests is None else range(volume.requests))
-
-
-def _answered(scheduled: ScheduledRequest, ended_at: float, response: ChatResponse) -> RequestResult:
-    return RequestResult(
-        scheduled,
-        ended_at,
-        "ok",
-        status=200,
-        finish_reason=response.finish_reason,
-        timing=response.timing,
-        usage=response.usage,
-        hint=response.hint,
-    )
-
-
-def _failed(scheduled: ScheduledRequest, ended_at: float, error: ProviderError) -> RequestResult:
-    evidence = error.evidence
-    return RequestResult(
-        scheduled,
-        ended_at,
-        _how(error),
-        error.error_class,
-        str(error),
-        evidence.status,
-        usage=evidence.usage,
-        hint=evidence.hint,
-    )
-
-
-def _how(error: ProviderError) -> How:
-    kinds: tuple[tuple[type[ProviderError], How], ...] = (
-        (Throttled, "throttled"),
-        (Empty, "empty"),
-        (Rejected, "rejected"),
-        (Refused, "rejected"),
-        (InstanceGone, "gone"),
-    )
-    return next((how for kind, how in kinds if isinstance(error, kind)), "failed")
-
-
-WATCH_EVERY_S = 0.05
-
-
-class _ClientWatch:
-    """The lag of the event loop, sampled at intervals, and the share of a core that this process used."""
-
-    def __init__(self) -> None:
-        self.lags_s: list[float] = []
-        self._began = (time.monotonic(), time.process_time())
-
-    def cpu_share(self) -> float:
-        return (time.process_time() - self._began[1]) / max(time.monotonic() - self._began[0], 1e-9)
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        handle: asyncio.TimerHandle
-
-        def measure(due: float) -> None:
-            nonlocal handle
-            self.lags_s.append(max(0.0, loop.time() - due))
-            handle = loop.call_at(loop.time() + WATCH_EVERY_S, measure, loop.time() + WATCH_EVERY_S)
-
-        handle = loop.call_at(loop.time() + WATCH_EVERY_S, measure, loop.time() + WATCH_EVERY_S)
-        try:
-            yield
-        finally:
-            handle.cancel()

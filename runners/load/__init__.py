@@ -1,0 +1,1 @@
+"""The load of a load test. Start at `run_load.py`."""
