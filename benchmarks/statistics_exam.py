@@ -17,8 +17,8 @@ from orchestrator.open_sweep import open_sweep
 from orchestrator.scoring.text import numeric
 from orchestrator.simulation.answers import SweepAnswers, sweep_answers
 from providers.messages import ChatRequest
-from providers.simulator.answer_settings import AnswerSettings
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.answers import AnswerSettings
+from providers.simulator.settings.provider import SimulatorSettings
 from sharding.plan import Sample
 from sharding.sweep import Sweep
 

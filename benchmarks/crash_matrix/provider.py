@@ -21,7 +21,7 @@ from providers.provider import RouteSpec
 from providers.simulator.answers.source import SimulatedAnswer
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator
-from providers.simulator.settings import EndpointSettings, FaultSettings, LatencySettings, SimulatorSettings
+from providers.simulator.settings.provider import EndpointSettings, FaultSettings, LatencySettings, SimulatorSettings
 
 KIND = "in-process"
 STORM_SHARE = 12

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from providers.messages import RateLimitHint, Usage
 from providers.simulator.limits.latency import Job, ProcessorSharing
-from providers.simulator.settings import LatencySettings
+from providers.simulator.settings.provider import LatencySettings
 from runners.limits.permit import Settled
 
 from .admission import Open, Rule

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.network import Network
+from providers.transport.network import Network
 
 from .setting_index import ENVIRONMENT_PREFIX, fixed_settings
 

@@ -16,7 +16,7 @@ from providers.adapters.registry import adapter_type
 from providers.adapters.settings import WireSettings
 from providers.errors import InputError
 from providers.suggestion import suggestion
-from providers.yaml_text import load_yaml
+from sharding.prompts.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
 from .given_tasks import write_given_tasks

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from providers.messages import Generation
 from providers.route import Adapt
-from providers.simulator.settings import EndpointSettings
+from providers.simulator.settings.provider import EndpointSettings
 
 from .fields import Count, Names, PositiveSeconds, Section
 

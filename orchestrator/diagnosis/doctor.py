@@ -23,9 +23,9 @@ from providers.errors import (
 )
 from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, Message, Tool
-from providers.network import Network
 from providers.provider import Adapter
-from providers.wire.adaptation import describe_adaptation
+from providers.transport.network import Network
+from providers.wire.operations.adaptation import describe_adaptation
 from runners.tools.names import names_of
 
 from ..config.environment import Environment

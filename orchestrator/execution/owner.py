@@ -14,7 +14,7 @@ from typing import Protocol
 
 from providers.messages import JSON, Generation
 from providers.provider import Sender
-from providers.tokens import TokenEstimator
+from providers.usage.estimates import TokenEstimator
 from runners.calls.active_sample import ActiveSample
 from runners.calls.call_context import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryLimits

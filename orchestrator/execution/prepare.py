@@ -13,7 +13,7 @@ import orjson
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
-from providers.network import DIRECT, Network
+from providers.transport.network import DIRECT, Network
 from providers.wire.received import SHORTEST_KEY
 from runners.samples.answer import ScorerFunction, Solver
 from sharding.planner import Layout, SweepPlan, build_plan

@@ -19,9 +19,9 @@ import orjson
 from providers.errors import InputError
 from providers.messages import JSON, ChatRequest
 from providers.seeded_draws import draw_uniform
-from providers.simulator.answer_settings import AnswerSettings
 from providers.simulator.answers.source import EchoAnswers, SimulatedAnswer
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.answers import AnswerSettings
+from providers.simulator.settings.provider import SimulatorSettings
 from runners.calls.client import JUDGE_TURN
 from runners.samples.answer import REFUSAL
 from runners.tools.text_format import TextFormat, TextProtocol

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from providers.errors import InputError
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.provider import SimulatorSettings
 from runners.event_loop.run_loop import run_loop
 
 from ..config.environment import Environment

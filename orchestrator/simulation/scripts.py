@@ -10,8 +10,8 @@ import orjson
 
 from providers.errors import InputError
 from providers.messages import JSON, Message
-from providers.simulator.answer_settings import ScriptSettings
 from providers.simulator.answers.source import SimulatedAnswer
+from providers.simulator.settings.answers import ScriptSettings
 from sharding.plan import Sample
 from sharding.sweep import Sweep
 from sharding.tasks.dotted import value_at

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..errors import ProviderError
 from ..messages import Adaptation, ChatRequest
 from ..route import Route
-from ..wire.adaptation import OnAdapted, extend_adaptation, find_adaptation
-from ..wire.generation import sent_fields
+from ..wire.operations.adaptation import OnAdapted, extend_adaptation, find_adaptation
+from ..wire.operations.generation import sent_fields
 
 REFUSED = frozenset({400, 422})
 

@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from ..credentials import ApiKey
 from ..errors import InputError
-from ..network import DIRECT, Network
 from ..provider import Adapter
 from ..suggestion import suggestion
-from ..wire.adaptation import OnAdapted
+from ..transport.network import DIRECT, Network
+from ..wire.operations.adaptation import OnAdapted
 
 ENTRY_POINT_GROUP = "orchestrator.providers"
 

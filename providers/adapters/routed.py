@@ -12,7 +12,7 @@ from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse
 from ..provider import RouteSpec, Transport
 from ..route import Route
-from ..wire.adaptation import OnAdapted
+from ..wire.operations.adaptation import OnAdapted
 from .adaptations import Adaptations
 from .late_transport import BindRoute, LateTransport
 from .registry import AdapterContext

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..credentials import ApiKey
 from ..errors import InputError
-from ..network import DIRECT, Network
 from ..provider import Trust
 from ..route import Timeouts
+from ..transport.network import DIRECT, Network
 
 _DEFAULT = Timeouts()
 _LOOKS_LIKE_A_KEY = re.compile(r"(?=.*\d)[A-Za-z0-9]{24,}")

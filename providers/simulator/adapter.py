@@ -14,7 +14,7 @@ from ..provider import Adapter, RouteSpec
 from ..route import Route
 from ..suggestion import suggestion
 from .endpoint import DEPLOYMENT_KEY
-from .settings import SimulatorSettings
+from .settings.provider import SimulatorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

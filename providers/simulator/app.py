@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .answers.completion import decide_reply
+from .completion import decide_reply
 from .endpoint import Closed, Endpoint, EndpointRegistry, denial
 from .exchange import SimulatedExchange, cut_connection, error_response
 from .log import AnswerLog, AnswerLogEntry
@@ -22,7 +22,7 @@ from .protocol.refused_requests import find_request_error
 if TYPE_CHECKING:
     from .answers.source import AnswerSource
     from .limits.quota import QuotaRefusal
-    from .settings import SimulatorSettings
+    from .settings.provider import SimulatorSettings
 
 REQUEST_ID_HEADERS = ("x-orchestrator-request", "x-request-id", "x-client-request-id", "x-ms-client-request-id")
 LARGEST_BODY = 64 * 1024**2

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .protocol.dialects import Dialect, ErrorAnswer
-    from .settings import EndpointSettings, FaultSettings, SimulatorSettings
+    from .settings.provider import EndpointSettings, FaultSettings, SimulatorSettings
 
 DEPLOYMENT_KEY = "SIMULATOR_KEY"
 """Name of the key of all deployments."""

@@ -15,13 +15,13 @@ from ..errors import ConnectionLost, Evidence, ProviderError, TimedOut
 from ..instance import Instance
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..route import Route
-from ..wire.body import parse_json
-from ..wire.chat import build_payload, read_completion
 from ..wire.errors.refusals import classify_failure
+from ..wire.operations.chat import build_payload, read_completion
 from ..wire.received import Received
+from ..wire.streams.body import parse_json
 from ..wire.streams.stream import StreamAssembler
-from .answers.completion import decide_reply
 from .answers.source import AnswerSource
+from .completion import decide_reply
 from .endpoint import DEPLOYMENT_KEY, Closed, Endpoint, EndpointRegistry, denial
 from .limits.latency import draw_extra_s, draw_noise
 from .limits.quota import QuotaRefusal
@@ -30,8 +30,8 @@ from .protocol.calls import SimulatedCall, SimulatedReply, count_input_tokens
 from .protocol.dialects import AZURE, OPENAI, Dialect, ErrorAnswer
 from .protocol.refused_requests import find_request_error
 from .protocol.streams import write_script
-from .protocol_settings import QuirkSettings
-from .settings import SimulatorSettings
+from .settings.protocol import QuirkSettings
+from .settings.provider import SimulatorSettings
 
 ROUND_TRIP_S = 0.002
 """Duration of a refusal on loopback."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from .settings import SimulatorSettings
+    from .settings.provider import SimulatorSettings
 
 KEEP_ALIVE_S = 3600.0
 """Longer than any wait for a quota, so that closing an idle connection is never an unintended fault."""

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..route import Operation, Route
-from ..wire import chat, responses
+from ..wire.operations import chat, responses
 from ..wire.received import Received
 from ..wire.streams.response_stream import ResponseAssembler
 from ..wire.streams.stream import StreamAssembler

@@ -12,7 +12,6 @@ import orjson
 from ..credentials import SignInFailed
 from ..errors import ProviderError
 from ..messages import ChatRequest, ChatResponse
-from ..network import Proxy
 from ..provider import SYSTEM_TRUST, Trust
 from ..route import Route, Timeouts
 from .formats import FORMATS
@@ -26,6 +25,7 @@ from .http1.origin import Origin, parse_origin
 from .http1.pool import ConnectionPool
 from .http1_errors import map_failure
 from .native_call import NativeCall
+from .network import Proxy
 from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from ..errors import BODY_LIMIT, Evidence, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..route import Route, Timeouts
-from ..wire.body import parse_json
-from ..wire.chat import is_event_stream
 from ..wire.errors.refusals import classify_failure
+from ..wire.operations.chat import is_event_stream
 from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Received
+from ..wire.streams.body import parse_json
 from .clock import TAIL_S, build_timeout
 from .formats import FORMATS, Assembler
 from .http1.failures import ConnectionClosed, DamagedBody, TransferFailed

@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from urllib.parse import urlsplit
 
-from ..network import is_loopback
+from .network import is_loopback
 
 _NAMESPACE = uuid.NAMESPACE_URL.bytes
 WHOLE_ID_HEADER = "x-orchestrator-request"

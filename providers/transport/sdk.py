@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, cast
 from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
 from ..messages import ChatRequest, ChatResponse, Timing
-from ..network import Proxy
 from ..provider import SYSTEM_TRUST, Trust
 from ..route import Operation, Route, Timeouts
-from ..wire.body import parse_json
-from ..wire.chat import is_event_stream
 from ..wire.errors.refusals import classify_failure
-from ..wire.generation import extra_fields
+from ..wire.operations.chat import is_event_stream
+from ..wire.operations.generation import extra_fields
 from ..wire.received import ERROR_BODY_BYTES, MAX_ANSWER_BYTES, Oversized, Received
+from ..wire.streams.body import parse_json
 from .aiohttp_errors import FOREIGN, map_transport_error
 from .clock import CallClock
 from .formats import FORMATS, Format
+from .network import Proxy
 from .request_ids import WHOLE_ID_HEADER, may_be_simulator, wire_id
 from .tls import tls_context
 

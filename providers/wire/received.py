@@ -10,7 +10,7 @@ import orjson
 
 from ..errors import BODY_LIMIT, Evidence, Malformed
 from ..messages import ChatRequest, Usage
-from .headers import read_hint
+from .rate_limits.headers import read_hint
 
 MAX_ANSWER_BYTES = 16 * 2**20
 """Most bytes of a decoded answer that are read. No chat completion is longer."""

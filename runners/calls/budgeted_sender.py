@@ -8,7 +8,7 @@ from providers.errors import ProviderError
 from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
 from providers.provider import Sender
-from providers.tokens import TokenEstimator
+from providers.usage.estimates import TokenEstimator
 
 from ..limits.permit import Cost
 from .budget import Budget

@@ -17,7 +17,7 @@ from providers.errors import (
     Throttled,
 )
 from providers.messages import ChatRequest, ChatResponse
-from providers.tokens import prompt_bytes
+from providers.usage.estimates import prompt_bytes
 
 from ..dispatch.instance_state import Permit
 from ..dispatch.permit_request import PermitRequest

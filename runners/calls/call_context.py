@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from providers.messages import PLAIN_GENERATION, Generation
-from providers.tokens import TokenEstimator
+from providers.usage.estimates import TokenEstimator
 
 from ..dispatch.dispatcher import Dispatcher
 from .budget import Budget

@@ -22,7 +22,6 @@ import yaml
 from providers.errors import InputError
 from providers.messages import Message
 from providers.suggestion import suggestion
-from providers.yaml_text import load_yaml
 
 from ..conversation import INPUT, INSTRUCTING, with_system, with_user_template
 from ..tasks.task import Task
@@ -31,6 +30,7 @@ from .few_shot import Examples, ReadRows, load_examples
 from .flaws import FLAWS, damage
 from .shown_plan import check_step, plan_in, show_plan
 from .variables import fill_variables, show_value, variables_in
+from .yaml_text import load_yaml
 
 SHIPPED = Path(__file__).parent / "prompt_types"
 KEYS = ("system", "user", "user_with_plan", "step", "plan", "examples", "flaw", "like")

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from providers.messages import ChatRequest
-from providers.wire.headers import read_hint
+from providers.wire.rate_limits.headers import read_hint
 from providers.wire.received import Received
 
 NAMES = (

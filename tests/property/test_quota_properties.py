@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from providers.simulator.limits.latency import Job, ProcessorSharing
 from providers.simulator.limits.quota import FixedWindow, Meter, Quota, QuotaRefusal, SlidingWindow, TokenBucket
-from providers.simulator.settings import EndpointSettings, LatencySettings
+from providers.simulator.settings.provider import EndpointSettings, LatencySettings
 
 LIMIT, WINDOW_S = 50, 10.0
 

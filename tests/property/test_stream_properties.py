@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from providers.errors import ProviderError
 from providers.messages import ChatRequest, ChatResponse, Generation, Timing
-from providers.wire.body import parse_json
-from providers.wire.chat import read_completion
 from providers.wire.errors.refusals import classify_failure
+from providers.wire.operations.chat import read_completion
 from providers.wire.received import MAX_ANSWER_BYTES, Oversized, Received
+from providers.wire.streams.body import parse_json
 from providers.wire.streams.events import EventSplitter
 from providers.wire.streams.stream import StreamAssembler
 

@@ -26,7 +26,7 @@ from providers.instance import Instance
 from providers.messages import Usage
 from providers.simulator.answers.source import EchoAnswers
 from providers.simulator.in_process import InProcessSimulator
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.provider import SimulatorSettings
 from runners.calls.budget import Budget, BudgetLimits
 from runners.calls.budgeted_sender import BudgetedSender
 from runners.event_loop.virtual_time import run_virtual

@@ -129,7 +129,7 @@ def _tasks(loaded: LoadedConfig, model: str, max_tokens: int | None) -> list[Pro
 
 
 def _listed(name: str, prompts: Sequence[Prompt], config: Config, generation: Generation) -> Workload:
-    from providers.tokens import TokenEstimator
+    from providers.usage.estimates import TokenEstimator
 
     estimator = TokenEstimator()
     input_tokens = [estimator.estimate(prompt.messages, prompt.tools) for prompt in prompts[:MOST_PROMPTS]]

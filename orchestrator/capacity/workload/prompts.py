@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from providers.errors import InputError
-from providers.tokens import estimate_tokens
+from providers.usage.estimates import estimate_tokens
 from sharding.sweep import Sweep
 
 from .workload import Prompt

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from providers.messages import Usage
-from providers.tokens import TokenEstimator
+from providers.usage.estimates import TokenEstimator
 from runners.calls.call import DEFAULT_OUTPUT_TOKENS
 from sharding.planner import SweepPlan
 

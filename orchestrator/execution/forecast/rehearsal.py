@@ -15,7 +15,7 @@ from providers.simulator.adapter import instances_with_keys
 from providers.simulator.answers.source import AnswerSource, EchoAnswers
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator, Place
-from providers.simulator.settings import EndpointSettings, SimulatorSettings
+from providers.simulator.settings.provider import EndpointSettings, SimulatorSettings
 from runners.calls.budget import Budget
 from runners.calls.retry import RetryBudget
 from runners.dispatch.dispatcher import Dispatcher

@@ -1,1 +1,1 @@
-"""The content of a simulated answer: its text, reasoning, tokens and fault. Begin with `completion.py`."""
+"""The content of a simulated answer: its text, reasoning, tokens and fault."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_args
 
 from ...seeded_draws import draw_uniform
-from ..settings import Fault
+from ..settings.provider import Fault
 
 if TYPE_CHECKING:
-    from ..settings import FaultSettings
+    from ..settings.provider import FaultSettings
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 """All faults, in the order of their shares of the unit interval."""

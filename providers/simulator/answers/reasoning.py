@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...seeded_draws import draw_name, draw_uniform
 
 if TYPE_CHECKING:
-    from ..settings import EndpointSettings
+    from ..settings.provider import EndpointSettings
 
 
 def draw_reasoning(settings: EndpointSettings, seed: int, request_id: str) -> str:

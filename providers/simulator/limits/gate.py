@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .quota import Admitted, Quota, QuotaRefusal
 
 if TYPE_CHECKING:
-    from ..settings import EndpointSettings
+    from ..settings.provider import EndpointSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)

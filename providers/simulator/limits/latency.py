@@ -18,7 +18,7 @@ from ...seeded_draws import draw_uniform
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..settings import LatencySettings
+    from ..settings.provider import LatencySettings
 
 _NORMAL = NormalDist()
 

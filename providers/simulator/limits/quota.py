@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..settings import EndpointSettings
+    from ..settings.provider import EndpointSettings
 
 DAY_S = 86_400.0
 Unit = Literal["requests", "tokens", "concurrency"]

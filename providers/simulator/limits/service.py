@@ -11,7 +11,7 @@ from .latency import Job, ProcessorSharing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..settings import LatencySettings
+    from ..settings.provider import LatencySettings
 
 
 class Work(Protocol):

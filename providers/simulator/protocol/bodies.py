@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...messages import ToolCall
-    from ..protocol_settings import QuirkSettings
-    from ..settings import EndpointSettings
+    from ..settings.protocol import QuirkSettings
+    from ..settings.provider import EndpointSettings
     from .calls import SimulatedReply
     from .dialects import Dialect
 

@@ -14,7 +14,7 @@ import orjson
 from ...messages import ChatRequest, Generation, Message, ToolCall
 
 if TYPE_CHECKING:
-    from ..settings import Fault
+    from ..settings.provider import Fault
 
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4

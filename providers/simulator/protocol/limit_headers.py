@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..limits.quota import QuotaLevel, QuotaRefusal
-    from ..protocol_settings import HeaderFamily
-    from ..settings import EndpointSettings
+    from ..settings.protocol import HeaderFamily
+    from ..settings.provider import EndpointSettings
 
 Levels = tuple["QuotaLevel | None", "QuotaLevel | None"]
 

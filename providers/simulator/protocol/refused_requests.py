@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ...messages import Message
-    from ..protocol_settings import RefusedField
-    from ..settings import EndpointSettings
+    from ..settings.protocol import RefusedField
+    from ..settings.provider import EndpointSettings
     from .calls import SimulatedCall
     from .dialects import Dialect
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ...messages import ToolCall
-    from ..protocol_settings import QuirkSettings
-    from ..settings import EndpointSettings
+    from ..settings.protocol import QuirkSettings
+    from ..settings.provider import EndpointSettings
     from .calls import SimulatedReply
     from .dialects import Dialect
 

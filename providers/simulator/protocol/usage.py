@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..settings import EndpointSettings
+    from ..settings.provider import EndpointSettings
     from .calls import SimulatedReply
 
 

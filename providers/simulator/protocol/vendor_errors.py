@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..limits.quota import QuotaRefusal
-    from ..protocol_settings import WrongKey
-    from ..settings import EndpointSettings
+    from ..settings.protocol import WrongKey
+    from ..settings.provider import EndpointSettings
 
 PLATFORM_SHARE = 0.1
 """Share of a gateway's refusals that are its own (PL-002); the others are forwarded from the model's provider (MPE-429)."""

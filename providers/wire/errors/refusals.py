@@ -31,7 +31,7 @@ from ...errors import (
     Throttled,
     TimedOut,
 )
-from ..headers import MAX_BELIEVABLE_WAIT_S
+from ..rate_limits.headers import MAX_BELIEVABLE_WAIT_S
 from ..received import Received
 from . import wordings as say
 from .complaint import PAGE, Complaint, complaint_of, read_complaint

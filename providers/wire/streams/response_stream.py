@@ -9,8 +9,8 @@ import orjson
 from ...errors import BODY_LIMIT, ProviderError
 from ...messages import ChatResponse, Timing
 from ..errors.refusals import classify_error_body
+from ..operations.responses import read_response
 from ..received import Oversized, Received
-from ..responses import read_response
 from .events import EventSplitter
 
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})

@@ -9,14 +9,14 @@ import orjson
 
 from ...errors import BODY_LIMIT, ProviderError
 from ...messages import ChatResponse, Timing
-from ..chat import broken_off, choose_choice, is_broken_off, read_completion
+from ...usage.reported import merge_usage
 from ..errors.complaint import is_complaint
 from ..errors.refusals import classify_error_body
 from ..json_text import read_json
 from ..message.growing import UnknownShape
 from ..message.growing_message import GrowingMessage
+from ..operations.chat import broken_off, choose_choice, is_broken_off, read_completion
 from ..received import Oversized, Received, as_body
-from ..usage import merge_usage
 from .events import EventSplitter
 
 _DONE = b"[DONE]"

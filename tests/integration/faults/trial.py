@@ -18,9 +18,9 @@ from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Generation
 from providers.provider import SYSTEM_TRUST, Transport, Trust
 from providers.route import Route, Timeouts
-from providers.tokens import TokenEstimator
 from providers.transport.native import NativeTransport
 from providers.transport.sdk import SdkTransport
+from providers.usage.estimates import TokenEstimator
 from runners.calls.active_sample import ActiveSample
 from runners.calls.call_context import Asking, CallContext, Deadlines
 from runners.calls.client import ModelClient

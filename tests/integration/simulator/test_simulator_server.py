@@ -21,7 +21,7 @@ from providers.provider import RouteSpec
 from providers.simulator.adapter import open_simulator
 from providers.simulator.answers.source import AnswerSource, SimulatedAnswer
 from providers.simulator.server import Launch, RunningServer, serve
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.provider import SimulatorSettings
 
 SECRETS = {"SIMULATOR_KEY": "sk-deployments", "K0": "sk-zero", "K1": "sk-one"}
 FAST = {"ttft_s": 0.0, "itl_s": 0.0}

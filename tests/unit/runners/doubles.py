@@ -30,7 +30,7 @@ from providers.errors import (
 from providers.instance import Instance
 from providers.messages import JSON, ChatRequest, ChatResponse, Generation, RateLimitHint, Timing, Usage
 from providers.provider import Sender
-from providers.tokens import TokenEstimator
+from providers.usage.estimates import TokenEstimator
 from runners.calls.active_sample import ActiveSample
 from runners.calls.budget import Budget
 from runners.calls.call_context import Asking, CallContext, Deadlines

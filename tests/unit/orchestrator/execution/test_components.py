@@ -16,8 +16,8 @@ from orchestrator.execution.context import RunContext
 from orchestrator.execution.prepare import prepare
 from providers.errors import InputError
 from providers.messages import Adaptation
-from providers.network import DIRECT
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.provider import SimulatorSettings
+from providers.transport.network import DIRECT
 
 Load = Callable[..., LoadedConfig]
 

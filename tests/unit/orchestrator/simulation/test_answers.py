@@ -16,8 +16,8 @@ from orchestrator.scoring.refusal import is_refusal
 from orchestrator.scoring.registry import COMPARISONS
 from orchestrator.simulation.answers import SweepAnswers, calibrated, right_text, sweep_answers, wrong_text
 from providers.messages import JSON, ChatRequest, Message, Tool
-from providers.simulator.answer_settings import AnswerSettings
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.answers import AnswerSettings
+from providers.simulator.settings.provider import SimulatorSettings
 from runners.tools.simulated_tools import named
 
 Load = Callable[..., LoadedConfig]

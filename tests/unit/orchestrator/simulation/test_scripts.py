@@ -18,7 +18,7 @@ from orchestrator.simulation.answers import sweep_answers
 from providers.errors import InputError
 from providers.messages import ChatRequest, Message
 from providers.simulator.answers.source import SimulatedAnswer
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.provider import SimulatorSettings
 from sharding.plan import Sample
 
 Load = Callable[..., LoadedConfig]

@@ -15,7 +15,7 @@ from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
 from providers.provider import RouteSpec
 from providers.route import Adapt, Route
-from providers.wire.generation import sent_fields
+from providers.wire.operations.generation import sent_fields
 
 ROUTE = Route(Instance("east/o3", "o3", "o3", "east", "east/o3"), "http://h/v1", ApiKey("K", "s"))
 ANSWER = ChatResponse("42", (), "stop", Usage(1, 1), Timing(0, None, 0), None, "r", "m", None)

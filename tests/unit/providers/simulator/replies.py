@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 
 from providers.messages import ChatRequest, ToolCall
-from providers.simulator.answers.completion import decide_reply
 from providers.simulator.answers.source import SimulatedAnswer
+from providers.simulator.completion import decide_reply
 from providers.simulator.endpoint import DEPLOYMENT_KEY, Endpoint, EndpointRegistry
 from providers.simulator.protocol.bodies import whole_body
 from providers.simulator.protocol.calls import SimulatedCall, SimulatedReply, read_call
 from providers.simulator.protocol.dialects import OPENAI
 from providers.simulator.protocol.streams import write_script
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.provider import SimulatorSettings
 
 QUESTION = [{"role": "user", "content": "What is two plus two?"}]
 ADD: ToolCall = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a":2}'}}

@@ -11,7 +11,7 @@ from providers.errors import InputError
 from providers.messages import ChatRequest
 from providers.provider import RouteSpec
 from providers.simulator.adapter import open_simulator
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.provider import SimulatorSettings
 
 
 async def names(file: dict[str, Any], model: str, spec: RouteSpec) -> Sequence[tuple[str, str]]:

@@ -15,7 +15,7 @@ from providers.messages import ChatRequest, ChatResponse, Generation, Message
 from providers.simulator.answers.source import SimulatedAnswer
 from providers.simulator.endpoint import DEPLOYMENT_KEY
 from providers.simulator.in_process import InProcessSimulator
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.provider import SimulatorSettings
 from tests.unit.providers.simulator.replies import ADD, NOW, QUESTION, Says
 
 pytestmark = pytest.mark.looptime

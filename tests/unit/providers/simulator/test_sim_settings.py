@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from providers.simulator.answer_settings import AnswerSettings
-from providers.simulator.settings import EndpointSettings, FaultSettings, SimulatorSettings
+from providers.simulator.settings.answers import AnswerSettings
+from providers.simulator.settings.provider import EndpointSettings, FaultSettings, SimulatorSettings
 
 FILE: dict[str, Any] = {
     "type": "simulator",

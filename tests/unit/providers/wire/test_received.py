@@ -8,7 +8,7 @@ import pytest
 
 from providers.errors import BODY_LIMIT
 from providers.messages import ChatRequest, Timing
-from providers.wire.chat import read_completion
+from providers.wire.operations.chat import read_completion
 from providers.wire.received import Received
 
 KEY = "sk-planted/5f1c+77ab=="

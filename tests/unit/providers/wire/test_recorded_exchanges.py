@@ -9,9 +9,9 @@ import pytest
 
 from providers.errors import ProviderError
 from providers.messages import ChatResponse, Timing
-from providers.wire.body import parse_json
-from providers.wire.chat import read_completion
+from providers.wire.operations.chat import read_completion
 from providers.wire.received import Received
+from providers.wire.streams.body import parse_json
 from providers.wire.streams.stream import StreamAssembler
 from tests.recorded_exchanges import (
     Recording,

@@ -6,7 +6,7 @@ import pytest
 
 from providers.seeded_draws import draw_name, draw_uniform
 from providers.simulator.answers.faults import FAULTS, draw_fault
-from providers.simulator.settings import FaultSettings
+from providers.simulator.settings.provider import FaultSettings
 
 
 def test_a_fault_depends_on_seed_and_request_alone() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from providers.simulator.limits.gate import QuotaGate
 from providers.simulator.limits.service import Service
-from providers.simulator.settings import EndpointSettings, LatencySettings
+from providers.simulator.settings.provider import EndpointSettings, LatencySettings
 
 pytestmark = pytest.mark.looptime
 

@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from providers.simulator.limits.latency import Job, ProcessorSharing, draw_extra_s, draw_noise
-from providers.simulator.settings import LatencySettings
+from providers.simulator.settings.provider import LatencySettings
 
 
 def sharing(saturates_at: int | None = None, seats: int | None = None) -> ProcessorSharing:

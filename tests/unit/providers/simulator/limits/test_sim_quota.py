@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from providers.simulator.limits.quota import Admitted, FixedWindow, Quota, QuotaRefusal, SlidingWindow, TokenBucket
-from providers.simulator.settings import EndpointSettings
+from providers.simulator.settings.provider import EndpointSettings
 
 
 def quota(**settings: Any) -> Quota:

@@ -6,7 +6,7 @@ import pytest
 
 from providers.simulator.limits.quota import Quota
 from providers.simulator.protocol.limit_headers import QuotaState, limit_headers
-from providers.simulator.settings import EndpointSettings
+from providers.simulator.settings.provider import EndpointSettings
 
 
 def headers(**given: Any) -> dict[str, str]:

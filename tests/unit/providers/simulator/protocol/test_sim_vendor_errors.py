@@ -8,7 +8,7 @@ import pytest
 from providers.simulator.endpoint import DEPLOYMENT_KEY, Endpoint, EndpointRegistry, denial
 from providers.simulator.limits.quota import QuotaRefusal
 from providers.simulator.protocol.dialects import AZURE, OPENAI
-from providers.simulator.settings import SimulatorSettings
+from providers.simulator.settings.provider import SimulatorSettings
 from tests.unit.providers.simulator.replies import endpoint
 
 pytestmark = pytest.mark.looptime

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from ..messages import ChatRequest, ChatResponse, Timing
-from ..route import Route
+from ...messages import ChatRequest, ChatResponse, Timing
+from ...route import Route
+from ..received import Received
 from .chat import build_standard_payload, read_completion
 from .generation import extra_fields
-from .received import Received
 
 _FINAL: Final = frozenset({"completed", "incomplete", "failed"})
 _FINISH_REASONS: Final = {"max_output_tokens": "length", "content_filter": "content_filter"}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from .messages import JSON, Message, Tool, Usage
+from ..messages import JSON, Message, Tool, Usage
 
 BYTES_PER_TOKEN = 4.0
 """UTF-8 bytes per token: about four letters of English; a Chinese, Japanese or Korean character counts as three quarters of a token."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from providers.messages import Message, Usage
-from providers.tokens import TokenEstimator, estimate_tokens, prompt_bytes
+from providers.usage.estimates import TokenEstimator, estimate_tokens, prompt_bytes
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("x" * 400, 100), ("漢" * 100, 75)])

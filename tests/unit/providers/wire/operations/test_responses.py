@@ -10,8 +10,8 @@ from providers.errors import ContentFiltered, Empty, Malformed, ProviderError, T
 from providers.instance import Instance
 from providers.messages import ChatRequest, Generation, Timing, Usage
 from providers.route import Route
+from providers.wire.operations.responses import as_message, build_payload, read_response, respell
 from providers.wire.received import Received
-from providers.wire.responses import as_message, build_payload, read_response, respell
 from providers.wire.streams.response_stream import ResponseAssembler
 
 ROUTE = Route(Instance("p/d", "m", "o3-pro", "p", "p/d"), "http://h/v1", None, operation="responses")

@@ -8,7 +8,7 @@ import pytest
 from providers.messages import LimitKind, LimitScope
 from providers.simulator.limits.quota import QuotaRefusal, Unit
 from providers.simulator.protocol.dialects import AzureDialect, OpenAIDialect
-from providers.wire.spoken_limits import spoken_limit
+from providers.wire.rate_limits.spoken_limits import spoken_limit
 
 MOST = 9223372036854775807
 LITELLM = "Rate limit exceeded for {}: 88dc28. Limit type: {}. Current limit: {}, Remaining: {}. Limit resets at: 2026-11-27 05:00:00 UTC"

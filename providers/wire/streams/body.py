@@ -6,9 +6,9 @@ from typing import Final
 
 import orjson
 
-from .json_text import BYTE_ORDER_MARK, read_json
-from .received import Received
-from .streams.stream import StreamAssembler
+from ..json_text import BYTE_ORDER_MARK, read_json
+from ..received import Received
+from .stream import StreamAssembler
 
 _EVENT_STARTS: Final = (b"data:", b"event:", b"error:", b"id:", b"retry:", b":")
 

@@ -7,7 +7,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from providers.messages import RateLimitHint
-from providers.wire.headers import read_hint
+from providers.wire.rate_limits.headers import read_hint
 
 
 def test_silence_is_no_hint() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..messages import ChatRequest, Usage
-from ..tokens import BYTES_PER_TOKEN, estimate_tokens, prompt_bytes
+from .estimates import BYTES_PER_TOKEN, estimate_tokens, prompt_bytes
 
 BELIEVABLE_TOKENS: Final = 10**8
 """Largest plausible count. A higher one is an error of the server and would spoil every sum; it is ignored."""

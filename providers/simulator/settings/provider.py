@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..adapters.settings import WireSettings
-from .answer_settings import AnswerSettings
+from ...adapters.settings import WireSettings
+from .answers import AnswerSettings
 from .fields import Count, NotNegative, Positive, Probability, SimulatorSection, Total
-from .protocol_settings import (
+from .protocol import (
     CreditSettings,
     HeaderFamily,
     QuirkSettings,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from ..messages import RateLimitHint
+from ...messages import RateLimitHint
 from .refusal_headers import stated_in_headers
 from .spoken_limits import StatedLimit, spoken_limit
 from .spoken_waits import seconds_of, spoken_reset, spoken_wait_s

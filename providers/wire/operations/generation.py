@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..messages import JSON, OUTPUT_LIMITS, ChatRequest
+from ...messages import JSON, OUTPUT_LIMITS, ChatRequest
 from .adaptation import adapt_fields
 
 

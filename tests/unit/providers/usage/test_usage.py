@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from providers.messages import ChatRequest, Usage
-from providers.wire.usage import complete_usage, find_usage, merge_usage, read_usage
+from providers.usage.reported import complete_usage, find_usage, merge_usage, read_usage
 
 REQUEST = ChatRequest([{"role": "user", "content": "x" * 384}])
 SAID = {"prompt_tokens": 9, "completion_tokens": 5}

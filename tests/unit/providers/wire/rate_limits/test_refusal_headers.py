@@ -6,7 +6,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from providers.messages import LimitKind, RateLimitHint
-from providers.wire.headers import read_hint
+from providers.wire.rate_limits.headers import read_hint
 
 
 def _hint(headers: dict[str, str], text: str = "", status: int = 429) -> RateLimitHint:

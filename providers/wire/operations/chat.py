@@ -12,16 +12,16 @@ from typing import Final
 
 import orjson
 
-from ..errors import ContentFiltered, Empty, Evidence, ProviderError, Truncated
-from ..messages import ChatRequest, ChatResponse, Timing
-from ..route import Route
-from .errors.complaint import is_complaint
-from .errors.refusals import classify_error_body
+from ...errors import ContentFiltered, Empty, Evidence, ProviderError, Truncated
+from ...messages import ChatRequest, ChatResponse, Timing
+from ...route import Route
+from ...usage.reported import complete_usage, find_usage, read_usage
+from ..errors.complaint import is_complaint
+from ..errors.refusals import classify_error_body
+from ..message.turn import Turn, is_plain, read_turn
+from ..rate_limits.headers import read_hint
+from ..received import Received
 from .generation import extra_fields, standard_fields
-from .headers import read_hint
-from .message.turn import Turn, is_plain, read_turn
-from .received import Received
-from .usage import complete_usage, find_usage, read_usage
 
 USUAL_REASONS: Final = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter", "eos", "end_turn"})
 _BROKEN_OFF = re.compile(

@@ -5,8 +5,8 @@ import pytest
 
 from providers.errors import Malformed
 from providers.messages import ChatRequest
-from providers.wire.body import parse_json
 from providers.wire.received import Received
+from providers.wire.streams.body import parse_json
 
 CHUNK = orjson.dumps({"id": "c", "choices": [{"index": 0, "delta": {"content": "42"}, "finish_reason": "stop"}]})
 

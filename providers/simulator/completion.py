@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from ...messages import ToolCall
-from ...seeded_draws import draw_name
-from ..protocol.calls import CHARACTERS_PER_TOKEN, UNSTATED_MAX_TOKENS, SimulatedCall, SimulatedReply, tokens_of
-from .faults import draw_fault
-from .reasoning import draw_reasoning
+from ..messages import ToolCall
+from ..seeded_draws import draw_name
+from .answers.faults import draw_fault
+from .answers.reasoning import draw_reasoning
+from .protocol.calls import CHARACTERS_PER_TOKEN, UNSTATED_MAX_TOKENS, SimulatedCall, SimulatedReply, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..endpoint import Endpoint
-    from .source import AnswerSource, SimulatedAnswer
+    from .answers.source import AnswerSource, SimulatedAnswer
+    from .endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

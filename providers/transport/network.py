@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from .errors import InputError
+from ..errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..messages import LimitKind, RateLimitHint
+from ...messages import LimitKind, RateLimitHint
 from .spoken_limits import StatedLimit, believable_limit, kind_of
 from .spoken_waits import seconds_per
 

@@ -22,9 +22,9 @@ from providers.errors import (
 from providers.instance import Instance
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
 from providers.route import Route
-from providers.wire.chat import build_payload, is_event_stream, read_completion
 from providers.wire.errors.refusals import classify_failure
-from providers.wire.headers import MAX_BELIEVABLE_WAIT_S
+from providers.wire.operations.chat import build_payload, is_event_stream, read_completion
+from providers.wire.rate_limits.headers import MAX_BELIEVABLE_WAIT_S
 from providers.wire.received import Received
 
 REQUEST = ChatRequest([{"role": "user", "content": "x" * 400}])

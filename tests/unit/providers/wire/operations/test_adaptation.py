@@ -10,9 +10,9 @@ import pytest
 
 from providers.messages import Adaptation
 from providers.route import Adapt
-from providers.wire.adaptation import adapt_fields, describe_adaptation, extend_adaptation, find_adaptation
+from providers.wire.operations.adaptation import adapt_fields, describe_adaptation, extend_adaptation, find_adaptation
 
-DATA = Path(__file__).parents[5] / "shared" / "data" / "wire"
+DATA = Path(__file__).parents[6] / "shared" / "data" / "wire"
 FIELDS = ("max_tokens", "temperature", "seed", "stop", "stream", "stream_options")
 
 

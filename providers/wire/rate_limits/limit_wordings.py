@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from ..messages import LimitKind, LimitScope
+from ...messages import LimitKind, LimitScope
 from .spoken_waits import UNIT
 
 _LIMIT = r"(?P<limit>\d{1,24}(?:,\d{3}){0,8})"

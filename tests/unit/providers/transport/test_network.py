@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from providers.errors import InputError
-from providers.network import Network, Proxy
+from providers.transport.network import Network, Proxy
 
 NETWORK = Network(http_proxy="http://plain:3128", https_proxy="secure:3129")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..messages import LimitKind, LimitScope
+from ...messages import LimitKind, LimitScope
 from .limit_wordings import CROSSED, CROSSED_KINDS, MENTIONS, SCOPES, WORDINGS
 from .spoken_waits import TEXT_LIMIT, seconds_per
 

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import orjson
 
-from ..messages import Adaptation
-from ..route import Adapt
+from ...messages import Adaptation
+from ...route import Adapt
 
 OnAdapted = Callable[[str, Adaptation], None]
 """Called with the name of an instance and the adaptation that was added."""
