@@ -32,7 +32,7 @@ from benchmarks.cores import describe_machine
 from benchmarks.statistics_exam import SKILLS, SPREAD, Design, Exam, sitting
 from orchestrator.results.compare.contrast import Contrast, Question, compare_levels
 from orchestrator.results.stats.power import POWER, detectable_mean_effect, minimum_detectable_effect
-from orchestrator.results.summary import summarise
+from orchestrator.results.summaries.summary import summarise
 from orchestrator.simulation.answers import calibrated
 
 ROOT = Path(__file__).resolve().parent.parent

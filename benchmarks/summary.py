@@ -23,7 +23,7 @@ import orjson
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cores import describe_machine
-from orchestrator.results.directory import Manifest, RunDirectory
+from orchestrator.results.run_directory.directory import Manifest, RunDirectory
 from runners.instants import instant
 from runners.journal.sinks.open_sink import open_sink
 from runners.samples.record import Record
@@ -36,7 +36,8 @@ ANSWER = "Let me think this through. " * 8
 AT = 1_763_717_400.0
 
 MEASURED = {
-    "imports": "import pyarrow.parquet, numpy, scipy.special, orchestrator.results.compare.comparison, orchestrator.results.summary",
+    "imports": "import pyarrow.parquet, numpy, scipy.special\n"
+    "import orchestrator.results.compare.comparison, orchestrator.results.summaries.summary",
     "summary": "rows = Run.load(path).summary(['model', 'prompt_type']); assert len(rows) == 4; print(rows.to_markdown())",
     "summary, whole hierarchy": "rows = Run.load(path).summary(); assert len(rows) == 4",
     "compare": "found = Run.load(path).compare(axis='model'); print(found.to_markdown())",

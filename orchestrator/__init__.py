@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from .execution.forecast.rehearsal import Rehearsal, rehearse
     from .results.compare.comparison import Comparison
     from .results.run import Run
-    from .results.summary_table import Summary
+    from .results.summaries.summary_table import Summary
 
 _HOMES = {
     "Answer": "runners.samples.answer",
@@ -69,7 +69,7 @@ _HOMES = {
     "SimulatedTools": "runners.tools.simulated_tools",
     "Solver": "runners.samples.answer",
     "StorageError": "providers.errors",
-    "Summary": "orchestrator.results.summary_table",
+    "Summary": "orchestrator.results.summaries.summary_table",
     "Task": "sharding.tasks.task",
     "rehearse": "orchestrator.execution.forecast.rehearsal",
     "rehearse_sync": "orchestrator.api",
@@ -128,7 +128,7 @@ def __dir__() -> list[str]:
 
 def _require_own_packages() -> None:
     """Raise ImportError where another package with the same name comes earlier on `sys.path` than ours."""
-    for name, own_module in (("providers", "errors"), ("sharding", "plan"), ("runners", "monitor")):
+    for name, own_module in (("providers", "errors"), ("sharding", "plan"), ("runners", "durable")):
         if importlib.util.find_spec(f"{name}.{own_module}") is None:
             spec = importlib.util.find_spec(name)
             origin = spec.origin if spec and spec.origin else "an unknown path"

@@ -10,8 +10,8 @@ from typing import Any, cast
 from providers.errors import OrchestratorError
 from providers.messages import JSON
 from runners.event_loop.run_loop import run_loop
+from runners.event_loop.shutdown import Shutdown
 from runners.samples.answer import ScorerFunction, Solver
-from runners.shutdown import Shutdown
 
 from .config.environment import Environment, SettingOverride, flags_of, read_environment
 from .config.given_tasks import SupportsColumns
@@ -26,8 +26,8 @@ from .execution.history.resumption import ResumeOptions
 from .execution.prepare import code_name, create, prepare
 from .rescoring.request import Request, load_for_rescoring
 from .rescoring.rescore import rescore as grade_again
-from .results.directory import RunDirectory
 from .results.run import Run
+from .results.run_directory.directory import RunDirectory
 from .scoring.setting import ScorerSetting
 
 Tasks = Iterable[Mapping[str, Any]] | SupportsColumns

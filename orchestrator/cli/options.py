@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import click
 
 from ..config.environment import SettingOverride
-from ..config.flags import Flag
+from ..config.sections.flags import Flag
 from ..config.setting_index import Setting, fixed_settings, setting_at
 from ..ui.terminal import say
 

@@ -18,7 +18,7 @@ from itertools import count
 from types import FrameType
 from typing import NoReturn
 
-from runners.shutdown import Shutdown
+from runners.event_loop.shutdown import Shutdown
 
 from ..execution.history.outcome import INTERRUPTED, ExitCode
 from ..ui.terminal import printable, say

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from providers.messages import JSON
 
-from ..results.summary_table import Column, Summary, text
+from ..results.summaries.summary_table import Column, Summary, text
 
 PIPE_WIDTH = 200
 """The width in characters where the output is not a terminal."""

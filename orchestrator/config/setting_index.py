@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from .flags import Flag, Variable
+from .sections.flags import Flag, Variable
 from .settings import Config
 
 ENVIRONMENT_PREFIX = "ORCHESTRATOR_"

@@ -14,11 +14,11 @@ from pydantic import AfterValidator, Field, model_validator
 from providers.route import Adapt
 from providers.suggestion import suggestion
 from providers.usage.pricing import Price
-from runners.shutdown import GRACE_S
+from runners.event_loop.shutdown import GRACE_S
 from runners.tools.formats import NATIVE, ToolFormat
 from runners.tools.text_format import TextFormat, TextProtocol
 
-from .fields import (
+from .sections.fields import (
     Amount,
     Count,
     Delays,
@@ -33,11 +33,11 @@ from .fields import (
     Text,
     Weight,
 )
-from .flags import Flag, Variable
-from .model_settings import GenerationConfig, ModelConfig
-from .prompt_settings import Prompt
-from .scenarios import contradiction, scenario_name, spell_out
-from .tool_settings import RegistryConfig, ToolsConfig
+from .sections.flags import Flag, Variable
+from .sections.model_settings import GenerationConfig, ModelConfig
+from .sections.prompt_settings import Prompt
+from .sections.scenarios import contradiction, scenario_name, spell_out
+from .sections.tool_settings import RegistryConfig, ToolsConfig
 
 LONGEST_NAME = 50
 

@@ -10,7 +10,7 @@ from runners.calls.budgeted_sender import BudgetedSender
 from runners.calls.call import DEFAULT_OUTPUT_TOKENS
 from runners.samples.bitmap import Bitmap
 
-from ..results.directory import RunDirectory
+from ..results.run_directory.directory import RunDirectory
 from .alerts.drift import DriftFinding, DriftTargets, ask_canaries
 from .context import RunContext
 

@@ -33,7 +33,7 @@ from sharding.profiles import Profile, WorkerOptions, assign_workers, find_profi
 
 from ..config.environment import Environment, not_set
 from ..config.loading import LoadedConfig
-from ..config.model_settings import ModelConfig, RouteConfig
+from ..config.sections.model_settings import ModelConfig, RouteConfig
 from ..config.settings import Config
 from ..open_sweep import needed_models
 from ..simulation.process import SimulatorAssignment, key_names, simulator_process

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from providers.instance import Instance
 from runners.calls.budget import PriceUsd
+from runners.event_loop.shutdown import Shutdown
 from runners.samples.answer import ScorerFunction, Solver
 from runners.samples.bitmap import Bitmap
-from runners.shutdown import Shutdown
 from sharding.planner import Layout, SweepPlan, plan_remaining
 
 from ..config.loading import LoadedConfig

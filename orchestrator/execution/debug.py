@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..results.directory import RunDirectory
+from ..results.run_directory.directory import RunDirectory
 from ..ui.terminal import PrintableFormatter
 from .context import RunContext
 

@@ -20,11 +20,11 @@ from runners.dispatch.dispatcher import NoUsableInstance
 from runners.engines.local import LocalEngine
 from runners.event_loop.loop_watchdog import LoopWatchdog
 from runners.journal.journal import Journal
-from runners.monitor import Monitor
+from runners.samples.monitor import Monitor
 from runners.samples.record import Record
 from sharding.planner import SweepPlan
 
-from ..results.directory import Manifest
+from ..results.run_directory.directory import Manifest
 from ..ui.progress import shown
 from .alerts.budgets import BudgetAlerts, open_budgets, time_limited
 from .alerts.drift import DriftFinding

@@ -16,12 +16,12 @@ from functools import partial
 from providers.messages import JSON, Adaptation
 from runners.calls.budget import Budget
 from runners.dispatch.decision_log import DecisionLog
+from runners.event_loop.shutdown import Shutdown
 from runners.journal.journal import Journal
-from runners.monitor import Monitor
-from runners.shutdown import Shutdown
+from runners.samples.monitor import Monitor
 
 from ..config.environment import Environment
-from ..results.directory import Manifest, RunDirectory
+from ..results.run_directory.directory import Manifest, RunDirectory
 from .alerts.budgets import open_budget
 from .alerts.events import Events
 from .alerts.open_files import fit_workers, free_sockets

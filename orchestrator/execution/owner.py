@@ -24,7 +24,7 @@ from runners.samples.in_flight_samples import InFlightSamples
 from runners.samples.record import Record
 from runners.samples.worker import work
 
-from ..config.model_settings import GenerationConfig
+from ..config.sections.model_settings import GenerationConfig
 from ..config.settings import Config
 from ..scoring.registry import spelt_out
 from .alerts.budgets import Budgets

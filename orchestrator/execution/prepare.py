@@ -21,7 +21,7 @@ from sharding.planner import Layout, SweepPlan, build_plan
 from ..config.loading import LoadedConfig
 from ..config.own_code import code_parts
 from ..open_sweep import method_parts, open_sweep, own_functions
-from ..results.directory import Manifest, RunDirectory, new_directory
+from ..results.run_directory.directory import Manifest, RunDirectory, new_directory
 from .components import open_providers, prices_of, require_prices
 from .context import RunContext, UserCode
 from .method import check_method, check_scorers, check_tools

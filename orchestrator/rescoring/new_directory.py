@@ -15,7 +15,7 @@ from pathlib import Path
 from providers.errors import InputError, StorageError
 from runners.durable import fsync_directory
 
-from ..results.directory import RunDirectory
+from ..results.run_directory.directory import RunDirectory
 
 
 @contextmanager

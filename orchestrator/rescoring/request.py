@@ -12,7 +12,7 @@ from runners.samples.answer import ScorerFunction
 
 from ..config.environment import Environment, SettingOverride
 from ..config.loading import LoadedConfig, load_config
-from ..results.directory import RunDirectory
+from ..results.run_directory.directory import RunDirectory
 from ..scoring.setting import ScorerSetting
 
 

@@ -33,8 +33,8 @@ from ..execution.history.resumption import differences
 from ..execution.prepare import code_name
 from ..open_sweep import OpenSweep, method_parts, open_sweep, own_scorers
 from ..results.compare.comparison import Comparison
-from ..results.directory import Manifest, RunDirectory
 from ..results.run import Run
+from ..results.run_directory.directory import Manifest, RunDirectory
 from ..results.verify.verifier import verify
 from .grading import Grading, OnBlocked, scorer_of_row
 from .new_directory import new_directory_beside, new_run_id

@@ -22,7 +22,7 @@ from sharding.plan import Sample
 from sharding.tasks.task import Task
 
 from ..open_sweep import OpenSweep
-from ..results.directory import Manifest
+from ..results.run_directory.directory import Manifest
 from ..results.verify.row_identity import grid_of
 
 Row = dict[str, Any]

@@ -1,1 +1,1 @@
-"""A run directory read back: frames, summary, verification, comparison. Read `directory.py`, then `run_records.py` and `run.py`."""
+"""A run directory read back: frames, summary, verification, comparison. Read `run_directory/`, then `run.py`."""

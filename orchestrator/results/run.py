@@ -12,10 +12,10 @@ from runners.journal.sinks.record_table import record_schema
 
 from ..config.extras import require_extra
 from .compare.comparability import Obstacle, find_obstacles
-from .directory import RunDirectory
-from .run_records import RunRecords
-from .summary import HIERARCHY, SUMMARISED, Weights, summarise
-from .summary_table import Summary, SummaryRow, cut_off_sentences, unreadable_sentences
+from .run_directory.directory import RunDirectory
+from .run_directory.run_records import RunRecords
+from .summaries.summary import HIERARCHY, SUMMARISED, Weights, summarise
+from .summaries.summary_table import Summary, SummaryRow, cut_off_sentences, unreadable_sentences
 
 if TYPE_CHECKING:
     import pandas as pd

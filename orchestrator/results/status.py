@@ -14,8 +14,8 @@ from runners.journal.frames import rows
 from runners.samples.in_flight_samples import WaitRow
 from runners.samples.record import FINAL
 
-from .directory import ExecutionNote, RunDirectory
 from .run import Run
+from .run_directory.directory import ExecutionNote, RunDirectory
 
 COLUMNS = ("ordinal", "outcome", "instance")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from runners.monitor import InstanceStatistics, Monitor, RunStatistics
+from runners.samples.monitor import InstanceStatistics, Monitor, RunStatistics
 
 from .terminal import printable
 

@@ -10,11 +10,11 @@ from functools import partial
 from sharding.plan import Plan, Shard
 
 from ..dispatch.dispatcher import Dispatcher, NoUsableInstance
+from ..event_loop.shutdown import Shutdown
 from ..samples.bitmap import Bitmap
 from ..samples.in_flight_samples import InFlightSamples
 from ..samples.pool import Deliver, Pool, PoolSpec, SampleSteps, Work
 from ..samples.shard_queue import ModelQueues, ShardQueue
-from ..shutdown import Shutdown
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The event loop of a run: its choice, a loop with a virtual clock, and the watchdog that reports code that blocks it."""
+"""The event loop of a run: its choice, a loop with a virtual clock, the watchdog that reports code that blocks it, and its shutdown."""

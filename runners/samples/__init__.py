@@ -1,1 +1,1 @@
-"""One sample becomes one record. Read `worker.py` first, then `pool.py`; `bitmap.py` says which samples are done."""
+"""One sample becomes one record. Read `worker.py` first, then `pool.py`; `monitor.py` tells the progress of a run."""

@@ -17,7 +17,7 @@ from ..calls.activity import ActivityStep
 from ..calls.budget import LimitReached
 from ..dispatch.dispatcher import NoUsableInstance
 from ..dispatch.slots import WorkerSlot, WorkerSlots
-from ..shutdown import Shutdown
+from ..event_loop.shutdown import Shutdown
 from .in_flight_samples import InFlightSamples
 from .record import Record
 from .shard_queue import ModelQueues

@@ -18,7 +18,7 @@ from orchestrator.config.environment import Environment, SettingOverride
 from orchestrator.config.loading import load_config
 from orchestrator.open_sweep import open_sweep
 from orchestrator.results.run import Run
-from orchestrator.results.summary import HIERARCHY
+from orchestrator.results.summaries.summary import HIERARCHY
 from sharding.scenarios import SCENARIOS, SweepScenario
 from sharding.tasks.task import Task
 from sharding.tasks.tool_plan import plan_of

@@ -12,7 +12,7 @@ import pytest
 
 import orchestrator as orch
 from orchestrator.rescoring.new_directory import new_directory_beside
-from orchestrator.results.directory import RunDirectory
+from orchestrator.results.run_directory.directory import RunDirectory
 from orchestrator.results.verify.verifier import verify
 from providers.errors import StorageError
 from providers.messages import JSON

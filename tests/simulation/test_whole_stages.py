@@ -23,6 +23,7 @@ from runners.dispatch.dispatcher import Dispatcher, NoUsableInstance
 from runners.dispatch.instance_state import InstanceState
 from runners.dispatch.slots import PARKED_PER_WORKER, WorkerSlot
 from runners.engines.local import LocalEngine
+from runners.event_loop.shutdown import Shutdown
 from runners.event_loop.virtual_time import run_virtual
 from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.adaptive_limiter import AdaptiveLimiter
@@ -33,7 +34,6 @@ from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
-from runners.shutdown import Shutdown
 from sharding.plan import Sample, Shard
 from tests.unit.runners.doubles import (
     Decisions,

@@ -51,7 +51,7 @@ def command(
     from ...rescoring.request import Request, load_for_rescoring
     from ...rescoring.rescore import rescore
     from ...rescoring.targets import read_targets
-    from ...results.directory import RunDirectory
+    from ...results.run_directory.directory import RunDirectory
     from ..signals import interruptible
 
     with interruptible("interrupted; nothing was written, the run is as it was"):

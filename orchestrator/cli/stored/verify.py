@@ -37,7 +37,7 @@ def command(run_directory: str, complete: bool, as_json: bool) -> int:
 def _print(verification: Verification, run_directory: str) -> None:
     from pathlib import Path
 
-    from ...results.directory import RunDirectory
+    from ...results.run_directory.directory import RunDirectory
     from ...ui.terminal import say
 
     state, total = "sound" if verification.is_sound else "damaged", verification.total

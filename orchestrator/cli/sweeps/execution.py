@@ -9,8 +9,8 @@ from typing import Any
 from providers.errors import StorageError
 from runners.calls.budget import shown
 from runners.event_loop.run_loop import run_loop
+from runners.event_loop.shutdown import Shutdown
 from runners.samples.in_flight_samples import Wait
-from runners.shutdown import Shutdown
 
 from ...config.environment import Environment
 from ...execution.context import RunContext, RunHooks
@@ -18,8 +18,8 @@ from ...execution.debug import debug_log
 from ...execution.execute import execute
 from ...execution.history.outcome import ExitCode, RunOutcome
 from ...execution.history.resumption import ResumeOptions
-from ...results.directory import RunDirectory
 from ...results.run import Run
+from ...results.run_directory.directory import RunDirectory
 from ...ui.terminal import say, tame_the_log
 from ..options import show_warnings
 from ..signals import stopping

@@ -49,7 +49,7 @@ def command(
     from ...config.loading import load_config
     from ...execution.history.resumption import ResumeOptions
     from ...execution.prepare import prepare
-    from ...results.directory import RunDirectory
+    from ...results.run_directory.directory import RunDirectory
     from ..signals import interruptible
     from .execution import carry
 

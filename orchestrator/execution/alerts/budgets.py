@@ -15,9 +15,9 @@ from providers.messages import JSON
 from runners.calls.budget import NEAR, Budget, BudgetLimits, BudgetListeners, BudgetShare, PriceUsd, Spending
 from runners.calls.retry import RetryBudget
 from runners.dispatch.decision_log import Decide
-from runners.shutdown import Shutdown
+from runners.event_loop.shutdown import Shutdown
 
-from ...config.durations import told
+from ...config.sections.durations import told
 from ...config.settings import RunConfig
 
 OF_THE_RUN = "run"

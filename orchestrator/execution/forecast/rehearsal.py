@@ -21,11 +21,11 @@ from runners.calls.retry import RetryBudget
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState
 from runners.engines.local import LocalEngine
+from runners.event_loop.shutdown import Shutdown
 from runners.event_loop.virtual_time import run_virtual
 from runners.samples.answer import ScorerFunction, Solver
 from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
-from runners.shutdown import Shutdown
 
 from ...config.environment import flags_of, read_environment
 from ...config.loading import ConfigSource, load_config

@@ -9,12 +9,12 @@ from enum import IntEnum
 from providers.messages import JSON
 from runners.calls.budget import NOTHING, Spending
 from runners.dispatch.dispatcher import NoUsableInstance
-from runners.monitor import RunStatistics
+from runners.event_loop.shutdown import Shutdown
 from runners.samples.bitmap import Bitmap
+from runners.samples.monitor import RunStatistics
 from runners.samples.record import FINAL
-from runners.shutdown import Shutdown
 
-from ...results.directory import Manifest
+from ...results.run_directory.directory import Manifest
 
 
 class ExitCode(IntEnum):

@@ -15,7 +15,7 @@ from runners.samples.bitmap import Bitmap
 from sharding.planner import SweepPlan
 
 from ...config.own_code import FILE
-from ...results.directory import Manifest, RunDirectory
+from ...results.run_directory.directory import Manifest, RunDirectory
 from ...results.verify.verification import Damage, Verification
 from ...results.verify.verifier import verify
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from runners.calls.budget import NOTHING, Spending
 from runners.journal.frames import JournalRow, rows
 
-from ...results.directory import RunDirectory
+from ...results.run_directory.directory import RunDirectory
 
 TOKENS = ("input_tokens", "output_tokens", "judge_input_tokens", "judge_output_tokens")
 COSTS = ("cost_usd", "judge_cost_usd")

@@ -18,9 +18,9 @@ from runners.samples.record import FINAL
 
 from ...results.compare.contrast import Question, compare_levels
 from ...results.compare.document import contrast_row, contrast_table
-from ...results.directory import RunDirectory
 from ...results.run import Run
-from ...results.summary import HIERARCHY
+from ...results.run_directory.directory import RunDirectory
+from ...results.summaries.summary import HIERARCHY
 from ...ui.text_table import TextTable
 from .decisions import Decisions, read_decisions
 from .group_scores import GroupScore, find_group_scores

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from ..summary_table import SummaryRow
+from ..summaries.summary_table import SummaryRow
 from .contrast import MISSING_GAP
 
 

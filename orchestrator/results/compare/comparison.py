@@ -17,7 +17,7 @@ from runners.journal.sinks.record_table import record_schema
 
 from ...config.extras import require_extra
 from ...ui.text_table import TextTable
-from ..run_records import RunRecords
+from ..run_directory.run_records import RunRecords
 from .contrast import AXES, COLUMN, RUN, Contrast, Question, compare_levels
 from .document import contrast_row, contrast_table
 from .external_results import read_external_results

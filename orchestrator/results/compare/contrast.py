@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 
 from providers.errors import InputError
 
-from ..clusters import CLUSTER, cluster_of, moments_of
-from ..grouping import GROUP, numbered
 from ..stats.intervals import Estimate, estimate_from
 from ..stats.paired import PairedDifference, Pairs, compare_pairs, holm
 from ..stats.power import detectable_mean_effect, minimum_detectable_effect
+from ..summaries.clusters import CLUSTER, cluster_of, moments_of
+from ..summaries.grouping import GROUP, numbered
 
 RUN = "run"
 """The axis that is not a column of a record."""

@@ -17,7 +17,7 @@ from sharding.grid import Grid, lay_out_cells
 from sharding.segments import read_segments
 
 from ...config.settings import Config
-from ..directory import Manifest
+from ..run_directory.directory import Manifest
 
 
 class IdentityRow(NamedTuple):

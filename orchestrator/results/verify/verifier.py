@@ -22,7 +22,7 @@ from runners.samples.bitmap import Bitmap
 from runners.samples.record import FINAL
 from sharding.planner import fingerprint
 
-from ..directory import Manifest, RunDirectory
+from ..run_directory.directory import Manifest, RunDirectory
 from .row_identity import COLUMNS, IdentityRow, RowIdentity, grid_of
 from .verification import Damage, Kind, Pending, Verification
 

@@ -18,9 +18,9 @@ from orchestrator.execution.execute import execute
 from orchestrator.execution.history.outcome import INTERRUPTED, ExitCode
 from orchestrator.execution.history.spent import spent_so_far
 from orchestrator.execution.prepare import prepare
-from orchestrator.results.directory import RunDirectory
+from orchestrator.results.run_directory.directory import RunDirectory
 from providers.messages import JSON
-from runners.shutdown import Shutdown
+from runners.event_loop.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program

@@ -15,9 +15,9 @@ from orchestrator.cli.options import setting_options_of, settings_of
 from orchestrator.cli.sweeps.resume import command as resume_command
 from orchestrator.cli.sweeps.run import command as run_command
 from orchestrator.config.environment import Environment, SettingOverride
-from orchestrator.config.flags import Flag, Variable
 from orchestrator.config.loading import load_config
 from orchestrator.config.reference import all_sections, settings_page
+from orchestrator.config.sections.flags import Flag, Variable
 from orchestrator.config.setting_index import Setting, fixed_settings, settings_within
 from orchestrator.config.settings import RunConfig
 

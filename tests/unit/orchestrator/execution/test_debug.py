@@ -14,7 +14,7 @@ from orchestrator.execution.components import no_key
 from orchestrator.execution.context import RunContext
 from orchestrator.execution.debug import LOGGERS, ShardFilter, debug_log
 from orchestrator.execution.prepare import prepare
-from orchestrator.results.directory import RunDirectory
+from orchestrator.results.run_directory.directory import RunDirectory
 
 Load = Callable[..., LoadedConfig]
 

@@ -23,10 +23,10 @@ from providers.messages import JSON
 from runners.calls.budget import Budget, BudgetLimits, Spending
 from runners.calls.retry import RetryBudget
 from runners.engines.local import LocalEngine
+from runners.event_loop.shutdown import Shutdown
 from runners.event_loop.virtual_time import run_virtual
 from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
-from runners.shutdown import Shutdown
 
 Load = Callable[..., LoadedConfig]
 

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from orchestrator.results.directory import Manifest, RunDirectory
 from orchestrator.results.run import Run
+from orchestrator.results.run_directory.directory import Manifest, RunDirectory
 from runners.journal.sinks.open_sink import open_sink
 from runners.samples.record import FINAL, Record
 

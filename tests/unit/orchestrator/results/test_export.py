@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.results.directory import Manifest, RunDirectory
 from orchestrator.results.export import WRITERS, export
 from orchestrator.results.run import Run
+from orchestrator.results.run_directory.directory import Manifest, RunDirectory
 from providers.errors import InputError
 from runners.journal.sinks.open_sink import open_sink
 from runners.samples.record import Record

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.results.clusters import ClusterSums
 from orchestrator.results.compare.comparability import find_obstacles
-from orchestrator.results.directory import Manifest, RunDirectory
-from orchestrator.results.grouping import Groups
 from orchestrator.results.run import Run
+from orchestrator.results.run_directory.directory import Manifest, RunDirectory
 from orchestrator.results.stats.intervals import wilson
-from orchestrator.results.summary import HIERARCHY, Weights, summarise
-from orchestrator.results.summary_table import cut_off_sentences, unreadable_sentences
+from orchestrator.results.summaries.clusters import ClusterSums
+from orchestrator.results.summaries.grouping import Groups
+from orchestrator.results.summaries.summary import HIERARCHY, Weights, summarise
+from orchestrator.results.summaries.summary_table import cut_off_sentences, unreadable_sentences
 from providers.errors import InputError, StorageError
 from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.record_table import record_table

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.ui.progress import plain_line
-from runners.monitor import InstanceStatistics, Monitor, RunStatistics
+from runners.samples.monitor import InstanceStatistics, Monitor, RunStatistics
 
 NOW = replace(Monitor(100, 0, {}).statistics(), done=20, outcomes={"ok": 20}, samples_per_s=2.0)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.cli.tables import print_summary
-from orchestrator.results.summary import summarise
+from orchestrator.results.summaries.summary import summarise
 from runners.journal.sinks.record_table import record_table
 from runners.samples.record import Record
 

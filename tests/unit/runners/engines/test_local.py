@@ -11,9 +11,9 @@ from runners.calls.active_sample import ActiveSample
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.dispatch.slots import WorkerSlot
 from runners.engines.local import LocalEngine
+from runners.event_loop.shutdown import Shutdown
 from runners.samples.bitmap import Bitmap
 from runners.samples.record import Record
-from runners.shutdown import Shutdown
 from sharding.plan import Shard
 from tests.unit.runners.doubles import GivenPlan, ScriptedSender, a_dispatcher, a_record
 

@@ -13,6 +13,7 @@ from runners.calls.budget import Budget, BudgetLimits
 from runners.calls.call_context import CallContext
 from runners.calls.client import ModelClient
 from runners.dispatch.slots import WorkerSlot, WorkerSlots
+from runners.event_loop.shutdown import Shutdown
 from runners.samples.answer import Answer, Score, Scorer, Solver
 from runners.samples.bitmap import Bitmap
 from runners.samples.in_flight_samples import MOST_LETTERS, MOST_WAITS, InFlightSamples, Wait
@@ -21,7 +22,6 @@ from runners.samples.record import Record
 from runners.samples.shard_queue import ModelQueues, ShardQueue
 from runners.samples.solvers import single_turn
 from runners.samples.worker import Method, work
-from runners.shutdown import Shutdown
 from sharding.plan import Sample
 from sharding.tasks.task import Task
 from tests.unit.runners.doubles import (

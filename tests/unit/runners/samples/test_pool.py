@@ -10,11 +10,11 @@ import pytest
 from runners.calls.active_sample import ActiveSample
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.dispatch.slots import LOOKAHEAD, WorkerSlot
+from runners.event_loop.shutdown import Shutdown
 from runners.samples.bitmap import Bitmap
 from runners.samples.pool import Pool, PoolSpec, SampleSteps
 from runners.samples.record import Record
 from runners.samples.shard_queue import ModelQueues, ShardQueue
-from runners.shutdown import Shutdown
 from tests.unit.runners.doubles import GivenPlan, ScriptedSender, a_dispatcher, a_record
 
 pytestmark = pytest.mark.looptime

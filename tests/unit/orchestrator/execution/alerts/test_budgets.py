@@ -17,10 +17,11 @@ from orchestrator.execution.components import no_key
 from orchestrator.execution.forecast.estimate import estimate
 from orchestrator.execution.history.spent import spent_so_far
 from orchestrator.execution.prepare import prepare
-from orchestrator.results.directory import RunDirectory
+from orchestrator.results.run_directory.directory import RunDirectory
 from providers.errors import InputError
 from providers.messages import JSON, Usage
 from runners.calls.budget import NOTHING, LimitReached, Spending
+from runners.event_loop.shutdown import Shutdown
 from runners.instants import instant
 from runners.journal.compaction import Compactor
 from runners.journal.journal import Journal
@@ -28,7 +29,6 @@ from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.sink import StorageFormat
 from runners.limits.permit import Cost
 from runners.samples.record import Record
-from runners.shutdown import Shutdown
 
 Load = Callable[..., LoadedConfig]
 MakeRecord = Callable[..., Record]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.execution.history.outcome import INTERRUPTED, ExitCode, RunOutcome, count_pending, outcome_of
-from orchestrator.results.directory import Manifest
+from orchestrator.results.run_directory.directory import Manifest
 from runners.dispatch.dispatcher import NoUsableInstance
-from runners.monitor import Monitor
+from runners.event_loop.shutdown import Shutdown
 from runners.samples.bitmap import Bitmap
-from runners.shutdown import Shutdown
+from runners.samples.monitor import Monitor
 
 MANIFEST = Manifest("r", {}, "/", "parquet", 4, "f", {})
 LOST = [NoUsableInstance("no usable instance left for m: sim/m: revoked (401)")]

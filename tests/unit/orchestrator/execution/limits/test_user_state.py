@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.execution.limits.user_state import UserState
-from orchestrator.results.directory import RunDirectory
+from orchestrator.results.run_directory.directory import RunDirectory
 from providers.errors import InputError
 
 HERE = "https://one.example/openai/deployments/m m KEY"
@@ -74,7 +74,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from orchestrator.execution.limits.user_state import UserState
-from orchestrator.results.directory import RunDirectory
+from orchestrator.results.run_directory.directory import RunDirectory
 path = Path(sys.argv[1])
 with UserState(path).locked([sys.argv[2]], "runs/killed"), RunDirectory(path).held():
     print("held", flush=True)

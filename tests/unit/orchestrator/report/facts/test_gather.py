@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.report.facts.decisions import read_decisions
 from orchestrator.report.facts.gather import Facts, gather_facts, read_columns
-from orchestrator.results.directory import RunDirectory
 from orchestrator.results.run import Run
+from orchestrator.results.run_directory.directory import RunDirectory
 
 MakeRun = Callable[..., Run]
 

@@ -14,7 +14,7 @@ import pytest
 from orchestrator.config.environment import Environment
 from orchestrator.execution.context import RunContext
 from orchestrator.execution.prepare import create, prepare
-from orchestrator.results.directory import RunDirectory
+from orchestrator.results.run_directory.directory import RunDirectory
 from orchestrator.results.verify.verification import Verification
 from orchestrator.results.verify.verifier import verify
 from providers.errors import InputError

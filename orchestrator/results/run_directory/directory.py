@@ -30,7 +30,7 @@ from providers.messages import JSON
 from runners.durable import LineFile, replace_file, storing
 from runners.journal.sinks.sink import StorageFormat
 
-from ..config.extras import DISTRIBUTION
+from ...config.extras import DISTRIBUTION
 from .older_manifests import with_old_defaults
 
 

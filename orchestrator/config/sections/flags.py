@@ -1,4 +1,4 @@
-"""How a setting is named outside the file. Fields of `settings.py` carry these beside their type: `Annotated[int, Flag("--epochs")]`."""
+"""How a setting is named outside the file. Fields carry these beside their type: `Annotated[int, Flag("--epochs")]`."""
 
 from __future__ import annotations
 

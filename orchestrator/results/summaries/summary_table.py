@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from providers.messages import JSON
 
-from ..config.extras import require_extra
-from ..ui.terminal import printable
-from ..ui.text_table import TextTable
+from ...config.extras import require_extra
+from ...ui.terminal import printable
+from ...ui.text_table import TextTable
 
 if TYPE_CHECKING:
     import pandas as pd

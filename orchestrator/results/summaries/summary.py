@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from providers.messages import JSON
 
+from ..stats.intervals import ClusterMoments, Interval, estimate_from, wilson
 from .clusters import ClusterSums
 from .grouping import GROUP, Groups
 from .named_scores import NamedScores
-from .stats.intervals import ClusterMoments, Interval, estimate_from, wilson
 from .summary_table import Summary
 
 HIERARCHY = ("model", "prompt_type", "tool_success_rate", "difficulty", "task_type")

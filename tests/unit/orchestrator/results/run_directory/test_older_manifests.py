@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.results.older_manifests import with_old_defaults
+from orchestrator.results.run_directory.older_manifests import with_old_defaults
 
 EAST = {"type": "azure", "endpoint": "https://x"}
 RAW = {"providers": {"east": EAST, "gate": {"type": "gateway"}}, "run": {"seed": 1}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.config.durations import seconds_of, told
+from orchestrator.config.sections.durations import seconds_of, told
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from orchestrator.config.tool_settings import TextToolsConfig, ToolsConfig
+from orchestrator.config.sections.tool_settings import TextToolsConfig, ToolsConfig
 
 USUAL = '{"max_turns":10,"failure_kinds":["error","timeout","empty","malformed","stale"]}'
 

@@ -23,7 +23,7 @@ from runners.load.run_load import (
     run_load,
 )
 
-from .doubles import an_instance
+from ..doubles import an_instance
 
 pytestmark = pytest.mark.looptime
 

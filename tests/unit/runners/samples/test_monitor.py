@@ -6,9 +6,19 @@ import asyncio
 import time
 
 from runners.limits.permit import Settled
-from runners.monitor import LAG_BOUND_S, LAG_EVERY_S, LoopLag, Monitor
+from runners.samples.monitor import LAG_BOUND_S, LAG_EVERY_S, LoopLag, Monitor
 
-from .doubles import COST, FreeLimiter, ScriptedSender, a_dispatcher, a_permit, a_record, a_response, revoked, throttled
+from ..doubles import (
+    COST,
+    FreeLimiter,
+    ScriptedSender,
+    a_dispatcher,
+    a_permit,
+    a_record,
+    a_response,
+    revoked,
+    throttled,
+)
 
 NOBODY: frozenset[str] = frozenset()
 

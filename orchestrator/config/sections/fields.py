@@ -1,4 +1,4 @@
-"""The parts of the fields in `settings.py`: the base of all sections, and types that read the users' notations."""
+"""The parts of the settings' fields: the base of all sections, and types that read the users' notations."""
 
 from __future__ import annotations
 

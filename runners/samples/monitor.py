@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from providers.messages import JSON
 
-from .calls.budget import BudgetShare
-from .dispatch.dispatcher import Dispatcher
-from .dispatch.instance_state import InstanceState
-from .samples.record import Record
+from ..calls.budget import BudgetShare
+from ..dispatch.dispatcher import Dispatcher
+from ..dispatch.instance_state import InstanceState
+from .record import Record
 
 LAG_EVERY_S = 0.1
 LAG_BOUND_S = 0.05

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runners.shutdown import Shutdown
+from runners.event_loop.shutdown import Shutdown
 
 pytestmark = pytest.mark.looptime
 

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from providers.messages import JSON
 
+from ..stats.intervals import CONFIDENCE, Estimate, estimate_from, t_of
 from .clusters import ClusterSums
 from .grouping import GROUP
-from .stats.intervals import CONFIDENCE, Estimate, estimate_from, t_of
 
 COLUMN = "score_values"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.results.directory import Manifest, RunDirectory, new_directory
+from orchestrator.results.run_directory.directory import Manifest, RunDirectory, new_directory
 from orchestrator.results.status import status_of
 from providers.errors import InputError
 from runners.journal.frames import frame

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..stats.intervals import ClusterMoments
 from .grouping import GROUP
-from .stats.intervals import ClusterMoments
 
 HELD_ROWS = 100_000
 """Rows of partial sums that are kept before the rows of one cluster are merged."""

@@ -1,0 +1,1 @@
+"""The parts of the user's file as classes, each with the documentation of its settings, and the types of their fields."""
