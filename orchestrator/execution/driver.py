@@ -68,6 +68,7 @@ class Driver:
     def __init__(self, context: RunContext, resources: DriverResources, hooks: RunHooks, events: Events) -> None:
         self._run = context.config.run
         self._resources = resources
+        self.started, self.unbilled = resources.journal.started, resources.journal.unbilled
         self._shutdown = hooks.shutdown
         self._events = events
         self._alerts = BudgetAlerts(hooks.shutdown, resources.decisions, events.emit)
@@ -77,14 +78,6 @@ class Driver:
         self._monitor: Monitor
 
     # ------------------------------------------------------------------ what the owner says
-    def started(self, ordinal: int) -> None:
-        """Write to the journal that the first request of a sample is about to be sent."""
-        self._resources.journal.started(ordinal)
-
-    def unbilled(self, ordinal: int) -> None:
-        """Write to the journal that every request of a sample was refused and none was billed."""
-        self._resources.journal.unbilled(ordinal)
-
     def decided(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
         """Write a decision to the log of decisions, and report it to the user if it concerns the user."""
         self._resources.decisions(instance, event, evidence)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from providers.messages import JSON, Generation
@@ -21,6 +22,7 @@ from runners.calls.retry import RetryLimits
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.slots import WorkerSlot
 from runners.samples.in_flight_samples import InFlightSamples
+from runners.samples.pool import Deliver, Work
 from runners.samples.record import Record
 from runners.samples.worker import work
 
@@ -121,23 +123,15 @@ class Owner:
         }
         limiting = Limiting(config.run.rate_mode, driver.decided, assignment.learned)
         self.dispatchers = build_dispatchers(instances, parts.senders, limiting)
-        self._driver = driver
-        self._method = build_method(assignment.run_id, parts.context, parts.code)
-        self._call_context = _build_call_context(config, self.dispatchers, driver)
-        self._follows_samples = assignment.follows_samples
+        method = build_method(assignment.run_id, parts.context, parts.code)
+        solve = partial(work, method=method, call_context=_build_call_context(config, self.dispatchers, driver))
+        self.work: Work = partial(_follow, solve) if assignment.follows_samples else solve
+        """Solves and scores one sample. Raises NoUsableInstance or LimitReached if it stays pending."""
+        self.deliver: Deliver = driver.finished
+        """Hands a record over, and waits while the driver's disk is behind."""
         self.in_flight = InFlightSamples()
         """The samples that its pools have opened."""
         self._patience_s = own_attempt_deadlines(config)
-
-    def work(self, active: ActiveSample, slot: WorkerSlot) -> Awaitable[Record]:
-        """Solve and score one sample. Raises NoUsableInstance or LimitReached if it stays pending."""
-        if self._follows_samples:
-            log.debug("%s taken up by %s", active.sample.sample_id, active.instance, extra={"planned": active.planned})
-        return work(active, self._method, self._call_context, slot)
-
-    def deliver(self, record: Record) -> Awaitable[None]:
-        """Hand a record over, and wait while the driver's disk is behind."""
-        return self._driver.finished(record)
 
     def waits(self) -> Mapping[str, JSON]:
         """Return what the open samples wait for, as plain values."""
@@ -150,6 +144,12 @@ class Owner:
     def limiter_reports(self) -> Iterator[LimiterReport]:
         """Return every limiter's state, what it has learnt, and the instances that it shares a quota with."""
         return limiter_reports(self.dispatchers)
+
+
+def _follow(solve: Work, active: ActiveSample, slot: WorkerSlot) -> Awaitable[Record]:
+    """Log which instance takes up which sample, and work on it."""
+    log.debug("%s taken up by %s", active.sample.sample_id, active.instance, extra={"planned": active.planned})
+    return solve(active, slot)
 
 
 def _build_call_context(config: Config, dispatchers: Mapping[str, Dispatcher], driver: DriverLink) -> CallContext:

@@ -14,7 +14,6 @@ from ..provider import RouteSpec, Transport
 from ..route import Route
 from ..wire.operations.adaptation import OnAdapted
 from .adaptations import Adaptations
-from .late_transport import BindRoute, LateTransport
 from .registry import AdapterContext
 from .settings import WireSettings, read_secret_headers
 
@@ -31,6 +30,8 @@ NO_HEADERS = Headers()
 
 FindRoutes = Callable[[str, RouteSpec], Sequence[Route]]
 """Lists a model's routes in the order of the file. Raises InputError."""
+BindRoute = Callable[[Route], Route]
+"""Completes a route that is not whole when it is found: a simulator has no address before it has started."""
 
 
 class RoutedAdapter:
@@ -43,6 +44,7 @@ class RoutedAdapter:
         *,
         headers: Headers = NO_HEADERS,
         on_adapted: OnAdapted = lambda _instance, _adaptation: None,
+        bind: BindRoute = lambda route: route,
         outlives_run: bool = True,
     ) -> None:
         self._find_routes = find_routes
@@ -50,6 +52,9 @@ class RoutedAdapter:
         self._headers = headers
         self._outlives_run = outlives_run
         self._routes: dict[str, Route] = {}
+        self._bind = bind
+        self._bound: dict[str, Route] = {}
+        """The routes as requests are sent over them, bound at their instance's first request."""
         self._groups: dict[tuple[str, str, str], str] = {}
         """Limiter groups by address, deployment and key: a server applies one limit to all requests that share these three."""
         self._adaptations = Adaptations(on_adapted)
@@ -85,7 +90,9 @@ class RoutedAdapter:
 
         A refusal that names no new field is raised, so there are no more sends than fields.
         """
-        route = self._routes[on.name]
+        if on.name not in self._bound:
+            self._bound[on.name] = self._bind(self._routes[on.name])
+        route = self._bound[on.name]
         while True:
             adaptation = self._adaptations.learnt.get(on.name)
             adapted = request if adaptation is None else replace(request, adaptation=adaptation)
@@ -122,7 +129,7 @@ def open_routed(
     settings: WireSettings,
     adapter_context: AdapterContext,
     *,
-    bind: BindRoute | None = None,
+    bind: BindRoute = lambda route: route,
     outlives_run: bool = True,
 ) -> RoutedAdapter:
     """Open an adapter for the routes of `find_routes`. Raises InputError where the variable of a header is missing."""
@@ -130,9 +137,10 @@ def open_routed(
     transport = open_transport(settings, adapter_context)
     return RoutedAdapter(
         find_routes,
-        transport if bind is None else LateTransport(transport, bind),
+        transport,
         headers=headers,
         on_adapted=adapter_context.on_adapted,
+        bind=bind,
         outlives_run=outlives_run,
     )
 

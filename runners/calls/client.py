@@ -47,7 +47,16 @@ class SampleClient(ClientState):
     """The ModelClient of one sample."""
 
     def __init__(self, call_context: CallContext, active: ActiveSample, slot: WorkerSlot) -> None:
-        super().__init__(call_context, active, slot)
+        self.time = asyncio.get_running_loop().time
+        self.call_context = call_context
+        self.active = active
+        self.sample = active.sample
+        self.slot = slot
+        self.sample_usage = SampleUsage(self.sample.cell.model, self.time())
+        self.deadline = self.sample_usage.opened_s + call_context.asking[self.sample_usage.model].deadlines.sample_s
+        self.is_judging = False
+        self.turn_prefix = ""
+        self.billable = 0
         self.ended_by: LimitReached | NoUsableInstance | SampleOverdue | None = None
         """Why no more answers are possible. The sample then has no answer, even if its solver catches the error."""
         self.scoring: SampleClient | None = None

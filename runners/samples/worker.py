@@ -43,7 +43,7 @@ TIMER_S = 0.01
 """How far from its moment a timer may fire: some loops count in milliseconds."""
 
 
-async def work(active: ActiveSample, method: Method, call_context: CallContext, slot: WorkerSlot) -> Record:
+async def work(active: ActiveSample, slot: WorkerSlot, method: Method, call_context: CallContext) -> Record:
     """Run one sample to its record. Raises NoUsableInstance or LimitReached if it must stay pending; other exceptions are bugs."""
     client = SampleClient(call_context, active, slot)
     active.activity.since_s = client.sample_usage.opened_s

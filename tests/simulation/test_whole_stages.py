@@ -145,7 +145,7 @@ class Stage:
         self.engine = LocalEngine({"m": self.dispatcher}, self._work, self._deliver, self.shutdown, Bitmap(samples))
 
     async def _work(self, active: ActiveSample, lease: WorkerSlot) -> Record:
-        return await work(active, self.method, self.call_context, lease)
+        return await work(active, lease, self.method, self.call_context)
 
     async def _deliver(self, record: Record) -> None:
         self.records.append(record)

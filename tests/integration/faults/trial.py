@@ -149,7 +149,7 @@ async def _work(fault: Fault, witness: _Witness) -> Record | None:
     method = Method("run", single_turn, lambda _: _exact, lambda _, __: None)
     try:
         return await work(
-            ActiveSample(sample, INSTANCE.name, INSTANCE.name, 0, OPENED_AT), method, exchange, BareSlot()
+            ActiveSample(sample, INSTANCE.name, INSTANCE.name, 0, OPENED_AT), BareSlot(), method, exchange
         )
     except NoUsableInstance:
         return None

@@ -70,7 +70,7 @@ async def waits_of(
         active = an_opened(a_sample(ordinal))
         in_flight_samples.open[ordinal] = active
         try:
-            await work(active, method, call_context, await slots.take())
+            await work(active, await slots.take(), method, call_context)
         finally:
             del in_flight_samples.open[ordinal]
 

@@ -78,7 +78,7 @@ async def record_of(
         a_dispatcher(sender, *instances, limiters=limiters), deadlines=Deadlines(attempt_s=300, sample_s=sample_s)
     )
     active = ActiveSample(a_sample(4, epoch=2), "a", "a", 1, OPENED_AT, 2.0)
-    return await work(active, method or a_method(), call_context, BareSlot())
+    return await work(active, BareSlot(), method or a_method(), call_context)
 
 
 async def test_an_answer_is_scored_and_written_down() -> None:
@@ -99,7 +99,7 @@ async def test_ten_turns_of_five_minutes_fit_a_reasoning_models_sample() -> None
 
     slow = ScriptedSender(takes_s=300.0)
     call_context = an_exchange(a_dispatcher(slow, "a"), deadlines=Deadlines(attempt_s=900, sample_s=4 * 3600))
-    record = await work(an_opened(), a_method(ten_turns), call_context, BareSlot())
+    record = await work(an_opened(), BareSlot(), a_method(ten_turns), call_context)
     assert (record.outcome, record.turns, record.total_s) == ("ok", 10, 3000)
 
 
@@ -197,7 +197,7 @@ async def test_throttled_beyond_the_deadline_is_an_infrastructure_failure() -> N
 
     dispatcher = a_dispatcher(ScriptedSender(always=refuse), "a", limiters={"a": limiter})
     call_context = an_exchange(dispatcher, deadlines=Deadlines(attempt_s=300, sample_s=100))
-    record = await work(ActiveSample(a_sample(), "a", "a", 0, OPENED_AT, 0.0), a_method(), call_context, BareSlot())
+    record = await work(ActiveSample(a_sample(), "a", "a", 0, OPENED_AT, 0.0), BareSlot(), a_method(), call_context)
     assert (record.outcome, record.error_class, record.status) == ("infra_failure", "throttled", 429)
     assert (record.attempts, record.throttles, record.score) == (1, 4, None)
     assert now() == 100
@@ -233,7 +233,7 @@ async def test_a_sample_that_is_stopped_is_unbilled_where_all_of_its_requests_we
     dispatcher = a_dispatcher(ScriptedSender(always=refuse, takes_s=1.0), "a", limiters={"a": limiter})
     call_context = replace(an_exchange(dispatcher), on_unbilled=found.append)
     working = asyncio.create_task(
-        work(ActiveSample(a_sample(4), "a", "a", 0, OPENED_AT, 0.0), a_method(), call_context, BareSlot())
+        work(ActiveSample(a_sample(4), "a", "a", 0, OPENED_AT, 0.0), BareSlot(), a_method(), call_context)
     )
     await asyncio.sleep(stopped_after_s)
     working.cancel()
@@ -437,7 +437,7 @@ async def record_with_calls(*calls: ToolCall, error_class: str | None = None) ->
     sample = a_sample()
     planned = replace(sample, task=replace(sample.task, metadata={"plan": [{"tool": "a"}, {"tool": "b"}]}))
     call_context = an_exchange(a_dispatcher(ScriptedSender(), "a"))
-    return await work(an_opened(planned), a_method(solver), call_context, BareSlot())
+    return await work(an_opened(planned), BareSlot(), a_method(solver), call_context)
 
 
 async def test_calls_their_failures_and_their_rejections_are_counted() -> None:
@@ -474,10 +474,10 @@ async def test_every_models_tokens_have_their_own_price() -> None:
     prices = {"m": 1.0, "judge": 100.0}
     call_context = an_exchange(a_dispatcher(ScriptedSender(), "a"), a_dispatcher(ScriptedSender(), "j", model="judge"))
     method = Method("run", judged, lambda _: exact, lambda model, usage: prices[model] * usage.output_tokens)
-    record = await work(an_opened(), method, call_context, BareSlot())
+    record = await work(an_opened(), BareSlot(), method, call_context)
     assert (record.cost_usd, record.output_tokens, record.instance) == (5 + 500, 10, "a")
     unpriced = Method("run", judged, lambda _: exact, lambda model, _: None if model == "judge" else 1.0)
-    assert (await work(an_opened(), unpriced, call_context, BareSlot())).cost_usd is None
+    assert (await work(an_opened(), BareSlot(), unpriced, call_context)).cost_usd is None
 
 
 async def test_calls_that_a_solver_leaves_behind_end_with_its_sample() -> None:
@@ -492,7 +492,7 @@ async def test_calls_that_a_solver_leaves_behind_end_with_its_sample() -> None:
     sender = ScriptedSender(takes_s=50)
     call_context = an_exchange(a_dispatcher(sender, "a"))
     method = a_method(guard_solver(hasty, "your solver"))
-    record = await work(an_opened(), method, call_context, BareSlot())
+    record = await work(an_opened(), BareSlot(), method, call_context)
     assert (record.outcome, record.error_class) == ("not_run", "user_code")
     assert (now(), len(asyncio.all_tasks())) == (0.0, 1)
 
@@ -569,7 +569,7 @@ async def test_what_ended_a_sample_is_no_answer_whatever_its_solver_makes_of_it(
 
     dispatcher = a_dispatcher(ScriptedSender(always=revoked()), "a")
     with pytest.raises(NoUsableInstance):
-        await work(an_opened(), a_method(swallows), an_exchange(dispatcher), BareSlot())
+        await work(an_opened(), BareSlot(), a_method(swallows), an_exchange(dispatcher))
 
 
 async def test_calls_that_wait_beside_each_other_are_not_waited_for_twice() -> None:
@@ -579,6 +579,6 @@ async def test_calls_that_wait_beside_each_other_are_not_waited_for_twice() -> N
 
     faults = [server_fault(retry_after_s=20.0), server_fault(retry_after_s=20.0)]
     call_context = an_exchange(a_dispatcher(ScriptedSender(*faults), "a"))
-    record = await work(an_opened(), a_method(asks_twice), call_context, BareSlot())
+    record = await work(an_opened(), BareSlot(), a_method(asks_twice), call_context)
     assert record.retry_wait_s == 40
     assert 0 <= record.working_s <= record.total_s - 20
