@@ -18,11 +18,11 @@ from ..calls.usage import NO_USAGE, SampleUsage
 from ..instants import instant
 from ..tools.simulated_tools import named
 from .answer import REFUSAL, Answer, Score
-from .record import Record
-from .record_columns import (
+from .record import (
     AnswerColumns,
     InstanceColumns,
     JudgeColumns,
+    Record,
     SampleColumns,
     TimeColumns,
     ToolColumns,
