@@ -44,6 +44,10 @@ class OptionLabels:
         letter = label.upper()
         return letter if letter in LETTERS[: self.size] else None
 
+    def text_of(self, letter: str) -> str:
+        """Return the text of an option."""
+        return self.texts[LETTERS.index(letter)]
+
     def with_text(self, text: str) -> str | None:
         """Return the letter of the option that has exactly this text, without differences in case, spaces and punctuation."""
         wanted = folded(text)

@@ -136,10 +136,9 @@ def _follows_selection(lower: str, place: int) -> bool:
             continue
         if lower.endswith(_SELECTION_ENDS, 0, place):
             return True
-        filling = next((word for word in _FILLED if lower.endswith(word, 0, place)), None)
-        if filling is None:
+        if not lower.endswith(_FILLED, 0, place):
             return False
-        place -= len(filling)
+        place -= next(len(word) for word in _FILLED if lower.endswith(word, 0, place))
     return False
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from .choice_patterns import (
     ALONE,
@@ -41,25 +42,44 @@ _HEAD, _TAIL = 2_000, 10_000
 """Characters of a long text that are examined."""
 
 
-def stated_choice(text: str, options: OptionLabels) -> str | None:
-    """Find the letter of the option that an answer chooses; None without exactly one."""
+class StatedChoice(NamedTuple):
+    """The option that an answer chooses."""
+
+    letter: str
+    read: str
+    """The label or the text by which the answer names it."""
+    is_text: bool = False
+    """Whether `read` is the option's text."""
+
+
+def stated_choice(text: str, options: OptionLabels) -> StatedChoice | None:
+    """Find the option that an answer chooses; None without exactly one."""
     plain = _plain(text)
     whole = lowered(plain, digits=options.has_numbers)
     is_labelled = has_label(plain, digits=whole.digits)
     for stage in (STATEMENTS, VERDICTS) if is_labelled else ():
-        decided, letter = _last_statement(whole, stage, options)
+        decided, label = _last_statement(whole, stage, options)
         if decided:
-            return letter
+            return _labelled(label, options)
     lines = [line for line in plain.splitlines() if line and not line.isspace()]
     if not lines:
         return None
     is_named = options.are_mentioned(plain)
     return (
-        (_by_text(whole, options, lines) if is_named or options.has_blank else None)
-        or (_at_edge(lines, options) if is_labelled or _has_lone_letter(lines) else None)
-        or (_by_name(plain, options, lines) if is_named else None)
-        or _by_mention(text, options)
+        _named(_by_text(whole, options, lines) if is_named or options.has_blank else None, options)
+        or _labelled(_at_edge(lines, options) if is_labelled or _has_lone_letter(lines) else None, options)
+        or _named(_by_name(plain, options, lines) if is_named else None, options)
+        or _labelled(_by_mention(text, options), options)
     )
+
+
+def _labelled(label: str | None, options: OptionLabels) -> StatedChoice | None:
+    letter = options.letter(label) if label else None
+    return StatedChoice(letter, label.upper()) if label and letter else None
+
+
+def _named(letter: str | None, options: OptionLabels) -> StatedChoice | None:
+    return StatedChoice(letter, options.text_of(letter), is_text=True) if letter else None
 
 
 def _has_lone_letter(lines: Sequence[str]) -> bool:
@@ -81,21 +101,21 @@ def _plain(text: str) -> str:
 def _last_statement(
     text: LoweredText, patterns: Iterable[tuple[Places, re.Pattern[str]]], options: OptionLabels
 ) -> tuple[bool, str | None]:
-    """Return whether there is a statement, and the letter of the last one; None where it names two options."""
-    last, decided, letter = -1, False, None
+    """Return whether there is a statement, and the label of the last one; None where it names two options."""
+    last, decided, label = -1, False, None
     for places, pattern in patterns:
         matches = list(matches_at(pattern, text.text, places(text)))
         while matches and (match := matches.pop()).end() > last:
             stated = _stated(text.text, match, options)
             if stated is not None:
-                last, decided, letter = match.end(), True, stated or None
+                last, decided, label = match.end(), True, stated or None
                 if not has_label(text.text[last:], digits=text.digits):
-                    return decided, letter
-    return decided, letter
+                    return decided, label
+    return decided, label
 
 
 def _stated(text: str, match: re.Match[str], options: OptionLabels) -> str | None:
-    """Return the letter of a statement, "" where it names two options, None where it is none."""
+    """Return the label of a statement, "" where it names two options, None where it is none."""
     end, label = match.end(), _label(match)
     if _is_doubted(text, match):
         return None
@@ -107,7 +127,7 @@ def _stated(text: str, match: re.Match[str], options: OptionLabels) -> str | Non
     letter = options.letter(label) if label else None
     if letter is None or DENIED_AFTER.match(text, end):
         return None
-    return "" if _is_hedged(text, end, letter, options) else letter
+    return "" if _is_hedged(text, end, letter, options) else label
 
 
 def _label(match: re.Match[str]) -> str | None:
@@ -126,28 +146,29 @@ def _is_hedged(text: str, end: int, letter: str, options: OptionLabels) -> bool:
 
 
 def _at_edge(lines: Sequence[str], options: OptionLabels) -> str | None:
-    """Return the letter that stands alone in the last line, or else that leads the first or the last line."""
-    last, first = _match_letter(ALONE, lines[-1], options), _match_letter(LEADING, lines[0], options)
-    if last is not None and len(lines) > 1 and all(_match_letter(ALONE, line, options) for line in lines[-2:]):
-        return last if len({_match_letter(ALONE, line, options) for line in lines[-2:]}) == 1 else None
+    """Return the label that stands alone in the last line, or else that leads the first or the last line."""
+    last, first = _match_label(ALONE, lines[-1], options), _match_label(LEADING, lines[0], options)
     if last is not None:
-        return last
-    second = next((letter for line in lines[1:_FIRST] if (letter := _match_letter(LEADING, line, options))), None)
+        above = _match_label(ALONE, lines[-2], options) if len(lines) > 1 else None
+        return last if above is None or options.letter(above) == options.letter(last) else None
+    second = next((label for line in lines[1:_FIRST] if (label := _match_label(LEADING, line, options))), None)
     if first is not None:
-        return None if (first, second) == ("A", "B") or _is_hedged_line(lines[0], options) else first
-    before = _match_letter(LEADING, lines[-2], options) if len(lines) > 1 else None
-    return _match_letter(LEADING, lines[-1], options) if before is None else None
+        is_list = (options.letter(first), options.letter(second or "-")) == ("A", "B")
+        return None if is_list or _is_hedged_line(lines[0], options) else first
+    before = _match_label(LEADING, lines[-2], options) if len(lines) > 1 else None
+    return _match_label(LEADING, lines[-1], options) if before is None else None
 
 
-def _match_letter(pattern: re.Pattern[str], line: str, options: OptionLabels) -> str | None:
+def _match_label(pattern: re.Pattern[str], line: str, options: OptionLabels) -> str | None:
     match = pattern.match(line)
     label = _label(match) if match else None
-    return options.letter(label) if label else None
+    return label if label and options.letter(label) else None
 
 
 def _is_hedged_line(line: str, options: OptionLabels) -> bool:
     match = LEADING.match(line)
-    letter = _match_letter(LEADING, line, options)
+    label = _match_label(LEADING, line, options)
+    letter = options.letter(label) if label else None
     return match is not None and letter is not None and _is_hedged(line, match.end(1), letter, options)
 
 
@@ -185,15 +206,15 @@ def _by_name(plain: str, options: OptionLabels, lines: Sequence[str]) -> str | N
 
 
 def _by_mention(text: str, options: OptionLabels) -> str | None:
-    """Return the only option whose label is mentioned and not denied."""
-    letters = set(_mentioned(text[-_TAIL:], options))
-    return letters.pop() if len(letters) == 1 else None
+    """Return the only label that is mentioned and not denied."""
+    labels = {options.letter(label): label for label in _mentioned(text[-_TAIL:], options)}
+    return labels.popitem()[1] if len(labels) == 1 else None
 
 
 def _mentioned(text: str, options: OptionLabels) -> Iterator[str]:
     for match in matches_at(MENTION, text, mentions(text)):
-        letter = options.letter(_label(match) or "-")
-        if letter is None or DENIED_AFTER.match(text, match.end()):
+        label = _label(match)
+        if label is None or options.letter(label) is None or DENIED_AFTER.match(text, match.end()):
             continue
         if not DENIED_BEFORE.search(text[max(0, match.start() - BEFORE_CHARACTERS) : match.start()]):
-            yield letter
+            yield label
