@@ -167,9 +167,7 @@ def test_a_kill_in_the_middle_leaves_the_old_run_byte_by_byte_and_the_next_one_c
 
 
 def _last_task(path: Path) -> str:
-    return [
-        str(row["task_id"]) for row in orch.Run.load(path).to_arrow().to_pylist() if row["outcome"] == "ok"
-    ][-1]
+    return [str(row["task_id"]) for row in orch.Run.load(path).to_arrow().to_pylist() if row["outcome"] == "ok"][-1]
 
 
 def test_the_command_says_what_changed(stored: tuple[Program, Path]) -> None:
