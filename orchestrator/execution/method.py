@@ -21,6 +21,7 @@ from ..config.user_code import load_function
 from ..open_sweep import OpenSweep
 from ..scoring.registry import NEEDS_TARGET, build_scorer, given_index_base, scorer_name, spelt_out
 from ..scoring.targets.check import check_targets, file_of, find_index_bases
+from ..scoring.targets.lettered import check_lettered
 from .context import RunContext, UserCode
 
 
@@ -75,12 +76,16 @@ def _index_bases(spelt: str, default: str, opened: OpenSweep) -> Mapping[str, in
     return find_index_bases(tasks, rows) if base is None else {file_of(tasks, row): base for row in rows}
 
 
-def check_scorers(config: Config, opened: OpenSweep) -> None:
-    """Raise InputError with file and row where a built-in scorer cannot grade a task. It reads every selected task once."""
+def check_scorers(config: Config, opened: OpenSweep) -> list[str]:
+    """Raise InputError with file and row where a built-in scorer cannot grade a task. It reads every selected task once.
+
+    Return what a user should know before the first request.
+    """
+    warnings: list[str] = []
     by_entry = {spelt_out(entry.scorer or config.run.scorer): entry.scorer is not None for entry in config.tasks}
     default = spelt_out(config.run.scorer)
     is_run_scorer_named = "scorer" in config.run.model_fields_set
-    for spelt, is_named in by_entry.items():
+    for spelt, is_entry_named in by_entry.items():
         name = scorer_name(spelt)
         if name in NEEDS_TARGET:
             rows = opened.sweep.rows
@@ -88,7 +93,11 @@ def check_scorers(config: Config, opened: OpenSweep) -> None:
                 rows if len(by_entry) == 1 else [row for row in rows if (opened.tasks.scorer(row) or default) == spelt]
             )
             bases = _index_bases(spelt, default, opened)
-            check_targets(opened.tasks, own, name, bases, is_named=is_named or is_run_scorer_named)
+            is_named = is_entry_named or is_run_scorer_named
+            warnings += check_targets(opened.tasks, own, name, bases, is_named=is_named)
+            lettered = check_lettered(opened.tasks, own, name, is_named=is_named)
+            warnings += [] if lettered is None else [lettered]
+    return warnings
 
 
 def check_method(config: Config, code: UserCode) -> None:

@@ -57,7 +57,8 @@ def prepare(
     sweep.sweep.check_prompts()
     check_tools(config, sweep)
     if scorer is None:
-        check_scorers(config, sweep)
+        for warning in check_scorers(config, sweep):
+            log.warning("%s", warning)
     parts = method_parts(config, code_name(scorer) if scorer else None) | code_parts(
         own_functions(config, solver, scorer)
     )

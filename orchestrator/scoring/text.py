@@ -28,8 +28,9 @@ LONG_TEXT = 2_000
 
 def exact(text: str, target: JSON) -> Score:
     """Compare the answer with the target, without differences in white space and case."""
-    folded = _folded(text)
     accepted = [_folded(one) for one in accepted_texts(target)]
+    longest = max((one.count(" ") + 1 for one in accepted), default=0)
+    folded = " ".join(text.split(None, longest)).casefold()  # a text of more words is none of them
     if folded in accepted:
         return FULL
     return (

@@ -86,7 +86,7 @@ def guard_scorer(scorer: ScorerFunction, name: str) -> Scorer:
     takes_model = _takes_model(scorer)
 
     async def guarded(sample: Sample, answer: Answer, model: ModelClient) -> Score:
-        with _attributed_to(name, sample):
+        with _attributed_to(name, sample, _without_target(sample)):
             returned = (
                 scorer(sample, answer, model) if takes_model else cast("Callable[..., object]", scorer)(sample, answer)
             )
@@ -123,7 +123,7 @@ def _as_score(returned: object, name: str, sample: Sample) -> Score:
 
 
 @contextmanager
-def _attributed_to(name: str, sample: Sample) -> Iterator[None]:
+def _attributed_to(name: str, sample: Sample, remark: str = "") -> Iterator[None]:
     try:
         yield
     except OrchestratorError:
@@ -132,13 +132,19 @@ def _attributed_to(name: str, sample: Sample) -> Iterator[None]:
         own_errors, user_errors = group.split(OrchestratorError)
         if user_errors is None and own_errors:
             raise first_error(own_errors) from group
-        raise _user_code_error(name, sample, group) from group
+        raise _user_code_error(name, sample, group, remark) from group
     except Exception as error:
-        raise _user_code_error(name, sample, error) from error
+        raise _user_code_error(name, sample, error, remark) from error
 
 
-def _user_code_error(name: str, sample: Sample, error: Exception) -> UserCodeError:
-    return UserCodeError(f"{name} raised {type(error).__name__} on task {sample.task.task_id}: {error}")
+def _user_code_error(name: str, sample: Sample, error: Exception, remark: str) -> UserCodeError:
+    return UserCodeError(f"{name} raised {type(error).__name__} on task {sample.task.task_id}: {error}{remark}")
+
+
+def _without_target(sample: Sample) -> str:
+    if sample.task.target is not None:
+        return ""
+    return '; the task has no target: return Score(0, "ungraded") for such a task if the scorer needs one'
 
 
 def _checked(returned: T, types: tuple[type, ...], name: str, sample: Sample) -> T:

@@ -133,6 +133,43 @@ def test_a_crash_leaves_nothing_that_is_taken_for_a_run(stored: tuple[Program, P
     assert not made[0].exists()
 
 
+BLOCKING = """
+import pathlib, time
+
+def grade(sample, answer):
+    if pathlib.Path("killed").exists():
+        return True
+    if sample.task.task_id == LAST:
+        pathlib.Path("reached").touch()
+        time.sleep(120)
+    return True
+"""
+
+
+def test_a_kill_in_the_middle_leaves_the_old_run_byte_by_byte_and_the_next_one_cleans_up(
+    stored: tuple[Program, Path],
+) -> None:
+    program, path = stored
+    (program.folder / "blocking.py").write_text(BLOCKING.replace("LAST", repr(_last_task(path))))
+    before, names = _digest(path), {entry.name for entry in path.parent.iterdir()}
+    started = program.start("rescore", path, "--scorer", "blocking:grade")
+    program.wait_for((program.folder / "reached").exists)
+    started.kill()
+    started.communicate()
+    assert _digest(path) == before
+    left = {entry.name for entry in path.parent.iterdir()} - names
+    assert [name for name in left if not name.startswith(".")] == []
+    assert len(left) == 1
+    (program.folder / "killed").touch()
+    assert program("rescore", path, "--scorer", "blocking:grade").code == 0
+    assert _digest(path) == before
+    assert not left & {entry.name for entry in path.parent.iterdir()}
+
+
+def _last_task(path: Path) -> str:
+    return [str(row["task_id"]) for row in orch.Run.load(path).to_arrow().to_pylist() if row["outcome"] == "ok"][-1]
+
+
 def test_the_command_says_what_changed(stored: tuple[Program, Path]) -> None:
     program, path = stored
     (program.folder / "fixed.jsonl").write_text(json.dumps({"id": _first_task(path), "target": "7"}) + "\n")

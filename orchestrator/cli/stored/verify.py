@@ -53,7 +53,10 @@ def _print(verification: Verification, run_directory: str) -> None:
                 f"  ordinal {pending.ordinal} ({cell}, epoch {pending.epoch}, task {pending.task}): {pending.outcome or 'never run'}"
             )
         source = RunDirectory(Path(run_directory)).read_manifest().rescored_from
-        to_go_on = f"python -m orchestrator resume {run_directory}"
+        corrected = (
+            " --changed-code  (after the correction of your own code)" if verification.waiting.get("not_run") else ""
+        )
+        to_go_on = f"python -m orchestrator resume {run_directory}{corrected}"
         say(f"to go on: resume {source}, then rescore it again" if source else f"to go on: {to_go_on}")
     for damage in verification.damages[:LISTED]:
         say(str(damage))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from providers.errors import StorageError
@@ -39,7 +40,7 @@ def carry(
     try:
         with debug_log(context, directory):
             run_outcome = run_loop(_until_signal(context, directory, environment, resumption))
-        _close(run_outcome, directory, to_go_on)
+        _close(run_outcome, directory, _after_correction(run_outcome, directory, resumption) or to_go_on)
     except StorageError as error:
         say(f"error: {error}", err=True)
         say(to_go_on)
@@ -95,6 +96,17 @@ def _to_go_on(directory: RunDirectory, resumption: ResumeOptions) -> str:
         *(["--changed-code"] if resumption.changed_code else []),
     ]
     return f"to go on: python -m orchestrator resume {shlex.join(arguments)}"
+
+
+def _after_correction(run_outcome: RunOutcome, directory: RunDirectory, resumption: ResumeOptions) -> str | None:
+    """Return how to go on where a person's own code has failed; None where it has not."""
+    if not run_outcome.statistics.outcomes.get("not_run"):
+        return None
+    corrected = _to_go_on(directory, replace(resumption, changed_code=True)).removeprefix("to go on: ")
+    return (
+        f"to go on, after the correction of your own code: {corrected}\n"
+        f"where only the scorer failed, the answers are stored: python -m orchestrator rescore {directory.path} grades them"
+    )
 
 
 def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from .places import Places, chinese_selections, chinese_verdicts, labels_with_verdict, nouns, selections, words
 
 BEFORE_CHARACTERS = 60
 """Characters before a statement that can make it a doubt."""
@@ -28,27 +31,30 @@ _NOUN = (
 _NOT = r"(?:\s+(?:not|never|neither)\b|n['’]t\b)"
 _ENDS_CLAUSE = r"(?=\s*+[)\]}]?\s*+(?:[.,;:!?\n(—–-]|$|(?:because|since|as|for|given|due|is|which|based)\b))"
 
-STATEMENTS = (
+STATEMENTS: Sequence[tuple[Places, re.Pattern[str]]] = (
     (
-        ("boxed",),
-        re.compile(
-            r"\\boxed\s{0,9}\{[\s({]*+(?:option\s++|choice\s++|answer:?\s++)?"
-            + rf"{_LABEL}(?=\s*+(?:[)}}.:,]|\\[),;]|and\b|or\b|$))",
-            _I,
-        ),
-    ),
-    (("answer>", "choice>", "ans>"), re.compile(rf"<(?:final_?)?(?:answer|choice|ans)>\s*+{_OPEN}*+{_LABEL}", _I)),
-    (
-        ("answer", "option", "choice", "solution", "response", "letter", "selection", " one "),
+        nouns,
         re.compile(
             rf"\b{_NOUN}(?:\s?\([^()\n]{{0,40}}\))?(?:\s*+[:：=?→]+|\s*+-+>|\s+-|['’]s|\s+{_BE}(?![a-z])|[^.!?\n:：;]{{1,80}}?(?:(?<!not)(?<!n't)(?<!n’t)\s{_BE}(?![a-z])|[:：]))"
             rf"(?:{_NOT}|{_FILL}{_LABEL})",
             _I,
         ),
     ),
-    (("answer",), re.compile(rf"\b(?:final\s+answer|answer)\s*+{_OPEN}*+{_LABEL}(?=[)\]}}]*+\s*+(?:[.!\n]|$))", _I)),
     (
-        ("wait", "actually", "no", "correction", "sorry", "oops", "hmm"),
+        words("\\boxed"),
+        re.compile(
+            r"\\boxed\s{0,9}\{[\s({]*+(?:option\s++|choice\s++|answer:?\s++)?"
+            + rf"{_LABEL}(?=\s*+(?:[)}}.:,]|\\[),;]|and\b|or\b|$))",
+            _I,
+        ),
+    ),
+    (words("<"), re.compile(rf"<(?:final_?)?(?:answer|choice|ans)>\s*+{_OPEN}*+{_LABEL}", _I)),
+    (
+        words("final", "answer"),
+        re.compile(rf"\b(?:final\s+answer|answer)\s*+{_OPEN}*+{_LABEL}(?=[)\]}}]*+\s*+(?:[.!\n]|$))", _I),
+    ),
+    (
+        words("wait", "actually", "no", "correction", "sorry", "oops", "hmm"),
         re.compile(
             rf"\b(?:wait|actually|no|correction|sorry|oops|hmm)\b[\s,.:!—-]{{1,4}}"
             rf"(?:(?:actually|no|wait|sorry|i\s+mean|i'd\s+say|that\s+is|that's|it\s+is|it's|it\s+should\s+be|it\s+must\s+be|should\s+be|"
@@ -57,7 +63,7 @@ STATEMENTS = (
         ),
     ),
     (
-        (
+        words(
             "r\u00e9ponse",
             "reponse",
             "respuesta",
@@ -75,24 +81,24 @@ STATEMENTS = (
         ),
     ),
     (
-        ("\u7b54", "\u6b63", "\u6700\u4f73", "\uc815\ub2f5", "\ub2f5"),
+        words("\u7b54", "\u6b63", "\u6700\u4f73", "\uc815\ub2f5", "\ub2f5"),
         re.compile(
-            rf"(?:答案|答え|正解|正确选项|正確選項|正确的?选项|最佳选项|정답|답)[^。，；,;\n:：A-Z]{{0,20}}?(?:应该|應該|应|應)?(?:不是|{_FILL}(?:是|为|為|选|選|は|은|는)?{_FILL}{_LABEL})"
+            rf"(?:答案|答え|正解|正确选项|正確選項|正确的?选项|最佳选项|정답|답)[^。，；,;\n:：A-Z]{{0,20}}?(?:应该|應該|应|應)?(?:不是|{_FILL}(?:是|为|為|选|選|は|은|는)?{_FILL}(?<![A-Za-z]){_LABEL})"
         ),
     ),
     (
-        ("\u9009", "\u9078"),
+        chinese_selections,
         re.compile(
             rf"(?<![不别勿没])(?:故|应|應|我|因此|所以|应该|應該|请|最终)?(?:选择|選擇|选|選)(?![项項])(?:了|的是)?{_FILL}{_LABEL}"
         ),
     ),
-    (("\u7684\u662f",), re.compile(rf"(?:正确|正確)的是{_FILL}{_LABEL}")),
+    (words("\u6b63\u786e\u7684", "\u6b63\u78ba\u7684"), re.compile(rf"(?:正确|正確)的是{_FILL}{_LABEL}")),
 )
-"""Statements of the answer, each with words of which one is in every match; the last statement counts. Without a label it is negated."""
+"""Statements of the answer, each with the places where it can begin; the last statement counts. Without a label it is negated."""
 _TEXT_OF_OPTION = r"(?:\s?\([^()\n]{1,60}\)|[.):]\s[^.\n]{1,60}?)?"
-VERDICTS = (
+VERDICTS: Sequence[tuple[Places, re.Pattern[str]]] = (
     (
-        ("correct", "right", "best", "true", "answer", "accurate", "appropriate"),
+        labels_with_verdict,
         re.compile(
             rf"(?<![\w'’])(?<![A-Z] and )(?<![A-Z] or )(?:option\s+|choice\s+|answer\s+|statement\s+)?[(\[]?{_LABEL}[)\]]?{_TEXT_OF_OPTION}"
             rf"\s+(?:is|seems|looks|must\s+be|would\s+be|has\s+to\s+be|appears(?:\s+to\s+be)?)"
@@ -102,11 +108,11 @@ VERDICTS = (
         ),
     ),
     (
-        ("\u6b63", "\u5bf9", "\u5c0d"),
+        chinese_verdicts,
         re.compile(rf"{_LABEL}\s?(?:选项|選項|项|項)?(?:是|为|為)?(?:正确|正確|对的|對的)"),
     ),
     (
-        ("",),
+        selections,
         re.compile(
             rf"\b(?:choose|chose|pick|select|selected|go(?:ing)?\s+(?:with|for)|opt\s+for|settle\s+on|guess|say|leav(?:es?|ing)(?:\s+us\s+with)?(?:\s+only)?"
             rf"|must\s+be|has\s+to\s+be|points?\s+to|corresponds?\s+to|matches|so|thus|therefore|hence|it\s+is|it's)\b,?{_FILL}{_LABEL}{_ENDS_CLAUSE}",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 
 LETTERS = string.ascii_uppercase
 USUAL = 10
 """The options that a task may have where their number is not known."""
-_FOLDS = re.compile(r"[\s*_`$\\{}\"'“”‘’.,;:!()\[\]]+")
+_APART = "*_`$\\{}\"'“”‘’.,;:!()[]"
+_ASCII_APART = "".join(" " if chr(code) in _APART else chr(code) for code in range(128))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,16 @@ class OptionLabels:
     texts: Sequence[str] = ()
     """The texts of the options in order; empty where they are not known."""
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether a number names an option."""
+        return any(label.isdigit() for label in self.labels)
+
+    @property
+    def has_blank(self) -> bool:
+        """Whether the text of an option has nothing but punctuation."""
+        return not all(option for _, option in self._folded())
+
     def letter(self, label: str) -> str | None:
         """Return the letter of a label; None where it names no option."""
         own = self.labels.get(label.upper()) if self.labels else None
@@ -32,6 +43,10 @@ class OptionLabels:
             return own
         letter = label.upper()
         return letter if letter in LETTERS[: self.size] else None
+
+    def text_of(self, letter: str) -> str:
+        """Return the text of an option."""
+        return self.texts[LETTERS.index(letter)]
 
     def with_text(self, text: str) -> str | None:
         """Return the letter of the option that has exactly this text, without differences in case, spaces and punctuation."""
@@ -45,6 +60,11 @@ class OptionLabels:
         fits = [(len(option), letter) for letter, option in self._folded() if option and given.startswith(f"{option} ")]
         return max(fits)[1] if fits else None
 
+    def are_mentioned(self, text: str) -> bool:
+        """Return whether the text of any option stands in `text`."""
+        given = f" {folded(text)} " if self.texts else ""
+        return any(option and f" {option} " in given for _, option in self._folded())
+
     def mentioned(self, text: str) -> str | None:
         """Return the letter of the only option whose text stands in `text`; options that are part of a longer one do not count."""
         given = f" {folded(text)} "
@@ -53,7 +73,7 @@ class OptionLabels:
         return own[0] if len(own) == 1 else None
 
     def _folded(self) -> list[tuple[str, str]]:
-        return [(letter, folded(option)) for letter, option in zip(LETTERS, self.texts, strict=False)]
+        return [(letter, _folded_option(option)) for letter, option in zip(LETTERS, self.texts, strict=False)]
 
 
 def numbered(first: int, size: int) -> Mapping[str, str]:
@@ -63,4 +83,13 @@ def numbered(first: int, size: int) -> Mapping[str, str]:
 
 def folded(text: str) -> str:
     """Return a text without differences in case, spaces, punctuation and emphasis."""
-    return _FOLDS.sub(" ", text).strip().casefold()
+    if text.isascii():
+        text = text.translate(_ASCII_APART)
+    else:
+        for character in _APART:
+            text = text.replace(character, " ")
+    return " ".join(text.split()).casefold()
+
+
+_folded_option = lru_cache(maxsize=4_096)(folded)
+"""Cached, because the options of a task are compared with the answers of every model and prompt type."""

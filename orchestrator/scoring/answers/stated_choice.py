@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from .choice_patterns import (
     ALONE,
@@ -25,33 +26,64 @@ from .choice_patterns import (
     VERDICTS,
 )
 from .option_labels import OptionLabels
+from .places import LoweredText, Places, ends_with_letter, has_label, lowered, matches_at, mentions
 
-_REMOVED = str.maketrans(dict.fromkeys("*`$"))
+_REMOVED = ("*", "`", "$", "__")
 _WIDE = str.maketrans(
     {0xFF21 + place: chr(0x41 + place) for place in range(26)} | {0xFF08: "(", 0xFF09: ")", 0xFF1A: ":"}
 )
 _WRAPPER = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mathsf)\s{0,9}\{")
 _MARK_END = re.compile(r"answer(?:\s+is)?\s*+[:：]?\s*+(?:the\s+)?", re.IGNORECASE)
+_MOST_MARKS = 12
+_FIRST = 30
+"""Lines at the start that are examined for a label before them."""
 _BLANK = re.compile(r"\s{3,}")
 _HEAD, _TAIL = 2_000, 10_000
 """Characters of a long text that are examined."""
 
 
-def stated_choice(text: str, options: OptionLabels) -> str | None:
-    """Find the letter of the option that an answer chooses; None without exactly one."""
+class StatedChoice(NamedTuple):
+    """The option that an answer chooses."""
+
+    letter: str
+    read: str
+    """The label or the text by which the answer names it."""
+    is_text: bool = False
+    """Whether `read` is the option's text."""
+
+
+def stated_choice(text: str, options: OptionLabels) -> StatedChoice | None:
+    """Find the option that an answer chooses; None without exactly one."""
     plain = _plain(text)
-    for stage in (STATEMENTS, VERDICTS):
-        decided, letter = _last_statement(plain, stage, options)
+    whole = lowered(plain, digits=options.has_numbers)
+    is_labelled = has_label(plain, digits=whole.digits)
+    for stage in (STATEMENTS, VERDICTS) if is_labelled else ():
+        decided, label = _last_statement(whole, stage, options)
         if decided:
-            return letter
+            return _labelled(label, options)
     lines = [line for line in plain.splitlines() if line and not line.isspace()]
     if not lines:
         return None
+    is_named = options.are_mentioned(plain)
     return (
-        _by_text(plain, options, lines, is_whole=True)
-        or _at_edge(lines, options)
-        or _by_mention(text, plain, options, lines)
+        _named(_by_text(whole, options, lines) if is_named or options.has_blank else None, options)
+        or _labelled(_at_edge(lines, options) if is_labelled or _has_lone_letter(lines) else None, options)
+        or _named(_by_name(plain, options, lines) if is_named else None, options)
+        or _labelled(_by_mention(text, options), options)
     )
+
+
+def _labelled(label: str | None, options: OptionLabels) -> StatedChoice | None:
+    letter = options.letter(label) if label else None
+    return StatedChoice(letter, label.upper()) if label and letter else None
+
+
+def _named(letter: str | None, options: OptionLabels) -> StatedChoice | None:
+    return StatedChoice(letter, options.text_of(letter), is_text=True) if letter else None
+
+
+def _has_lone_letter(lines: Sequence[str]) -> bool:
+    return any(map(ends_with_letter, (*lines[:_FIRST], *lines[-2:])))
 
 
 def _plain(text: str) -> str:
@@ -61,29 +93,29 @@ def _plain(text: str) -> str:
         text = text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n\n{text[-_TAIL:]}"
     if not text.isascii():
         text = text.translate(_WIDE)
-    text = text.translate(_REMOVED).replace("__", "")
+    for emphasis in _REMOVED:
+        text = text.replace(emphasis, "")
     return _WRAPPER.sub("{", text) if "\\" in text else text
 
 
 def _last_statement(
-    text: str, patterns: Iterable[tuple[Sequence[str], re.Pattern[str]]], options: OptionLabels
+    text: LoweredText, patterns: Iterable[tuple[Places, re.Pattern[str]]], options: OptionLabels
 ) -> tuple[bool, str | None]:
-    """Return whether there is a statement, and the letter of the last one; None where it names two options."""
-    lower, last, decided, letter = text.lower(), -1, False, None
-    for words, pattern in patterns:
-        if not any(word in lower for word in words):
-            continue
-        for match in pattern.finditer(text):
-            if match.end() <= last:
-                continue
-            found = _stated(text, match, options)
-            if found is not None:
-                last, decided, letter = match.end(), True, found or None
-    return decided, letter
+    """Return whether there is a statement, and the label of the last one; None where it names two options."""
+    last, decided, label = -1, False, None
+    for places, pattern in patterns:
+        matches = list(matches_at(pattern, text.text, places(text)))
+        while matches and (match := matches.pop()).end() > last:
+            stated = _stated(text.text, match, options)
+            if stated is not None:
+                last, decided, label = match.end(), True, stated or None
+                if not has_label(text.text[last:], digits=text.digits):
+                    return decided, label
+    return decided, label
 
 
 def _stated(text: str, match: re.Match[str], options: OptionLabels) -> str | None:
-    """Return the letter of a statement, "" where it names two options, None where it is none."""
+    """Return the label of a statement, "" where it names two options, None where it is none."""
     end, label = match.end(), _label(match)
     if _is_doubted(text, match):
         return None
@@ -95,7 +127,7 @@ def _stated(text: str, match: re.Match[str], options: OptionLabels) -> str | Non
     letter = options.letter(label) if label else None
     if letter is None or DENIED_AFTER.match(text, end):
         return None
-    return "" if _is_hedged(text, end, letter, options) else letter
+    return "" if _is_hedged(text, end, letter, options) else label
 
 
 def _label(match: re.Match[str]) -> str | None:
@@ -114,61 +146,75 @@ def _is_hedged(text: str, end: int, letter: str, options: OptionLabels) -> bool:
 
 
 def _at_edge(lines: Sequence[str], options: OptionLabels) -> str | None:
-    """Return the letter that stands alone in the last line, or else that leads the first or the last line."""
-    last, first = _match_letter(ALONE, lines[-1], options), _match_letter(LEADING, lines[0], options)
-    if last is not None and len(lines) > 1 and all(_match_letter(ALONE, line, options) for line in lines[-2:]):
-        return last if len({_match_letter(ALONE, line, options) for line in lines[-2:]}) == 1 else None
+    """Return the label that stands alone in the last line, or else that leads the first or the last line."""
+    last, first = _match_label(ALONE, lines[-1], options), _match_label(LEADING, lines[0], options)
     if last is not None:
-        return last
-    second = next((letter for line in lines[1:30] if (letter := _match_letter(LEADING, line, options))), None)
+        above = _match_label(ALONE, lines[-2], options) if len(lines) > 1 else None
+        return last if above is None or options.letter(above) == options.letter(last) else None
+    second = next((label for line in lines[1:_FIRST] if (label := _match_label(LEADING, line, options))), None)
     if first is not None:
-        return None if (first, second) == ("A", "B") or _is_hedged_line(lines[0], options) else first
-    before = _match_letter(LEADING, lines[-2], options) if len(lines) > 1 else None
-    return _match_letter(LEADING, lines[-1], options) if before is None else None
+        is_list = (options.letter(first), options.letter(second or "-")) == ("A", "B")
+        return None if is_list or _is_hedged_line(lines[0], options) else first
+    before = _match_label(LEADING, lines[-2], options) if len(lines) > 1 else None
+    return _match_label(LEADING, lines[-1], options) if before is None else None
 
 
-def _match_letter(pattern: re.Pattern[str], line: str, options: OptionLabels) -> str | None:
+def _match_label(pattern: re.Pattern[str], line: str, options: OptionLabels) -> str | None:
     match = pattern.match(line)
     label = _label(match) if match else None
-    return options.letter(label) if label else None
+    return label if label and options.letter(label) else None
 
 
 def _is_hedged_line(line: str, options: OptionLabels) -> bool:
     match = LEADING.match(line)
-    letter = _match_letter(LEADING, line, options)
+    label = _match_label(LEADING, line, options)
+    letter = options.letter(label) if label else None
     return match is not None and letter is not None and _is_hedged(line, match.end(1), letter, options)
 
 
-def _by_text(plain: str, options: OptionLabels, lines: Sequence[str], *, is_whole: bool) -> str | None:
+def _by_text(whole: LoweredText, options: OptionLabels, lines: Sequence[str]) -> str | None:
     """Return the letter of the option whose text is the answer, or what the answer states."""
-    if not options.texts:
-        return None
-    whole = options.with_text(plain) if len(lines) == 1 else None
-    if whole is not None or not is_whole:
-        return whole
-    marks = list(_MARK_END.finditer(plain))[-12:]
-    for mark in reversed(marks):
-        sentence = plain[mark.end() : mark.end() + 300]
-        stated = options.with_text(sentence.split("\n", 1)[0]) or options.beginning(sentence)
+    letter = options.with_text(whole.text) if len(lines) == 1 else None
+    if letter is not None:
+        return letter
+    for end in _mark_ends(whole):
+        sentence = whole.text[end : end + 300]
+        beginning = options.beginning(sentence)
+        if beginning is None and not options.has_blank:
+            continue
+        stated = options.with_text(sentence.split("\n", 1)[0]) or beginning
         if stated is not None:
             return stated
     return options.with_text(lines[-1])
 
 
-def _by_mention(text: str, plain: str, options: OptionLabels, lines: Sequence[str]) -> str | None:
-    """Return the only option that is mentioned and not denied, by its text or by its label."""
-    if options.texts:
-        named = options.mentioned(lines[-1]) or options.mentioned(lines[0]) or options.mentioned(plain)
-        if named is not None and not NEGATED.search(plain[:300]):
-            return named
-    letters = set(_mentioned(text[-_TAIL:], options))
-    return letters.pop() if len(letters) == 1 else None
+def _mark_ends(whole: LoweredText) -> Iterator[int]:
+    """Yield where the last mentions of the word "answer" end, from the last one."""
+    place = whole.lower.rfind("answer")
+    for _ in range(_MOST_MARKS):
+        mark = _MARK_END.match(whole.text, place) if place >= 0 else None
+        if mark is None:
+            return
+        yield mark.end()
+        place = whole.lower.rfind("answer", 0, place)
+
+
+def _by_name(plain: str, options: OptionLabels, lines: Sequence[str]) -> str | None:
+    """Return the only option whose text is mentioned, if nothing is denied at the start."""
+    named = options.mentioned(lines[-1]) or options.mentioned(lines[0]) or options.mentioned(plain)
+    return None if named is None or NEGATED.search(plain[:300]) else named
+
+
+def _by_mention(text: str, options: OptionLabels) -> str | None:
+    """Return the only label that is mentioned and not denied."""
+    labels = {options.letter(label): label for label in _mentioned(text[-_TAIL:], options)}
+    return labels.popitem()[1] if len(labels) == 1 else None
 
 
 def _mentioned(text: str, options: OptionLabels) -> Iterator[str]:
-    for match in MENTION.finditer(text):
-        letter = options.letter(_label(match) or "-")
-        if letter is None or DENIED_AFTER.match(text, match.end()):
+    for match in matches_at(MENTION, text, mentions(text)):
+        label = _label(match)
+        if label is None or options.letter(label) is None or DENIED_AFTER.match(text, match.end()):
             continue
         if not DENIED_BEFORE.search(text[max(0, match.start() - BEFORE_CHARACTERS) : match.start()]):
-            yield letter
+            yield label

@@ -84,6 +84,8 @@ _CORRECTION = re.compile(
 
 def stated_number(text: str) -> Numeral | None:
     """Find the number that an answer gives as its result; None where it has none."""
+    if text.isascii() and not _has_digit(text):
+        return None
     boxed = _boxed(text) if "\\boxed" in text else None
     if boxed is not None:
         return boxed
@@ -275,4 +277,6 @@ def _behind_equals(passage: str, found: Sequence[Numeral], last: Numeral) -> Num
 
 
 def _has_digit(text: str) -> bool:
+    if text.isascii():
+        return any(digit in text for digit in _ASCII_DIGITS)
     return _last_digit(text, len(text)) >= 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from providers.errors import InputError
 from sharding.tasks.task import Task, TaskSet
@@ -21,23 +21,25 @@ EMPTY = "every answer or none would meet it; fill it in, or write null: such a t
 
 def check_targets(
     tasks: TaskSet, rows: Sequence[int], scorer: str, bases: Mapping[str, int], *, is_named: bool
-) -> None:
+) -> list[str]:
     """Raise InputError with file and row where a built-in scorer cannot use a target, or has none in any row.
 
-    `bases` are the numbers of the first option, by file. `is_named` tells that the user has named the scorer.
+    Return a warning for every file without any target. `bases` are the numbers of the first option, by file. `is_named` tells that the
+    user has named the scorer.
     """
     read = rows
     if scorer in ANY_TEXT:  # only what is unusual can be wrong, so that usual rows need not be read again
         unusual = frozenset(tasks.unusual_targets())
         read = [row for row in rows if row in unusual] if unusual else ()
-    has_target = len(read) < len(rows)
+    without: set[int] = set()
     for row in read:
         task = tasks[row]
         reason = fault(task, scorer, bases.get(file_of(tasks, row)) if bases else None)
         if reason is not None:
             raise InputError(f"{tasks.origin(row)}: {reason}")
-        has_target = has_target or not _is_without_target(task, scorer)
-    if is_named and not has_target and rows:
+        if _is_without_target(task, scorer):
+            without.add(row)
+    if is_named and rows and len(without) == len(rows):
         first = rows[0]
         column = "a target with calls, or metadata.plan" if scorer == "tool_calls" else "a target"
         found = ", ".join(tasks[first].columns) or "none"
@@ -45,6 +47,25 @@ def check_targets(
             f"{file_of(tasks, first)}: the scorer {scorer} needs {column}, and no task has one (its columns: {found}); "
             "name the column that holds the answer with fields: {target: …}"
         )
+    return [_ungraded(tasks, file, without) for file in _files_without_target(tasks, rows, without)]
+
+
+def _files_without_target(tasks: TaskSet, rows: Sequence[int], without: Set[int]) -> Sequence[str]:
+    files = dict.fromkeys(file_of(tasks, row) for row in sorted(without))
+    for row in rows:
+        if not files:
+            break
+        if row not in without:
+            files.pop(file_of(tasks, row), None)
+    return list(files)
+
+
+def _ungraded(tasks: TaskSet, file: str, without: Set[int]) -> str:
+    row = next(row for row in sorted(without) if file_of(tasks, row) == file)
+    return (
+        f"{file}: no task has a target (its columns: {', '.join(tasks[row].columns) or 'none'}), so that every answer will be ungraded; "
+        "name the column that holds the answer with fields: {target: …}, or a scorer that needs none"
+    )
 
 
 def fault(task: Task, scorer: str, base: int | None) -> str | None:

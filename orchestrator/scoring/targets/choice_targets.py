@@ -13,9 +13,13 @@ from sharding.tasks.task import Task
 
 from ..answers.option_labels import LETTERS, USUAL, OptionLabels, numbered
 from .accepted import accepted_texts
+from .shown_numbers import first_shown_number
 
 _LETTER = re.compile(r"\s*[(\[*\"']*([A-Za-z])[)\]*.:\"']*\s*|\s*[(\[]?([A-Z])(?:[)\].:]|\s[-–])\s*\S.*", re.DOTALL)
 _INDEX = re.compile(r"\s*(\d{1,2})(?:\.0+)?\s*")
+
+LETTER_OR_INDEX = re.compile(r"\s*[(\[]?(?:[A-Za-z]|\d{1,2}(?:\.0+)?)[)\].:]?\s*")
+"""A text that is only the letter or the number of an option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +97,30 @@ def index_base(indices: Iterable[tuple[int, int]]) -> tuple[bool, bool]:
 
 
 def accepted_choices(task: Task, base: int | None) -> tuple[frozenset[str], OptionLabels]:
-    """Return the letters that the target accepts, and how an answer may name the options of the task. `base` is that of indices."""
+    """Return the letters that the target accepts, and how an answer may name the options of the task. `base` is that of indices.
+
+    A number in an answer is the text of an option if one has this text, else a label of the row, else a position if the prompt numbers
+    the options.
+    """
     choices = row_choices(task)
     texts = accepted_texts(task.target)
     letters = frozenset(letter for text in texts if (letter := _letter(text, task.target, choices, base)))
     size = choices.size or max([USUAL, *(LETTERS.index(letter) + 1 for letter in letters)])
     labels: Mapping[str, str] = _own_labels(choices)
-    if not labels and base is not None and any(_INDEX.fullmatch(text) for text in texts):
-        labels = numbered(base, size)
+    if not labels:
+        first = first_shown_number(task.messages, choices.texts) if task.messages else base
+        labels = {} if first is None else numbered(first, size)
+    if any(label.isdigit() for label in labels):
+        labels = {**labels, **_numbers_as_text(choices)}
     return letters, OptionLabels(size, labels, choices.texts)
+
+
+def _numbers_as_text(choices: RowChoices) -> Mapping[str, str]:
+    """Return the letters of the options whose text is a number, by this number; none of those that occur twice."""
+    texts = [text.strip() for text in choices.texts]
+    return {
+        text: letter for text, letter in zip(texts, LETTERS, strict=False) if text.isdigit() and texts.count(text) == 1
+    }
 
 
 def _own_labels(choices: RowChoices) -> Mapping[str, str]:

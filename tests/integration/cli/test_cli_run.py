@@ -143,3 +143,18 @@ def test_a_loose_dotenv_file_is_warned_of(program: Program, sweep: Sweep) -> Non
     dotenv = program.folder / ".env"
     assert done.err == f"warning: {dotenv} can be read by others; run: chmod 600 {dotenv}\n"
     assert (program.path(done) / "results" / "results.jsonl").exists()
+
+
+def test_where_the_own_scorer_fails_the_way_to_go_on_is_the_one_that_works(program: Program, sweep: Sweep) -> None:
+    mine = program.folder / "failing_scorer.py"
+    mine.write_text("def grade(sample, answer):\n    return answer.txt\n")
+    program.write(
+        {**sweep(program.folder, tasks=3), "tasks": [{"path": "tasks.jsonl", "scorer": "failing_scorer:grade"}]}
+    )
+    failed = program.run("sweep.yaml")
+    (advice,) = [line for line in failed.out.splitlines() if line.startswith("to go on")]
+    assert "after the correction of your own code: python -m orchestrator resume" in advice
+    assert f"python -m orchestrator rescore {failed.run_directory} grades them" in failed.out
+    mine.write_text("def grade(sample, answer):\n    return True\n")
+    again = program(*advice.partition("python -m orchestrator ")[2].split())
+    assert (again.code, "every sample has its record" in again.out) == (0, True), again.err

@@ -64,9 +64,9 @@ def test_every_comparison_ends_on_hostile_text(text: str) -> None:
 @pytest.mark.parametrize("blank", [1, 2, 50_000])
 def test_blank_text_of_any_length_changes_no_choice(blank: int) -> None:
     gap = " \n" * blank
-    assert stated_choice(f"The answer is{gap}:{gap}(B)", LETTERED) == "B"
-    assert stated_choice(rf"\boxed{{{gap}\text{{{gap}(C){gap}}}", LETTERED) == "C"
-    assert stated_choice(f"答案{gap}是{gap}D", LETTERED) == "D"
+    assert stated_choice(f"The answer is{gap}:{gap}(B)", LETTERED) == ("B", "B", False)
+    assert stated_choice(rf"\boxed{{{gap}\text{{{gap}(C){gap}}}", LETTERED) == ("C", "C", False)
+    assert stated_choice(f"答案{gap}是{gap}D", LETTERED) == ("D", "D", False)
     assert stated_choice(f"Answer: A{gap}or{gap}B", LETTERED) is None
 
 

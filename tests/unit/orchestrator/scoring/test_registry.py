@@ -129,3 +129,13 @@ def test_a_wrong_scorer_is_one_sentence(scorer: str | dict[str, Any], says: str)
 async def test_an_exception_of_a_persons_own_scorer_is_theirs() -> None:
     with pytest.raises(UserCodeError, match=r"the scorer json:loads raised TypeError on task t: "):
         await build_scorer("json:loads")(SAMPLE, Answer("7"), NO_MODEL)
+
+
+async def test_the_error_of_a_scorer_on_a_task_without_a_target_says_what_to_return() -> None:
+    without = Sample(0, "s", Task("t", []), SAMPLE.cell, 0, 0)
+    with pytest.raises(
+        UserCodeError, match=r'AttributeError .*; the task has no target: return Score\(0, "ungraded"\)'
+    ):
+        await guard_scorer(lambda sample, answer: sample.task.target.lower() in answer.text, "s")(
+            without, Answer("7"), NO_MODEL
+        )

@@ -11,6 +11,7 @@ from orchestrator.scoring.choice import choice
 from orchestrator.scoring.targets.accepted import accepted_texts
 from orchestrator.scoring.targets.check import check_targets, find_index_bases
 from orchestrator.scoring.targets.choice_targets import accepted_choices
+from orchestrator.scoring.targets.lettered import check_lettered
 from providers.errors import InputError
 from providers.messages import JSON
 from sharding.tasks.sources import TaskPool
@@ -148,3 +149,63 @@ def test_a_number_that_is_no_option_among_texts_of_options_is_refused() -> None:
     tasks = numbers(("1", ["1", "2"]), ("2", ["1", "2"]), ("0", ["1", "2"]))
     with pytest.raises(InputError, match="item 3: the target 0 is no option"):
         find_index_bases(tasks, range(3))
+
+
+PRIMES = ["2", "3", "5", "7"]
+NUMBERED = "1. 2\n2. 3\n3. 5\n4. 7"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "choices", "target", "answer", "details"),
+    [
+        ("1. Paris\n2. London\n3. Rome\n4. Oslo", FOUR, "B", "2", {"read": "2", "as": "position", "option": "B"}),
+        (
+            "(0) Paris (1) London (2) Rome (3) Oslo",
+            FOUR,
+            1,
+            "The answer is 1.",
+            {"read": "1", "as": "position", "option": "B"},
+        ),
+        ("A. Paris\nB. London\nC. Rome\nD. Oslo", FOUR, "B", "2", None),
+        ("A. Paris\nB. London\nC. Rome\nD. Oslo", FOUR, 1, "(B)", {"read": "B", "as": "letter", "option": "B"}),
+        ("Which is even?", PRIMES, "A", "2", {"read": "2", "as": "text", "option": "A"}),
+        (NUMBERED, PRIMES, "A", "The answer is 2.", {"read": "2", "as": "text", "option": "A"}),
+        (NUMBERED, PRIMES, "D", "4", {"read": "4", "as": "position", "option": "D"}),
+        ("Which?", ARC, "2", "2", {"read": "2", "as": "label", "option": "B"}),
+        ("Which?", FOUR, "B", "It is London", {"read": "London", "as": "text", "option": "B"}),
+        ("1) red\n2) blue", None, "B", "2", {"read": "2", "as": "position", "option": "B"}),
+    ],
+)
+def test_a_number_in_an_answer_is_a_text_or_else_a_position_that_the_prompt_shows(
+    prompt: str, choices: JSON, target: JSON, answer: str, details: JSON
+) -> None:
+    asked = Task("t", [{"role": "user", "content": prompt}], target, columns={"choices": choices})
+    score = choice(answer, asked, 0)
+    assert (score.details, score.grade) == (details, "full" if details else "failed")
+
+
+@pytest.mark.parametrize(("scorer", "says"), [("includes", "nearly every answer"), ("exact", 'counts (B) and "The')])
+@pytest.mark.parametrize("target", ["B", "(b)", 2, "2"])
+def test_letters_of_options_are_not_compared_as_text_without_a_word(scorer: str, says: str, target: JSON) -> None:
+    tasks = pool(target, "A", choices=FOUR)
+    warning = check_lettered(tasks, range(2), scorer, is_named=True)
+    assert warning is not None
+    assert says in warning
+    with pytest.raises(InputError, match=rf"^listed: .* set scorer: choice, .* name the scorer: {scorer}$"):
+        check_lettered(tasks, range(2), scorer, is_named=False)
+
+
+@pytest.mark.parametrize(
+    ("targets", "choices"), [(["Paris", "Rome"], FOUR), (["A", "B"], None), (["2", "3"], PRIMES), ([None], FOUR)]
+)
+def test_other_targets_are_compared_as_text(targets: Sequence[JSON], choices: JSON) -> None:
+    tasks = pool(*targets, choices=choices)
+    assert check_lettered(tasks, range(len(tasks)), "includes", is_named=False) is None
+
+
+def test_a_file_without_any_target_is_told_before_the_run() -> None:
+    (warning,) = check_targets(pool(None, None), range(2), "includes", {}, is_named=False)
+    assert warning.startswith(
+        "listed: no task has a target (its columns: target, choices), so that every answer will be ungraded"
+    )
+    assert check_targets(pool("a", None), range(2), "includes", {}, is_named=False) == []
