@@ -88,7 +88,10 @@ def _sources(
 ) -> tuple[list[SourceSpec], Sequence[str]]:
     """Return the files of an entry, and what was found beside them."""
     scorer = spelt_out(entry.scorer or loaded.config.run.scorer)
-    fields = {name: value if isinstance(value, str) else value.model_dump() for name, value in entry.fields.items()}
+    fields = {
+        name: value if isinstance(value, str) else value.model_dump(exclude_unset=True)
+        for name, value in entry.fields.items()
+    }
     found = (
         find_files(entry.path, loaded.base, STORES) if entry.reader is None else find_readable(entry.path, loaded.base)
     )

@@ -20,7 +20,7 @@ from providers.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
 from .given_tasks import write_given_tasks
-from .settings import Config
+from .settings import TAGS, Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ def _keys(place: Sequence[int | str], raw: Any) -> Iterable[int | str]:
         if isinstance(part, int) and isinstance(raw, list | tuple) and part < len(raw):
             yield part
             raw = raw[part]
-        elif isinstance(raw, Mapping) and (part in raw or number == len(place)):
+        elif isinstance(raw, Mapping) and (part in raw or (number == len(place) and part not in TAGS)):
             yield part
             raw = raw.get(part)
 

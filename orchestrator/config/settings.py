@@ -41,11 +41,35 @@ from .tool_settings import RegistryConfig, ToolsConfig
 LONGEST_NAME = 50
 
 
-class FieldConstant(Section):
-    """One value for every row of a file."""
+class FieldConfig(Section):
+    """A field that is more than a column: a constant, or a column with a value for the rows where it is empty."""
 
-    const: str | int | float | list[object] | dict[str, object]
-    """The value."""
+    const: str | int | float | list[object] | dict[str, object] | None = None
+    """One value for every row of a file: {const: easy}."""
+    column: Text | None = None
+    """The column, or a dotted path; needs `if_empty`."""
+    if_empty: str | int | float | list[object] | dict[str, object] | None = None
+    """What stands for null, blank text and an empty list: {column: answers.text, if_empty: unanswerable}. A target of null is ungraded."""
+
+    @model_validator(mode="after")
+    def _is_one_form(self) -> FieldConfig:
+        if self.model_fields_set not in ({"const"}, {"column", "if_empty"}) or (self.const, self.column) == (
+            None,
+            None,
+        ):
+            raise ValueError("write {const: easy}, or {column: answers.text, if_empty: unanswerable}")
+        return self
+
+
+TEXT, MAPPING = TAGS = ("text", "mapping")
+"""The two forms of a setting that is a text or a mapping."""
+
+
+def _kind(value: object) -> str:
+    return TEXT if isinstance(value, str) else MAPPING
+
+
+FieldSetting = Annotated[Annotated[str, Tag(TEXT)] | Annotated[FieldConfig, Tag(MAPPING)], Discriminator(_kind)]
 
 
 class TaskFileConfig(Section):
@@ -54,9 +78,10 @@ class TaskFileConfig(Section):
     path: str
     """A file, a glob or a folder, relative to the configuration file: .jsonl, .json, .csv, .parquet or .arrow, also with .gz or .zst; a
     folder of `save_to_disk` (folder#split where it has several), or hf://org/set@revision#split."""
-    fields: dict[str, str | FieldConstant] = Field(default_factory=dict)
+    fields: dict[str, FieldSetting] = Field(default_factory=dict)
     """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system, choices. A column, a
-    dotted path (answer.text), a composition ("{id}.{level}", and {file} for the file's name), or {const: easy}."""
+    dotted path (answer.text), a composition ("{id}.{level}", and {file} for the file's name), {const: easy}, or
+    {column: answer.text, if_empty: unanswerable}. A composition may name other fields of this list: "{id}.{difficulty}"."""
     rows: str | None = None
     """The dotted path of the list in a JSON document: data.tasks. None: the document is the list."""
     models: Names = ()
@@ -234,11 +259,7 @@ class PromptConfig(Section):
     """The prompt type whose settings apply if this one does not set them."""
 
 
-def _prompt_kind(value: object) -> str:
-    return "file" if isinstance(value, str) else "template"
-
-
-Prompt = Annotated[Annotated[str, Tag("file")] | Annotated[PromptConfig, Tag("template")], Discriminator(_prompt_kind)]
+Prompt = Annotated[Annotated[str, Tag(TEXT)] | Annotated[PromptConfig, Tag(MAPPING)], Discriminator(_kind)]
 
 
 def _check_name(name: str) -> str:

@@ -139,4 +139,4 @@ def check_tools(config: Config, open_: OpenSweep) -> None:
                 if declared.function is not None:
                     load(declared.function)
         except InputError as error:
-            raise InputError(f"{open_.tasks.origin(row)}: {error}") from error
+            raise InputError(f"{open_.tasks.origin(row)}, task {open_.tasks[row].task_id}: {error}") from error

@@ -18,7 +18,7 @@ from providers.suggestion import suggestion
 
 from ..conversation import check_messages, with_system
 from .batch_lines import generation_parameters, is_batch_line, unpack_batch_line
-from .field_values import FieldReader, FieldValue, field_reader, refuse_missing
+from .field_values import FieldReader, FieldValue, field_readers, refuse_missing
 from .task import Task
 from .tool_registry import ToolRegistry
 
@@ -69,7 +69,7 @@ class Columns:
         self._may_be_batch = not fields.keys() & {"input", "messages"}
         if not self._may_be_batch:
             names.update(input=(), messages=())
-        self._own = {name: field_reader(name, setting, file_name) for name, setting in fields.items()}
+        self._own = field_readers(fields, file_name)
         names.update((name, reader.paths) for name, reader in self._own.items())
         if registry is not None:
             names["tools"] = ()
@@ -206,7 +206,7 @@ def _own_reader(name: str, reader: FieldReader, row: Row) -> Callable[[Row], JSO
 
 def _plain_column(reader: FieldReader, row: Row) -> str | None:
     """Return the column where the field is nothing else, which is read fastest."""
-    return reader.paths[0] if reader.dotted is not None and reader.paths[0] in row else None
+    return reader.paths[0] if reader.is_plain and reader.paths[0] in row else None
 
 
 def _reader(names: Sequence[str]) -> Callable[[Row], JSON] | None:
