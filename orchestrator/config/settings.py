@@ -258,6 +258,18 @@ class PromptConfig(Section):
     like: str | None = None
     """The prompt type whose settings apply if this one does not set them."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_text_without_quotes(cls, raw: object) -> object:
+        if (
+            isinstance(raw, dict)
+            and len(raw) == 1
+            and None in raw.values()
+            and not raw.keys() & cls.model_fields.keys()
+        ):
+            raise ValueError(f'YAML reads this as a mapping; put quotes around the text: "{{{next(iter(raw))}}}"')
+        return raw
+
 
 Prompt = Annotated[Annotated[str, Tag(TEXT)] | Annotated[PromptConfig, Tag(MAPPING)], Discriminator(_kind)]
 
@@ -282,7 +294,8 @@ class Config(Section):
     tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]
     """What is asked: files of tasks."""
     prompts: dict[str, Prompt] = Field(default_factory=dict)
-    """Prompt types of your own: a YAML file, or the text itself. Files in the folder `prompts` need no entry."""
+    """Prompt types of your own: a YAML file, a text with a placeholder ("{question} Answer briefly.", the user message), or a mapping.
+    Files in the folder `prompts` need no entry."""
     prices: dict[str, Price] = Field(default_factory=dict)
     """US dollars per million tokens, by model; wins over the list that ships with genai-prices."""
     sweep: SweepConfig = SweepConfig()

@@ -20,7 +20,7 @@ from ..conversation import check_messages, with_system
 from .batch_lines import generation_parameters, is_batch_line, unpack_batch_line
 from .field_values import FieldReader, FieldValue, field_readers, refuse_missing
 from .task import Task
-from .tool_registry import ToolRegistry
+from .tool_registry import ToolRegistry, refuse_other_objects
 
 Row = Mapping[str, JSON]
 Layout = Mapping[str, Callable[[Row], JSON] | None]
@@ -235,8 +235,16 @@ def _tools(value: JSON) -> Sequence[Tool]:
     if isinstance(tools, list):
         checked = tuple(tool for tool in tools if isinstance(tool, dict))
         if len(checked) == len(tools):
+            for tool in checked:
+                _check_parameters(tool)
             return checked
     raise InputError("tools must be a list of objects; fix or remove the line")
+
+
+def _check_parameters(tool: Tool) -> None:
+    function = tool.get("function", tool)
+    if isinstance(function, Mapping) and function.get("parameters") is not None:
+        refuse_other_objects(str(function.get("name")), function["parameters"])
 
 
 def _metadata(value: JSON) -> Mapping[str, JSON] | None:

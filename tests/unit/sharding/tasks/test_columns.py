@@ -126,6 +126,14 @@ def test_a_batch_line_gives_its_messages_and_keeps_the_rest_of_the_body() -> Non
         ({"messages": [{"role": "user"}]}, "message 1 has a content that is neither text nor a list of parts"),
         ({"input": "hi", "tools": {"a": 1}}, "tools must be a list of objects"),
         ({"input": "hi", "tools": ["add"]}, "tools must be a list of objects"),
+        (
+            {"input": "hi", "tools": [{"name": "a", "parameters": {"city": "text"}}]},
+            "the parameters of a are no JSON schema",
+        ),
+        (
+            {"input": "hi", "tools": [{"function": {"name": "a", "parameters": "{}"}}]},
+            "the parameters of a must be a JSON schema",
+        ),
         ({"input": "hi", "metadata": [1]}, "metadata must be an object"),
         ({"input": "hi", "system": 1}, "system must be text"),
         ({"input": "hi", "id": ""}, "id must be a short text or a number"),
