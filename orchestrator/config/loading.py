@@ -89,16 +89,17 @@ def load_config(
     *,
     base: Path | None = None,
     tasks: object = None,
+    fields: Mapping[str, object] | None = None,
 ) -> LoadedConfig:
     """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key.
 
-    `tasks` are rows from Python in place of the file's tasks.
+    `tasks` are rows from Python in place of the file's tasks, `fields` name their columns.
     """
     raw, folder, name = _read(source)
     settings = [*environment.settings(), *flags]
     for setting in settings:
         _apply(raw, setting)
-    write_given_tasks(raw, tasks)
+    write_given_tasks(raw, tasks, fields)
     _require_json(raw, name)
     said_by = {setting.path: setting.source for setting in settings}
     try:
