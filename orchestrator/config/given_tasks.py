@@ -117,7 +117,7 @@ def _as_table(given: Any) -> Any:
     if isinstance(given, pa.Table):
         return given
     try:
-        if hasattr(given, "with_format") and hasattr(given, "__getitem__") and not isinstance(given, Mapping):
+        if hasattr(given, "with_format") and hasattr(given, "__len__") and not isinstance(given, Mapping):
             return given.with_format("arrow")[:]  # a data set of Hugging Face, with its selection of rows
         if hasattr(given, "to_arrow"):
             return given.to_arrow()  # Polars

@@ -81,8 +81,8 @@ class Saved:
         assert kind == "arrow"
         return pa.Table.from_pylist(ROWS)
 
-    def __getitem__(self, key: object) -> object:
-        raise AssertionError("rows are read as a table")
+    def __len__(self) -> int:
+        return len(ROWS)
 
 
 class Streamed:
@@ -90,6 +90,9 @@ class Streamed:
 
     def with_format(self, kind: str) -> Streamed:
         raise AssertionError(kind)
+
+    def __getitem__(self, column: str) -> object:
+        raise AssertionError(column)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         yield from ROWS
