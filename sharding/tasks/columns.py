@@ -122,6 +122,10 @@ class Columns:
                 known = suggestion(dotted.path.partition(".")[2], dotted.inside)
                 raise InputError(f'no row has a value at "{dotted.path}" (fields: {name}); {known}')
 
+    def note(self, key: str, sentence: str) -> None:
+        """Note what the rows hold and a run does not use, once by key."""
+        self._unused.setdefault(key, sentence)
+
     @property
     def notes(self) -> Sequence[str]:
         """What the scanned rows hold and a run does not use."""

@@ -237,6 +237,8 @@ def test_a_tool_of_ones_own_answers_and_where_it_raises_it_is_named(
     done = program.run("sweep.yaml", "--model", "m")
     assert all('{\\"room\\":7,\\"in\\":\\"Paris\\"}' in row["messages"] for row in books.rows(program.path(done)))
     (program.folder / "mine.py").write_text("def find(arguments):\n    return {'room': arguments['town']}\n")
+    refused = program("resume", done.run_directory)
+    assert (refused.code, "mine.py has changed" in refused.err, "--changed-code" in refused.err) == (2, True, True)
     broken = program.run("sweep.yaml", "--model", "m")
     assert broken.code == 3
     assert "the tool mine:find raised KeyError on task t" in broken.out + broken.err
