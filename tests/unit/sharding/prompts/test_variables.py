@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,17 @@ def test_a_task_is_never_its_own_example() -> None:
     task = Task("t", TASK.messages, columns=ROWS[0])
     text = template(user="{examples} {input}", examples=EXAMPLE).apply(task).messages[0]["content"]
     assert "1 + 1?" not in str(text)
+    with_choices = replace(task, columns={**ROWS[0], "choices": ["from another column"]})
+    assert template(user="{examples} {input}", examples=EXAMPLE).apply(with_choices).messages[0]["content"] == text
+
+
+def test_examples_may_match_a_field_that_is_no_column() -> None:
+    task = Task("t", TASK.messages, task_type="sums", columns={"question": "?"})
+    rows: list[dict[str, JSON]] = [{"question": row["question"], "task_type": row["subject"]} for row in ROWS]
+    examples = {"path": "dev.jsonl", "user": "{question}", "match": "task_type"}
+    texts = {"user": "{examples} {input}", "examples": examples}
+    prompt = load_prompt_types(["p"], {"p": texts}, lambda _path: rows, Path())["p"]
+    assert prompt.apply(task).messages[0]["content"] == "1 + 1?\n\n1 + 2? 2 + {x}?"
 
 
 def test_a_subject_without_examples_is_told() -> None:
