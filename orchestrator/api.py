@@ -32,6 +32,8 @@ from .scoring.setting import ScorerSetting
 
 Tasks = Iterable[Mapping[str, Any]] | SupportsColumns
 """Rows of tasks: dicts, or anything with columns, such as a DataFrame."""
+Fields = Mapping[str, str | Mapping[str, JSON]]
+"""What the columns of tasks mean, as under `fields` of the file: {"input": "question", "difficulty": {"const": "easy"}}."""
 
 
 class RunStopped(OrchestratorError):
@@ -51,6 +53,7 @@ async def run(
     model: Sequence[str] | str | None = None,
     limit: int | None = None,
     tasks: Tasks | None = None,
+    fields: Fields | None = None,
     solver: Solver | None = None,
     scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
@@ -60,7 +63,8 @@ async def run(
 
     `config` is the path of a sweep file or its content. `model` selects models of the file, `limit` bounds the number of tasks.
     `tasks` replace those of the file, whose `fields` and `scorer` apply to them: a list of dicts, a DataFrame of pandas or
-    Polars, an Arrow table, or a data set of Hugging Face. They are kept in `runs/tasks`, so that a resume needs no `tasks`.
+    Polars, an Arrow table, or a data set of Hugging Face. They are kept in `runs/tasks`, so that a resume needs no `tasks`. `fields`
+    say what their columns mean, as in the file, and win over its own: {"input": "question", "target": "answer.text"}.
     `settings` are dotted keys of the file, e.g. {"run.rate_mode": "fixed"}. `solver` is your own coroutine function,
     `scorer` your own function, or the setting of a built-in one, for example "numeric"; it overrides the scorers of the file.
     `on_event` is called for these events: adapted, instance_lost, health, refusals, drift, drift_unknown, quota_shared, answer_floor,
@@ -68,7 +72,9 @@ async def run(
     Raises InputError for a wrong configuration, RunStopped when a limit is reached, no instance is left or your own code failed.
     """
     environment = read_environment(config)
-    loaded = load_config(config, environment, _flags(model, limit, settings, solver, scorer), tasks=tasks)
+    loaded = load_config(
+        config, environment, _flags(model, limit, settings, solver, scorer), tasks=tasks, fields=fields
+    )
     loaded, code = _with_scorer(loaded, scorer, environment)
     context = prepare(loaded, environment.key, environment.network(), solver=solver, scorer=code)
     hooks = RunHooks(Shutdown(loaded.config.run.grace_s), solver, code, on_event)
@@ -138,6 +144,7 @@ def run_sync(
     model: Sequence[str] | str | None = None,
     limit: int | None = None,
     tasks: Tasks | None = None,
+    fields: Fields | None = None,
     solver: Solver | None = None,
     scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
@@ -150,6 +157,7 @@ def run_sync(
             model=model,
             limit=limit,
             tasks=tasks,
+            fields=fields,
             solver=solver,
             scorer=scorer,
             settings=settings,

@@ -31,6 +31,10 @@ PROMPTS = "prompts"
 """The folder beside the configuration file whose YAML files are prompt types, each named after its file."""
 
 
+FILES = (".yaml", ".yml")
+"""Endings of a file with a prompt type."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenSweep:
     """A sweep with the task pool that it was opened over."""
@@ -44,7 +48,7 @@ class OpenSweep:
 def open_sweep(loaded: LoadedConfig) -> OpenSweep:
     """Read the task files and lay out the sweep. Raises InputError naming file and row."""
     config, axes = loaded.config, loaded.config.sweep
-    prompts = {name: _prompt(given, loaded.base) for name, given in config.prompts.items()}
+    prompts = {name: _prompt(name, given, loaded.base) for name, given in config.prompts.items()}
     dropped = {path.stem: path for path in sorted((loaded.base / PROMPTS).glob("*.yaml"))}
     prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts}, _read_rows, loaded.base)
     needs_input = any(prompt.shows_input for prompt in prompt_types.values())
@@ -64,13 +68,15 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
         sample_seed=axes.sample_seed,
     )
     try:
-        return OpenSweep(tasks, Sweep(spec, tasks, prompt_types), notes)
+        sweep = Sweep(spec, tasks, prompt_types)
     except InputError as error:
         if axes.scenario is None:
             raise
         raise InputError(
             f"scenario {axes.scenario}: {error}; spell out what does not fit, e.g. --difficulty all"
         ) from error
+    first = tasks[sweep.rows[0]]
+    return OpenSweep(tasks, sweep, [*notes, *(note for prompt in sweep.prompts for note in prompt.notes(first))])
 
 
 def _swept_entries(config: Config) -> list[TaskFileConfig]:
@@ -89,7 +95,10 @@ def _sources(
 ) -> tuple[list[SourceSpec], Sequence[str]]:
     """Return the files of an entry, and what was found beside them."""
     scorer = spelt_out(entry.scorer or loaded.config.run.scorer)
-    fields = {name: value if isinstance(value, str) else value.model_dump() for name, value in entry.fields.items()}
+    fields = {
+        name: value if isinstance(value, str) else value.model_dump(exclude_unset=True)
+        for name, value in entry.fields.items()
+    }
     found = (
         find_files(entry.path, loaded.base, STORES) if entry.reader is None else find_readable(entry.path, loaded.base)
     )
@@ -111,10 +120,26 @@ def _read_rows(path: Path) -> Sequence[Mapping[str, JSON]]:
     return read_rows(path)
 
 
-def _prompt(given: str | PromptConfig, base: Path) -> Path | Mapping[str, object]:
-    if isinstance(given, str):
-        return base / given
-    return given.model_dump(exclude_none=True)
+def _prompt(name: str, given: str | PromptConfig, base: Path) -> Path | Mapping[str, object]:
+    """Return the file of a prompt type, or its template. A text that is no file and has a placeholder or a space is the user message."""
+    if not isinstance(given, str):
+        return given.model_dump(exclude_none=True)
+    is_text = "{" in given or any(sign.isspace() for sign in given.strip())
+    if not given.lower().endswith(FILES) and is_text and not _is_file(base / given):
+        return {"user": given}
+    if not _is_file(base / given):
+        raise InputError(
+            f"prompts.{name}: {given!r} is neither a file in {base} nor a text with a placeholder; "
+            'correct the path, or write the text, such as "Question: {input}"'
+        )
+    return base / given
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a text may be longer than a name can be
+        return False
 
 
 def needed_models(config: Config) -> tuple[str, ...]:

@@ -34,25 +34,32 @@ FOLDER = "tasks"
 """Below the folder of the runs."""
 
 
-def write_given_tasks(raw: dict[str, Any], tasks: object) -> None:
-    """Replace rows that stand in the configuration, or are given as `tasks`, by the path of a file with them. Raises InputError."""
+def write_given_tasks(raw: dict[str, Any], tasks: object, fields: Mapping[str, object] | None = None) -> None:
+    """Replace rows that stand in the configuration, or are given as `tasks`, by the path of a file with them. Raises InputError.
+
+    `fields` add to those of the one entry under `tasks`.
+    """
     entries = raw.get("tasks")
     if tasks is not None:
-        entries = [{**_only_entry(entries), "path": tasks}]
+        entries = [{**_only_entry(entries, "tasks="), "path": tasks}]
+    if fields is not None:
+        entry = _only_entry(entries, "fields=")
+        own = entry.get("fields")
+        entries = [{**entry, "fields": {**(own if isinstance(own, Mapping) else {}), **fields}}]
     if not isinstance(entries, list | tuple):
         return
     folder = Path(_output_dir(raw)) / FOLDER
     raw["tasks"] = [_written(entry, folder) for entry in entries]
 
 
-def _only_entry(entries: object) -> Mapping[str, object]:
+def _only_entry(entries: object, argument: str) -> Mapping[str, object]:
     """Return the entry of the file whose fields and scorer apply to the given tasks."""
     if not entries:
         return {}
     if isinstance(entries, list | tuple) and len(entries) == 1 and isinstance(entries[0], Mapping):
         return entries[0]
     raise InputError(
-        "tasks= replaces the one entry under `tasks`, and the configuration has several; put the rows there as its `path`"
+        f"{argument} is for the one entry under `tasks`, and the configuration has several; write it there, under `path` or `fields`"
     )
 
 
@@ -110,7 +117,7 @@ def _as_table(given: Any) -> Any:
     if isinstance(given, pa.Table):
         return given
     try:
-        if hasattr(given, "with_format") and hasattr(given, "column_names") and not isinstance(given, Mapping):
+        if hasattr(given, "with_format") and hasattr(given, "__len__") and not isinstance(given, Mapping):
             return given.with_format("arrow")[:]  # a data set of Hugging Face, with its selection of rows
         if hasattr(given, "to_arrow"):
             return given.to_arrow()  # Polars

@@ -20,6 +20,7 @@ from sharding.prompts.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
 from .given_tasks import write_given_tasks
+from .sections.fields import TAGS
 from .settings import Config
 
 
@@ -89,16 +90,17 @@ def load_config(
     *,
     base: Path | None = None,
     tasks: object = None,
+    fields: Mapping[str, object] | None = None,
 ) -> LoadedConfig:
     """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key.
 
-    `tasks` are rows from Python in place of the file's tasks.
+    `tasks` are rows from Python in place of the file's tasks, `fields` name their columns.
     """
     raw, folder, name = _read(source)
     settings = [*environment.settings(), *flags]
     for setting in settings:
         _apply(raw, setting)
-    write_given_tasks(raw, tasks)
+    write_given_tasks(raw, tasks, fields)
     _require_json(raw, name)
     said_by = {setting.path: setting.source for setting in settings}
     try:
@@ -222,7 +224,7 @@ def _keys(place: Sequence[int | str], raw: Any) -> Iterable[int | str]:
         if isinstance(part, int) and isinstance(raw, list | tuple) and part < len(raw):
             yield part
             raw = raw[part]
-        elif isinstance(raw, Mapping) and (part in raw or number == len(place)):
+        elif isinstance(raw, Mapping) and (part in raw or (number == len(place) and part not in TAGS)):
             yield part
             raw = raw.get(part)
 

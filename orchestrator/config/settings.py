@@ -37,16 +37,10 @@ from .sections.flags import Flag, Variable
 from .sections.model_settings import GenerationConfig, ModelConfig
 from .sections.prompt_settings import Prompt
 from .sections.scenarios import contradiction, scenario_name, spell_out
+from .sections.task_fields import FieldSetting
 from .sections.tool_settings import RegistryConfig, ToolsConfig
 
 LONGEST_NAME = 50
-
-
-class FieldConstant(Section):
-    """One value for every row of a file."""
-
-    const: str | int | float | list[object] | dict[str, object]
-    """The value."""
 
 
 class TaskFileConfig(Section):
@@ -55,9 +49,10 @@ class TaskFileConfig(Section):
     path: str
     """A file, a glob or a folder, relative to the configuration file: .jsonl, .json, .csv, .parquet or .arrow, also with .gz or .zst; a
     folder of `save_to_disk` (folder#split where it has several), or hf://org/set@revision#split."""
-    fields: dict[str, str | FieldConstant] = Field(default_factory=dict)
+    fields: dict[str, FieldSetting] = Field(default_factory=dict)
     """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system, choices. A column, a
-    dotted path (answer.text), a composition ("{id}.{level}", and {file} for the file's name), or {const: easy}."""
+    dotted path (answer.text), a composition ("{id}.{level}", and {file} for the file's name), {const: easy}, or
+    {column: answer.text, if_empty: unanswerable}. A composition may name other fields of this list: "{id}.{difficulty}"."""
     rows: str | None = None
     """The dotted path of the list in a JSON document: data.tasks. None: the document is the list."""
     models: Names = ()
@@ -216,7 +211,8 @@ class Config(Section):
     tasks: Annotated[tuple[TaskFileConfig, ...], Field(min_length=1)]
     """What is asked: files of tasks."""
     prompts: dict[str, Prompt] = Field(default_factory=dict)
-    """Prompt types of your own: a YAML file, or the text itself. Files in the folder `prompts` need no entry."""
+    """Prompt types of your own: a YAML file, a text with a placeholder ("{question} Answer briefly.", the user message), or a mapping.
+    Files in the folder `prompts` need no entry."""
     prices: dict[str, Price] = Field(default_factory=dict)
     """US dollars per million tokens, by model; wins over the list that ships with genai-prices."""
     sweep: SweepConfig = SweepConfig()

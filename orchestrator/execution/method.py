@@ -137,15 +137,22 @@ def _load_tool(name: str) -> ToolFunction:
     return cast("ToolFunction", load_function(name, "tool"))
 
 
-def check_tools(config: Config, open_: OpenSweep) -> None:
-    """Raise InputError with file and row if a task declares results that the tool loop cannot use."""
-    if config.run.solver != "tool_loop":
-        return
-    load = tool_use(config).load
+def tool_functions(config: Config, open_: OpenSweep) -> dict[str, ToolFunction]:
+    """Return the person's own functions that tasks name as their tools, by what they are.
+
+    Raises InputError with file and row if a task declares results that the tool loop cannot use. A solver of one's own may do without.
+    """
+    found: dict[str, ToolFunction] = {}
+    if config.run.solver == "single_turn" or not open_.tasks.declares_results:
+        return found
+    load, is_required = tool_use(config).load, config.run.solver == "tool_loop"
     for row in open_.sweep.rows:
+        task = open_.tasks[row]
         try:
-            for declared in declared_results(open_.tasks[row]).values():
+            for declared in declared_results(task).values():
                 if declared.function is not None:
-                    load(declared.function)
+                    found[f"the tool {declared.function}"] = load(declared.function)
         except InputError as error:
-            raise InputError(f"{open_.tasks.origin(row)}: {error}") from error
+            if is_required:
+                raise InputError(f"{open_.tasks.origin(row)}, task {task.task_id}: {error}") from error
+    return found

@@ -24,7 +24,7 @@ from ..open_sweep import method_parts, open_sweep, own_functions
 from ..results.run_directory.directory import Manifest, RunDirectory, new_directory
 from .components import open_providers, prices_of, require_prices
 from .context import RunContext, UserCode
-from .method import check_method, check_scorers, check_tools
+from .method import check_method, check_scorers, tool_functions
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +55,12 @@ def prepare(
     for note in sweep.notes:
         log.warning("%s", note)
     sweep.sweep.check_prompts()
-    check_tools(config, sweep)
+    tools = tool_functions(config, sweep)
     if scorer is None:
         for warning in check_scorers(config, sweep):
             log.warning("%s", warning)
     parts = method_parts(config, code_name(scorer) if scorer else None) | code_parts(
-        own_functions(config, solver, scorer)
+        {**own_functions(config, solver, scorer), **tools}
     )
     layout = Layout(config.run.stagger_s, extra_parts=parts)
     plan = build_plan(sweep.sweep, providers.instances, layout)

@@ -32,8 +32,9 @@ from sharding.tasks.task import Task
 from ..config.loading import LoadedConfig
 from ..scoring.expected_calls import ExpectedCalls, expectation_of
 from ..scoring.judge import judged_answer
-from ..scoring.registry import COMPARISONS
+from ..scoring.registry import COMPARISONS, spelt_out
 from ..scoring.targets.accepted import accepted_texts
+from .letters import ShownLetters
 from .plan_following import Conversation, Disposition, Intention, has_succeeded, intend, next_call, plan_to_follow
 from .scripts import Script, as_answer, build_script
 from .tool_answers import ToolDraw, ToolTask
@@ -60,6 +61,8 @@ class SweepAnswers:
     """The text protocol of every model that calls tools in text."""
     script: Script | None = None
     """The user's own answers."""
+    letters: ShownLetters | None = None
+    """How multiple choice is answered where a prompt shows letters."""
     _ordinals: Mapping[bytes, int] = field(init=False)
     _corruptions: Sequence[tuple[str, float]] = field(init=False)
 
@@ -95,7 +98,11 @@ class SweepAnswers:
         expected = _expectation(sample.task) if request.tools else None
         if expected is not None:
             return self._calls(key, request, ToolTask(sample.task, expected), is_right, corruption)
-        text = right_text(sample.task.target) if is_right else wrong_text(sample.task.target)
+        letters = None if self.letters is None else self.letters.answers(sample.task, ordinal, request)
+        if letters is not None:
+            text = letters[not is_right]
+        else:
+            text = right_text(sample.task.target) if is_right else wrong_text(sample.task.target)
         return SimulatedAnswer(self._padding(sample_id) + self._in_template(text), right=is_right)
 
     def _corruption(self, key: str) -> str | None:
@@ -194,6 +201,7 @@ def sweep_answers(loaded: LoadedConfig, sweep: Sweep, settings: SimulatorSetting
         takes_turns=config.run.solver != "single_turn",
         protocols={name: own.protocol for name, own in formats.items() if isinstance(own, TextFormat)},
         script=None if script is None else build_script(script, loaded.base, sweep),
+        letters=ShownLetters(sweep, spelt_out(config.run.scorer)),
     )
 
 

@@ -17,7 +17,7 @@ from providers.suggestion import suggestion
 from ..tasks.dotted import has_path, value_at
 from ..tasks.locations.files import as_typed
 from ..tasks.task import Task
-from .variables import fill_variables, show_value, variables_in
+from .variables import OF_THE_TASK, fill_variables, show_value, variables_in
 
 ReadRows = Callable[[Path], Sequence[Mapping[str, JSON]]]
 """Reads every row of a task file. Raises InputError."""
@@ -69,9 +69,10 @@ class Examples:
 
     def _chosen(self, task: Task) -> list[tuple[str, str]]:
         """Return the examples of a task, without itself. Raises InputError with the reason only."""
-        key = _key(task.columns, self._settings.match)
+        key = _key(_with_fields(task, self._settings.match), self._settings.match)
         rows = self._shown.get(key, [])
-        chosen = [(user, assistant) for row, user, assistant in rows if row != task.columns][: self._settings.count]
+        others = [(user, assistant) for row, user, assistant in rows if not _is_row_of(task, row)]
+        chosen = others[: self._settings.count]
         if not chosen:
             raise InputError(
                 f'{self._settings.path} has no example with {self._settings.match} "{key}"; add one, or leave out match'
@@ -95,6 +96,22 @@ class Examples:
     def are_turns(self) -> bool:
         """Whether they are sent as turns."""
         return self._settings.assistant is not None
+
+
+def _is_row_of(task: Task, row: Mapping[str, JSON]) -> bool:
+    """Return whether a task was made of a row; `fields` may have given its columns other choices."""
+    return _without_choices(row) == _without_choices(task.columns)
+
+
+def _without_choices(row: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    return {name: value for name, value in row.items() if name != "choices"}
+
+
+def _with_fields(task: Task, match: str | None) -> Mapping[str, JSON]:
+    """Return the columns of a task, with the field `match` where the file has no such column."""
+    if match is None or has_path(task.columns, match) or match not in OF_THE_TASK:
+        return task.columns
+    return {match: OF_THE_TASK[match](task)}
 
 
 def _key(row: Mapping[str, JSON], match: str | None) -> str:

@@ -2,10 +2,10 @@
 
 A template is `{system, user, user_with_plan, step, plan, examples, flaw, like}`, all optional. `{input}` in `user` is replaced by the text
 of the task's last user message, `{name}` by a column of the task (variables.py), `{examples}` by a file (few_shot.py), `{plan}`
-and `{goal}` by the task's tool plan, or by the plan in the column that `plan` names, to which `flaw` adds a flaw (flaws.py). `step` is the
-form of one step (shown_plan.py). The replacement is literal, so that braces in tasks are safe.
-`user_with_plan` replaces `user` where the task has a plan. Missing keys are taken from the template that `like` names: a flawed prompt
-differs from the optimal one by its flaw only.
+and `{goal}` by the task's tool plan, or by the plan in the column that `plan` names, to which `flaw` adds a flaw (flaws.py). The goal of a
+task is its text where it has no other. `step` is the form of one step (shown_plan.py). The replacement is literal, so that braces in tasks
+are safe. `user_with_plan` replaces `user` where the task has a plan. Missing keys are taken from the template that `like` names: a flawed
+prompt differs from the optimal one by its flaw only.
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ from providers.suggestion import suggestion
 
 from ..conversation import INPUT, INSTRUCTING, with_system, with_user_template
 from ..tasks.task import Task
-from ..tasks.tool_plan import HOW_TO_PLAN, ToolPlan, plan_of
+from ..tasks.tool_plan import HOW_TO_PLAN, ToolPlan, last_user_text, plan_of
 from .few_shot import Examples, ReadRows, load_examples
 from .flaws import FLAWS, damage
 from .shown_plan import check_step, plan_in, show_plan
-from .variables import fill_variables, show_value, variables_in
+from .variables import fill_variables, show_value, unfilled_columns, variables_in
 from .yaml_text import load_yaml
 
 SHIPPED = Path(__file__).parent / "prompt_types"
 KEYS = ("system", "user", "user_with_plan", "step", "plan", "examples", "flaw", "like")
 EXAMPLES = "{examples}"
 PLAN = re.compile(r"\{(plan|goal)\}")
+AS_THE_TASK = "What the task asks for."
+"""Stands for the goal where it is the text of the task, which the prompt shows already."""
 KEPT = re.compile(r"\{(plan|goal|examples)\}")
 """What is replaced by something else than a column."""
 
@@ -65,6 +67,7 @@ class PromptTemplate:
         parts = [self.system, self.user, self.user_with_plan, self.flaw]
         parts += [self.step, self.plan] if self.step or self.plan else []
         parts += [self.examples.digest] if self.examples else []
+        parts += [AS_THE_TASK] if any("{goal}" in text and INPUT in text for text in self.texts) else []
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
 
     @property
@@ -101,6 +104,11 @@ class PromptTemplate:
     def _shows_plan(self) -> bool:
         return self.needs_plan or self.user_with_plan is not None
 
+    def notes(self, task: Task) -> Sequence[str]:
+        """Return what looks like a variable for a column of a task, and is none."""
+        sentences = [sentence for text in self.texts for sentence in unfilled_columns(text, task.columns)]
+        return [f"prompt type {self.name}: {sentence}" for sentence in dict.fromkeys(sentences)]
+
     def apply(self, task: Task) -> Task:
         """Insert the task into the texts. Raises InputError where its plan is missing or does not fit the flaw."""
         if self.system is None and self.user is None and self.user_with_plan is None and self.flaw is None:
@@ -109,7 +117,7 @@ class PromptTemplate:
         user = self.user_with_plan if self.user_with_plan is not None and plan else self.user
         if self.system is None and user is None:
             return task
-        fill = self._filling(plan, task)
+        fill = self._filling(plan, task, repeats_task=user is not None and INPUT in user)
         messages = task.messages
         if user is not None:
             messages = with_user_template(messages, user, fill)
@@ -135,9 +143,13 @@ class PromptTemplate:
                 f"task {task.task_id} cannot be used with the prompt type {self.name}: {error}; exclude it with task_types"
             ) from error
 
-    def _filling(self, plan: ToolPlan | None, task: Task) -> Callable[[str], str]:
-        """Build the function that replaces everything but `{input}` in a text. What is filled in is not searched again."""
-        plan_shown = {} if plan is None else {"plan": show_plan(plan, self.step), "goal": plan.goal}
+    def _filling(self, plan: ToolPlan | None, task: Task, *, repeats_task: bool) -> Callable[[str], str]:
+        """Build the function that replaces everything but `{input}` in a text. What is filled in is not searched again.
+
+        With `repeats_task`, a goal that is the task's own text is not shown a second time.
+        """
+        goal = "" if plan is None else AS_THE_TASK if repeats_task and plan.goal == last_user_text(task) else plan.goal
+        plan_shown = {} if plan is None else {"plan": show_plan(plan, self.step), "goal": goal}
 
         def fill(text: str) -> str:
             pieces = KEPT.split(text)

@@ -1,7 +1,8 @@
 """Variables of a template: any column of the task. `{subject}`, `{answer.text}` and `{choices:letters}` are replaced by the task's values.
 
-The replacement is literal: braces in a task's text stay as they are. `{{word}}` stands for `{word}`, and the argument of a LaTeX command,
-as in `\\boxed{answer}`, is no variable.
+The replacement is literal: braces in a task's text stay as they are. `{{word}}` stands for `{word}`. Arguments of a LaTeX command are no
+variables, as in `\\boxed{answer}` or `\\frac{a}{b}`; `\\text{{{name}}}` shows a column in one. `unfilled_columns` finds where a person
+may have meant a variable.
 """
 
 from __future__ import annotations
@@ -18,10 +19,18 @@ from providers.messages import JSON
 from providers.suggestion import suggestion
 
 from ..tasks.dotted import has_path, value_at
+from ..tasks.formats.listed_text import parse_listed
 from ..tasks.task import Task
 
-_PLACE = re.compile(r"\{\{[^{}]*\}\}|\\[A-Za-z]+\{[^{}]*\}|\{([^\W\d][\w.\- ]*?)(?::([a-z_]+))?\}")
-"""What is left alone (escaped braces and LaTeX), or a name with its form."""
+_NAME = r"([^\W\d][\w.\- ]*?)"
+_ARGUMENT = r"\{(?:[^{}]|\\[A-Za-z]+\{[^{}]*\})*\}"
+"""Of a LaTeX command; it may hold commands of its own."""
+_PLACE = re.compile(
+    rf"(\{{\{{)?\{{{_NAME}(?::([a-z_]+))?\}}(?(1)\}}\}})|\{{\{{[^{{}}]*\}}\}}|\\[A-Za-z]+\*?(?:\[[^\[\]{{}}]*\])?(?:{_ARGUMENT})+"
+)
+"""A name with its form, also in doubled braces, or what is left alone: escaped braces and LaTeX."""
+_LEFT = re.compile(rf"\{{\s*{_NAME}\s*(?:[:!|][^{{}}]*)?\}}")
+"""What looks like a variable in a text without its variables."""
 RESERVED = frozenset({"input", "plan", "goal", "examples"})
 """Names that do not stand for a column."""
 OF_THE_TASK: Mapping[str, Callable[[Task], JSON]] = {
@@ -48,7 +57,7 @@ class PromptVariable:
 def variables_in(text: str) -> Iterator[PromptVariable]:
     """Yield the columns that a text shows. Raises InputError for an unknown form, with the reason only."""
     for match in _PLACE.finditer(text):
-        name, form = match.groups()
+        _, name, form = match.groups()
         if name is None or name in RESERVED:
             continue
         if form is not None and form not in FORMS:
@@ -60,12 +69,36 @@ def fill_variables(text: str, shown: Callable[[PromptVariable], str]) -> str:
     """Replace every column in a text; reserved names stay, and doubled braces become single ones."""
 
     def replacement(match: re.Match[str]) -> str:
-        name, form = match.groups()
+        doubled, name, form = match.groups()
         if name is None:
             return match[0][1:-1] if match[0].startswith("{{") else match[0]
-        return match[0] if name in RESERVED else shown(PromptVariable(name, form))
+        if name in RESERVED:
+            return match[0]
+        value = shown(PromptVariable(name, form))
+        return f"{{{value}}}" if doubled else value
 
     return _PLACE.sub(replacement, text)
+
+
+def unfilled_columns(text: str, columns: Mapping[str, JSON]) -> Iterator[str]:
+    """Yield a sentence for everything in a text that looks like a variable for a column, and is none."""
+    start = 0
+    for match in _PLACE.finditer(text):
+        yield from _left_in(text[start : match.start()], columns)
+        if match[2] is None:
+            yield from _left_in(match[0], columns, match[0])
+        start = match.end()
+    yield from _left_in(text[start:], columns)
+
+
+def _left_in(text: str, columns: Mapping[str, JSON], whole: str | None = None) -> Iterator[str]:
+    """Yield a sentence for every column in a text; `whole` is the LaTeX command or what stands in doubled braces."""
+    is_latex = whole is not None and whole.startswith("\\")
+    for match in _LEFT.finditer(text):
+        name = match[1]
+        if has_path(columns, name) or (name == "input" and not is_latex):
+            remedy = f"{{{{{{{name}}}}}}}" if is_latex else f"{{{name}}}"
+            yield f'"{whole or match[0]}" does not show the column "{name}"; write {remedy} if it should'
 
 
 def show_value(variable: PromptVariable, task: Task) -> str:
@@ -80,9 +113,7 @@ def show_value(variable: PromptVariable, task: Task) -> str:
     try:
         return FORMS[variable.form](value) if variable.form else _as_text(value)
     except ValueError as error:
-        raise InputError(
-            f'the column "{name}" cannot be shown as {variable}: {error}; name the column that holds the list'
-        ) from error
+        raise InputError(f'the column "{name}" cannot be shown as {variable}: {error}') from error
 
 
 def _lacks(variable: PromptVariable, columns: Mapping[str, JSON]) -> str:
@@ -112,17 +143,14 @@ def _as_json(value: JSON) -> str:
 def _labelled(value: JSON) -> list[tuple[str, str]]:
     """Return choices with their labels: of a list, of {label, text} as ARC has it, or of {A: …, B: …}. Raises ValueError."""
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError as error:
-            raise ValueError(f"it is not valid JSON ({error.msg})") from error
+        value = parse_listed(value)
     if isinstance(value, Mapping) and isinstance(value.get("text"), list) and isinstance(value.get("label"), list):
         labels, texts = value["label"], value["text"]
         return [(str(label), _as_text(text)) for label, text in zip(labels, texts, strict=True)]  # type: ignore[arg-type]
     if isinstance(value, Mapping):
         return [(str(label), _as_text(text)) for label, text in value.items() if text is not None]
     if not isinstance(value, list | tuple) or not value:
-        raise ValueError(f"it is no list of choices, but {value!r:.60}")
+        raise ValueError(f"it is no list of choices, but {value!r:.60}; name the column that holds the list")
     if len(value) > len(ascii_uppercase):
         raise ValueError(f"it has {len(value)} choices, and there are {len(ascii_uppercase)} letters; use :numbers")
     return [(letter, _as_text(text)) for letter, text in zip(ascii_uppercase, value, strict=False)]

@@ -18,9 +18,9 @@ from providers.suggestion import suggestion
 
 from ..conversation import check_messages, with_system
 from .batch_lines import generation_parameters, is_batch_line, unpack_batch_line
-from .field_values import FieldReader, FieldValue, field_reader, refuse_missing
+from .field_values import FieldReader, FieldValue, field_readers, refuse_missing
 from .task import Task
-from .tool_registry import ToolRegistry
+from .tool_registry import ToolRegistry, refuse_other_objects
 
 Row = Mapping[str, JSON]
 Layout = Mapping[str, Callable[[Row], JSON] | None]
@@ -69,7 +69,7 @@ class Columns:
         self._may_be_batch = not fields.keys() & {"input", "messages"}
         if not self._may_be_batch:
             names.update(input=(), messages=())
-        self._own = {name: field_reader(name, setting, file_name) for name, setting in fields.items()}
+        self._own = field_readers(fields, file_name)
         names.update((name, reader.paths) for name, reader in self._own.items())
         if registry is not None:
             names["tools"] = ()
@@ -121,6 +121,10 @@ class Columns:
             if dotted is not None and "." in dotted.path and not dotted.was_found and dotted.inside:
                 known = suggestion(dotted.path.partition(".")[2], dotted.inside)
                 raise InputError(f'no row has a value at "{dotted.path}" (fields: {name}); {known}')
+
+    def note(self, key: str, sentence: str) -> None:
+        """Note what the rows hold and a run does not use, once by key."""
+        self._unused.setdefault(key, sentence)
 
     @property
     def notes(self) -> Sequence[str]:
@@ -206,7 +210,7 @@ def _own_reader(name: str, reader: FieldReader, row: Row) -> Callable[[Row], JSO
 
 def _plain_column(reader: FieldReader, row: Row) -> str | None:
     """Return the column where the field is nothing else, which is read fastest."""
-    return reader.paths[0] if reader.dotted is not None and reader.paths[0] in row else None
+    return reader.paths[0] if reader.is_plain and reader.paths[0] in row else None
 
 
 def _reader(names: Sequence[str]) -> Callable[[Row], JSON] | None:
@@ -235,8 +239,16 @@ def _tools(value: JSON) -> Sequence[Tool]:
     if isinstance(tools, list):
         checked = tuple(tool for tool in tools if isinstance(tool, dict))
         if len(checked) == len(tools):
+            for tool in checked:
+                _check_parameters(tool)
             return checked
     raise InputError("tools must be a list of objects; fix or remove the line")
+
+
+def _check_parameters(tool: Tool) -> None:
+    function = tool.get("function", tool)
+    if isinstance(function, Mapping) and function.get("parameters") is not None:
+        refuse_other_objects(str(function.get("name")), function["parameters"])
 
 
 def _metadata(value: JSON) -> Mapping[str, JSON] | None:

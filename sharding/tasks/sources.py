@@ -60,8 +60,8 @@ class SourceSpec:
         return Path(self.shown.replace("://", ":/")) if self.shown else self.path
 
 
-def _open_lines(data: Path, spec: SourceSpec, _columns: Columns) -> RowStore:
-    return LmEvalRows(spec.name, data) if is_sample_file(data) else JsonLines(spec.name, data)
+def _open_lines(data: Path, spec: SourceSpec, columns: Columns) -> RowStore:
+    return LmEvalRows(spec.name, data, columns.note) if is_sample_file(data) else JsonLines(spec.name, data)
 
 
 def _open_parquet(data: Path, spec: SourceSpec, columns: Columns) -> RowStore:
@@ -151,6 +151,11 @@ class TaskPool:
         """Return the models that get the row's task; None for all."""
         tasks, own_row = self._locate(row)
         return tasks.models(own_row)
+
+    @property
+    def declares_results(self) -> bool:
+        """Whether a task declares the results of its tools."""
+        return any(tasks.declares_results for tasks in self._sets)
 
     def unusual_targets(self) -> Iterator[int]:
         """Yield the rows whose target is no text, or an empty one."""

@@ -73,6 +73,11 @@ class TaskSet(Protocol):
         """Return the models that get the row's task; None for all."""
         ...
 
+    @property
+    def declares_results(self) -> bool:
+        """Whether a task declares the results of its tools."""
+        ...
+
     def unusual_targets(self) -> Iterable[int]:
         """Return the rows whose target is no text, or an empty one."""
         ...

@@ -16,6 +16,7 @@ from providers.errors import InputError
 from .columns import Columns, Row, TaskFields
 from .duplicate_ids import TaskIds, TaskKinds
 from .task import Task
+from .tool_results import DECLARED
 
 
 class RowStore(Protocol):
@@ -65,14 +66,18 @@ class StoredTasks:
         self._columns = columns
         self._kinds = TaskKinds()
         self._unusual = array("Q")
+        self.declares_results = False
+        """Whether a task declares the results of its tools."""
         self.kind = self._kinds.__getitem__
         add_kind, add_id = self._kinds.add, ids.add
         for number, row in enumerate(store.scan()):
-            task_id, _, target, _, task_type, difficulty, _, _ = self._checked(row, number)
+            task_id, _, target, _, task_type, difficulty, _, metadata = self._checked(row, number)
             if target.__class__ is not str or not target or target.isspace():
                 self._unusual.append(number)
             add_kind(task_type, difficulty)
             add_id(task_id)
+            if metadata and DECLARED in metadata:
+                self.declares_results = True
         try:
             columns.refuse_unfound()
         except InputError as error:
@@ -180,6 +185,11 @@ class LoadedTasks:
     def models(self, row: int) -> Sequence[str] | None:  # noqa: ARG002 - the same for the whole set
         """Return the models of the set."""
         return self._identity.models
+
+    @property
+    def declares_results(self) -> bool:
+        """Whether a task declares the results of its tools."""
+        return any(DECLARED in (task.metadata or ()) for task in self._tasks)
 
     def unusual_targets(self) -> Iterable[int]:
         """Return every row: nothing is known of them."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from providers.messages import JSON, Message, Tool
+from providers.messages import JSON, Tool
 
 from ..conversation import text_of
 from .task import Task
@@ -82,7 +82,7 @@ def plan_of(task: Task) -> ToolPlan | None:
 def goal_of(task: Task) -> str:
     """Return the task's goal; the text of its last user message where it has none."""
     goal = (task.metadata or {}).get("goal")
-    return goal if isinstance(goal, str) and goal else _last_user_text(task.messages)
+    return goal if isinstance(goal, str) and goal else last_user_text(task)
 
 
 def read_steps(listed: JSON, name: str = "tool", arguments_of: _Reading = _as_given) -> list[PlanStep]:
@@ -110,9 +110,9 @@ def _first_accepted(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
     return {name: value for name, value in firsts.items() if value != ""}
 
 
-def _last_user_text(messages: Sequence[Message]) -> str:
+def last_user_text(task: Task) -> str:
     """Return the text of the last user message."""
-    last = next((message for message in reversed(messages) if message.get("role") == "user"), {})
+    last = next((message for message in reversed(task.messages) if message.get("role") == "user"), {})
     return text_of(last.get("content"))
 
 

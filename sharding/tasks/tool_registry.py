@@ -25,6 +25,9 @@ SCHEMAS = ("parameters", "input_schema", "inputSchema")
 """Fields that may hold the parameters: of OpenAI, Anthropic and MCP."""
 OF_A_PARAMETER = ("type", "description", "enum", "items", "default")
 """Fields of a listed parameter that become part of the schema."""
+OF_A_SCHEMA = frozenset({"type", "properties", "$ref", "anyOf", "oneOf", "allOf", "additionalProperties"})
+"""Keywords of which the schema of parameters has at least one."""
+TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ def as_tool(name: str | None, entry: Mapping[str, JSON]) -> Tool:
 def _schema(tool: str, given: JSON) -> Mapping[str, JSON]:
     """Return the JSON schema of parameters; a list of parameters becomes the schema of an object."""
     if isinstance(given, Mapping):
-        return given
+        return checked_schema(tool, given)
     parameters = [item for item in given if isinstance(item, Mapping)] if isinstance(given, list | tuple) else None
     if parameters is None or not all(isinstance(item.get("name"), str) for item in parameters):
         raise InputError(
@@ -171,7 +174,39 @@ def _schema(tool: str, given: JSON) -> Mapping[str, JSON]:
         )
     properties: dict[str, JSON] = {str(item["name"]): _property(item) for item in parameters}
     required: list[JSON] = [item["name"] for item in parameters if item.get("required")]
-    return {"type": "object", "properties": properties, "required": required}
+    return checked_schema(tool, {"type": "object", "properties": properties, "required": required})
+
+
+def checked_schema(tool: str, schema: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """Return the schema of a tool's parameters. Raises InputError with the reason only where it is no JSON schema of an object."""
+    refuse_other_objects(tool, schema)
+    if schema.get("type", "object") != "object":
+        raise InputError(
+            f"the parameters of {tool} have the type {schema['type']!r}; a tool takes an object: write type: object"
+        )
+    from jsonschema import Draft202012Validator, SchemaError  # 90 ms to import
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        place = ".".join(map(str, error.absolute_path))
+        reason = error.message if len(error.message) < 200 else "is invalid"
+        if place.rpartition(".")[2] == "type":
+            reason = f"unknown type {error.instance!r}; {suggestion(str(error.instance), TYPES)}"
+        raise InputError(f"the parameters of {tool} are no JSON schema: {place}: {reason}") from error
+    return schema
+
+
+def refuse_other_objects(tool: str, schema: JSON) -> None:
+    """Raise InputError where parameters are no schema at first sight: a text, a list, or a mapping of parameters."""
+    if not isinstance(schema, Mapping):
+        raise InputError(f"the parameters of {tool} must be a JSON schema, not {schema!r:.60}")
+    if schema and not OF_A_SCHEMA & set(schema):
+        name = next(iter(schema))
+        raise InputError(
+            f"the parameters of {tool} are no JSON schema; "
+            f"write {{type: object, properties: {{{name}: {{type: string}}}}, required: [{name}]}}"
+        )
 
 
 def _property(parameter: Mapping[str, JSON]) -> Mapping[str, JSON]:

@@ -21,6 +21,8 @@ ACKNOWLEDGED: JSON = {"status": "success"}
 UNFORESEEN: JSON = {"error": "nothing is known for these arguments"}
 """The result of a tool with cases where no case matches and no default result is declared."""
 KEYS = ("result", "cases", "function")
+DECLARED = "tool_results"
+"""The key of the metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ NOTHING_DECLARED = DeclaredResult(ACKNOWLEDGED)
 
 def declared_results(task: Task) -> Mapping[str, DeclaredResult]:
     """Read the declared results by tool. Raises InputError with the reason only; the caller adds file and row."""
-    declared = (task.metadata or {}).get("tool_results", {})
+    declared = (task.metadata or {}).get(DECLARED, {})
     if not isinstance(declared, Mapping):
         raise InputError("metadata.tool_results must map tools to their results, e.g. {get_weather: {result: sunny}}")
     return {name: _read(f"metadata.tool_results.{name}", entry) for name, entry in declared.items()}

@@ -36,6 +36,7 @@ class GivenTasks:
         return "default", "default"
 
     is_bound = False
+    declares_results = False
     notes: Sequence[str] = ()
 
     def models(self, row: int) -> Sequence[str] | None:

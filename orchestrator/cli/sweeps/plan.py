@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--prompts",
     metavar="TASK_ID",
-    help="Print the messages of a task for every prompt type instead; `each`: one task of every task type.",
+    help="Print the first messages of a task for every prompt type, as they are sent; `each`: one task of every task type.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
@@ -49,7 +49,7 @@ def _show_prompts(prepared: RunContext, wanted: str, as_json: bool) -> None:
     from ...ui.terminal import say_json
     from .prompt_view import print_prompts, prompt_documents
 
-    documents = prompt_documents(prepared.sweep, wanted)
+    documents = prompt_documents(prepared.sweep, prepared.config, wanted)
     prepared.sweep.tasks.close()
     if as_json:
         say_json({"prompts": documents})

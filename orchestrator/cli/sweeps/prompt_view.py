@@ -1,8 +1,11 @@
-"""The messages of one task for every prompt type, side by side."""
+"""The messages of one task for every prompt type, side by side, as the built-in solvers send them first.
+
+Where some models call tools in text (`tool_format: text`) and others natively, both forms are shown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypedDict
 
@@ -10,34 +13,59 @@ from rich.table import Table
 from rich.text import Text
 
 from providers.errors import InputError
-from providers.messages import Message
+from providers.messages import Message, Tool
+from runners.samples.solvers import SOLVERS
+from runners.tools.formats import NATIVE, ToolFormat
 from sharding.conversation import text_of
 from sharding.tasks.task import Task
+from sharding.tasks.tool_plan import tool_name
 
+from ...config.settings import Config
 from ...open_sweep import OpenSweep
 from ..tables import console
 
 EACH = "each"
 """A value in place of a task's id: the first task of every task type."""
 COLUMN_WIDTH = 50
+IN_TEXT = "tools in text"
+"""What is added to the name of a prompt type where other models get tools natively."""
 
 
 class PromptDocument(TypedDict):
-    """A task, and its messages by prompt type."""
+    """A task, its messages by prompt type, and the tools that are sent beside them."""
 
     task_id: str
     task_type: str
     prompts: dict[str, list[Message]]
+    tools: list[Tool]
 
 
-def prompt_documents(open_: OpenSweep, wanted: str) -> list[PromptDocument]:
+def prompt_documents(open_: OpenSweep, config: Config, wanted: str) -> list[PromptDocument]:
     """Return the messages by task and prompt type. Raises InputError where no task of the sweep has the id `wanted`."""
-    sweep = open_.sweep
+    formats = _formats(config)
     documents: list[PromptDocument] = []
     for task in _chosen(open_, wanted):
-        prompts = {prompt.name: list(prompt.apply(task).messages) for prompt in sweep.prompts}
-        documents.append({"task_id": task.task_id, "task_type": task.task_type, "prompts": prompts})
+        shown = {
+            _label(prompt.name, form, formats): list(tool_format.opening(prompt.apply(task).messages, task.tools))
+            for prompt in open_.sweep.prompts
+            for form, tool_format in formats.items()
+            if task.tools or tool_format is next(iter(formats.values()))
+        }
+        tools = [tool for tool_format in formats.values() for tool in tool_format.offered(task.tools)]
+        documents.append({"task_id": task.task_id, "task_type": task.task_type, "prompts": shown, "tools": tools})
     return documents
+
+
+def _formats(config: Config) -> Mapping[str, ToolFormat]:
+    """Return the tool formats of the swept models; a solver of one's own gets the messages without tools in them."""
+    if config.run.solver not in SOLVERS:
+        return {"": NATIVE}
+    by_model = config.tool_formats()
+    return {("" if (form := by_model[model]) is NATIVE else IN_TEXT): form for model in config.swept_models()}
+
+
+def _label(name: str, form: str, formats: Mapping[str, ToolFormat]) -> str:
+    return f"{name}, {form}" if form and len(formats) > 1 else name
 
 
 def _chosen(open_: OpenSweep, wanted: str) -> Iterator[Task]:
@@ -67,6 +95,8 @@ def print_prompts(documents: Sequence[PromptDocument]) -> None:
                 table.add_column(name, overflow="fold", ratio=1)
             table.add_row(*(Text("\n\n".join(map(_shown, messages))) for _, messages in table_columns))
             out.print(table)
+        if document["tools"]:
+            out.print(f"Tools sent beside the messages: {', '.join(map(tool_name, document['tools']))}")
 
 
 def _shown(message: Message) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Tag, model_validator
 
-from .fields import Count, Section
+from .fields import MAPPING, TEXT, Count, Section, text_or_mapping
 
 
 class ExamplesConfig(Section):
@@ -47,9 +47,17 @@ class PromptConfig(Section):
     like: str | None = None
     """The prompt type whose settings apply if this one does not set them."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_text_without_quotes(cls, raw: object) -> object:
+        if (
+            isinstance(raw, dict)
+            and len(raw) == 1
+            and None in raw.values()
+            and not raw.keys() & cls.model_fields.keys()
+        ):
+            raise ValueError(f'YAML reads this as a mapping; put quotes around the text: "{{{next(iter(raw))}}}"')
+        return raw
 
-def _prompt_kind(value: object) -> str:
-    return "file" if isinstance(value, str) else "template"
 
-
-Prompt = Annotated[Annotated[str, Tag("file")] | Annotated[PromptConfig, Tag("template")], Discriminator(_prompt_kind)]
+Prompt = Annotated[Annotated[str, Tag(TEXT)] | Annotated[PromptConfig, Tag(MAPPING)], Discriminator(text_or_mapping)]

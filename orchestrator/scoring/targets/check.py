@@ -16,7 +16,11 @@ from .choice_targets import accepted_choices, index_base, is_number_of_an_option
 
 ANY_TEXT = frozenset({"exact", "exact_any", "includes", "f1", "regex"})
 """The scorers that can use every text as a target."""
-EMPTY = "every answer or none would meet it; fill it in, or write null: such a task is run and shown as ungraded"
+EMPTY = (
+    "the target is empty, and every answer or none would meet it; fill it in, or say what stands for it with "
+    "fields: {target: {column: …, if_empty: unanswerable}}; if_empty: null runs such tasks ungraded"
+)
+EMPTY_PART = "one of the accepted answers is empty, and every answer or none would meet it; remove it"
 
 
 def check_targets(
@@ -36,7 +40,7 @@ def check_targets(
         task = tasks[row]
         reason = fault(task, scorer, bases.get(file_of(tasks, row)) if bases else None)
         if reason is not None:
-            raise InputError(f"{tasks.origin(row)}: {reason}")
+            raise InputError(f"{tasks.origin(row)}, task {task.task_id}: {reason}")
         if _is_without_target(task, scorer):
             without.add(row)
     if is_named and rows and len(without) == len(rows):
@@ -82,8 +86,8 @@ def fault(task: Task, scorer: str, base: int | None) -> str | None:
         texts = accepted_texts(task.target)
     except ValueError as error:
         return f"the scorer {scorer} cannot use the target: {error}"
-    if not texts or not all(text.strip() for text in texts):
-        return f"the target is empty: {EMPTY}"
+    if not all(text.strip() for text in texts) or not texts:
+        return EMPTY_PART if any(text.strip() for text in texts) else EMPTY
     return _unusable(task, scorer, texts, base)
 
 

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import orjson
-
 from providers.messages import JSON
+from sharding.tasks.formats.listed_text import parse_listed
 from sharding.tasks.task import Task
 
 from ..answers.option_labels import LETTERS, USUAL, OptionLabels, numbered
@@ -59,10 +58,9 @@ def row_choices(task: Task) -> RowChoices:
 
 def _parsed(text: str) -> JSON:
     try:
-        parsed: JSON = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return parse_listed(text)
+    except ValueError:
         return None
-    return parsed
 
 
 def _label(label: JSON) -> str:

@@ -1,14 +1,14 @@
 """Sample files of lm-eval (`samples_TASK_DATE.jsonl`, from `--log_samples`) as tasks: the same prompts with the same parameters.
 
 A sample holds the prompt in `arguments`, the row of its data set in `doc`, and the target. With several filters a file has one sample per
-document and filter; those of the first filter are read.
+document and filter. A filter only reads the answer, so those of the first one are all questions; the others are noted as not read.
 """
 
 from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import orjson
@@ -51,8 +51,10 @@ def is_sample_file(path: Path) -> bool:
 class LmEvalRows:
     """The samples of one filter, read by offset and converted to the form of Batch lines."""
 
-    def __init__(self, path: Path, data: Path | None = None) -> None:
+    def __init__(self, path: Path, data: Path | None, note: Callable[[str, str], None]) -> None:
+        """Open the file. `note` takes what is not read: a key, and a sentence."""
         self._lines = JsonLines(path, data)
+        self._note = note
         self._numbers = array("Q")
         """The line of every row that is read."""
         match = _NAMED.fullmatch(path.name)
@@ -66,12 +68,18 @@ class LmEvalRows:
             if number == 0:
                 first = row.get("filter")
             if row.get("filter") != first:
+                self._note_filter(row.get("filter"), first)
                 continue
             self._numbers.append(number)
             try:
                 yield sample_row(row, self._task)
             except ValueError as error:
                 raise InputError(f"{self._lines.where(number)}: {error}; fix or remove the line") from error
+
+    def _note_filter(self, name: JSON, first: JSON) -> None:
+        self._note(
+            f"filter {name}", f"the lines of the filter {name} are not read: the same questions as those of {first}"
+        )
 
     def read(self, number: int) -> Row:
         """Read a sample. Raises ValueError where the file has changed."""

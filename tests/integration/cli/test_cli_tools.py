@@ -129,6 +129,24 @@ def test_flawed_prompts_stand_side_by_side(program: Program, sweep: Sweep) -> No
     assert refused.err == 'error: --prompts: no task of the sweep has the id "t99"; name another, or write each\n'
 
 
+def test_prompts_are_shown_as_they_are_sent_also_where_a_model_calls_tools_in_text(
+    program: Program, sweep: Sweep, books: Books
+) -> None:
+    sections = tool_sweep(program, sweep, tasks=1)
+    sections["models"]["m"]["tool_format"] = "text"
+    program.write(sections)
+    plan = ("plan", "sweep.yaml", "--prompts", "t0", "--json")
+    (mixed,) = json.loads(program(*plan).out)["prompts"]
+    (text,) = json.loads(program(*plan, "--model", "m").out)["prompts"]
+    assert sorted(mixed["prompts"]) == ["baseline", "baseline, tools in text"]
+    assert mixed["prompts"]["baseline, tools in text"] == text["prompts"]["baseline"]
+    assert (len(mixed["tools"]), text["tools"]) == (3, [])
+    rows = books.rows(program.path(program.run("sweep.yaml")))
+    sent = {row["model"]: json.loads(row["messages"])[: len(text["prompts"]["baseline"])] for row in rows}
+    assert sent["m"] == text["prompts"]["baseline"]
+    assert "<tool_call>" in sent["m"][0]["content"]
+
+
 def test_a_flawed_prompt_for_tasks_without_a_plan_is_one_sentence_before_anything_is_made(
     program: Program, sweep: Sweep
 ) -> None:
@@ -168,7 +186,7 @@ def test_tools_that_cannot_work_are_one_sentence_before_anything_is_made(
     row["metadata"]["tool_results"] = results
     (program.folder / "tasks.jsonl").write_text(json.dumps(row) + "\n")
     said = program.run("sweep.yaml")
-    assert (said.code, said.err.startswith(f"error: tasks.jsonl, line 1: {says}")) == (2, True), said.err
+    assert (said.code, said.err.startswith(f"error: tasks.jsonl, line 1, task t0: {says}")) == (2, True), said.err
     assert not (program.folder / "runs").exists()
 
 
@@ -219,6 +237,8 @@ def test_a_tool_of_ones_own_answers_and_where_it_raises_it_is_named(
     done = program.run("sweep.yaml", "--model", "m")
     assert all('{\\"room\\":7,\\"in\\":\\"Paris\\"}' in row["messages"] for row in books.rows(program.path(done)))
     (program.folder / "mine.py").write_text("def find(arguments):\n    return {'room': arguments['town']}\n")
+    refused = program("resume", done.run_directory)
+    assert (refused.code, "mine.py has changed" in refused.err, "--changed-code" in refused.err) == (2, True, True)
     broken = program.run("sweep.yaml", "--model", "m")
     assert broken.code == 3
     assert "the tool mine:find raised KeyError on task t" in broken.out + broken.err

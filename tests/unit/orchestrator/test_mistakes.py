@@ -236,7 +236,22 @@ FIELDS = [
         "t.jsonl",
         lines(ROW),
         tasks("{path: t.jsonl, fields: {difficulty: {constant: easy}}}"),
-        'c.yaml: tasks.0.fields.difficulty.constant: unknown key; did you mean "const"? Known: const (and 3 more)',
+        'c.yaml: tasks.0.fields.difficulty.constant: unknown key; did you mean "const"? Known: column, const, if_empty (and 1 more)',
+    ),
+    (
+        "t.jsonl",
+        lines(ROW),
+        tasks("{path: t.jsonl, fields: {target: {column: answer}}}"),
+        "c.yaml: tasks.0.fields.target: write {const: easy}, or {column: answers.text, if_empty: unanswerable} (and 1 more)",
+    ),
+    (
+        "t.jsonl",
+        lines(ROW, {**ROW, "id": "b", "answer": []}),
+        tasks("{path: t.jsonl}"),
+        (
+            "t.jsonl, line 2, task b: the target is empty, and every answer or none would meet it; fill it in, or say what stands "
+            "for it with fields: {target: {column: …, if_empty: unanswerable}}; if_empty: null runs such tasks ungraded"
+        ),
     ),
     (
         "t.csv",

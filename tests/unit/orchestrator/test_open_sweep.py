@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,20 @@ def test_what_a_model_says_for_itself_is_part_of_what_results_belong_to_as_it_is
     own = {"temperature": None, "reasoning_effort": "low"}
     plan = prepare(load({}, flags={"models.m.generation": own}), no_key).plan()
     assert plan.parts["model_generation"] == '{"m":{"reasoning_effort":"low","temperature":null}}'
+
+
+@pytest.mark.parametrize("solver", ["tool_loop", "single_turn"])
+def test_the_code_of_tools_that_tasks_name_belongs_to_the_results_of_solvers_that_call_them(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, solver: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    code = tmp_path / f"tools_of_{solver}.py"
+    code.write_text("def find(arguments):\n    return 1\n")
+    row = {"input": "?", "target": "1", "metadata": {"tool_results": {"find": {"function": f"{code.stem}:find"}}}}
+    (tmp_path / "named.jsonl").write_text(json.dumps(row))
+    loaded = load({"tasks": [{"path": str(tmp_path / "named.jsonl")}]}, flags={"run.solver": solver})
+    before = prepare(loaded, no_key).plan()
+    code.write_text("def find(arguments):\n    return 2\n")
+    after = prepare(loaded, no_key).plan()
+    part = f"file {code.name}"
+    assert (part in before.parts, before.parts.get(part) != after.parts.get(part)) == ((solver == "tool_loop",) * 2)

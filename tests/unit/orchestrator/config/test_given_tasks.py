@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,47 @@ def test_what_is_no_task_is_told(tmp_path: Path, given: object, reason: str) -> 
     with pytest.raises(InputError) as caught:
         write_given_tasks({"run": {"output_dir": str(tmp_path)}}, given)
     assert reason in str(caught.value)
+
+
+def test_fields_from_python_add_to_those_of_the_one_entry(tmp_path: Path) -> None:
+    output = {"output_dir": str(tmp_path)}
+    raw: dict[str, Any] = {"tasks": [{"path": "a", "fields": {"input": "q", "target": "a"}}], "run": output}
+    write_given_tasks(raw, ROWS, {"input": "question", "difficulty": {"const": "easy"}})
+    assert raw["tasks"][0]["fields"] == {"input": "question", "target": "a", "difficulty": {"const": "easy"}}
+    with pytest.raises(InputError, match="fields= is for the one entry under `tasks`"):
+        write_given_tasks({"tasks": [{"path": "a"}, {"path": "b"}]}, None, {"input": "question"})
+
+
+class Saved:
+    """What a data set of Hugging Face shows of itself: a format, and its rows by a slice."""
+
+    column_names = ("question", "answer", "choices")
+
+    def with_format(self, kind: str) -> pa.Table:
+        assert kind == "arrow"
+        return pa.Table.from_pylist(ROWS)
+
+    def __len__(self) -> int:
+        return len(ROWS)
+
+
+class Streamed:
+    """What a streamed data set of Hugging Face shows of itself: rows, one after another."""
+
+    def with_format(self, kind: str) -> Streamed:
+        raise AssertionError(kind)
+
+    def __getitem__(self, column: str) -> object:
+        raise AssertionError(column)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        yield from ROWS
+
+
+@pytest.mark.parametrize("given", [Saved(), Streamed()])
+def test_a_data_set_of_hugging_face_is_read_whole_or_row_by_row(tmp_path: Path, given: object) -> None:
+    raw: dict[str, Any] = {"run": {"output_dir": str(tmp_path)}}
+    write_given_tasks(raw, given)
+    pool = open_tasks([SourceSpec(Path(raw["tasks"][0]["path"]))])
+    assert [pool[n].columns for n in range(3)] == ROWS
+    pool.close()

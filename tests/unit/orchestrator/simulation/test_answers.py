@@ -158,6 +158,41 @@ def test_a_model_that_believes_its_prompt_makes_the_calls_of_the_flawed_plan(loa
     found.tasks.close()
 
 
+@pytest.mark.parametrize(
+    ("scorer", "target", "prompt", "texts"),
+    [
+        ("choice", 2, "{question}\n{choices:letters}", ("C", "A")),
+        ("choice", "rr", "(A) pp (B) qq (C) rr {question}", ("C", "A")),
+        ("mine:score", 0, "{question}\n{choices:letters}", ("A", "B")),
+        ({"name": "choice", "index_base": 1}, 2, "{question}\n{choices:letters}", ("B", "A")),
+        ("choice", 2, "{question}\n{choices:numbers}", ("2", "9")),
+        ("choice", "C", "{question}\n{choices:letters}", ("C", "A")),
+        ("includes", 2, "{question}\n{choices:letters}", ("2", "9")),
+    ],
+)
+def test_multiple_choice_is_answered_with_the_letter_that_the_prompt_shows(
+    load: Load, tmp_path: Path, scorer: Any, target: JSON, prompt: str, texts: tuple[str, str]
+) -> None:
+    path = tmp_path / "mc.jsonl"
+    rows = [{"id": n, "question": "?", "choices": ["pp", "qq", "rr"], "answer": target if n else 0} for n in range(2)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sections = {
+        "sweep": {"prompt_types": ["p"]},
+        "prompts": {"p": prompt},
+        "tasks": [{"path": str(path), "scorer": scorer}],
+    }
+    loaded = load(sections)
+    found = open_sweep(loaded)
+    asked = found.sweep.sample(1)
+    said = []
+    for skill in (1.0, 0.0):
+        settings = SimulatorSettings.model_validate({"deployments": {"m": {}}, "answers": {"skill": skill}})
+        answers = sweep_answers(loaded, found.sweep, settings)
+        said.append(answers.answer(f"{asked.sample_id}/1/1", ChatRequest(asked.task.messages), "m").text)
+    found.tasks.close()
+    assert tuple(said) == texts
+
+
 TARGETS: list[JSON] = [
     0, 1, 7, 13, 93, -5, 12.5, "12.50", "1,200", "$40", "45%", 10_000_000, "1,000,000,000", "1e9", "99.99",
     "Paris", "yes", "no", "a", "A", "I", "I am not sure.", "?", "straße", "π", ["5", "12"], ["no", "?"], ["x"],

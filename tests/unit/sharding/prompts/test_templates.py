@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,4 +137,16 @@ def test_a_form_or_a_column_that_shows_nothing_is_refused(source: PromptSource, 
 
 
 def test_digests_of_templates_without_the_new_keys_stay_as_they_were() -> None:
-    assert load_prompt_types(["optimal"])["optimal"].digest == "40a6c0ca9e59e2bf"
+    assert load_prompt_types(["cot"])["cot"].digest == "a48948bf7785b3bd"
+
+
+def test_a_goal_that_is_the_text_of_the_task_is_not_shown_twice() -> None:
+    optimal, drifted = load_prompt_types(["optimal", "flawed_semantic_drift"]).values()
+    own = replace(PLANNED, metadata={**(PLANNED.metadata or {}), "goal": "Know it."})
+    text = str(optimal.apply(PLANNED).messages[-1]["content"])
+    assert text.count("What is {x}?") == 1
+    assert "# Goal\n\nWhat the task asks for.\n\n# Plan" in text
+    assert "# Goal\n\nKnow it.\n\n# Plan" in str(optimal.apply(own).messages[-1]["content"])
+    assert "What the task asks for." not in str(drifted.apply(PLANNED).messages[-1]["content"])
+    alone = load_prompt_types(["p"], {"p": {"user": "{bad}: {goal} {plan}"}})["p"]
+    assert str(alone.apply(PLANNED).messages[-1]["content"]).startswith("7: What is {x}?")

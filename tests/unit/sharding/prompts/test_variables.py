@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ COLUMNS: dict[str, JSON] = {
     "arc": {"text": ["a", "b"], "label": ["1", "2"]},
     "map": {"A": "a", "B": "b"},
     "asText": '["x", "y"]',
+    "asPython": """['it\\'s', "y", 'z']""",
+    "asArray": "['a' 'b']",
     "n": 3,
     "flag": True,
     "a b": "spaced",
@@ -44,16 +49,46 @@ def user_text(**texts: Any) -> JSON:
         ("{arc:letters}", "1. a\n2. b"),
         ("{map:letters}", "A. a\nB. b"),
         ("{asText:letters}", "A. x\nB. y"),
+        ("{asPython:letters}", "A. it's\nB. y\nC. z"),
         ("{choices:numbers}", "1. 3\n2. 4"),
         ("{choices:bullets}", "- 3\n- 4"),
         ("{choices}", '["3","4"]'),
         ("{answer.text} {answer.all.1} {n} {flag} {a b}", "4 5 3 true spaced"),
         ("{target} {id} {difficulty} {n}", "4 t default 3"),
         ('{{n}} \\boxed{n} {} {"n": 1} {n}', '{n} \\boxed{n} {} {"n": 1} 3'),
+        (
+            "\\frac{n}{flag} \\sqrt[3]{n} \\frac{\\sqrt{n}}{n} {n}",
+            "\\frac{n}{flag} \\sqrt[3]{n} \\frac{\\sqrt{n}}{n} 3",
+        ),
+        ("\\text{{{subject}}} \\boxed{ {n} } x^{n}", "\\text{sums} \\boxed{ 3 } x^3"),
     ],
 )
 def test_a_column_is_a_variable(text: str, shown: str) -> None:
     assert user_text(user=text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "remedies"),
+    [
+        ("{n} {{other}} \\boxed{other} \\text{{{n}}} {input}", []),
+        ("{input} {{n}}", ["{n}"]),
+        ("{{input}} {{ n }} { n } {n!r} {n|upper}", ["{input}", "{n}", "{n}", "{n}", "{n}"]),
+        ("{input} \\text{n} \\frac{flag}{answer.text}", ["{{{n}}}", "{{{flag}}}", "{{{answer.text}}}"]),
+    ],
+)
+def test_what_looks_like_a_column_and_is_not_shown_is_noted(text: str, remedies: list[str]) -> None:
+    notes = template(user=text).notes(TASK)
+    assert [note.split("write ")[1].removesuffix(" if it should") for note in notes] == remedies
+
+
+def test_the_text_of_an_array_is_refused_with_a_command_that_helps(tmp_path: Path) -> None:
+    pandas, numpy = pytest.importorskip("pandas"), pytest.importorskip("numpy")
+    with pytest.raises(InputError, match="neither JSON nor a Python list") as caught:
+        user_text(user="{asArray:letters}")
+    df = pandas.DataFrame({"question": ["?"], "choices": [numpy.array(["a", "b"], dtype=object)]})
+    command = re.findall(r"df\..*\)", str(caught.value))[0].replace("tasks.jsonl", f"{tmp_path}/tasks.jsonl")
+    eval(command, {"df": df})
+    assert json.loads((tmp_path / "tasks.jsonl").read_text()) == {"question": "?", "choices": ["a", "b"]}
 
 
 def test_images_stay_where_a_prompt_of_columns_replaces_the_text() -> None:
@@ -90,6 +125,17 @@ def test_a_task_is_never_its_own_example() -> None:
     task = Task("t", TASK.messages, columns=ROWS[0])
     text = template(user="{examples} {input}", examples=EXAMPLE).apply(task).messages[0]["content"]
     assert "1 + 1?" not in str(text)
+    with_choices = replace(task, columns={**ROWS[0], "choices": ["from another column"]})
+    assert template(user="{examples} {input}", examples=EXAMPLE).apply(with_choices).messages[0]["content"] == text
+
+
+def test_examples_may_match_a_field_that_is_no_column() -> None:
+    task = Task("t", TASK.messages, task_type="sums", columns={"question": "?"})
+    rows: list[dict[str, JSON]] = [{"question": row["question"], "task_type": row["subject"]} for row in ROWS]
+    examples = {"path": "dev.jsonl", "user": "{question}", "match": "task_type"}
+    texts = {"user": "{examples} {input}", "examples": examples}
+    prompt = load_prompt_types(["p"], {"p": texts}, lambda _path: rows, Path())["p"]
+    assert prompt.apply(task).messages[0]["content"] == "1 + 1?\n\n1 + 2? 2 + {x}?"
 
 
 def test_a_subject_without_examples_is_told() -> None:

@@ -7,10 +7,11 @@ import pytest
 from providers.errors import InputError
 from providers.messages import JSON
 from sharding.tasks.columns import KEPT_LAYOUTS, Columns
+from sharding.tasks.field_values import FieldValue
 from sharding.tasks.task import Task
 
 
-def task_of(row: dict[str, JSON], **fields: str) -> Task:
+def task_of(row: dict[str, JSON], **fields: FieldValue) -> Task:
     return Columns(fields).task(row, "tasks-1")
 
 
@@ -54,6 +55,31 @@ def test_fields_map_our_names_to_theirs() -> None:
     row: dict[str, JSON] = {"q": "hi", "gold": 1, "level": "hard", "prompt": "something else", "uid": "u"}
     task = task_of(row, input="q", target="gold", difficulty="level", id="uid")
     assert task == Task("u", (user("hi"),), 1, difficulty="hard")
+
+
+@pytest.mark.parametrize(
+    ("fields", "task_id"),
+    [
+        ({"id": "{n}.{difficulty}", "difficulty": {"const": "easy"}}, "7.easy"),
+        ({"id": "{n}.{difficulty}", "difficulty": "how.hard"}, "7.3"),
+        ({"id": "{n}.{level}", "difficulty": {"const": "easy"}}, "7.own"),
+        ({"id": "{n}.{family}", "family": {"column": "none", "if_empty": "new"}}, "7.new"),
+    ],
+)
+def test_a_composition_may_name_another_field_where_the_file_has_no_such_column(
+    fields: dict[str, FieldValue], task_id: str
+) -> None:
+    row: dict[str, JSON] = {"input": "hi", "n": 7, "level": "own", "how": {"hard": 3}, "none": None}
+    assert task_of(row, **fields).task_id == task_id
+
+
+@pytest.mark.parametrize("empty", [None, "", " ", [], float("nan"), {"text": [], "answer_start": []}])
+def test_a_value_stands_for_an_empty_column(empty: JSON) -> None:
+    setting: FieldValue = {"column": "answers", "if_empty": "unanswerable"}
+    assert task_of({"input": "hi", "answers": empty}, target=setting).target == "unanswerable"
+    assert task_of({"input": "hi", "answers": ["a"]}, target=setting).target == ["a"]
+    with pytest.raises(InputError, match='has no column "answers"'):
+        task_of({"input": "hi"}, target=setting)
 
 
 def test_a_system_column_becomes_the_first_message() -> None:
@@ -100,6 +126,14 @@ def test_a_batch_line_gives_its_messages_and_keeps_the_rest_of_the_body() -> Non
         ({"messages": [{"role": "user"}]}, "message 1 has a content that is neither text nor a list of parts"),
         ({"input": "hi", "tools": {"a": 1}}, "tools must be a list of objects"),
         ({"input": "hi", "tools": ["add"]}, "tools must be a list of objects"),
+        (
+            {"input": "hi", "tools": [{"name": "a", "parameters": {"city": "text"}}]},
+            "the parameters of a are no JSON schema",
+        ),
+        (
+            {"input": "hi", "tools": [{"function": {"name": "a", "parameters": "{}"}}]},
+            "the parameters of a must be a JSON schema",
+        ),
         ({"input": "hi", "metadata": [1]}, "metadata must be an object"),
         ({"input": "hi", "system": 1}, "system must be text"),
         ({"input": "hi", "id": ""}, "id must be a short text or a number"),

@@ -169,6 +169,9 @@ def test_samples_of_lm_eval_are_tasks_with_their_prompt_and_parameters(tmp_path:
     more = {**SAMPLE, "doc_id": 8, "arguments": [['[{"role": "user", "content": "hi"}]', {"temperature": 0.5}]]}
     path.write_text("".join(json.dumps(row) + "\n" for row in (SAMPLE, {**SAMPLE, "filter": "flexible"}, more)))
     pool = active(SourceSpec(path))
+    assert [note.partition(": ")[2] for note in pool.notes] == [
+        "the lines of the filter flexible are not read: the same questions as those of strict"
+    ]
     assert [pool[n].task_id for n in range(len(pool))] == ["gsm8k-7", "gsm8k-8"]
     assert [pool[n].messages[0]["content"] for n in range(2)] == ["Q: 2 + 2?", "hi"]
     assert pool[0].parameters == {"max_tokens": 9, "temperature": 0, "stop": ["\n"]}

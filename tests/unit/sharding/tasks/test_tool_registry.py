@@ -128,6 +128,20 @@ def test_tools_of_every_common_form_are_read(entry: Mapping[str, JSON]) -> None:
         (b'["a"]', "must be a list of tools or a mapping"),
         (b'[{"description": "x"}]', "a tool has no name"),
         (b'[{"name": "a", "parameters": 3}]', "the parameters of a must be a JSON schema"),
+        (b'[{"name": "a", "parameters": {"city": "string"}}]', "properties: {city: {type: string}}, required: "),
+        (b'[{"name": "a", "parameters": {"type": "dict"}}]', "have the type 'dict'; .* write type: object"),
+        (
+            b'[{"name": "a", "parameters": {"type": "object", "properties": {"n": {"type": "str"}}}}]',
+            "the parameters of a are no JSON schema: properties.n.type: unknown type 'str'; .*string",
+        ),
+        (
+            b'[{"name": "a", "parameters": [{"name": "n", "type": "int"}]}]',
+            "properties.n.type: unknown type 'int'; .*integer",
+        ),
+        (
+            b'[{"name": "a", "parameters": {"type": "object", "properties": []}}]',
+            "properties: .* is not of type 'object'",
+        ),
     ],
 )
 def test_a_registry_that_cannot_be_read_is_refused_with_its_file(tmp_path: Path, content: bytes, reason: str) -> None:

@@ -31,6 +31,7 @@ class ListedTasks:
         return None
 
     is_bound = False
+    declares_results = False
     notes = ()
 
     def models(self, row: int) -> None:

@@ -113,13 +113,17 @@ def test_a_file_that_does_not_tell_is_refused(targets: Sequence[JSON], choices: 
     [
         ("includes", [None, nan], "listed: the scorer includes needs a target, and no task has one"),
         ("tool_calls", ["x"], "the scorer tool_calls needs a target with calls, or metadata.plan"),
-        ("exact", ["a", ""], "listed, item 2: the target is empty"),
+        ("exact", ["a", ""], "listed, item 2, task t: the target is empty"),
         ("includes", [" "], "the target is empty"),
         ("f1", [[]], "the target is empty"),
-        ("f1", [["a", ""]], "the target is empty"),
-        ("exact_any", [{"text": [], "answer_start": []}], "the target is empty"),
+        ("f1", [["a", ""]], "one of the accepted answers is empty"),
+        ("exact_any", [{"text": [], "answer_start": []}], "fields: {target: {column: …, if_empty: unanswerable}}"),
         ("includes", [{"answer": "a"}], "it is an object with the fields answer; name the field"),
-        ("numeric", ["7", "a dozen"], "listed, item 2: the scorer numeric finds no number in the target 'a dozen'"),
+        (
+            "numeric",
+            ["7", "a dozen"],
+            "listed, item 2, task t: the scorer numeric finds no number in the target 'a dozen'",
+        ),
         ("choice", ["Berlin"], "the target 'Berlin' names no option"),
     ],
 )
