@@ -20,7 +20,8 @@ from sharding.tasks.tool_registry import RegistrySpec
 
 from .config.loading import LoadedConfig
 from .config.own_code import Function
-from .config.settings import Config, PromptConfig, TaskFileConfig
+from .config.settings import Config
+from .config.task_settings import PromptConfig, TaskFileConfig
 from .config.tool_settings import RegistryConfig, TextToolsConfig
 from .config.user_code import load_function
 from .scoring.registry import judge_of, spelt_out

@@ -20,7 +20,8 @@ from providers.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
 from .given_tasks import write_given_tasks
-from .settings import TAGS, Config
+from .settings import Config
+from .task_settings import TAGS
 
 
 @dataclass(frozen=True, slots=True)
