@@ -20,9 +20,9 @@ from sharding.tasks.tool_registry import RegistrySpec
 
 from .config.loading import LoadedConfig
 from .config.own_code import Function
-from .config.sections.prompt_settings import PromptConfig
+from .config.sections.task_settings import PromptConfig, TaskFileConfig
 from .config.sections.tool_settings import RegistryConfig, TextToolsConfig
-from .config.settings import Config, TaskFileConfig
+from .config.settings import Config
 from .config.user_code import load_function
 from .scoring.registry import judge_of, spelt_out
 from .scoring.setting import ScorerSetting

@@ -20,7 +20,7 @@ from sharding.prompts.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
 from .given_tasks import write_given_tasks
-from .sections.fields import TAGS
+from .sections.task_settings import TAGS
 from .settings import Config
 
 

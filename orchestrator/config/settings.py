@@ -35,35 +35,11 @@ from .sections.fields import (
 )
 from .sections.flags import Flag, Variable
 from .sections.model_settings import GenerationConfig, ModelConfig
-from .sections.prompt_settings import Prompt
 from .sections.scenarios import contradiction, scenario_name, spell_out
-from .sections.task_fields import FieldSetting
-from .sections.tool_settings import RegistryConfig, ToolsConfig
+from .sections.task_settings import Prompt, TaskFileConfig
+from .sections.tool_settings import ToolsConfig
 
 LONGEST_NAME = 50
-
-
-class TaskFileConfig(Section):
-    """Where tasks come from, and how their columns are named."""
-
-    path: str
-    """A file, a glob or a folder, relative to the configuration file: .jsonl, .json, .csv, .parquet or .arrow, also with .gz or .zst; a
-    folder of `save_to_disk` (folder#split where it has several), or hf://org/set@revision#split."""
-    fields: dict[str, FieldSetting] = Field(default_factory=dict)
-    """Our names to the file's columns: input, messages, target, id, tools, task_type, difficulty, family, system, choices. A column, a
-    dotted path (answer.text), a composition ("{id}.{level}", and {file} for the file's name), {const: easy}, or
-    {column: answer.text, if_empty: unanswerable}. A composition may name other fields of this list: "{id}.{difficulty}"."""
-    rows: str | None = None
-    """The dotted path of the list in a JSON document: data.tasks. None: the document is the list."""
-    models: Names = ()
-    """The models that get these tasks; empty: every model of the sweep."""
-    scorer: str | dict[str, object] | None = None
-    """How the answers to these tasks are scored; None: by `run.scorer`. A scorer that is named needs a target in one row at least; a task
-    without one is ungraded."""
-    reader: str | None = None
-    """`bfcl`, or `module:function` for formats of your own."""
-    tools: RegistryConfig | None = None
-    """Tools that stand in a file of their own, and which of them a task needs. None: tasks have a column `tools`."""
 
 
 class SweepConfig(Section):

@@ -97,7 +97,7 @@ def _left_in(text: str, columns: Mapping[str, JSON], whole: str | None = None) -
     for match in _LEFT.finditer(text):
         name = match[1]
         if has_path(columns, name) or (name == "input" and not is_latex):
-            remedy = f"{{{{{{{name}}}}}}}" if is_latex else f"{{{name}}}"
+            remedy = f"{{{{{{{name}}}}}}} there" if is_latex else f"{{{name}}}"
             yield f'"{whole or match[0]}" does not show the column "{name}"; write {remedy} if it should'
 
 

@@ -107,6 +107,8 @@ class TaskPool:
 
     def __init__(self, sets: Sequence[TaskSet]) -> None:
         self._sets = sets
+        self.declares_results = any(tasks.declares_results for tasks in sets)
+        """Whether a task declares the results of its tools."""
         *self._starts, self._length = accumulate((len(tasks) for tasks in sets), initial=0)
         self.fingerprint = hashlib.sha256("\n".join(tasks.fingerprint for tasks in sets).encode()).hexdigest()
 
@@ -151,11 +153,6 @@ class TaskPool:
         """Return the models that get the row's task; None for all."""
         tasks, own_row = self._locate(row)
         return tasks.models(own_row)
-
-    @property
-    def declares_results(self) -> bool:
-        """Whether a task declares the results of its tools."""
-        return any(tasks.declares_results for tasks in self._sets)
 
     def unusual_targets(self) -> Iterator[int]:
         """Yield the rows whose target is no text, or an empty one."""

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 import orchestrator as orch
-from orchestrator.config.settings import RunConfig, ScoringConfig, TaskFileConfig
+from orchestrator.config.sections.task_settings import TaskFileConfig
+from orchestrator.config.settings import RunConfig, ScoringConfig
 from orchestrator.scoring.registry import SCORERS, build_scorer, spelt_out
 from providers.messages import JSON, ToolCall
 from runners.calls.client import ModelClient

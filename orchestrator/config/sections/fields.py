@@ -15,15 +15,6 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-TEXT, MAPPING = TAGS = ("text", "mapping")
-"""The two forms of a setting that is a text or a mapping."""
-
-
-def text_or_mapping(value: object) -> str:
-    """Return the form in which a setting is written."""
-    return TEXT if isinstance(value, str) else MAPPING
-
-
 def listed(value: object) -> object:
     """Convert a comma-separated text or a single value to a list."""
     if isinstance(value, str):

@@ -316,6 +316,27 @@ PROMPTS = [
     (
         "t.jsonl",
         lines(ROW),
+        "tasks: [{path: t.jsonl}]\nsweep: {prompt_types: [p]}\nprompts: {p: Answer briefly.}",
+        "prompt type p: user must contain {input}, where the task's text goes, or a column such as {question}",
+    ),
+    (
+        "t.jsonl",
+        lines(ROW),
+        "tasks: [{path: t.jsonl}]\nsweep: {prompt_types: [p]}\nprompts: {p: my prompts/brief.yaml}",
+        (
+            "prompts.p: 'my prompts/brief.yaml' is neither a file beside the configuration nor a text with a placeholder; correct "
+            'the path, or write the text, such as "Question: {input}"'
+        ),
+    ),
+    (
+        "t.jsonl",
+        lines(ROW),
+        "tasks: [{path: t.jsonl}]\nsweep: {prompt_types: [p]}\nprompts: {p: {question}}",
+        'c.yaml: prompts.p: YAML reads this as a mapping; put quotes around the text: "{question}"',
+    ),
+    (
+        "t.jsonl",
+        lines(ROW),
         prompts("{examples}\n{input}"),
         "prompt type p: shows {examples} and has none; add examples: {path: dev.jsonl, user: …}",
     ),

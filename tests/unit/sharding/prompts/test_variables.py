@@ -78,7 +78,7 @@ def test_a_column_is_a_variable(text: str, shown: str) -> None:
 )
 def test_what_looks_like_a_column_and_is_not_shown_is_noted(text: str, remedies: list[str]) -> None:
     notes = template(user=text).notes(TASK)
-    assert [note.split("write ")[1].removesuffix(" if it should") for note in notes] == remedies
+    assert [note.split("write ")[1].removesuffix(" if it should").removesuffix(" there") for note in notes] == remedies
 
 
 def test_the_text_of_an_array_is_refused_with_a_command_that_helps(tmp_path: Path) -> None:
