@@ -26,6 +26,7 @@ from .config.settings import Config
 from .config.user_code import load_function
 from .scoring.registry import judge_of, spelt_out
 from .scoring.setting import ScorerSetting
+from .ui.scan_progress import scan_shown
 
 PROMPTS = "prompts"
 """The folder beside the configuration file whose YAML files are prompt types, each named after its file."""
@@ -53,7 +54,8 @@ def open_sweep(loaded: LoadedConfig) -> OpenSweep:
     prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts}, _read_rows, loaded.base)
     needs_input = any(prompt.shows_input for prompt in prompt_types.values())
     found = [_sources(entry, loaded, needs_input=needs_input) for entry in _swept_entries(config)]
-    tasks = open_tasks([spec for specs, _ in found for spec in specs])
+    with scan_shown(config.run.display) as on_progress:
+        tasks = open_tasks([spec for specs, _ in found for spec in specs], on_progress)
     notes = [*(note for _, own in found for note in own), *tasks.notes]
     spec = SweepSpec(
         models=config.swept_models(),

@@ -33,7 +33,7 @@ def show(display: str | None, line: Callable[[], str], table: Callable[[], Rende
     if chosen == "none":
         yield
     elif chosen == "plain":
-        with _ticking(lambda: _say(line()), PLAIN_EVERY_S):
+        with _ticking(lambda: print_line(line()), PLAIN_EVERY_S):
             yield
     else:
         with _live(table):
@@ -119,6 +119,7 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _say(line: str) -> None:
+def print_line(line: str) -> None:
+    """Print a line on standard error."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

@@ -81,8 +81,7 @@ class Compactor:
 
     def _read_done(self, done: Bitmap) -> None:
         try:
-            for ordinal in self._sink.ordinals():
-                done.add(ordinal)
+            done.add_all(self._sink.ordinals())
         except (ValueError, LookupError, TypeError, OSError) as error:  # Arrow's errors are among them
             message = f"the results beside {self._folder} are damaged ({error}); restore them from a copy, or resume with --repair"
             raise StorageError(message) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class Bitmap:
@@ -25,6 +25,19 @@ class Bitmap:
         self._bits[index] |= bit
         self.count += 1
         return True
+
+    def add_all(self, ordinals: Iterable[int]) -> list[int]:
+        """Add ordinals and return those that are not new."""
+        bits, repeated, added = self._bits, list[int](), 0
+        for ordinal in ordinals:
+            index, bit = ordinal >> 3, 1 << (ordinal & 7)
+            if bits[index] & bit:
+                repeated.append(ordinal)
+            else:
+                bits[index] |= bit
+                added += 1
+        self.count += added
+        return repeated
 
     def remove(self, ordinal: int) -> None:
         """Remove an ordinal if it is in the set."""

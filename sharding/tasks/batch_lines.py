@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 import orjson
@@ -16,7 +16,7 @@ OF_THE_RUN: Final = frozenset({"model", "stream", "stream_options", "n"})
 """What the configuration decides: the models, whether answers are streamed, and the number of answers (`sweep.epochs`)."""
 
 
-def is_batch_line(row: Mapping[str, JSON]) -> bool:
+def is_batch_line(row: Container[str]) -> bool:
     """Return whether a row with a `body` is a line of a Batch file."""
     return "custom_id" in row
 

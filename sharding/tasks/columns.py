@@ -5,7 +5,7 @@ Every InputError here gives the reason and the remedy only; the task set that re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import TypeVar
@@ -75,7 +75,7 @@ class Columns:
             names["tools"] = ()
         self._registry = registry
         self._names = names
-        self._needs_input = needs_input
+        self.needs_input = needs_input
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._unused: dict[str, str] = {}
         read = {column for reader in self._own.values() for column in reader.columns}
@@ -113,6 +113,23 @@ class Columns:
             _held_by_json(_metadata(row["metadata"]), "metadata") if "metadata" in row else None,
         )
         return fields if self._registry is None else _with_tools(self._registry, row, fields)
+
+    def plain_columns(self, present: Collection[str]) -> Mapping[str, str] | None:
+        """Return the one column that every task field is read from in rows with these columns, `metadata` among them.
+
+        None where a field is read in another way, which only `fields` knows.
+        """
+        if self._registry is not None or (self._may_be_batch and "body" in present and is_batch_line(present)):
+            return None
+        plain = {"metadata": "metadata"} if "metadata" in present else {}
+        for name, names in self._names.items():
+            reader = self._own.get(name)
+            own = None if reader is None else _plain_column(reader, present)
+            found = [column for column in names if column in present] if reader is None else [own] if own else []
+            if (reader is not None and not found) or (len(found) > 1 and name != "choices"):
+                return None
+            plain.update((name, column) for column in found)
+        return plain
 
     def refuse_unfound(self) -> None:
         """After a scan, raise InputError where no row had a value at a dotted path: its name is misspelt."""
@@ -163,7 +180,7 @@ class Columns:
         return _held_by_json(self._conversation(row, text, given, system), "messages")
 
     def _conversation(self, row: Row, text: JSON, given: JSON, system: JSON) -> Sequence[Message]:
-        if text is None and given is None and not self._needs_input:
+        if text is None and given is None and not self.needs_input:
             text = ""
         if (text is None) == (given is None):
             raise InputError(self._unclear_input(row, given is not None))
@@ -208,7 +225,7 @@ def _own_reader(name: str, reader: FieldReader, row: Row) -> Callable[[Row], JSO
     return None
 
 
-def _plain_column(reader: FieldReader, row: Row) -> str | None:
+def _plain_column(reader: FieldReader, row: Container[str]) -> str | None:
     """Return the column where the field is nothing else, which is read fastest."""
     return reader.paths[0] if reader.is_plain and reader.paths[0] in row else None
 

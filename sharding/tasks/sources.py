@@ -20,7 +20,6 @@ import orjson
 from providers.errors import InputError
 
 from .columns import Columns, Row
-from .duplicate_ids import TaskIds
 from .field_values import FieldValue
 from .formats.bfcl_rows import BfclRows, answers_path
 from .formats.csv_rows import CsvRecords
@@ -28,8 +27,10 @@ from .formats.decompression import COMPRESSIONS, Decompressed, bare_name, fault_
 from .formats.json_rows import JsonArray, JsonLines
 from .formats.lm_eval_rows import LmEvalRows, is_sample_file
 from .locations.files import STATE
+from .scan.duplicate_ids import TaskIds
+from .scan.file_scan import OnProgress, RowStore
 from .task import Task, TaskSet
-from .task_files import Identity, LoadedTasks, RowStore, StoredTasks
+from .task_files import Identity, LoadedTasks, StoredTasks
 from .tool_registry import RegistrySpec, ToolRegistry
 
 
@@ -170,15 +171,15 @@ class TaskPool:
             tasks.close()
 
 
-def open_tasks(specs: Sequence[SourceSpec]) -> TaskPool:
-    """Open and check every task set. Raises InputError, also where two rows have the same id."""
+def open_tasks(specs: Sequence[SourceSpec], on_progress: OnProgress | None = None) -> TaskPool:
+    """Open and check every task set; `on_progress` is told how far a scan is. Raises InputError, also where two rows have the same id."""
     if not specs:
         raise InputError("no task set is given; name at least one file under tasks")
     ids = TaskIds()
     with ExitStack() as stack:
         sets = []
         for spec in specs:
-            sets.append(_open(spec, ids))
+            sets.append(_open(spec, ids, on_progress))
             stack.callback(sets[-1].close)
         pool = TaskPool(sets)
         ids.refuse_repeats(pool)
@@ -198,11 +199,11 @@ def read_rows(path: Path) -> list[Row]:
         return [store.read(number) for number, _ in enumerate(store.scan())]
 
 
-def _open(spec: SourceSpec, ids: TaskIds) -> TaskSet:
+def _open(spec: SourceSpec, ids: TaskIds, on_progress: OnProgress | None) -> TaskSet:
     columns = _columns(spec)
     tasks: TaskSet
     if spec.reader is None or spec.reader in READERS:
-        tasks = _open_stored(spec, columns, ids)
+        tasks = _open_stored(spec, columns, ids, on_progress)
     else:
         tasks = LoadedTasks(_identify(spec), spec.reader, columns, ids)
     if len(tasks) == 0:
@@ -224,13 +225,13 @@ def _stem(spec: SourceSpec) -> str:
     return bare_name(spec.name).stem
 
 
-def _open_stored(spec: SourceSpec, columns: Columns, ids: TaskIds) -> TaskSet:
+def _open_stored(spec: SourceSpec, columns: Columns, ids: TaskIds, on_progress: OnProgress | None) -> TaskSet:
     store_of = _store_of(spec)
     with ExitStack() as stack:
         identity = _identify(spec)
         store = store_of(_data_of(spec, stack), spec, columns)
         stack.callback(store.close)
-        tasks = StoredTasks(identity, store, columns, ids)
+        tasks = StoredTasks(identity, store, columns, ids, on_progress)
         tasks.close = stack.pop_all().close
     return tasks
 

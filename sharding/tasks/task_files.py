@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import sys
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
 
 from providers.errors import InputError
 
-from .columns import Columns, Row, TaskFields
-from .duplicate_ids import TaskIds, TaskKinds
+from .columns import Columns
+from .scan.duplicate_ids import TaskIds
+from .scan.file_scan import FileScan, OnProgress, RowStore
 from .task import Task
 from .tool_results import DECLARED
-
-
-class RowStore(Protocol):
-    """The rows of a file. Call `scan` first: it yields every row once, in order, and indexes the rows for `read`."""
-
-    def scan(self) -> Iterator[Row]:
-        """Yield every row. Raises InputError with file and line."""
-        ...
-
-    def read(self, number: int) -> Row:
-        """Read a row. Raises ValueError or OSError where the file has changed."""
-        ...
-
-    def where(self, number: int) -> str:
-        """Return the file and line of a row that `scan` has reached."""
-        ...
-
-    def close(self) -> object:
-        """Close the file."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +34,9 @@ class Identity:
 class StoredTasks:
     """A task set whose rows are read from the file on access."""
 
-    def __init__(self, identity: Identity, store: RowStore, columns: Columns, ids: TaskIds) -> None:
+    def __init__(
+        self, identity: Identity, store: RowStore, columns: Columns, ids: TaskIds, on_progress: OnProgress | None = None
+    ) -> None:
         """Check every row. Raises InputError with the first invalid one."""
         self.fingerprint = identity.fingerprint
         self._identity = identity
@@ -64,31 +45,17 @@ class StoredTasks:
         self.close: Callable[[], object] = store.close
         """Closes the file, and what belongs to it."""
         self._columns = columns
-        self._kinds = TaskKinds()
-        self._unusual = array("Q")
-        self.declares_results = False
+        scan = FileScan(identity.path, identity.stem, store, columns, ids)
+        scan.run(on_progress)
+        self.declares_results = scan.declares_results
         """Whether a task declares the results of its tools."""
+        self._kinds, self._unusual = scan.kinds, scan.unusual_targets
         self.kind = self._kinds.__getitem__
-        add_kind, add_id = self._kinds.add, ids.add
-        for number, row in enumerate(store.scan()):
-            task_id, _, target, _, task_type, difficulty, _, metadata = self._checked(row, number)
-            if target.__class__ is not str or not target or target.isspace():
-                self._unusual.append(number)
-            add_kind(task_type, difficulty)
-            add_id(task_id)
-            if metadata and DECLARED in metadata:
-                self.declares_results = True
         try:
             columns.refuse_unfound()
         except InputError as error:
             raise InputError(f"{identity.path}: {error}") from error
         self.notes = [f"{identity.path}: {note}" for note in columns.notes]
-
-    def _checked(self, row: Row, number: int) -> TaskFields:
-        try:
-            return self._columns.fields(row, f"{self._stem}-{number + 1}")
-        except InputError as error:
-            raise InputError(f"{self._store.where(number)}: {error}") from error
 
     def __len__(self) -> int:
         return len(self._kinds)

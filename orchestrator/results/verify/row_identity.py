@@ -6,6 +6,7 @@ This needs neither the tasks nor the keys.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -72,6 +73,40 @@ class RowIdentity:
         self._grid = grid
         self._planned = len(grid)
         self._tasks = array("Q", bytes(8 * grid.places))
+
+    def are_planned(self, rows: Sequence[Sequence[object]]) -> bool:
+        """Return whether all rows, in the order of COLUMNS, are those of planned samples. If not, `difference` tells what is wrong."""
+        if not rows:
+            return True
+        ordinals, _, run_ids, _, task_ids, epochs, models, prompt_types, rates, _ = zip(*rows, strict=True)
+        if {*map(type, ordinals)} != {int} or {*map(type, task_ids)} != {str} or {*map(type, run_ids)} != {str}:
+            return False
+        if set(run_ids) != {self._run_id} or min(ordinals) < 0 or max(ordinals) >= self._planned:
+            return False
+        located = list(map(self._grid.locate, ordinals))
+        numbers, planned_epochs, _ = zip(*located, strict=True)
+        try:
+            cells = set(zip(numbers, planned_epochs, epochs, models, prompt_types, rates, strict=True))
+        except TypeError:  # a value that no such column holds
+            return False
+        return all(map(self._is_of_cell, cells)) and all(map(self._is_identified, located, rows))
+
+    def _is_of_cell(self, found: tuple[int, int, object, object, object, object]) -> bool:
+        number, planned_epoch, *values = found
+        cell = self._grid.cells[number]
+        return values == [planned_epoch, cell.model, cell.prompt_type, cell.tool_success_rate]
+
+    def _is_identified(self, located: tuple[int, int, int], row: Sequence[object]) -> bool:
+        """Return whether the row has the id and the seed of its task, and the task of its position."""
+        _, _, _, sample_id, task_id, _, _, _, _, seed = row
+        number, epoch, position = located
+        if (sample_id, seed) != self._grid.identify(number, str(task_id), epoch):
+            return False
+        task_hash = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1
+        known = self._tasks[position]
+        if not known:
+            self._tasks[position] = task_hash
+        return known in (0, task_hash)
 
     def difference(self, row: IdentityRow) -> str | None:
         """Describe how `row` differs from the planned sample; return None where it does not."""

@@ -26,6 +26,7 @@ from ..run_directory.directory import Manifest, RunDirectory
 from .row_identity import COLUMNS, IdentityRow, RowIdentity, grid_of
 from .verification import Damage, Kind, Pending, Verification
 
+ORDINAL, OUTCOME = COLUMNS.index("ordinal"), COLUMNS.index("outcome")
 SHOWN = 5
 """The most pending samples that are listed."""
 NEVER_RUN = 0
@@ -145,15 +146,17 @@ class _Verifier:
         if batch.fault is not None:
             yield kind, batch.fault
             return
-        rows = [IdentityRow(*row) for row in batch.rows]
-        outlier = next(filter(None, map(self._row_identity.difference, rows)), None)
-        if outlier is not None:
-            yield "foreign", outlier
-            return
-        if any((row.outcome in FINAL) != is_final for row in rows):
+        if not self._row_identity.are_planned(batch.rows):
+            rows = (IdentityRow(*row) for row in batch.rows)
+            outlier = next(filter(None, map(self._row_identity.difference, rows)), None)
+            if outlier is not None:
+                yield "foreign", outlier
+                return
+        outcomes = [row[OUTCOME] for row in batch.rows]
+        if any((outcome in FINAL) != is_final for outcome in outcomes):
             yield kind, "holds records that are not final" if is_final else "holds final records"
         seen = self._final if is_final else self._unresolved
-        repeated = [row.ordinal for row in rows if isinstance(row.ordinal, int) and not seen.add(row.ordinal)]
+        repeated = seen.add_all(ordinal for ordinal in (row[ORDINAL] for row in batch.rows) if isinstance(ordinal, int))
         if repeated:
             yield kind, _repeated(repeated)
 

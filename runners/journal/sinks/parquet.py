@@ -64,8 +64,9 @@ class ParquetSink:
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Read every byte and yield the rows and the faults."""
         for path in self._parts():
-            if _is_as_written(path):
-                yield from _examine(path, columns)
+            written = _is_as_written(path)
+            if written is not False:
+                yield from _examine(path, columns, is_known=written is True)
             else:
                 located = [batch for batch in _examine(path, columns) if batch.fault]
                 yield from located or [
@@ -166,8 +167,8 @@ def _checksum(part: Path) -> Path:
     return part.with_name(f".{part.name}.crc32")
 
 
-def _is_as_written(path: Path) -> bool:
-    """Return whether the file matches its checksum; True if that is missing, as the pages have their own."""
+def _is_as_written(path: Path) -> bool | None:
+    """Return whether the file matches its checksum; None if that is missing, as the pages have their own."""
     try:
         written = int(_checksum(path).read_bytes(), 16)
         crc32 = 0
@@ -175,7 +176,7 @@ def _is_as_written(path: Path) -> bool:
             while data := file.read(CHUNK_BYTES):
                 crc32 = zlib.crc32(data, crc32)
     except FileNotFoundError:
-        return True
+        return None
     except (OSError, ValueError):
         return False
     return crc32 == written
@@ -208,8 +209,8 @@ def _number(path: Path) -> int:
     return UNRESOLVED if stem == "unresolved" else int(stem.removeprefix("part-"))
 
 
-def _examine(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
-    """Yield a batch per row group; all of its columns are read."""
+def _examine(path: Path, columns: Sequence[str], *, is_known: bool = False) -> Iterator[Batch]:
+    """Yield a batch per row group; all of its columns are read, unless it is known that every byte is as it was written."""
     part = _number(path)
     try:
         file = _opened(path)
@@ -224,7 +225,7 @@ def _examine(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
         for number in range(file.num_row_groups):
             where = f"row group {number + 1} of {file.num_row_groups}"
             try:
-                table = _row_group(file, number).select(list(columns))
+                table = _row_group(file, number, columns if is_known else None).select(list(columns))
                 rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
             except (OSError, ValueError, pa.ArrowException) as error:
                 yield Batch(path.name, part, where, fault=f"cannot be read ({_reason(error)})")
@@ -234,7 +235,7 @@ def _examine(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
 
 def _intact_tables(path: Path, known: Bitmap) -> Iterator[pa.Table]:
     """Yield the rows of a damaged part that can be read and are not in `known`; none if the damage cannot be located."""
-    is_certain = _is_as_written(path) or any(batch.fault for batch in _examine(path, ["ordinal"]))
+    is_certain = _is_as_written(path) is not False or any(batch.fault for batch in _examine(path, ["ordinal"]))
     try:
         file = _opened(path)
     except (OSError, pa.ArrowException):
@@ -253,9 +254,9 @@ def _opened(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path, memory_map=False, page_checksum_verification=True)
 
 
-def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
-    """Read all columns of a row group. Raises OSError if the number of rows differs from the footer's."""
-    table, rows = file.read_row_group(number, use_threads=False), file.metadata.row_group(number).num_rows
+def _row_group(file: pq.ParquetFile, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read columns of a row group, all by default. Raises OSError if the number of rows differs from the footer's."""
+    table, rows = file.read_row_group(number, columns, use_threads=False), file.metadata.row_group(number).num_rows
     if table.num_rows != rows:
         raise OSError(f"{table.num_rows} rows, its footer says {rows}")
     return table

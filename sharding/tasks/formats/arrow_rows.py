@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 
 import orjson
@@ -15,7 +15,8 @@ from providers.suggestion import suggestion
 
 from ..columns import Row
 from ..dotted import has_path
-from .parquet_rows import BATCH_ROWS, batch_rows, is_nested, plain_row
+from .column_batch import ColumnBatch, plain_row
+from .parquet_rows import BATCH_ROWS
 
 STATE = "state.json"
 """The file that marks a folder as a saved data set; it lists the Arrow files in their order."""
@@ -34,16 +35,23 @@ class ArrowRows:
                 raise InputError(f'{path}: the file has no column "{column}"; {suggestion(column, names)}')
         self._columns = [name for name in names if name in used]
         self._skipped: Row = dict.fromkeys(name for name in names if name not in used)
+        self._scanned = 0
         self._starts = list(accumulate((table.num_rows for table in self._tables), initial=0))[:-1]
 
     def scan(self) -> Iterator[Row]:
         """Yield every row."""
+        return chain.from_iterable(batch.rows() for batch in self.batches())
+
+    def batches(self) -> Iterator[ColumnBatch]:
+        """Yield every row, in batches."""
         for table in self._tables:
-            chosen = table.select(self._columns)
-            is_plain = not self._skipped and not any(is_nested(field.type) for field in chosen.schema)
-            for batch in chosen.to_batches(BATCH_ROWS):
-                rows = batch_rows(batch)
-                yield from rows if is_plain else ({**self._skipped, **plain_row(row)} for row in rows)
+            for batch in table.select(self._columns).to_batches(BATCH_ROWS):
+                self._scanned += batch.num_rows
+                yield ColumnBatch(batch, self._skipped)
+
+    def share(self) -> float:
+        """Return the share of the rows that are scanned."""
+        return float(self._scanned / max(1, sum(table.num_rows for table in self._tables)))
 
     def read(self, number: int) -> Row:
         """Read a row with all its columns."""

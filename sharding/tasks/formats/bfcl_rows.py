@@ -43,6 +43,7 @@ class BfclRows:
         self._answers = JsonLines(answers_path(path))
         self._answer_rows: dict[str, int] = {}
         self.where = self._questions.where
+        self.share = self._questions.share
 
     def scan(self) -> Iterator[Row]:
         """Yield every row, joined with its answer. Raises InputError with file and line."""

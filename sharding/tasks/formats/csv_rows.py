@@ -29,6 +29,7 @@ class CsvRecords:
         self._named = named
         self._header: list[str] = []
         self.where = self._index.where
+        self.share = self._index.share
         self.close = self._index.close
 
     def scan(self) -> Iterator[Row]:

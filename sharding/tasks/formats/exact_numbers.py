@@ -13,6 +13,9 @@ import orjson
 
 LONG = b"0" * 17
 """A number with fewer digits fits a float."""
+STRIDE = 4
+STRIDES = b"0" * (len(LONG) // STRIDE)
+"""What a long number leaves at least of itself where only every fourth byte is looked at."""
 _AS_ZEROS = bytes.maketrans(b"123456789.", b"0000000000")
 LEAST, MOST = -(2**63), 2**64 - 1
 CHUNK_BYTES = 1 << 20
@@ -22,6 +25,8 @@ SENT_AS_GIVEN = ("messages", "tools", "body")
 
 def has_long_number(data: bytes) -> bool:
     """Return whether there is a run of digits, with or without a point, that is longer than a float is exact."""
+    if STRIDES not in data[::STRIDE].translate(_AS_ZEROS):  # most texts are done with here, in a quarter of the time
+        return False
     return LONG in data.translate(_AS_ZEROS)
 
 

@@ -59,6 +59,7 @@ class LmEvalRows:
         """The line of every row that is read."""
         match = _NAMED.fullmatch(path.name)
         self._task = match[1] if match else path.stem
+        self.share = self._lines.share
         self.close = self._lines.close
 
     def scan(self) -> Iterator[Row]:

@@ -53,6 +53,10 @@ class OffsetIndex:
                 left -= len(chunk)
         return f"{self.path}, line {line}"
 
+    def share(self) -> float:
+        """Return the share of the file that is indexed."""
+        return self.starts[-1] / self._size if self.starts else 0.0
+
     def where_last(self) -> str:
         """Name the file and the line of the record that was indexed last."""
         return self.where(len(self.starts) - 1)
@@ -65,15 +69,15 @@ def skip_bom(file: io.BufferedReader) -> int:
     return file.tell()
 
 
-def decode_object(data: bytes, index: OffsetIndex) -> Row:
-    """Decode the record that was indexed last. Raises InputError with its line."""
+def decode_object(data: bytes, index: OffsetIndex, number: int) -> Row:
+    """Decode record `number`, which is indexed. Raises InputError with its line."""
     try:
         row = index.decode(data)
     except orjson.JSONDecodeError as error:
-        raise InputError(f"{index.where_last()}: {_json_fault(data, error)}; fix or remove the line") from error
+        raise InputError(f"{index.where(number)}: {_json_fault(data, error)}; fix or remove the line") from error
     if isinstance(row, dict):
         return row
-    raise InputError(f"{index.where_last()}: not a JSON object; fix or remove the line")
+    raise InputError(f"{index.where(number)}: not a JSON object; fix or remove the line")
 
 
 def _json_fault(data: bytes, error: orjson.JSONDecodeError) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sharding.tasks.duplicate_ids import TaskIds, TaskKinds
+from sharding.tasks.scan.duplicate_ids import TaskIds, TaskKinds
 from sharding.tasks.sources import TaskPool
 
 
