@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import cast
@@ -22,6 +23,8 @@ from ..open_sweep import OpenSweep
 from ..scoring.registry import NEEDS_TARGET, build_scorer, given_index_base, scorer_name, spelt_out
 from ..scoring.targets.check import check_targets, file_of, find_index_bases
 from .context import RunContext, UserCode
+
+log = logging.getLogger(__name__)
 
 
 def build_method(run_id: str, context: RunContext, code: UserCode) -> Method:
@@ -89,6 +92,20 @@ def check_scorers(config: Config, opened: OpenSweep) -> None:
             )
             bases = _index_bases(spelt, default, opened)
             check_targets(opened.tasks, own, name, bases, is_named=is_named or is_run_scorer_named)
+            _warn_of_numbers(opened, bases)
+
+
+def _warn_of_numbers(opened: OpenSweep, bases: Mapping[str, int]) -> None:
+    """Warn where a prompt numbers the options from 1 and the targets count from 0: `choice` reads a number as the targets do."""
+    files = [file for file, base in bases.items() if base == 0]
+    for prompt in opened.sweep.prompts if files else ():
+        if any(":numbers}" in text for text in prompt.texts):
+            log.warning(
+                "prompt type %s numbers the options from 1, and the targets of %s count from 0: a number in an answer is graded "
+                "as the option after it; show {choices:letters}",
+                prompt.name,
+                files[0],
+            )
 
 
 def check_method(config: Config, code: UserCode) -> None:

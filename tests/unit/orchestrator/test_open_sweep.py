@@ -150,6 +150,20 @@ def test_what_a_model_says_for_itself_is_part_of_what_results_belong_to_as_it_is
     assert plan.parts["model_generation"] == '{"m":{"reasoning_effort":"low","temperature":null}}'
 
 
+@pytest.mark.parametrize(
+    ("form", "targets", "is_told"), [("numbers", [0, 1], True), ("letters", [0, 1], False), ("numbers", [1, 2], False)]
+)
+def test_options_numbered_from_1_with_targets_from_0_are_told(
+    load: Load, tmp_path: Path, caplog: pytest.LogCaptureFixture, form: str, targets: list[int], is_told: bool
+) -> None:
+    rows = [{"id": target, "input": "?", "choices": ["a", "b"], "answer": target} for target in targets]
+    (tmp_path / "mc.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    tasks = [{"path": str(tmp_path / "mc.jsonl"), "scorer": "choice"}]
+    sweep = {"prompt_types": ["p"]}
+    prepare(load({"tasks": tasks, "prompts": {"p": f"{{input}} {{choices:{form}}}"}, "sweep": sweep}), no_key)
+    assert ("prompt type p numbers the options from 1" in caplog.text) == is_told
+
+
 @pytest.mark.parametrize("solver", ["tool_loop", "single_turn"])
 def test_the_code_of_tools_that_tasks_name_belongs_to_the_results_of_solvers_that_call_them(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, solver: str
