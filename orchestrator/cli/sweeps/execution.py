@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +40,7 @@ def carry(
     try:
         with debug_log(context, directory):
             run_outcome = run_loop(_until_signal(context, directory, environment, resumption))
-        _close(run_outcome, directory, _after_correction(run_outcome, directory, resumption) or to_go_on)
+        _close(run_outcome, directory, _after_correction(run_outcome, directory, resumption) or [to_go_on])
     except StorageError as error:
         say(f"error: {error}", err=True)
         say(to_go_on)
@@ -98,18 +98,18 @@ def _to_go_on(directory: RunDirectory, resumption: ResumeOptions) -> str:
     return f"to go on: python -m orchestrator resume {shlex.join(arguments)}"
 
 
-def _after_correction(run_outcome: RunOutcome, directory: RunDirectory, resumption: ResumeOptions) -> str | None:
-    """Return how to go on where a person's own code has failed; None where it has not."""
+def _after_correction(run_outcome: RunOutcome, directory: RunDirectory, resumption: ResumeOptions) -> list[str]:
+    """Return lines that tell how to go on where a person's own code has failed; none where it has not."""
     if not run_outcome.statistics.outcomes.get("not_run"):
-        return None
+        return []
     corrected = _to_go_on(directory, replace(resumption, changed_code=True)).removeprefix("to go on: ")
-    return (
-        f"to go on, after the correction of your own code: {corrected}\n"
-        f"where only the scorer failed, the answers are stored: python -m orchestrator rescore {directory.path} grades them"
-    )
+    return [
+        f"to go on, after the correction of your own code: {corrected}",
+        f"where only the scorer failed, the answers are stored: python -m orchestrator rescore {directory.path} grades them",
+    ]
 
 
-def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> None:
+def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: Sequence[str]) -> None:
     run = Run.load(directory.path)
     rows = run.summary()
     directory.write_summary(rows)
@@ -123,8 +123,8 @@ def _close(run_outcome: RunOutcome, directory: RunDirectory, to_go_on: str) -> N
         say(line)
     if run_outcome.damaged:
         say(f"{run_outcome.damaged} journal lines were damaged; their samples were run again")
-    if run_outcome.exit_code is not ExitCode.DONE:
-        say(to_go_on)
+    for line in to_go_on if run_outcome.exit_code is not ExitCode.DONE else ():
+        say(line)
     say(f"run directory: {directory.path}")
 
 

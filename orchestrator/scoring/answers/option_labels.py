@@ -61,9 +61,9 @@ class OptionLabels:
         return max(fits)[1] if fits else None
 
     def are_mentioned(self, text: str) -> bool:
-        """Return whether the text of any option stands in `text`."""
+        """Return whether the text of any option stands in `text`, also behind a word without a space, as emphasis leaves it."""
         given = f" {folded(text)} " if self.texts else ""
-        return any(option and f" {option} " in given for _, option in self._folded())
+        return any(option and f"{option} " in given for _, option in self._folded())
 
     def mentioned(self, text: str) -> str | None:
         """Return the letter of the only option whose text stands in `text`; options that are part of a longer one do not count."""
