@@ -29,12 +29,14 @@ class InstantSettings(BaseModel):
     type: Literal["instant"]
     first_send: str
     """File for the wall-clock time of the first request and the CPU time used until then."""
+    answer_bytes: int = 0
+    """Length of the text before the number in every answer."""
     die_after: int | None = None
     """Number of requests after which the process ends by SIGKILL."""
 
 
 class InstantAdapter:
-    """An adapter whose every answer is 42."""
+    """An adapter whose every answer is 42, after as much text as is wanted."""
 
     def __init__(self, name: str, settings: InstantSettings) -> None:
         self._name = name
@@ -61,7 +63,8 @@ class InstantAdapter:
         if self._sent == self._settings.die_after:
             os.kill(os.getpid(), signal.SIGKILL)
         await asyncio.sleep(0)
-        return ChatResponse("42", (), "stop", Usage(20, 2), Timing(0.0, None, 0.0), None, request_id, on.model, None)
+        text = f"{'word ' * (self._settings.answer_bytes // 5)}42"
+        return ChatResponse(text, (), "stop", Usage(20, 2), Timing(0.0, None, 0.0), None, request_id, on.model, None)
 
     async def aclose(self) -> None:
         """Do nothing: no connection is open."""

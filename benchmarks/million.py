@@ -1,6 +1,7 @@
 """A run of a million samples that is killed repeatedly: memory, time to resume, and completeness at the end.
 
-`python -m benchmarks.million [--samples N] [--kills N] [--json FILE]`, from the folder of the repository. Every execution is the program
+`python -m benchmarks.million [--samples N] [--kills N] [--answer-bytes N] [--json FILE]`, from the folder of the repository; 10,000 samples
+without a kill and with `--answer-bytes 100000` show what long answers need. Every execution is the program
 itself, `python -m orchestrator run` or `resume`, in a process of its own, with the real pools, journal and result parts; only the provider
 answers without a network. It is ended by SIGKILL after an equal share of the samples, and `verify` checks at the end that each sample is
 stored once.
@@ -70,9 +71,10 @@ class Row:
 class Bench:
     """A folder with tasks and configuration, and an environment in which our provider is installed."""
 
-    def __init__(self, folder: Path, samples: int, share: int) -> None:
+    def __init__(self, folder: Path, samples: int, share: int, answer_bytes: int = 0) -> None:
         self._folder = folder
         self._samples = samples
+        self._answer_bytes = answer_bytes
         self._first_send = folder / "first_send"
         info = folder / "site" / "instant-1.dist-info"
         info.mkdir(parents=True)
@@ -133,8 +135,14 @@ class Bench:
         (self._folder / "tasks.jsonl").write_bytes(b"\n".join(lines))
 
     def _write(self, name: str, die_after: int | None) -> None:
+        instant = {
+            "type": "instant",
+            "first_send": str(self._first_send),
+            "die_after": die_after,
+            "answer_bytes": self._answer_bytes,
+        }
         sections: Mapping[str, object] = {
-            "providers": {"own": {"type": "instant", "first_send": str(self._first_send), "die_after": die_after}},
+            "providers": {"own": instant},
             "models": {"m": {"provider": "own", "deployments": ["m-1", "m-2", "m-3"], "workers": 100}},
             "tasks": [{"path": "tasks.jsonl", "scorer": "numeric"}],
             "sweep": {"epochs": self._samples // TASKS},
@@ -174,12 +182,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1_000_000, help=f"a multiple of {TASKS:,}")
     parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument(
+        "--answer-bytes", type=int, default=0, help="of every answer: the peak memory must not grow with it"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args()
     if options.samples < TASKS or options.samples % TASKS:
         parser.error(f"--samples must be a multiple of {TASKS}")
     with tempfile.TemporaryDirectory(prefix="million-") as folder:
-        rows = measure(Bench(Path(folder), options.samples, options.samples // (options.kills + 1)), options.kills)
+        rows = measure(
+            Bench(Path(folder), options.samples, options.samples // (options.kills + 1), options.answer_bytes),
+            options.kills,
+        )
     print(f"{describe_machine()}; {options.samples:,} samples")
     if options.json:
         options.json.write_bytes(orjson.dumps([asdict(row) for row in rows], option=orjson.OPT_INDENT_2))

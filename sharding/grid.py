@@ -74,13 +74,18 @@ class Grid:
         """Compute the seed of a task in an epoch; it is the same in every cell."""
         return int.from_bytes(_digest(self._seed_hash, f"{task_id}\0{epoch}".encode()), "big") >> 1
 
-    def identify(self, cell: int, task_id: str, epoch: int) -> tuple[str, int]:
-        """Compute the id and the seed of a sample, as `digest` and `seed` do, in one step for checks of many."""
-        key = f"{task_id}\0{epoch}".encode()
-        sample, seed = self._hashes[cell].copy(), self._seed_hash.copy()
-        sample.update(key)
-        seed.update(key)
-        return sample.hexdigest(), int.from_bytes(seed.digest(), "big") >> 1
+    def identify(self, samples: Iterable[tuple[int, str, int]]) -> tuple[list[str], list[int]]:
+        """Compute the ids and the seeds of samples, each a cell, a task id and an epoch, as `digest` and `seed` do one by one."""
+        ids, seeds, hashes, seed_hash = list[str](), list[int](), self._hashes, self._seed_hash
+        for cell, task_id, epoch in samples:
+            key = f"{task_id}\0{epoch}".encode()
+            state = hashes[cell].copy()
+            state.update(key)
+            ids.append(state.hexdigest())
+            state = seed_hash.copy()
+            state.update(key)
+            seeds.append(int.from_bytes(state.digest(), "big") >> 1)
+        return ids, seeds
 
 
 class BoundCells:

@@ -78,35 +78,38 @@ class RowIdentity:
         """Return whether all rows, in the order of COLUMNS, are those of planned samples. If not, `difference` tells what is wrong."""
         if not rows:
             return True
-        ordinals, _, run_ids, _, task_ids, epochs, models, prompt_types, rates, _ = zip(*rows, strict=True)
+        ordinals, _, run_ids, sample_ids, task_ids, epochs, models, prompt_types, rates, seeds = zip(*rows, strict=True)
         if {*map(type, ordinals)} != {int} or {*map(type, task_ids)} != {str} or {*map(type, run_ids)} != {str}:
             return False
         if set(run_ids) != {self._run_id} or min(ordinals) < 0 or max(ordinals) >= self._planned:
             return False
-        located = list(map(self._grid.locate, ordinals))
-        numbers, planned_epochs, _ = zip(*located, strict=True)
+        numbers, planned_epochs, positions = zip(*map(self._grid.locate, ordinals), strict=True)
         try:
             cells = set(zip(numbers, planned_epochs, epochs, models, prompt_types, rates, strict=True))
         except TypeError:  # a value that no such column holds
             return False
-        return all(map(self._is_of_cell, cells)) and all(map(self._is_identified, located, rows))
+        planned = self._grid.identify(zip(numbers, task_ids, planned_epochs, strict=True))
+        return (
+            all(map(self._is_of_cell, cells))
+            and planned == (list(sample_ids), list(seeds))
+            and self._are_placed(positions, task_ids)
+        )
 
     def _is_of_cell(self, found: tuple[int, int, object, object, object, object]) -> bool:
         number, planned_epoch, *values = found
         cell = self._grid.cells[number]
         return values == [planned_epoch, cell.model, cell.prompt_type, cell.tool_success_rate]
 
-    def _is_identified(self, located: tuple[int, int, int], row: Sequence[object]) -> bool:
-        """Return whether the row has the id and the seed of its task, and the task of its position."""
-        _, _, _, sample_id, task_id, _, _, _, _, seed = row
-        number, epoch, position = located
-        if (sample_id, seed) != self._grid.identify(number, str(task_id), epoch):
-            return False
-        task_hash = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1
-        known = self._tasks[position]
-        if not known:
-            self._tasks[position] = task_hash
-        return known in (0, task_hash)
+    def _are_placed(self, positions: Sequence[int], task_ids: Sequence[str]) -> bool:
+        """Return whether every position holds the task that other rows have there; note those that no other row has yet."""
+        tasks = self._tasks
+        for position, task_id in zip(positions, task_ids, strict=True):
+            task_hash = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1
+            if tasks[position] != task_hash:
+                if tasks[position]:
+                    return False
+                tasks[position] = task_hash
+        return True
 
     def difference(self, row: IdentityRow) -> str | None:
         """Describe how `row` differs from the planned sample; return None where it does not."""

@@ -29,3 +29,11 @@ def test_names_differ_by_cell_task_and_epoch_and_seeds_by_task_and_epoch_alone()
     assert len({grid.digest(*place) for place in places}) == len(places)
     assert len({grid.seed(task, epoch) for _, task, epoch in places}) == 4
     assert Grid(grid.cells, 2, 2, seed=1).seed("t", 0) != grid.seed("t", 0)
+
+
+def test_samples_are_identified_together_as_they_are_one_by_one() -> None:
+    grid = Grid(lay_out_cells([1.0], ["m", "n"], ["baseline"]), 2, 3, 7)
+    samples = list(product(range(2), ["a", "é", "task 3"], range(2)))
+    ids, seeds = grid.identify(samples)
+    assert ids == [grid.digest(*sample).hex() for sample in samples]
+    assert seeds == [grid.seed(task_id, epoch) for _, task_id, epoch in samples]

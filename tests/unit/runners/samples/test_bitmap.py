@@ -21,3 +21,10 @@ def test_what_is_missing_is_what_was_not_added(drawn: tuple[int, set[int]]) -> N
     assert not any(bitmap.add(ordinal) for ordinal in added)
     assert list(bitmap.missing()) == sorted(set(range(size)) - added)
     assert bitmap.count == len(added)
+
+
+def test_ordinals_added_together_are_counted_once() -> None:
+    done = Bitmap(20)
+    assert done.add_all([3, 9, 3, 19]) == [3]
+    assert done.add_all([9, 4]) == [9]
+    assert (done.count, [ordinal for ordinal in range(20) if ordinal in done]) == (4, [3, 4, 9, 19])
