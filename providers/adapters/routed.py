@@ -31,7 +31,7 @@ NO_HEADERS = Headers()
 FindRoutes = Callable[[str, RouteSpec], Sequence[Route]]
 """Lists a model's routes in the order of the file. Raises InputError."""
 BindRoute = Callable[[Route], Route]
-"""Completes a route that is not whole when it is found: a simulator has no address before it has started."""
+"""Completes a route that is not whole when it is found: a simulator has no address before it has started, and ends with its run."""
 
 
 class RoutedAdapter:
@@ -44,13 +44,11 @@ class RoutedAdapter:
         *,
         headers: Headers = NO_HEADERS,
         on_adapted: OnAdapted = lambda _instance, _adaptation: None,
-        bind: BindRoute = lambda route: route,
-        outlives_run: bool = True,
+        bind: BindRoute | None = None,
     ) -> None:
         self._find_routes = find_routes
         self._transport = transport
         self._headers = headers
-        self._outlives_run = outlives_run
         self._routes: dict[str, Route] = {}
         self._bind = bind
         self._bound: dict[str, Route] = {}
@@ -91,7 +89,8 @@ class RoutedAdapter:
         A refusal that names no new field is raised, so there are no more sends than fields.
         """
         if on.name not in self._bound:
-            self._bound[on.name] = self._bind(self._routes[on.name])
+            found = self._routes[on.name]
+            self._bound[on.name] = found if self._bind is None else self._bind(found)
         route = self._bound[on.name]
         while True:
             adaptation = self._adaptations.learnt.get(on.name)
@@ -112,7 +111,7 @@ class RoutedAdapter:
 
     def identity(self, on: Instance) -> str | None:
         """Return address, deployment and key names; None for a simulator, which ends with its run."""
-        if not self._outlives_run:
+        if self._bind is not None:
             return None
         route = self._routes[on.name]
         names = [route.credential.name if route.credential else "no key"]
@@ -129,8 +128,7 @@ def open_routed(
     settings: WireSettings,
     adapter_context: AdapterContext,
     *,
-    bind: BindRoute = lambda route: route,
-    outlives_run: bool = True,
+    bind: BindRoute | None = None,
 ) -> RoutedAdapter:
     """Open an adapter for the routes of `find_routes`. Raises InputError where the variable of a header is missing."""
     headers = Headers(settings.headers, read_secret_headers(settings, adapter_context.key))
@@ -141,7 +139,6 @@ def open_routed(
         headers=headers,
         on_adapted=adapter_context.on_adapted,
         bind=bind,
-        outlives_run=outlives_run,
     )
 
 

@@ -51,7 +51,7 @@ def open_simulator(name: str, settings: SimulatorSettings, adapter_context: Adap
         key = adapter_context.key(route.credential.name)
         return replace(route, base_url=f"{address}{route.base_url}", credential=key)
 
-    return open_routed(find_routes, settings, adapter_context, bind=bind, outlives_run=False)
+    return open_routed(find_routes, settings, adapter_context, bind=bind)
 
 
 def instances_with_keys(
