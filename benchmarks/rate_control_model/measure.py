@@ -45,6 +45,8 @@ class Measured:
     """Whether the limit rises during the run."""
     rise_used_s: float | None
     """Seconds from the rise until 90 % of the new rate is used; None if it never is."""
+    rise_used_windows: float | None
+    """The same in windows, or minutes under a bucket."""
 
     def row(self) -> dict[str, JSON]:
         """Build a flat row."""
@@ -63,6 +65,7 @@ class Measured:
             "done": "/".join(map(str, self.done)),
             "rises": self.rises,
             "rise_used_s": self.rise_used_s,
+            "rise_used_windows": self.rise_used_windows,
         }
 
 
@@ -82,6 +85,7 @@ def run_once(
     loop.run(PATIENCE * ideal_s + 600)
     makespan_s = loop.timeline.now
     unloaded = percentile([scenario.latency(request) for request in requests], 0.99)
+    used_s = None if scenario.rise is None else rise_used_s(loop.ended_at, scenario.rise)
     settled = time_at_levels(loop.instances[0].server.levels, makespan_s / 2, makespan_s)
     by_chance = sum(instance.server.refused_by_chance for instance in loop.instances)
     return Measured(
@@ -98,7 +102,10 @@ def run_once(
         failed=loop.failed,
         done=tuple(instance.done for instance in loop.instances),
         rises=scenario.rise is not None,
-        rise_used_s=None if scenario.rise is None else rise_used_s(loop.ended_at, scenario.rise),
+        rise_used_s=used_s,
+        rise_used_windows=None
+        if used_s is None or scenario.rise is None
+        else round(used_s / scenario.rise.window_s, 2),
     )
 
 

@@ -21,6 +21,8 @@ class Rise:
     at: float
     rate: float
     span_s: float
+    window_s: float
+    """The length of the window; a minute for a bucket."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ import click
 
 from providers.messages import JSON
 
+WINDOWS = {0: "second", 1: "10 s", 2: "60 s"}
+"""By the level that is stored."""
+
 
 @click.group("limits")
 def command() -> None:
@@ -35,12 +38,14 @@ def show(as_json: bool) -> int:
 
 def limit_cells(limits: Mapping[str, JSON]) -> list[object]:
     """Return the cells of one instance: requests in flight, requests, tokens, and the time window of the latter two."""
-    window_s = {0: "second", 1: "10 s", 2: "60 s"}
-    counts, level = limits.get("limits"), limits.get("level")
+    counts, level, window_s = limits.get("limits"), limits.get("level"), limits.get("window_s")
     counts = counts if isinstance(counts, Mapping) else {}
+    window = WINDOWS.get(level, "") if isinstance(level, int) and counts else ""
+    times = 1.0
+    if level == 0 and isinstance(window_s, int | float):  # a window of another length is stored per second
+        window, times = f"{window_s:.3g} s", float(window_s)
     values = [counts.get(unit) for unit in ("requests", "tokens")]
-    shown = [round(value, 1) if isinstance(value, int | float) and value else "" for value in values]
-    window = window_s.get(level, "") if isinstance(level, int) and counts else ""
+    shown = [round(times * value, 1) if isinstance(value, int | float) and value else "" for value in values]
     quota_group = limits.get("quota_group")
     shared = f", shared by {len(quota_group)}" if isinstance(quota_group, Sequence) and quota_group else ""
     return [limits.get("cap", ""), *shown, f"{window}{shared}"]

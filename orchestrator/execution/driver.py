@@ -15,7 +15,7 @@ from functools import partial
 from providers.errors import first_error
 from providers.messages import JSON
 from runners.calls.budget import Budget
-from runners.dispatch.decision_log import DecisionLog
+from runners.decisions.decision_log import DecisionLog
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.engines.local import LocalEngine
 from runners.event_loop.loop_watchdog import LoopWatchdog

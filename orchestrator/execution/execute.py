@@ -15,7 +15,7 @@ from functools import partial
 
 from providers.messages import JSON, Adaptation
 from runners.calls.budget import Budget
-from runners.dispatch.decision_log import DecisionLog
+from runners.decisions.decision_log import DecisionLog
 from runners.event_loop.shutdown import Shutdown
 from runners.journal.journal import Journal
 from runners.samples.monitor import Monitor

@@ -21,9 +21,9 @@ from providers.errors import (
     Transient,
 )
 
+from ..decisions.decision_log import Decide
 from ..limits.permit import Cost, Settled
 from .assign import assign
-from .decision_log import Decide
 from .health import Health
 from .instance_state import InstanceState, Permit
 from .permit_request import PermitRequest

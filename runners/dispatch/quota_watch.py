@@ -7,10 +7,10 @@ from itertools import groupby
 
 from providers.messages import JSON, RateLimitHint
 
+from ..decisions.decision_log import Decide
 from ..limits.adaptive_limiter import AdaptiveLimiter
 from ..limits.quota_sharing import Merger, QuotaSharing
 from ..limits.shared_quota import SharedQuota
-from .decision_log import Decide
 from .instance_state import InstanceState, Permit
 
 EVENT = "quota_shared"

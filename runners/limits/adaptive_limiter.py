@@ -50,7 +50,8 @@ class AdaptiveLimiter:
 
     def snapshot(self, now: float) -> Mapping[str, JSON]:
         """Return the current state, for the decision log."""
-        return {**self._state.snapshot(now), "time_under": self._state.time_under(now)}
+        time_under = {gate: round(seconds, 3) for gate, seconds in self._state.time_under(now).items()}
+        return {**self._state.snapshot(now), "time_under": time_under}
 
     def export(self) -> Mapping[str, JSON]:
         """Return what was learned, for the start of the next run."""

@@ -73,6 +73,13 @@ class Source:
         phase_s = self.random.uniform(0, window_s) if self.random.random() < 0.5 else None
         return Window(limit, window_s, phase_s)
 
+    def counted_window(self) -> Window:
+        """Draw an even limit of 20-600 requests in a window of 3-60 s, sliding or fixed, of at most 30 requests per second."""
+        window_s = self.spread(3, 60)
+        limit = 2 * max(5, round(self.spread(20, min(600, 30 * window_s)) / 2))
+        phase_s = self.random.uniform(0, window_s) if self.random.random() < 0.5 else None
+        return Window(limit, window_s, phase_s)
+
     def wait(self) -> Wait:
         """Draw what a refusal states."""
         waits: tuple[Wait, ...] = ("exact", "window", "none")

@@ -13,19 +13,19 @@ from dataclasses import replace
 from providers.simulator.limits.quota import Meter
 
 from .. import ideals
-from ..admission import SILENT, DippingBucket, Metered, Rule, Tells
+from ..admission import SILENT, Metered, Rule, Tells
 from ..quotas import AZURE_WORDS, TRAITS, minute, shared, sliding, two_thousand_tokens
 from ..requests import Request, chat, short
-from ..scenario import Build, Rise, Scenario
+from ..scenario import Build, Scenario
 from ..servers import Server, Traits, one_quota
 from ..timeline import Timeline
-from .draws import Source, Window, answers_for, span_of_use_s
+from .draws import Source, Window, answers_for
+from .rising import doubled, risen, tenant
 from .rules import (
     Chance,
     CountsRefused,
     OpenedWindow,
     ParallelRequests,
-    ReservedWindow,
     ResetAtMinute,
     SeveralCounters,
     concurrency_words,
@@ -33,10 +33,6 @@ from .rules import (
 
 RPM = (6.0, 600.0)
 WORKERS = 16
-BUSY = (240.0, 360.0)
-"""When the other tenant takes its half."""
-DOUBLES_AT = 300.0
-AFTER_RISE_S = 600.0
 
 
 def _one(rule: Callable[[random.Random], Rule], traits: Traits) -> Build:
@@ -165,44 +161,6 @@ def chance(source: Source, index: int) -> Scenario:
     )
 
 
-def tenant(source: Source, index: int) -> Scenario:
-    """Draw a window, or every third time a bucket, of which another tenant takes half for two minutes.
-
-    Ideal: the quota that is left, at a constant rate before, during and after.
-    """
-    return _rising(source, index, BUSY)
-
-
-def doubled(source: Source, index: int) -> Scenario:
-    """Draw a window, or every third time a bucket, whose limit doubles after five minutes.
-
-    Ideal: each limit at a constant rate.
-    """
-    return _rising(source, index, (0.0, DOUBLES_AT))
-
-
-def _rising(source: Source, index: int, halved: tuple[float, float]) -> Scenario:
-    """Build an endpoint of which half is missing between two times, with requests for ten minutes after that."""
-    window, (traits, _), wait = source.window((12.0, 180.0), multiple=2), source.traits(), source.wait()
-    rate, burst_s = window.rate, source.spread(1, 60)
-    if index % 3 == 2:
-        build = _one(lambda _: DippingBucket(rate, max(1.0, rate * burst_s), halved), traits)
-        span_s = 0.0
-    else:
-        build = _one(lambda _: ReservedWindow(window.meter(), window.window_s, window.limit // 2, halved, wait), traits)
-        span_s = window.window_s
-    n = rate * (halved[0] + (halved[1] - halved[0]) / 2 + AFTER_RISE_S)
-    return Scenario(
-        build,
-        lambda requests: ideals.dipping(requests, rate, halved, 1.0, lambda request, _: traits.latency(request)),
-        rate,
-        latency=traits.latency,
-        n=math.ceil(n),
-        rise=Rise(halved[1], rate, span_of_use_s(rate, span_s)),
-        truth=f"{window if span_s else f'bucket of {rate:.2f}/s'}, half of it from {halved[0]:.0f} to {halved[1]:.0f} s",
-    )
-
-
 def loose(source: Source, index: int) -> Scenario:
     """Draw a limit in two to four counters, each with its part or each with the whole, or a counter that starts anew at the minute.
 
@@ -286,6 +244,7 @@ GATEWAYS: dict[str, Callable[[Source, int], Scenario]] = {
     "chance": chance,
     "tenant": tenant,
     "doubled": doubled,
+    "risen": risen,
     "loose": loose,
     "counts refused": counts_refused,
     "shared": shared_quota,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from providers.messages import RateLimitHint
@@ -89,19 +90,38 @@ class Chance(Open):
         return refusals
 
 
-class ReservedWindow(Open):
-    """A window of requests of which another tenant takes a part between two times."""
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The part of a window that another tenant takes between two times."""
 
-    def __init__(self, meter: Meter, window_s: float, reserved: int, span: tuple[float, float], wait: Wait) -> None:
-        self._meter, self._window_s, self._reserved, self._span, self._wait = meter, window_s, reserved, span, wait
+    amount: int
+    span: tuple[float, float]
+
+    def at(self, now: float) -> int:
+        """Return what is taken now."""
+        return self.amount if self.span[0] <= now < self.span[1] else 0
+
+
+class ReservedWindow(Open):
+    """A window, of requests or of what `counts` says, of which another tenant takes a part between two times."""
+
+    def __init__(
+        self,
+        meter: Meter,
+        window_s: float,
+        reserved: Reserved,
+        wait: Wait,
+        counts: Callable[[Request], int] = lambda _: 1,
+    ) -> None:
+        self._meter, self._window_s, self._reserved, self._wait, self._counts = meter, window_s, reserved, wait, counts
 
     def admit(self, request: Request, inside: int, now: float) -> Refusal | None:  # noqa: ARG002
         """Admit where the window has room beside the part of the other tenant."""
-        reserved = self._reserved if self._span[0] <= now < self._span[1] else 0
-        ready_at = self._meter.ready_at(1 + reserved, now)
+        amount = self._counts(request)
+        ready_at = self._meter.ready_at(amount + self._reserved.at(now), now)
         if ready_at > now:
             return Refusal(stated_wait_s(self._wait, self._window_s, ready_at - now))
-        self._meter.count(1, now)
+        self._meter.count(amount, now)
         return None
 
 

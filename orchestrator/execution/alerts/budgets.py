@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from providers.messages import JSON
 from runners.calls.budget import NEAR, Budget, BudgetLimits, BudgetListeners, BudgetShare, PriceUsd, Spending
 from runners.calls.retry import RetryBudget
-from runners.dispatch.decision_log import Decide
+from runners.decisions.decision_log import Decide
 from runners.event_loop.shutdown import Shutdown
 
 from ...config.sections.durations import told

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from providers.instance import Instance
 from providers.messages import JSON
-from runners.dispatch.decision_log import Decide
+from runners.decisions.decision_log import Decide
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState
 from runners.dispatch.quota_watch import EVENT, consequence, listed

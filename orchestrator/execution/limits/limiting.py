@@ -10,7 +10,7 @@ from functools import partial
 from providers.instance import Instance
 from providers.messages import JSON
 from providers.provider import Sender
-from runners.dispatch.decision_log import Decide
+from runners.decisions.decision_log import Decide
 from runners.dispatch.dispatcher import Dispatcher
 from runners.dispatch.instance_state import InstanceState
 from runners.dispatch.waiting_queue import LimiterGroups

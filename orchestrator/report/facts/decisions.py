@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from runners.decisions.sentences import sentence
 
 Line = Mapping[str, Any]
 MOST_KEPT = 4_000
@@ -96,45 +98,15 @@ def _decision(line: Line) -> Decision:
 
 
 def _in_words(event: str, line: Line) -> str:
-    try:
-        return WORDS[event](line)
-    except (KeyError, TypeError, ValueError):  # a line of another version is shown unchanged
-        evidence = {name: value for name, value in line.items() if name not in {"at", "instance", "event"}}
-        return orjson.dumps(evidence).decode()
+    words = line.get("why") or sentence(event, line)
+    if words:
+        return str(words)
+    evidence = {name: value for name, value in line.items() if name not in {"time", "at", "instance", "event", "why"}}
+    return orjson.dumps(evidence).decode()  # a line of another version is shown unchanged
 
 
 def _health(line: Line) -> str:
     return f"{line.get('state', '')}: {line['evidence']}" if line.get("evidence") else str(line.get("state", ""))
-
-
-def _limits(limits: Mapping[str, Any]) -> str:
-    known = [f"{value:g} {name}" for name, value in limits.items() if value is not None and name != "window_s"]
-    window = f" in {limits['window_s']:g} s" if limits.get("window_s") else ""
-    return (", ".join(known) or "no limit") + window
-
-
-WORDS: Mapping[str, Callable[[Line], str]] = {
-    "cap": lambda line: f"{line['old']:g} → {line['new']:g} in flight ({line['mode']})",
-    "knee": lambda line: f"higher concurrency adds no throughput: {line['old']:g} → {line['new']:g}",
-    "conc": lambda line: f"refused because of its concurrency: {line['old']:g} → {line['new']:g} in flight",
-    "throttle": lambda line: f"refused with {line['beside']} beside it; waits {line['wait_s']:.1f} s",
-    "rate": lambda line: f"learned: {_limits(line['new'])}",
-    "breaker": lambda line: f"{line['failures']} failures in a row; waits {line['wait_s']:.1f} s",
-    "tilt": lambda line: (
-        f"sends {line['share']:.0%} of the known rate for {line['for_s']:.0f} s, to distinguish a shared quota from separate ones"
-    ),
-    "quota_shared": lambda line: str(line["evidence"]),
-    "answer_floor_trial": lambda line: (
-        f"only {line['per_minute']:g} answers per minute; requests are sent one at a time as a trial"
-    ),
-    "answer_floor": lambda line: str(line["evidence"]),
-    "remembered": lambda line: (
-        f"the remembered limit {'holds' if line['holds'] else 'is dropped'}: {_limits(line['limits'])}"
-    ),
-    "health": _health,
-    "instance_lost": _health,
-    "end": lambda line: f"ended at {line['cap']} in flight" + (f", {line['sent']} sent" if "sent" in line else ""),
-}
 
 
 def lanes(decisions: Sequence[Decision]) -> dict[str, list[Decision]]:

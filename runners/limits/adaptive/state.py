@@ -393,12 +393,11 @@ class AdaptiveLimits:
             "cap_mode": self._cap.mode,
             "in_flight": self._in_flight_requests.count,
             "cap": int(self._cap.size),
-            "gate_until": self._shut_until(),
+            "shut_for_s": round(max(0.0, self._shut_until() - now), 3),
             "limits": self._rates.describe(),
             "sent": self._in_flight_requests.sent,
             "throttled": self._throttled,
             "failed": self._failed,
-            "blocked_s": dict(self._time.under(now)),
         }
 
     def export(self) -> Mapping[str, JSON]:

@@ -17,6 +17,7 @@ from benchmarks.rate_control_model.gateways.rules import (
     CountsRefused,
     OpenedWindow,
     ParallelRequests,
+    Reserved,
     ReservedWindow,
     ResetAtMinute,
     SeveralCounters,
@@ -76,7 +77,7 @@ def test_chance_refuses_each_request_equally_often_for_every_sender() -> None:
 
 
 def test_a_reserved_part_is_missing_only_for_its_time() -> None:
-    rule = ReservedWindow(SlidingWindow(4, 10.0), 10.0, 2, (20.0, 40.0), "exact")
+    rule = ReservedWindow(SlidingWindow(4, 10.0), 10.0, Reserved(2, (20.0, 40.0)), "exact")
     assert answers(rule, [0, 1, 2, 3, 4]) == "++++-"
     assert answers(rule, [21, 22, 23]) == "++-"
     assert refusal(rule, 24.0).retry_after_s == 7.0
@@ -176,8 +177,8 @@ def test_of_plain_compares_with_the_best_plain_loop_on_the_same_server() -> None
 
 def test_a_rise_is_used_from_the_first_span_at_nine_tenths_of_the_new_rate() -> None:
     ended_at = [float(second) for second in range(100)] + [100 + second / 2 for second in range(400)]
-    assert rise_used_s(ended_at, Rise(50.0, 2.0, 20.0)) == 46.0
-    assert rise_used_s(ended_at, Rise(50.0, 4.0, 20.0)) is None
+    assert rise_used_s(ended_at, Rise(50.0, 2.0, 20.0, 10.0)) == 46.0
+    assert rise_used_s(ended_at, Rise(50.0, 4.0, 20.0, 10.0)) is None
 
 
 def test_refusals_by_chance_are_counted_apart() -> None:

@@ -13,9 +13,11 @@ from typing import Literal
 from providers.messages import JSON
 
 from .rounds import Round, RoundMeasurement
-from .slot_probe import AlikeRefusals, SlotProbe
+from .slot_probe import FIRST_PROBE_S, AlikeRefusals, SlotProbe
 
 Mode = Literal["start", "knee", "conc", "rate"]
+Reason = Literal["start", "probe", "try_more", "try_fewer", "fewer_cost_answers", "more_brought_none", "rate"]
+"""Why the cap changes."""
 Decide = Callable[[str, Mapping[str, JSON]], None]
 
 FIRST_CAP = 8.0
@@ -125,7 +127,7 @@ class ConcurrencyCap:
             return
         self.best_rho = min(self.best_rho, rho)
         self._before = RoundMeasurement(self.size, rho)
-        self._resize(2 * self.size, rho)
+        self._resize(2 * self.size, "start", rho)
 
     # ------------------------------------------------------------------ at the knee
     def _found_knee(self, rho: float) -> None:
@@ -149,22 +151,22 @@ class ConcurrencyCap:
             return
         lower = self._by_littles_law(rho)
         if lower < DOWN * self.size and self.size > SMALLEST_KNEE:
-            self._try(max(SMALLEST_KNEE, MOST_DOWN * self.size, lower), rho)
+            self._try(max(SMALLEST_KNEE, MOST_DOWN * self.size, lower), "try_fewer", rho)
         elif self._rounds_left <= 0 and self.size < self._most:
-            self._try(max(self.size + 1, UP * self.size), rho)
+            self._try(max(self.size + 1, UP * self.size), "try_more", rho)
 
-    def _try(self, size: float, rho: float) -> None:
+    def _try(self, size: float, reason: Reason, rho: float) -> None:
         self._before = RoundMeasurement(self.size, rho)
-        self._resize(size, rho)
+        self._resize(size, reason, rho)
 
     def _judge_trial(self, before: RoundMeasurement, rho: float) -> None:
         mattered = before.elasticity(self.size, rho) >= KNEE_ELASTICITY
         if self.size < before.cap and mattered:  # throughput depends on the cap: the baseline has changed
             self.best_rho = max(self.best_rho, rho)
-            self._resize(before.cap, rho)
+            self._resize(before.cap, "fewer_cost_answers", rho)
         elif self.size > before.cap and not mattered:
             self._knee_rounds = min(MOST_KNEE_ROUNDS, 2 * self._knee_rounds)
-            self._resize(before.cap, rho)
+            self._resize(before.cap, "more_brought_none", rho)
         elif self.size > before.cap:
             self._knee_rounds = RISING_ROUNDS
         self._rounds_left = self._knee_rounds
@@ -188,7 +190,8 @@ class ConcurrencyCap:
         size = float(max(1, beside))
         if self.mode == "conc" and self.probe.met(beside):
             self.probe.refused(goodput)
-        self._decide("conc", {"old": round(self.size, 1), "new": size, "probe_every_s": round(self.probe.every_s, 1)})
+        probe_every_s = round(max(FIRST_PROBE_S, self.probe.every_s), 1)
+        self._decide("conc", {"old": round(self.size, 1), "new": size, "probe_every_s": probe_every_s})
         # The free slots are not filled at once: the limit may still turn out to be a rate.
         self.pace = size / latency_s if self.mode != "conc" else None
         self.mode, self.size, self.cut_at, self._before = "conc", min(self._most, size), now, None
@@ -208,7 +211,7 @@ class ConcurrencyCap:
             self.pace = None
         slots = int(self.size)
         if self.probe.is_due(now) and in_flight + 1 >= slots and slots < self._most:
-            self._resize(float(slots + self.probe.ask(slots, latency_s, now)), None)
+            self._resize(float(slots + self.probe.ask(slots, latency_s, now)), "probe")
 
     # ------------------------------------------------------------------ under a rate
     def follow_rate(self, rate: float, latency_s: float, *, is_window: bool) -> None:
@@ -220,12 +223,13 @@ class ConcurrencyCap:
 
     def _move_to(self, size: float) -> None:
         if math.isfinite(size) and abs(size - self.size) > SAME_CAP * self.size:
-            self._resize(float(math.ceil(size)), None)
+            self._resize(float(math.ceil(size)), "rate")
 
-    def _resize(self, size: float, rho: float | None) -> None:
+    def _resize(self, size: float, reason: Reason, rho: float | None = None) -> None:
         size = min(self._most, size)
         if size != self.size:
-            self._decide("cap", {"old": round(self.size, 1), "new": round(size, 1), "mode": self.mode, "rho": rho})
+            change: dict[str, JSON] = {"old": round(self.size, 1), "new": round(size, 1), "reason": reason}
+            self._decide("cap", {**change, "mode": self.mode, "rho": rho})
         self.size = size
 
 

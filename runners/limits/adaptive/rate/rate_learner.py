@@ -14,7 +14,7 @@ from providers.messages import JSON
 
 from .. import stated_limits
 from ..episode import Episode
-from ..ledger import ANSWERED, REQUESTS, TOKENS, WINDOWS_S
+from ..ledger import ANSWERED, REQUESTS, TOKENS, UNITS, WINDOWS_S
 from . import unit_inference
 from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowered_limits
 from .guessed_window import GuessedWindow
@@ -107,7 +107,15 @@ class RateLearner:
         )
         self._remember_best(evidence.now)
         self._limit_probing(episode, evidence)
-        self._decide("rate", {"old": before, "new": model.describe(), "scale_s": round(model.scale_s, 1)})
+        self._tell(before)
+
+    def _tell(self, before: Mapping[str, JSON]) -> None:
+        """Report the limits, the number of refusals that they follow from, and the units in which the server may count."""
+        model, count = self._model, len(self._samples)
+        binding = unit_inference.binding(self._samples) if count > 1 else []
+        counted_in = " or ".join(unit for unit, binds in zip(UNITS, binding, strict=False) if binds)
+        evidence: dict[str, JSON] = {"samples": max(1, count), "counted_in": counted_in or None}
+        self._decide("rate", {"old": before, "new": model.describe(), **evidence, "scale_s": round(model.scale_s, 1)})
 
     def _follows_no_rate(self, episode: Episode, evidence: EpisodeEvidence) -> bool:
         """Return whether a lower rate does not make refusals rarer. If so, restore the limits that were known before they were lowered."""

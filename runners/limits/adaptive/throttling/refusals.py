@@ -163,7 +163,7 @@ class RefusalClassifier:
         episode.is_about_slots = self.cap.mode == "conc" and "slot" in episode.doubts
         self.gate.shut(episode, retry_after_s, self._forecast(clock.latency_s), clock.now)
         evidence = {"beside": request.beside, "retry_after_s": retry_after_s}
-        self.decide("throttle", {**self.gate.describe(clock.now), **evidence})
+        self.decide("throttle", {**evidence, **self.gate.describe(clock.now)})
 
     def _begin(self, request: InFlightRequest, clock: RefusalTimes) -> Episode:
         return begin(request, EpisodeContext(self.ledger, self.rates.level, clock.capped_s, clock.running_s, clock.now))
@@ -190,7 +190,7 @@ class RefusalClassifier:
         self.gate.refuse_trial(retry_after_s, self._forecast(clock.latency_s), clock.now)
         if was_chance and "chance" not in episode.doubts:
             self.chance.tested(accepted=False)
-        self.decide(event, {**self.gate.describe(clock.now), "retry_after_s": retry_after_s, **tested})
+        self.decide(event, {**tested, "retry_after_s": retry_after_s, **self.gate.describe(clock.now)})
 
     def _forecast(self, latency_s: float) -> WindowForecast:
         return WindowForecast(

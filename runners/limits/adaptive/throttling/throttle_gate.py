@@ -14,7 +14,7 @@ from providers.messages import JSON
 
 from ...refusal_chance import CHANCE_TRIALS
 from ..episode import Doubt, Episode
-from ..ledger import WINDOWS_S
+from ..ledger import UNITS, WINDOWS_S
 from ..stated_limits import agreeing_unit
 from .trials import (
     FLOW_STEP,
@@ -233,15 +233,16 @@ class AdaptiveThrottleGate:
         episode = self.episode
         if episode is None:
             return {}
-        counts = {
-            f"{round(seconds, 2):g} s": [round(amount) for amount in amounts]
+        accepted = {
+            f"{round(seconds, 2):g} s": {unit: round(amount) for unit, amount in zip(UNITS, amounts, strict=True)}
             for seconds, amounts in zip(episode.windows_s, episode.counts, strict=True)
         }
         return {
-            "counts": counts,
-            "level": episode.level,
-            "refused_trials": episode.refused_trials,
             "wait_s": round(self.opens_at - now, 3),
+            "next_test": episode.trial,
+            "tested_window_s": round(episode.window_s, 2) or None,
+            "refused_trials": episode.refused_trials,
+            "accepted_before": accepted,
         }
 
     def _raise_level(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from providers.errors import StorageError
-from runners.dispatch.decision_log import DecisionLog
+from runners.decisions.decision_log import DecisionLog
 from tests.unit.runners.journal.test_journal import files_of_at_most
 
 
@@ -16,7 +16,7 @@ def test_every_decision_is_in_the_file_before_the_next_and_a_resume_appends(tmp_
     path = tmp_path / "decisions.jsonl"
     for execution in range(2):
         log = DecisionLog(path)
-        log("a", "instance_lost", {"why": "revoked", "execution": execution})
+        log("a", "instance_lost", {"evidence": "revoked", "execution": execution})
         assert len(path.read_bytes().splitlines()) == execution + 1
         log.close()
     lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]

@@ -1,10 +1,14 @@
-"""The decision log of a run: one JSON line per decision in `decisions.jsonl`, with the evidence. Requests are not logged here."""
+"""The decision log of a run: one JSON line per decision in `decisions.jsonl`, with its reason in words and the evidence.
+
+Requests are not logged here.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -12,6 +16,7 @@ import orjson
 from providers.messages import JSON
 
 from ..durable import LineFile, storing
+from .sentences import sentence
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +39,11 @@ class DecisionLog:
     def __call__(self, instance: str, event: str, evidence: Mapping[str, JSON]) -> None:
         if self._is_full:
             return
-        line = {"at": time.time(), "instance": instance, "event": event, **evidence}
+        at = time.time()
+        shown_at = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+        line = {"time": shown_at, "instance": instance, "event": event, "why": sentence(event, evidence), "at": at}
         try:
-            self._file.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            self._file.append(orjson.dumps({**line, **evidence}, option=orjson.OPT_APPEND_NEWLINE))
         except OSError as error:
             self._is_full = True
             log.warning("cannot write %s: %s; no more decisions are logged in this run", self._path, error.strerror)
