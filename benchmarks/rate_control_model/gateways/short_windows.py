@@ -32,8 +32,8 @@ SEATS = (1, 2, 5)
 
 
 def equal(n: int, draw: random.Random) -> list[Request]:
-    """Generate requests of 100 tokens each, whose times are even between LATENCY_S."""
-    return [Request(PROMPT, OUTPUT, OUTPUT, draw.uniform(*LATENCY_S)) for _ in range(n)]
+    """Generate requests of about 100 tokens each, whose times are even between LATENCY_S."""
+    return [Request(PROMPT + draw.randint(-3, 3), OUTPUT, OUTPUT, draw.uniform(*LATENCY_S)) for _ in range(n)]
 
 
 def _traits(source: Source) -> Traits:

@@ -59,6 +59,8 @@ class Episode:
     """Number of refusals of requests that were sent before the first one was known."""
     window_s: float = 0.0
     """Length of the window that the next trial tests; 0 for a flow."""
+    stated_s: float = 0.0
+    """Length of the window that Retry-After may state, where no other is known."""
     was_answered: bool = False
     """Whether a request was answered since it began, which frees a slot."""
     slot_trials: int = 0
@@ -75,6 +77,11 @@ class Episode:
     windows_s: Sequence[float] = WINDOWS_S
     has_new_window: bool = False
     stated: StatedQuota = UNSTATED
+
+    @property
+    def expected_window_s(self) -> float:
+        """Length of the window that is known or stated; 0 for none."""
+        return self.windows_s[self.level] if self.level else self.stated_s
 
     def resize(self, window: int, seconds: float, ledger: SendLedger) -> None:
         """Change the length of one window and count its amounts again."""

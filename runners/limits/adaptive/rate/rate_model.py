@@ -122,7 +122,7 @@ class RateModel:
         limits, pace = self.limits, self.factor(now) * (WINDOW_PACE if self.level else 1.0)
         most = max(amounts[0] / limits[0], amounts[1] / limits[1], amounts[2] / limits[2])
         if self.level:
-            most = max(most, amounts[TOKENS] / limits[ANSWERED])
+            most = min(1.0, max(most, amounts[TOKENS] / limits[ANSWERED]))  # an empty window admits any request
         return most * self.window_s / pace
 
     def opens_at(self, amounts: Amounts, ledger: SendLedger, now: float) -> float:
@@ -131,7 +131,7 @@ class RateModel:
             return now
         counts, factor, opens_at = ledger.counts(self.level, now), self.factor(now), now
         for unit in range(4):
-            over = counts[unit] + amounts[unit] - _allowed(self.limits[unit], factor, unit)
+            over = counts[unit] + amounts[unit] - _allowed(self.limits[unit], factor, amounts[unit])
             if over > 1e-9:
                 opens_at = max(opens_at, ledger.frees_at(self.level, unit, over, now) or now)
         return opens_at
@@ -180,8 +180,8 @@ class RateModel:
         return {"window_s": round(self.window_s, 3) if self.level else None, **dict(zip(UNITS, limits, strict=True))}
 
 
-def _allowed(limit: float, factor: float, unit: int) -> float:
-    """Return the allowed amount; requests are rounded up: a limit of 60 less 1 % is 60, not 59."""
-    if unit == REQUESTS and factor < 1 and math.isfinite(limit):
-        return math.ceil(limit * factor - 1e-9)
-    return limit * factor
+def _allowed(limit: float, factor: float, amount: float) -> float:
+    """Return the allowed amount, for requests of `amount`; it is below the limit by whole requests: 60 less 1 % is 60, not 59."""
+    if factor >= 1 or math.isinf(limit) or not amount:
+        return limit * factor
+    return limit - amount * math.floor(limit * (1 - factor) / amount + 1e-9)

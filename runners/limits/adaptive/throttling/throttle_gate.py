@@ -22,9 +22,11 @@ from .trials import (
     SAME_END_S,
     SAME_S,
     SHORTEST_GUESS_S,
+    SHORTEST_WINDOW_S,
     WindowForecast,
     counts_down,
     guess,
+    is_a_window,
     is_no_bucket,
     lengthen,
     named_window,
@@ -33,8 +35,6 @@ from .trials import (
 
 SAME_RETRY_AFTERS = 2
 """Episodes with an equal Retry-After after which it is taken as the length of a window."""
-SHORTEST_WINDOW_S = 3.0
-"""Shortest Retry-After that is taken as the length of a window."""
 SHORT_S = 1.0
 """A shorter Retry-After gives no evidence of a window."""
 LONG_S = 2.0
@@ -120,7 +120,7 @@ class AdaptiveThrottleGate:
     def _forget_early(self, episode: Episode) -> None:
         """Forget the early trial that was planned: another one was sent instead, or it was sent when Retry-After was over."""
         episode.is_early = False
-        episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
+        episode.window_s = episode.expected_window_s
 
     def absorb(self, other: AdaptiveThrottleGate) -> None:
         """Merge with the gate of a limiter that met the same limit: the later time counts; two episodes become one, without doubts.
@@ -152,8 +152,9 @@ class AdaptiveThrottleGate:
         self.episode = episode
         self._raise_level(episode, retry_after_s, forecast, now)
         episode.is_known = forecast.level > 0
-        if episode.level:
-            episode.window_s = episode.windows_s[episode.level]
+        if retry_after_s is not None and is_a_window(episode, retry_after_s, forecast):
+            episode.stated_s = retry_after_s
+        episode.window_s = episode.expected_window_s
         self._set(episode, retry_after_s, forecast, now)
 
     def refuse_trial(self, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
@@ -202,7 +203,7 @@ class AdaptiveThrottleGate:
             self.trusts_hint = False
         else:
             self._early_allowed = False
-            episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
+            episode.window_s = episode.expected_window_s
 
     def extend(self, retry_after_s: float | None, now: float) -> None:
         """Extend the wait after another refusal of the same burst: several are no chance."""
@@ -218,9 +219,11 @@ class AdaptiveThrottleGate:
         if episode.trial is None:
             self.opens_at = self._belief_at
 
-    def answered(self, now: float) -> None:
-        """Note that a request was answered: if a refusal was for want of a slot, there is one now."""
+    def answered(self, sent_at: float, now: float) -> None:
+        """Note that a request was answered: a trial is accepted, and if a refusal was for want of a slot, there is one now."""
         episode = self.episode
+        if episode is not None and episode.tries and sent_at >= self.trial_at:
+            self.holds_until = min(self.holds_until, now)
         if episode is None or "slot" not in episode.doubts:
             return
         episode.was_answered = True

@@ -26,6 +26,8 @@ REPEATS = 2
 LONGER = 1.1
 """A longer window is at least so many times as long."""
 SHORTEST_GUESS_S = 0.2
+SHORTEST_WINDOW_S = 3.0
+"""Shortest Retry-After that is taken as the length of a window."""
 FREED = 0.03
 """Share of a window that must have expired before a trial."""
 FREED_KNOWN = 0.01
@@ -105,6 +107,17 @@ def named_window(episode: Episode, retry_after_s: float, forecast: WindowForecas
 def _is_as_long(seconds: float, window_s: float) -> bool:
     """Return whether a window of `window_s`, which the ledger counts a little longer than it is, may be one of `seconds`."""
     return window_s - SAME_S < seconds <= window_s + SLACK_S
+
+
+def is_a_window(episode: Episode, retry_after_s: float, forecast: WindowForecast) -> bool:
+    """Return whether Retry-After may be the length of a window that the accepted requests have just begun to fill.
+
+    If it is the refill time of one request, a window of one request is what is learned next: that costs no more than a wait.
+    """
+    if retry_after_s < SHORTEST_WINDOW_S:
+        return False
+    expires_at = forecast.expires_at(retry_after_s, episode, -math.inf)
+    return expires_at > episode.at + retry_after_s - ROUNDED_S
 
 
 def step(episode: Episode) -> float:
