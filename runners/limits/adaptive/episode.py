@@ -14,7 +14,7 @@ Doubt = Literal["chance", "slot"]
 """A refusal by chance, which says nothing of the next request, or for want of a slot, which an answer frees."""
 REFILLS = 5.0
 """Longest refill time of one request in a bucket, as a multiple of the interval between the sends before the refusal."""
-FEW, FEW_S = 10.0, 6.0
+FEW, FEW_S = 10.0, 3.0
 """With fewer than this number of requests, the refill time is at least this long."""
 
 
