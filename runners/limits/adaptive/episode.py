@@ -61,6 +61,8 @@ class Episode:
     """Length of the window that the next trial tests; 0 for a flow."""
     stated_s: float = 0.0
     """Length of the window that Retry-After may state, where no other is known."""
+    has_constant_wait: bool = False
+    """Whether a trial was told the same Retry-After as the first refusal, a while later."""
     was_answered: bool = False
     """Whether a request was answered since it began, which frees a slot."""
     slot_trials: int = 0

@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from ..ledger import ANSWERED, CEILING, REQUESTS, TOKENS
+from ..ledger import ANSWERED, CEILING, NOTHING, REQUESTS, TOKENS, Amounts
 
 KEPT = 6
 TIE = 1.5
@@ -18,27 +18,27 @@ TIE_FLOOR = 0.003
 AGREEMENT = 0.012
 GOOD = 0.03
 MOST_MARGIN = 0.25
-HALF, NO_COST = 0.5, (0.0, 0.0, 0.0, 0.0)
 FEW = 16.0
 """Fewer requests than this vary by a whole one for other reasons than the limit, and their tokens vary much."""
 
 
 def first_limits(
-    sample: Sequence[float], requests: float, spread: float, cost: Sequence[float] = NO_COST
+    sample: Sequence[float], requests: float, spread: float, cost: Amounts = NOTHING
 ) -> list[float]:
     """Build the limits from a single sample, which does not show the unit: requests as counted, tokens plus two standard errors.
 
     While the rate rises, answers lag behind sends: until the second sample the answered tokens get the limit of the sent ones.
-    `spread` is the coefficient of variation of a request's tokens; `requests` is the number of requests in the sample. Half of the `cost`
-    of the refused request is added to the tokens of a window: the limit lies between its count and the sum of both.
+    `spread` is the coefficient of variation of a request's tokens; `requests` is the number of requests in the sample. To
+    the tokens of few requests half of the `cost` of the refused one is added: the limit lies between their count and the sum of both.
     """
     most = MOST_MARGIN if requests >= FEW else 1.0
     margin = 1 + min(most, 2 * spread / math.sqrt(max(1.0, requests)))
+    part = 0.5 if requests < FEW else 0.0
     return [
         sample[0],
-        sample[TOKENS] * margin + HALF * cost[TOKENS],
-        sample[CEILING] * margin + HALF * cost[CEILING],
-        max(sample[ANSWERED], sample[TOKENS]) * margin + HALF * cost[TOKENS],
+        sample[TOKENS] * margin + part * cost[TOKENS],
+        sample[CEILING] * margin + part * cost[CEILING],
+        max(sample[ANSWERED], sample[TOKENS]) * margin + part * cost[TOKENS],
     ]
 
 
@@ -84,7 +84,7 @@ def window_limit(values: Sequence[float], unit: int, cost: float, retry_after_s:
     careful = 0.95 ** (len(values) - 1) if retry_after_s > 10 else 1.0
     if unit == REQUESTS and retry_after_s <= 10:
         return sorted(values)[(len(values) - 1) // 2]
-    return 0.5 * (max(values) + min(values) + cost) * careful if max(values) < min(values) + cost else (min(values) + cost) * careful
+    return min(max(values), min(values) + cost) * careful
 
 
 def flow_limit(values: Sequence[float]) -> float:

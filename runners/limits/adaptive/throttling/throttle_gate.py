@@ -152,9 +152,7 @@ class AdaptiveThrottleGate:
         self.episode = episode
         self._raise_level(episode, retry_after_s, forecast, now)
         episode.is_known = forecast.level > 0
-        if retry_after_s is not None and is_a_window(episode, retry_after_s, forecast):
-            episode.stated_s = retry_after_s
-        episode.window_s = episode.expected_window_s
+        self._expect_window(episode, retry_after_s, forecast)
         self._set(episode, retry_after_s, forecast, now)
 
     def refuse_trial(self, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
@@ -165,6 +163,10 @@ class AdaptiveThrottleGate:
         episode.known_at = now
         episode.tries = 0
         tested, episode.trial = episode.trial, None
+        first_at = episode.retry_until - episode.retry_after_s
+        if retry_after_s == episode.retry_after_s and now - first_at > SAME_S and not episode.has_constant_wait:
+            episode.has_constant_wait = True
+            self._expect_window(episode, retry_after_s, forecast)
         if retry_after_s is not None and counts_down(episode, retry_after_s, now):
             self._early_allowed = False  # it counts down to one end
             episode.doubts = [doubt for doubt in episode.doubts if doubt == tested]
@@ -246,6 +248,13 @@ class AdaptiveThrottleGate:
             "refused_trials": episode.refused_trials,
             "wait_s": round(self.opens_at - now, 3),
         }
+
+    def _expect_window(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast) -> None:
+        """Expect the known window, or one as long as Retry-After."""
+        if retry_after_s is not None and is_a_window(episode, retry_after_s, forecast):
+            episode.stated_s = retry_after_s
+        if not episode.window_s:
+            episode.window_s = episode.expected_window_s
 
     def _raise_level(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         """Raise the level if the refusal states a window or its Retry-After is too long for a bucket."""
