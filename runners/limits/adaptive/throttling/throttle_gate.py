@@ -8,6 +8,7 @@ the time that the ledger predicts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from providers.messages import JSON
@@ -144,6 +145,7 @@ class AdaptiveThrottleGate:
             return
         if episode.trial is not None:
             episode.tries, episode.trial = 0, None
+            episode.known_at = max(episode.known_at, math.nextafter(self.trial_at, math.inf))
         episode.doubts = []
         self.opens_at = max(self.opens_at, self._belief_at)
 
@@ -265,8 +267,7 @@ class AdaptiveThrottleGate:
         episode.retry_after_s = retry_after_s
         episode.retry_until = now + retry_after_s
         episode.names_window = retry_after_s > SHORT_S and is_no_bucket(episode, retry_after_s)
-        if episode.names_window:
-            self._resize_window(episode, retry_after_s, forecast)
+        if self._is_length(episode, retry_after_s, forecast) or episode.names_window:
             episode.level = max(episode.level, named_window(episode, retry_after_s, forecast, now))
 
     def _is_stated_window(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> bool:
@@ -292,22 +293,22 @@ class AdaptiveThrottleGate:
         episode.resize(1, seconds, forecast.ledger)
         return 1
 
-    def _resize_window(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> None:
-        """Resize the shorter window, once, if Retry-After is constant and is the length of no known window."""
+    def _is_length(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> bool:
+        """Return whether Retry-After is constant and as long as a window; once, the shorter window is resized where none has its length."""
         self._retry_afters = [*self._retry_afters, retry_after_s][-SAME_RETRY_AFTERS:]
         is_constant = (
             len(self._retry_afters) == SAME_RETRY_AFTERS and max(self._retry_afters) - min(self._retry_afters) < SAME_S
         )
-        known = any(abs(retry_after_s - seconds) < SAME_S for seconds in forecast.ledger.windows_s)
-        if (
-            is_constant
-            and not known
-            and not self._has_resized
-            and SHORTEST_WINDOW_S <= retry_after_s < forecast.ledger.windows_s[2]
-        ):
-            self._has_resized = True
-            forecast.ledger.resize(1, retry_after_s)
-            episode.resize(1, retry_after_s, forecast.ledger)
+        if not is_constant or not SHORTEST_WINDOW_S <= retry_after_s < forecast.ledger.windows_s[2]:
+            return False
+        if any(abs(retry_after_s - seconds) < SAME_S for seconds in forecast.ledger.windows_s):
+            return True
+        if self._has_resized:
+            return False
+        self._has_resized = True
+        forecast.ledger.resize(1, retry_after_s)
+        episode.resize(1, retry_after_s, forecast.ledger)
+        return True
 
     def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
