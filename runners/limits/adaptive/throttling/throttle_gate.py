@@ -67,6 +67,8 @@ class AdaptiveThrottleGate:
         self._has_resized = False
         self._belief_at = 0.0
         """When the gate opens if the refusal is what it states, or what the ledger shows."""
+        self._room_at = math.inf
+        """When a window as long as Retry-After has room."""
 
     def until(self) -> float:
         """Return the time until which nothing may be sent."""
@@ -146,6 +148,8 @@ class AdaptiveThrottleGate:
         if episode.trial is not None:
             episode.tries, episode.trial = 0, None
             episode.known_at = max(episode.known_at, math.nextafter(self.trial_at, math.inf))
+        if "chance" in episode.doubts:
+            self._plan_early(episode)
         episode.doubts = []
         self.opens_at = max(self.opens_at, self._belief_at)
 
@@ -220,6 +224,7 @@ class AdaptiveThrottleGate:
         if "chance" in episode.doubts and episode.burst >= BURST and not episode.tries:
             episode.doubts.remove("chance")
             episode.trial = None
+            self._plan_early(episode)
         if episode.trial is None:
             self.opens_at = self._belief_at
 
@@ -318,6 +323,7 @@ class AdaptiveThrottleGate:
             self._belief_at = guess(episode, forecast, now)
         else:
             self._belief_at = now + max(SHORTEST_S, retry_after_s)
+            self._room_at = forecast.expires_at(retry_after_s, episode, now)
             if retry_after_s > LONG_S and "chance" not in episode.doubts:
                 self._belief_at = self._shortened(episode, self._belief_at, forecast, now)
         self.opens_at = self._belief_at
@@ -341,10 +347,13 @@ class AdaptiveThrottleGate:
                 forecast.at(forecast.level, now) if forecast.level else forecast.expires_at(retry_after_s, episode, now)
             )
             return min(retry_until, early if not episode.refused_trials else now + retry_after_s * step(episode))
-        early = forecast.expires_at(retry_after_s, episode, now)
-        worth_s = max(WORTH_S, WORTH * retry_after_s)
-        if self._early_allowed and not episode.refused_trials and early < retry_until - worth_s:
-            episode.is_early = True
-            episode.window_s = retry_after_s
-            return early
-        return retry_until
+        self._plan_early(episode)
+        return self._belief_at
+
+    def _plan_early(self, episode: Episode) -> None:
+        """Plan the early trial if Retry-After has not been tested and this saves much."""
+        retry_after_s = episode.retry_after_s
+        is_worth = self._room_at < self._belief_at - max(WORTH_S, WORTH * retry_after_s)
+        if retry_after_s > LONG_S and self.trusts_hint and self._early_allowed and not episode.refused_trials and is_worth:
+            episode.is_early, episode.window_s = True, retry_after_s
+            self._belief_at = self._room_at
