@@ -80,11 +80,14 @@ def _clients(draw: Draw, url: str, folder: Path) -> Iterator[tuple[Phase, Client
 
 
 async def _measure(draw: Draw, phase: Phase, client: Client, meter: Meter) -> GatewayRow:
-    """Run one client. Its time is from its first request to its last answer, or to its end where answers are missing."""
+    """Run one client. Its time is from its first request to its last answer, or to its time limit where answers are missing."""
     count = meter.count = Count()
     loop = asyncio.get_running_loop()
     started_at = loop.time()
     await client.send()
-    ended_at = count.last_answered_at if count.answers >= ANSWERS else loop.time()
-    seconds = ended_at - (started_at if count.first_sent_at is None else count.first_sent_at)
+    began_at = started_at if count.first_sent_at is None else count.first_sent_at
+    ended_at = count.last_answered_at
+    if count.answers < ANSWERS:
+        ended_at = max(ended_at, min(loop.time(), began_at + draw.seconds))
+    seconds = ended_at - began_at
     return GatewayRow.of(draw, phase.name, count, seconds)

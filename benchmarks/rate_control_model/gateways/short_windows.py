@@ -146,5 +146,5 @@ def short_seats(source: Source, index: int) -> Scenario:
         n=math.ceil(2 * WINDOWS * window_s * seats / MEAN_S),
         most=WORKERS,
         seconds=WINDOWS * window_s,
-        truth=f"{seats} in flight, {window_s} s stated",
+        truth=f"{seats} in flight, {window_s} s stated after {traits.refuses_in[0]:.3f} s",
     )
