@@ -210,7 +210,8 @@ class AdaptiveThrottleGate:
         if retry_after_s is not None and now + retry_after_s > episode.retry_until + MOVED_S:
             self.trusts_hint = False
         else:
-            self._early_allowed = False
+            first_at = episode.retry_until - episode.retry_after_s
+            self._early_allowed = now <= first_at + MOVED_S  # rounding hides a shorter countdown
             episode.window_s = episode.expected_window_s
 
     def extend(self, retry_after_s: float | None, now: float) -> None:
