@@ -34,6 +34,8 @@ class Phase:
     """The client whose keys it uses."""
 
 
+FIRST, FIRST_S = "first", 60.0
+"""The first request of a proxy takes seconds: it is sent with keys of its own, and counts for no client."""
 COLD, WARM, FIXED = Phase("ours, cold", "ours"), Phase("ours, warm", "ours"), Phase("ours, fixed", "fixed")
 
 
@@ -62,7 +64,9 @@ async def _server(draw: Draw, python: str | None, folder: Path) -> AsyncIterator
             return
         assert python is not None  # the command line names it for these cases
         limits = {key: draw.key_limits(phase.keys) for phase in phases(draw) for key in draw.keys(phase.keys)}
+        limits |= {key: {} for key in draw.keys(FIRST)}
         async with litellm_proxy(python, folder, upstream, limits, draw.window_s) as proxy:
+            await PlainLoop(proxy, draw.keys(FIRST), workers=1, seconds=FIRST_S, answers=1).send()
             yield proxy
 
 

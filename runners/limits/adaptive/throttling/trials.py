@@ -19,7 +19,7 @@ SAME_S, ROUNDED_S = 0.1, 1.05
 """How far a Retry-After may be from the ledger's time: later by the network latency, earlier by rounding up to whole seconds."""
 BEGUN_S = 0.95
 """How long ago the first request of a window was sent, at most, so that Retry-After in whole seconds is as long as the window."""
-SCALES_S = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+SCALES_S = (3.5, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 """The lengths of windows that are tried one after another: a longer one is assumed when a trial at the end of a shorter one was refused."""
 SOON = 0.2
 """A trial that is accepted within this share of a window since the refusal shows nothing of the window."""
