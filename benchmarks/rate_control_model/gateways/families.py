@@ -29,7 +29,7 @@ from .rules import (
     SeveralCounters,
     concurrency_words,
 )
-from .short_windows import short_relay, short_requests, short_seats, short_tokens
+from .short_windows import SHORT_WINDOWS
 
 RPM = (6.0, 600.0)
 WORKERS = 16
@@ -289,10 +289,7 @@ GATEWAYS: dict[str, Callable[[Source, int], Scenario]] = {
     "loose": loose,
     "counts refused": counts_refused,
     "shared": shared_quota,
-    "short requests": short_requests,
-    "short tokens": short_tokens,
-    "short relay": short_relay,
-    "short seats": short_seats,
+    **SHORT_WINDOWS,
 }
 
 

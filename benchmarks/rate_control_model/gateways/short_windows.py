@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from providers.messages import RateLimitHint
@@ -148,3 +148,11 @@ def short_seats(source: Source, index: int) -> Scenario:
         seconds=WINDOWS * window_s,
         truth=f"{seats} in flight, {window_s} s stated after {traits.refuses_in[0]:.3f} s",
     )
+
+
+SHORT_WINDOWS: dict[str, Callable[[Source, int], Scenario]] = {
+    "short requests": short_requests,
+    "short tokens": short_tokens,
+    "short relay": short_relay,
+    "short seats": short_seats,
+}

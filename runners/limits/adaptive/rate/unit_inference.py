@@ -22,9 +22,7 @@ FEW = 16.0
 """Fewer requests than this vary by a whole one for other reasons than the limit, and their tokens vary much."""
 
 
-def first_limits(
-    sample: Sequence[float], requests: float, spread: float, cost: Amounts = NOTHING
-) -> list[float]:
+def first_limits(sample: Sequence[float], requests: float, spread: float, cost: Amounts = NOTHING) -> list[float]:
     """Build the limits from a single sample, which does not show the unit: requests as counted, tokens plus two standard errors.
 
     While the rate rises, answers lag behind sends: until the second sample the answered tokens get the limit of the sent ones.

@@ -355,6 +355,12 @@ class AdaptiveThrottleGate:
         """Plan the early trial if Retry-After has not been tested and this saves much."""
         retry_after_s = episode.retry_after_s
         is_worth = self._room_at < self._belief_at - max(WORTH_S, WORTH * retry_after_s)
-        if retry_after_s > LONG_S and self.trusts_hint and self._early_allowed and not episode.refused_trials and is_worth:
+        if (
+            retry_after_s > LONG_S
+            and self.trusts_hint
+            and self._early_allowed
+            and not episode.refused_trials
+            and is_worth
+        ):
             episode.is_early, episode.window_s = True, retry_after_s
             self._belief_at = self._room_at
