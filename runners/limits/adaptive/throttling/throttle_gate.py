@@ -148,7 +148,7 @@ class AdaptiveThrottleGate:
         if episode.trial is not None:
             episode.tries, episode.trial = 0, None
             episode.known_at = max(episode.known_at, math.nextafter(self.trial_at, math.inf))
-        if "chance" in episode.doubts:
+        if "chance" in episode.doubts and episode.retry_after_s <= WINDOWS_S[1]:
             self._plan_early(episode)
         episode.doubts = []
         self.opens_at = max(self.opens_at, self._belief_at)
