@@ -148,8 +148,8 @@ class AdaptiveThrottleGate:
         if episode.trial is not None:
             episode.tries, episode.trial = 0, None
             episode.known_at = max(episode.known_at, math.nextafter(self.trial_at, math.inf))
-        if "chance" in episode.doubts and episode.retry_after_s <= WINDOWS_S[1]:
-            self._plan_early(episode)
+        if "chance" in episode.doubts:
+            self._plan_early_if_short(episode)
         episode.doubts = []
         self.opens_at = max(self.opens_at, self._belief_at)
 
@@ -211,7 +211,9 @@ class AdaptiveThrottleGate:
             self.trusts_hint = False
         else:
             first_at = episode.retry_until - episode.retry_after_s
-            self._early_allowed = now <= first_at + MOVED_S  # rounding hides a shorter countdown
+            self._early_allowed = (
+                episode.retry_after_s <= WINDOWS_S[1] and now <= first_at + MOVED_S
+            )  # rounding hides a shorter countdown
             episode.window_s = episode.expected_window_s
 
     def extend(self, retry_after_s: float | None, now: float) -> None:
@@ -225,7 +227,7 @@ class AdaptiveThrottleGate:
         if "chance" in episode.doubts and episode.burst >= BURST and not episode.tries:
             episode.doubts.remove("chance")
             episode.trial = None
-            self._plan_early(episode)
+            self._plan_early_if_short(episode)
         if episode.trial is None:
             self.opens_at = self._belief_at
 
@@ -350,6 +352,11 @@ class AdaptiveThrottleGate:
             return min(retry_until, early if not episode.refused_trials else now + retry_after_s * step(episode))
         self._plan_early(episode)
         return self._belief_at
+
+    def _plan_early_if_short(self, episode: Episode) -> None:
+        """Plan the early trial after several refusals at once, unless Retry-After is long: then it is rather a true wait."""
+        if episode.retry_after_s <= WINDOWS_S[1]:
+            self._plan_early(episode)
 
     def _plan_early(self, episode: Episode) -> None:
         """Plan the early trial if Retry-After has not been tested and this saves much."""
