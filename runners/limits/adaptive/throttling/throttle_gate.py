@@ -354,8 +354,8 @@ class AdaptiveThrottleGate:
         return self._belief_at
 
     def _plan_early_if_short(self, episode: Episode) -> None:
-        """Plan the early trial after several refusals at once, unless Retry-After is long: then it is rather a true wait."""
-        if episode.retry_after_s <= WINDOWS_S[1]:
+        """Plan the early trial after several refusals at once in the first minute, unless Retry-After is long."""
+        if episode.retry_after_s <= WINDOWS_S[1] and episode.running_s <= WINDOWS_S[2]:
             self._plan_early(episode)
 
     def _plan_early(self, episode: Episode) -> None:
