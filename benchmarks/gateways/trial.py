@@ -34,6 +34,8 @@ class Phase:
     """The client whose keys it uses."""
 
 
+FIRST, FIRST_S = "first", 60.0
+"""The first request of a proxy takes seconds: it is sent with keys of its own, and counts for no client."""
 COLD, WARM, FIXED = Phase("ours, cold", "ours"), Phase("ours, warm", "ours"), Phase("ours, fixed", "fixed")
 
 
@@ -62,7 +64,9 @@ async def _server(draw: Draw, python: str | None, folder: Path) -> AsyncIterator
             return
         assert python is not None  # the command line names it for these cases
         limits = {key: draw.key_limits(phase.keys) for phase in phases(draw) for key in draw.keys(phase.keys)}
+        limits |= {key: {} for key in draw.keys(FIRST)}
         async with litellm_proxy(python, folder, upstream, limits, draw.window_s) as proxy:
+            await PlainLoop(proxy, draw.keys(FIRST), workers=1, seconds=FIRST_S, answers=1).send()
             yield proxy
 
 
@@ -80,11 +84,14 @@ def _clients(draw: Draw, url: str, folder: Path) -> Iterator[tuple[Phase, Client
 
 
 async def _measure(draw: Draw, phase: Phase, client: Client, meter: Meter) -> GatewayRow:
-    """Run one client. Its time is from its first request to its last answer, or to its end where answers are missing."""
+    """Run one client. Its time is from its first request to its last answer, or to its time limit where answers are missing."""
     count = meter.count = Count()
     loop = asyncio.get_running_loop()
     started_at = loop.time()
     await client.send()
-    ended_at = count.last_answered_at if count.answers >= ANSWERS else loop.time()
-    seconds = ended_at - (started_at if count.first_sent_at is None else count.first_sent_at)
+    began_at = started_at if count.first_sent_at is None else count.first_sent_at
+    ended_at = count.last_answered_at
+    if count.answers < ANSWERS:
+        ended_at = max(ended_at, min(loop.time(), began_at + draw.seconds))
+    seconds = ended_at - began_at
     return GatewayRow.of(draw, phase.name, count, seconds)

@@ -136,7 +136,7 @@ class Metered:
 
     def _refusal(self, wait_s: float) -> Refusal:
         if self._tells.always_s is not None:
-            return Refusal(self._tells.always_s)
+            return Refusal(self._tells.always_s, self._tells.words)
         parts = 1 if self._tells.whole_seconds else 1000
         return Refusal(math.ceil(wait_s * parts) / parts if self._tells.retry_after else None, self._tells.words)
 

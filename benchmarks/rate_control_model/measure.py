@@ -82,14 +82,14 @@ def run_once(
         loop.add(server, build(index, scenario, random.Random(f"controller {seed} {index}")))
     if watch is not None:
         watch(loop)
-    loop.run(PATIENCE * ideal_s + 600)
+    loop.run(PATIENCE * ideal_s + 600 if scenario.seconds is None else scenario.seconds)
     makespan_s = loop.timeline.now
     unloaded = percentile([scenario.latency(request) for request in requests], 0.99)
     used_s = None if scenario.rise is None else rise_used_s(loop.ended_at, scenario.rise)
     settled = time_at_levels(loop.instances[0].server.levels, makespan_s / 2, makespan_s)
     by_chance = sum(instance.server.refused_by_chance for instance in loop.instances)
     return Measured(
-        efficiency=ideal_s / makespan_s * (1 - loop.left / n),
+        efficiency=_efficiency(scenario, n, loop, ideal_s),
         refused=max(0, loop.refused - by_chance) / max(1, loop.sent),
         refused_by_chance=by_chance / max(1, loop.sent),
         p99_inflation=percentile(loop.latencies_s, 0.99) / unloaded,
@@ -107,6 +107,13 @@ def run_once(
         if used_s is None or scenario.rise is None
         else round(used_s / scenario.rise.window_s, 2),
     )
+
+
+def _efficiency(scenario: Scenario, n: int, loop: Loop, ideal_s: float) -> float:
+    """Return the ideal time over the time taken, for what was done; what was answered over the ideal where the time is given."""
+    if scenario.seconds is not None:
+        return (n - loop.left) / (scenario.rate * scenario.seconds)
+    return ideal_s / loop.timeline.now * (1 - loop.left / n)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

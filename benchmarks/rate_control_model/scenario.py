@@ -41,5 +41,7 @@ class Scenario:
     is_one_model: bool = False
     """Whether the instances serve one model, so that a shared quota is looked for."""
     rise: Rise | None = None
+    seconds: float | None = None
+    """The length of a run, which then ends before its batch; efficiency is what was answered as a share of `rate`."""
     truth: str = ""
     """What the server does, in words."""

@@ -30,6 +30,7 @@ from .rules import (
     SeveralCounters,
     concurrency_words,
 )
+from .short_windows import SHORT_WINDOWS
 
 RPM = (6.0, 600.0)
 WORKERS = 16
@@ -248,6 +249,7 @@ GATEWAYS: dict[str, Callable[[Source, int], Scenario]] = {
     "loose": loose,
     "counts refused": counts_refused,
     "shared": shared_quota,
+    **SHORT_WINDOWS,
 }
 
 

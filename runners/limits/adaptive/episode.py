@@ -14,7 +14,7 @@ Doubt = Literal["chance", "slot"]
 """A refusal by chance, which says nothing of the next request, or for want of a slot, which an answer frees."""
 REFILLS = 5.0
 """Longest refill time of one request in a bucket, as a multiple of the interval between the sends before the refusal."""
-FEW, FEW_S = 10.0, 6.0
+FEW, FEW_S = 10.0, 3.0
 """With fewer than this number of requests, the refill time is at least this long."""
 
 
@@ -59,6 +59,10 @@ class Episode:
     """Number of refusals of requests that were sent before the first one was known."""
     window_s: float = 0.0
     """Length of the window that the next trial tests; 0 for a flow."""
+    stated_s: float = 0.0
+    """Length of the window that Retry-After may state, where no other is known."""
+    has_constant_wait: bool = False
+    """Whether a trial was told the same Retry-After as the first refusal, a while later."""
     was_answered: bool = False
     """Whether a request was answered since it began, which frees a slot."""
     slot_trials: int = 0
@@ -75,6 +79,11 @@ class Episode:
     windows_s: Sequence[float] = WINDOWS_S
     has_new_window: bool = False
     stated: StatedQuota = UNSTATED
+
+    @property
+    def expected_window_s(self) -> float:
+        """Length of the window that is known or stated; 0 for none."""
+        return self.windows_s[self.level] if self.level else self.stated_s
 
     def resize(self, window: int, seconds: float, ledger: SendLedger) -> None:
         """Change the length of one window and count its amounts again."""

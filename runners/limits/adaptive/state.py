@@ -270,7 +270,7 @@ class AdaptiveLimits:
 
     def _succeed(self, request: InFlightRequest, settled: Settled, now: float) -> None:
         self._breaker.succeeded()
-        self._gate.answered(now)
+        self._gate.answered(request.sent_at, now)
         if self._throttling.chance.is_suspected:
             self._throttling.chance.note(request.sent_at, request.load, now, refused=False)
         self._in_flight_requests.confirm(now)

@@ -30,6 +30,7 @@ from benchmarks.rate_control_model.rivals import PlainLoop, build_rival
 from benchmarks.rate_control_model.scenario import Rise, Scenario
 from benchmarks.rate_control_model.tables import Row, add_of_plain
 from providers.simulator.limits.quota import SlidingWindow
+from runners.limits.adaptive.state import AdaptiveLimits
 from runners.limits.permit import Settled
 
 REQUEST = Request(10, 10, 10, 1.0)
@@ -195,3 +196,13 @@ def test_an_explained_run_prints_the_truth_the_decisions_and_every_refusal() -> 
     assert lines[0] == f"gateway conc #0: {scenario.truth}"
     assert sum("  refused " in line for line in lines) == round(measured.refused * measured.sent) > 0
     assert any("  conc " in line for line in lines)
+
+
+@pytest.mark.parametrize("family", ["short requests", "short tokens", "short seats"])
+def test_a_cold_start_uses_most_of_twelve_short_windows(family: str) -> None:
+    def build(index: int, scenario: Scenario, draw: random.Random) -> AdaptiveLimits:
+        return AdaptiveLimits(most=scenario.most)
+
+    for index in range(3):
+        measured = run_once(family, gateway(family, 1, index), build, 0, 1000 + index)
+        assert measured.efficiency >= 0.9

@@ -9,6 +9,8 @@ from ..episode import Episode
 from ..ledger import WINDOWS_S, SendLedger
 
 MINUTE = 2
+TOLD_S = 1.0
+"""Shortest Retry-After that bounds the first rate."""
 KEPT_OF_MEAN = 0.4
 """Lowest first rate as a share of the mean rate so far: another gate may have delayed the last requests."""
 
@@ -34,7 +36,11 @@ def first_rates(episode: Episode, evidence: EpisodeEvidence) -> list[float]:
         retry_after_s = max(0.0, episode.retry_until - episode.at)
         return [max(episode.cost[unit], counted[unit]) / (counted_s + retry_after_s) for unit in range(4)]
     rates = latest_rates(episode, evidence, min(max(2.0, evidence.answers.latency_s or 2.0), episode.running_s))
-    return [max(rate, KEPT_OF_MEAN * count / counted_s) for rate, count in zip(rates, counted, strict=True)]
+    rates = [max(rate, KEPT_OF_MEAN * count / counted_s) for rate, count in zip(rates, counted, strict=True)]
+    if episode.retry_after_s > TOLD_S:  # what was accepted within such a wait takes as long again
+        most = latest_rates(episode, evidence, episode.retry_after_s)
+        rates = [min(pair) for pair in zip(rates, most, strict=True)]
+    return rates
 
 
 def latest_rates(episode: Episode, evidence: EpisodeEvidence, seconds: float) -> list[float]:

@@ -14,7 +14,7 @@ from providers.messages import JSON
 
 from .. import stated_limits
 from ..episode import Episode
-from ..ledger import ANSWERED, REQUESTS, TOKENS, UNITS, WINDOWS_S
+from ..ledger import ANSWERED, NOTHING, REQUESTS, TOKENS, UNITS, WINDOWS_S, Amounts
 from . import unit_inference
 from .episode_evidence import EpisodeEvidence, first_rates, latest_rates, lowered_limits
 from .guessed_window import GuessedWindow
@@ -154,7 +154,7 @@ class RateLearner:
         model.too_short_s = episode.known_at - episode.at if episode.refused_trials else 0.0
         self._best = None
         if model.level:
-            self._start_over(list(episode.counts[model.level]), 1.0, evidence)
+            self._start_over(list(episode.counts[model.level]), 1.0, evidence, episode.cost)
             if episode.has_new_window and not model.is_guessed:
                 model.scale_s = max(GUESS_SCALE_S, GUESS_SCALE * model.window_s)
         else:
@@ -164,9 +164,11 @@ class RateLearner:
             if episode.names_window:
                 model.scale_s = GUESS_SCALE_S
 
-    def _start_over(self, sample: list[float], weight: float, evidence: EpisodeEvidence) -> None:
+    def _start_over(
+        self, sample: list[float], weight: float, evidence: EpisodeEvidence, cost: Amounts = NOTHING
+    ) -> None:
         self._samples = [sample]
-        self._set(unit_inference.first_limits(sample, weight * sample[REQUESTS], evidence.answers.spread()))
+        self._set(unit_inference.first_limits(sample, weight * sample[REQUESTS], evidence.answers.spread(), cost))
 
     def _set(self, limits: list[float]) -> None:
         """Set the limits; a unit in which nothing was counted does not limit."""

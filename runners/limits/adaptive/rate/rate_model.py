@@ -30,6 +30,8 @@ FIRST_SCALE_S = 20.0
 WINDOW_PACE = 1.2
 """The pace under a window: a little faster than its refill, so that a delay is made up for."""
 
+FEW = 16.0
+"""With no more requests in a window, a dip costs no whole one."""
 USUAL_REQUESTS = 20.0
 """The requests in a window that limits only tokens, to raise its limit by some of them."""
 
@@ -122,7 +124,7 @@ class RateModel:
         limits, pace = self.limits, self.factor(now) * (WINDOW_PACE if self.level else 1.0)
         most = max(amounts[0] / limits[0], amounts[1] / limits[1], amounts[2] / limits[2])
         if self.level:
-            most = max(most, amounts[TOKENS] / limits[ANSWERED])
+            most = min(1.0, max(most, amounts[TOKENS] / limits[ANSWERED]))  # an empty window admits any request
         return most * self.window_s / pace
 
     def opens_at(self, amounts: Amounts, ledger: SendLedger, now: float) -> float:
@@ -131,7 +133,7 @@ class RateModel:
             return now
         counts, factor, opens_at = ledger.counts(self.level, now), self.factor(now), now
         for unit in range(4):
-            over = counts[unit] + amounts[unit] - _allowed(self.limits[unit], factor, unit)
+            over = counts[unit] + amounts[unit] - _allowed(self.limits[unit], factor, unit, amounts[unit])
             if over > 1e-9:
                 opens_at = max(opens_at, ledger.frees_at(self.level, unit, over, now) or now)
         return opens_at
@@ -180,8 +182,11 @@ class RateModel:
         return {"window_s": round(self.window_s, 3) if self.level else None, **dict(zip(UNITS, limits, strict=True))}
 
 
-def _allowed(limit: float, factor: float, unit: int) -> float:
-    """Return the allowed amount; requests are rounded up: a limit of 60 less 1 % is 60, not 59."""
-    if unit == REQUESTS and factor < 1 and math.isfinite(limit):
-        return math.ceil(limit * factor - 1e-9)
+def _allowed(limit: float, factor: float, unit: int, amount: float) -> float:
+    """Return the allowed amount. A dip of less than one of few requests is none, and they are rounded up: 60 less 1 % is 60, not 59."""
+    if factor < 1 and math.isfinite(limit):
+        if limit <= FEW * amount and limit * (1 - factor) < amount:
+            return limit
+        if unit == REQUESTS:
+            return math.ceil(limit * factor - 1e-9)
     return limit * factor

@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from ..ledger import ANSWERED, CEILING, REQUESTS, TOKENS
+from ..ledger import ANSWERED, CEILING, NOTHING, REQUESTS, TOKENS, Amounts
 
 KEPT = 6
 TIE = 1.5
@@ -22,19 +22,21 @@ FEW = 16.0
 """Fewer requests than this vary by a whole one for other reasons than the limit, and their tokens vary much."""
 
 
-def first_limits(sample: Sequence[float], requests: float, spread: float) -> list[float]:
+def first_limits(sample: Sequence[float], requests: float, spread: float, cost: Amounts = NOTHING) -> list[float]:
     """Build the limits from a single sample, which does not show the unit: requests as counted, tokens plus two standard errors.
 
     While the rate rises, answers lag behind sends: until the second sample the answered tokens get the limit of the sent ones.
-    `spread` is the coefficient of variation of a request's tokens; `requests` is the number of requests in the sample.
+    `spread` is the coefficient of variation of a request's tokens; `requests` is the number of requests in the sample. To
+    the tokens of few requests half of the `cost` of the refused one is added: the limit lies between their count and the sum of both.
     """
     most = MOST_MARGIN if requests >= FEW else 1.0
     margin = 1 + min(most, 2 * spread / math.sqrt(max(1.0, requests)))
+    part = 0.5 if requests < FEW else 0.0
     return [
         sample[0],
-        sample[TOKENS] * margin,
-        sample[CEILING] * margin,
-        max(sample[ANSWERED], sample[TOKENS]) * margin,
+        sample[TOKENS] * margin + part * cost[TOKENS],
+        sample[CEILING] * margin + part * cost[CEILING],
+        max(sample[ANSWERED], sample[TOKENS]) * margin + part * cost[TOKENS],
     ]
 
 

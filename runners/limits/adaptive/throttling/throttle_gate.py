@@ -8,6 +8,7 @@ the time that the ledger predicts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from providers.messages import JSON
@@ -22,9 +23,11 @@ from .trials import (
     SAME_END_S,
     SAME_S,
     SHORTEST_GUESS_S,
+    SHORTEST_WINDOW_S,
     WindowForecast,
     counts_down,
     guess,
+    is_a_window,
     is_no_bucket,
     lengthen,
     named_window,
@@ -33,8 +36,6 @@ from .trials import (
 
 SAME_RETRY_AFTERS = 2
 """Episodes with an equal Retry-After after which it is taken as the length of a window."""
-SHORTEST_WINDOW_S = 3.0
-"""Shortest Retry-After that is taken as the length of a window."""
 SHORT_S = 1.0
 """A shorter Retry-After gives no evidence of a window."""
 LONG_S = 2.0
@@ -66,6 +67,8 @@ class AdaptiveThrottleGate:
         self._has_resized = False
         self._belief_at = 0.0
         """When the gate opens if the refusal is what it states, or what the ledger shows."""
+        self._room_at = math.inf
+        """When a window as long as Retry-After has room."""
 
     def until(self) -> float:
         """Return the time until which nothing may be sent."""
@@ -120,7 +123,7 @@ class AdaptiveThrottleGate:
     def _forget_early(self, episode: Episode) -> None:
         """Forget the early trial that was planned: another one was sent instead, or it was sent when Retry-After was over."""
         episode.is_early = False
-        episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
+        episode.window_s = episode.expected_window_s
 
     def absorb(self, other: AdaptiveThrottleGate) -> None:
         """Merge with the gate of a limiter that met the same limit: the later time counts; two episodes become one, without doubts.
@@ -144,6 +147,9 @@ class AdaptiveThrottleGate:
             return
         if episode.trial is not None:
             episode.tries, episode.trial = 0, None
+            episode.known_at = max(episode.known_at, math.nextafter(self.trial_at, math.inf))
+        if "chance" in episode.doubts:
+            self._plan_early_if_short(episode)
         episode.doubts = []
         self.opens_at = max(self.opens_at, self._belief_at)
 
@@ -152,8 +158,7 @@ class AdaptiveThrottleGate:
         self.episode = episode
         self._raise_level(episode, retry_after_s, forecast, now)
         episode.is_known = forecast.level > 0
-        if episode.level:
-            episode.window_s = episode.windows_s[episode.level]
+        self._expect_window(episode, retry_after_s, forecast)
         self._set(episode, retry_after_s, forecast, now)
 
     def refuse_trial(self, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
@@ -164,6 +169,10 @@ class AdaptiveThrottleGate:
         episode.known_at = now
         episode.tries = 0
         tested, episode.trial = episode.trial, None
+        first_at = episode.retry_until - episode.retry_after_s
+        if retry_after_s == episode.retry_after_s and now - first_at > SAME_S and not episode.has_constant_wait:
+            episode.has_constant_wait = True
+            self._expect_window(episode, retry_after_s, forecast)
         if retry_after_s is not None and counts_down(episode, retry_after_s, now):
             self._early_allowed = False  # it counts down to one end
             episode.doubts = [doubt for doubt in episode.doubts if doubt == tested]
@@ -201,8 +210,11 @@ class AdaptiveThrottleGate:
         if retry_after_s is not None and now + retry_after_s > episode.retry_until + MOVED_S:
             self.trusts_hint = False
         else:
-            self._early_allowed = False
-            episode.window_s = episode.windows_s[episode.level] if episode.level else 0.0
+            first_at = episode.retry_until - episode.retry_after_s
+            self._early_allowed = (
+                episode.retry_after_s <= WINDOWS_S[1] and now <= first_at + MOVED_S
+            )  # rounding hides a shorter countdown
+            episode.window_s = episode.expected_window_s
 
     def extend(self, retry_after_s: float | None, now: float) -> None:
         """Extend the wait after another refusal of the same burst: several are no chance."""
@@ -215,12 +227,15 @@ class AdaptiveThrottleGate:
         if "chance" in episode.doubts and episode.burst >= BURST and not episode.tries:
             episode.doubts.remove("chance")
             episode.trial = None
+            self._plan_early_if_short(episode)
         if episode.trial is None:
             self.opens_at = self._belief_at
 
-    def answered(self, now: float) -> None:
-        """Note that a request was answered: if a refusal was for want of a slot, there is one now."""
+    def answered(self, sent_at: float, now: float) -> None:
+        """Note that a request was answered: a trial is accepted, and if a refusal was for want of a slot, there is one now."""
         episode = self.episode
+        if episode is not None and episode.tries and sent_at >= self.trial_at:
+            self.holds_until = min(self.holds_until, now)
         if episode is None or "slot" not in episode.doubts:
             return
         episode.was_answered = True
@@ -245,6 +260,13 @@ class AdaptiveThrottleGate:
             "accepted_before": accepted,
         }
 
+    def _expect_window(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast) -> None:
+        """Expect the known window, or one as long as Retry-After."""
+        if retry_after_s is not None and is_a_window(episode, retry_after_s, forecast):
+            episode.stated_s = retry_after_s
+        if not episode.window_s:
+            episode.window_s = episode.expected_window_s
+
     def _raise_level(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         """Raise the level if the refusal states a window or its Retry-After is too long for a bucket."""
         if self._is_stated_window(episode, retry_after_s or 0.0, forecast):
@@ -254,8 +276,7 @@ class AdaptiveThrottleGate:
         episode.retry_after_s = retry_after_s
         episode.retry_until = now + retry_after_s
         episode.names_window = retry_after_s > SHORT_S and is_no_bucket(episode, retry_after_s)
-        if episode.names_window:
-            self._resize_window(episode, retry_after_s, forecast)
+        if self._is_length(episode, retry_after_s, forecast) or episode.names_window:
             episode.level = max(episode.level, named_window(episode, retry_after_s, forecast, now))
 
     def _is_stated_window(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> bool:
@@ -281,22 +302,22 @@ class AdaptiveThrottleGate:
         episode.resize(1, seconds, forecast.ledger)
         return 1
 
-    def _resize_window(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> None:
-        """Resize the shorter window, once, if Retry-After is constant and is the length of no known window."""
+    def _is_length(self, episode: Episode, retry_after_s: float, forecast: WindowForecast) -> bool:
+        """Return whether Retry-After is constant and as long as a window; once, the shorter window is resized where none has its length."""
         self._retry_afters = [*self._retry_afters, retry_after_s][-SAME_RETRY_AFTERS:]
         is_constant = (
             len(self._retry_afters) == SAME_RETRY_AFTERS and max(self._retry_afters) - min(self._retry_afters) < SAME_S
         )
-        known = any(abs(retry_after_s - seconds) < SAME_S for seconds in forecast.ledger.windows_s)
-        if (
-            is_constant
-            and not known
-            and not self._has_resized
-            and SHORTEST_WINDOW_S <= retry_after_s < forecast.ledger.windows_s[2]
-        ):
-            self._has_resized = True
-            forecast.ledger.resize(1, retry_after_s)
-            episode.resize(1, retry_after_s, forecast.ledger)
+        if not is_constant or not SHORTEST_WINDOW_S <= retry_after_s < forecast.ledger.windows_s[2]:
+            return False
+        if any(abs(retry_after_s - seconds) < SAME_S for seconds in forecast.ledger.windows_s):
+            return True
+        if self._has_resized:
+            return False
+        self._has_resized = True
+        forecast.ledger.resize(1, retry_after_s)
+        episode.resize(1, retry_after_s, forecast.ledger)
+        return True
 
     def _set(self, episode: Episode, retry_after_s: float | None, forecast: WindowForecast, now: float) -> None:
         self.holds_until = 0.0
@@ -306,6 +327,7 @@ class AdaptiveThrottleGate:
             self._belief_at = guess(episode, forecast, now)
         else:
             self._belief_at = now + max(SHORTEST_S, retry_after_s)
+            self._room_at = forecast.expires_at(retry_after_s, episode, now)
             if retry_after_s > LONG_S and "chance" not in episode.doubts:
                 self._belief_at = self._shortened(episode, self._belief_at, forecast, now)
         self.opens_at = self._belief_at
@@ -329,10 +351,24 @@ class AdaptiveThrottleGate:
                 forecast.at(forecast.level, now) if forecast.level else forecast.expires_at(retry_after_s, episode, now)
             )
             return min(retry_until, early if not episode.refused_trials else now + retry_after_s * step(episode))
-        early = forecast.expires_at(retry_after_s, episode, now)
-        worth_s = max(WORTH_S, WORTH * retry_after_s)
-        if self._early_allowed and not episode.refused_trials and early < retry_until - worth_s:
-            episode.is_early = True
-            episode.window_s = retry_after_s
-            return early
-        return retry_until
+        self._plan_early(episode)
+        return self._belief_at
+
+    def _plan_early_if_short(self, episode: Episode) -> None:
+        """Plan the early trial after several refusals at once in the first minute, unless Retry-After is long."""
+        if episode.retry_after_s <= WINDOWS_S[1] and episode.running_s <= WINDOWS_S[2]:
+            self._plan_early(episode)
+
+    def _plan_early(self, episode: Episode) -> None:
+        """Plan the early trial if Retry-After has not been tested and this saves much."""
+        retry_after_s = episode.retry_after_s
+        is_worth = self._room_at < self._belief_at - max(WORTH_S, WORTH * retry_after_s)
+        if (
+            retry_after_s > LONG_S
+            and self.trusts_hint
+            and self._early_allowed
+            and not episode.refused_trials
+            and is_worth
+        ):
+            episode.is_early, episode.window_s = True, retry_after_s
+            self._belief_at = self._room_at

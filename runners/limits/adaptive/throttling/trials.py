@@ -17,6 +17,8 @@ SAME_END_S, LATER_S = 0.3, 1.0
 """How far two Retry-Afters may be from the same end, if the second one came so much later."""
 SAME_S, ROUNDED_S = 0.1, 1.05
 """How far a Retry-After may be from the ledger's time: later by the network latency, earlier by rounding up to whole seconds."""
+BEGUN_S = 0.95
+"""How long ago the first request of a window was sent, at most, so that Retry-After in whole seconds is as long as the window."""
 SCALES_S = (3.5, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 """The lengths of windows that are tried one after another: a longer one is assumed when a trial at the end of a shorter one was refused."""
 SOON = 0.2
@@ -26,6 +28,8 @@ REPEATS = 2
 LONGER = 1.1
 """A longer window is at least so many times as long."""
 SHORTEST_GUESS_S = 0.2
+SHORTEST_WINDOW_S = 3.0
+"""Shortest Retry-After that is taken as the length of a window."""
 FREED = 0.03
 """Share of a window that must have expired before a trial."""
 FREED_KNOWN = 0.01
@@ -105,6 +109,18 @@ def named_window(episode: Episode, retry_after_s: float, forecast: WindowForecas
 def _is_as_long(seconds: float, window_s: float) -> bool:
     """Return whether a window of `window_s`, which the ledger counts a little longer than it is, may be one of `seconds`."""
     return window_s - SAME_S < seconds <= window_s + SLACK_S
+
+
+def is_a_window(episode: Episode, retry_after_s: float, forecast: WindowForecast) -> bool:
+    """Return whether Retry-After is the length of a window that the accepted requests have just begun to fill.
+
+    In whole seconds it is that length whether it is the wait or a constant; a fraction is, where it is a constant. If it is the refill time
+    of one request, a window of one request is learned next: that costs no more than a wait.
+    """
+    is_whole = abs(retry_after_s - round(retry_after_s)) < 1e-6
+    if retry_after_s < SHORTEST_WINDOW_S or not (is_whole or episode.has_constant_wait):
+        return False
+    return forecast.expires_at(retry_after_s, episode, -math.inf) > episode.at + retry_after_s - BEGUN_S
 
 
 def step(episode: Episode) -> float:

@@ -109,3 +109,14 @@ def test_no_limit_is_an_infinite_rate() -> None:
     model = RateModel()
     assert model.rate == math.inf
     assert model.gap_s(ONE, 0.0) == 0.0
+
+
+def test_the_dip_below_a_limit_costs_no_whole_request_and_no_gap_is_longer_than_the_window() -> None:
+    ledger = SendLedger()
+    for at in (0.0, 0.1):
+        ledger.add(ONE, at)
+    few = known(TEN_SECONDS, [3.0, 300.0, 1800.0, math.inf])
+    assert few.factor(0.2) < 1
+    assert few.opens_at(ONE, ledger, 0.2) == 0.2
+    late = known(TEN_SECONDS, [1.0, 100.0, 600.0, 50.0])
+    assert late.gap_s(ONE, late.scale_s) == pytest.approx(10.0 / 1.2)

@@ -59,3 +59,9 @@ def test_a_window_whose_refusal_costs_a_minute_is_taken_at_its_careful_end() -> 
 
 def test_what_is_counted_afterwards_was_above_the_limit_when_it_refused() -> None:
     assert unit_inference.window_limit([120_900.0, 120_300.0], ANSWERED, 400.0, 0.0) == 120_100.0
+
+
+def test_few_requests_leave_the_tokens_open_by_one_request() -> None:
+    cost = (1.0, 100.0, 600.0, 0.0)
+    assert unit_inference.first_limits([4.0, 400.0, 2400.0, 0.0], 4.0, 0.0, cost)[TOKENS] == 450.0
+    assert unit_inference.first_limits([40.0, 4000.0, 24_000.0, 0.0], 40.0, 0.0, cost)[TOKENS] == 4000.0

@@ -143,3 +143,46 @@ def test_a_server_that_counts_answers_fills_up_by_what_is_in_flight() -> None:
     episode = refusal(ledger, 6.0)
     assert WindowForecast(ledger, 2, 400.0, True, 1.0).answered_at(episode, 6.0) == pytest.approx(10.0 + SLACK_S)
     assert WindowForecast(ledger, 2, 900.0, True, 1.0).answered_at(episode, 6.0) == pytest.approx(15.0 + SLACK_S)
+
+
+def test_an_answer_to_the_trial_ends_the_hold() -> None:
+    gate, ledger = AdaptiveThrottleGate(), burst(10, 1.0)
+    gate.shut(refusal(ledger, 1.0), 0.5, forecast(ledger), 1.0)
+    gate.sent(4.0, 1.5)
+    gate.answered(1.4, 1.8)
+    assert not gate.trial_was_accepted(1.8)  # the answer to an earlier request says nothing
+    gate.answered(1.5, 1.9)
+    assert gate.trial_was_accepted(1.9)
+
+
+@pytest.mark.parametrize(
+    ("first_at", "retry_after_s", "again", "window_s"),
+    [
+        (0.2, 5.0, False, 5.0),  # whole seconds, just begun to fill
+        (1.2, 5.0, False, 0.0),  # a wait of five seconds, or a constant
+        (0.2, 4.8, False, 0.0),  # a wait until the window has room
+        (0.2, 4.8, True, 4.8),  # said twice: a constant
+        (0.2, 2.0, False, 0.0),  # it may be the refill time of a bucket
+    ],
+)
+def test_a_retry_after_is_a_window_that_the_requests_have_begun_to_fill(
+    first_at: float, retry_after_s: float, again: bool, window_s: float
+) -> None:
+    gate, ledger = AdaptiveThrottleGate(), burst(6, 0.1)
+    gate.shut(refusal(ledger, first_at), retry_after_s, forecast(ledger), first_at)
+    if again:
+        gate.refuse_trial(retry_after_s, forecast(ledger), first_at + 0.3)
+    assert gate.episode is not None
+    assert gate.episode.stated_s == window_s
+
+
+def test_the_early_trial_is_planned_once_a_burst_has_refuted_chance() -> None:
+    gate, ledger = AdaptiveThrottleGate(), burst(30, 1.5)
+    episode = refusal(ledger, 1.5)
+    episode.doubts = ["chance"]
+    gate.shut(episode, 5.0, forecast(ledger), 1.5)
+    assert gate.opens_at == 1.5
+    for at in (1.52, 1.54):
+        gate.extend(5.0, at)
+    assert episode.is_early
+    assert gate.opens_at == pytest.approx(5.0 + SLACK_S)
