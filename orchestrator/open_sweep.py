@@ -131,7 +131,7 @@ def _prompt(name: str, given: str | PromptConfig, base: Path) -> Path | Mapping[
         return {"user": given}
     if not _is_file(base / given):
         raise InputError(
-            f"prompts.{name}: {given!r} is neither a file in {base} nor a text with a placeholder; "
+            f"prompts.{name}: {given!r} is neither a file beside the configuration nor a text with a placeholder; "
             'correct the path, or write the text, such as "Question: {input}"'
         )
     return base / given
