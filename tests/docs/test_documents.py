@@ -63,7 +63,7 @@ def test_the_example_of_tool_use_runs_and_shows_its_flawed_prompts(tmp_path: Pat
     ended = run(*sweep, "run", "examples/tool_use.yaml", "--display", "none", "-o", str(tmp_path), cwd=ROOT)
 
     assert (shown.returncode, ended.returncode) == (0, 0), shown.stderr + ended.stderr
-    assert shown.stdout.count("flawed_") == 2 * 7
+    assert shown.stdout.count("flawed_") == 2 * 7 * 2  # tasks, prompt types, and tools as such and in text
     assert "every sample has its record" in ended.stdout
 
 
