@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -197,7 +198,8 @@ def stored_config(
 ) -> LoadedConfig:
     """Return the configuration that a run was started with; `flags` may change only what its results do not depend on."""
     manifest = directory.read_manifest()
-    return load_config(manifest.raw, environment, flags, base=Path(manifest.base))
+    loaded = load_config(manifest.raw, environment, flags, base=Path(manifest.base))
+    return replace(loaded, is_stored=True)
 
 
 async def _carried_out(context: RunContext, directory: RunDirectory, environment: Environment, hooks: RunHooks) -> Run:

@@ -46,15 +46,15 @@ class OpenSweep:
     """What was found beside the tasks and is not used."""
 
 
-def open_sweep(loaded: LoadedConfig) -> OpenSweep:
-    """Read the task files and lay out the sweep. Raises InputError naming file and row."""
+def open_sweep(loaded: LoadedConfig, *, is_shown: bool = True) -> OpenSweep:
+    """Read the task files, which is shown if it takes long, and lay out the sweep. Raises InputError naming file and row."""
     config, axes = loaded.config, loaded.config.sweep
     prompts = {name: _prompt(name, given, loaded.base) for name, given in config.prompts.items()}
     dropped = {path.stem: path for path in sorted((loaded.base / PROMPTS).glob("*.yaml"))}
     prompt_types = load_prompt_types(axes.prompt_types, {**dropped, **prompts}, _read_rows, loaded.base)
     needs_input = any(prompt.shows_input for prompt in prompt_types.values())
     found = [_sources(entry, loaded, needs_input=needs_input) for entry in _swept_entries(config)]
-    with scan_shown(config.run.display) as on_progress:
+    with scan_shown(config.run.display if is_shown else "none") as on_progress:
         tasks = open_tasks([spec for specs, _ in found for spec in specs], on_progress)
     notes = [*(note for _, own in found for note in own), *tasks.notes]
     spec = SweepSpec(

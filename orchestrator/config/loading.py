@@ -35,6 +35,8 @@ class LoadedConfig:
     """The folder that relative paths in the file start from."""
     providers: Mapping[str, BaseModel]
     """Each provider's settings, validated by its own class."""
+    is_stored: bool = False
+    """Whether it is that of a run that has begun."""
 
     def warnings(self) -> list[str]:
         """Return warnings about settings that are allowed but may be unintended."""

@@ -76,10 +76,10 @@ def _index_bases(spelt: str, default: str, opened: OpenSweep) -> Mapping[str, in
     return find_index_bases(tasks, rows) if base is None else {file_of(tasks, row): base for row in rows}
 
 
-def check_scorers(config: Config, opened: OpenSweep) -> list[str]:
+def check_scorers(config: Config, opened: OpenSweep, *, has_begun: bool) -> list[str]:
     """Raise InputError with file and row where a built-in scorer cannot grade a task. It reads every selected task once.
 
-    Return what a user should know before the first request.
+    Return what a user should know before the first request. Of a run that `has_begun`, what makes grading doubtful is told, not refused.
     """
     warnings: list[str] = []
     by_entry = {spelt_out(entry.scorer or config.run.scorer): entry.scorer is not None for entry in config.tasks}
@@ -95,8 +95,7 @@ def check_scorers(config: Config, opened: OpenSweep) -> list[str]:
             bases = _index_bases(spelt, default, opened)
             is_named = is_entry_named or is_run_scorer_named
             warnings += check_targets(opened.tasks, own, name, bases, is_named=is_named)
-            lettered = check_lettered(opened.tasks, own, name, is_named=is_named)
-            warnings += [] if lettered is None else [lettered]
+            warnings += check_lettered(opened.tasks, own, name, is_named=is_named or has_begun)
     return warnings
 
 

@@ -57,7 +57,7 @@ def prepare(
     sweep.sweep.check_prompts()
     tools = tool_functions(config, sweep)
     if scorer is None:
-        for warning in check_scorers(config, sweep):
+        for warning in check_scorers(config, sweep, has_begun=loaded.is_stored):
             log.warning("%s", warning)
     parts = method_parts(config, code_name(scorer) if scorer else None) | code_parts(
         {**own_functions(config, solver, scorer), **tools}

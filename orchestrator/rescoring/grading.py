@@ -54,7 +54,7 @@ def scorer_of_row(config: Config, open_: OpenSweep, given: ScorerFunction | None
             "or start a new run for another judge"
         )
     if not has_targets:
-        check_scorers(config, open_)
+        check_scorers(config, open_, has_begun=True)
     return ConfiguredScorers(config, open_).of
 
 

@@ -146,7 +146,7 @@ def _launch(assignment: SimulatorAssignment) -> Launch:
     return Launch(
         settings,
         assignment.secrets,
-        sweep_answers(loaded, open_sweep(loaded).sweep, settings),
+        sweep_answers(loaded, open_sweep(loaded, is_shown=False).sweep, settings),
         Path(assignment.log) if assignment.log else None,
         host=assignment.host,
         port=assignment.port,

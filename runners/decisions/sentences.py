@@ -43,7 +43,7 @@ def _throttle(line: Line) -> str:
 
 def _told(line: Line) -> str:
     wait_s = line.get("retry_after_s")
-    return f"; the server asks to wait {seconds(wait_s)}" if wait_s else "; the server states no wait"
+    return "; the server states no wait" if wait_s is None else f"; the server asks to wait {seconds(wait_s)}"
 
 
 def _accepted(counts: JSON) -> str:
@@ -104,9 +104,17 @@ def _rate(line: Line) -> str:
         seen = f"The counts at the last {number(known)} refusals fit a limit of {unit} best"
     else:
         seen = "So much was accepted before the refusal; whether requests or tokens are counted is not known yet"
-    limit, was = limits(line["new"], unit), limits(line["old"], unit) if _is_known(line["old"]) else "none"
+    limit, was = limits(line["new"], unit), _before(line["old"], unit)
     before = "" if limit == was else f" (before: {was})"
     return f"A request was accepted again. {seen}. Limit: {limit}{before}. {_rises(line)}"
+
+
+def _before(old: JSON, unit: JSON) -> str:
+    """Write the earlier limit in the unit that counts, or in those that were known then."""
+    if not _is_known(old) or not isinstance(old, Mapping):
+        return "none"
+    units = str(unit).split(" or ")
+    return limits(old, unit if any(old.get(each) is not None for each in units) else None)
 
 
 def _is_known(values: JSON) -> bool:
@@ -152,7 +160,7 @@ def _tilt(line: Line) -> str:
 def _cap(line: Line) -> str:
     old, new = float(str(line["old"])), float(str(line["new"]))
     reason = REASONS[str(line.get("reason", ""))].format(old=number(old), new=number(new))
-    return f"{reason} Limit: {number(new)} requests in flight (before: {number(old)})."
+    return f"{reason} Limit: {counted(new, 'request')} in flight (before: {number(old)}).".lstrip()
 
 
 REASONS = {
@@ -177,11 +185,11 @@ def _knee(line: Line) -> str:
 
 
 def _conc(line: Line) -> str:
-    old, new, every_s = number(line["old"]), number(line["new"]), line["probe_every_s"]
+    old, every_s = number(line["old"]), line["probe_every_s"]
     again = f"one more is tried in {seconds(every_s)}" if every_s else "one more is tried soon"
     return (
-        f"A request was refused with {new} others in flight: the server limits the requests in flight. "
-        f"Limit: {new} requests in flight (before: {old}); {again}."
+        f"A request was refused with {counted(line['new'], 'other')} in flight: the server limits the requests in flight. "
+        f"Limit: {counted(line['new'], 'request')} in flight (before: {old}); {again}."
     )
 
 

@@ -99,8 +99,9 @@ class Examples:
 
 
 def _is_row_of(task: Task, row: Mapping[str, JSON]) -> bool:
-    """Return whether a task was made of a row; `fields` may have given its columns other choices."""
-    return _without_choices(row) == _without_choices(task.columns)
+    """Return whether a task was made of a row; its choices may stand in another column of it."""
+    has_own = "choices" not in row or task.columns.get("choices") in row.values()
+    return has_own and _without_choices(row) == _without_choices(task.columns)
 
 
 def _without_choices(row: Mapping[str, JSON]) -> Mapping[str, JSON]:

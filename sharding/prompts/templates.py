@@ -29,7 +29,7 @@ from ..tasks.tool_plan import HOW_TO_PLAN, ToolPlan, last_user_text, plan_of
 from .few_shot import Examples, ReadRows, load_examples
 from .flaws import FLAWS, damage
 from .shown_plan import check_step, plan_in, show_plan
-from .variables import fill_variables, show_value, unfilled_columns, variables_in
+from .variables import fill_variables, has_long_latex, show_value, unfilled_columns, variables_in
 from .yaml_text import load_yaml
 
 SHIPPED = Path(__file__).parent / "prompt_types"
@@ -67,7 +67,8 @@ class PromptTemplate:
         parts = [self.system, self.user, self.user_with_plan, self.flaw]
         parts += [self.step, self.plan] if self.step or self.plan else []
         parts += [self.examples.digest] if self.examples else []
-        parts += [AS_THE_TASK] if any("{goal}" in text and INPUT in text for text in self.texts) else []
+        parts += [AS_THE_TASK] if self._may_repeat_task else []
+        parts += ["all arguments"] if any(map(has_long_latex, self.texts)) else []
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
 
     @property
@@ -99,6 +100,12 @@ class PromptTemplate:
             or INPUT in self.user
             or (self.user_with_plan is not None and INPUT in self.user_with_plan)
         )
+
+    @property
+    def _may_repeat_task(self) -> bool:
+        """Whether the goal is shown beside the task's text."""
+        shows_task = any(INPUT in text for text in (self.user, self.user_with_plan) if text is not None)
+        return shows_task and any("{goal}" in text for text in self.texts)
 
     @property
     def _shows_plan(self) -> bool:

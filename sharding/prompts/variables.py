@@ -29,6 +29,7 @@ _PLACE = re.compile(
     rf"(\{{\{{)?\{{{_NAME}(?::([a-z_]+))?\}}(?(1)\}}\}})|\{{\{{[^{{}}]*\}}\}}|\\[A-Za-z]+\*?(?:\[[^\[\]{{}}]*\])?(?:{_ARGUMENT})+"
 )
 """A name with its form, also in doubled braces, or what is left alone: escaped braces and LaTeX."""
+_ONE_ARGUMENT = re.compile(r"\\[A-Za-z]+\{[^{}]*\}")
 _LEFT = re.compile(rf"\{{\s*{_NAME}\s*(?:[:!|][^{{}}]*)?\}}")
 """What looks like a variable in a text without its variables."""
 RESERVED = frozenset({"input", "plan", "goal", "examples"})
@@ -78,6 +79,12 @@ def fill_variables(text: str, shown: Callable[[PromptVariable], str]) -> str:
         return f"{{{value}}}" if doubled else value
 
     return _PLACE.sub(replacement, text)
+
+
+def has_long_latex(text: str) -> bool:
+    """Return whether a text has a LaTeX command with more than one plain argument, of which all are left alone."""
+    commands = (match[0] for match in _PLACE.finditer(text) if match[0].startswith("\\"))
+    return any(_ONE_ARGUMENT.fullmatch(command) is None for command in commands)
 
 
 def unfilled_columns(text: str, columns: Mapping[str, JSON]) -> Iterator[str]:

@@ -78,6 +78,8 @@ class Columns:
         self.needs_input = needs_input
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._unused: dict[str, str] = {}
+        self._absent = {name for name, reader in self._own.items() if reader.has_default}
+        """The fields with a value for empty columns whose column no row has had."""
         read = {column for reader in self._own.values() for column in reader.columns}
         defaults = {column for name, columns in names.items() if name not in self._own for column in columns}
         self.used = frozenset(read | defaults) | {"metadata", "body", "custom_id"}
@@ -132,7 +134,10 @@ class Columns:
         return plain
 
     def refuse_unfound(self) -> None:
-        """After a scan, raise InputError where no row had a value at a dotted path: its name is misspelt."""
+        """After a scan, raise InputError where no row had a column with `if_empty`, or a value at a dotted path: its name is misspelt."""
+        for name in self._absent if self._layouts else ():
+            row = next(iter(self._layouts))
+            raise refuse_missing(name, self._own[name].paths[0], dict.fromkeys(row))
         for name, reader in self._own.items():
             dotted = reader.dotted
             if dotted is not None and "." in dotted.path and not dotted.was_found and dotted.inside:
@@ -158,6 +163,7 @@ class Columns:
             return row, layout
         layout = {name: _reader([name for name in names if name in row]) for name, names in self._names.items()}
         layout.update((name, _own_reader(name, reader, row)) for name, reader in self._own.items())
+        self._absent = {name for name in self._absent if self._own[name].missing(row) is not None}
         if len(self._layouts) < KEPT_LAYOUTS:
             self._layouts[columns] = layout
         return row, layout
@@ -217,7 +223,7 @@ def _with_tools(registry: ToolRegistry, row: Row, fields: TaskFields) -> TaskFie
 def _own_reader(name: str, reader: FieldReader, row: Row) -> Callable[[Row], JSON] | None:
     """Return how a field is read that the user has set. Raises InputError where a row must have the column and does not."""
     missing = reader.missing(row)
-    if missing is None:
+    if missing is None or reader.has_default:
         column = _plain_column(reader, row)
         return reader.read if column is None else itemgetter(column)
     if name in REQUIRED_WHERE_NAMED or reader.dotted is None:

@@ -54,6 +54,8 @@ class FieldReader:
     """The reader of a dotted path, which knows whether any row has had a value there."""
     optional: tuple[str, ...] = ()
     """Paths that it reads where the row has them."""
+    has_default: bool = False
+    """Whether it has a value for rows without a value at the path."""
 
     @property
     def columns(self) -> frozenset[str]:
@@ -138,7 +140,7 @@ def _with_default(name: str, setting: Mapping[str, JSON]) -> FieldReader:
         value = dotted(row)
         return default if _is_empty(value) else value
 
-    return FieldReader((column,), read, dotted)
+    return FieldReader((column,), read, dotted, has_default=True)
 
 
 def _is_empty(value: JSON) -> bool:

@@ -7,12 +7,12 @@ kept in memory, except those of a user's own `reader`.
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 
 import orjson
@@ -125,6 +125,14 @@ class TaskPool:
             raise IndexError(row)
         number = bisect_right(self._starts, row) - 1 if len(self._starts) > 1 else 0
         return self._sets[number], row - self._starts[number]
+
+    def first_rows(self, rows: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+        """Yield the first `most` of ascending `rows` of every set that has any."""
+        for start, end in pairwise([*self._starts, self._length]):
+            first = bisect_left(rows, start)
+            own = rows[first : min(first + most, bisect_left(rows, end))]
+            if own:
+                yield own
 
     def kind(self, row: int) -> tuple[str, str]:
         """Return the row's task type and difficulty."""

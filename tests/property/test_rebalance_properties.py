@@ -52,13 +52,13 @@ def test_every_open_ordinal_is_taken_once_whoever_asks(
 
 @given(
     shards=st.integers(33, 60),
-    turns=st.lists(st.integers(0, 59), max_size=200),
+    turns=st.lists(st.integers(0, 59), max_size=120),
     rates=st.lists(st.floats(0, 10), min_size=60, max_size=60),
 )
 def test_every_ordinal_is_taken_once_also_from_more_shards_than_are_read_at_once(
     shards: int, turns: list[int], rates: list[float]
 ) -> None:
-    bitmap, total = Bitmap(200), 200
+    bitmap, total = Bitmap(120), 120
     names = [f"i{index}" for index in range(shards)]
     queues = {name: ShardQueue([range(index, total, shards)], bitmap) for index, name in enumerate(names)}
     given_rates = Given({f"i{n}": rate for n, rate in enumerate(rates)})

@@ -98,7 +98,7 @@ def accepted_choices(task: Task, base: int | None) -> tuple[frozenset[str], Opti
     """Return the letters that the target accepts, and how an answer may name the options of the task. `base` is that of indices.
 
     A number in an answer is the text of an option if one has this text, else a label of the row, else a position if the prompt numbers
-    the options.
+    the options. Where the row does not list them, it is a position if the target is one.
     """
     choices = row_choices(task)
     texts = accepted_texts(task.target)
@@ -106,11 +106,19 @@ def accepted_choices(task: Task, base: int | None) -> tuple[frozenset[str], Opti
     size = choices.size or max([USUAL, *(LETTERS.index(letter) + 1 for letter in letters)])
     labels: Mapping[str, str] = _own_labels(choices)
     if not labels:
-        first = first_shown_number(task.messages, choices.texts) if task.messages else base
+        first = _first_number(task, choices, texts, base)
         labels = {} if first is None else numbered(first, size)
     if any(label.isdigit() for label in labels):
         labels = {**labels, **_numbers_as_text(choices)}
     return letters, OptionLabels(size, labels, choices.texts)
+
+
+def _first_number(task: Task, choices: RowChoices, accepted: Sequence[str], base: int | None) -> int | None:
+    """Return the number that an answer means the first option by; None where a number is no position."""
+    shown = first_shown_number(task.messages, choices.texts)
+    if shown is None and not (choices.texts and task.messages) and any(map(_INDEX.fullmatch, accepted)):
+        return base
+    return shown
 
 
 def _numbers_as_text(choices: RowChoices) -> Mapping[str, str]:

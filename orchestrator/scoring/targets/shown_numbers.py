@@ -11,6 +11,8 @@ from providers.messages import Message
 from ..answers.option_labels import folded
 
 _NUMBERED_LINE = re.compile(r"^\W{0,3}(\d{1,2})[.):\]]\s", re.MULTILINE)
+_LETTERED = re.compile(r"(?:^|\s)\W{0,3}A[.):\]]\s")
+"""Options with letters: numbered lines beside them are something else."""
 _FIRST = (1, 0)
 """What lists of options count from."""
 
@@ -30,8 +32,12 @@ def _text(message: Message) -> str:
 @lru_cache(maxsize=256)
 def _first_number(prompt: str, texts: Sequence[str]) -> int | None:
     if not texts:
-        numbers = {int(match.group(1)) for match in _NUMBERED_LINE.finditer(prompt)}
-        return next((first for first in _FIRST if {first, first + 1} <= numbers and first - 1 not in numbers), None)
+        numbers = (
+            {int(match.group(1)) for match in _NUMBERED_LINE.finditer(prompt)} if not _LETTERED.search(prompt) else ()
+        )
+        return next(
+            (first for first in _FIRST if {first, first + 1} <= set(numbers) and first - 1 not in numbers), None
+        )
     given = f" {_plain(prompt)} "
     lists = {
         first: " ".join(f"{number} {_plain(text)}" for number, text in enumerate(texts, first)) for first in _FIRST

@@ -134,6 +134,7 @@ class AdaptiveThrottleGate:
         self.holds_until = max(self.holds_until, other.holds_until)
         if other.episode is not None:
             self._belief_at = max(self._belief_at if self.episode else 0.0, other._belief_at)
+            self._room_at = max(self._room_at, other._room_at) if self.episode else other._room_at
         if self.episode is None:
             self.episode = other.episode
         elif other.episode is not None:
@@ -324,7 +325,7 @@ class AdaptiveThrottleGate:
         if episode.is_early:
             self._forget_early(episode)
         if retry_after_s is None:
-            self._belief_at = guess(episode, forecast, now)
+            self._belief_at, self._room_at = guess(episode, forecast, now), math.inf
         else:
             self._belief_at = now + max(SHORTEST_S, retry_after_s)
             self._room_at = forecast.expires_at(retry_after_s, episode, now)

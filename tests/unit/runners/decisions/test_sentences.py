@@ -24,6 +24,24 @@ REFUSED: dict[str, JSON] = {
 }
 TABLE: list[tuple[str, dict[str, JSON], str]] = [
     (
+        "rate",
+        {
+            "old": {"window_s": 10.0, "requests": 40.0},
+            "new": {**WINDOW, "prompt + max_tokens": 900.0},
+            "scale_s": 20.0,
+            "counted_in": "prompt + max_tokens",
+            "samples": 2,
+        },
+        "A request was accepted again. The counts at the last 2 refusals fit a limit of prompt + max_tokens best. Limit: 900 prompt "
+        "+ max_tokens in 10 s (before: 40 requests in 10 s). More is asked for after 20 s without a refusal.",
+    ),
+    (
+        "conc",
+        {"old": 2.0, "new": 1.0, "probe_every_s": 9.0},
+        "A request was refused with 1 other in flight: the server limits the requests in flight. Limit: 1 request in flight "
+        "(before: 2); one more is tried in 9 s.",
+    ),
+    (
         "throttle",
         REFUSED,
         "A request was refused with 1 other request in flight, after 40 accepted in 10 s and 1,040 accepted in 60 s; the server "

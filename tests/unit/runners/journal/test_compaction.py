@@ -230,11 +230,11 @@ def test_results_that_are_damaged_stop_the_replay_in_one_sentence(tmp_path: Path
 
 
 def test_no_number_of_failures_is_held_in_memory(tmp_path: Path) -> None:
-    """40 MB of records that are not final, the last of each twice as long as the first."""
+    """30 MB of records that are not final, the last of each twice as long as the first."""
     journal, results = tmp_path / "journal", tmp_path / "results"
     journal.mkdir()
     results.mkdir()
-    count, text = 2_000, "x" * 10_000
+    count, text = 1_000, "x" * 10_000
     for number in (1, 2):
         with (journal / f"{number:06d}.log").open("wb") as file:
             for ordinal in range(count):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from providers.errors import InputError
@@ -138,6 +140,23 @@ def test_a_form_or_a_column_that_shows_nothing_is_refused(source: PromptSource, 
 
 def test_digests_of_templates_without_the_new_keys_stay_as_they_were() -> None:
     assert load_prompt_types(["cot"])["cot"].digest == "a48948bf7785b3bd"
+
+
+@pytest.mark.parametrize(
+    ("system", "user", "is_as_before"),
+    [
+        ("Reach {goal}", "Go.", True),
+        ("Reach {goal}", "{input}", False),
+        (None, r"\frac{a} {input}", True),
+        (None, r"\frac{a}{b} {input}", False),
+        (None, r"\section{Task}{name} {input}", False),
+    ],
+)
+def test_a_digest_is_new_where_a_text_is_shown_otherwise_than_by_earlier_versions(
+    system: str | None, user: str, is_as_before: bool
+) -> None:
+    before = hashlib.sha256(orjson.dumps([system, user, None, None])).hexdigest()[:16]
+    assert (PromptTemplate("a", system, user).digest == before) is is_as_before
 
 
 def test_a_goal_that_is_the_text_of_the_task_is_not_shown_twice() -> None:

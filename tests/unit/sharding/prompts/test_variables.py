@@ -129,6 +129,18 @@ def test_a_task_is_never_its_own_example() -> None:
     assert template(user="{examples} {input}", examples=EXAMPLE).apply(with_choices).messages[0]["content"] == text
 
 
+def test_a_row_with_the_same_question_and_other_choices_is_an_example() -> None:
+    rows: list[dict[str, JSON]] = [
+        {"question": "Which?", "choices": ["c", "d"]},
+        {"question": "Which?", "choices": ["a", "b"]},
+    ]
+    examples = {"path": "dev.jsonl", "user": "{choices:json}"}
+    task = Task("t", TASK.messages, columns=rows[1])
+    texts = {"user": "{examples} {input}", "examples": examples}
+    prompt = load_prompt_types(["p"], {"p": texts}, lambda _path: rows, Path())["p"]
+    assert prompt.apply(task).messages[0]["content"] == '["c","d"] 2 + {x}?'
+
+
 def test_examples_may_match_a_field_that_is_no_column() -> None:
     task = Task("t", TASK.messages, task_type="sums", columns={"question": "?"})
     rows: list[dict[str, JSON]] = [{"question": row["question"], "task_type": row["subject"]} for row in ROWS]

@@ -78,8 +78,17 @@ def test_a_value_stands_for_an_empty_column(empty: JSON) -> None:
     setting: FieldValue = {"column": "answers", "if_empty": "unanswerable"}
     assert task_of({"input": "hi", "answers": empty}, target=setting).target == "unanswerable"
     assert task_of({"input": "hi", "answers": ["a"]}, target=setting).target == ["a"]
-    with pytest.raises(InputError, match='has no column "answers"'):
-        task_of({"input": "hi"}, target=setting)
+    assert task_of({"input": "hi"}, target=setting).target == "unanswerable"
+
+
+def test_a_column_with_a_value_where_it_is_empty_must_be_in_one_row() -> None:
+    setting: FieldValue = {"column": "answres", "if_empty": "unanswerable"}
+    columns = Columns({"target": setting})
+    columns.fields({"input": "hi", "answers": "a"}, "1")
+    with pytest.raises(InputError, match='has no column "answres" \\(fields: target\\); did you mean "answers"'):
+        columns.refuse_unfound()
+    columns.fields({"input": "hi", "answres": "a"}, "2")
+    columns.refuse_unfound()
 
 
 def test_a_system_column_becomes_the_first_message() -> None:

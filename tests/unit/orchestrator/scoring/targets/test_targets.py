@@ -178,6 +178,13 @@ NUMBERED = "1. 2\n2. 3\n3. 5\n4. 7"
         ("Which?", ARC, "2", "2", {"read": "2", "as": "label", "option": "B"}),
         ("Which?", FOUR, "B", "It is London", {"read": "London", "as": "text", "option": "B"}),
         ("1) red\n2) blue", None, "B", "2", {"read": "2", "as": "position", "option": "B"}),
+        (
+            "2 + 2?\n1. Think.\n2. Answer.\nA) 3 B) 4",
+            None,
+            "B",
+            "It is 4 (B).",
+            {"read": "B", "as": "letter", "option": "B"},
+        ),
     ],
 )
 def test_a_number_in_an_answer_is_a_text_or_else_a_position_that_the_prompt_shows(
@@ -192,11 +199,19 @@ def test_a_number_in_an_answer_is_a_text_or_else_a_position_that_the_prompt_show
 @pytest.mark.parametrize("target", ["B", "(b)", 2, "2"])
 def test_letters_of_options_are_not_compared_as_text_without_a_word(scorer: str, says: str, target: JSON) -> None:
     tasks = pool(target, "A", choices=FOUR)
-    warning = check_lettered(tasks, range(2), scorer, is_named=True)
-    assert warning is not None
+    [warning] = check_lettered(tasks, range(2), scorer, is_named=True)
     assert says in warning
     with pytest.raises(InputError, match=rf"^listed: .* set scorer: choice, .* name the scorer: {scorer}$"):
         check_lettered(tasks, range(2), scorer, is_named=False)
+
+
+def test_letters_of_options_are_found_in_every_file() -> None:
+    texts, letters = ListedTasks([task("Paris", None)] * 150), ListedTasks([task("B", FOUR)] * 2)
+    tasks = TaskPool([texts, letters])
+    assert len(check_lettered(tasks, range(152), "includes", is_named=True)) == 1
+    with pytest.raises(InputError, match="set scorer: choice"):
+        check_lettered(tasks, range(100, 152), "includes", is_named=False)
+    assert check_lettered(tasks, range(150), "includes", is_named=False) == []
 
 
 @pytest.mark.parametrize(
@@ -204,7 +219,7 @@ def test_letters_of_options_are_not_compared_as_text_without_a_word(scorer: str,
 )
 def test_other_targets_are_compared_as_text(targets: Sequence[JSON], choices: JSON) -> None:
     tasks = pool(*targets, choices=choices)
-    assert check_lettered(tasks, range(len(tasks)), "includes", is_named=False) is None
+    assert check_lettered(tasks, range(len(tasks)), "includes", is_named=False) == []
 
 
 def test_a_file_without_any_target_is_told_before_the_run() -> None:

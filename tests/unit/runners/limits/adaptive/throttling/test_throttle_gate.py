@@ -114,6 +114,20 @@ def test_the_doubts_of_an_episode_that_is_taken_over_keep_its_wait() -> None:
     assert gate.opens_at == pytest.approx(2.5)
 
 
+def test_an_early_trial_of_merged_gates_is_planned_by_the_refusal_that_shut_them() -> None:
+    gate, other, ledger = AdaptiveThrottleGate(), AdaptiveThrottleGate(), burst(10, 1.0)
+    gate.shut(refusal(ledger, 5.0), 6.0, forecast(ledger), 5.0)
+    gate.reopen()
+    late = burst(10, 1.0)
+    for step in range(10):
+        late.add(ONE, 29.0 + step / 10)
+    episode = refusal(late, 30.0)
+    episode.doubts = ["chance"]
+    other.shut(episode, 8.0, forecast(late), 30.0)
+    gate.absorb(other)
+    assert gate.opens_at > 36.0
+
+
 def test_a_doubt_that_one_of_two_has_refuted_is_not_tested_after_they_merged() -> None:
     gate, other, ledger = AdaptiveThrottleGate(), AdaptiveThrottleGate(), burst(10, 1.0)
     episode = refusal(ledger, 1.0)
