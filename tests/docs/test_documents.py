@@ -50,6 +50,7 @@ def test_the_example_solver_runs(tmp_path: Path) -> None:
     assert "gpt-4o-mini cot" in ended.stdout
 
 
+@pytest.mark.matrix
 def test_the_example_sweep_is_planned_without_a_key() -> None:
     ended = run(sys.executable, "-m", "orchestrator", "plan", "examples/sweep.yaml", cwd=ROOT)
 

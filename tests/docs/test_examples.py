@@ -160,6 +160,7 @@ def test_every_flaw_can_befall_every_task_of_the_scenarios() -> None:
     found.tasks.close()
 
 
+@pytest.mark.matrix
 def test_the_workflow_example_runs_with_its_own_tags_registry_and_flawed_plans(tmp_path: Path) -> None:
     chosen = ("--num-instances", 1, "--prompt-types", "optimal,missing_severe", "--model", "DeepSeek-V3-0324")
     found = swept(tmp_path, EXAMPLES / "workflow" / "sweep.yaml", *chosen)
@@ -191,6 +192,7 @@ def laid_out(folder: Path, name: str, *files: str) -> Path:
     return Path(shutil.copy(EXAMPLES / name, folder))
 
 
+@pytest.mark.matrix
 def test_the_example_of_gsm8k_runs_on_its_file(tmp_path: Path) -> None:
     sweep = laid_out(tmp_path, "gsm8k.yaml", "gsm8k_test.jsonl")
     rows = summary(swept(tmp_path, sweep.name, "--limit", 200), "model", "prompt_type")
@@ -208,6 +210,7 @@ def test_the_example_of_bfcl_scores_a_perfect_model_in_full(tmp_path: Path) -> N
     assert 0.7 < rows["gpt-4o-mini"]["success_rate"] < 0.9
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", ["gsm8k.yaml", "bfcl.yaml"])
 def test_an_example_without_its_data_says_which_file_is_missing(name: str, tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / name, tmp_path)

@@ -118,6 +118,7 @@ async def test_no_command_prints_what_steers_a_terminal(
     assert EVIL in {row["output_text"] for row in rows}
 
 
+@pytest.mark.matrix
 async def test_the_full_display_styles_with_its_own_sequences_alone(program: Program, sweep: Sweep, liar: str) -> None:
     write(program, sweep, liar)
     shown = await asyncio.to_thread(on_a_terminal, program, "run", "sweep.yaml", "--no-stagger", "--max-retries", "0")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 HIDDEN = """
 import sys
@@ -39,6 +40,7 @@ def command(folder: Path, *arguments: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.matrix
 def test_parquet_tasks_run_and_are_verified_exported_and_graded_again(tmp_path: Path) -> None:
     pq.write_table(pa.table({"question": ["1 + 1?", "2 + 2?"], "answer": ["2", "4"]}), tmp_path / "t.parquet")
     sections = {

@@ -45,6 +45,7 @@ def test_fixed_workers_take_the_time_that_arithmetic_says(tmp_path: Path) -> Non
     assert abs(found.duration_s - 100 / 5 * 0.2) < 0.1
 
 
+@pytest.mark.matrix
 def test_hidden_windows_of_three_instances_are_used_almost_fully(tmp_path: Path) -> None:
     windows = {"window_s": 10, "retry_after": "none", "rate_limit_headers": False, **DEPLOYMENT}
     sweep = a_sweep(tmp_path, 3000, a={"rpm": 360, **windows}, b={"rpm": 360, **windows}, c={"rpm": 1080, **windows})
@@ -83,6 +84,7 @@ async def test_a_rehearsal_leaves_the_loop_that_it_was_asked_from_alone(tmp_path
     assert ticks > 1
 
 
+@pytest.mark.matrix
 def test_two_models_on_one_key_do_not_slow_each_other(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path, 600)
     sweep["providers"]["sim"] = {"type": "simulator", "keys": {"key0": {"rpm": 300, "window_s": 10, **DEPLOYMENT}}}

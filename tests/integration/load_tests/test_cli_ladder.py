@@ -136,6 +136,7 @@ def test_a_mistake_is_one_sentence(program: Program, sweep: Sweep, arguments: tu
     assert says in " ".join(done.err.split())
 
 
+@pytest.mark.matrix
 def test_a_rate_and_a_comparison_end_in_a_document(program: Program, sweep: Sweep) -> None:
     program.write(sweep(program.folder, deployments={name: {"latency": SLOW} for name in ("m-1", "m-2")}))
     rate = program("bench", "qps", "sweep.yaml", *SMALL, "--target", "10", "--instance", "m-1", "--json")
