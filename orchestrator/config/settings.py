@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from providers.pricing import Price
 from providers.route import Adapt
 from providers.suggestion import suggestion
-from providers.usage.pricing import Price
 from runners.event_loop.shutdown import GRACE_S
 from runners.tools.formats import NATIVE, ToolFormat
 from runners.tools.text_format import TextFormat, TextProtocol

@@ -22,11 +22,11 @@ from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.instance import Instance
 from providers.messages import Adaptation, Usage
+from providers.pricing import find_price
 from providers.provider import Adapter, RouteSpec
 from providers.route import Timeouts
 from providers.simulator.settings.provider import SimulatorSettings
 from providers.transport.network import Network
-from providers.usage.pricing import find_price
 from providers.wire.operations.adaptation import OnAdapted, describe_adaptation
 from runners.calls.budget import PriceUsd
 from sharding.profiles import Profile, WorkerOptions, assign_workers, find_profile

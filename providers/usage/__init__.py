@@ -1,1 +1,1 @@
-"""The tokens of an answer: `estimates` before the server reports them, `reported` as it reports them, and their `pricing`."""
+"""The tokens of an answer: `estimates` before the server reports them, and `reported` as it reports them."""

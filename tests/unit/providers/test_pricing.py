@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from providers.messages import Usage
-from providers.usage.pricing import Price, _listed_rates, find_price
+from providers.pricing import Price, _listed_rates, find_price
 
 MILLION = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
 
@@ -64,7 +64,7 @@ import socket
 def refuse(*_): raise SystemExit("the network was used")
 socket.socket.connect = socket.getaddrinfo = refuse
 from providers.messages import Usage
-from providers.usage.pricing import find_price
+from providers.pricing import find_price
 print(find_price("gpt-4o-mini", "azure")(Usage(1000, 1000)) > 0)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..messages import Usage
+from .messages import Usage
 
 _PRICED_AS: Mapping[str, str | None] = {
     "azure": "azure",
