@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +167,30 @@ def test_the_code_of_tools_that_tasks_name_belongs_to_the_results_of_solvers_tha
     after = prepare(loaded, no_key).plan()
     part = f"file {code.name}"
     assert (part in before.parts, before.parts.get(part) != after.parts.get(part)) == ((solver == "tool_loop",) * 2)
+
+
+def test_a_run_that_has_begun_is_told_of_letters_that_are_compared_as_text(
+    load: Load, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = {"question": "Which?", "choices": ["red", "blue"], "answer": "B"}
+    (tmp_path / "mc.jsonl").write_text(json.dumps(row) + "\n")
+    loaded = load({"tasks": [{"path": str(tmp_path / "mc.jsonl")}]})
+    with pytest.raises(InputError, match="set scorer: choice"):
+        prepare(loaded, no_key)
+    prepare(replace(loaded, is_stored=True), no_key)
+    assert "set scorer: choice" in caplog.text
+
+
+@pytest.mark.parametrize(("is_shown", "displays"), [(True, [None]), (False, ["none"])])
+def test_one_process_of_a_run_shows_its_scan(
+    load: Load, monkeypatch: pytest.MonkeyPatch, is_shown: bool, displays: list[str | None]
+) -> None:
+    asked: list[str | None] = []
+
+    def note(display: str | None) -> nullcontext[None]:
+        asked.append(display)
+        return nullcontext()
+
+    monkeypatch.setattr("orchestrator.open_sweep.scan_shown", note)
+    open_sweep(load({}), is_shown=is_shown)
+    assert asked == displays

@@ -117,6 +117,7 @@ def test_the_doubts_of_an_episode_that_is_taken_over_keep_its_wait() -> None:
 def test_an_early_trial_of_merged_gates_is_planned_by_the_refusal_that_shut_them() -> None:
     gate, other, ledger = AdaptiveThrottleGate(), AdaptiveThrottleGate(), burst(10, 1.0)
     gate.shut(refusal(ledger, 5.0), 6.0, forecast(ledger), 5.0)
+    gate.sent(0.3, 11.0)
     gate.reopen()
     late = burst(10, 1.0)
     for step in range(10):
