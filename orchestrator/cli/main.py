@@ -12,6 +12,7 @@ from .lazy import LazyGroup
 
 COMMANDS = {
     "bench": ("load_tests.group", "Measure how many concurrent requests an endpoint sustains."),
+    "cache": ("cache", "Show, clear or fill the cache of answers."),
     "capacity": ("capacity", "Compute the gain of a capacity plan and compare it with the measurements of a ladder."),
     "compare": ("stored.compare", "Compare models, prompt types or runs, with confidence intervals."),
     "doctor": ("sweeps.doctor", "Check every instance with one small request and explain what is wrong."),

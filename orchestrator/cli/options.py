@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import click
 
@@ -38,9 +39,41 @@ def _option(setting: Setting, flag: Flag, text: str | None = None) -> Decorator:
     text = text or flag.help or setting.help
     if flag.sets is not None or setting.number_type is bool:
         return click.option(*names, is_flag=True, help=text)
+    if flag.is_optional is not None:
+        choices = click.Choice(setting.choices)
+        return click.option(
+            *names,
+            cls=OptionalValue,
+            type=choices,
+            is_flag=False,
+            flag_value=flag.is_optional,
+            metavar="[=MODE]",
+            help=text,
+        )
     return click.option(
         *names, type=_value_type(setting, flag), multiple=flag.is_repeatable, metavar=flag.metavar, help=text
     )
+
+
+class OptionalValue(click.Option):
+    """A flag that may have one of a few words as its value: `--cache`, `--cache=read`. What follows it and is none of them is no value."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Give back a word that is not a choice, which click would take as the value."""
+        super().add_to_parser(parser, ctx)
+        assert isinstance(self.type, click.Choice)
+        choices = self.type.choices
+        for name in self.opts:
+            option = parser._long_opt[name]  # noqa: SLF001 - click has no other way
+            process = option.process
+
+            def take(value: object, state: Any, process: Callable[[Any, Any], None] = process) -> None:
+                if isinstance(value, str) and value not in choices:
+                    state.rargs.insert(0, value)
+                    value = self.flag_value
+                process(value, state)
+
+            option.process = take
 
 
 def _value_type(setting: Setting, flag: Flag) -> click.Choice[str] | click.Path | type:

@@ -18,6 +18,7 @@ from runners.event_loop.shutdown import GRACE_S
 from runners.tools.formats import NATIVE, ToolFormat
 from runners.tools.text_format import TextFormat, TextProtocol
 
+from .sections.cache_settings import CacheConfig
 from .sections.fields import (
     Amount,
     Count,
@@ -201,6 +202,8 @@ class Config(Section):
     """How scores are summed up."""
     run: RunConfig = RunConfig()
     """How the sweep is carried out."""
+    cache: CacheConfig = CacheConfig()
+    """Answers of earlier runs in place of requests."""
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from functools import partial
 
 from providers.errors import first_error
 from providers.messages import JSON
+from runners.cache.answer_cache import AnswerCache
 from runners.calls.budget import Budget
 from runners.decisions.decision_log import DecisionLog
 from runners.dispatch.dispatcher import NoUsableInstance
@@ -60,6 +61,7 @@ class DriverResources:
     budget: Budget
     """What earlier executions and the canaries spent."""
     canaries: Sequence[DriftFinding]
+    cache: AnswerCache | None
 
 
 class Driver:
@@ -193,6 +195,7 @@ class Driver:
             refused=self._refusals.listing,
             drifts=tuple(finding.sentence for finding in resources.canaries if finding.drifts),
             is_drift_checked=any(finding.answered for finding in resources.canaries),
+            cache=resources.cache.counts if resources.cache else None,
         )
 
 

@@ -25,6 +25,7 @@ from ..results.run_directory.directory import Manifest, RunDirectory
 from .alerts.budgets import open_budget
 from .alerts.events import Events
 from .alerts.open_files import fit_workers, free_sockets
+from .answer_cache import open_cache
 from .canaries import ask_due_canaries
 from .components import say_adapted
 from .context import RunContext, RunHooks
@@ -84,7 +85,7 @@ async def _execute_pending(execution: _Execution, environment: Environment, even
         follows_samples = logging.getLogger(__package__).isEnabledFor(logging.DEBUG)
         assignment = assign_all(execution.manifest.run_id, context, driver.learned(), follows_samples=follows_samples)
         fitted = _fit_to_open_files(context, pending, driver)
-        owner = Owner(assignment, LocalParts(fitted, fitted.providers.adapters, hooks.code), driver)
+        owner = Owner(assignment, LocalParts(fitted, fitted.providers.adapters, hooks.code, resources.cache), driver)
         return await driver.execute(owner, context.plan(pending.replay.done, pending.asked))
 
 
@@ -113,8 +114,13 @@ async def _open(
         identities = providers.identities(providers.all_instances())
         if not run.share:
             stack.enter_context(state.locked(list(identities.values()), str(directory.path)))
+        cache = open_cache(context)
+        if cache is not None:
+            stack.enter_context(closing(cache))
         canaries = await ask_due_canaries(context, directory, done, budget)
-        yield DriverResources(execution.manifest, pending, journal, decisions, state, identities, budget, canaries)
+        yield DriverResources(
+            execution.manifest, pending, journal, decisions, state, identities, budget, canaries, cache
+        )
 
 
 def _tell_adapted(decisions: DecisionLog, events: Events, instance: str, adaptation: Adaptation) -> None:

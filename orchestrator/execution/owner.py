@@ -16,6 +16,7 @@ from typing import Protocol
 from providers.messages import JSON, Generation
 from providers.provider import Sender
 from providers.usage.estimates import TokenEstimator
+from runners.cache.answer_cache import AnswerCache
 from runners.calls.active_sample import ActiveSample
 from runners.calls.call_context import Asking, CallContext, Deadlines
 from runners.calls.retry import RetryLimits
@@ -110,6 +111,7 @@ class LocalParts:
     senders: Mapping[str, Sender]
     """By the provider's name: the run's own adapters, or simulated servers."""
     code: UserCode
+    cache: AnswerCache | None = None
 
 
 class Owner:
@@ -124,7 +126,9 @@ class Owner:
         limiting = Limiting(config.run.rate_mode, driver.decided, assignment.learned)
         self.dispatchers = build_dispatchers(instances, parts.senders, limiting)
         method = build_method(assignment.run_id, parts.context, parts.code)
-        solve = partial(work, method=method, call_context=_build_call_context(config, self.dispatchers, driver))
+        solve = partial(
+            work, method=method, call_context=_build_call_context(config, self.dispatchers, driver, parts.cache)
+        )
         self.work: Work = partial(_follow, solve) if assignment.follows_samples else solve
         """Solves and scores one sample. Raises NoUsableInstance or LimitReached if it stays pending."""
         self.deliver: Deliver = driver.finished
@@ -152,7 +156,9 @@ def _follow(solve: Work, active: ActiveSample, slot: WorkerSlot) -> Awaitable[Re
     return solve(active, slot)
 
 
-def _build_call_context(config: Config, dispatchers: Mapping[str, Dispatcher], driver: DriverLink) -> CallContext:
+def _build_call_context(
+    config: Config, dispatchers: Mapping[str, Dispatcher], driver: DriverLink, cache: AnswerCache | None
+) -> CallContext:
     return CallContext(
         dispatchers=dispatchers,
         estimators={model: TokenEstimator() for model in dispatchers},
@@ -162,6 +168,7 @@ def _build_call_context(config: Config, dispatchers: Mapping[str, Dispatcher], d
         budget=driver.budgets.budget,
         on_first_send=driver.started,
         on_unbilled=driver.unbilled,
+        cache=cache,
     )
 
 

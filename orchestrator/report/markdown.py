@@ -15,7 +15,7 @@ SECTIONS = {
     "Failures": ("failures", "unanswered"),
     "Instances": ("instances", "gates"),
     "Time": ("stages", "slowest"),
-    "Tokens and cost": ("cost",),
+    "Tokens and cost": ("cost", "cached"),
 }
 _MARKUP = re.compile(r"([\\`*_\[\]~#!])")
 

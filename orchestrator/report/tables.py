@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..ui.text_table import TextTable
+from .facts.cached import CacheFacts
 from .facts.decisions import HEALTH, Decisions
 from .facts.gather import Facts, FailureClass, SampleLine
 from .facts.group_scores import GroupScore, shown
@@ -39,6 +40,7 @@ def page_tables(facts: Facts) -> dict[str, TextTable]:
         "gates": gate_table(facts.decisions),
         "decisions": decision_table(facts.decisions, facts.running_time),
         "cost": cost_table(facts.standings),
+        "cached": cache_table(facts.cached),
     }
     return {name: table for name, table in tables.items() if table.rows}
 
@@ -136,6 +138,16 @@ def cost_table(standings: Sequence[GroupScore]) -> TextTable:
         "judge cost",
     )
     return TextTable("By model", columns, tuple(_cost_cells(score) for score in standings))
+
+
+def cache_table(cached: Sequence[CacheFacts]) -> TextTable:
+    """Build the table of answers from the cache by model."""
+    columns = ("model", "samples", "from the cache", "share", "saved")
+    rows = [
+        (row.model, f"{row.samples:,}", f"{row.cached:,}", percent(row.cached / row.samples), dollars(row.saved_usd))
+        for row in cached
+    ]
+    return TextTable("Answers from the cache", columns, tuple(rows))
 
 
 def _cost_cells(score: GroupScore) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ def plain_line(now: RunStatistics) -> str:
     parts += [f"{count} {outcome}" for outcome, count in sorted(now.outcomes.items()) if outcome != "ok"]
     throttled = sum(i.throttled for i in now.instances)
     parts += [f"{throttled} throttled"] if throttled else []
+    parts += [f"{now.cached} from the cache"] if now.cached else []
     parts += [str(share) for share in now.shares]
     parts += [f"{i.instance} {i.state}" for i in now.instances if i.state not in {"healthy", "throttled"}]
     parts += [client_bound(now)] if now.is_client_bound else []

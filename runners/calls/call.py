@@ -16,6 +16,7 @@ from providers.errors import (
     RequestTooLarge,
     Throttled,
 )
+from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
 from providers.usage.estimates import prompt_bytes
 
@@ -66,6 +67,7 @@ class Call:
         self._attempts = 0
         self._is_out = False
         """A request is sent and has not ended."""
+        self.answered_by: Instance | None = None
         self._is_alone = False
         """The last request was refused by an instance that goes on sending others."""
 
@@ -83,6 +85,10 @@ class Call:
                     raise
             waited_s = await self._park(delay_s)
             self._sample_usage.retry_wait_s += waited_s
+
+    async def answer_of(self) -> tuple[ChatResponse, Instance | None]:
+        """Answer as `answer` does, and name the instance that answered."""
+        return await self.answer(), self.answered_by
 
     @property
     def _name(self) -> str:
@@ -213,6 +219,7 @@ class Call:
         """Settle a request that was answered."""
         if response.timing.resent:
             self._count_resent(response.timing.resent)
+        self.answered_by = permit.instance_state.instance
         settled = Settled("succeeded", self._client.time() - permit.sent_at, response.usage, response.hint)
         self._dispatcher.finish(permit, settled, None)
         self._estimator.learn_bytes(self._prompt_bytes, response.usage)

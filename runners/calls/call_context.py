@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from providers.messages import PLAIN_GENERATION, Generation
 from providers.usage.estimates import TokenEstimator
 
+from ..cache.answer_cache import AnswerCache
 from ..dispatch.dispatcher import Dispatcher
 from .budget import Budget
 from .retry import RetryBudget, RetryLimits
@@ -53,3 +54,4 @@ class CallContext:
     on_unbilled: Callable[[int], None] = lambda _ordinal: None
     """Called with the ordinal of a sample that ends without a record and whose requests were all refused."""
     timers: SampleTimers = field(default_factory=SampleTimers)
+    cache: AnswerCache | None = None

@@ -9,14 +9,16 @@ from typing import Protocol
 
 from providers.messages import ChatRequest, ChatResponse, Generation, Message, Tool
 from providers.suggestion import suggestion
+from sharding.plan import Sample
 
+from ..cache.request_key import Draws
 from ..dispatch.dispatcher import NoUsableInstance
 from ..dispatch.slots import WorkerSlot
 from ..tools.names import names_of
 from .active_sample import ActiveSample
 from .budget import LimitReached
 from .call import Call, SampleOverdue
-from .call_context import CallContext
+from .call_context import Asking, CallContext
 from .client_state import ClientState
 from .line_parameters import with_parameters
 from .usage import SampleUsage
@@ -64,6 +66,7 @@ class SampleClient(ClientState):
         self._owner = asyncio.current_task()
         self._calls: set[asyncio.Task[object]] = set()
         """The calls that the solver makes in tasks that it created."""
+        self._drawn: Draws | None = None
         self._is_closed = False
         self._cancelling = 0
         self._is_cut_off = False
@@ -124,7 +127,14 @@ class SampleClient(ClientState):
         )
         try:
             request = ChatRequest(messages, tools, self._generation(name, max_tokens))
-            response = await Call(self, request, name, activity).answer()
+            call = Call(self, request, name, activity)
+            cache = self.call_context.cache
+            if cache is None:
+                response, is_kept = await call.answer(), False
+            else:
+                response, is_kept = await cache.answer(
+                    self._draws, name, request, call.answer_of, self.slot.release_while_waiting
+                )
         except (LimitReached, NoUsableInstance, SampleOverdue) as error:
             self.ended_by = error
             raise
@@ -135,8 +145,17 @@ class SampleClient(ClientState):
             sample_activity.end_call(activity, self.time(), is_cancelled=is_cancelled)
             if task is not None:
                 self._calls.discard(task)
-        self.sample_usage.credit(response, name)
+        if is_kept:
+            self.sample_usage.credit_kept(response, name)
+        else:
+            self.sample_usage.credit(response, name)
         return names.response(response) if names is not None else response
+
+    @property
+    def _draws(self) -> Draws:
+        if self._drawn is None:
+            self._drawn = Draws(self.sample)
+        return self._drawn
 
     def _register(self, model: str) -> asyncio.Task[object] | None:
         """Count a turn; return the task that makes the call if the solver created it."""
@@ -154,14 +173,8 @@ class SampleClient(ClientState):
     def _generation(self, model: str, max_tokens: int | None) -> Generation:
         """Return the model's generation settings; the call's `max_tokens` overrides them, and the epoch is added to the seed."""
         asking = self.call_context.asking[model]
-        generation = asking.judging if self.is_judging else asking.generation
-        if self.sample.task.parameters is not None and not self.is_judging:
-            generation = with_parameters(generation, self.sample.task.parameters, asking.own)
-        if max_tokens:
-            generation = replace(generation, max_tokens=max_tokens)
-        if generation.seed is None or not self.sample.epoch:
-            return generation
-        return replace(generation, seed=generation.seed + self.sample.epoch)
+        generation = generation_of(asking, self.sample, is_judging=self.is_judging)
+        return replace(generation, max_tokens=max_tokens) if max_tokens else generation
 
     def client_for_scoring(self) -> SampleClient:
         """Return the scorer's client, which is built when it is first needed. It shares the slot and the deadline.
@@ -175,6 +188,16 @@ class SampleClient(ClientState):
             scoring.deadline, scoring.turn_prefix, scoring.is_judging = self.deadline, JUDGE_TURN, True
             scoring._owner, scoring._is_closed = self._owner, self._is_closed
         return self.scoring
+
+
+def generation_of(asking: Asking, sample: Sample, *, is_judging: bool = False) -> Generation:
+    """Return the settings that a sample's model is asked with: the task's parameters override them, and the epoch is added to the seed."""
+    generation = asking.judging if is_judging else asking.generation
+    if sample.task.parameters is not None and not is_judging:
+        generation = with_parameters(generation, sample.task.parameters, asking.own)
+    if generation.seed is None or not sample.epoch:
+        return generation
+    return replace(generation, seed=generation.seed + sample.epoch)
 
 
 class ScorerClient:

@@ -37,6 +37,8 @@ class SampleUsage:
     parse_s: float = 0.0
     spent: dict[str, Usage] = field(default_factory=dict)
     """Usage by model: a solver may ask several models."""
+    saved: dict[str, Usage] | None = None
+    """Usage of the answers from the cache by model, which nobody is billed for; None where there is none."""
     usage: Usage = NO_USAGE
     """The usage of all models together; it is marked as estimated if one of them is."""
     instance: Instance | None = None
@@ -56,7 +58,7 @@ class SampleUsage:
 
     def concerns(self, model: str) -> bool:
         """Return whether an answer of `model` is the sample's answer: it is the sample's model, or that model has not answered yet."""
-        return model == self.model or self.model not in self.spent
+        return model == self.model or (self.model not in self.spent and self.model not in (self.saved or ()))
 
     def credit(self, response: ChatResponse, model: str) -> None:
         """Add an answer of `model`: its usage and its times."""
@@ -70,6 +72,14 @@ class SampleUsage:
         if self.ttft_s is None:
             self.ttft_s = timing.ttft_s
 
+    def credit_kept(self, response: ChatResponse, model: str) -> None:
+        """Add an answer of `model` from the cache: its tokens count, but nothing was sent and nothing took time."""
+        if self.concerns(model):
+            self.response, self.adaptation = response, response.adaptation
+        self.usage = _add_usage(self.usage, response.usage) if self.spent or self.saved else response.usage
+        self.saved = self.saved or {}
+        self.saved[model] = _add_usage(self.saved[model], response.usage) if model in self.saved else response.usage
+
     def debit(self, error: ProviderError, model: str) -> None:
         """Add a failed request to `model`: the error, and its usage where the server reported one."""
         self.error = error
@@ -79,7 +89,7 @@ class SampleUsage:
             self._spend(model, error.evidence.usage)
 
     def _spend(self, model: str, usage: Usage) -> None:
-        self.usage = _add_usage(self.usage, usage) if self.spent else usage
+        self.usage = _add_usage(self.usage, usage) if self.spent or self.saved else usage
         self.spent[model] = _add_usage(self.spent[model], usage) if model in self.spent else usage
 
 

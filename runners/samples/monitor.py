@@ -91,6 +91,10 @@ class RunStatistics:
     is_client_bound: bool
     shares: tuple[BudgetShare, ...] = ()
     """What is spent of each budget limit."""
+    cached: int = 0
+    """Samples of this execution that were answered from the cache."""
+    saved_usd: float = 0.0
+    """What the answers from the cache would have cost, as far as prices are known."""
 
 
 class Monitor:
@@ -107,6 +111,8 @@ class Monitor:
         self._total = total
         self._before = already_done
         self._outcomes: Counter[str] = Counter()
+        self._cached = 0
+        self._saved_usd = 0.0
         self._dispatchers = dispatchers
         self._shares = shares
         self._since = self._counted_at = time.monotonic()
@@ -143,6 +149,9 @@ class Monitor:
     def count(self, record: Record) -> None:
         """Count a durable record."""
         self._outcomes[record.outcome] += 1
+        if record.saved_usd is not None:
+            self._saved_usd += record.saved_usd
+        self._cached += record.cache_hit
         self._counted_at = time.monotonic()
 
     def statistics(self) -> RunStatistics:
@@ -160,6 +169,8 @@ class Monitor:
             cpu_share=self.lag.cpu_share,
             is_client_bound=self.lag.is_client_bound,
             shares=tuple(self._shares()),
+            cached=self._cached,
+            saved_usd=self._saved_usd,
         )
 
 

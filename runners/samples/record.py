@@ -101,6 +101,7 @@ class Record:
     working_s: float
     """`total_s` less the waits and less the grading."""
     cache_hit: bool
+    """Whether every answer of the sample came from the cache: nothing was sent."""
     request_id: str | None
     """Of the last attempt: "sample_id/turn/attempt"; the header x-request-id was its UUIDv5."""
     response_id: str | None
@@ -117,6 +118,8 @@ class Record:
     """Of the rejected calls, those in whose text no tool could be found."""
     score_values: str | None
     """Further scores by name, as JSON; null where the scorer gives none."""
+    saved_usd: float | None
+    """What the answers from the cache would have cost; null where there is none, or the price is not known."""
 
 
 # ------------------------------------------------------------------ groups: one for each source of facts
@@ -205,6 +208,13 @@ class UsageColumns(TypedDict):
     reasoning_tokens: int
     usage_estimated: bool
     cost_usd: float | None
+
+
+class CacheColumns(TypedDict):
+    """What came from the cache."""
+
+    cache_hit: bool
+    saved_usd: float | None
 
 
 class JudgeColumns(TypedDict):

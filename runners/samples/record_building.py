@@ -20,6 +20,7 @@ from ..tools.simulated_tools import named
 from .answer import REFUSAL, Answer, Score
 from .record import (
     AnswerColumns,
+    CacheColumns,
     InstanceColumns,
     JudgeColumns,
     Record,
@@ -45,6 +46,9 @@ NO_TOOLS: ToolColumns = {
     "tool_unreadable": 0,
 }
 """Of a sample without tools."""
+
+UNCACHED: CacheColumns = {"cache_hit": False, "saved_usd": None}
+"""Of a sample whose every answer came from a model."""
 
 Price = Callable[[str, Usage], float | None]
 """US dollars for a model's usage; None where no price is known."""
@@ -86,8 +90,8 @@ def build_record(run_id: str, completed: CompletedSample, price_usd: Price) -> R
         **_tool_columns(active.sample.task, verdict.answer),
         **_usage_columns(active.sample.cell.model, answer_usage, price_usd),
         **_judge_columns(completed.judge_usage, price_usd),
+        **_cache_columns(answer_usage, completed.judge_usage, price_usd),
         **_time_columns(completed),
-        cache_hit=False,
     )
 
 
@@ -202,9 +206,19 @@ def _usage_columns(model: str, sample_usage: SampleUsage, price_usd: Price) -> U
     }
 
 
+def _cache_columns(usage: SampleUsage, judge: SampleUsage | None, price_usd: Price) -> CacheColumns:
+    """Tell what was answered without a request."""
+    if usage.saved is None and (judge is None or judge.saved is None):
+        return UNCACHED
+    is_hit = usage.saved is not None and not usage.attempts
+    parts = [_cost_usd(part.saved, price_usd) for part in (usage, judge) if part is not None and part.saved]
+    known = [part for part in parts if part is not None]
+    return {"cache_hit": is_hit, "saved_usd": sum(known) if len(known) == len(parts) else None}
+
+
 def _judge_columns(judge: SampleUsage | None, price_usd: Price) -> JudgeColumns:
     """Count what the grading took."""
-    if judge is None or not judge.spent:
+    if judge is None or not (judge.spent or judge.saved):
         return {"judge_input_tokens": 0, "judge_output_tokens": 0, "judge_cost_usd": None}
     usage = judge.usage
     return {

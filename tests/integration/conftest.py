@@ -71,7 +71,12 @@ class Program:
         return process
 
     def _environment(self) -> dict[str, str]:
-        return {**_clean_environment(), "XDG_STATE_HOME": str(self.folder / "state"), **self.variables}
+        return {
+            **_clean_environment(),
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "XDG_CACHE_HOME": str(self.folder / "own_cache"),
+            **self.variables,
+        }
 
     def finish(self, process: Process) -> Done:
         out, err = process.communicate(timeout=PATIENCE_S)

@@ -14,6 +14,7 @@ from runners.event_loop.shutdown import Shutdown
 from runners.samples.in_flight_samples import Wait
 
 from ...config.environment import Environment
+from ...execution.answer_cache import cache_sentence
 from ...execution.context import RunContext, RunHooks
 from ...execution.debug import debug_log
 from ...execution.execute import execute
@@ -143,6 +144,8 @@ def _spending_lines(run_outcome: RunOutcome) -> Iterator[str]:
     """Yield lines on the spending, the retry budget and requests that may be billed without a record."""
     for share in run_outcome.statistics.shares:
         yield f"spent: {share} ({share.spent / share.limit:.1%})"
+    if run_outcome.cache is not None:
+        yield cache_sentence(run_outcome.cache, run_outcome.statistics.saved_usd)
     if run_outcome.exit_code is ExitCode.STOPPED and not run_outcome.statistics.shares:
         cost = f", {shown(run_outcome.spent.cost_usd)} USD" if run_outcome.spent.cost_usd else ""
         yield f"spent over all executions: {run_outcome.spent.tokens:,} tokens{cost}"

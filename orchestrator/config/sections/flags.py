@@ -18,6 +18,8 @@ class Flag:
     """What stands for the value in the help; None: the type's own word."""
     sets: JSON = None
     """What a flag without a value sets; None: the flag takes a value, or it turns a yes into a no or a no into a yes."""
+    is_optional: str | None = None
+    """The value of the flag where none is given: `--cache` is `--cache=on`."""
     is_repeatable: bool = False
     is_path: bool = False
     is_resumable: bool = True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from providers.messages import JSON
+from runners.cache.answer_cache import CacheCounts
 from runners.calls.budget import NOTHING, Spending
 from runners.dispatch.dispatcher import NoUsableInstance
 from runners.event_loop.shutdown import Shutdown
@@ -60,6 +61,8 @@ class RunOutcome:
     """Whether this execution asked the canaries and got answers."""
     rehearsed_s: float | None = None
     """The forecast of a rehearsal."""
+    cache: CacheCounts | None = None
+    """None where the run had no cache."""
 
     @property
     def is_complete(self) -> bool:
@@ -85,6 +88,7 @@ class RunOutcome:
             "drifts": list(self.drifts),
             "drift_checked": self.is_drift_checked,
             "rehearsed_s": self.rehearsed_s,
+            **({"cache_hits": self.cache.hits, "cache_asked": self.cache.asked} if self.cache else {}),
         }
 
 

@@ -22,6 +22,8 @@ from ...results.run import Run
 from ...results.run_directory.directory import RunDirectory
 from ...results.summaries.summary import HIERARCHY
 from ...ui.text_table import TextTable
+from .cached import COLUMNS as CACHED
+from .cached import CacheFacts, find_cached
 from .decisions import Decisions, read_decisions
 from .group_scores import GroupScore, find_group_scores
 from .instances import InstanceFacts, find_instances
@@ -54,7 +56,7 @@ COLUMNS = [
         "started_at",
         "completed_at",
     ),
-    *("total_s", "working_s", *RECORDED),
+    *("total_s", "working_s", *RECORDED, *CACHED),
 ]
 
 
@@ -117,6 +119,7 @@ class Facts:
     comparisons: tuple[ComparisonFacts, ...]
     failures: tuple[FailureClass, ...]
     instances: tuple[InstanceFacts, ...]
+    cached: tuple[CacheFacts, ...]
     running_time: RunningTime
     decisions: Decisions
     stage_times: tuple[StageTime, ...]
@@ -160,6 +163,7 @@ def gather_facts(run: Run, records: pa.Table) -> Facts:
         comparisons=tuple(_compare(records, axis) for axis in COMPARED if axis in axes),
         failures=_find_failures(records),
         instances=find_instances(records, decisions),
+        cached=find_cached(records),
         running_time=time,
         decisions=decisions,
         stage_times=find_stage_times(records),

@@ -100,7 +100,7 @@ def figures_of(name: str, records: pa.Table) -> StageFigures:
     tokens = pc.sum(answered["output_tokens"]).as_py() or 0
     return StageFigures(
         name=name,
-        success_rate=answered.num_rows / records.num_rows,
+        success_rate=(pc.sum(pc.equal(records["outcome"], "ok")).as_py() or 0) / records.num_rows,
         mean_response_s=pc.mean(answered["working_s"]).as_py() or 0.0,
         tokens_per_s=tokens / total_s if total_s else 0.0,
         total_s=total_s,

@@ -118,7 +118,7 @@ _PARTIAL = [
 """The aggregations of one table that are summed over all tables."""
 SUMMARISED = (
     "run_id", "outcome", "finish_reason", "grade", "error_class", "score_error", "task_type", "difficulty", "family", "task_id",
-    "score_values",
+    "score_values", "cache_hit",
     *_AMOUNTS, *_TOOLS, *_MEANS,
 )  # fmt: skip
 """The columns that a summary reads, besides the grouping columns."""
@@ -137,6 +137,10 @@ def _with_counts(records: pa.Table) -> pa.Table:
     }
     for name, flag in flags.items():
         records = records.append_column(name, pc.cast(pc.fill_null(flag, False), pa.int64()))
+    time_s = pc.if_else(
+        records["cache_hit"], None, records["working_s"]
+    )  # an answer from the cache took no time of a server
+    records = records.set_column(records.column_names.index("working_s"), "working_s", time_s)
     is_graded = pc.and_(pc.is_valid(grade), pc.not_equal(grade, "ungraded"))
     return records.append_column("is_full", pc.if_else(pc.fill_null(is_graded, False), records["successful"], None))
 

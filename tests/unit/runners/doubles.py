@@ -126,6 +126,7 @@ _RECORD = Record(
     prompt_type="baseline", tool_success_rate=1.0, difficulty="easy", task_type="math", family="", status=200,
     outcome="ok", error_class=None, error_message=None, score=1.0, grade="full", passed=True, score_error=None,
     score_details=None, score_values=None,
+        saved_usd=None,
     stage=0, turns=1, tool_calls=0, tool_failures=0, tool_rejections=0, tool_coverage=None, tool_trace=None, input="question",
     target="fine", output_text="fine", messages=None, finish_reason="stop", input_tokens=10, output_tokens=5, cached_tokens=0,
     reasoning_tokens=0, usage_estimated=False, cost_usd=None, judge_input_tokens=0, judge_output_tokens=0, judge_cost_usd=None,
