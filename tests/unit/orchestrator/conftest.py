@@ -98,6 +98,7 @@ USUAL: dict[str, Any] = {
     "score_error": None,
     "score_details": None,
     "score_values": None,
+    "saved_usd": None,
     "stage": 0,
     "turns": 1,
     "tool_calls": 0,

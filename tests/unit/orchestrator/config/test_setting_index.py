@@ -28,6 +28,7 @@ FILE: dict[str, Any] = {
     "tasks": [{"path": "t.jsonl"}],
 }
 SAID = {
+    "cache": "read",
     "scenario": "scale",
     "model": "m",
     "tool_success_rate": "0.5",
