@@ -16,11 +16,11 @@ from orchestrator.config.environment import read_environment
 from orchestrator.execution.context import RunHooks
 from orchestrator.execution.execute import execute
 from orchestrator.execution.history.outcome import INTERRUPTED, ExitCode
-from orchestrator.execution.history.spent import spent_so_far
 from orchestrator.execution.prepare import prepare
 from orchestrator.results.run_directory.directory import RunDirectory
 from providers.messages import JSON
 from runners.event_loop.shutdown import Shutdown
+from runners.journal.spending_log import SpendingLog
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Books, Program
@@ -216,11 +216,11 @@ async def test_a_resume_that_is_interrupted_while_it_opens_forgets_nothing_that_
     unhurried(program, sweep, 200)
     path = program.path(program.run("sweep.yaml", "--token-limit", 1000))
     directory, environment, shutdown = RunDirectory(path), read_environment(), Shutdown()
-    before = spent_so_far(directory)
+    before = SpendingLog(directory.journal).settled
     prepared = prepare(stored_config(directory, environment), environment.key)
     shutdown.request(INTERRUPTED)
     with closing(prepared.sweep.tasks):
         run_outcome = await execute(prepared, directory, environment, RunHooks(shutdown))
     assert (run_outcome.exit_code, run_outcome.spent) == (ExitCode.INTERRUPTED, before)
     assert spent(path)["spent_tokens"] == before.tokens == billed_tokens(books, path)
-    assert spent_so_far(directory) == before
+    assert SpendingLog(directory.journal).settled == before
