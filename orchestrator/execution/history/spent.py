@@ -29,7 +29,7 @@ def spent_so_far(directory: RunDirectory, storage_format: StorageFormat, spendin
     recorded = _in_parts(directory.results, storage_format, after) + _unresolved(directory.journal, after)
     recorded += last.spent if last else NOTHING
     spent = recorded.upper(spending_log.reserved)
-    return Settlement(spent, spending_log.presumed + (spent - recorded), after)
+    return Settlement(spent, spending_log.presumed + (spent - recorded), max(after, 0))
 
 
 def _in_parts(results: Path, storage_format: StorageFormat, after: int) -> Spending:

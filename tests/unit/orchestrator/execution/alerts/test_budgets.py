@@ -137,7 +137,7 @@ def directory(tmp_path: Path) -> RunDirectory:
 def test_what_was_spent_is_the_last_settlement_and_what_the_journal_holds_after_it(
     directory: RunDirectory, make_record: MakeRecord, form: StorageFormat
 ) -> None:
-    assert spent_so_far(directory, form, SpendingLog(directory.journal)) == Settlement(segment=-1)
+    assert spent_so_far(directory, form, SpendingLog(directory.journal)) == Settlement()
     an_hour_ago = [record_at(make_record, 0, 100.0), record_at(make_record, 1, 101.0, "infra_failure")]
     spending_log = SpendingLog(directory.journal)
     spending_log.budget = Budget(before=Spending(70, 1.5))
