@@ -1,4 +1,4 @@
-"""Reads JSON with the deviations of servers: NaN and Infinity, a byte order mark at the start, bytes that are no UTF-8, half surrogate pairs.
+"""Reads JSON with the deviations of servers: NaN and Infinity, a byte order mark at the start, invalid UTF-8, half surrogate pairs.
 
 Models write half characters, and Python servers write NaN. Only what cannot be read as it is gets mended: good JSON is parsed once.
 """
