@@ -60,6 +60,8 @@ POINTS = (
     Point("unresolved: half of its replacement written", "unresolved.log, temporary: write", "torn"),
     Point("unresolved: before it is replaced", "unresolved.log: rename", "before"),
     Point("unresolved: replaced", "unresolved.log: rename", "after"),
+    Point("spending: half of the settlement written", "spending log: write", "torn"),
+    Point("spending: settled, before the segments are deleted", "spending log: fsync", "after"),
     Point("decisions: half of a line written", "decisions: write", "torn"),
     Point("learned limits: half of the temporary written", "learned limits, temporary: write", "torn"),
     Point("learned limits: before rename", "learned limits: rename", "before"),

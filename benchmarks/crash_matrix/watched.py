@@ -26,6 +26,7 @@ ROLES = tuple(
         (r"/journal/\.\d+\.log\.pending$", "marks left behind"),
         (r"/journal/unresolved\.log$", "unresolved.log"),
         (r"/journal/\.unresolved\.log\.pending$", "unresolved.log, temporary"),
+        (r"/journal/spending\.log$", "spending log"),
         (r"/journal$", "journal folder"),
         (r"/results/part-\d+\.parquet$", "part"),
         (r"/results/\.part-\d+\.parquet\.pending$", "part, temporary"),

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from providers.errors import InputError
 from providers.messages import JSON
+from sharding.yaml_text import load_yaml
 
 from .display.curves import ladder_file, number_of
 
@@ -167,7 +168,7 @@ def check(plan: CapacityPlan, rungs: Sequence[Mapping[str, JSON]]) -> list[Predi
 def read_plan(path: Path) -> CapacityPlan:
     """Read a plan file. Raises InputError that names the file and the key."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path.read_text(encoding="utf-8"))
         return CapacityPlan.model_validate(document)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import yaml
@@ -16,11 +16,12 @@ from providers.adapters.registry import adapter_type
 from providers.adapters.settings import WireSettings
 from providers.errors import InputError
 from providers.suggestion import suggestion
-from sharding.prompts.yaml_text import load_yaml
+from sharding.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
 from .given_tasks import write_given_tasks
 from .sections.task_settings import TAGS
+from .setting_text import takes_text, type_within
 from .settings import Config
 
 
@@ -172,11 +173,12 @@ def _yaml_place(error: Exception) -> str:
 
 def _apply(raw: dict[str, Any], setting: SettingOverride) -> None:
     """Put one dotted setting into the nested mapping."""
-    place, rest = raw, setting.path
+    place, rest, kind = raw, setting.path, cast("object", Config)
     while True:
         part, rest = _step(place, rest)
+        kind = type_within(kind, part, place)
         if not rest:
-            place[part] = _value(setting)
+            place[part] = _value(setting, kind)
             return
         below = place[part] = {} if place.get(part) is None else place[part]
         if not isinstance(below, dict):
@@ -191,14 +193,24 @@ def _step(place: Mapping[str, Any], path: str) -> tuple[str, str]:
     return key, path[len(key) + 1 :]
 
 
-def _value(setting: SettingOverride) -> object:
+def _value(setting: SettingOverride, kind: object) -> object:
+    """Return the value of a setting of type `kind`: text as it stands where it is one, else what it says as YAML."""
     if not isinstance(setting.value, str):
+        return setting.value
+    if not setting.value.isascii() and _is_cut(setting.value):
+        raise InputError(f"{setting.source}: the value is not UTF-8 text; choose a name that is")
+    if takes_text(kind, setting.value):
         return setting.value
     try:
         return load_yaml(setting.value)
     except UNREADABLE as error:
         shown = "the value" if setting.path.startswith("providers.") else repr(setting.value)  # a key may stand there
         raise InputError(f"{setting.source}: {shown} is not a YAML value: {_yaml_place(error)}") from error
+
+
+def _is_cut(text: str) -> bool:
+    """Return whether a text holds bytes that are no UTF-8, as Python keeps them in arguments and variables."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _check_models(config: Config, name: str) -> None:

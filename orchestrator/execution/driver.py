@@ -21,6 +21,7 @@ from runners.dispatch.dispatcher import NoUsableInstance
 from runners.engines.local import LocalEngine
 from runners.event_loop.loop_watchdog import LoopWatchdog
 from runners.journal.journal import Journal
+from runners.journal.spending_log import SpendingLog
 from runners.samples.monitor import Monitor
 from runners.samples.record import Record
 from sharding.planner import SweepPlan
@@ -58,6 +59,7 @@ class DriverResources:
     state: UserState
     identities: Mapping[str, str]
     """The identities that outlive the run, by instance name."""
+    spending_log: SpendingLog
     budget: Budget
     """What earlier executions and the canaries spent."""
     canaries: Sequence[DriftFinding]
@@ -74,7 +76,9 @@ class Driver:
         self._shutdown = hooks.shutdown
         self._events = events
         self._alerts = BudgetAlerts(hooks.shutdown, resources.decisions, events.emit)
-        self.budgets = open_budgets(self._run, context.price_usd, resources.budget.spent, self._alerts)
+        self.budgets = open_budgets(
+            self._run, context.price_usd, resources.budget.spent, resources.spending_log, self._alerts
+        )
         self._user_errors = self._run.max_user_errors
         self._refusals = RefusalWatch(partial(self.decided, "", "refusals"))
         self._monitor: Monitor
@@ -189,6 +193,7 @@ class Driver:
             possibly_billed_twice=resources.pending.replay.possibly_billed_twice,
             damaged=resources.pending.replay.damaged,
             spent=budgets.budget.spent,
+            presumed=resources.spending_log.presumed,
             unanswered=resources.budget.unanswered + budgets.budget.unanswered,
             retries_refused=budgets.retries.refused,
             refusals=self._refusals.sentences,

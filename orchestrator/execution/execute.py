@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from providers.messages import JSON, Adaptation
-from runners.calls.budget import Budget
 from runners.decisions.decision_log import DecisionLog
+from runners.durable import storing
 from runners.event_loop.shutdown import Shutdown
 from runners.journal.journal import Journal
+from runners.journal.spending_log import Settlement, SpendingLog
 from runners.samples.monitor import Monitor
 
 from ..config.environment import Environment
@@ -77,16 +78,27 @@ async def _rehearsed_s(context: RunContext, hooks: RunHooks) -> float | None:
 async def _execute_pending(execution: _Execution, environment: Environment, events: Events) -> RunOutcome:
     """Open everything, join driver and owner, and execute the plan of what is left."""
     context, pending, hooks = execution.context, execution.pending, execution.hooks
-    budget = open_budget(context.config.run, context.price_usd, spent_so_far(execution.directory))
-    async with _stoppable(_open(execution, environment, budget, events), hooks.shutdown) as resources:
+    spending_log = _settled(execution)
+    async with _stoppable(_open(execution, environment, spending_log, events), hooks.shutdown) as resources:
         if resources is None:
-            return _ended_before_it_began(execution, budget)
+            return _ended_before_it_began(execution, spending_log)
         driver = Driver(context, resources, hooks, events)
         follows_samples = logging.getLogger(__package__).isEnabledFor(logging.DEBUG)
         assignment = assign_all(execution.manifest.run_id, context, driver.learned(), follows_samples=follows_samples)
         fitted = _fit_to_open_files(context, pending, driver)
         owner = Owner(assignment, LocalParts(fitted, fitted.providers.adapters, hooks.code, resources.cache), driver)
         return await driver.execute(owner, context.plan(pending.replay.done, pending.asked))
+
+
+def _settled(execution: _Execution) -> SpendingLog:
+    """Open the spending log, and settle what killed executions left. Raises StorageError."""
+    directory, compactor = execution.directory, execution.pending.compactor
+    spending_log = SpendingLog(directory.journal)
+    settlement = spent_so_far(directory, execution.manifest.storage_format, spending_log)
+    if settlement != (spending_log.settlement or Settlement()):
+        with storing(directory.journal):
+            spending_log.settle(replace(settlement, segment=compactor.next_number() - 1))
+    return spending_log
 
 
 def _fit_to_open_files(context: RunContext, pending: PendingWork, driver: Driver) -> RunContext:
@@ -100,13 +112,15 @@ def _fit_to_open_files(context: RunContext, pending: PendingWork, driver: Driver
 
 @asynccontextmanager
 async def _open(
-    execution: _Execution, environment: Environment, budget: Budget, events: Events
+    execution: _Execution, environment: Environment, spending_log: SpendingLog, events: Events
 ) -> AsyncIterator[DriverResources]:
     """Open journal and decisions, start the simulators, lock every key against other runs, and ask the canaries."""
     context, directory, pending = execution.context, execution.directory, execution.pending
     run, providers, state, done = context.config.run, context.providers, user_state(), pending.replay.done
     async with AsyncExitStack() as stack:
-        journal = Journal(directory.journal, pending.compactor, done, segment_records=run.part_records)
+        journal = Journal(
+            directory.journal, pending.compactor, done, segment_records=run.part_records, spending_log=spending_log
+        )
         await stack.enter_async_context(journal)
         decisions = stack.enter_context(closing(DecisionLog(directory.decisions)))
         on_adapted = partial(_tell_adapted, decisions, events)
@@ -117,9 +131,10 @@ async def _open(
         cache = open_cache(context)
         if cache is not None:
             stack.enter_context(closing(cache))
+        budget = open_budget(run, context.price_usd, spending_log.settled, spending_log)
         canaries = await ask_due_canaries(context, directory, done, budget)
         yield DriverResources(
-            execution.manifest, pending, journal, decisions, state, identities, budget, canaries, cache
+            execution.manifest, pending, journal, decisions, state, identities, spending_log, budget, canaries, cache
         )
 
 
@@ -143,7 +158,7 @@ async def _stoppable(
         yield resources
 
 
-def _ended_before_it_began(execution: _Execution, budget: Budget) -> RunOutcome:
+def _ended_before_it_began(execution: _Execution, spending_log: SpendingLog) -> RunOutcome:
     manifest, replay = execution.manifest, execution.pending.replay
     statistics = Monitor(manifest.total, replay.done.count, {}).statistics()
     run_outcome = outcome_of(manifest, count_pending(replay.done, None), statistics, execution.hooks.shutdown, [])
@@ -151,6 +166,7 @@ def _ended_before_it_began(execution: _Execution, budget: Budget) -> RunOutcome:
         run_outcome,
         possibly_billed_twice=replay.possibly_billed_twice,
         damaged=replay.damaged,
-        spent=budget.spent,
-        unanswered=budget.unanswered,
+        spent=spending_log.settled,
+        presumed=spending_log.presumed,
+        unanswered=spending_log.budget.unanswered if spending_log.budget else 0,
     )

@@ -4,6 +4,9 @@ A reservation covers the estimated input and all of `max_tokens`. So a limit is 
 requests in flight (and, where max_tokens is not set, by the part of the answers that is longer than assumed). The reservation of a request
 that was sent and never answered is committed in full. A request that does not fit waits, first come, first served, until other requests
 end. When no request is in flight and the next one still does not fit, the limit is reached and nothing more is sent.
+
+What may be spent is on disk before it is sent: the ledger holds a ceiling over what is spent and reserved, which is raised by a block
+when a request would exceed it. After a kill all of the ceiling counts as spent.
 """
 
 from __future__ import annotations
@@ -12,12 +15,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
+from typing import Protocol
 
 from providers.errors import OrchestratorError, ProviderError
 from providers.messages import Usage
 
 from ..limits.permit import Cost
 
+BLOCKS = 256
+"""Parts of a limit by which the ceiling is raised: the ledger is written so often at most, and a kill counts one of them too many."""
 NEAR = 0.9
 """Share of a limit at which the user is notified."""
 
@@ -43,8 +50,29 @@ class Spending:
     def __sub__(self, other: Spending) -> Spending:
         return Spending(self.tokens - other.tokens, self.cost_usd - other.cost_usd)
 
+    def upper(self, other: Spending) -> Spending:
+        """Return the higher of both amounts, for tokens and dollars each."""
+        return Spending(max(self.tokens, other.tokens), max(self.cost_usd, other.cost_usd))
+
+    def is_within(self, ceiling: Spending) -> bool:
+        """Return whether neither amount is above that of `ceiling`."""
+        return self.tokens <= ceiling.tokens and self.cost_usd <= ceiling.cost_usd
+
 
 NOTHING = Spending()
+
+
+class Ledger(Protocol):
+    """The record of what a run may have spent, which survives a kill."""
+
+    @property
+    def presumed(self) -> Spending:
+        """What was reserved by executions that were killed, and counts as spent."""
+        ...
+
+    async def reserve(self, ceiling: Spending) -> None:
+        """Return when the ceiling is on disk. Raises StorageError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +95,17 @@ class BudgetLimits:
         if self.tokens is not None and spending.tokens > self.tokens:
             return False
         return self.cost_usd is None or spending.cost_usd <= self.cost_usd
+
+    def ceiling(self, spending: Spending) -> Spending:
+        """Return `spending` and a block of each limit, at most the limit; without one a block of `spending`."""
+        tokens, cost_usd = spending.tokens, spending.cost_usd
+        return Spending(ceil(_raised(tokens, self.tokens)), _raised(cost_usd, self.cost_usd))
+
+
+def _raised(amount: float, limit: float | None) -> float:
+    if limit is None:
+        return amount + amount / BLOCKS
+    return max(amount, min(amount + limit / BLOCKS, limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +160,7 @@ class Budget:
         bounds: BudgetLimits | None = None,
         before: Spending = NOTHING,
         listeners: BudgetListeners | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.spent = before
         """Spending of the earlier executions and of this one."""
@@ -129,6 +169,10 @@ class Budget:
         self.bounds = bounds or BudgetLimits()
         self._listeners = listeners or BudgetListeners()
         self._price_usd = price_usd
+        self._ledger = ledger
+        self._ceiling = NOTHING
+        """What the ledger holds: up to it may be sent."""
+        self._raising = asyncio.Lock()
         self.is_bounded = self.bounds != BudgetLimits()
         """Whether a limit is set: otherwise nothing is reserved."""
         self._reserved = NOTHING
@@ -138,7 +182,10 @@ class Budget:
         self._reached = ""
 
     async def reserve(self, model: str, cost: Cost) -> Spending:
-        """Wait until the highest cost of a request fits, reserve it and return it, for `commit`. Raises LimitReached."""
+        """Wait until the highest cost of a request fits and is on disk, reserve it and return it, for `commit`.
+
+        Raises LimitReached, and StorageError where the ledger cannot be written.
+        """
         if not self.is_bounded:
             return NOTHING
         needs = self._priced(model, Usage(cost.input_tokens, cost.max_output_tokens))
@@ -146,6 +193,8 @@ class Budget:
             await self._wait(needs)
         else:
             self._take(needs)
+        if self._ledger is not None and not self._exposed.is_within(self._ceiling):
+            await self._raise_ceiling(self._ledger, needs)
         return needs
 
     def commit(self, model: str, reserved: Spending, usage: Usage | None) -> None:
@@ -180,8 +229,24 @@ class Budget:
     def _priced(self, model: str, usage: Usage) -> Spending:
         return Spending(usage.input_tokens + usage.output_tokens, self._price_usd(model, usage) or 0.0)
 
+    @property
+    def _exposed(self) -> Spending:
+        return self.spent + self._reserved
+
+    async def _raise_ceiling(self, ledger: Ledger, needs: Spending) -> None:
+        """Write a ceiling over all that is reserved by now. One is written at a time; most requests find theirs under the last one."""
+        try:
+            async with self._raising:
+                if not self._exposed.is_within(self._ceiling):
+                    ceiling = self.bounds.ceiling(self._exposed)
+                    await ledger.reserve(ceiling)
+                    self._ceiling = ceiling
+        except BaseException:
+            self._release(needs)  # it was not sent
+            raise
+
     def _has_room(self, needs: Spending) -> bool:
-        return not self._reached and self.bounds.hold(self.spent + self._reserved + needs)
+        return not self._reached and self.bounds.hold(self._exposed + needs)
 
     def _take(self, needs: Spending) -> None:
         self._in_flight += 1
@@ -231,9 +296,14 @@ class Budget:
         shares = zip(self.bounds.shares(self.spent), self.bounds.shares(needs), strict=True)
         spent, needed = next((spent, needed) for spent, needed in shares if spent.spent + needed.spent > spent.limit)
         return (
-            f"the {spent.name} limit is reached: {spent} are spent, and the next request may take {shown(needed.spent)}; "
-            f"resume with a larger limit (run.{spent.name}_limit, --{spent.name}-limit)"
+            f"the {spent.name} limit is reached: {spent} are spent{self._presumed_part(spent.name)}, and the next request may take "
+            f"{shown(needed.spent)}; resume with a larger limit (run.{spent.name}_limit, --{spent.name}-limit)"
         )
+
+    def _presumed_part(self, name: str) -> str:
+        presumed = self._ledger.presumed if self._ledger else NOTHING
+        amount = next(share.spent for share in self.bounds.shares(presumed) if share.name == name)
+        return f" ({shown(amount)} of them are possibly billed: killed executions had reserved them)" if amount else ""
 
     def _notify_near(self) -> None:
         for share in self.bounds.shares(self.spent):

@@ -126,7 +126,7 @@ class Compactor:
     def _store(self, number: int, kept: KeptRows | None) -> None:
         """Write the final rows to the part and the others to `unresolved.log`, as streams that hold no further rows in memory."""
         with self._unresolved.open("ab") as unresolved:
-            final = _final(_records(self._rows(number, kept)), unresolved)
+            final = _final(_records(self._rows(number, kept)), number, unresolved)
             if number > self._sink.last_part() and (first := next(final, None)):
                 self._sink.write_part(number, chain([first], final))
             deque(final, maxlen=0)  # where the part existed, the rows that are not final are still to be written
@@ -164,11 +164,12 @@ class Compactor:
             return
         last = array("Q", bytes(8 * done.size))
         for line in read_lines(self._unresolved):
-            if line.value is not None:
+            if line.value is not None and "ordinal" in line.value:
                 last[line.value["ordinal"]] = line.end
         for line in read_lines(self._unresolved):
-            if line.value is not None and last[line.value["ordinal"]] == line.end and line.value["ordinal"] not in done:
-                yield line.value
+            row = line.value
+            if row is not None and "ordinal" in row and last[row["ordinal"]] == line.end and row["ordinal"] not in done:
+                yield row
 
     def _segments(self) -> list[Path]:
         return sorted(self._folder.glob(f"{6 * '[0-9]'}.log"))
@@ -203,13 +204,15 @@ def _follow(value: JournalRow, in_flight: set[int]) -> None:
         in_flight.discard(value["ordinal"])
 
 
-def _final(records: Iterable[JournalRow], unresolved: BinaryIO) -> Iterator[JournalRow]:
-    """Yield the final records; write the others, which a resume runs again, to `unresolved`."""
+def _final(records: Iterable[JournalRow], number: int, unresolved: BinaryIO) -> Iterator[JournalRow]:
+    """Yield the final records; write the others, which a resume runs again, to `unresolved`, after the number of their segment."""
+    mark = frame({"segment": number})
     for record in records:
         if record["outcome"] in FINAL:
             yield record
         else:
-            unresolved.write(frame(record))
+            unresolved.write(mark + frame(record))
+            mark = b""
 
 
 def _records(segment: Iterable[JournalRow]) -> Iterator[JournalRow]:

@@ -22,6 +22,8 @@ class JournalRow(TypedDict, total=False):
     """Mark: when the records before it were on the disk, in seconds since the epoch."""
     closed: bool
     """Mark: the execution came to its end."""
+    segment: int
+    """Mark in the unresolved log: the segment that the next records are from."""
     ordinal: int
     outcome: str
     error_class: str | None

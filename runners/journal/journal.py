@@ -6,7 +6,8 @@ the segment is deleted only when the part is durable. One compaction runs at a t
 finally the workers wait.
 
     journal/000001.log          segments: records, and marks of what was sent (`started`)
-    journal/unresolved.log      records that are not final, last one wins
+    journal/unresolved.log      records that are not final, last one wins; before those of a segment, its number
+    journal/spending.log        what may have been spent (`spending_log.py`)
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .commit_group import CommitGroup
 from .compaction import Compactor
 from .kept_rows import KeptRows
 from .segment_file import SegmentFile
+from .spending_log import SpendingLog
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Journal:
         done: Bitmap,
         *,
         segment_records: int,
+        spending_log: SpendingLog | None = None,
         close_within_s: float = CLOSE_WITHIN_S,
     ) -> None:
         self.done = done
@@ -59,6 +62,7 @@ class Journal:
         self._compactor = compactor
         self._segment_records = segment_records
         self._close_within_s = close_within_s
+        self._spending_log = spending_log
         self._in_flight: set[int] = set()
         self._in_flight_before = set(compactor.in_flight)
         self._group = CommitGroup()
@@ -66,7 +70,9 @@ class Journal:
         self._compactions = ThreadPoolExecutor(1, thread_name_prefix="compaction")
         with storing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._segment = SegmentFile(folder, compactor.next_number())
+            self._segment = SegmentFile(
+                folder, max(compactor.next_number(), spending_log.next_segment if spending_log else 0)
+            )
         self._kept = KeptRows(self._segment.number)
         self._compacting: asyncio.Task[None] | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -222,6 +228,8 @@ class Journal:
             return
         try:
             self._segment.seal()
+            if self._spending_log is not None:
+                await _off_loop(self._compactions, self._spending_log.settle_execution, self._segment.number)
             await _off_loop(self._compactions, self._compactor.finish, self.done, self._leave_marks, self._kept)
         except OSError as error:
             self._fail(error)

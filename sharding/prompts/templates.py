@@ -26,11 +26,11 @@ from providers.suggestion import suggestion
 from ..conversation import INPUT, INSTRUCTING, with_system, with_user_template
 from ..tasks.task import Task
 from ..tasks.tool_plan import HOW_TO_PLAN, ToolPlan, last_user_text, plan_of
+from ..yaml_text import load_yaml
 from .few_shot import Examples, ReadRows, load_examples
 from .flaws import FLAWS, damage
 from .shown_plan import check_step, plan_in, show_plan
 from .variables import fill_variables, has_long_latex, show_value, unfilled_columns, variables_in
-from .yaml_text import load_yaml
 
 SHIPPED = Path(__file__).parent / "prompt_types"
 KEYS = ("system", "user", "user_with_plan", "step", "plan", "examples", "flaw", "like")

@@ -18,6 +18,7 @@ from providers.errors import InputError
 from providers.messages import JSON, Tool
 from providers.suggestion import suggestion
 
+from ..yaml_text import load_yaml
 from .dotted import roots_of, value_at
 from .tool_plan import tool_name
 
@@ -124,7 +125,7 @@ def _read(path: Path) -> object:
         raise InputError(f"{path}: not UTF-8 text; save the file as UTF-8") from error
     try:
         if path.suffix in (".yaml", ".yml"):
-            return yaml.safe_load(text)
+            return load_yaml(text)
         if path.suffix in (".jsonl", ".ndjson"):
             return [orjson.loads(line) for line in text.splitlines() if line.strip()]
         return orjson.loads(text)

@@ -75,8 +75,10 @@ def _setting(scorer: str | None) -> ScorerSetting | None:
         return scorer
     import yaml
 
+    from sharding.yaml_text import load_yaml
+
     try:
-        setting: ScorerSetting = yaml.safe_load(scorer)
+        setting: ScorerSetting = load_yaml(scorer)
     except yaml.YAMLError as error:
         raise click.UsageError(f"--scorer {scorer!r} is no name and no YAML mapping") from error
     return setting

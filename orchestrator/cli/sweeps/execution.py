@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from providers.errors import StorageError
-from runners.calls.budget import shown
+from runners.calls.budget import Spending, shown
 from runners.event_loop.run_loop import run_loop
 from runners.event_loop.shutdown import Shutdown
 from runners.samples.in_flight_samples import Wait
@@ -140,6 +140,11 @@ def _instance_lines(run_outcome: RunOutcome) -> Iterator[str]:
         yield f"rehearsed {run_outcome.rehearsed_s:.1f} s, took {took_s:.1f} s ({deviation:+.1f} %)"
 
 
+def _amounts(spending: Spending) -> str:
+    cost = f", {shown(spending.cost_usd)} USD" if spending.cost_usd else ""
+    return f"{spending.tokens:,} tokens{cost}"
+
+
 def _spending_lines(run_outcome: RunOutcome) -> Iterator[str]:
     """Yield lines on the spending, the retry budget and requests that may be billed without a record."""
     for share in run_outcome.statistics.shares:
@@ -147,10 +152,14 @@ def _spending_lines(run_outcome: RunOutcome) -> Iterator[str]:
     if run_outcome.cache is not None:
         yield cache_sentence(run_outcome.cache, run_outcome.statistics.saved_usd)
     if run_outcome.exit_code is ExitCode.STOPPED and not run_outcome.statistics.shares:
-        cost = f", {shown(run_outcome.spent.cost_usd)} USD" if run_outcome.spent.cost_usd else ""
-        yield f"spent over all executions: {run_outcome.spent.tokens:,} tokens{cost}"
+        yield f"spent over all executions: {_amounts(run_outcome.spent)}"
     if run_outcome.retries_refused:
         yield f"the run's retry budget was used up: {run_outcome.retries_refused} failures were not tried again"
+    if run_outcome.presumed.tokens:
+        yield (
+            f"possibly billed: {_amounts(run_outcome.presumed)} were reserved by executions that were killed, and count as spent; "
+            "a larger limit lets the run go on"
+        )
     if run_outcome.unanswered:
         yield f"possibly billed without a record: {run_outcome.unanswered} requests were sent and their usage is unknown"
     if run_outcome.possibly_billed_twice:

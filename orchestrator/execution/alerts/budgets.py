@@ -1,7 +1,7 @@
 """The limits of a run (US dollars and tokens over all its executions, time and retries in each) and their alerts.
 
-What earlier executions spent is the last total that was noted in `executions.jsonl`, and the records that were completed since: a
-killed execution notes nothing, but its records stand. What it had in flight nobody knows: a resume counts it as possibly billed twice.
+What earlier executions spent is settled in the journal (`runners/journal/spending_log.py`): of a killed one, its records and what it had
+reserved.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from runners.calls.budget import NEAR, Budget, BudgetLimits, BudgetListeners, Bu
 from runners.calls.retry import RetryBudget
 from runners.decisions.decision_log import Decide
 from runners.event_loop.shutdown import Shutdown
+from runners.journal.spending_log import SpendingLog
 
 from ...config.sections.durations import told
 from ...config.settings import RunConfig
@@ -67,15 +68,24 @@ class Budgets:
 
 
 def open_budget(
-    run: RunConfig, price_usd: PriceUsd, before: Spending, listeners: BudgetListeners | None = None
+    run: RunConfig,
+    price_usd: PriceUsd,
+    before: Spending,
+    spending_log: SpendingLog,
+    listeners: BudgetListeners | None = None,
 ) -> Budget:
-    """Build the budget of tokens and US dollars, with what earlier executions spent."""
-    return Budget(price_usd, BudgetLimits(run.token_limit, run.cost_limit_usd), before, listeners)
+    """Build the budget of tokens and US dollars, with what earlier executions spent. Its spending is what the journal settles."""
+    limits = BudgetLimits(run.token_limit, run.cost_limit_usd)
+    spending_log.budget = Budget(price_usd, limits, before, listeners, spending_log)
+    return spending_log.budget
 
 
-def open_budgets(run: RunConfig, price_usd: PriceUsd, before: Spending, budget_alerts: BudgetAlerts) -> Budgets:
+def open_budgets(
+    run: RunConfig, price_usd: PriceUsd, before: Spending, spending_log: SpendingLog, budget_alerts: BudgetAlerts
+) -> Budgets:
     """Build the budget and the retry budget of a run, connected to its alerts."""
-    budget = open_budget(run, price_usd, before, BudgetListeners(budget_alerts.near, budget_alerts.reached))
+    listeners = BudgetListeners(budget_alerts.near, budget_alerts.reached)
+    budget = open_budget(run, price_usd, before, spending_log, listeners)
     return Budgets(budget, RetryBudget(run.retry_budget, on_spent=budget_alerts.retries_spent))
 
 

@@ -45,6 +45,8 @@ class RunOutcome:
     statistics: RunStatistics
     spent: Spending = NOTHING
     """Over all executions."""
+    presumed: Spending = NOTHING
+    """The part of it that killed executions had reserved and no record shows: it may not have been billed."""
     unanswered: int = 0
     """Requests that were sent without a report of usage: they may have been billed. `spent` counts an estimate if there is a limit."""
     retries_refused: int = 0
@@ -78,6 +80,8 @@ class RunOutcome:
             "total": self.total,
             "spent_tokens": self.spent.tokens,
             "spent_usd": self.spent.cost_usd,
+            "presumed_tokens": self.presumed.tokens,
+            "presumed_usd": self.presumed.cost_usd,
             "unanswered": self.unanswered,
             "retries_refused": self.retries_refused,
             "possibly_billed_twice": self.possibly_billed_twice,

@@ -1,67 +1,50 @@
-"""What a run has spent so far, from its directory alone: the totals noted by executions, and the records completed since."""
+"""What a run has spent so far, from its directory alone: the last settlement, and what came after it in the journal's order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from runners.calls.budget import NOTHING, Spending
-from runners.journal.frames import JournalRow, rows
+from runners.journal.frames import rows
+from runners.journal.sinks.open_sink import sink_over
+from runners.journal.sinks.sink import StorageFormat
+from runners.journal.spending_log import Settlement, SpendingLog
 
 from ...results.run_directory.directory import RunDirectory
+from .older_spending import COSTS, TOKENS, spent_before_settlements, spent_on
 
-TOKENS = ("input_tokens", "output_tokens", "judge_input_tokens", "judge_output_tokens")
-COSTS = ("cost_usd", "judge_cost_usd")
-
-
-def spent_so_far(directory: RunDirectory) -> Spending:
-    """Sum what all executions spent. Call it after the journal is replayed: every record is then in a part or unresolved."""
-    noted = [execution for execution in directory.executions() if "spent_tokens" in execution]
-    total, since = NOTHING, datetime.min.replace(tzinfo=UTC)
-    if noted:
-        total = Spending(
-            max(execution["spent_tokens"] for execution in noted), max(execution["spent_usd"] for execution in noted)
-        )
-        since = datetime.fromtimestamp(noted[-1]["ended_at"], UTC)
-    for part in directory.results.glob("part-*.parquet"):
-        total += _of_part(part, since)
-    for row in _lines(directory):
-        if datetime.fromisoformat(row["completed_at"]) > since:
-            total += _of_row(row)
-    return total
+EVERYTHING = -1
+"""Below the number of every segment."""
 
 
-def _of_row(row: JournalRow) -> Spending:
-    """Sum the columns that count."""
-    tokens = row["input_tokens"] + row["output_tokens"] + row["judge_input_tokens"] + row["judge_output_tokens"]
-    return Spending(tokens, (row["cost_usd"] or 0.0) + (row["judge_cost_usd"] or 0.0))
+def spent_so_far(directory: RunDirectory, storage_format: StorageFormat, spending_log: SpendingLog) -> Settlement:
+    """Return what all executions spent. Call it after the journal is replayed: every record is then in a part or unresolved.
+
+    Where the last execution was killed, all that it had reserved counts; what no record accounts for is presumed.
+    """
+    last = spending_log.settlement
+    if last is None and (older := spent_before_settlements(directory)) is not None:
+        return Settlement(older)
+    after = EVERYTHING if last is None else last.segment
+    recorded = _in_parts(directory.results, storage_format, after) + _unresolved(directory.journal, after)
+    recorded += last.spent if last else NOTHING
+    spent = recorded.upper(spending_log.reserved)
+    return Settlement(spent, spending_log.presumed + (spent - recorded), max(after, 0))
 
 
-def _of_part(part: Path, since: datetime) -> Spending:
-    """Sum the columns that count in small batches, so that memory does not grow with the part."""
-    total = NOTHING
-    for batch in pq.ParquetFile(part).iter_batches(columns=["completed_at", *TOKENS, *COSTS]):
-        table = pa.table(batch)
-        fresh = table.filter(
-            pc.greater(table["completed_at"], pa.scalar(since, table.schema.field("completed_at").type))
-        )
-        total += Spending(
-            sum(pc.sum(fresh[name]).as_py() or 0 for name in TOKENS),
-            sum(pc.sum(fresh[name]).as_py() or 0.0 for name in COSTS),
-        )
-    return total
+def _in_parts(results: Path, storage_format: StorageFormat, after: int) -> Spending:
+    totals = sink_over(storage_format, results).totals([*TOKENS, *COSTS], after)
+    return Spending(int(sum(totals[name] for name in TOKENS)), sum(totals[name] for name in COSTS))
 
 
-def _lines(directory: RunDirectory) -> Iterator[JournalRow]:
-    results, unresolved = directory.results / "results.jsonl", directory.journal / "unresolved.log"
-    if results.exists():
-        with results.open("rb") as file:
-            yield from map(orjson.loads, (line for line in file if line.endswith(b"\n")))
-    if unresolved.exists():
-        yield from rows(unresolved)
+def _unresolved(journal: Path, after: int) -> Spending:
+    """Sum the unresolved records of the segments above `after`. A crash may leave those of a segment twice: the last time counts."""
+    path, segment = journal / "unresolved.log", 0
+    by_segment = {segment: NOTHING}
+    for row in rows(path) if path.exists() else ():
+        if "segment" in row:
+            segment = row["segment"]
+            by_segment[segment] = NOTHING
+        elif segment > after:
+            by_segment[segment] += spent_on(row)
+    return sum(by_segment.values(), NOTHING)

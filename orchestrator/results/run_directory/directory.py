@@ -2,7 +2,7 @@
 
 manifest.json        the merged configuration (names of variables, never keys) and its fingerprint, part by part
 executions.jsonl     one line per run or resume: its times and how it ended
-journal/             records that are not yet in a result file, and those that are not final
+journal/             records that are not yet in a result file, those that are not final, and what may have been spent
 results/             part-*.parquet or results.jsonl; unresolved.*
 superseded/          the original records that `resume --only refused` replaced
 decisions.jsonl      decisions of the run with their reasons

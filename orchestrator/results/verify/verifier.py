@@ -129,8 +129,9 @@ class _Verifier:
         """Read the journal's log of unresolved records."""
         with suppress(FileNotFoundError):
             for row in self._intact(log):
-                ordinal = row["ordinal"]
-                self._waiting[ordinal] = self._waiting[ordinal] or WAITING.index(row["outcome"])
+                if "ordinal" in row:
+                    ordinal = row["ordinal"]
+                    self._waiting[ordinal] = self._waiting[ordinal] or WAITING.index(row["outcome"])
 
     # ------------------------------------------------------------------ results
     def read_results(self, results: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from ..json_text import read_json
 from ..received import Received
 
 _NESTED = ("error", "innererror", "inner_error", "detail", "details", "errors", "metadata", "raw", "detailMessage", "message")  # fmt: skip
@@ -46,7 +47,7 @@ class Complaint:
 def read_complaint(received: Received) -> Complaint:
     """Read the body of an error; it may be any text."""
     try:
-        body = orjson.loads(received.body)
+        body = read_json(received.body)
     except orjson.JSONDecodeError:
         text = re.sub(r"<[^>]{0,200}>", " ", received.text())
         return Complaint(frozenset({PAGE}) if received.is_page() else frozenset(), text.lower(), text)

@@ -9,6 +9,7 @@ import orjson
 from ...errors import BODY_LIMIT, ProviderError
 from ...messages import ChatResponse, Timing
 from ..errors.refusals import classify_error_body
+from ..json_text import read_json
 from ..operations.responses import read_response
 from ..received import Oversized, Received
 from .events import EventSplitter
@@ -79,7 +80,7 @@ class ResponseAssembler:
 
     def _parse(self, data: bytes) -> object:
         try:
-            return orjson.loads(data)
+            return read_json(data)
         except orjson.JSONDecodeError as error:
             raise self._broken(f"an event is not JSON ({error.msg})") from error
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -67,13 +67,28 @@ class JsonlSink:
 
     def ordinals(self) -> Iterator[int]:
         """Yield the ordinals of all final rows. Raises ValueError if the file is too short."""
-        left = _end(self._parts())
-        if not left:
+        for row in self._rows(0):
+            yield row["ordinal"]
+
+    def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
+        """Sum columns of numbers over the rows of the parts above `after`. Raises ValueError if the file is too short."""
+        totals = dict.fromkeys(columns, 0)
+        for row in self._rows(after):
+            for name in columns:
+                totals[name] += row[name] or 0
+        return totals
+
+    def _rows(self, after: int) -> Iterator[Any]:
+        parts = self._parts()
+        start = _end({number: lines for number, lines in parts.items() if number <= after})
+        left = _end(parts) - start
+        if left <= 0:
             return
         with self._path.open("rb") as file:
+            file.seek(start)
             while left > 0 and (line := file.readline()):
                 left -= len(line)
-                yield orjson.loads(line)["ordinal"]
+                yield orjson.loads(line)
         if left > 0:
             raise ValueError(f"{self._path.name} is {left} bytes shorter than what was written")
 

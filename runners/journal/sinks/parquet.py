@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...durable import fsync_directory, replace_file
@@ -60,6 +61,16 @@ class ParquetSink:
         for path in self._parts():
             for batch in pq.ParquetFile(path).iter_batches(columns=["ordinal"]):
                 yield from batch.column(0).to_pylist()
+
+    def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
+        """Sum columns of numbers over the rows of the parts above `after`."""
+        totals = dict.fromkeys(columns, 0)
+        for path in self._parts():
+            if _number(path) > after:
+                for batch in pq.ParquetFile(path).iter_batches(columns=list(columns)):
+                    for name in columns:
+                        totals[name] += pc.sum(batch.column(name)).as_py() or 0
+        return totals
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Read every byte and yield the rows and the faults."""

@@ -49,6 +49,10 @@ class Sink(Protocol):
         """Yield the ordinals of all final rows, for a resume."""
         ...
 
+    def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
+        """Sum columns of numbers over the rows of the parts above `after`; null counts nothing."""
+        ...
+
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Read every byte of every part, then of the unresolved rows, and yield the rows and the faults. Changes nothing."""
         ...

@@ -38,6 +38,7 @@ TRIALS = (
     ("unresolved: half appended", "parquet", ""),
     ("unresolved: appended, before segment unlink", "json", ""),
     ("unresolved: half of its replacement written", "parquet", ""),
+    ("spending: half of the settlement written", "json", "spending: settled, before the segments are deleted"),
     ("executions: half of the note written", "json", "learned limits: before rename"),
     (RANDOM_KILL, "parquet", RANDOM_KILL),
     (TERM, "parquet", ""),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from .answers import SSE_HEAD, answer, choice, chunk, completion, error, http
@@ -45,6 +46,24 @@ GONE: dict[str, tuple[list[Script], str]] = {
     "unpaid": ([(http(error("pay", "insufficient_quota"), "429 Too Many Requests"),)], "the quota is used up (HTTP 429): pay"),
     "missing": ([(http(error("no", "DeploymentNotFound"), "404 Not Found"),)], "there is no such deployment or model here"),
 }  # fmt: skip
+
+
+HALF = orjson.dumps(choice(content="42 HALF"))
+HALF_CHARACTERS: dict[str, Script] = {
+    "bom": (http(b"\xef\xbb\xbf" + HALF.replace(b"HALF", "\ufffd".encode())),),
+    "surrogate": (http(HALF.replace(b"HALF", b"\\ud83d")),),
+    "bytes": (http(HALF.replace(b"HALF", b"\xf0\x9f")),),
+    "reasoning": (
+        http(orjson.dumps(choice(content="42 HALF", reasoning_content="HALF")).replace(b"HALF", b"\\udc00")),
+    ),
+    "streamed": (
+        SSE_HEAD + b"\xef\xbb\xbf",
+        chunk(content="42 HALF").replace(b"HALF", b"\\ud83d"),
+        chunk("stop"),
+        End.CLOSE,
+    ),
+    "streamed-bytes": (SSE_HEAD, chunk(content="42 HALF").replace(b"HALF", b"\xff"), chunk("stop"), End.CLOSE),
+}
 
 
 @pytest.fixture
@@ -135,3 +154,23 @@ async def test_doctor_has_plain_words_for_what_is_common(program: Program, serve
 def require_words(done: Done, *words: str) -> None:
     said = " ".join(done.out.split())
     assert [one for one in words if one not in said] == [], done.out
+
+
+@pytest.mark.parametrize("form", ["parquet", "json"])
+async def test_half_a_character_in_a_good_answer_spoils_neither_the_answer_nor_what_is_made_of_it(
+    program: Program, books: Books, form: str
+) -> None:
+    async with serving({name: [script] for name, script in HALF_CHARACTERS.items()}) as server:
+        program.write(sections(program, server, *HALF_CHARACTERS))
+        done = await asyncio.to_thread(program.run, "sweep.yaml", "--set", f"run.storage_format={form}")
+    path = program.path(done)
+    assert done.code == 0, done.out
+    assert {row["model"]: row["output_text"] for row in books.rows(path)} == dict.fromkeys(HALF_CHARACTERS, "42 \ufffd")
+    assert all(row["passed"] and row["attempts"] == 1 for row in books.rows(path))
+    for words in (("verify", path, "--complete"), ("report", path), ("rescore", path)):
+        made = await asyncio.to_thread(program, *words)
+        assert made.code == 0, made.err
+    for kind in ("csv", "jsonl", "parquet"):
+        made = await asyncio.to_thread(program, "export", path, "-o", f"rows.{kind}")
+        assert made.code == 0, made.err
+    assert (program.folder / "rows.csv").read_bytes().decode().count("42 \ufffd") >= len(HALF_CHARACTERS)

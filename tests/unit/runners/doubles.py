@@ -349,6 +349,10 @@ class ListSink:
     def write_unresolved(self, rows: Iterable[Row]) -> None:
         self.unresolved = [dict(row) for row in rows]
 
+    def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
+        rows = [row for number, part in self.parts.items() if number > after for row in part]
+        return {name: sum(row[name] or 0 for row in rows) for name in columns}
+
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
         for number, part in [*self.parts.items(), (UNRESOLVED, self.unresolved)]:
             yield Batch("memory", number, rows=[[row[name] for name in columns] for row in part])

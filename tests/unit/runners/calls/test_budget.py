@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from providers.errors import Unreachable
+from providers.errors import StorageError, Unreachable
 from providers.messages import Usage
 from runners.calls.budget import NOTHING, Budget, BudgetLimits, BudgetListeners, BudgetShare, LimitReached, Spending
 from runners.limits.permit import Cost
@@ -165,3 +165,69 @@ async def test_requests_that_are_never_answered_use_up_a_limit() -> None:
     with pytest.raises(LimitReached):
         await desk.budget.reserve("m", COST)
     assert (desk.budget.spent.tokens, desk.budget.unanswered) == (1000, 10)
+
+
+# ------------------------------------------------------------------ the ledger
+class SlowLedger:
+    """A disk that takes a second for each ceiling, or fails."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.presumed = Spending(30)
+        self.ceilings: list[int] = []
+        self._fails = fails
+
+    async def reserve(self, ceiling: Spending) -> None:
+        await asyncio.sleep(1)
+        if self._fails:
+            raise StorageError("the disk is full")
+        self.ceilings.append(ceiling.tokens)
+
+
+def with_ledger(ledger: SlowLedger, limit: int) -> Budget:
+    return Budget(bounds=BudgetLimits(tokens=limit), ledger=ledger)
+
+
+async def test_nothing_is_sent_before_its_ceiling_is_on_disk_and_a_burst_takes_two() -> None:
+    ledger = SlowLedger()
+    budget = with_ledger(ledger, 256_000)
+
+    async def send() -> None:
+        await budget.reserve("m", COST)
+        assert budget.spent.tokens + 100 <= ledger.ceilings[-1]
+
+    await asyncio.gather(*(send() for _ in range(1000)))
+    assert ledger.ceilings == [1_100, 101_000], "a block of 1,000 above what was reserved"
+    assert asyncio.get_running_loop().time() == 2
+
+
+async def test_the_ledger_is_written_a_bounded_number_of_times_and_never_above_the_limit() -> None:
+    ledger = SlowLedger()
+    budget = with_ledger(ledger, 100_000)
+    for _ in range(1000):
+        budget.commit("m", await budget.reserve("m", COST), Usage(10, 90))
+    assert budget.spent.tokens == 100_000
+    assert len(ledger.ceilings) <= 256
+    assert ledger.ceilings[-1] == 100_000
+    with pytest.raises(
+        LimitReached, match=r"spent \(30 of them are possibly billed: killed executions had reserved them\)"
+    ):
+        await budget.reserve("m", COST)
+
+
+async def test_a_request_whose_ceiling_cannot_be_written_is_not_sent_and_reserves_nothing() -> None:
+    budget = with_ledger(SlowLedger(fails=True), 100)
+    with pytest.raises(StorageError, match="the disk is full"):
+        await budget.reserve("m", COST)
+    cancelled = asyncio.create_task(budget.reserve("m", COST))
+    await asyncio.sleep(0.5)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    with pytest.raises(StorageError):  # and not LimitReached: the room is free again
+        await budget.reserve("m", COST)
+
+
+async def test_without_a_limit_the_ledger_is_not_asked() -> None:
+    ledger = SlowLedger()
+    budget = Budget(ledger=ledger)
+    budget.commit("m", await budget.reserve("m", COST), Usage(10, 40))
+    assert ledger.ceilings == []

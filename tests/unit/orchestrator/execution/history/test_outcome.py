@@ -75,6 +75,8 @@ def test_an_ending_is_noted_as_one_flat_row() -> None:
         "total": 4,
         "spent_tokens": 0,
         "spent_usd": 0.0,
+        "presumed_tokens": 0,
+        "presumed_usd": 0.0,
         "unanswered": 0,
         "retries_refused": 0,
         "possibly_billed_twice": 0,
