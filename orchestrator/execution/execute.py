@@ -16,6 +16,7 @@ from functools import partial
 from providers.messages import JSON, Adaptation
 from runners.calls.budget import Budget
 from runners.decisions.decision_log import DecisionLog
+from runners.durable import storing
 from runners.event_loop.shutdown import Shutdown
 from runners.journal.journal import Journal
 from runners.samples.monitor import Monitor
@@ -52,7 +53,7 @@ async def execute(
     context: RunContext, directory: RunDirectory, environment: Environment, hooks: RunHooks
 ) -> RunOutcome:
     """Run what `directory` does not hold yet. Raises InputError when it belongs to another configuration or process, or is damaged."""
-    with directory.held():
+    with storing(directory.path, of_disk=True), directory.held(locks=context.config.run.lock):
         manifest = directory.read_manifest()
         changed = require_same(manifest, context.whole_plan, changed_code=hooks.resumption.changed_code)
         rehearsed_s = await _rehearsed_s(context, hooks)
@@ -111,7 +112,7 @@ async def _open(
         on_adapted = partial(_tell_adapted, decisions, events)
         await stack.enter_async_context(providers.serving(environment, directory.simulator_log, on_adapted))
         identities = providers.identities(providers.all_instances())
-        if not run.share:
+        if run.lock and not run.share:
             stack.enter_context(state.locked(list(identities.values()), str(directory.path)))
         canaries = await ask_due_canaries(context, directory, done, budget)
         yield DriverResources(execution.manifest, pending, journal, decisions, state, identities, budget, canaries)
