@@ -26,7 +26,7 @@ def lock_file(path: Path, remedy: str) -> Iterator[int | None]:
 
     Raises InputError with the `remedy` where the file system has no locks, OSError where the file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    descriptor = _opened(path)
     try:
         yield descriptor if _is_locked(descriptor, path, remedy) else None
     finally:
@@ -36,7 +36,7 @@ def lock_file(path: Path, remedy: str) -> Iterator[int | None]:
 @contextmanager
 def queued_at(path: Path) -> Iterator[None]:
     """Wait until no other process holds the lock of this file. Where the file system has no locks, do not wait."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    descriptor = _opened(path)
     try:
         try:
             lock_descriptor(descriptor)
@@ -46,6 +46,11 @@ def queued_at(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """Open the file, or make it, as open as its folder. A link is not followed: a run directory may come from somebody else."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, path.parent.stat().st_mode & 0o666)
 
 
 def _is_locked(descriptor: int, path: Path, remedy: str) -> bool:

@@ -92,7 +92,7 @@ class FailingDisk:
                 disk.check(READING, file)
                 return real(file, mode, buffering, *rest, **more)
             disk.check("open", file)
-            raw = FailingFile(file, mode.replace("b", "").replace("t", ""))
+            raw = FailingFile(file, mode.replace("b", "").replace("t", ""), opener=more.pop("opener", None))
             if "b" in mode and buffering == 0:
                 return raw
             buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .trial import Folder, Scene
+from .trial import CALM, Folder, Scene
 
 
 def _nothing(_folder: Folder) -> None:
@@ -34,19 +34,20 @@ def _on_run(*command: str) -> Scene:
     def arguments(folder: Folder) -> Sequence[str]:
         return [command[0], str(folder.run()), *command[1:]]
 
-    prepare = _half if command == ("resume",) else _damaged if "--repair" in command else _whole
-    return Scene(" ".join(command[:2]) if "--repair" in command else command[0], arguments, prepare)
+    if "--repair" in command:
+        return Scene("resume --repair", arguments, _damaged)
+    return Scene(command[0], arguments, _half if command[0] == "resume" else _whole)
 
 
 SCENES = (
     Scene("run", lambda folder: folder.start(), _nothing),
     Scene("run with debug log", lambda folder: folder.start("--set", "run.debug_log=true"), _nothing),
-    _on_run("resume"),
-    _on_run("resume", "--repair"),
+    _on_run("resume", *CALM),
+    _on_run("resume", "--repair", *CALM),
     _on_run("rescore", "--scorer", "exact"),
     _on_run("verify"),
     _on_run("status"),
     _on_run("export", "--format", "csv", "-o", "records.csv"),
     _on_run("report", "-o", "report.html"),
-    Scene("limits --clear", lambda _folder: ["limits", "--clear"], _whole),
+    Scene("limits clear", lambda _folder: ["limits", "clear"], _whole),
 )

@@ -28,7 +28,7 @@ TABLE = (
     ("run with debug log", "json", "write", "debug.log", errno.ENOSPC, not STAYS, 0, ""),
     ("export", "parquet", "write", ".records.csv.pending", errno.ENOSPC, STAYS, 3, "make room, then repeat the command"),
     ("export", "json", "open", ".records.csv.pending", errno.EROFS, STAYS, 2, "check the path and its permissions"),
-    ("limits --clear", "json", "rename", "limits.json", errno.EIO, STAYS, 3, "check the disk"),
+    ("limits clear", "json", "rename", "limits.json", errno.EIO, STAYS, 3, "check the disk"),
 )  # fmt: skip
 SAMPLE = (TABLE[0], TABLE[4], TABLE[9])
 
