@@ -1,6 +1,6 @@
 """Let every call of the write path fail in turn and print what each command says: `python -m benchmarks.storage_faults`.
 
-`--scene NAME` and `--form FORM` choose; `--every N` takes each n-th trial; `--all` shows the good ones too; `--json FILE` writes all rows.
+`--scene NAME` and `--form FORM` choose; `--every N` takes each n-th trial; `--json FILE` writes all rows.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ def main() -> None:
         outcomes = []
         for outcome in trials(workplace, scenes, options.form or FORMS, options.every):
             outcomes.append(outcome)
-            if outcome.fault:
-                print("BAD", *asdict(outcome).values(), sep=" | ", flush=True)
+            print("BAD" if outcome.fault else "good", *asdict(outcome).values(), sep=" | ", flush=True)
     print(table(outcomes))
     if options.json:
         options.json.write_bytes(orjson.dumps(outcomes, option=orjson.OPT_INDENT_2))

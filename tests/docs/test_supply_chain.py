@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -17,7 +17,7 @@ LOCK = (ROOT / ".ci" / "requirements.txt").read_text(encoding="utf-8")
 TESTS = re.findall(r"`(tests/\S+?\.py)::(\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
 
 
-def locked() -> Mapping[str, str]:
+def locked() -> Mapping[NormalizedName, str]:
     """Return the versions of the lock file by name."""
     return {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.MULTILINE)}
 
