@@ -12,10 +12,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from providers.errors import StorageError
+from providers.errors import InputError, StorageError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+BROKEN = frozenset({errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ELOOP, errno.ENOLCK, errno.EOPNOTSUPP})
+
+
+def is_of_disk(error: OSError) -> bool:
+    """Return whether the disk or its permissions are at fault; no other error of a program is of these kinds."""
+    return error.errno in FULL | READ_ONLY | BROKEN
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
@@ -30,12 +36,30 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 
 
 @contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Raise a StorageError about `path` in place of an OSError inside the block."""
+def storing(path: Path, *, of_disk: bool = False) -> Iterator[None]:
+    """Raise a StorageError about `path` in place of an OSError inside the block; with `of_disk` only of one that is the disk's."""
     try:
         yield
     except OSError as error:
+        if of_disk and not is_of_disk(error):
+            raise
         raise storage_error(path, error) from error
+
+
+@contextmanager
+def writing(path: Path, remedy: str) -> Iterator[None]:
+    """Around the writing of a file that a person asked for: raise StorageError where the disk is full or broken.
+
+    Raises InputError with the `remedy` where the path is at fault.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot write {path}: {error.strerror or error}"
+        if error.errno in FULL | BROKEN:
+            advice = "make room" if error.errno in FULL else "check the disk"
+            raise StorageError(f"{reason}; {advice}, then repeat the command") from error
+        raise InputError(f"{reason}; {remedy}") from error
 
 
 def fsync_directory(path: Path) -> None:

@@ -37,7 +37,7 @@ COMMANDS = {
 def group() -> None:
     """Run LLM evaluations as batches over several providers, and read their results.
 
-    Exit codes: 0 all done, 1 done with failed samples, 2 usage or configuration, 3 stopped by a limit, 4 no usable instance,
+    Exit codes: 0 all done, 1 done with failed samples, 2 usage or configuration, 3 stopped by a limit or the disk, 4 no usable instance,
     130 interrupted. Runs that end with 3, 4 or 130 can be resumed.
     """
 
@@ -70,9 +70,16 @@ def _complain(error: click.ClickException) -> None:
 def _explain(error: Exception) -> None:
     """Print an error of this program as one sentence, and any other error, which is a bug, with its traceback; then exit."""
     from providers.errors import InputError, OrchestratorError
+    from runners.durable import is_of_disk
 
     from ..ui.terminal import say, say_traceback
 
+    if isinstance(error, OSError) and is_of_disk(error):
+        say(
+            f"error: cannot read or write {error.filename or 'a file'}: {error.strerror}; check the disk and its permissions",
+            err=True,
+        )
+        sys.exit(3)
     if not isinstance(error, OrchestratorError):
         say_traceback(error)
         sys.exit(1)

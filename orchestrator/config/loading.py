@@ -44,7 +44,21 @@ class LoadedConfig:
         used = {
             route.provider for model in self.config.swept_models() for route in self.config.models[model].all_routes()
         }
-        return [*self._idle_rates(), *self._idle_sample_seed(), *self._idle_prompts(), *self._notes(used)]
+        return [
+            *self._no_locks(),
+            *self._idle_rates(),
+            *self._idle_sample_seed(),
+            *self._idle_prompts(),
+            *self._notes(used),
+        ]
+
+    def _no_locks(self) -> list[str]:
+        if self.config.run.lock:
+            return []
+        return [
+            "run.lock is off: nothing keeps a second process from running this run, which would pay for its samples twice, "
+            "or another run from using the same keys"
+        ]
 
     def _idle_prompts(self) -> list[str]:
         """Return a warning where the file has prompt types of its own and names none for the sweep."""

@@ -128,6 +128,9 @@ class RunConfig(Section):
     """Ignore what earlier runs have learnt about limits."""
     share: Annotated[bool, Flag("--share")] = False
     """Use keys that another run is using, too. Without it a run refuses keys that a run of this machine holds."""
+    lock: Annotated[bool, Flag("--no-lock", help="Run without locks, on a file system that has none.")] = True
+    """Whether the run directory and the keys are locked against other processes. off: where a file system has no locks; then nothing
+    keeps a second process from running the same run, which pays for its samples twice, or two runs from throttling each other."""
     drift_check: Annotated[Count | None, Flag("--drift-check", metavar="N")] = None
     """Ask N tasks at every instance first: is it one model? Only of a model with several instances, once in a run; an instance that
     answers otherwise is reported. None: no such requests; 5 find most drifts, with a generation.temperature of 0."""

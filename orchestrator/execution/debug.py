@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from runners.durable import storing
 
 from ..results.run_directory.directory import RunDirectory
 from ..ui.terminal import PrintableFormatter
 from .context import RunContext
+
+log = logging.getLogger(__name__)
 
 LOGGERS = ("runners", "providers", "sharding", "orchestrator")
 
@@ -25,6 +30,24 @@ class ShardFilter(logging.Filter):
         return getattr(record, "planned", self._instance) == self._instance
 
 
+class DebugLogFile(logging.FileHandler):
+    """The file of the log. After a write error it warns and writes no more lines; the run continues."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Stop writing if the disk failed; any other error is a bug and is shown."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self.setLevel(logging.CRITICAL + 1)
+        log.warning("cannot write %s: %s; no more is logged there in this run", self.baseFilename, error.strerror)
+
+    def close(self) -> None:
+        """Close the file; what a full disk did not take is lost."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def debug_log(context: RunContext, directory: RunDirectory) -> Iterator[None]:
     """Log while the block runs."""
@@ -32,7 +55,8 @@ def debug_log(context: RunContext, directory: RunDirectory) -> Iterator[None]:
     if not run.debug_log and run.debug_process_num is None:
         yield
         return
-    handler = logging.FileHandler(directory.path / "debug.log", encoding="utf-8")
+    with storing(directory.path / "debug.log"):
+        handler = DebugLogFile(directory.path / "debug.log", encoding="utf-8")
     handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     if run.debug_process_num is not None:
         handler.addFilter(ShardFilter(_shard(context, run.debug_process_num)))

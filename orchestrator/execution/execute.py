@@ -54,7 +54,7 @@ async def execute(
     context: RunContext, directory: RunDirectory, environment: Environment, hooks: RunHooks
 ) -> RunOutcome:
     """Run what `directory` does not hold yet. Raises InputError when it belongs to another configuration or process, or is damaged."""
-    with directory.held():
+    with storing(directory.path, of_disk=True), directory.held(locks=context.config.run.lock):
         manifest = directory.read_manifest()
         changed = require_same(manifest, context.whole_plan, changed_code=hooks.resumption.changed_code)
         rehearsed_s = await _rehearsed_s(context, hooks)
@@ -126,7 +126,7 @@ async def _open(
         on_adapted = partial(_tell_adapted, decisions, events)
         await stack.enter_async_context(providers.serving(environment, directory.simulator_log, on_adapted))
         identities = providers.identities(providers.all_instances())
-        if not run.share:
+        if run.lock and not run.share:
             stack.enter_context(state.locked(list(identities.values()), str(directory.path)))
         cache = open_cache(context)
         if cache is not None:

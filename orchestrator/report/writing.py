@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from providers.errors import InputError
-from runners.durable import replace_file
+from runners.durable import replace_file, writing
 
 from ..results.run import Run
 
@@ -22,15 +22,16 @@ NEEDED = ("jinja2", "matplotlib", "scipy")
 
 
 def write_report(run: Run, form: str, path: Path, most_samples: int) -> str:
-    """Write `run` as `form` (a key of FORMS) and return a description of the file. Raises InputError where it cannot be written."""
+    """Write `run` as `form` (a key of FORMS) and return a description of the file.
+
+    Raises InputError where it cannot be written, StorageError where the disk fails.
+    """
     require_extra()
     from .facts.gather import gather_facts, read_columns
 
     text, words = FORMS[form](gather_facts(run, read_columns(run)), run, most_samples)
-    try:
+    with writing(path, "choose another --output"):
         replace_file(path, lambda file: file.write(text))
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; choose another --output") from error
     return f"{words}; {len(text) / 1e6:.1f} MB"
 
 

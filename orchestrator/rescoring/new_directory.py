@@ -19,13 +19,13 @@ from ..results.run_directory.directory import RunDirectory
 
 
 @contextmanager
-def new_directory_beside(source: RunDirectory, parent: Path) -> Iterator[RunDirectory]:
+def new_directory_beside(source: RunDirectory, parent: Path, *, locks: bool = True) -> Iterator[RunDirectory]:
     """Yield a hidden directory that becomes `RUN-rescored-N` in `parent` at the end of the block, and vanishes where that fails.
 
     No process may run or rescore the source meanwhile. Raises StorageError where something cannot be written.
     """
     can_lock = os.access(source.path, os.W_OK)  # nobody runs a run that cannot be written
-    with source.held() if can_lock else nullcontext():
+    with source.held(locks=locks) if can_lock else nullcontext():
         name = _free_name(source, parent)
         pending = parent / f".{name}.pending"
         try:

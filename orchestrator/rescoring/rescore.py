@@ -116,7 +116,7 @@ def rescore(path: Path, request: Request, on_blocked: OnBlocked) -> Rescored:
         parts = _parts(manifest, request, open_)
         samples = StoredSamples(manifest, open_, request.targets)
         parent = request.output_dir or (path.resolve() if path.name in {"", ".."} else path).parent
-        with new_directory_beside(source, parent) as pending:
+        with new_directory_beside(source, parent, locks=request.loaded.config.run.lock) as pending:
             run_id = new_run_id(pending)
             grading = Grading(run_id, samples, scorer_of, on_blocked)
             _write(source, manifest, pending, grading)

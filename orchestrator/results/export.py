@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from providers.errors import InputError
 from providers.messages import JSON
-from runners.durable import replace_file
+from runners.durable import replace_file, writing
 
 from .run import Run
 
@@ -21,15 +20,11 @@ from .run import Run
 def export(run: Run, form: str, path: Path) -> int:
     """Write `run` in the format `form` (a key of WRITERS) and return the number of records.
 
-    Raises InputError where `path` cannot be written.
+    Raises InputError where `path` cannot be written, StorageError where the disk fails.
     """
     records = run.to_arrow()
-    try:
+    with writing(path, "check the path and its permissions"):
         replace_file(path, lambda file: WRITERS[form](records, file))
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}; check the path and its permissions"
-        ) from error
     return int(records.num_rows)
 
 

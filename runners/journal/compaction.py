@@ -19,7 +19,7 @@ import orjson
 
 from providers.errors import StorageError
 
-from ..durable import fsync_directory, replace_file, storing
+from ..durable import fsync_directory, is_of_disk, replace_file, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL
 from .frames import JournalRow, frame, read_lines, rows
@@ -83,6 +83,8 @@ class Compactor:
         try:
             done.add_all(self._sink.ordinals())
         except (ValueError, LookupError, TypeError, OSError) as error:  # Arrow's errors are among them
+            if isinstance(error, OSError) and is_of_disk(error):
+                raise
             message = f"the results beside {self._folder} are damaged ({error}); restore them from a copy, or resume with --repair"
             raise StorageError(message) from error
 

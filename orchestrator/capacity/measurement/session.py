@@ -70,7 +70,8 @@ async def open_session(order: LoadOrder, owner: str) -> AsyncIterator[Session]:
         await require_metrics(order.metrics_url)
     budget = Budget(price_usd, BudgetLimits(config.run.token_limit, config.run.cost_limit_usd))
     async with open_target(order.loaded, order.environment, order.names) as opened:
-        with user_state().locked([] if config.run.share else list(opened.identities.values()), owner):
+        keys = list(opened.identities.values()) if config.run.lock and not config.run.share else []
+        with user_state().locked(keys, owner):
             target = _paid(opened, budget, order.workload)
             workload = await _calibrated(order, target)
             is_priced = price_usd(opened.model, Usage(1, 1)) is not None

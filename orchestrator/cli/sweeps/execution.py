@@ -9,6 +9,7 @@ from typing import Any
 
 from providers.errors import StorageError
 from runners.calls.budget import Spending, shown
+from runners.durable import storing
 from runners.event_loop.run_loop import run_loop
 from runners.event_loop.shutdown import Shutdown
 from runners.samples.in_flight_samples import Wait
@@ -41,7 +42,8 @@ def carry(
     try:
         with debug_log(context, directory):
             run_outcome = run_loop(_until_signal(context, directory, environment, resumption))
-        _close(run_outcome, directory, _after_correction(run_outcome, directory, resumption) or [to_go_on])
+        with storing(directory.path, of_disk=True):
+            _close(run_outcome, directory, _after_correction(run_outcome, directory, resumption) or [to_go_on])
     except StorageError as error:
         say(f"error: {error}", err=True)
         say(to_go_on)

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict
 
 import orjson
-from filelock import lock_descriptor
 from platformdirs import user_state_path
 
 from providers.errors import InputError
 from providers.messages import JSON
-from runners.durable import replace_file
+from runners.durable import replace_file, storing
+from runners.locks import lock_file, queued_at
 
 log = logging.getLogger(__name__)
 
 NAME = "llm-batch-orchestrator"
+NO_LOCK_REMEDY = (
+    "set XDG_STATE_HOME to a folder on another one, or set run.lock: off (--no-lock, or ORCHESTRATOR_RUN__LOCK=off); "
+    "then make sure yourself that no two runs use one key: they would throttle each other"
+)
 
 
 class LearnedLimits(TypedDict):
@@ -73,7 +78,7 @@ class UserState:
             return
         now = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            with self._exclusive("limits"):
+            with self._changing():
                 merged = self.limits()
                 for name in {*learned, *used}:
                     before: LearnedLimits = merged.get(name, {"learned_at": now, "limits": {}})
@@ -85,11 +90,18 @@ class UserState:
 
     def forget(self, matching: str = "") -> int:
         """Drop what was learned of identities that contain `matching`; returns how many."""
-        with self._exclusive("limits"):
+        with storing(self._limits), self._changing():
             before = self.limits()
             kept = {name: what for name, what in before.items() if matching not in name}
             replace_file(self._limits, lambda file: file.write(orjson.dumps(kept, option=orjson.OPT_INDENT_2)))
         return len(before) - len(kept)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Wait for other processes that change the limits. Without locks the last one to write wins, and the others learn anew."""
+        self._locks.mkdir(parents=True, exist_ok=True)
+        with queued_at(self._locks / "limits.lock"):
+            yield
 
     # ------------------------------------------------------------------ locks
     @contextmanager
@@ -103,25 +115,16 @@ class UserState:
     @contextmanager
     def _lock(self, identity: str, owner: str) -> Iterator[None]:
         path = self._locks / f"{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}.lock"
-        with _opened(path) as file:
-            if not lock_descriptor(file.fileno(), blocking=False):
+        with _opened_lock(path) as lock:
+            if lock is None:
                 holder = path.read_text(encoding="utf-8") or "another run"
                 raise InputError(
                     f"{identity} is in use by the run {holder}; two runs on one key throttle each other: "
                     f"wait for its end and resume {owner}, or pass --share"
                 )
-            file.truncate(0)
-            with suppress(OSError):  # on a full disk the next one is refused without a name
-                file.write(owner.encode())
+            _name_owner(lock, owner)
             yield
-            file.truncate(0)
-
-    @contextmanager
-    def _exclusive(self, name: str) -> Iterator[None]:
-        self._locks.mkdir(parents=True, exist_ok=True)
-        with (self._locks / f"{name}.lock").open("ab") as file:
-            lock_descriptor(file.fileno())
-            yield
+            _name_owner(lock, "")
 
     @property
     def _limits(self) -> Path:
@@ -141,15 +144,25 @@ def _idle_s(entry: LearnedLimits) -> float:
         return 0.0
 
 
-def _opened(path: Path) -> BinaryIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return cast(BinaryIO, path.open("a+b", buffering=0))
-    except OSError as error:
-        message = (
-            f"cannot write {path.parent}: {error.strerror}; keys are locked there: make room, or set XDG_STATE_HOME"
-        )
-        raise InputError(message) from error
+@contextmanager
+def _opened_lock(path: Path) -> Iterator[int | None]:
+    """Open and lock the file of a key. Raises InputError where the state directory cannot be written or has no locks."""
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(lock_file(path, NO_LOCK_REMEDY))
+        except OSError as error:
+            raise InputError(
+                f"cannot lock keys in {path.parent}: {error.strerror}; make room, set XDG_STATE_HOME, or pass --share"
+            ) from error
+        yield lock
+
+
+def _name_owner(lock: int, owner: str) -> None:
+    """Write who holds the lock. On a full disk the next one is refused without a name."""
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.write(lock, owner.encode())
 
 
 def user_state() -> UserState:

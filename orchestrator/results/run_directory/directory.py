@@ -7,6 +7,7 @@ results/             part-*.parquet or results.jsonl; unresolved.*
 superseded/          the original records that `resume --only refused` replaced
 decisions.jsonl      decisions of the run with their reasons
 summary.json         the table that was printed
+.lock                locked while a process runs the run
 """
 
 from __future__ import annotations
@@ -22,16 +23,21 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 import orjson
-from filelock import lock_descriptor
 from pydantic import TypeAdapter, ValidationError
 
 from providers.errors import InputError
 from providers.messages import JSON
 from runners.durable import LineFile, replace_file, storing
 from runners.journal.sinks.sink import StorageFormat
+from runners.locks import lock_file
 
 from ...config.extras import DISTRIBUTION
 from .older_manifests import with_old_defaults
+
+NO_LOCK_REMEDY = (
+    "move the run to another one (run.output_dir), or set run.lock: off (--no-lock, or ORCHESTRATOR_RUN__LOCK=off); "
+    "then make sure yourself that no second process runs this run: both would pay for the same samples"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,25 +150,22 @@ class RunDirectory:
         return [line for line in map(_decoded, lines) if line is not None]
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Lock the run against other processes until the block or the process ends.
+    def held(self, *, locks: bool = True) -> Iterator[None]:
+        """Lock the run against other processes until the block or the process ends; only check it where `locks` is false.
 
-        Raises InputError where the directory is read-only or another process runs this run.
+        Raises InputError where the directory is read-only, has no locks or another process runs this run.
         """
         if not os.access(self.path, os.W_OK):
             raise InputError(
                 f"{self.path} is read-only, so the run cannot continue; copy the folder or change its permissions"
             )
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            self._lock(descriptor)
+        if not locks:
             yield
-        finally:
-            os.close(descriptor)
-
-    def _lock(self, descriptor: int) -> None:
-        if not lock_descriptor(descriptor, blocking=False):
-            raise InputError(f"{self.path} is being run by another process; wait for its end or stop it")
+            return
+        with lock_file(self.path / ".lock", NO_LOCK_REMEDY) as lock:
+            if lock is None:
+                raise InputError(f"{self.path} is being run by another process; wait for its end or stop it")
+            yield
 
 
 def _decoded(line: bytes) -> ExecutionNote | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from providers.errors import StorageError
+from runners.durable import is_of_disk
 from runners.journal.sinks.record_table import add_later_columns, record_schema, record_table
 from runners.samples.bitmap import Bitmap
 
@@ -73,6 +74,10 @@ def _read_whole(path: Path, names: list[str]) -> Iterator[pa.Table]:
     try:
         yield from _read(path, names)
     except (ValueError, TypeError, AttributeError, OSError) as error:  # Arrow's errors are among them
+        if isinstance(error, OSError) and is_of_disk(error):
+            raise StorageError(
+                f"cannot read {path}: {error.strerror}; check the disk, then repeat the command"
+            ) from error
         raise StorageError(
             f"{path} is damaged ({error}); restore it from a copy, or set it aside with `resume --repair`"
         ) from error

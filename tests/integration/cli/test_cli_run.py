@@ -60,7 +60,7 @@ def test_a_sweep_ends_with_its_summary_and_its_directory(program: Program, sweep
 def test_a_run_directory_holds_what_it_should(runs: Runs) -> None:
     names = {path.name for path in runs.parquet.iterdir()}
     expected = {"manifest.json", "executions.jsonl", "journal", "results", "decisions.jsonl", "summary.json"}
-    assert names == expected | {"simulator-sim.jsonl"}
+    assert names == expected | {"simulator-sim.jsonl", ".lock"}
     parts = {"part-000001.parquet", ".part-000001.parquet.crc32", "unresolved.parquet"}
     assert {path.name for path in (runs.parquet / "results").iterdir()} == parts
     rows = json.loads((runs.parquet / "summary.json").read_bytes())

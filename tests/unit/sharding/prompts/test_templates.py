@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def test_a_template_that_cannot_be_meant_is_refused(source: PromptSource, reason
     with pytest.raises(InputError) as caught:
         load_prompt_types(["p"], {"p": source})
     assert str(caught.value).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "variable", ["{input.__class__}", "{0.__class__}", "{input.__init__.__globals__}", "{input[0]}", "{input!r}"]
+)
+def test_a_template_reads_columns_and_nothing_of_python(variable: str) -> None:
+    with suppress(InputError):  # no such column
+        shown = load_prompt_types(["p"], {"p": {"user": f"{{input}} {variable}"}})["p"].apply(TASK)
+        assert shown.messages[0]["content"] == f"What is {{x}}? {variable}"
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_run_is_held_by_one_at_a_time(tmp_path: Path) -> None:
         pass
     with directory.held():
         pass
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_the_status_counts_results_and_what_is_still_in_the_journal(tmp_path: Path, make_record: MakeRecord) -> None:
