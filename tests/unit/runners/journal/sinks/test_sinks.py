@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from runners.journal.pieces import PIECE_CHARACTERS, PIECE_ROWS
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.open_sink import open_sink
-from runners.journal.sinks.parquet import ROW_GROUP, ROW_GROUP_CHARACTERS, ParquetSink
+from runners.journal.sinks.parquet import ParquetSink
 from runners.journal.sinks.record_table import record_schema
 from runners.journal.sinks.sink import Sink, StorageFormat
 from runners.samples.record import Record
@@ -107,12 +108,12 @@ def test_what_is_unresolved_is_replaced_as_a_whole(sink: Sink, tmp_path: Path) -
 
 
 def test_rows_may_come_from_an_iterator_and_be_more_than_a_row_group(sink: Sink, tmp_path: Path) -> None:
-    sink.write_part(1, (a_row(ordinal) for ordinal in range(ROW_GROUP + 3)))
-    assert list(sink.ordinals()) == list(range(ROW_GROUP + 3))
+    sink.write_part(1, (a_row(ordinal) for ordinal in range(PIECE_ROWS + 3)))
+    assert list(sink.ordinals()) == list(range(PIECE_ROWS + 3))
 
 
 def test_long_answers_end_a_row_group_before_it_is_full(tmp_path: Path) -> None:
-    fifth = "x" * (ROW_GROUP_CHARACTERS // 5 + 1)
+    fifth = "x" * (PIECE_CHARACTERS // 5 + 1)
     ParquetSink(tmp_path).write_part(1, (a_row(ordinal, output_text=fifth) for ordinal in range(12)))
     with pq.ParquetFile(tmp_path / "part-000001.parquet") as file:
         assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [5, 5, 2]
