@@ -85,7 +85,7 @@ def pack_samples(run: Run, most: int = MOST_SAMPLES) -> SamplePack:
     order = np.concatenate([drawn[~passed[drawn]], drawn[passed[drawn]]])
     fits = np.cumsum(text_bytes[order]) <= MOST_TEXT_BYTES
     kept = order[: min(most, int(fits.sum()))]
-    chosen = _read(run, pa.array(ordinals[kept], pa.int64()))
+    chosen = read_samples(run, pa.array(ordinals[kept], pa.int64()))
     return SamplePack(
         total=len(ordinals),
         held=len(kept),
@@ -111,7 +111,7 @@ def _measure(run: Run) -> tuple[Numbers, Flags, Numbers]:
     return np.concatenate(ordinals), np.concatenate(passed), np.concatenate(text_bytes)
 
 
-def _read(run: Run, ordinals: pa.Array) -> pa.Table:
+def read_samples(run: Run, ordinals: pa.Array) -> pa.Table:
     """Read the selected samples, their texts shortened."""
     empty = record_schema().empty_table().select(COLUMNS)
     return pa.concat_tables([empty, *(_chosen(table, ordinals) for table in run.tables(COLUMNS))])

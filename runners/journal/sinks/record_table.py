@@ -13,6 +13,8 @@ from ...samples.record import Record
 from ..pieces import PIECE_CHARACTERS, PIECE_ROWS
 from .sink import Row
 
+MOST_BYTES = 4 * PIECE_CHARACTERS
+"""Of a row group that is read at once. A character takes four bytes at most, so those that the sink writes are read whole."""
 _INSTANT = pa.timestamp("us", tz="UTC")
 _TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "Instant": _INSTANT}
 
@@ -55,10 +57,10 @@ def read_pieces(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[pa.Table
 
 
 def rows_at_once(group: pq.RowGroupMetaData, names: Collection[str]) -> int:
-    """Return how many rows of a row group have PIECE_CHARACTERS in these columns, PIECE_ROWS at most."""
+    """Return how many rows of a row group have MOST_BYTES in these columns, PIECE_ROWS at most."""
     chunks = map(group.column, range(group.num_columns))
     size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in names)
-    return max(1, min(PIECE_ROWS, PIECE_CHARACTERS * group.num_rows // max(1, size)))
+    return max(1, min(PIECE_ROWS, MOST_BYTES * group.num_rows // max(1, size)))
 
 
 def _column(name: str, annotation: str) -> pa.Field:
