@@ -60,7 +60,7 @@ def rows_at_once(group: pq.RowGroupMetaData, names: Collection[str]) -> int:
     """Return how many rows of a row group have MOST_BYTES in these columns, PIECE_ROWS at most."""
     chunks = map(group.column, range(group.num_columns))
     size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in names)
-    return max(1, min(PIECE_ROWS, MOST_BYTES * group.num_rows // max(1, size)))
+    return max(1, min(PIECE_ROWS, MOST_BYTES * int(group.num_rows) // max(1, int(size))))
 
 
 def _column(name: str, annotation: str) -> pa.Field:
