@@ -79,7 +79,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+    except BaseException:  # what is written may be read from a file that is damaged
         with suppress(OSError):
             pending.unlink()
         raise

@@ -21,6 +21,7 @@ from providers.errors import InputError
 from providers.messages import JSON
 from runners.durable import replace_file
 from runners.journal.frames import JournalRow, frame, rows
+from runners.journal.pieces import in_pieces, text_size
 from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.record_table import record_table
 from runners.samples.bitmap import Bitmap
@@ -205,7 +206,8 @@ def _waiting(source: RunDirectory, grading: Grading) -> Iterator[Row]:
 def _tables(source: RunDirectory) -> Iterator[pa.Table]:
     """Yield every record once: the results, then what the journal of a killed run still holds."""
     run = Run.load(source.path)
-    in_journal = {row["ordinal"]: row for row in _journal_rows(source.journal)}
+    in_journal = {row["ordinal"]: number for number, row in enumerate(_journal_rows(source.journal))}
+    """The number of the last record of each sample."""
     known = Bitmap(run.manifest.total)
     for table in run.tables():
         is_valid = [
@@ -216,9 +218,12 @@ def _tables(source: RunDirectory) -> Iterator[pa.Table]:
         for ordinal in kept["ordinal"].to_pylist():
             known.add(ordinal)
         yield kept
-    left: list[Mapping[str, object]] = [dict(row) for ordinal, row in in_journal.items() if ordinal not in known]
-    if left:
-        yield record_table(left)
+    left = (
+        dict(row)
+        for number, row in enumerate(_journal_rows(source.journal))
+        if in_journal[row["ordinal"]] == number and row["ordinal"] not in known
+    )
+    yield from map(record_table, in_pieces(left, text_size))
 
 
 def _journal_rows(journal: Path) -> Iterator[JournalRow]:

@@ -1,8 +1,8 @@
-"""Export of a run's records to one file: JSONL, CSV, Parquet, or the output lines of the OpenAI Batch API."""
+"""Export of a run's records to one file, table by table: JSONL, CSV, Parquet, or the output lines of the OpenAI Batch API."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from providers.messages import JSON
 from runners.durable import replace_file, writing
+from runners.journal.sinks.record_table import record_schema
 
 from .run import Run
 
@@ -22,22 +23,43 @@ def export(run: Run, form: str, path: Path) -> int:
 
     Raises InputError where `path` cannot be written, StorageError where the disk fails.
     """
-    records = run.to_arrow()
+    written = 0
+
+    def count(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        nonlocal written
+        for table in tables:
+            written += table.num_rows
+            yield table
+
     with writing(path, "check the path and its permissions"):
-        replace_file(path, lambda file: WRITERS[form](records, file))
-    return int(records.num_rows)
+        replace_file(path, lambda file: WRITERS[form](run, count(run.tables()), file))
+    return written
 
 
-def _jsonl(records: pa.Table, file: BinaryIO) -> None:
-    for row in records.to_pylist():
-        file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+def _jsonl(_run: Run, tables: Iterable[pa.Table], file: BinaryIO) -> None:
+    for table in tables:
+        for row in table.to_pylist():
+            file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _openai_batch(records: pa.Table, file: BinaryIO) -> None:
-    task_ids = records["task_id"]
+def _csv(_run: Run, tables: Iterable[pa.Table], file: BinaryIO) -> None:
+    with pyarrow.csv.CSVWriter(file, record_schema()) as writer:
+        for table in tables:
+            writer.write(table)
+
+
+def _parquet(_run: Run, tables: Iterable[pa.Table], file: BinaryIO) -> None:
+    with pq.ParquetWriter(file, record_schema(), compression="zstd") as writer:
+        for table in tables:
+            writer.write(table)
+
+
+def _openai_batch(run: Run, tables: Iterable[pa.Table], file: BinaryIO) -> None:
+    task_ids = run.to_arrow(["task_id"])["task_id"]
     named_by = "task_id" if len(task_ids.unique()) == len(task_ids) else "sample_id"
-    for row in records.to_pylist():
-        file.write(orjson.dumps(batch_line(row, named_by), option=orjson.OPT_APPEND_NEWLINE))
+    for table in tables:
+        for row in table.to_pylist():
+            file.write(orjson.dumps(batch_line(row, named_by), option=orjson.OPT_APPEND_NEWLINE))
 
 
 def batch_line(row: Mapping[str, JSON], named_by: str = "sample_id") -> dict[str, JSON]:
@@ -92,9 +114,9 @@ def _function(call: Mapping[str, JSON]) -> JSON:
     }
 
 
-WRITERS: Mapping[str, Callable[[pa.Table, BinaryIO], object]] = {
+WRITERS: Mapping[str, Callable[[Run, Iterable[pa.Table], BinaryIO], object]] = {
     "jsonl": _jsonl,
-    "csv": lambda records, file: pyarrow.csv.write_csv(records, file),
-    "parquet": lambda records, file: pq.write_table(records, file, compression="zstd"),
+    "csv": _csv,
+    "parquet": _parquet,
     "openai-batch": _openai_batch,
 }

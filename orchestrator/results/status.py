@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict, TypeVar
 
 import orjson
 
@@ -16,8 +17,10 @@ from runners.samples.record import FINAL
 
 from .run import Run
 from .run_directory.directory import ExecutionNote, RunDirectory
+from .run_directory.run_records import foreign_samples
 
 COLUMNS = ("ordinal", "outcome", "instance")
+Group = TypeVar("Group", str, bool)
 
 
 class Stall(TypedDict):
@@ -57,18 +60,22 @@ def status_of(path: str | Path) -> Status:
     directory = RunDirectory(Path(path))
     run = Run.load(path)
     # the journal is read first: records that are compacted meanwhile are then found in the results
-    in_journal = list(_journal_rows(directory.journal))
-    in_results = [_SampleRow(**row) for table in run.tables(COLUMNS) for row in table.to_pylist()]
-    samples = _latest([*in_results, *in_journal])
-    outcomes = Counter(row.outcome for row in samples.values())
-    final = sum(count for outcome, count in outcomes.items() if outcome in FINAL)
+    in_journal, latest = _LatestRows(run), _LatestRows(run)
+    for sample in _journal_rows(directory.journal):
+        in_journal.add(sample)
+    for table in run.tables(COLUMNS):
+        for row in table.to_pylist():
+            latest.add(_SampleRow(**row))
+    in_results = latest.final
+    for sample in in_journal:
+        latest.add(sample)
     return {
         "run_id": run.manifest.run_id,
         "total": run.manifest.total,
-        "final": final,
-        "in_journal": final - len({row.ordinal for row in in_results if row.outcome in FINAL}),
-        "outcomes": dict(outcomes),
-        "instances": dict(Counter(str(row.instance) for row in samples.values())),
+        "final": latest.final,
+        "in_journal": latest.final - in_results,
+        "outcomes": latest.count(lambda outcome, _: outcome),
+        "instances": latest.count(lambda _, instance: str(instance)),
         "executions": directory.executions(),
         "stalled": _last_stall(directory),
     }
@@ -102,10 +109,40 @@ def _journal_rows(journal: Path) -> Iterator[_SampleRow]:
             yield from (_SampleRow(row["ordinal"], row["outcome"], row["instance"]) for row in records)
 
 
-def _latest(rows_in_order: Iterable[_SampleRow]) -> dict[int, _SampleRow]:
-    """Return the valid row of each sample by ordinal: the final one, else the latest."""
-    latest: dict[int, _SampleRow] = {}
-    for row in rows_in_order:
-        if row.ordinal not in latest or latest[row.ordinal].outcome not in FINAL:
-            latest[row.ordinal] = row
-    return latest
+class _LatestRows:
+    """The valid row of each sample: the final one, else the latest. It takes four bytes per sample."""
+
+    def __init__(self, run: Run) -> None:
+        self._path = run.path
+        self._codes = array("I", bytes(4 * run.manifest.total))
+        """For each ordinal the place in `_kinds`; 0 where it has no row."""
+        self._kinds: list[tuple[str, str | None]] = [("", None)]
+        self._code_of: dict[tuple[str, str | None], int] = {}
+
+    def add(self, row: _SampleRow) -> None:
+        """Add a row that is later than the others. Raises StorageError where the run has no such sample."""
+        if row.ordinal >= len(self._codes):
+            raise foreign_samples(self._path)
+        if self._kinds[self._codes[row.ordinal]][0] in FINAL:
+            return
+        kind = (row.outcome, row.instance)
+        if kind not in self._code_of:
+            self._code_of[kind] = len(self._kinds)
+            self._kinds.append(kind)
+        self._codes[row.ordinal] = self._code_of[kind]
+
+    @property
+    def final(self) -> int:
+        """The number of samples with a final row."""
+        return self.count(lambda outcome, _: outcome in FINAL).get(True, 0)
+
+    def count(self, group_of: Callable[[str, str | None], Group]) -> dict[Group, int]:
+        """Count the samples by what `group_of` makes of their outcome and instance."""
+        groups = Counter[Group]()
+        for code, samples in Counter(self._codes).items():
+            if code:
+                groups[group_of(*self._kinds[code])] += samples
+        return dict(groups)
+
+    def __iter__(self) -> Iterator[_SampleRow]:
+        return (_SampleRow(ordinal, *self._kinds[code]) for ordinal, code in enumerate(self._codes) if code)

@@ -10,6 +10,7 @@ import base64
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -84,14 +85,13 @@ def pack_samples(run: Run, most: int = MOST_SAMPLES) -> SamplePack:
     order = np.concatenate([drawn[~passed[drawn]], drawn[passed[drawn]]])
     fits = np.cumsum(text_bytes[order]) <= MOST_TEXT_BYTES
     kept = order[: min(most, int(fits.sum()))]
-    columns = _read(run, pa.array(ordinals[kept], pa.int64()))
-    packed = gzip.compress(orjson.dumps(columns), compresslevel=6, mtime=0)
+    chosen = read_samples(run, pa.array(ordinals[kept], pa.int64()))
     return SamplePack(
         total=len(ordinals),
         held=len(kept),
         not_passed=int((~passed).sum()),
         not_passed_held=int((~passed[kept]).sum()),
-        payload=base64.b64encode(packed).decode("ascii"),
+        payload=base64.b64encode(_compress(chosen)).decode("ascii"),
     )
 
 
@@ -111,11 +111,26 @@ def _measure(run: Run) -> tuple[Numbers, Flags, Numbers]:
     return np.concatenate(ordinals), np.concatenate(passed), np.concatenate(text_bytes)
 
 
-def _read(run: Run, ordinals: pa.Array) -> dict[str, list[Any] | Mapping[str, list[Any]]]:
+def read_samples(run: Run, ordinals: pa.Array) -> pa.Table:
+    """Read the selected samples, their texts shortened."""
     empty = record_schema().empty_table().select(COLUMNS)
-    held = [table.filter(pc.is_in(table["ordinal"], value_set=ordinals)) for table in run.tables(COLUMNS)]
-    chosen = pa.concat_tables([empty, *held]).sort_by("ordinal")
-    return {name: _packed(_shortened(chosen[name])) for name in COLUMNS}
+    return pa.concat_tables([empty, *(_chosen(table, ordinals) for table in run.tables(COLUMNS))])
+
+
+def _chosen(table: pa.Table, ordinals: pa.Array) -> pa.Table:
+    chosen = table.filter(pc.is_in(table["ordinal"], value_set=ordinals))
+    return pa.table([_shortened(chosen[name]) for name in COLUMNS], schema=chosen.schema)
+
+
+def _compress(chosen: pa.Table) -> bytes:
+    """Return the columns, ordered by ordinal, as gzipped JSON. One column at a time is in memory as Python objects."""
+    order, compressed = pc.sort_indices(chosen["ordinal"]), BytesIO()
+    with gzip.GzipFile(fileobj=compressed, mode="wb", compresslevel=6, mtime=0) as file:
+        for number, name in enumerate(COLUMNS):
+            file.write(b"%b%b:" % (b"," if number else b"{", orjson.dumps(name)))
+            file.write(orjson.dumps(_packed(chosen[name].take(order))))
+        file.write(b"}")
+    return compressed.getvalue()
 
 
 def _shortened(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +12,9 @@ import pyarrow.parquet as pq
 
 from providers.errors import StorageError
 from runners.durable import is_of_disk
-from runners.journal.sinks.record_table import add_later_columns, record_schema, record_table
+from runners.journal.pieces import in_pieces, text_size
+from runners.journal.sinks.record_table import add_later_columns, read_pieces, record_schema, record_table
+from runners.journal.sinks.sink import Row
 from runners.samples.bitmap import Bitmap
 
 from .directory import Manifest, RunDirectory
@@ -21,7 +22,6 @@ from .directory import Manifest, RunDirectory
 FINAL_FILES = ("part-*.parquet", "results.jsonl")
 UNRESOLVED_FILES = ("unresolved.parquet", "unresolved.jsonl")
 """Replaced at the end of an execution only: until then they also hold samples that a resume has brought to their end."""
-PIECE_LINES = 2_000
 
 
 class RunRecords:
@@ -59,9 +59,12 @@ class RunRecords:
         try:
             return [seen.add(ordinal) for ordinal in table["ordinal"].to_pylist()]
         except IndexError:
-            raise StorageError(
-                f"{self.path} holds samples of another run; check it with: python -m orchestrator verify {self.path}"
-            ) from None
+            raise foreign_samples(self.path) from None
+
+
+def foreign_samples(path: Path) -> StorageError:
+    """Build the error of a run directory that holds samples which its run does not have."""
+    return StorageError(f"{path} holds samples of another run; check it with: python -m orchestrator verify {path}")
 
 
 def _read_all(folder: Path, patterns: Sequence[str], names: Sequence[str]) -> Iterator[pa.Table]:
@@ -87,12 +90,16 @@ def _read(path: Path, names: list[str]) -> Iterator[pa.Table]:
     """Yield tables with at least the columns `names`."""
     if path.suffix == ".parquet":
         with pq.ParquetFile(path, memory_map=False) as file:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=names, use_threads=False)
+            for table in read_pieces(file, names):
                 yield add_later_columns(table, names)
         return
     with path.open("rb") as file:
         # a crash may have cut the last line off; a resume writes it again
         complete = (line for line in file if line.endswith(b"\n"))
-        while lines := list(islice(complete, PIECE_LINES)):
-            yield record_table([orjson.loads(line) for line in lines])
+        yield from map(record_table, in_pieces((_row(line, names) for line in complete), text_size))
+
+
+def _row(line: bytes, names: Sequence[str]) -> Row:
+    """Read the columns `names` of a line, null where an older version did not write them."""
+    record = orjson.loads(line)
+    return {name: record.get(name) for name in names}

@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,9 +16,8 @@ from providers.errors import StorageError
 
 from ...durable import fsync_directory, replace_file, storage_error
 from ...samples.bitmap import Bitmap
+from ..pieces import PIECE_CHARACTERS, PIECE_ROWS, in_pieces
 from .sink import UNRESOLVED, Batch, Row, set_aside_name
-
-STRETCH_LINES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +102,10 @@ class JsonlSink:
             yield from self._examine_parts(parts, columns)
         if self._unresolved.exists():
             with self._unresolved.open("rb") as file:
-                for at in count():
-                    lines = list(islice(file, STRETCH_LINES))
-                    if not lines:
-                        break
-                    yield _batch((self._unresolved.name, UNRESOLVED), at * STRETCH_LINES, lines, columns)
+                lines_read = 0
+                for lines in in_pieces(file, len):
+                    yield _batch((self._unresolved.name, UNRESOLVED), lines_read, lines, columns)
+                    lines_read += len(lines)
 
     def _examine_parts(
         self, parts: Sequence[tuple[int, Sequence[_PartLines]]], columns: Sequence[str]
@@ -219,10 +217,13 @@ def _end(parts: _Parts) -> int:
 def _write_rows(file: BinaryIO, rows: Iterable[Row]) -> list[_PartLines]:
     pending, written = iter(rows), []
     for first in pending:
-        crc32 = 0
-        for row in chain([first], islice(pending, STRETCH_LINES - 1)):
+        crc32, size = 0, 0
+        for row in chain([first], islice(pending, PIECE_ROWS - 1)):
             line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
             crc32 = zlib.crc32(line, crc32)
             file.write(line)
+            size += len(line)
+            if size >= PIECE_CHARACTERS:  # a group is read as a whole
+                break
         written.append(_PartLines(file.tell(), crc32))
     return written

@@ -7,7 +7,7 @@ file, because the footer has none.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import chain, islice
@@ -21,15 +21,9 @@ import pyarrow.parquet as pq
 from ...durable import fsync_directory, replace_file
 from ...instants import instant_of
 from ...samples.bitmap import Bitmap
-from .record_table import add_later_columns, record_schema, record_table
+from ..pieces import LONG_COLUMNS, in_pieces, text_size
+from .record_table import add_later_columns, read_pieces, record_schema, record_table
 from .sink import UNRESOLVED, Batch, Row, set_aside_name
-
-ROW_GROUP = 2_000
-"""Rows in a row group; few, so that reading a part needs little memory."""
-ROW_GROUP_CHARACTERS = 8 << 20
-"""Characters of text at which a row group ends before it is full. Long answers are in memory several times while one is written."""
-LONG_COLUMNS = ("input", "output_text", "messages", "reasoning_text", "raw_response", "tool_trace")
-"""The columns whose text has any length; the others are short."""
 
 LONG_VALUE_BYTES = 2_000
 """Mean size of a long column's values from which on they are not looked up in a dictionary."""
@@ -103,17 +97,18 @@ class ParquetSink:
     def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
         """Rewrite the parts without the superseded rows, which `keep` stores first."""
         for path in self._parts():
-            rows = [_journal_row(row) for row in pq.read_table(path, memory_map=False).to_pylist()]
-            superseded = [row for row in rows if is_superseded(row)]
-            if superseded:
-                keep(_number(path), superseded)
-                self._rewrite(path, [row for row in rows if not is_superseded(row)])
+            has_superseded = False
+            for rows in in_pieces(filter(is_superseded, _journal_rows(path)), text_size):
+                keep(_number(path), rows)
+                has_superseded = True
+            if has_superseded:
+                self._rewrite(path, _tables(row for row in _journal_rows(path) if not is_superseded(row)))
 
-    def _rewrite(self, path: Path, rows: Sequence[Row]) -> None:
+    def _rewrite(self, path: Path, tables: Iterator[pa.Table]) -> None:
         """Delete the checksum, replace the part, write the new checksum: between these steps the pages' checksums apply."""
         _checksum(path).unlink(missing_ok=True)
         fsync_directory(self._results)
-        if not rows:
+        if (first := next(tables, None)) is None:
             path.unlink()
             fsync_directory(self._results)
             return
@@ -122,7 +117,7 @@ class ParquetSink:
         def write(file: BinaryIO) -> None:
             nonlocal crc32
             summed = _ChecksummedFile(file)
-            self._write(summed, _tables(rows))
+            self._write(summed, chain([first], tables))
             crc32 = summed.crc32
 
         replace_file(path, write)
@@ -194,25 +189,16 @@ def _is_as_written(path: Path) -> bool | None:
 
 
 def _tables(rows: Iterable[Row]) -> Iterator[pa.Table]:
-    group: list[Row] = []
-    characters = 0
-    for row in rows:
-        group.append(row)
-        characters += _characters(row)
-        if len(group) == ROW_GROUP or characters >= ROW_GROUP_CHARACTERS:
-            table, group, characters = record_table(group), [], 0
-            yield table
-    if group:
-        yield record_table(group)
+    """Build a table per row group."""
+    return map(record_table, in_pieces(rows, text_size))
 
 
-def _characters(row: Row) -> int:
-    return sum(len(text) for name in LONG_COLUMNS if isinstance(text := row.get(name), str))
-
-
-def _journal_row(row: Mapping[str, object]) -> Row:
-    """Convert a row of a part to the form of the journal, with instants as text."""
-    return {name: instant_of(value) if isinstance(value, datetime) else value for name, value in row.items()}
+def _journal_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a part in the form of the journal, with instants as text."""
+    with pq.ParquetFile(path, memory_map=False) as file:
+        for table in read_pieces(file, file.schema_arrow.names):
+            for row in table.to_pylist():
+                yield {name: instant_of(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def _number(path: Path) -> int:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ...samples.record import Record
+from ..pieces import PIECE_CHARACTERS, PIECE_ROWS
 from .sink import Row
 
+MOST_BYTES = 4 * PIECE_CHARACTERS
+"""Of a row group that is read at once. A character takes four bytes at most, so those that the sink writes are read whole."""
 _INSTANT = pa.timestamp("us", tz="UTC")
 _TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "Instant": _INSTANT}
 
@@ -42,6 +46,21 @@ def add_later_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
                 raise ValueError(f"has no column {name}")
             table = table.append_column(column, pa.nulls(table.num_rows, column.type))
     return table.select(names)
+
+
+def read_pieces(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the columns of a results file in tables that are bounded by their size, also where a row group is larger."""
+    for number in range(file.num_row_groups):
+        rows = rows_at_once(file.metadata.row_group(number), names)
+        for batch in file.iter_batches(rows, row_groups=[number], columns=list(names), use_threads=False):
+            yield pa.Table.from_batches([batch])
+
+
+def rows_at_once(group: pq.RowGroupMetaData, names: Collection[str]) -> int:
+    """Return how many rows of a row group have MOST_BYTES in these columns, PIECE_ROWS at most."""
+    chunks = map(group.column, range(group.num_columns))
+    size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in names)
+    return max(1, min(PIECE_ROWS, MOST_BYTES * int(group.num_rows) // max(1, int(size))))
 
 
 def _column(name: str, annotation: str) -> pa.Field:

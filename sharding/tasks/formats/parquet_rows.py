@@ -22,6 +22,10 @@ from .column_batch import ColumnBatch, plain_row
 KEPT_GROUPS = 2
 """Decoded row groups in memory: the current one, and the previous one for a slower reader. Small groups need less memory."""
 BATCH_ROWS = 1024
+BATCH_BYTES = 16 << 20
+"""Of a batch that a scan decodes at once: long prompts are fewer."""
+BUFFER_BYTES = 1 << 20
+"""A column is read from the disk in pieces of this size, not as a whole."""
 
 
 class ParquetRows:
@@ -31,7 +35,7 @@ class ParquetRows:
         """Open the file. `used` are the columns to decode where they exist, `named` the ones that must exist."""
         self._path = path
         try:
-            self._file = pq.ParquetFile(data or path)
+            self._file = pq.ParquetFile(data or path, buffer_size=BUFFER_BYTES)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path}: not a Parquet file ({error})") from error
         names = self._file.schema_arrow.names
@@ -52,7 +56,7 @@ class ParquetRows:
 
     def batches(self) -> Iterator[ColumnBatch]:
         """Yield every row, in batches. Raises InputError where the file is damaged."""
-        batches = self._file.iter_batches(BATCH_ROWS, columns=self._columns)
+        batches = self._file.iter_batches(self._rows_at_once(), columns=self._columns)
         while True:
             with self._reading():
                 batch = next(batches, None)
@@ -60,6 +64,12 @@ class ParquetRows:
                 return
             self._scanned += batch.num_rows
             yield ColumnBatch(batch, self._skipped, self._reading)
+
+    def _rows_at_once(self) -> int:
+        """Return how many rows of the largest row group have BATCH_BYTES, BATCH_ROWS at most."""
+        groups = map(self._file.metadata.row_group, range(self._file.metadata.num_row_groups))
+        largest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0.0)
+        return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(1.0, largest))))
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.results.export import WRITERS, export
 from orchestrator.results.run import Run
 from orchestrator.results.run_directory.directory import Manifest, RunDirectory
-from providers.errors import InputError
+from providers.errors import InputError, StorageError
+from runners.journal.pieces import PIECE_CHARACTERS
 from runners.journal.sinks.open_sink import open_sink
+from runners.journal.sinks.sink import StorageFormat
 from runners.samples.record import Record
 
 MakeRecord = Callable[..., Record]
@@ -45,6 +48,37 @@ def test_jsonl_has_a_line_for_every_record(run: Run, tmp_path: Path) -> None:
         ("s0", HARD_TEXT, True),
         ("s1", None, None),
     ]
+
+
+@pytest.mark.parametrize("storage_format", ["parquet", "json"])
+def test_a_run_of_long_texts_is_written_table_by_table(
+    storage_format: StorageFormat, tmp_path: Path, make_record: MakeRecord
+) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.write_manifest(Manifest("r", {}, "/", storage_format, 12, "f", {}))
+    directory.results.mkdir()
+    fifth = "x" * (PIECE_CHARACTERS // 5 + 1)
+    rows = (make_record(ordinal=n, task_id=f"t{n}", output_text=fifth) for n in range(12))
+    open_sink(storage_format, directory.results).write_part(1, map(asdict, rows))
+    run = Run.load(tmp_path)
+    assert [table.num_rows for table in run.tables()] == [5, 5, 2]
+    assert [table.num_rows for table in run.tables(["ordinal", "passed"])] in ([12], [5, 5, 2])
+    for form in WRITERS:
+        assert export(run, form, tmp_path / f"out.{form}") == 12
+    with pq.ParquetFile(tmp_path / "out.parquet") as file:
+        assert file.metadata.num_row_groups == 3
+        assert file.read().equals(run.to_arrow())
+    whole = tmp_path / "whole.csv"
+    pyarrow.csv.write_csv(run.to_arrow(), whole)
+    assert (tmp_path / "out.csv").read_bytes() == whole.read_bytes()
+
+
+def test_an_export_of_damaged_results_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    (run.path / "results" / "unresolved.parquet").write_bytes(b"PAR1 torn")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(StorageError, match="is damaged"):
+        export(run, "jsonl", tmp_path / "out.jsonl")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_csv_keeps_quotes_and_line_breaks(run: Run, tmp_path: Path) -> None:

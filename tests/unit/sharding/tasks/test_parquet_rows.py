@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from providers.errors import InputError
-from sharding.tasks.formats.parquet_rows import KEPT_GROUPS, ParquetRows
+from sharding.tasks.formats.parquet_rows import BATCH_BYTES, KEPT_GROUPS, ParquetRows
 from sharding.tasks.sources import SourceSpec, TaskPool
 
 Opened = Callable[..., TaskPool]
@@ -62,3 +62,12 @@ def test_a_target_that_is_a_date_is_refused(tmp_path: Path, active: Opened) -> N
     path = write(tmp_path / "a.parquet", {"input": ["hi"], "target": [datetime.date(2025, 1, 1)]})
     with pytest.raises(InputError, match="row 1: target is a date, which JSON cannot hold"):
         active(SourceSpec(path))
+
+
+def test_a_scan_of_long_prompts_decodes_few_rows_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "long.parquet"
+    fifth = "x" * (BATCH_BYTES // 5 + 1)
+    pq.write_table(pa.table({"input": [fifth] * 12}), path, use_dictionary=False)
+    store = ParquetRows(path, {"input"}, [])
+    assert [len(batch) for batch in store.batches()] == [4, 4, 4]
+    store.close()

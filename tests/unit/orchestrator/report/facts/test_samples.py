@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from orchestrator.report.facts import samples
-from orchestrator.report.facts.samples import SamplePack, pack_samples
+from orchestrator.report.facts.samples import SamplePack, pack_samples, read_samples
 from orchestrator.results.run import Run
 
 MakeRun = Callable[..., Run]
@@ -62,3 +63,9 @@ def test_long_conversations_are_held_as_far_as_they_fit(make_run: MakeRun) -> No
     )
     pack = pack_samples(make_run([texts] * (fit + 100)))
     assert fit <= pack.held < fit + 100
+
+
+def test_long_texts_are_cut_before_the_samples_are_gathered(make_run: MakeRun) -> None:
+    run = make_run([{"input": "x" * 1_000_000} for _ in range(5)])
+    gathered = read_samples(run, pa.array(range(5), pa.int64()))
+    assert gathered.nbytes < 5 * 2 * samples.LONGEST_TEXT

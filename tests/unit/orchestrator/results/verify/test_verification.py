@@ -20,8 +20,8 @@ from orchestrator.results.verify.verifier import verify
 from providers.errors import InputError
 from runners.journal.compaction import Compactor
 from runners.journal.frames import frame
+from runners.journal.pieces import PIECE_ROWS
 from runners.journal.sinks.open_sink import open_sink
-from runners.journal.sinks.parquet import ROW_GROUP
 from runners.journal.sinks.sink import Sink
 from runners.samples.record import Record
 from tests.unit.orchestrator.conftest import Load, MakeRecord
@@ -356,7 +356,7 @@ def test_repairing_a_part_keeps_what_can_be_read_and_deletes_nothing(parquet: Ca
     parquet.part(1, [1])
     parquet.part(3, [2])
     groups = [asdict(parquet.record(ordinal)) for ordinal in range(3, 20)]
-    filler = [record] * (ROW_GROUP - len(groups))
+    filler = [record] * (PIECE_ROWS - len(groups))
     parquet.sink.write_part(2, [*groups, *filler, asdict(parquet.record(20))])
     path = parquet.results / "part-000002.parquet"
     column = pq.ParquetFile(path).metadata.row_group(1).column(5)

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from runners.journal.pieces import PIECE_CHARACTERS, PIECE_ROWS
 from runners.journal.sinks.jsonl import JsonlSink
 from runners.journal.sinks.open_sink import open_sink
-from runners.journal.sinks.parquet import ROW_GROUP, ROW_GROUP_CHARACTERS, ParquetSink
-from runners.journal.sinks.record_table import record_schema
-from runners.journal.sinks.sink import Sink, StorageFormat
+from runners.journal.sinks.parquet import ParquetSink
+from runners.journal.sinks.record_table import MOST_BYTES, read_pieces, record_schema, record_table
+from runners.journal.sinks.sink import UNRESOLVED, Sink, StorageFormat
 from runners.samples.record import Record
 from tests.unit.runners.doubles import NOON, a_record
 
@@ -107,16 +108,43 @@ def test_what_is_unresolved_is_replaced_as_a_whole(sink: Sink, tmp_path: Path) -
 
 
 def test_rows_may_come_from_an_iterator_and_be_more_than_a_row_group(sink: Sink, tmp_path: Path) -> None:
-    sink.write_part(1, (a_row(ordinal) for ordinal in range(ROW_GROUP + 3)))
-    assert list(sink.ordinals()) == list(range(ROW_GROUP + 3))
+    sink.write_part(1, (a_row(ordinal) for ordinal in range(PIECE_ROWS + 3)))
+    assert list(sink.ordinals()) == list(range(PIECE_ROWS + 3))
 
 
 def test_long_answers_end_a_row_group_before_it_is_full(tmp_path: Path) -> None:
-    fifth = "x" * (ROW_GROUP_CHARACTERS // 5 + 1)
+    fifth = "x" * (PIECE_CHARACTERS // 5 + 1)
     ParquetSink(tmp_path).write_part(1, (a_row(ordinal, output_text=fifth) for ordinal in range(12)))
     with pq.ParquetFile(tmp_path / "part-000001.parquet") as file:
         assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [5, 5, 2]
         assert file.read(["ordinal"])["ordinal"].to_pylist() == list(range(12))
+
+
+def test_long_answers_end_a_group_of_lines_before_it_is_full(tmp_path: Path) -> None:
+    fifth = "x" * (PIECE_CHARACTERS // 5 + 1)
+    sink = JsonlSink(tmp_path)
+    sink.write_part(1, (a_row(ordinal, output_text=fifth) for ordinal in range(12)))
+    sink.write_unresolved(a_row(ordinal, "not_run", output_text=fifth) for ordinal in range(7))
+    batches = [(batch.part, len(batch.rows), batch.fault) for batch in sink.examine(["ordinal"])]
+    assert batches == [(1, 5, None), (1, 5, None), (1, 2, None), (UNRESOLVED, 5, None), (UNRESOLVED, 2, None)]
+
+
+def test_superseded_rows_of_a_part_are_kept_piece_by_piece(tmp_path: Path) -> None:
+    fifth, kept = "x" * (PIECE_CHARACTERS // 5 + 1), list[int]()
+    sink = ParquetSink(tmp_path)
+    sink.write_part(1, (a_row(ordinal, output_text=fifth) for ordinal in range(12)))
+    sink.withdraw(lambda row: int(str(row["ordinal"])) < 7, lambda _, rows: kept.append(len(rows)))
+    assert kept == [5, 2]
+    assert list(sink.ordinals()) == list(range(7, 12))
+
+
+def test_a_row_group_that_is_too_large_is_read_in_pieces_unless_its_columns_are_short(tmp_path: Path) -> None:
+    fifth = "x" * (MOST_BYTES // 5 + 1)
+    rows = [a_row(ordinal, output_text=fifth) for ordinal in range(12)]
+    pq.write_table(record_table(rows), tmp_path / "large.parquet", use_dictionary=False)
+    with pq.ParquetFile(tmp_path / "large.parquet") as file:
+        assert [table.num_rows for table in read_pieces(file, ["ordinal", "output_text"])] == [4, 4, 4]
+        assert [table.num_rows for table in read_pieces(file, ["ordinal", "instance"])] == [12]
 
 
 def test_a_part_that_fails_halfway_leaves_the_others_and_can_be_written_again(sink: Sink, tmp_path: Path) -> None:
