@@ -6,9 +6,11 @@ It needs no tasks, so rows of results can be checked against it with the files o
 from __future__ import annotations
 
 import hashlib
+import struct
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, product
+from itertools import accumulate, product, repeat
 
 import orjson
 
@@ -56,6 +58,18 @@ class Grid:
         rest = ordinal % self.per_cell
         return ordinal // self.per_cell, rest // self.places, rest % self.places
 
+    def locate_all(self, ordinals: Sequence[int]) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """Return the cell numbers, the epochs and the places of ordinals of this grid, as `locate` does one by one."""
+        if self._bound is not None:
+            cells, epochs, places = zip(*map(self._bound.locate, ordinals), strict=True)
+            return cells, epochs, places
+        per_cell, per_epoch, rounds = self.per_cell, self.places, self.epochs
+        return (
+            [ordinal // per_cell for ordinal in ordinals],
+            [ordinal // per_epoch % rounds for ordinal in ordinals],
+            [ordinal % per_epoch for ordinal in ordinals],
+        )
+
     def start_of(self, cell: int) -> int:
         """Return the first ordinal of a cell, or of the end after the last one."""
         return cell * self.per_cell if self._bound is None else self._bound.starts[cell]
@@ -74,18 +88,14 @@ class Grid:
         """Compute the seed of a task in an epoch; it is the same in every cell."""
         return int.from_bytes(_digest(self._seed_hash, f"{task_id}\0{epoch}".encode()), "big") >> 1
 
-    def identify(self, samples: Iterable[tuple[int, str, int]]) -> tuple[list[str], list[int]]:
-        """Compute the ids and the seeds of samples, each a cell, a task id and an epoch, as `digest` and `seed` do one by one."""
-        ids, seeds, hashes, seed_hash = list[str](), list[int](), self._hashes, self._seed_hash
-        for cell, task_id, epoch in samples:
-            key = f"{task_id}\0{epoch}".encode()
-            state = hashes[cell].copy()
-            state.update(key)
-            ids.append(state.hexdigest())
-            state = seed_hash.copy()
-            state.update(key)
-            seeds.append(int.from_bytes(state.digest(), "big") >> 1)
-        return ids, seeds
+    def identify(
+        self, cells: Sequence[int], task_ids: Sequence[str], epochs: Sequence[int]
+    ) -> tuple[list[str], list[int]]:
+        """Compute the ids and the seeds of samples as `digest` and `seed` do one by one."""
+        keys = [f"{task_id}\0{epoch}".encode() for task_id, epoch in zip(task_ids, epochs, strict=True)]
+        ids = list(map(hashlib.blake2b.hexdigest, _updated(map(self._hashes.__getitem__, cells), keys)))
+        seeds = b"".join(map(hashlib.blake2b.digest, _updated(repeat(self._seed_hash, len(keys)), keys)))
+        return ids, [seed >> 1 for seed in struct.unpack(f">{len(keys)}Q", seeds)]
 
 
 class BoundCells:
@@ -118,6 +128,12 @@ class BoundCells:
 def _cell_hash(cell: Cell) -> hashlib.blake2b:
     prefix = orjson.dumps([cell.model, cell.prompt_type, cell.tool_success_rate])
     return hashlib.blake2b(prefix + b"\n", digest_size=DIGEST_BYTES, person=b"sample")
+
+
+def _updated(states: Iterable[hashlib.blake2b], keys: Sequence[bytes]) -> Sequence[hashlib.blake2b]:
+    copies = list(map(hashlib.blake2b.copy, states))
+    deque(map(hashlib.blake2b.update, copies, keys), maxlen=0)
+    return copies
 
 
 def _digest(state: hashlib.blake2b, key: bytes) -> bytes:

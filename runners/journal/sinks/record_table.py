@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from providers.messages import JSON
 
 from ...samples.record import Record
 from .sink import Row
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "Instant": _INSTANT}
+_PLAIN = frozenset(_TYPES.values()) - {_INSTANT}
+
+
+class TableRows(Sequence[tuple[JSON, ...]]):
+    """The rows of a table, which become Python objects where one is asked for only."""
+
+    def __init__(self, table: pa.Table) -> None:
+        """Hold a table. Raises ValueError where a value is none that Python can hold, such as text that is not UTF-8."""
+        self.table = table
+        if not _is_plain(table):
+            len(self._rows)  # raises the error that names the value
+
+    @cached_property
+    def _rows(self) -> list[tuple[JSON, ...]]:
+        return list(zip(*(column.to_pylist() for column in self.table.columns), strict=True))
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @overload
+    def __getitem__(self, number: int) -> tuple[JSON, ...]: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[tuple[JSON, ...]]: ...
+    def __getitem__(self, number: int | slice) -> tuple[JSON, ...] | Sequence[tuple[JSON, ...]]:
+        return self._rows[number]
+
+    def __iter__(self) -> Iterator[tuple[JSON, ...]]:
+        return iter(self._rows)
+
+
+def column_of(rows: Sequence[Sequence[JSON]], number: int) -> Sequence[JSON]:
+    """Return a column of rows, of a table without its others."""
+    if isinstance(rows, TableRows):
+        return list(rows.table.column(number).to_pylist())
+    return [row[number] for row in rows]
 
 
 def record_schema() -> pa.Schema:
@@ -42,6 +81,15 @@ def add_later_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
                 raise ValueError(f"has no column {name}")
             table = table.append_column(column, pa.nulls(table.num_rows, column.type))
     return table.select(names)
+
+
+def _is_plain(table: pa.Table) -> bool:
+    """Return whether every value certainly becomes a Python object."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return _PLAIN.issuperset(table.schema.types)
 
 
 def _column(name: str, annotation: str) -> pa.Field:
