@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import struct
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, product, repeat
+from itertools import accumulate, product
 
 import orjson
 
@@ -92,10 +91,16 @@ class Grid:
         self, cells: Sequence[int], task_ids: Sequence[str], epochs: Sequence[int]
     ) -> tuple[list[str], list[int]]:
         """Compute the ids and the seeds of samples as `digest` and `seed` do one by one."""
-        keys = [f"{task_id}\0{epoch}".encode() for task_id, epoch in zip(task_ids, epochs, strict=True)]
-        ids = list(map(hashlib.blake2b.hexdigest, _updated(map(self._hashes.__getitem__, cells), keys)))
-        seeds = b"".join(map(hashlib.blake2b.digest, _updated(repeat(self._seed_hash, len(keys)), keys)))
-        return ids, [seed >> 1 for seed in struct.unpack(f">{len(keys)}Q", seeds)]
+        ids, seeds, hashes, seed_hash = list[str](), list[bytes](), self._hashes, self._seed_hash
+        for cell, task_id, epoch in zip(cells, task_ids, epochs, strict=True):
+            key = f"{task_id}\0{epoch}".encode()
+            state = hashes[cell].copy()
+            state.update(key)
+            ids.append(state.hexdigest())
+            state = seed_hash.copy()
+            state.update(key)
+            seeds.append(state.digest())
+        return ids, [seed >> 1 for seed in struct.unpack(f">{len(seeds)}Q", b"".join(seeds))]
 
 
 class BoundCells:
@@ -128,12 +133,6 @@ class BoundCells:
 def _cell_hash(cell: Cell) -> hashlib.blake2b:
     prefix = orjson.dumps([cell.model, cell.prompt_type, cell.tool_success_rate])
     return hashlib.blake2b(prefix + b"\n", digest_size=DIGEST_BYTES, person=b"sample")
-
-
-def _updated(states: Iterable[hashlib.blake2b], keys: Sequence[bytes]) -> Sequence[hashlib.blake2b]:
-    copies = list(map(hashlib.blake2b.copy, states))
-    deque(map(hashlib.blake2b.update, copies, keys), maxlen=0)
-    return copies
 
 
 def _digest(state: hashlib.blake2b, key: bytes) -> bytes:

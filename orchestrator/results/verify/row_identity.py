@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from providers.errors import InputError
-from runners.journal.sinks.record_table import TableRows, record_schema
+from runners.journal.sinks.record_table import column_of
 from sharding.grid import Grid, lay_out_cells
 from sharding.segments import read_segments
 
@@ -38,23 +38,6 @@ class IdentityRow(NamedTuple):
 
 
 COLUMNS = IdentityRow._fields
-TYPES = tuple(record_schema().field(name).type for name in COLUMNS)
-PYTHON_TYPES = {pa.int64(): int, pa.string(): str, pa.float64(): float}
-
-
-class _IdentityColumns(NamedTuple):
-    """The same of many rows, by column: arrays without nulls, of TYPES."""
-
-    ordinal: pa.Array
-    outcome: pa.Array
-    run_id: pa.Array
-    sample_id: pa.Array
-    task_id: pa.Array
-    epoch: pa.Array
-    model: pa.Array
-    prompt_type: pa.Array
-    tool_success_rate: pa.Array
-    seed: pa.Array
 
 
 def grid_of(manifest: Manifest) -> Grid:
@@ -92,47 +75,38 @@ class RowIdentity:
         self._planned = len(grid)
         self._tasks = array("q", bytes(8 * grid.places))
         """The hash of the task at every position; 0 where no row had it yet."""
-        cells = grid.cells
-        self._models = pa.array([cell.model for cell in cells], pa.string())
-        self._prompt_types = pa.array([cell.prompt_type for cell in cells], pa.string())
-        self._rates = pa.array([cell.tool_success_rate for cell in cells], pa.float64())
 
     def are_planned(self, rows: Sequence[Sequence[object]]) -> bool:
         """Return whether all rows, in the order of COLUMNS, are those of planned samples. If not, `difference` tells what is wrong."""
         if not rows:
             return True
-        columns = _columns(rows)
-        return columns is not None and self._are_planned(columns)
-
-    def _are_planned(self, columns: _IdentityColumns) -> bool:
-        ordinals, task_ids = columns.ordinal.to_pylist(), columns.task_id.to_pylist()
-        if min(ordinals) < 0 or max(ordinals) >= self._planned:
+        columns = (column_of(rows, number) for number in range(len(COLUMNS)))
+        ordinals, _, run_ids, sample_ids, task_ids, epochs, models, prompt_types, rates, seeds = columns
+        if {*map(type, ordinals)} != {int} or {*map(type, task_ids)} != {str} or {*map(type, run_ids)} != {str}:
             return False
-        numbers, epochs, positions = self._grid.locate_all(ordinals)
-        cells = pa.array(numbers, pa.int64())
+        if set(run_ids) != {self._run_id} or min(ordinals) < 0 or max(ordinals) >= self._planned:
+            return False
+        numbers, planned_epochs, positions = self._grid.locate_all(ordinals)
+        try:
+            cells = set(zip(numbers, planned_epochs, epochs, models, prompt_types, rates, strict=True))
+        except TypeError:  # a value that no such column holds
+            return False
         return (
-            columns.run_id.unique().to_pylist() == [self._run_id]
-            and columns.epoch.equals(pa.array(epochs, pa.int64()))
-            and columns.model.equals(self._models.take(cells))
-            and columns.prompt_type.equals(self._prompt_types.take(cells))
-            and columns.tool_success_rate.equals(self._rates.take(cells))
-            and self._are_named(columns, (numbers, task_ids, epochs))
+            all(map(self._is_of_cell, cells))
+            and self._grid.identify(numbers, task_ids, planned_epochs) == (sample_ids, seeds)
             and self._are_placed(positions, task_ids)
         )
 
-    def _are_named(
-        self, columns: _IdentityColumns, samples: tuple[Sequence[int], Sequence[str], Sequence[int]]
-    ) -> bool:
-        """Return whether the rows have the ids and the seeds of these cells, task ids and epochs."""
-        ids, seeds = self._grid.identify(*samples)
-        return bool(
-            columns.sample_id.equals(pa.array(ids, pa.string())) and columns.seed.equals(pa.array(seeds, pa.int64()))
-        )
+    def _is_of_cell(self, found: tuple[int, int, object, object, object, object]) -> bool:
+        number, planned_epoch, *values = found
+        cell = self._grid.cells[number]
+        return values == [planned_epoch, cell.model, cell.prompt_type, cell.tool_success_rate]
 
     def _are_placed(self, positions: Sequence[int], task_ids: Sequence[str]) -> bool:
         """Return whether every position holds the task that other rows have there; note those that no other row has yet."""
         tasks = self._tasks
-        for position, task_hash in zip(positions, map(_task_hash, task_ids), strict=True):
+        for position, task_id in zip(positions, task_ids, strict=True):
+            task_hash = hash(task_id) or 1
             if tasks[position] != task_hash:
                 if tasks[position]:
                     return False
@@ -160,7 +134,7 @@ class RowIdentity:
         return self._misplaced(ordinal, position, task_id)
 
     def _misplaced(self, ordinal: int, position: int, task_id: str) -> str | None:
-        task_hash = _task_hash(task_id)
+        task_hash = hash(task_id) or 1
         known = self._tasks[position]
         self._tasks[position] = known or task_hash
         return (
@@ -174,24 +148,3 @@ class RowIdentity:
         hashes = pa.Array.from_buffers(pa.int64(), len(self._tasks), [None, pa.py_buffer(self._tasks)])
         known = hashes.filter(pc.not_equal(hashes, 0))
         return len(known) - int(pc.count_distinct(known).as_py())
-
-
-def _task_hash(task_id: str) -> int:
-    """Return the hash of a task id, never 0."""
-    return hash(task_id) or 1
-
-
-def _columns(rows: Sequence[Sequence[object]]) -> _IdentityColumns | None:
-    """Return rows by column; None where a value is of another type than the column."""
-    if isinstance(rows, TableRows):
-        table = rows.table
-        if table.schema.types != list(TYPES) or any(column.null_count for column in table.columns):
-            return None
-        return _IdentityColumns(*(column.combine_chunks() for column in table.columns))
-    columns = list(zip(*rows, strict=True))
-    if any({*map(type, column)} != {PYTHON_TYPES[kind]} for column, kind in zip(columns, TYPES, strict=True)):
-        return None
-    try:
-        return _IdentityColumns(*map(pa.array, columns, TYPES))
-    except (ValueError, OverflowError):  # a number that the column cannot hold
-        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import overload
+from typing import TypeVar, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +17,7 @@ from .sink import Row
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "Instant": _INSTANT}
+T = TypeVar("T")
 _PLAIN = frozenset(_TYPES.values()) - {_INSTANT}
 
 
@@ -47,10 +48,11 @@ class TableRows(Sequence[tuple[JSON, ...]]):
         return iter(self._rows)
 
 
-def column_of(rows: Sequence[Sequence[JSON]], number: int) -> Sequence[JSON]:
-    """Return a column of rows, of a table without its others."""
+def column_of(rows: Sequence[Sequence[T]], number: int) -> list[T]:
+    """Return a column of rows; of a table, the others do not become Python objects."""
     if isinstance(rows, TableRows):
-        return list(rows.table.column(number).to_pylist())
+        values: list[T] = rows.table.column(number).to_pylist()
+        return values
     return [row[number] for row in rows]
 
 
