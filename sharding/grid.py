@@ -6,6 +6,7 @@ It needs no tasks, so rows of results can be checked against it with the files o
 from __future__ import annotations
 
 import hashlib
+import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, product
@@ -56,6 +57,18 @@ class Grid:
         rest = ordinal % self.per_cell
         return ordinal // self.per_cell, rest // self.places, rest % self.places
 
+    def locate_all(self, ordinals: Sequence[int]) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """Return the cell numbers, the epochs and the places of ordinals of this grid, as `locate` does one by one."""
+        if self._bound is not None:
+            cells, epochs, places = zip(*map(self._bound.locate, ordinals), strict=True)
+            return cells, epochs, places
+        per_cell, per_epoch, rounds = self.per_cell, self.places, self.epochs
+        return (
+            [ordinal // per_cell for ordinal in ordinals],
+            [ordinal // per_epoch % rounds for ordinal in ordinals],
+            [ordinal % per_epoch for ordinal in ordinals],
+        )
+
     def start_of(self, cell: int) -> int:
         """Return the first ordinal of a cell, or of the end after the last one."""
         return cell * self.per_cell if self._bound is None else self._bound.starts[cell]
@@ -74,18 +87,20 @@ class Grid:
         """Compute the seed of a task in an epoch; it is the same in every cell."""
         return int.from_bytes(_digest(self._seed_hash, f"{task_id}\0{epoch}".encode()), "big") >> 1
 
-    def identify(self, samples: Iterable[tuple[int, str, int]]) -> tuple[list[str], list[int]]:
-        """Compute the ids and the seeds of samples, each a cell, a task id and an epoch, as `digest` and `seed` do one by one."""
-        ids, seeds, hashes, seed_hash = list[str](), list[int](), self._hashes, self._seed_hash
-        for cell, task_id, epoch in samples:
+    def identify(
+        self, cells: Sequence[int], task_ids: Sequence[str], epochs: Sequence[int]
+    ) -> tuple[list[str], list[int]]:
+        """Compute the ids and the seeds of samples as `digest` and `seed` do one by one."""
+        ids, seeds, hashes, seed_hash = list[str](), list[bytes](), self._hashes, self._seed_hash
+        for cell, task_id, epoch in zip(cells, task_ids, epochs, strict=True):
             key = f"{task_id}\0{epoch}".encode()
             state = hashes[cell].copy()
             state.update(key)
             ids.append(state.hexdigest())
             state = seed_hash.copy()
             state.update(key)
-            seeds.append(int.from_bytes(state.digest(), "big") >> 1)
-        return ids, seeds
+            seeds.append(state.digest())
+        return ids, [seed >> 1 for seed in struct.unpack(f">{len(seeds)}Q", b"".join(seeds))]
 
 
 class BoundCells:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from providers.errors import InputError
+from runners.journal.sinks.table_rows import column_of
 from sharding.grid import Grid, lay_out_cells
 from sharding.segments import read_segments
 
@@ -72,26 +73,27 @@ class RowIdentity:
         self._run_id = run_id
         self._grid = grid
         self._planned = len(grid)
-        self._tasks = array("Q", bytes(8 * grid.places))
+        self._tasks = array("q", bytes(8 * grid.places))
+        """The hash of the task at every position; 0 where no row had it yet."""
 
     def are_planned(self, rows: Sequence[Sequence[object]]) -> bool:
         """Return whether all rows, in the order of COLUMNS, are those of planned samples. If not, `difference` tells what is wrong."""
         if not rows:
             return True
-        ordinals, _, run_ids, sample_ids, task_ids, epochs, models, prompt_types, rates, seeds = zip(*rows, strict=True)
+        columns = (column_of(rows, number) for number in range(len(COLUMNS)))
+        ordinals, _, run_ids, sample_ids, task_ids, epochs, models, prompt_types, rates, seeds = columns
         if {*map(type, ordinals)} != {int} or {*map(type, task_ids)} != {str} or {*map(type, run_ids)} != {str}:
             return False
         if set(run_ids) != {self._run_id} or min(ordinals) < 0 or max(ordinals) >= self._planned:
             return False
-        numbers, planned_epochs, positions = zip(*map(self._grid.locate, ordinals), strict=True)
+        numbers, planned_epochs, positions = self._grid.locate_all(ordinals)
         try:
             cells = set(zip(numbers, planned_epochs, epochs, models, prompt_types, rates, strict=True))
         except TypeError:  # a value that no such column holds
             return False
-        planned = self._grid.identify(zip(numbers, task_ids, planned_epochs, strict=True))
         return (
             all(map(self._is_of_cell, cells))
-            and planned == (list(sample_ids), list(seeds))
+            and self._grid.identify(numbers, task_ids, planned_epochs) == (sample_ids, seeds)
             and self._are_placed(positions, task_ids)
         )
 
@@ -104,7 +106,7 @@ class RowIdentity:
         """Return whether every position holds the task that other rows have there; note those that no other row has yet."""
         tasks = self._tasks
         for position, task_id in zip(positions, task_ids, strict=True):
-            task_hash = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1
+            task_hash = hash(task_id) or 1
             if tasks[position] != task_hash:
                 if tasks[position]:
                     return False
@@ -132,7 +134,7 @@ class RowIdentity:
         return self._misplaced(ordinal, position, task_id)
 
     def _misplaced(self, ordinal: int, position: int, task_id: str) -> str | None:
-        task_hash = (hash(task_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1
+        task_hash = hash(task_id) or 1
         known = self._tasks[position]
         self._tasks[position] = known or task_hash
         return (
@@ -143,6 +145,6 @@ class RowIdentity:
 
     def repeated_tasks(self) -> int:
         """Return the number of positions whose task also has another position."""
-        known = pa.array(self._tasks, pa.uint64())
-        known = known.filter(pc.greater(known, pa.scalar(0, pa.uint64())))
+        hashes = pa.Array.from_buffers(pa.int64(), len(self._tasks), [None, pa.py_buffer(self._tasks)])
+        known = hashes.filter(pc.not_equal(hashes, 0))
         return len(known) - int(pc.count_distinct(known).as_py())

@@ -18,6 +18,7 @@ from runners.journal.frames import JournalLine, JournalRow, read_lines
 from runners.journal.journal import CLOSED
 from runners.journal.sinks.open_sink import sink_over
 from runners.journal.sinks.sink import UNRESOLVED, Batch
+from runners.journal.sinks.table_rows import column_of
 from runners.samples.bitmap import Bitmap
 from runners.samples.record import FINAL
 from sharding.planner import fingerprint
@@ -153,11 +154,10 @@ class _Verifier:
             if outlier is not None:
                 yield "foreign", outlier
                 return
-        outcomes = [row[OUTCOME] for row in batch.rows]
-        if any((outcome in FINAL) != is_final for outcome in outcomes):
+        if any((outcome in FINAL) != is_final for outcome in column_of(batch.rows, OUTCOME)):
             yield kind, "holds records that are not final" if is_final else "holds final records"
         seen = self._final if is_final else self._unresolved
-        repeated = seen.add_all(ordinal for ordinal in (row[ORDINAL] for row in batch.rows) if isinstance(ordinal, int))
+        repeated = seen.add_all([ordinal for ordinal in column_of(batch.rows, ORDINAL) if isinstance(ordinal, int)])
         if repeated:
             yield kind, _repeated(repeated)
 

@@ -24,6 +24,7 @@ from ...samples.bitmap import Bitmap
 from ..pieces import LONG_COLUMNS, in_pieces, text_size
 from .record_table import add_later_columns, read_pieces, record_schema, record_table
 from .sink import UNRESOLVED, Batch, Row, set_aside_name
+from .table_rows import TableRows
 
 LONG_VALUE_BYTES = 2_000
 """Mean size of a long column's values from which on they are not looked up in a dictionary."""
@@ -222,8 +223,7 @@ def _examine(path: Path, columns: Sequence[str], *, is_known: bool = False) -> I
         for number in range(file.num_row_groups):
             where = f"row group {number + 1} of {file.num_row_groups}"
             try:
-                table = _row_group(file, number, columns if is_known else None).select(list(columns))
-                rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+                rows = TableRows(_row_group(file, number, columns if is_known else None).select(list(columns)))
             except (OSError, ValueError, pa.ArrowException) as error:
                 yield Batch(path.name, part, where, fault=f"cannot be read ({_reason(error)})")
             else:
@@ -248,7 +248,7 @@ def _intact_tables(path: Path, known: Bitmap) -> Iterator[pa.Table]:
 
 
 def _opened(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, memory_map=False, page_checksum_verification=True)
+    return pq.ParquetFile(path, memory_map=False, pre_buffer=False, page_checksum_verification=True)
 
 
 def _row_group(file: pq.ParquetFile, number: int, columns: Sequence[str] | None = None) -> pa.Table:

@@ -15,8 +15,8 @@ from .sink import Row
 
 MOST_BYTES = 4 * PIECE_CHARACTERS
 """Of a row group that is read at once. A character takes four bytes at most, so those that the sink writes are read whole."""
-_INSTANT = pa.timestamp("us", tz="UTC")
-_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "Instant": _INSTANT}
+INSTANT = pa.timestamp("us", tz="UTC")
+TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "Instant": INSTANT}
 
 
 def record_schema() -> pa.Schema:
@@ -64,10 +64,10 @@ def rows_at_once(group: pq.RowGroupMetaData, names: Collection[str]) -> int:
 
 
 def _column(name: str, annotation: str) -> pa.Field:
-    return pa.field(name, _TYPES[annotation.removesuffix(" | None")], nullable=annotation.endswith(" | None"))
+    return pa.field(name, TYPES[annotation.removesuffix(" | None")], nullable=annotation.endswith(" | None"))
 
 
 def _array(field: pa.Field, values: Sequence[object]) -> pa.Array:
-    if field.type == _INSTANT:
-        return pc.cast(pa.array(values, pa.string()), _INSTANT)
+    if field.type == INSTANT:
+        return pc.cast(pa.array(values, pa.string()), INSTANT)
     return pa.array(values, field.type)

@@ -1,13 +1,12 @@
 """JSON whose numbers keep every digit. A float has 17 digits and the fast parser's integers 64 bits; a longer number becomes its text.
 
-Only files with a long run of digits are read in this way, and of those only the lines that have one.
+A file is read in this way from its first long run of digits on, and of its lines only those that have one.
 """
 
 from __future__ import annotations
 
 import json
 from decimal import Decimal
-from pathlib import Path
 
 import orjson
 
@@ -18,7 +17,6 @@ STRIDES = b"0" * (len(LONG) // STRIDE)
 """What a long number leaves at least of itself where only every fourth byte is looked at."""
 _AS_ZEROS = bytes.maketrans(b"123456789.", b"0000000000")
 LEAST, MOST = -(2**63), 2**64 - 1
-CHUNK_BYTES = 1 << 20
 SENT_AS_GIVEN = ("messages", "tools", "body")
 """Columns that go to the model as they are: a number there stays a number."""
 
@@ -28,17 +26,6 @@ def has_long_number(data: bytes) -> bool:
     if STRIDES not in data[::STRIDE].translate(_AS_ZEROS):  # most texts are done with here, in a quarter of the time
         return False
     return LONG in data.translate(_AS_ZEROS)
-
-
-def file_has_long_number(path: Path) -> bool:
-    """Return whether a file has a long run of digits anywhere."""
-    end = b""
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            if has_long_number(end + chunk):
-                return True
-            end = chunk[-len(LONG) :]
-    return False
 
 
 def loads_exactly(data: bytes) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from io import BytesIO
 from itertools import accumulate, chain
 from operator import itemgetter
 from pathlib import Path
@@ -16,7 +17,7 @@ from providers.messages import JSON
 
 from ...conversation import ROLES
 from ..columns import Row
-from .exact_numbers import file_has_long_number, has_long_number, loads_exactly
+from .exact_numbers import has_long_number, loads_exactly
 from .json_document import element_spans
 from .offset_index import BOM, OffsetIndex, decode_object, skip_bom
 
@@ -104,20 +105,26 @@ class JsonLines:
     def batches(self) -> Iterator[LineBatch]:
         """Yield every row and index its offset, in batches. Raises InputError with file and line."""
         index = self._index
-        if file_has_long_number(index.data):
-            index.decode = loads_exactly
         with index.data.open("rb") as file:
             offset = skip_bom(file)
-            while lines := file.readlines(BATCH_BYTES):
-                *starts, offset = accumulate(map(len, lines), initial=offset)
-                rows = _parsed(index, lines)
-                if not rows and any(map(bytes.isspace, lines)):
-                    starts = [start for start, line in zip(starts, lines, strict=True) if not line.isspace()]
-                    lines = [line for line in lines if not line.isspace()]
-                    rows = _parsed(index, lines)
-                first = len(index.starts)
-                index.starts.extend(starts)
-                yield LineBatch(index, lines, rows, first)
+            while data := file.read(BATCH_BYTES) + file.readline():
+                if has_long_number(data):
+                    index.decode = loads_exactly
+                yield self._batch(data, offset)
+                offset += len(data)
+
+    def _batch(self, data: bytes, offset: int) -> LineBatch:
+        """Index and parse the lines of `data`, which is at `offset` of the file."""
+        index, lines = self._index, BytesIO(data).readlines()
+        *starts, _ = accumulate(map(len, lines), initial=offset)
+        rows = _parsed(index, lines)
+        if not rows and any(map(bytes.isspace, lines)):
+            starts = [start for start, line in zip(starts, lines, strict=True) if not line.isspace()]
+            lines = [line for line in lines if not line.isspace()]
+            rows = _parsed(index, lines)
+        first = len(index.starts)
+        index.starts.extend(starts)
+        return LineBatch(index, lines, rows, first)
 
     def read(self, number: int) -> Row:
         """Read a row. Raises ValueError where it is not valid JSON."""

@@ -73,6 +73,7 @@ class FileScan:
         if isinstance(self._store, BatchedRows):
             for batch in self._store.batches():
                 self._add_batch(batch)
+                del batch  # before the next is read: two would not stay in the processor's cache
                 if on_progress is not None:
                     on_progress(self._path, len(self.kinds), self._store.share())
             return
