@@ -13,8 +13,8 @@ import orjson
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
+from providers.masking import SHORTEST_KEY, spellings
 from providers.transport.network import DIRECT, Network
-from providers.wire.received import SHORTEST_KEY
 from runners.samples.answer import ScorerFunction, Solver
 from sharding.planner import Layout, SweepPlan, build_plan
 
@@ -72,7 +72,7 @@ def _require_no_key_in(raw: Mapping[str, Any], keys: Sequence[ApiKey]) -> None:
     """Raise InputError if the configuration holds an API key, in `extra_body` or a command: the manifest would store it."""
     text = orjson.dumps(raw).decode()
     for key in keys:
-        if len(key.secret) >= SHORTEST_KEY and key.secret in text:
+        if len(key.secret) >= SHORTEST_KEY and any(spelling in text for spelling in spellings(key.secret)):
             raise InputError(
                 f"the value of {key.name} stands in the configuration itself; take it out: keys stay in variables"
             )
