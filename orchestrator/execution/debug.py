@@ -6,6 +6,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from providers.file_modes import as_its_folder
+from runners.durable import storing
+
 from ..results.run_directory.directory import RunDirectory
 from ..ui.terminal import PrintableFormatter
 from .context import RunContext
@@ -32,7 +35,9 @@ def debug_log(context: RunContext, directory: RunDirectory) -> Iterator[None]:
     if not run.debug_log and run.debug_process_num is None:
         yield
         return
-    handler = logging.FileHandler(directory.path / "debug.log", encoding="utf-8")
+    with storing(directory.path / "debug.log"):
+        file = open(directory.path / "debug.log", "a", encoding="utf-8", opener=as_its_folder)  # noqa: SIM115 - closed below
+    handler = logging.StreamHandler(file)
     handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     if run.debug_process_num is not None:
         handler.addFilter(ShardFilter(_shard(context, run.debug_process_num)))
@@ -46,6 +51,7 @@ def debug_log(context: RunContext, directory: RunDirectory) -> Iterator[None]:
             logging.getLogger(name).removeHandler(handler)
             logging.getLogger(name).setLevel(logging.NOTSET)
         handler.close()
+        file.close()
 
 
 def _shard(context: RunContext, number: int) -> str:

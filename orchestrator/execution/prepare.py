@@ -13,6 +13,7 @@ import orjson
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
+from providers.file_modes import OPEN_FOLDER, PRIVATE_FOLDER
 from providers.masking import SHORTEST_KEY, spellings
 from providers.transport.network import DIRECT, Network
 from runners.samples.answer import ScorerFunction, Solver
@@ -105,7 +106,7 @@ def _require_shard(plan: SweepPlan, number: int | None) -> None:
 def create(context: RunContext) -> RunDirectory:
     """Make a new run directory with its manifest."""
     config, plan = context.config, context.whole_plan
-    directory = new_directory(Path(config.run.output_dir))
+    directory = new_directory(Path(config.run.output_dir), OPEN_FOLDER if config.run.share_files else PRIVATE_FOLDER)
     directory.write_manifest(
         Manifest(
             run_id=directory.path.name,

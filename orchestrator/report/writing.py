@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from providers.errors import InputError
+from providers.file_modes import as_its_folder
 from runners.durable import replace_file
 
 from ..results.run import Run
@@ -28,7 +29,7 @@ def write_report(run: Run, form: str, path: Path, most_samples: int) -> str:
 
     text, words = FORMS[form](gather_facts(run, read_columns(run)), run, most_samples)
     try:
-        replace_file(path, lambda file: file.write(text))
+        replace_file(path, lambda file: file.write(text), as_its_folder if path.parent == run.path else None)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}; choose another --output") from error
     return f"{words}; {len(text) / 1e6:.1f} MB"

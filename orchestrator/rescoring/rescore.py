@@ -18,6 +18,7 @@ import orjson
 import pyarrow as pa
 
 from providers.errors import InputError
+from providers.file_modes import folder_mode
 from providers.messages import JSON
 from runners.durable import replace_file
 from runners.journal.frames import JournalRow, frame, rows
@@ -193,7 +194,7 @@ def _write(source: RunDirectory, manifest: Manifest, pending: RunDirectory, grad
         sink.write_part(number, chain([first], islice(final, PART_ROWS - 1)))
         number += 1
     sink.write_unresolved(_waiting(source, grading))
-    pending.journal.mkdir()
+    pending.journal.mkdir(folder_mode(pending.path))
     waiting = map(frame, _waiting(source, grading))
     replace_file(pending.journal / "unresolved.log", lambda file: file.writelines(waiting))
 

@@ -25,7 +25,7 @@ def export(run: Run, form: str, path: Path) -> int:
     """
     records = run.to_arrow()
     try:
-        replace_file(path, lambda file: WRITERS[form](records, file))
+        replace_file(path, lambda file: WRITERS[form](records, file), opener=None)
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; check the path and its permissions"

@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
+from providers.file_modes import folder_mode
+
 from ..durable import storage_error, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL, Record
@@ -65,7 +67,7 @@ class Journal:
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._compactions = ThreadPoolExecutor(1, thread_name_prefix="compaction")
         with storing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(folder_mode(folder.parent), parents=True, exist_ok=True)
             self._segment = SegmentFile(folder, compactor.next_number())
         self._kept = KeptRows(self._segment.number)
         self._compacting: asyncio.Task[None] | None = None

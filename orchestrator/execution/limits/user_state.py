@@ -20,6 +20,7 @@ from filelock import lock_descriptor
 from platformdirs import user_state_path
 
 from providers.errors import InputError
+from providers.file_modes import PRIVATE_FOLDER
 from providers.messages import JSON
 from runners.durable import replace_file
 
@@ -154,4 +155,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def user_state() -> UserState:
     """Return the user state in the operating system's folder for it (`XDG_STATE_HOME` on Linux)."""
-    return UserState(user_state_path(NAME))
+    path = user_state_path(NAME)
+    with suppress(OSError):  # what is written there says so
+        path.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+    return UserState(path)
