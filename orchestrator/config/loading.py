@@ -37,6 +37,8 @@ class LoadedConfig:
     """Each provider's settings, validated by its own class."""
     is_stored: bool = False
     """Whether it is that of a run that has begun."""
+    is_trusted: bool = True
+    """False for a run of somebody else: no function that its task files name is run."""
 
     def warnings(self) -> list[str]:
         """Return warnings about settings that are allowed but may be unintended."""

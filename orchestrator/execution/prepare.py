@@ -25,6 +25,7 @@ from ..open_sweep import method_parts, open_sweep, own_functions
 from ..results.run_directory.directory import Manifest, RunDirectory, new_directory
 from .components import open_providers, prices_of, require_prices
 from .context import RunContext, UserCode
+from .history.trust import trust_run
 from .method import check_method, check_scorers, tool_functions
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def prepare(
     for note in sweep.notes:
         log.warning("%s", note)
     sweep.sweep.check_prompts()
-    tools = tool_functions(config, sweep)
+    tools = tool_functions(loaded, sweep)
     if scorer is None:
         for warning in check_scorers(config, sweep, has_begun=loaded.is_stored):
             log.warning("%s", warning)
@@ -104,7 +105,7 @@ def _require_shard(plan: SweepPlan, number: int | None) -> None:
 
 
 def create(context: RunContext) -> RunDirectory:
-    """Make a new run directory with its manifest."""
+    """Make a new run directory with its manifest, and trust what it names: it is of this user's configuration."""
     config, plan = context.config, context.whole_plan
     directory = new_directory(Path(config.run.output_dir), OPEN_FOLDER if config.run.share_files else PRIVATE_FOLDER)
     directory.write_manifest(
@@ -118,4 +119,5 @@ def create(context: RunContext) -> RunDirectory:
             parts=plan.parts,
         )
     )
+    trust_run(directory)
     return directory

@@ -31,6 +31,7 @@ from sharding.planner import fingerprint
 from ..config.extras import DISTRIBUTION, is_installed
 from ..config.own_code import code_parts
 from ..execution.history.resumption import differences
+from ..execution.history.trust import is_trusted, trust_run
 from ..execution.prepare import code_name
 from ..open_sweep import OpenSweep, method_parts, open_sweep, own_scorers
 from ..results.compare.comparison import Comparison
@@ -127,6 +128,8 @@ def rescore(path: Path, request: Request, on_blocked: OnBlocked) -> Rescored:
     finally:
         open_.tasks.close()
     after = Run.load(parent / run_id)
+    if is_trusted(source):
+        trust_run(RunDirectory(after.path))
     without = manifest.total - sum(grading.changes.values())
     return Rescored(Run.load(path), after, changed, Counter(grading.changes), without)
 

@@ -15,9 +15,10 @@ import pytest
 import orchestrator as orch
 from orchestrator.report.writing import write_report
 from orchestrator.results.export import export
+from providers.messages import JSON
 
 Sweep = Callable[..., dict[str, Any]]
-SETTINGS = {"run.stagger_s": [0], "run.display": "none", "run.debug_log": True}
+SETTINGS: dict[str, JSON] = {"run.stagger_s": [0], "run.display": "none", "run.debug_log": True}
 
 
 @contextmanager
