@@ -216,8 +216,7 @@ def stored_config(
 ) -> LoadedConfig:
     """Return the configuration that a run was started with; `flags` may change only what its results do not depend on."""
     manifest = directory.read_manifest()
-    loaded = load_config(manifest.raw, environment, flags, base=Path(manifest.base))
-    return replace(loaded, is_stored=True)
+    return load_config(manifest.raw, environment, flags, base=Path(manifest.base), is_stored=True)
 
 
 async def _carried_out(context: RunContext, directory: RunDirectory, environment: Environment, hooks: RunHooks) -> Run:
@@ -261,4 +260,6 @@ def _with_scorer(
         **loaded.raw,
         "tasks": [{name: value for name, value in entry.items() if name != "scorer"} for entry in written],
     }
-    return load_config(raw, environment, [SettingOverride("run.scorer", scorer, "scorer=")], base=loaded.base), None
+    flags = [SettingOverride("run.scorer", scorer, "scorer=")]
+    named = load_config(raw, environment, flags, base=loaded.base, is_stored=loaded.is_stored)
+    return replace(named, is_trusted=loaded.is_trusted), None

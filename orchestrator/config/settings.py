@@ -203,6 +203,8 @@ class Config(Section):
     """How scores are summed up."""
     run: RunConfig = RunConfig()
     """How the sweep is carried out."""
+    allow: Names = ()
+    """Places of this file that look like keys and are none, such as generation.extra_body.session; all below them is allowed, too."""
 
     @model_validator(mode="before")
     @classmethod

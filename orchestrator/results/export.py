@@ -16,6 +16,7 @@ from providers.messages import JSON
 from runners.durable import replace_file
 
 from .run import Run
+from .spreadsheet_text import as_plain_cells
 
 
 def export(run: Run, form: str, path: Path) -> int:
@@ -99,7 +100,7 @@ def _function(call: Mapping[str, JSON]) -> JSON:
 
 WRITERS: Mapping[str, Callable[[pa.Table, BinaryIO], object]] = {
     "jsonl": _jsonl,
-    "csv": lambda records, file: pyarrow.csv.write_csv(records, file),
+    "csv": lambda records, file: pyarrow.csv.write_csv(as_plain_cells(records), file),
     "parquet": lambda records, file: pq.write_table(records, file, compression="zstd"),
     "openai-batch": _openai_batch,
 }
