@@ -12,8 +12,10 @@ import pytest
 
 import orchestrator as orch
 from orchestrator.config.environment import TRUST
+from orchestrator.execution.history.trust import require_trusted
 from orchestrator.report.writing import write_report
 from orchestrator.results.export import export
+from orchestrator.results.run_directory.directory import RunDirectory
 from orchestrator.results.status import status_of
 from orchestrator.results.verify.verifier import verify
 from providers.messages import JSON
@@ -175,10 +177,38 @@ def test_a_run_of_ones_own_asks_nothing_until_the_state_directory_is_another(
     orch.resume_sync(run.path)
 
 
-def test_keys_go_where_runs_of_this_user_have_sent_them(received: Path) -> None:
-    change(received, providers={"x": SENDS})
-    (state,) = Path("state").glob("*") if Path("state").exists() else [Path("state/llm-batch-orchestrator")]
-    state.mkdir(parents=True, exist_ok=True)
-    known = {"https://evil.example/v1 m OPENAI_API_KEY": {"learned_at": "2026-01-01T00:00:00+00:00", "limits": {}}}
-    (state / "limits.json").write_bytes(orjson.dumps(known))
-    assert len(orch.resume_sync(received, settings={"run.display": "none"}).to_arrow()) == 2
+@pytest.mark.parametrize(
+    ("known", "more", "is_sent"),
+    [
+        ("https://evil.example/v1 m OPENAI_API_KEY", {}, True),
+        ("https://evil.example/v2 m OPENAI_API_KEY X", {}, True),
+        ("https://evil.example/v1 m OPENAI_API_KEY", {"verify_tls": False}, False),
+        ("https://evil.example.org/v1 m OPENAI_API_KEY", {}, False),
+        ("https://other.example/v1 m OPENAI_API_KEY", {}, False),
+        ("https://evil.example/v1 m OTHER_KEY", {}, False),
+    ],
+)
+def test_a_key_goes_where_runs_of_this_user_have_sent_it_and_nowhere_else(
+    known: str, more: Mapping[str, object], is_sent: bool, received: Path
+) -> None:
+    change(received, providers={"x": {**SENDS, **more}})
+    state = Path("state/llm-batch-orchestrator")
+    state.mkdir(parents=True)
+    learned = {known: {"learned_at": "2026-01-01T00:00:00+00:00", "limits": {}}}
+    (state / "limits.json").write_bytes(orjson.dumps(learned))
+    directory = RunDirectory(received)
+    if is_sent:
+        assert require_trusted(directory, "resume") is False
+    else:
+        with pytest.raises(orch.InputError, match="would send the key OPENAI_API_KEY"):
+            require_trusted(directory, "resume")
+
+
+def test_a_manifest_of_any_shape_is_no_crash(received: Path) -> None:
+    change(
+        received,
+        run={"notify": ["x"], "solver": {"a": 1}, "scorer": [1]},
+        providers={"x": {"type": ["a"], "api_key_envs": 3}},
+    )
+    with pytest.raises(orch.InputError, match="resume would load the provider type"):
+        require_trusted(RunDirectory(received), "resume")

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -84,7 +85,7 @@ def _effects(manifest: Manifest, command: Command, given: Collection[str]) -> It
     run, tasks, providers = _mapping(raw.get("run")), _mappings(raw.get("tasks")), _mapping(raw.get("providers"))
     for entry in providers.values():
         kind = _mapping(entry).get("type")
-        if kind not in BUILT_IN:
+        if not (isinstance(kind, str) and kind in BUILT_IN):
             yield f"load the provider type {kind!r}"
         if command == "resume":
             yield from _sent_keys(_mapping(entry))
@@ -110,10 +111,22 @@ def _sent_keys(provider: Mapping[str, Any]) -> Iterator[str]:
         *_listed(provider.get("api_key_envs")),
         *_mapping(provider.get("header_envs")).values(),
     ]
-    known = [identity.split() for identity in user_state().limits()]
+    is_usual = provider.get("verify_tls", True) is True and not provider.get("ca_file")
+    known = [
+        identity.split() for identity in user_state().limits() if is_usual and _server(identity) == _server(address)
+    ]
     for name in filter(None, names):
-        if not any(identity[0].startswith(address.rstrip("/")) and name in identity for identity in known):
+        if not any(name in identity for identity in known):
             yield f"send the key {name} to {address or 'the address of its provider type'}"
+
+
+def _server(address: str) -> tuple[str, str]:
+    """Return scheme and host of an address: one that only begins alike is another."""
+    try:
+        parts = urlsplit(address.strip().partition(" ")[0])
+    except ValueError:
+        return "", address
+    return parts.scheme, parts.netloc.lower()
 
 
 def _scripts(value: object) -> Iterator[str]:
