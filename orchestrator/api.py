@@ -24,6 +24,7 @@ from .execution.execute import execute
 from .execution.forecast.rehearsal import Rehearsal, rehearse
 from .execution.history.outcome import ExitCode, RunOutcome
 from .execution.history.resumption import ResumeOptions
+from .execution.history.trust import SCORERS, require_trusted
 from .execution.prepare import code_name, create, prepare
 from .rescoring.request import Request, load_for_rescoring
 from .rescoring.rescore import rescore as grade_again
@@ -89,17 +90,21 @@ async def resume(
     scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     changed_code: bool = False,
+    trust: bool = False,
     on_event: OnEvent | None = None,
 ) -> Run:
     """Continue a stopped run: run the samples without a final record, and no other.
 
     `path` is the run directory. `settings` may change only what results do not depend on, e.g. {"run.token_limit": 2_000_000}.
-    `changed_code` continues with your own code as it is now, after a correction; the run notes what has changed.
+    `changed_code` continues with your own code as it is now, after a correction; the run notes what has changed. `trust` runs the code and
+    sends the keys that the run names, though this user did not start it on this machine.
     Raises InputError and RunStopped as `run` does.
     """
     environment = read_environment()
-    directory = RunDirectory(Path(path))
-    stored = stored_config(directory, environment, _flags(None, None, settings, solver, scorer))
+    directory, flags = RunDirectory(Path(path)), _flags(None, None, settings, solver, scorer)
+    given = [*(flag.path for flag in flags), *(SCORERS if scorer is not None else ())]
+    is_trusted = require_trusted(directory, "resume", given, is_given=trust)
+    stored = replace(stored_config(directory, environment, flags), is_trusted=is_trusted)
     stored, code = _with_scorer(stored, scorer, environment)
     context = prepare(stored, environment.key, environment.network(), solver=solver, scorer=code)
     hooks = RunHooks(
@@ -114,14 +119,16 @@ async def rescore(
     scorer: ScorerFunction | ScorerSetting | None = None,
     targets: Mapping[str, JSON] | None = None,
     settings: Mapping[str, JSON] | None = None,
+    trust: bool = False,
 ) -> Run:
     """Grade the stored answers of a run again, without a request, and return the new run, which is beside the old one.
 
     `scorer` is a name, a mapping with options or your own function; None takes the scorers of the run as they are now. `targets` are
     targets by task id; the others are those of the task files. `settings` may hold other weights: {"scoring.weights.grades.partial": 0.5}.
+    `trust` runs the scorers and readers that the run names, though this user did not start it on this machine.
     Raises InputError where the answers cannot be graded so.
     """
-    return await asyncio.to_thread(rescore_sync, path, scorer=scorer, targets=targets, settings=settings)
+    return await asyncio.to_thread(rescore_sync, path, scorer=scorer, targets=targets, settings=settings, trust=trust)
 
 
 def rescore_sync(
@@ -130,12 +137,14 @@ def rescore_sync(
     scorer: ScorerFunction | ScorerSetting | None = None,
     targets: Mapping[str, JSON] | None = None,
     settings: Mapping[str, JSON] | None = None,
+    trust: bool = False,
 ) -> Run:
     """Call `rescore` from a plain script."""
     own = scorer if callable(scorer) else None
     named = code_name(own) if own is not None else cast("ScorerSetting | None", scorer)
-    flags = flags_of(None, None, settings or {})
-    loaded = load_for_rescoring(RunDirectory(Path(path)), read_environment(), flags, scorer=named)
+    flags, directory = flags_of(None, None, settings or {}), RunDirectory(Path(path))
+    require_trusted(directory, "rescore", SCORERS if scorer is not None else (), is_given=trust)
+    loaded = load_for_rescoring(directory, read_environment(), flags, scorer=named)
     return grade_again(Path(path), Request(loaded, targets or {}, own), lambda _evidence: None).after
 
 
@@ -185,11 +194,20 @@ def resume_sync(
     scorer: ScorerFunction | ScorerSetting | None = None,
     settings: Mapping[str, JSON] | None = None,
     changed_code: bool = False,
+    trust: bool = False,
     on_event: OnEvent | None = None,
 ) -> Run:
     """Call `resume` from a plain script, on a new event loop."""
     return run_loop(
-        resume(path, solver=solver, scorer=scorer, settings=settings, changed_code=changed_code, on_event=on_event)
+        resume(
+            path,
+            solver=solver,
+            scorer=scorer,
+            settings=settings,
+            changed_code=changed_code,
+            trust=trust,
+            on_event=on_event,
+        )
     )
 
 
@@ -198,8 +216,7 @@ def stored_config(
 ) -> LoadedConfig:
     """Return the configuration that a run was started with; `flags` may change only what its results do not depend on."""
     manifest = directory.read_manifest()
-    loaded = load_config(manifest.raw, environment, flags, base=Path(manifest.base))
-    return replace(loaded, is_stored=True)
+    return load_config(manifest.raw, environment, flags, base=Path(manifest.base), is_stored=True)
 
 
 async def _carried_out(context: RunContext, directory: RunDirectory, environment: Environment, hooks: RunHooks) -> Run:
@@ -243,4 +260,6 @@ def _with_scorer(
         **loaded.raw,
         "tasks": [{name: value for name, value in entry.items() if name != "scorer"} for entry in written],
     }
-    return load_config(raw, environment, [SettingOverride("run.scorer", scorer, "scorer=")], base=loaded.base), None
+    flags = [SettingOverride("run.scorer", scorer, "scorer=")]
+    named = load_config(raw, environment, flags, base=loaded.base, is_stored=loaded.is_stored)
+    return replace(named, is_trusted=loaded.is_trusted), None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from .errors import InputError
+from .masking import Secret
 
 
 class SignInFailed(ConnectionError):
@@ -26,13 +27,24 @@ class Credential(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """An API key that was read from an environment variable."""
+class ApiKey(Secret):
+    """An API key that was read from an environment variable. It is no dataclass: `asdict` of one lists all fields."""
 
-    name: str
-    """Name of the environment variable; safe to show."""
-    secret: str = field(repr=False)
+    __slots__ = ("name", "secret")
+
+    def __init__(self, name: str, secret: str) -> None:
+        self.name = name
+        """Name of the environment variable; safe to show."""
+        self.secret = secret
+
+    def __repr__(self) -> str:
+        return f"ApiKey(name={self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ApiKey) and (self.name, self.secret) == (other.name, other.secret)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def header(self, scheme: Literal["api-key", "bearer"]) -> tuple[str, str]:
         """Return the header of the scheme: `api-key`, or `Authorization` with a bearer token."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from providers.errors import InputError, StorageError
+from providers.file_modes import as_its_folder
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -71,11 +72,17 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a temporary file beside `path`, sync it, rename it to `path` and sync the directory. After a failure it is deleted."""
+Opener = Callable[[str, int], int]
+
+
+def replace_file(path: Path, write: Callable[[BinaryIO], object], opener: Opener | None = as_its_folder) -> None:
+    """Write a temporary file beside `path`, sync it, rename it to `path` and sync the directory. After a failure it is deleted.
+
+    Its mode is that of its folder; with the `opener` None it follows the umask, as what a user exports does.
+    """
     pending = path.with_name(f".{path.name}.pending")
     try:
-        with pending.open("wb") as file:
+        with open(pending, "wb", opener=opener) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -91,7 +98,7 @@ class LineFile:
     """A file to which complete lines are appended. A line that a crash cut off is ended before the next one begins."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a+b", buffering=0)
+        self._file = open(path, "a+b", buffering=0, opener=as_its_folder)  # noqa: SIM115 - see close
         size = self._file.seek(0, os.SEEK_END)
         if size and os.pread(self._file.fileno(), 1, size - 1) != b"\n":
             self._file.write(b"\n")

@@ -83,6 +83,13 @@ def _value_type(setting: Setting, flag: Flag) -> click.Choice[str] | click.Path 
     return click.Choice(setting.choices) if setting.choices else setting.number_type or str
 
 
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Run the code and send the keys that the run names, though you did not start it on this machine.",
+)
+
+
 def config_argument(function: CommandFunction) -> CommandFunction:
     """Add the sweep file, as an argument or as --config."""
     function = click.option("--config", "-c", "config_option", type=click.Path(), help="The sweep file.")(function)

@@ -12,9 +12,13 @@ from dotenv import dotenv_values
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
+from providers.masking import Secret
 from providers.transport.network import Network
 
 from .setting_index import ENVIRONMENT_PREFIX, fixed_settings
+
+TRUST = f"{ENVIRONMENT_PREFIX}TRUST"
+"""Trusts every run directory, as `--trust` does one. It counts in the environment itself only: an `.env` may come with a run directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ def not_set(names: Sequence[str]) -> str:
     return f"the environment {noun} {', '.join(names)} {be} not set; export {them} or write {them} into .env"
 
 
-class Environment:
+class Environment(Secret):
     """Variables by name. Its repr shows none of them."""
 
     def __init__(self, variables: Mapping[str, str], warnings: Sequence[str] = ()) -> None:
@@ -76,7 +80,7 @@ class Environment:
         prefixed = [
             SettingOverride(name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."), value, name)
             for name, value in sorted(self._variables.items())
-            if name.startswith(ENVIRONMENT_PREFIX) and value
+            if name.startswith(ENVIRONMENT_PREFIX) and value and name != TRUST
         ]
         return aliased + prefixed
 
@@ -101,7 +105,14 @@ def read_environment(config: object = None) -> Environment:
         variables |= _read_dotenv(folder / ".env")
     found = dict.fromkeys(folder / ".env" for folder in folders)
     warnings = [warning for path in found if (warning := dotenv_warning(path))]
+    if TRUST in variables:
+        warnings.append(f"{TRUST} in .env counts for nothing, because an .env may come with a run directory; export it")
     return Environment({**variables, **os.environ}, warnings)
+
+
+def is_all_trusted() -> bool:
+    """Return whether the environment of this process trusts every run directory."""
+    return os.environ.get(TRUST, "").strip().lower() in {"1", "true", "yes"}
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import orjson
 
 from providers.errors import InputError
+from providers.file_modes import OPEN_FOLDER, PRIVATE_FOLDER, as_its_folder
 
 
 class SupportsColumns(Protocol):
@@ -48,8 +49,11 @@ def write_given_tasks(raw: dict[str, Any], tasks: object, fields: Mapping[str, o
         entries = [{**entry, "fields": {**(own if isinstance(own, Mapping) else {}), **fields}}]
     if not isinstance(entries, list | tuple):
         return
-    folder = Path(_output_dir(raw)) / FOLDER
-    raw["tasks"] = [_written(entry, folder) for entry in entries]
+    folder, mode = (
+        Path(_output_dir(raw)) / FOLDER,
+        OPEN_FOLDER if _setting(raw, "share_files") is True else PRIVATE_FOLDER,
+    )
+    raw["tasks"] = [_written(entry, folder, mode) for entry in entries]
 
 
 def _only_entry(entries: object, argument: str) -> Mapping[str, object]:
@@ -64,28 +68,33 @@ def _only_entry(entries: object, argument: str) -> Mapping[str, object]:
 
 
 def _output_dir(raw: Mapping[str, Any]) -> str:
-    run = raw.get("run")
-    given = run.get("output_dir") if isinstance(run, Mapping) else None
+    given = _setting(raw, "output_dir")
     return given if isinstance(given, str) else "runs"
 
 
-def _written(entry: object, folder: Path) -> object:
+def _setting(raw: Mapping[str, Any], name: str) -> object:
+    run = raw.get("run")
+    return run.get(name) if isinstance(run, Mapping) else None
+
+
+def _written(entry: object, folder: Path, mode: int) -> object:
     if not isinstance(entry, Mapping) or isinstance(entry.get("path"), str | None):
         return entry
     given = entry["path"]
-    path = str(given) if isinstance(given, os.PathLike) else str(_store(given, folder))
+    path = str(given) if isinstance(given, os.PathLike) else str(_store(given, folder, mode))
     return {**entry, "path": path}
 
 
-def _store(given: object, folder: Path) -> Path:
-    """Write the rows to a file and return its absolute path."""
+def _store(given: object, folder: Path, mode: int) -> Path:
+    """Write the rows to a file and return its absolute path. The folder gets the `mode` where it is new."""
     content, suffix = _encoded(given)
     path = folder.absolute() / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     if not path.exists():
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode, parents=True, exist_ok=True)
             partial = path.with_suffix(f".{os.getpid()}")
-            partial.write_bytes(content)
+            with open(partial, "wb", opener=as_its_folder) as file:
+                file.write(content)
             partial.replace(path)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}; choose another run.output_dir") from error

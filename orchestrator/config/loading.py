@@ -20,6 +20,7 @@ from sharding.yaml_text import load_yaml
 
 from .environment import Environment, SettingOverride
 from .given_tasks import write_given_tasks
+from .key_shapes import named_like_key, shaped_like_key
 from .sections.task_settings import TAGS
 from .setting_text import takes_text, type_within
 from .settings import Config
@@ -38,6 +39,8 @@ class LoadedConfig:
     """Each provider's settings, validated by its own class."""
     is_stored: bool = False
     """Whether it is that of a run that has begun."""
+    is_trusted: bool = True
+    """False for a run of somebody else: no function that its task files name is run."""
 
     def warnings(self) -> list[str]:
         """Return warnings about settings that are allowed but may be unintended."""
@@ -108,10 +111,12 @@ def load_config(
     base: Path | None = None,
     tasks: object = None,
     fields: Mapping[str, object] | None = None,
+    is_stored: bool = False,
 ) -> LoadedConfig:
     """Read, merge and validate. `base` is where relative paths start: the file's folder if None. Raises InputError naming the key.
 
-    `tasks` are rows from Python in place of the file's tasks, `fields` name their columns.
+    `tasks` are rows from Python in place of the file's tasks, `fields` name their columns. Where the `source` is that of a run that has
+    begun (`is_stored`), only the overrides are searched for keys.
     """
     raw, folder, name = _read(source)
     settings = [*environment.settings(), *flags]
@@ -120,12 +125,26 @@ def load_config(
     write_given_tasks(raw, tasks, fields)
     _require_json(raw, name)
     said_by = {setting.path: setting.source for setting in settings}
+    searched = _merged(settings) if is_stored else raw
+    _refuse_key(shaped_like_key(searched), name, said_by)
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
         raise InputError(_sentence(error, name, said_by, raw)) from error
     _check_models(config, name)
-    return LoadedConfig(config, raw, base or folder, provider_settings(config, name, base or folder))
+    providers = provider_settings(config, name, base or folder)
+    _refuse_key(named_like_key(searched), name, said_by)
+    return LoadedConfig(config, raw, base or folder, providers, is_stored)
+
+
+def _refuse_key(place: str | None, name: str, said_by: Mapping[str, str]) -> None:
+    """Raise InputError where a key stands at `place`; its value is never shown."""
+    if place is not None:
+        said = f" (from {said_by[place]})" if place in said_by else ""
+        raise InputError(
+            f"{name}: {place}{said}: looks like a key, which the run directory would keep; put it into a variable and name that under "
+            f"`providers` (api_key_env, header_envs), or list the place under `allow` where it is none"
+        )
 
 
 def provider_settings(config: Config, name: str, base: Path) -> dict[str, BaseModel]:
@@ -183,6 +202,13 @@ def _yaml_place(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "cannot be read"
     return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+
+
+def _merged(settings: Sequence[SettingOverride]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for setting in settings:
+        _apply(merged, setting)
+    return merged
 
 
 def _apply(raw: dict[str, Any], setting: SettingOverride) -> None:

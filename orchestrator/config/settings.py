@@ -142,6 +142,8 @@ class RunConfig(Section):
     """How progress is shown. None: full on a terminal, plain elsewhere."""
     output_dir: Annotated[Text, Flag("--output-dir", "-o", is_path=True, is_resumable=False)] = "runs"
     """The folder in which run directories are created."""
+    share_files: Annotated[bool, Flag("--share-files", is_resumable=False)] = False
+    """Let others of this machine read the run directory. As far as the umask allows; without it the directory is yours alone (0700)."""
     storage_format: Annotated[Literal["parquet", "json"], Variable("STORAGE_FORMAT")] = "parquet"
     """What results are written as: Parquet parts, or one results.jsonl."""
     part_records: Count = 20_000
@@ -207,6 +209,8 @@ class Config(Section):
     """How the sweep is carried out."""
     cache: CacheConfig = CacheConfig()
     """Answers of earlier runs in place of requests."""
+    allow: Names = ()
+    """Places of this file that look like keys and are none, such as generation.extra_body.session; all below them is allowed, too."""
 
     @model_validator(mode="before")
     @classmethod

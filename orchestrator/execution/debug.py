@@ -6,7 +6,9 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TextIO
 
+from providers.file_modes import as_its_folder
 from runners.durable import storing
 
 from ..results.run_directory.directory import RunDirectory
@@ -32,6 +34,9 @@ class ShardFilter(logging.Filter):
 
 class DebugLogFile(logging.FileHandler):
     """The file of the log. After a write error it warns and writes no more lines; the run continues."""
+
+    def _open(self) -> TextIO:
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=as_its_folder)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Stop writing if the disk failed; any other error is a bug and is shown."""

@@ -16,6 +16,7 @@ from runners.tools.simulated_tools import ToolFunction
 from sharding.plan import Sample
 from sharding.tasks.tool_results import declared_results
 
+from ..config.loading import LoadedConfig
 from ..config.settings import Config
 from ..config.user_code import load_function
 from ..open_sweep import OpenSweep
@@ -23,6 +24,7 @@ from ..scoring.registry import NEEDS_TARGET, build_scorer, given_index_base, sco
 from ..scoring.targets.check import check_targets, file_of, find_index_bases
 from ..scoring.targets.lettered import check_lettered
 from .context import RunContext, UserCode
+from .history.trust import untrusted
 
 
 def build_method(run_id: str, context: RunContext, code: UserCode) -> Method:
@@ -136,12 +138,18 @@ def _load_tool(name: str) -> ToolFunction:
     return cast("ToolFunction", load_function(name, "tool"))
 
 
-def tool_functions(config: Config, open_: OpenSweep) -> dict[str, ToolFunction]:
+def _require_trusted(loaded: LoadedConfig, function: str) -> None:
+    if not loaded.is_trusted:
+        raise InputError(untrusted(f"resume would run the tool {function}"))
+
+
+def tool_functions(loaded: LoadedConfig, open_: OpenSweep) -> dict[str, ToolFunction]:
     """Return the person's own functions that tasks name as their tools, by what they are.
 
-    Raises InputError with file and row if a task declares results that the tool loop cannot use. A solver of one's own may do without.
+    Raises InputError with file and row if a task declares results that the tool loop cannot use, or a function in the run of somebody else.
+    A solver of one's own may do without.
     """
-    found: dict[str, ToolFunction] = {}
+    config, found = loaded.config, dict[str, ToolFunction]()
     if config.run.solver == "single_turn" or not open_.tasks.declares_results:
         return found
     load, is_required = tool_use(config).load, config.run.solver == "tool_loop"
@@ -150,6 +158,7 @@ def tool_functions(config: Config, open_: OpenSweep) -> dict[str, ToolFunction]:
         try:
             for declared in declared_results(task).values():
                 if declared.function is not None:
+                    _require_trusted(loaded, declared.function)
                     found[f"the tool {declared.function}"] = load(declared.function)
         except InputError as error:
             if is_required:

@@ -13,8 +13,9 @@ import orjson
 
 from providers.credentials import ApiKey
 from providers.errors import InputError
+from providers.file_modes import OPEN_FOLDER, PRIVATE_FOLDER
+from providers.masking import SHORTEST_KEY, spellings
 from providers.transport.network import DIRECT, Network
-from providers.wire.received import SHORTEST_KEY
 from runners.samples.answer import ScorerFunction, Solver
 from sharding.planner import Layout, SweepPlan, build_plan
 
@@ -24,6 +25,7 @@ from ..open_sweep import method_parts, open_sweep, own_functions
 from ..results.run_directory.directory import Manifest, RunDirectory, new_directory
 from .components import open_providers, prices_of, require_prices
 from .context import RunContext, UserCode
+from .history.trust import trust_run
 from .method import check_method, check_scorers, tool_functions
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ def prepare(
     for note in sweep.notes:
         log.warning("%s", note)
     sweep.sweep.check_prompts()
-    tools = tool_functions(config, sweep)
+    tools = tool_functions(loaded, sweep)
     if scorer is None:
         for warning in check_scorers(config, sweep, has_begun=loaded.is_stored):
             log.warning("%s", warning)
@@ -72,7 +74,7 @@ def _require_no_key_in(raw: Mapping[str, Any], keys: Sequence[ApiKey]) -> None:
     """Raise InputError if the configuration holds an API key, in `extra_body` or a command: the manifest would store it."""
     text = orjson.dumps(raw).decode()
     for key in keys:
-        if len(key.secret) >= SHORTEST_KEY and key.secret in text:
+        if len(key.secret) >= SHORTEST_KEY and any(spelling in text for spelling in spellings(key.secret)):
             raise InputError(
                 f"the value of {key.name} stands in the configuration itself; take it out: keys stay in variables"
             )
@@ -103,9 +105,9 @@ def _require_shard(plan: SweepPlan, number: int | None) -> None:
 
 
 def create(context: RunContext) -> RunDirectory:
-    """Make a new run directory with its manifest."""
+    """Make a new run directory with its manifest, and trust what it names: it is of this user's configuration."""
     config, plan = context.config, context.whole_plan
-    directory = new_directory(Path(config.run.output_dir))
+    directory = new_directory(Path(config.run.output_dir), OPEN_FOLDER if config.run.share_files else PRIVATE_FOLDER)
     directory.write_manifest(
         Manifest(
             run_id=directory.path.name,
@@ -117,4 +119,5 @@ def create(context: RunContext) -> RunDirectory:
             parts=plan.parts,
         )
     )
+    trust_run(directory)
     return directory

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from providers.errors import InputError
+from providers.file_modes import as_its_folder
 from runners.durable import replace_file, writing
 
 from ..results.run import Run
@@ -31,7 +32,7 @@ def write_report(run: Run, form: str, path: Path, most_samples: int) -> str:
 
     text, words = FORMS[form](gather_facts(run, read_columns(run)), run, most_samples)
     with writing(path, "choose another --output"):
-        replace_file(path, lambda file: file.write(text))
+        replace_file(path, lambda file: file.write(text), as_its_folder if path.parent == run.path else None)
     return f"{words}; {len(text) / 1e6:.1f} MB"
 
 

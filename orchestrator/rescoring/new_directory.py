@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from providers.errors import InputError, StorageError
+from providers.file_modes import folder_mode
 from runners.durable import fsync_directory
 
 from ..results.run_directory.directory import RunDirectory
@@ -31,7 +32,7 @@ def new_directory_beside(source: RunDirectory, parent: Path, *, locks: bool = Tr
         try:
             for stale in parent.glob(f".{_stem(source)}*.pending") if can_lock else ():
                 shutil.rmtree(stale)
-            pending.mkdir()
+            pending.mkdir(folder_mode(source.path))
             yield RunDirectory(pending)
             fsync_directory(pending)
             pending.rename(parent / name)

@@ -39,10 +39,11 @@ def load_for_rescoring(
 ) -> LoadedConfig:
     """Load the stored configuration, or the file `config`. A `scorer` replaces those of all task sets."""
     manifest = directory.read_manifest()
-    loaded = load_config(config or manifest.raw, environment, flags, base=None if config else Path(manifest.base))
+    base = None if config else Path(manifest.base)
+    loaded = load_config(config or manifest.raw, environment, flags, base=base, is_stored=config is None)
     if scorer is None:
         return loaded
-    return load_config(_with_scorer(loaded.raw, scorer), environment, base=loaded.base)
+    return load_config(_with_scorer(loaded.raw, scorer), environment, base=loaded.base, is_stored=loaded.is_stored)
 
 
 def _with_scorer(raw: Mapping[str, Any], scorer: ScorerSetting) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import orjson
 import pyarrow as pa
 
 from providers.errors import InputError
+from providers.file_modes import folder_mode
 from providers.messages import JSON
 from runners.durable import replace_file
 from runners.journal.frames import JournalRow, frame, rows
@@ -31,6 +32,7 @@ from sharding.planner import fingerprint
 from ..config.extras import DISTRIBUTION, is_installed
 from ..config.own_code import code_parts
 from ..execution.history.resumption import differences
+from ..execution.history.trust import is_trusted, trust_run
 from ..execution.prepare import code_name
 from ..open_sweep import OpenSweep, method_parts, open_sweep, own_scorers
 from ..results.compare.comparison import Comparison
@@ -127,6 +129,8 @@ def rescore(path: Path, request: Request, on_blocked: OnBlocked) -> Rescored:
     finally:
         open_.tasks.close()
     after = Run.load(parent / run_id)
+    if is_trusted(source):
+        trust_run(RunDirectory(after.path))
     without = manifest.total - sum(grading.changes.values())
     return Rescored(Run.load(path), after, changed, Counter(grading.changes), without)
 
@@ -194,7 +198,7 @@ def _write(source: RunDirectory, manifest: Manifest, pending: RunDirectory, grad
         sink.write_part(number, chain([first], islice(final, PART_ROWS - 1)))
         number += 1
     sink.write_unresolved(_waiting(source, grading))
-    pending.journal.mkdir()
+    pending.journal.mkdir(folder_mode(pending.path))
     waiting = map(frame, _waiting(source, grading))
     replace_file(pending.journal / "unresolved.log", lambda file: file.writelines(waiting))
 

@@ -16,6 +16,7 @@ from runners.durable import replace_file, writing
 from runners.journal.sinks.record_table import record_schema
 
 from .run import Run
+from .spreadsheet_text import as_plain_cells
 
 
 def export(run: Run, form: str, path: Path) -> int:
@@ -32,7 +33,7 @@ def export(run: Run, form: str, path: Path) -> int:
             yield table
 
     with writing(path, "check the path and its permissions"):
-        replace_file(path, lambda file: WRITERS[form](run, count(run.tables()), file))
+        replace_file(path, lambda file: WRITERS[form](run, count(run.tables()), file), opener=None)
     return written
 
 
@@ -45,7 +46,7 @@ def _jsonl(_run: Run, tables: Iterable[pa.Table], file: BinaryIO) -> None:
 def _csv(_run: Run, tables: Iterable[pa.Table], file: BinaryIO) -> None:
     with pyarrow.csv.CSVWriter(file, record_schema()) as writer:
         for table in tables:
-            writer.write(table)
+            writer.write(as_plain_cells(table))
 
 
 def _parquet(_run: Run, tables: Iterable[pa.Table], file: BinaryIO) -> None:

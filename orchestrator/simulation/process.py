@@ -141,7 +141,7 @@ def _launch(assignment: SimulatorAssignment) -> Launch:
     from ..open_sweep import open_sweep
     from .answers import sweep_answers
 
-    loaded = load_config(assignment.raw, Environment({}), base=Path(assignment.base))
+    loaded = load_config(assignment.raw, Environment({}), base=Path(assignment.base), is_stored=True)
     settings = simulator_settings(loaded, assignment.provider)
     return Launch(
         settings,

@@ -12,6 +12,8 @@ from typing import BinaryIO, cast
 
 import orjson
 
+from ..file_modes import as_its_folder
+
 log = logging.getLogger(__name__)
 
 FLUSH_AFTER_S = 0.2
@@ -87,7 +89,7 @@ class AnswerLog:
 
 def _opened(path: Path) -> BinaryIO:
     """Open the file and terminate a line that a crash cut off."""
-    file = path.open("a+b", buffering=0)
+    file = open(path, "a+b", buffering=0, opener=as_its_folder)  # noqa: SIM115 - the log closes it
     size = file.seek(0, os.SEEK_END)
     if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
         file.write(b"\n")

@@ -11,6 +11,7 @@ import orjson
 
 from ..credentials import SignInFailed
 from ..errors import ProviderError
+from ..masking import Masking
 from ..messages import ChatRequest, ChatResponse
 from ..provider import SYSTEM_TRUST, Trust
 from ..route import Route, Timeouts
@@ -35,15 +36,16 @@ LONG_BODY_BYTES = 1 << 16
 """Size from which a body is copied: `orjson.dumps` reserves eight times the memory of a text and keeps it as long as its bytes live."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Destination:
     """What all requests of a route share."""
 
     pool: ConnectionPool
     head: RequestHead
-    secrets: tuple[str, ...] = field(repr=False)
-    """Secret values among the headers."""
     takes_whole_id: bool
+    masking: Masking = field(repr=False)
+    """Masks the secret values among the headers, and the key that last signed a request."""
+    signed_with: str = field(default="", repr=False)
 
 
 class NativeTransport:
@@ -77,7 +79,7 @@ class NativeTransport:
         loop = asyncio.get_running_loop()
         call = NativeCall(
             route, request, request_id, route.timeouts or self._timeouts, deadline, loop.time(),
-            other_secrets=destination.secrets, finishing=self._finishing,
+            masking=destination.masking, finishing=self._finishing,
         )  # fmt: skip
         try:
             payload = orjson.dumps(FORMATS[route.operation].build(route, request))
@@ -112,7 +114,7 @@ class NativeTransport:
         authorization = self._proxy.authorization if self._proxy and origin.is_forwarded else None
         head = RequestHead(origin, path, route.own_headers(), authorization)
         pool = self._pools.get(origin) or self._pools.setdefault(origin, self._open_pool(origin))
-        destination = _Destination(pool, head, route.own_secrets(), may_be_simulator(route.base_url))
+        destination = _Destination(pool, head, may_be_simulator(route.base_url), Masking(route.own_secrets()))
         return self._destinations.setdefault(route.instance.name, destination)
 
     def _open_pool(self, origin: Origin) -> ConnectionPool:
@@ -166,5 +168,8 @@ def _build_head(destination: _Destination, call: NativeCall, length: int) -> byt
     if route.credential is None:
         return destination.head.build(varying, None, length)
     signature = route.credential.header(route.auth)
-    call.secret = signature[1].removeprefix("Bearer ")
+    if signature[1] != destination.signed_with:  # the first request, or a token that was renewed
+        destination.signed_with = signature[1]
+        destination.masking = Masking((signature[1].removeprefix("Bearer "), *route.own_secrets()))
+    call.masking = destination.masking
     return destination.head.build(varying, signature, length)

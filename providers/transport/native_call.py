@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import BODY_LIMIT, Evidence, ProviderError
+from ..masking import NOTHING_SECRET, Masking
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..route import Route, Timeouts
 from ..wire.errors.refusals import classify_failure
@@ -32,8 +33,7 @@ class NativeCall:
     timeouts: Timeouts
     deadline: float
     started_at: float
-    secret: str = field(default="", repr=False)
-    other_secrets: tuple[str, ...] = field(default=(), repr=False)
+    masking: Masking = field(default=NOTHING_SECRET, repr=False)
     finishing: set[str] = field(default_factory=set)
     """Instances whose streams name a finish reason."""
     resent: int = 0
@@ -196,9 +196,7 @@ class NativeCall:
 
     def _received(self, body: bytes) -> Received:
         name = self.route.instance.name
-        return Received(
-            name, self.request_id, self.request, self._status, self._headers, body, self.secret, self.other_secrets
-        )
+        return Received(name, self.request_id, self.request, self._status, self._headers, body, self.masking)
 
     def _start(self) -> bytes:
         """Join the start of the body, enough for the evidence."""

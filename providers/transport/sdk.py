@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from ..credentials import SignInFailed
 from ..errors import BODY_LIMIT, ConnectionLost, Evidence, Malformed, ProviderError
+from ..masking import Masking
 from ..messages import ChatRequest, ChatResponse, Timing
 from ..provider import SYSTEM_TRUST, Trust
 from ..route import Operation, Route, Timeouts
@@ -69,7 +71,7 @@ class SdkTransport:
         except SignInFailed as error:
             raise map_transport_error(error, Evidence(route.instance.name, request_id)) from error
         unread = Received(
-            route.instance.name, request_id, request, 0, {}, secret=secret, other_secrets=route.own_secrets()
+            route.instance.name, request_id, request, 0, {}, masking=_masking((secret, *route.own_secrets()))
         )
         clock = CallClock(route.timeouts or self._timeouts, deadline, is_streamed=request.generation.stream)
         call = _SdkCall(unread, clock, self._finishing)
@@ -119,6 +121,11 @@ def _as_httpx(proxy: Proxy) -> httpx2.Proxy:
 
     headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
     return httpx2.Proxy(proxy.shown, headers=headers)
+
+
+@lru_cache(256)
+def _masking(secrets: tuple[str, ...]) -> Masking:
+    return Masking(secrets)
 
 
 def _sign(route: Route, request_id: str) -> tuple[dict[str, object], str]:

@@ -18,6 +18,7 @@ from typing import BinaryIO
 import orjson
 
 from providers.errors import StorageError
+from providers.file_modes import as_its_folder, folder_mode
 
 from ..durable import fsync_directory, is_of_disk, replace_file, storing
 from ..samples.bitmap import Bitmap
@@ -107,7 +108,7 @@ class Compactor:
             path = _free_name(folder, number)
             lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in superseded]
             replace_file(path, lambda file: file.writelines(lines))
-            with self._unresolved.open("ab") as unresolved:
+            with open(self._unresolved, "ab", opener=as_its_folder) as unresolved:
                 unresolved.writelines(frame(rebook(row)) for row in superseded)
                 unresolved.flush()
                 os.fsync(unresolved.fileno())
@@ -115,7 +116,7 @@ class Compactor:
             withdrawn.extend(int(str(row["ordinal"])) for row in superseded)
 
         with storing(self._folder):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(folder_mode(folder.parent), exist_ok=True)
             self._sink.withdraw(is_superseded, keep)
         return withdrawn
 
@@ -127,7 +128,7 @@ class Compactor:
 
     def _store(self, number: int, kept: KeptRows | None) -> None:
         """Write the final rows to the part and the others to `unresolved.log`, as streams that hold no further rows in memory."""
-        with self._unresolved.open("ab") as unresolved:
+        with open(self._unresolved, "ab", opener=as_its_folder) as unresolved:
             final = _final(_records(self._rows(number, kept)), number, unresolved)
             if number > self._sink.last_part() and (first := next(final, None)):
                 self._sink.write_part(number, chain([first], final))

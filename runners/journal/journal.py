@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
+from providers.file_modes import folder_mode
+
 from ..durable import storage_error, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL, Record
@@ -69,7 +71,7 @@ class Journal:
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._compactions = ThreadPoolExecutor(1, thread_name_prefix="compaction")
         with storing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(folder_mode(folder.parent), parents=True, exist_ok=True)
             self._segment = SegmentFile(
                 folder, max(compactor.next_number(), spending_log.next_segment if spending_log else 0)
             )

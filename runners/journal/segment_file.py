@@ -7,6 +7,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from providers.file_modes import as_its_folder
+
 from ..durable import fsync_directory
 from .commit_group import CommitGroup
 from .frames import frame, frame_record
@@ -78,7 +80,7 @@ class SegmentFile:
         os.close(self._file)
 
     def _open(self) -> int:
-        descriptor = os.open(self._folder / f"{self.number:06d}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        descriptor = as_its_folder(f"{self._folder}/{self.number:06d}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         fsync_directory(self._folder)
         return descriptor
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.errors import ProviderError
+from providers.masking import Masking
 from providers.messages import ChatRequest, ChatResponse, Generation, Timing
 from providers.wire.errors.refusals import classify_failure
 from providers.wire.operations.chat import read_completion
@@ -126,7 +127,7 @@ def test_a_body_of_any_shape_is_an_answer_or_a_provider_error(body: object) -> N
 
 @given(st.integers(300, 599), st.binary(max_size=300) | json_values.map(orjson.dumps), st.text(min_size=8, max_size=20))
 def test_a_failure_of_any_kind_has_a_name(status: int, body: bytes, secret: str) -> None:
-    error = classify_failure(replace(RECEIVED, status=status, body=body + secret.encode(), secret=secret))
+    error = classify_failure(replace(RECEIVED, status=status, body=body + secret.encode(), masking=Masking([secret])))
     assert str(error).isprintable()
     assert secret not in error.evidence.body
 
@@ -156,7 +157,7 @@ def test_tool_calls_nested_without_an_end_are_no_answer(levels: int) -> None:
     call = b'{"function": {"name": "f", "arguments": ' + bracketed(levels) + b"}}"
     body = b'{"choices": [{"message": {"tool_calls": [' + call + b"]}}]}"
     for secret in ("", "a key of sixteen and more"):
-        received = replace(RECEIVED, body=body, secret=secret)
+        received = replace(RECEIVED, body=body, masking=Masking([secret]))
         try:
             response = read_completion(parse_json(received), received, NO_TIME)
         except ProviderError:

@@ -60,6 +60,6 @@ def as_csv(rows: Sequence[dict[str, JSON]]) -> str:
 def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, write)
+        replace_file(path, write, opener=None)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}; earlier results are unchanged") from error

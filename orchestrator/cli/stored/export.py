@@ -22,7 +22,8 @@ FORMATS = ("jsonl", "csv", "parquet", "openai-batch")
 def command(run_directory: str, form: str | None, output: str) -> int:
     """Write every record of RUN_DIRECTORY to one file. `openai-batch` writes the Batch API's output lines.
 
-    No format changes values. Import a CSV file as text into a spreadsheet; otherwise it reads an answer that begins with = as a formula.
+    JSONL and Parquet hold the values as they are. In CSV an apostrophe stands before a text that a spreadsheet would run as a formula
+    (= + - @), and control characters are replaced.
     """
     from pathlib import Path
 

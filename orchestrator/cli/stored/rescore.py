@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..options import trust_option
+
 if TYPE_CHECKING:
     from ...rescoring.rescore import Rescored
     from ...scoring.setting import ScorerSetting
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--output-dir", "-o", type=click.Path(), help="The folder of the new run directory. By default that of the run."
 )
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
     run_directory: str,
@@ -38,6 +41,7 @@ def command(
     weights: str | None,
     config: str | None,
     output_dir: str | None,
+    trust: bool,
     as_json: bool,
 ) -> int:
     """Grade the stored answers of RUN_DIRECTORY with the scorers, targets and weights of now. Nothing is sent.
@@ -48,6 +52,7 @@ def command(
     from pathlib import Path
 
     from ...config.environment import SettingOverride, read_environment
+    from ...execution.history.trust import SCORERS, require_trusted
     from ...rescoring.request import Request, load_for_rescoring
     from ...rescoring.rescore import rescore
     from ...rescoring.targets import read_targets
@@ -56,6 +61,8 @@ def command(
 
     with interruptible("interrupted; nothing was written, the run is as it was"):
         directory = RunDirectory(Path(run_directory))
+        if config is None:
+            require_trusted(directory, "rescore", SCORERS if scorer else (), is_given=trust)
         environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")
         flags = [SettingOverride("scoring.weights", weights, "--weights")] if weights else []
         loaded = load_for_rescoring(directory, environment, flags, config, _setting(scorer))

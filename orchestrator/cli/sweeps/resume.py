@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from ..options import run_options, settings_of
+from ..options import run_options, settings_of, trust_option
 
 
 @click.command("resume")
@@ -29,6 +29,7 @@ from ..options import run_options, settings_of
     is_flag=True,
     help="Continue with your own solver, scorer or reader as it is now, after a correction. The run notes what has changed.",
 )
+@trust_option
 @run_options
 def command(
     run_directory: str,
@@ -36,18 +37,21 @@ def command(
     only: Literal["infra", "refused"] | None,
     repair: bool,
     changed_code: bool,
+    trust: bool,
     **options: object,
 ) -> int:
     """Run the samples of RUN_DIRECTORY without a final record: infrastructure failures and samples that were never run.
 
     Samples with a final record are not run again. The files are verified first (see `verify`).
     """
+    from dataclasses import replace
     from pathlib import Path
 
     from ...api import stored_config
     from ...config.environment import read_environment
     from ...config.loading import load_config
     from ...execution.history.resumption import ResumeOptions
+    from ...execution.history.trust import require_trusted
     from ...execution.prepare import prepare
     from ...results.run_directory.directory import RunDirectory
     from ..signals import interruptible
@@ -56,6 +60,10 @@ def command(
     resumption = ResumeOptions(repairs=repair, only=only, changed_code=changed_code, config=config)
     with interruptible():
         directory, flags = RunDirectory(Path(run_directory)), settings_of(options)
+        is_trusted = config is not None or require_trusted(
+            directory, "resume", [flag.path for flag in flags], is_given=trust
+        )
         environment = read_environment(config or Path(directory.read_manifest().base) / "sweep.yaml")
         loaded = load_config(config, environment, flags) if config else stored_config(directory, environment, flags)
+        loaded = replace(loaded, is_trusted=is_trusted)
         return carry(prepare(loaded, environment.key, environment.network()), directory, environment, resumption)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from providers.messages import Generation
 from providers.route import Adapt
 from providers.simulator.settings.provider import EndpointSettings
 
 from .fields import Count, Names, PositiveSeconds, Section
-
-NAMES_OF_KEYS = frozenset({"api_key", "apikey", "x_api_key", "authorization", "access_token", "password", "secret"})
 
 
 def _off_if_null(value: object) -> object:
@@ -82,16 +80,6 @@ class GenerationConfig(Section):
     """Whether one reply may call several tools; sent where the task has tools."""
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     """Alternatives per token; 0 asks for the chosen tokens' own."""
-
-    @field_validator("extra_body")
-    @classmethod
-    def _holds_no_key(cls, body: dict[str, object] | None) -> dict[str, object] | None:
-        for name in body or ():
-            if name.lower().replace("-", "_") in NAMES_OF_KEYS:
-                raise ValueError(
-                    f"{name!r} looks like a key, which results would keep; name its variable under `providers`"
-                )
-        return body
 
     def over(self, inherited: GenerationConfig) -> GenerationConfig:
         """Return `inherited` with what is written here in its place; a null takes a value away."""

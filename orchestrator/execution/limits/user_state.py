@@ -20,6 +20,7 @@ import orjson
 from platformdirs import user_state_path
 
 from providers.errors import InputError
+from providers.file_modes import PRIVATE_FOLDER
 from providers.messages import JSON
 from runners.durable import replace_file, storing
 from runners.locks import lock_file, queued_at
@@ -167,4 +168,7 @@ def _name_owner(lock: int, owner: str) -> None:
 
 def user_state() -> UserState:
     """Return the user state in the operating system's folder for it (`XDG_STATE_HOME` on Linux)."""
-    return UserState(user_state_path(NAME))
+    path = user_state_path(NAME)
+    with suppress(OSError):  # what is written there says so
+        path.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+    return UserState(path)

@@ -26,6 +26,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from providers.errors import InputError
+from providers.file_modes import PRIVATE_FOLDER
 from providers.messages import JSON
 from runners.durable import LineFile, replace_file, storing
 from runners.journal.sinks.sink import StorageFormat
@@ -179,11 +180,14 @@ def _decoded(line: bytes) -> ExecutionNote | None:
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
 
 
-def new_directory(output_dir: Path) -> RunDirectory:
-    """Make a new directory such as `output_dir/20261121-093000-3f9a`; names sort by time. Raises InputError where that fails."""
+def new_directory(output_dir: Path, mode: int = PRIVATE_FOLDER) -> RunDirectory:
+    """Make a new directory such as `output_dir/20261121-093000-3f9a`; names sort by time. Raises InputError where that fails.
+
+    What is made in it later is as open as `mode` and the umask let it be.
+    """
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     try:
-        (output_dir / name).mkdir(parents=True)
+        (output_dir / name).mkdir(mode, parents=True)
     except OSError as error:
         raise InputError(
             f"cannot make the run directory {output_dir / name}: {error.strerror}; choose another run.output_dir"

@@ -148,9 +148,9 @@ def tell(text: str) -> str:
 
 def _sentence(received: Received, meaning: str, words: str) -> str:
     if 300 <= received.status < 400:
-        words = _target(received.mask(received.headers.get("location", "")))
+        words = _target(received.masking.mask(received.headers.get("location", "")))
     status = f" (HTTP {received.status})" if received.status >= 300 else ""
-    quoted = tell(received.mask(words))
+    quoted = tell(received.masking.mask(words))
     return f"{received.instance}: {meaning}{status}" + (f": {quoted}" if quoted else "")
 
 

@@ -55,7 +55,7 @@ def read_turn(message: Mapping[str, object], received: Received) -> Turn:
     kept = {name: value for name, value in message.items() if value and name not in _REPORTS}
     turn = {"role": "assistant", "content": content or own_text or None, **kept}
     assistant = _without_key({**turn, "tool_calls": calls} if calls else turn, received)
-    text, reasoning = received.without_key(own_text), read_reasoning(assistant)
+    text, reasoning = received.masking.without_keys(own_text), read_reasoning(assistant)
     if THINK_TAG in text:
         thought, text = split_thinking(text, may_lack_start=not reasoning)
         reasoning = reasoning or thought
@@ -109,5 +109,5 @@ def _without_key(turn: Mapping[str, object], received: Received) -> Message:
         written = orjson.dumps(turn).decode()
     except TypeError as error:
         raise received.malformed("the message is nested too deeply") from error
-    masked = received.without_key(written)
+    masked = received.masking.without_keys(written)
     return cast("Message", turn if masked == written else orjson.loads(masked))

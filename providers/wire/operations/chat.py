@@ -67,7 +67,7 @@ def read_completion(body: object, received: Received, timing: Timing) -> ChatRes
     if not isinstance(message, dict):
         raise received.malformed("the answer has no message")
     if is_plain(message):
-        text = received.without_key(message["content"])
+        text = received.masking.without_keys(message["content"])
         turn = Turn(text, (), "", {"role": "assistant", "content": text}, False)
     else:
         turn = read_turn(message, received)
@@ -143,7 +143,7 @@ def _finish_reason(choice: Mapping[str, object], received: Received) -> str:
         raise received.malformed("the finish reason is not a text")
     if is_broken_off(reason, choice):
         raise broken_off(choice, received)
-    return received.without_key(reason)
+    return received.masking.without_keys(reason)
 
 
 def _all_words(turn: Turn) -> str:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from providers.errors import StorageError
+from providers.file_modes import as_its_folder
 
 from ...durable import fsync_directory, replace_file, storage_error
 from ...samples.bitmap import Bitmap
@@ -47,7 +48,7 @@ class JsonlSink:
         parts = self._parts()
         if not parts:  # the index exists before the first row: a missing index means that it was lost, not a crash
             self._write_index(parts)
-        with self._path.open("ab") as file:
+        with open(self._path, "ab", opener=as_its_folder) as file:
             file.truncate(_end(parts))
             file.seek(0, os.SEEK_END)
             parts[number] = _write_rows(file, rows)

@@ -95,6 +95,7 @@ def test_a_resume_takes_the_flags_that_results_do_not_depend_on(tmp_path: Path) 
         *(setting.path for setting in FLAGGED if setting.path.startswith("sweep.")),
         "run.seed",
         "run.output_dir",
+        "run.share_files",
     }
 
 

@@ -10,6 +10,7 @@ from providers.adapters.registry import AdapterContext, adapter_type
 from providers.adapters.settings import read_secret_headers
 from providers.credentials import ApiKey
 from providers.errors import InputError
+from providers.masking import Masking
 from providers.messages import ChatRequest
 from providers.provider import RouteSpec
 from providers.wire.received import Received
@@ -72,8 +73,6 @@ def test_the_names_of_variables_belong_to_the_identity_and_their_values_do_not()
 
 def test_every_secret_of_a_request_is_masked_where_a_server_echoes_it() -> None:
     body = b"you sent key-secret-0123456789 and route-secret-0123456789, route-secret-01"
-    received = Received(
-        "p/m", "r", ChatRequest([]), 400, {}, body, "key-secret-0123456789", ("route-secret-0123456789",)
-    )
-    assert received.text() == "you sent *** and ***, ***"
-    assert received.without_key("a route-secret-0123456789 b key-secret-0123456789") == "a *** b ***"
+    masking = Masking(["key-secret-0123456789", "route-secret-0123456789"])
+    assert Received("p/m", "r", ChatRequest([]), 400, {}, body, masking).text() == "you sent *** and ***, ***"
+    assert masking.without_keys("a route-secret-0123456789 b key-secret-0123456789") == "a *** b ***"

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from providers.errors import BODY_LIMIT
+from providers.masking import Masking
 from providers.messages import ChatRequest, Timing
 from providers.wire.operations.chat import read_completion
 from providers.wire.received import Received
@@ -15,7 +16,7 @@ KEY = "sk-planted/5f1c+77ab=="
 
 
 def received(body: str, secret: str = KEY) -> Received:
-    return Received("east/m", "s/1/1", ChatRequest([]), 500, {}, body.encode(), secret)
+    return Received("east/m", "s/1/1", ChatRequest([]), 500, {}, body.encode(), Masking([secret]))
 
 
 @pytest.mark.parametrize("spelt", [KEY, KEY.replace("/", "\\/"), quote(KEY, safe="")])

@@ -20,6 +20,7 @@ from providers.errors import (
     Truncated,
 )
 from providers.instance import Instance
+from providers.masking import Masking
 from providers.messages import Adaptation, ChatRequest, ChatResponse, Generation, Timing, Usage
 from providers.route import Route
 from providers.wire.errors.refusals import classify_failure
@@ -35,7 +36,7 @@ def received(
     status: int = 200, body: object = b"", headers: dict[str, str] | None = None, secret: str = ""
 ) -> Received:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
-    return Received("east/m", "s/0/1", REQUEST, status, headers or {}, raw, secret)
+    return Received("east/m", "s/0/1", REQUEST, status, headers or {}, raw, Masking([secret]))
 
 
 def read(body: object) -> ChatResponse:
