@@ -39,7 +39,9 @@ def spent_before_settlements(directory: RunDirectory) -> Spending | None:
 
 
 def spent_on(row: JournalRow) -> Spending:
-    """Sum the columns that count."""
+    """Sum the columns that count; an answer from the cache cost nothing."""
+    if row["cache_hit"]:
+        return NOTHING
     tokens = row["input_tokens"] + row["output_tokens"] + row["judge_input_tokens"] + row["judge_output_tokens"]
     return Spending(tokens, (row["cost_usd"] or 0.0) + (row["judge_cost_usd"] or 0.0))
 

@@ -71,10 +71,10 @@ class JsonlSink:
             yield row["ordinal"]
 
     def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
-        """Sum columns of numbers over the rows of the parts above `after`. Raises ValueError if the file is too short."""
+        """Sum columns of numbers over the rows of the parts above `after`, but for those from the cache. Raises ValueError if the file is too short."""
         totals = dict.fromkeys(columns, 0)
         for row in self._rows(after):
-            for name in columns:
+            for name in columns if not row["cache_hit"] else ():
                 totals[name] += row[name] or 0
         return totals
 

@@ -58,13 +58,14 @@ class ParquetSink:
                 yield from batch.column(0).to_pylist()
 
     def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
-        """Sum columns of numbers over the rows of the parts above `after`."""
+        """Sum columns of numbers over the rows of the parts above `after`, but for those from the cache."""
         totals = dict.fromkeys(columns, 0)
         for path in self._parts():
             if _number(path) > after:
-                for batch in pq.ParquetFile(path).iter_batches(columns=list(columns)):
+                for batch in pq.ParquetFile(path).iter_batches(columns=["cache_hit", *columns]):
+                    asked = batch.filter(pc.invert(batch.column("cache_hit")))
                     for name in columns:
-                        totals[name] += pc.sum(batch.column(name)).as_py() or 0
+                        totals[name] += pc.sum(asked.column(name)).as_py() or 0
         return totals
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:

@@ -50,7 +50,7 @@ class Sink(Protocol):
         ...
 
     def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
-        """Sum columns of numbers over the rows of the parts above `after`; null counts nothing."""
+        """Sum columns of numbers over the rows of the parts above `after`, but for those from the cache; null counts nothing."""
         ...
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:
