@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from providers.errors import InputError
 from sharding.tasks.columns import Columns
-from sharding.tasks.formats.json_rows import JsonLines
+from sharding.tasks.formats.json_rows import BATCH_BYTES, JsonLines
 from sharding.tasks.formats.parquet_rows import ParquetRows
 from sharding.tasks.scan.duplicate_ids import TaskIds
 from sharding.tasks.scan.file_scan import FileScan, RowStore
@@ -163,3 +163,13 @@ def test_long_numbers_are_found_wherever_they_stand(tmp_path: Path, number: str)
         store = JsonLines(path)
         assert [row["target"] for row in store.scan()] == [number]
         store.close()
+
+
+def test_a_long_number_is_found_in_a_later_batch(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    short = f'{{"question": "{"x" * 1000}", "target": 1}}\n' * (BATCH_BYTES // 1000)
+    path.write_text(f'{short}{{"question": "q", "target": 1234567890123456789012}}\n')
+    store = JsonLines(path)
+    assert [row["target"] for row in store.scan()][-2:] == [1, "1234567890123456789012"]
+    assert store.read(0)["target"] == 1
+    store.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -80,7 +80,7 @@ class RowIdentity:
         """Return whether all rows, in the order of COLUMNS, are those of planned samples. If not, `difference` tells what is wrong."""
         if not rows:
             return True
-        columns = (column_of(rows, number) for number in range(len(COLUMNS)))
+        columns: list[Any] = [column_of(rows, number) for number in range(len(COLUMNS))]
         ordinals, _, run_ids, sample_ids, task_ids, epochs, models, prompt_types, rates, seeds = columns
         if {*map(type, ordinals)} != {int} or {*map(type, task_ids)} != {str} or {*map(type, run_ids)} != {str}:
             return False

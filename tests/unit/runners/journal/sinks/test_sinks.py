@@ -20,6 +20,9 @@ from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.parquet import ParquetSink
 from runners.journal.sinks.record_table import MOST_BYTES, read_pieces, record_schema, record_table
 from runners.journal.sinks.sink import UNRESOLVED, Sink, StorageFormat
+from runners.journal.sinks.parquet import ROW_GROUP, ROW_GROUP_CHARACTERS, ParquetSink
+from runners.journal.sinks.record_table import column_of, record_schema
+from runners.journal.sinks.sink import Sink, StorageFormat
 from runners.samples.record import Record
 from tests.unit.runners.doubles import NOON, a_record
 
@@ -289,3 +292,25 @@ def test_a_crash_while_rows_are_taken_out_loses_none_that_stays(
     sink.withdraw(wrong, lambda *_: None)
     assert list(sink.ordinals()) == [0, 2, 4]
     assert not [batch.fault for batch in sink.examine(["ordinal"]) if batch.fault]
+
+
+def test_text_in_a_part_that_is_no_utf8_is_a_fault_although_it_was_written_so(tmp_path: Path) -> None:
+    sink = ParquetSink(tmp_path)
+    sink.write_part(1, [a_row(0), a_row(1)])
+    table = pq.read_table(tmp_path / "part-000001.parquet")
+    bytes_of_id = pa.Array.from_buffers(pa.string(), 2, pa.array([b"a", b"\xff"], pa.binary()).buffers())
+    pq.write_table(
+        table.set_column(table.column_names.index("task_id"), "task_id", bytes_of_id), tmp_path / "part-000001.parquet"
+    )
+    (tmp_path / ".part-000001.parquet.crc32").unlink()
+    (batch,) = sink.examine(["ordinal", "task_id"])
+    assert "cannot be read" in str(batch.fault)
+    assert "utf-8" in str(batch.fault)
+
+
+def test_rows_of_a_table_are_those_of_a_list(sink: Sink) -> None:
+    sink.write_part(1, [a_row(0), a_row(1)])
+    (batch,) = sink.examine(["ordinal", "outcome"])
+    assert [list(row) for row in batch.rows] == [[0, "ok"], [1, "ok"]]
+    assert (len(batch.rows), list(batch.rows[1])) == (2, [1, "ok"])
+    assert [column_of(batch.rows, number) for number in range(2)] == [[0, 1], ["ok", "ok"]]
