@@ -35,7 +35,7 @@ def test_a_name_that_is_no_utf_8_and_an_empty_one_get_a_sentence(load: Load) -> 
         ("run.scorer", "{name: numeric}", {"name": "numeric"}),
         ("run.scorer", "exact", "exact"),
         ("prompts.p", "Say #1: {input}", "Say #1: {input}"),
-        ("providers.other.ca_file", "no", "no"),
+        ("providers.other.base_url", "http://y/1_000", "http://y/1_000"),
         ("run.max_retries", "0x10", 16),
         ("sweep.models", "[m]", ["m"]),
     ],
