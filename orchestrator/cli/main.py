@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -46,6 +47,7 @@ def main() -> None:
     """Run a command. An error of the user is printed as one sentence on standard error, with exit code 2."""
     make_output_lasting()
     try:
+        _require_utf_8(sys.argv[1:])
         sys.exit(group.main(standalone_mode=False))
     except click.exceptions.Abort:
         sys.exit(130)
@@ -56,6 +58,14 @@ def main() -> None:
         sys.exit(stop.exit_code)
     except Exception as error:  # noqa: BLE001 - _explain distinguishes them
         _explain(error)
+
+
+def _require_utf_8(arguments: Sequence[str]) -> None:
+    """Raise UsageError where a name is no UTF-8: Parquet and JSON cannot hold it."""
+    for argument in arguments:
+        shown = argument.encode("utf-8", "replace").decode()
+        if shown != argument:
+            raise click.UsageError(f"{shown} is not UTF-8 text; give the file or folder a name that is")
 
 
 def _complain(error: click.ClickException) -> None:

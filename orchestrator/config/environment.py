@@ -23,11 +23,11 @@ TRUST = f"{ENVIRONMENT_PREFIX}TRUST"
 
 @dataclass(frozen=True, slots=True)
 class SettingOverride:
-    """One value that wins over the file: a dotted path, the text of a YAML value, and where it was said."""
+    """One value that wins over the file: a dotted path, the value, and where it was said."""
 
     path: str
     value: object
-    """Text is read as YAML; anything else is taken as it is."""
+    """Text is read as YAML, unless the setting is a text itself; anything else is taken as it is."""
     source: str
 
 

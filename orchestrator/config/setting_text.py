@@ -13,7 +13,7 @@ from providers.errors import InputError
 
 from .settings import Config
 
-NO_TEXT = frozenset({"", "null", "~"})
+NULL = frozenset({"null", "~"})
 """What stands for null where a setting may be null."""
 
 
@@ -39,9 +39,9 @@ def takes_text(kind: object, text: str) -> bool:
     Where a setting may also be a mapping or a list, text that begins like one is YAML.
     """
     found = members(kind)
-    if str not in found or {int, float, bool} & set(found):
+    if not text or str not in found or found & {int, float, bool}:
         return False
-    if type(None) in found and text in NO_TEXT:
+    if type(None) in found and text in NULL:
         return False
     return len(found - {str, type(None)}) == 0 or not text.lstrip().startswith(("{", "["))
 

@@ -103,3 +103,9 @@ def test_an_output_folder_that_cannot_be_made_is_one_sentence(program: Program, 
     assert done.code == 2
     assert done.err.startswith("error: cannot make the run directory tasks.jsonl/")
     assert done.err.count("\n") == 1
+
+
+def test_a_name_that_is_no_utf_8_gets_one_sentence(program: Program) -> None:
+    done = program.finish(program.start_python("-m", "orchestrator", "verify", "a\udcfe"))
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "Error: a? is not UTF-8 text; give the file or folder a name that is\n"
