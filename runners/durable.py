@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +49,36 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path) -> None:
+    """Create a directory and its missing parents, each durable in its parent.
+
+    One that exists is synced, too: the process that made it may have been killed before it could. A parent that may not be read is
+    left out.
+    """
+    if not path.is_dir():
+        if not path.parent.is_dir():
+            make_directory(path.parent)
+        path.mkdir(exist_ok=True)
+    with suppress(PermissionError):
+        fsync_directory(path.parent)
+
+
+def set_aside(path: Path) -> Path:
+    """Keep a file under a second name: the first free one of `NAME.damaged`, `NAME.damaged.2` …, or the one that it already has."""
+    kept, number = path.with_name(f"{path.name}.damaged"), 1
+    while kept.exists() and not kept.samefile(path):
+        number += 1
+        kept = path.with_name(f"{path.name}.damaged.{number}")
+    if not kept.exists():
+        try:
+            os.link(path, kept)
+        except OSError:  # a file system without links
+            with path.open("rb") as file:
+                replace_file(kept, partial(shutil.copyfileobj, file))
+        fsync_directory(path.parent)
+    return kept
+
+
 def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a temporary file beside `path`, sync it, rename it to `path` and sync the directory. After a failure it is deleted."""
     pending = path.with_name(f".{path.name}.pending")
@@ -67,7 +99,10 @@ class LineFile:
     """A file to which complete lines are appended. A line that a crash cut off is ended before the next one begins."""
 
     def __init__(self, path: Path) -> None:
+        is_new = not path.exists()
         self._file = path.open("a+b", buffering=0)
+        if is_new:
+            fsync_directory(path.parent)
         size = self._file.seek(0, os.SEEK_END)
         if size and os.pread(self._file.fileno(), 1, size - 1) != b"\n":
             self._file.write(b"\n")

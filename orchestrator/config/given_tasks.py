@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import orjson
 
 from providers.errors import InputError
+from runners.durable import fsync_directory, make_directory, replace_file
 
 
 class SupportsColumns(Protocol):
@@ -83,10 +84,11 @@ def _store(given: object, folder: Path) -> Path:
     path = folder.absolute() / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     if not path.exists():
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_directory(folder)
             partial = path.with_suffix(f".{os.getpid()}")
-            partial.write_bytes(content)
+            replace_file(partial, lambda file: file.write(content))
             partial.replace(path)
+            fsync_directory(folder)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}; choose another run.output_dir") from error
     return path

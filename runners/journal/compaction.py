@@ -19,7 +19,7 @@ import orjson
 
 from providers.errors import StorageError
 
-from ..durable import fsync_directory, replace_file, storing
+from ..durable import fsync_directory, make_directory, replace_file, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL
 from .frames import JournalRow, frame, read_lines, rows
@@ -87,7 +87,7 @@ class Compactor:
             raise StorageError(message) from error
 
     def repair(self, parts: Collection[int], size: int) -> list[Path]:
-        """Rename damaged parts and write what can be read of them to new ones. Returns the renamed files."""
+        """Replace damaged parts by what can be read of them. Returns the damaged files, which are kept."""
         with storing(self._folder):
             known = Bitmap(size)
             for batch in self._sink.examine(["ordinal"]):
@@ -113,7 +113,7 @@ class Compactor:
             withdrawn.extend(int(str(row["ordinal"])) for row in superseded)
 
         with storing(self._folder):
-            folder.mkdir(exist_ok=True)
+            make_directory(folder)
             self._sink.withdraw(is_superseded, keep)
         return withdrawn
 

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from ..durable import storage_error, storing
+from ..durable import make_directory, storage_error, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL, Record
 from .commit_group import CommitGroup
@@ -65,7 +65,7 @@ class Journal:
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._compactions = ThreadPoolExecutor(1, thread_name_prefix="compaction")
         with storing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_directory(folder)
             self._segment = SegmentFile(folder, compactor.next_number())
         self._kept = KeptRows(self._segment.number)
         self._compacting: asyncio.Task[None] | None = None

@@ -21,7 +21,7 @@ from platformdirs import user_state_path
 
 from providers.errors import InputError
 from providers.messages import JSON
-from runners.durable import replace_file
+from runners.durable import make_directory, replace_file
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class UserState:
 
     @contextmanager
     def _exclusive(self, name: str) -> Iterator[None]:
-        self._locks.mkdir(parents=True, exist_ok=True)
+        make_directory(self._locks)
         with (self._locks / f"{name}.lock").open("ab") as file:
             lock_descriptor(file.fileno())
             yield
@@ -143,7 +143,7 @@ def _idle_s(entry: LearnedLimits) -> float:
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         return cast(BinaryIO, path.open("a+b", buffering=0))
     except OSError as error:
         message = (

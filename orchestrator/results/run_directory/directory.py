@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from providers.errors import InputError
 from providers.messages import JSON
-from runners.durable import LineFile, replace_file, storing
+from runners.durable import LineFile, fsync_directory, make_directory, replace_file, storing
 from runners.journal.sinks.sink import StorageFormat
 
 from ...config.extras import DISTRIBUTION
@@ -180,7 +180,9 @@ def new_directory(output_dir: Path) -> RunDirectory:
     """Make a new directory such as `output_dir/20261121-093000-3f9a`; names sort by time. Raises InputError where that fails."""
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     try:
-        (output_dir / name).mkdir(parents=True)
+        make_directory(output_dir)
+        (output_dir / name).mkdir()
+        fsync_directory(output_dir)
     except OSError as error:
         raise InputError(
             f"cannot make the run directory {output_dir / name}: {error.strerror}; choose another run.output_dir"

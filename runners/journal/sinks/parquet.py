@@ -17,11 +17,11 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...durable import fsync_directory, replace_file
+from ...durable import fsync_directory, replace_file, set_aside
 from ...instants import instant_of
 from ...samples.bitmap import Bitmap
 from .record_table import add_later_columns, record_schema, record_table
-from .sink import UNRESOLVED, Batch, Row, set_aside_name
+from .sink import UNRESOLVED, Batch, Row
 
 ROW_GROUP = 2_000
 """Rows in a row group; few, so that reading a part needs little memory."""
@@ -77,16 +77,11 @@ class ParquetSink:
             yield from _examine(unresolved, columns)
 
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
-        """Rename these parts and write their intact row groups, without the rows in `known`, to new ones."""
+        """Keep these parts under a second name, and replace them by their intact row groups, without the rows in `known`."""
         damaged = []
         for path in map(self._part, sorted(numbers)):
-            damaged.append(path.rename(set_aside_name(path)))
-            with suppress(FileNotFoundError):
-                _checksum(path).rename(_checksum(damaged[-1]))
-            fsync_directory(self._results)
-            intact = _intact_tables(damaged[-1], known)
-            if (first := next(intact, None)) is not None:
-                self._write_part(_number(path), chain([first], intact))
+            damaged.append(set_aside(path))
+            self._rewrite(path, _intact_tables(path, known))
         return damaged
 
     def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
@@ -96,22 +91,26 @@ class ParquetSink:
             superseded = [row for row in rows if is_superseded(row)]
             if superseded:
                 keep(_number(path), superseded)
-                self._rewrite(path, [row for row in rows if not is_superseded(row)])
+                self._rewrite(path, _tables(row for row in rows if not is_superseded(row)))
 
-    def _rewrite(self, path: Path, rows: Sequence[Row]) -> None:
-        """Delete the checksum, replace the part, write the new checksum: between these steps the pages' checksums apply."""
-        _checksum(path).unlink(missing_ok=True)
-        fsync_directory(self._results)
-        if not rows:
+    def _rewrite(self, path: Path, tables: Iterator[pa.Table]) -> None:
+        """Delete the checksum, replace the part, write the new checksum: between these steps the pages' checksums apply.
+
+        A part without rows is deleted before its checksum, which alone may show that it is damaged.
+        """
+        if (first := next(tables, None)) is None:
             path.unlink()
             fsync_directory(self._results)
+            _checksum(path).unlink(missing_ok=True)
             return
+        _checksum(path).unlink(missing_ok=True)
+        fsync_directory(self._results)
         crc32 = 0
 
         def write(file: BinaryIO) -> None:
             nonlocal crc32
             summed = _ChecksummedFile(file)
-            self._write(summed, _tables(rows))
+            self._write(summed, chain([first], tables))
             crc32 = summed.crc32
 
         replace_file(path, write)
