@@ -119,6 +119,10 @@ class LineFile:
                 self._file.truncate(start)
             raise
 
+    def sync(self) -> None:
+        """Wait until the lines are durable. Raises OSError."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -136,6 +136,7 @@ class RunDirectory:
         path = self.path / "executions.jsonl"
         with storing(path), closing(LineFile(path)) as file:
             file.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            file.sync()
 
     def executions(self) -> list[ExecutionNote]:
         """Read `executions.jsonl`, oldest first. A line that a crash cut off is left out."""
