@@ -70,8 +70,8 @@ class Compactor:
             for path in segments:
                 self.compact(int(path.stem))
             self._read_done(replay.done)
-            self.in_flight = frozenset(in_flight)
-            replay.possibly_billed_twice = len(in_flight)
+            self.in_flight = frozenset(ordinal for ordinal in in_flight if ordinal not in replay.done)
+            replay.possibly_billed_twice = len(self.in_flight)
             return replay
 
     def mark(self, number: int, in_flight: Collection[int], **more: bool) -> None:
@@ -118,10 +118,12 @@ class Compactor:
         return withdrawn
 
     def compact(self, number: int, kept: KeptRows | None = None) -> None:
-        """Turn a sealed segment into a part, then delete it. `kept` may hold its rows in memory."""
+        """Turn a sealed segment into a part, then delete it. `kept` may hold its rows in memory.
+
+        A segment that a power loss brings back is compacted again, which changes nothing.
+        """
         self._store(number, kept)
         self._segment(number).unlink()
-        fsync_directory(self._folder)
 
     def _store(self, number: int, kept: KeptRows | None) -> None:
         """Write the final rows to the part and the others to `unresolved.log`, as streams that hold no further rows in memory."""

@@ -200,7 +200,6 @@ class JsonlSink:
             self._new_index.rename(self._index)
         else:
             self._new_index.unlink()
-        fsync_directory(self._index.parent)
 
     def _write_index(self, parts: _Parts) -> None:
         replace_file(self._index, lambda file: file.write(_document(parts)))

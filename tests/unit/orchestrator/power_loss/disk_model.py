@@ -22,7 +22,8 @@ from typing import Literal
 from .recorded_disk import ROOT, Operation
 
 Model = Literal["synced", "prefix", "torn", "renames", "deletions", "names", "zeroed", "mixed"]
-MODELS: tuple[Model, ...] = ("synced", "prefix", "torn", "renames", "deletions", "names", "zeroed", "mixed")
+CERTAIN: tuple[Model, ...] = ("synced", "prefix", "torn", "renames", "deletions", "names", "zeroed")
+"""The models that leave nothing to chance."""
 Tree = Mapping[str, bytes | None]
 """The content of files by path; None for a folder."""
 Names = dict[str, int]

@@ -179,7 +179,12 @@ class RecordedDisk:
                 return cut
 
         def opened(file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **more: Any) -> Any:
-            if isinstance(file, int) or "b" not in mode or mode[0] not in "wax" or not disk._has(disk._path(file).parent):
+            if (
+                isinstance(file, int)
+                or "b" not in mode
+                or mode[0] not in "wax"
+                or not disk._has(disk._path(file).parent)
+            ):
                 return real(file, mode, buffering, *rest, **more)
             with disk._lock:
                 path = disk._path(file)
