@@ -132,7 +132,7 @@ class Workshop:
     def refer(self, form: str) -> Reference:
         """Run every stage once without an interruption. Raises NoSuchPoint where the write path has lost a point."""
         bench = self.bench(f"reference-{form}")
-        starts = {"run": self._record(bench, "run", form, Start({}, 0.0, None))}
+        starts: dict[Stage, Start] = {"run": self._record(bench, "run", form, Start({}, 0.0, None))}
         bench.execute(NONE, *bench.command("resume", form))
         rows = final_rows(bench.run())
         if len(rows) != SAMPLES:
