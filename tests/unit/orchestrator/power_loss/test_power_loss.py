@@ -252,6 +252,7 @@ def disk_after(disk: RecordedDisk, end: int | None) -> DiskModel:
 ALSO_SYNCED_BY_OTHERS: Mapping[str, str] = {
     "RunDirectory.write_manifest: folder": "the folders of results and journal are made next, in the same folder",
     "open_sink: folder": "the folder of the journal is made next, in the same folder",
+    "set_aside: folder": "new JSON results are written next, in the same folder; needed where a Parquet part is deleted",
     "ParquetSink._write_part.write: folder": "the part gets its name next, in the same folder",
     "ParquetSink._rewrite: folder": "the pages have checksums; needed where only the file's checksum shows the damage",
 }
