@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from providers.errors import InputError, StorageError
-from providers.file_modes import as_its_folder
+from providers.file_modes import as_its_folder, folder_mode
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -72,6 +74,36 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path, mode: int | None = None) -> None:
+    """Create a directory and its missing parents, each durable in its parent, and as open as the nearest that exists, or as `mode`.
+
+    One that exists is synced, too: the process that made it may have been killed before it could. A parent that may not be read is
+    left out.
+    """
+    if not path.is_dir():
+        if not path.parent.is_dir():
+            make_directory(path.parent)
+        path.mkdir(folder_mode(path.parent) if mode is None else mode, exist_ok=True)
+    with suppress(PermissionError):
+        fsync_directory(path.parent)
+
+
+def set_aside(path: Path) -> Path:
+    """Keep a file under a second name: the first free one of `NAME.damaged`, `NAME.damaged.2` …, or the one that it already has."""
+    kept, number = path.with_name(f"{path.name}.damaged"), 1
+    while kept.exists() and not kept.samefile(path):
+        number += 1
+        kept = path.with_name(f"{path.name}.damaged.{number}")
+    if not kept.exists():
+        try:
+            os.link(path, kept)
+        except OSError:  # a file system without links
+            with path.open("rb") as file:
+                replace_file(kept, partial(shutil.copyfileobj, file))
+        fsync_directory(path.parent)
+    return kept
+
+
 Opener = Callable[[str, int], int]
 
 
@@ -98,7 +130,10 @@ class LineFile:
     """A file to which complete lines are appended. A line that a crash cut off is ended before the next one begins."""
 
     def __init__(self, path: Path) -> None:
+        is_new = not path.exists()
         self._file = open(path, "a+b", buffering=0, opener=as_its_folder)  # noqa: SIM115 - see close
+        if is_new:
+            fsync_directory(path.parent)
         size = self._file.seek(0, os.SEEK_END)
         if size and os.pread(self._file.fileno(), 1, size - 1) != b"\n":
             self._file.write(b"\n")
@@ -116,7 +151,7 @@ class LineFile:
             raise
 
     def sync(self) -> None:
-        """Wait until the lines are on disk. Raises OSError."""
+        """Wait until the lines are durable. Raises OSError."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:

@@ -1,7 +1,9 @@
 """The crash matrix: runs are ended at every named point of the write path, at random times and by signals, then resumed and checked.
 
 A trial runs 300 samples in parts of 50, is ended once or twice, and is resumed to completion. Lost, duplicated and differing samples are
-counted by row against an undisturbed run with the same seed. A refused start is a resume that did not begin.
+counted by row against an undisturbed run with the same seed. A refused start is a resume that did not begin. Resumes of a killed run,
+repairs of a run with one damaged byte, and rescorings are ended at their own points, too; there "redone" counts sound records that were
+run again.
 """
 
 from __future__ import annotations

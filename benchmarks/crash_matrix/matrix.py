@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 
-from .points import FORMS, POINTS, Point
+from .points import FORMS, POINTS, STAGES, Point, Stage
+from .starts import Start
 from .trial import Blow, Outcome, Reference, Trial, Workshop
 
 AT_ONCE = 3
@@ -23,14 +24,19 @@ AGAIN_SHARE = 0.25
 def named_trials(references: Mapping[str, Reference], seed: int) -> Iterator[Trial]:
     """Generate trials without end: every point and signal for every form, then all again at other times. A share also ends the resume."""
     rng = random.Random(seed)
-    point_forms = [(point, form) for form in FORMS for point in POINTS if form in point.forms]
-    kinds: list[tuple[Point | str, str]] = [*point_forms, *((name, form) for form in FORMS for name in SIGNALS)]
-    for kind, form in cycle(kinds):
-        reference = references[form]
-        blows = [_blow(kind, reference, rng)]
+    kinds = [(kind, form, stage) for form in FORMS for stage in STAGES for kind in _kinds(form, stage)]
+    for kind, form, stage in cycle(kinds):
+        start = references[form].starts[stage]
+        blows = [_blow(kind, start, rng)]
         if rng.random() < AGAIN_SHARE:
-            blows.append(_blow(rng.choice([kind for kind, kind_form in kinds if kind_form == form]), reference, rng))
-        yield Trial(form, blows)
+            blows.append(_blow(rng.choice(_kinds(form, stage)), start, rng))
+        yield Trial(form, blows, stage)
+
+
+def _kinds(form: str, stage: Stage) -> list[Point | str]:
+    """Return the points of a stage, and the random times: they have the stage in their name, but for a new run."""
+    points = [point for point in POINTS if form in point.forms and point.stage == stage]
+    return [*points, *((name if stage == "run" else f"{stage}: {name}") for name in SIGNALS)]
 
 
 def chosen_trials(
@@ -39,18 +45,20 @@ def chosen_trials(
     """Generate the named trials: kind, form, and the kind of a second interruption or ""."""
     rng, points = random.Random(seed), {point.name: point for point in POINTS}
     for kind, form, second in names:
-        blows = [_blow(points.get(name, name), references[form], rng, sure=True) for name in (kind, second) if name]
-        yield Trial(form, blows)
+        stage = points[kind].stage if kind in points else "run"
+        start = references[form].starts[stage]
+        blows = [_blow(points.get(name, name), start, rng, sure=True) for name in (kind, second) if name]
+        yield Trial(form, blows, stage)
 
 
-def _blow(kind: Point | str, reference: Reference, rng: random.Random, *, sure: bool = False) -> Blow:
+def _blow(kind: Point | str, start: Start, rng: random.Random, *, sure: bool = False) -> Blow:
     """Choose a random occurrence of the point in the undisturbed run.
 
     A busy machine commits fewer groups, so `sure` uses the first half of the occurrences.
     """
     if isinstance(kind, str):
-        return Blow(kind, signal=SIGNALS[kind], after_s=rng.uniform(0.0, 1.05 * reference.took_s))
-    seen = reference.seen[kind.operation]
+        return Blow(kind, signal=SIGNALS[kind.rpartition(": ")[2]], after_s=rng.uniform(0.0, 1.05 * start.took_s))
+    seen = start.seen[kind.operation]
     number = rng.randint(1, max(1, seen // 2) if sure else seen)
     return Blow(kind.name, {"operation": kind.operation, "when": kind.when, "number": number})
 
@@ -81,6 +89,7 @@ HEADER = (
     "duplicated",
     "refused starts",
     "differing",
+    "redone",
     "seconds",
 )
 
@@ -100,7 +109,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def _line(kind: str, form: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     sums = (
         sum(getattr(outcome, name) for outcome in outcomes)
-        for name in ("hits", "lost", "duplicated", "refused", "differing")
+        for name in ("hits", "lost", "duplicated", "refused", "differing", "redone")
     )
     again = sum(1 for outcome in outcomes if outcome.second)
     return (

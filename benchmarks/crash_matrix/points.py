@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from .watched import When
 
 FORMS = ("parquet", "json")
+Stage = Literal["run", "resume", "repair", "rescore"]
+"""What is ended: a new run, the resume of a killed one, the repair of a damaged one, or the rescoring of a finished one."""
+STAGES: tuple[Stage, ...] = ("run", "resume", "repair", "rescore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,7 @@ class Point:
     operation: str
     when: When
     forms: tuple[str, ...] = FORMS
+    stage: Stage = "run"
 
 
 PARQUET, JSON = ("parquet",), ("json",)
@@ -70,6 +75,46 @@ POINTS = (
     Point("executions: noted", "executions: write", "after"),
     Point("summary: half of the temporary written", "summary, temporary: write", "torn"),
     Point("summary: before rename", "summary: rename", "before"),
+    Point("results folder: made", "results folder: mkdir", "after"),
+    Point("journal folder: made", "journal folder: mkdir", "after"),
+    Point("checksum: before the part's rename", "checksum: rename", "after", PARQUET),
+    Point("line checksums: half of them written", "line checksums: write", "torn", JSON),
+    Point("line checksums: written, before fsync", "line checksums: fsync", "before", JSON),
+    Point("line checksums: durable, before the index", "line checksums: fsync", "after", JSON),
+    Point("resume: before its segment", "segment: create", "before", stage="resume"),
+    Point("resume: half of the marks written", "marks left behind: write", "torn", stage="resume"),
+    Point("resume: marks before rename", "segment: rename", "before", stage="resume"),
+    Point("resume: marks renamed", "segment: rename", "after", stage="resume"),
+    Point("resume: before the old segment's unlink", "segment: unlink", "before", stage="resume"),
+    Point("resume: old segment unlinked", "segment: unlink", "after", stage="resume"),
+    Point("resume: unresolved appended, before fsync", "unresolved.log: fsync", "before", stage="resume"),
+    Point("repair: file set aside", "file set aside: link", "after", stage="repair"),
+    Point("repair: damaged part, before its unlink", "part: unlink", "before", PARQUET, "repair"),
+    Point("repair: damaged part unlinked", "part: unlink", "after", PARQUET, "repair"),
+    Point("repair: checksum unlinked", "checksum: unlink", "after", PARQUET, "repair"),
+    Point("repair: half of the new results written", "new results.jsonl, temporary: write", "torn", JSON, "repair"),
+    Point("repair: half of the line checksums written", "line checksums: write", "torn", JSON, "repair"),
+    Point("repair: line checksums durable", "line checksums: fsync", "after", JSON, "repair"),
+    Point("repair: new results before rename", "new results.jsonl: rename", "before", JSON, "repair"),
+    Point("repair: new results durable", "new results.jsonl: rename", "after", JSON, "repair"),
+    Point("repair: half of the new index written", "new index, temporary: write", "torn", JSON, "repair"),
+    Point("repair: new index durable", "new index: rename", "after", JSON, "repair"),
+    Point("repair: before the results are replaced", "results.jsonl: rename", "before", JSON, "repair"),
+    Point("repair: results replaced, before their index", "results.jsonl: rename", "after", JSON, "repair"),
+    Point("repair: index replaced", "index: rename", "after", JSON, "repair"),
+    Point("repair: segment created", "segment: create", "after", stage="repair"),
+    Point("rescore: hidden folder made", "rescored run, hidden: mkdir", "after", stage="rescore"),
+    Point("rescore: half of a part written", "part, temporary: write", "torn", PARQUET, "rescore"),
+    Point("rescore: part renamed", "part: rename", "after", PARQUET, "rescore"),
+    Point("rescore: half of the results written", "results.jsonl: write", "torn", JSON, "rescore"),
+    Point("rescore: index renamed", "index: rename", "after", JSON, "rescore"),
+    Point("rescore: unresolved results replaced", "unresolved results: rename", "after", stage="rescore"),
+    Point("rescore: unresolved replaced", "unresolved.log: rename", "after", stage="rescore"),
+    Point("rescore: half of the manifest written", "manifest, temporary: write", "torn", stage="rescore"),
+    Point("rescore: summary before rename", "summary: rename", "before", stage="rescore"),
+    Point("rescore: noted, before the folder's fsync", "executions: write", "after", stage="rescore"),
+    Point("rescore: before the folder gets its name", "rescored run: rename", "before", stage="rescore"),
+    Point("rescore: folder has its name", "rescored run: rename", "after", stage="rescore"),
 )
 
 
@@ -77,14 +122,14 @@ class NoSuchPoint(RuntimeError):
     """An undisturbed run did not reach a point: the write path has changed and this list has not."""
 
 
-def require_points(form: str, seen: Mapping[str, int]) -> None:
-    """Check that a recorded run of this form reached every point. Raises NoSuchPoint with the missing ones."""
+def require_points(form: str, seen: Mapping[str, int], stage: Stage = "run") -> None:
+    """Check that a recorded command of this form reached every point of its stage. Raises NoSuchPoint with the missing ones."""
     missing = [
         f"{point.name!r} ({point.operation})"
         for point in POINTS
-        if form in point.forms and not seen.get(point.operation)
+        if form in point.forms and point.stage == stage and not seen.get(point.operation)
     ]
     if missing:
         raise NoSuchPoint(
-            f"a run with {form} results has no longer: {'; '.join(missing)}; it has: {', '.join(sorted(seen))}"
+            f"a {stage} with {form} results has no longer: {'; '.join(missing)}; it has: {', '.join(sorted(seen))}"
         )

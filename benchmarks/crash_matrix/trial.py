@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import threading
@@ -13,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..fork_server import ForkServer, Order
-from .points import require_points
+from .points import Stage, require_points
 from .provider import KIND, announce_provider
-from .stored_records import Row, balance, content, final_rows
+from .starts import Start
+from .stored_records import Balance, Row, balance, content, final_rows
 
 SAMPLES = 300
 PART_RECORDS = 50
@@ -23,6 +25,7 @@ LATENCY_S = 0.02
 PATIENCE_S = 60.0
 INTERRUPTED = 130
 REFUSED = 2
+WRITE_RECORDS = "segment: write records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Trial:
 
     form: str
     blows: Sequence[Blow]
+    stage: Stage = "run"
 
     @property
     def name(self) -> str:
@@ -69,22 +73,31 @@ class Outcome:
     differing: int
     unresolved: int
     litter: int
+    redone: int
+    """Samples that were sound before the command and were run again."""
     seconds: float
     complaint: str = ""
 
     @property
     def is_good(self) -> bool:
         """Whether nothing was lost, duplicated, refused or different."""
-        return not (self.lost or self.duplicated or self.refused or self.differing or self.unresolved or self.complaint)
+        return not (
+            self.lost
+            or self.duplicated
+            or self.refused
+            or self.differing
+            or self.unresolved
+            or self.redone
+            or self.complaint
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An undisturbed run and its resume: its operations, its duration and its records."""
+    """An undisturbed run and its resume: its records, and the starts of the trials."""
 
-    seen: Mapping[str, int]
-    took_s: float
     content: Mapping[str, Row]
+    starts: Mapping[Stage, Start]
 
 
 class Workshop:
@@ -117,37 +130,52 @@ class Workshop:
         self._forks.__exit__()
 
     def refer(self, form: str) -> Reference:
-        """Run once without an interruption. Raises NoSuchPoint where the write path has lost a point."""
-        bench, record = self.bench(f"reference-{form}"), self._folder / f"operations-{form}.json"
-        since = time.monotonic()
-        bench.execute(Blow("recorded", {"record": str(record)}), *bench.start_command(form))
-        took_s = time.monotonic() - since
-        seen = json.loads(record.read_bytes())
-        require_points(form, seen)
-        bench.execute(NONE, *bench.resume_command())
+        """Run every stage once without an interruption. Raises NoSuchPoint where the write path has lost a point."""
+        bench = self.bench(f"reference-{form}")
+        starts: dict[Stage, Start] = {"run": self._record(bench, "run", form, Start({}, 0.0, None))}
+        bench.execute(NONE, *bench.command("resume", form))
         rows = final_rows(bench.run())
         if len(rows) != SAMPLES:
             raise RuntimeError(f"an undisturbed run ended with {len(rows)} of {SAMPLES} samples: {bench.last_words}")
-        return Reference(seen, took_s, content(rows))
+        killed = self.bench(f"killed-{form}")
+        half_way = {"operation": WRITE_RECORDS, "when": "after", "number": starts["run"].seen[WRITE_RECORDS] // 2}
+        killed.execute(Blow("half way", half_way), *killed.command("run", form))
+        stages: tuple[tuple[Stage, Path], ...] = (
+            ("resume", killed.run()), ("repair", bench.run()), ("rescore", bench.run()),
+        )  # fmt: skip
+        for stage, run in stages:
+            recorded = self.bench(f"reference-{form}-{stage}")
+            starts[stage] = self._record(recorded, stage, form, Start({}, 0.0, run))
+        return Reference(content(rows), starts)
+
+    def _record(self, bench: Bench, stage: Stage, form: str, start: Start) -> Start:
+        """Run the command of a stage and record its operations."""
+        bench.begin(start, stage, form)
+        record, since = self._folder / f"operations-{form}-{stage}.json", time.monotonic()
+        bench.execute(Blow("recorded", {"record": str(record)}), *bench.command(stage, form))
+        took_s, seen = time.monotonic() - since, json.loads(record.read_bytes())
+        require_points(form, seen, stage)
+        return Start(seen, took_s, start.run)
 
     def perform(self, trial: Trial, reference: Reference, number: int) -> Outcome:
         """Run one trial and compare its records with the reference."""
-        bench, since = self.bench(f"trial-{number:04}"), time.monotonic()
+        bench, since, stage = self.bench(f"trial-{number:04}"), time.monotonic(), trial.stage
+        kept = bench.begin(reference.starts[stage], stage, str(number))
         first, *later = trial.blows
-        bench.execute(first, *bench.start_command(trial.form))
+        bench.execute(first, *bench.command(stage, trial.form))
         for blow in later:
-            bench.execute(blow, *(bench.resume_command(storm=2) or bench.start_command(trial.form)))
-        if not bench.resume_command():  # ended before the plan was stored: there is no run to resume, so start again
-            bench.execute(NONE, *bench.start_command(trial.form))
-        code = bench.execute(NONE, *bench.resume_command())
-        bench.require_verified()
-        refused = code == REFUSED
-        compared = balance(bench.run(), dict(reference.content))
-        return Outcome(
-            first.name, trial.form, later[0].name if later else "", bench.hits,
-            compared.lost, compared.duplicated, int(refused), compared.differing, compared.unresolved, compared.litter,
-            round(time.monotonic() - since, 2), "; ".join(bench.complaints),
-        )  # fmt: skip
+            bench.execute(blow, *bench.command(stage, trial.form, storm=2))
+        if not bench.has_run():  # ended before the plan was stored: there is no run to resume, so start again
+            bench.execute(NONE, *bench.command("run", trial.form))
+        code = bench.execute(NONE, *bench.command(stage, trial.form, storm=0))
+        runs = bench.runs()
+        for run in runs:
+            bench.require_verified(run)
+        compared = [balance(run, dict(reference.content)) for run in runs]
+        rows = {row["sample_id"]: row for row in final_rows(bench.run())}
+        return _outcome(trial, bench, compared, (
+            int(code == REFUSED), sum(rows.get(sample) != row for sample, row in kept.items()), round(time.monotonic() - since, 2),
+        ))  # fmt: skip
 
     def bench(self, name: str) -> Bench:
         """Create a folder for one run."""
@@ -168,26 +196,30 @@ class Bench:
         self._path = str(sweep.parent)
         self._forks = forks
 
+    def begin(self, start: Start, stage: Stage, seed: str) -> dict[str, Row]:
+        """Copy what the stage starts from. Returns the rows that must stay as they are."""
+        return start.copy_to(self._folder, stage, random.Random(seed))
+
     def run(self) -> Path:
         """Return the run directory."""
-        (manifest,) = self._manifests()
-        return manifest.parent
+        return self.runs()[0]
 
-    def start_command(self, form: str) -> list[str]:
-        """Build the command that starts the run."""
-        return [
-            "run",
-            str(self._sweep),
-            "--set",
-            f"run.storage_format={form}",
-            "-o",
-            str(self._folder),
-            *_weather(1),
-        ]
+    def runs(self) -> list[Path]:
+        """Return the run directory and those that were made of it by `rescore`."""
+        return sorted(path.parent for path in self._folder.glob("[!.]*/manifest.json"))
 
-    def resume_command(self, *, storm: int = 0) -> list[str]:
-        """Build the command that resumes the run; empty where there is no run."""
-        return ["resume", str(self.run()), *_weather(storm)] if self._manifests() else []
+    def has_run(self) -> bool:
+        """Whether there is a run to resume."""
+        return bool(self.runs())
+
+    def command(self, stage: Stage, form: str, *, storm: int | None = None) -> list[str]:
+        """Build the command of a stage, or with a storm that of the next try: a run that exists is resumed."""
+        if stage == "run" and (storm is None or not self.has_run()):
+            settings = ["--set", f"run.storage_format={form}", "-o", str(self._folder)]
+            return ["run", str(self._sweep), *settings, *_weather(1)]
+        if stage == "rescore":
+            return ["rescore", str(self.run())]
+        return ["resume", str(self.run()), *(["--repair"] if stage == "repair" else []), *_weather(storm or 0)]
 
     def execute(self, blow: Blow, *command: str) -> int:
         """Run a command to its end or to the interruption; note a complaint where the interruption does not explain how it ended."""
@@ -216,9 +248,9 @@ class Bench:
         self._judge(blow, command[0], code)
         return code
 
-    def require_verified(self) -> None:
+    def require_verified(self, run: Path) -> None:
         """Check the files with the program's own `verify`, besides our reading of them."""
-        if self.execute(NONE, "verify", str(self.run()), "--complete"):
+        if self.execute(NONE, "verify", str(run), "--complete"):
             self.complaints.append(f"verify says: {self.last_words.splitlines()[0]}")
 
     def _judge(self, blow: Blow, command: str, code: int) -> None:
@@ -231,12 +263,24 @@ class Bench:
             f"{command} ended with {code} after {blow.name}: {output_lines[-1] if output_lines else 'no word'}"
         )
 
-    def _manifests(self) -> list[Path]:
-        return list(self._folder.glob("*/manifest.json"))
-
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "XDG_STATE_HOME": str(self._folder / "state")}
 
 
 def _weather(storm: int) -> list[str]:
     return ["--set", f"providers.local.storm={storm}"]
+
+
+def _outcome(trial: Trial, bench: Bench, compared: Sequence[Balance], counts: tuple[int, int, float]) -> Outcome:
+    """Sum what was found in the run directory and in those that `rescore` made of it."""
+    first, second = (*(blow.name for blow in trial.blows), "")[:2]
+    sums = (
+        sum(getattr(found, name) for found in compared)
+        for name in ("lost", "duplicated", "differing", "unresolved", "litter")
+    )
+    lost, duplicated, differing, unresolved, litter = sums
+    refused, redone, seconds = counts
+    return Outcome(
+        first, trial.form, second, bench.hits, lost, duplicated, refused, differing, unresolved, litter, redone, seconds,
+        "; ".join(bench.complaints),
+    )  # fmt: skip

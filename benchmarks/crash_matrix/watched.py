@@ -33,9 +33,19 @@ ROLES = tuple(
         (r"/results/results\.jsonl$", "results.jsonl"),
         (r"/results/\.parts$", "index"),
         (r"/results/\.\.parts\.pending$", "index, temporary"),
+        (r"/results/\.lines$", "line checksums"),
+        (r"/results/\.\.part-\d+\.parquet\.crc32\.pending$", "checksum, temporary"),
+        (r"/results/\.part-\d+\.parquet\.crc32$", "checksum"),
+        (r"/results/[^/]+\.damaged(?:\.\d+)?$", "file set aside"),
+        (r"/results/\.\.results\.jsonl\.new\.pending$", "new results.jsonl, temporary"),
+        (r"/results/\.results\.jsonl\.new$", "new results.jsonl"),
+        (r"/results/\.\.parts\.new\.pending$", "new index, temporary"),
+        (r"/results/\.parts\.new$", "new index"),
+        (r"/[^./]+-rescored-\d+$", "rescored run"),
         (r"/results/unresolved\.(?:parquet|jsonl)$", "unresolved results"),
         (r"/results/\.unresolved\.(?:parquet|jsonl)\.pending$", "unresolved results, temporary"),
         (r"/results$", "results folder"),
+        (r"/\.[^/]+-rescored-\d+\.pending$", "rescored run, hidden"),
         (r"/manifest\.json$", "manifest"),
         (r"/\.manifest\.json\.pending$", "manifest, temporary"),
         (r"/summary\.json$", "summary"),
@@ -114,6 +124,8 @@ def watch_system(watch: Watch) -> None:
     os.fsync = _watched(watch, os.fsync, "fsync", 0)
     os.rename = _watched(watch, os.rename, "rename", 1)
     os.replace = _watched(watch, os.replace, "rename", 1)
+    os.link = _watched(watch, os.link, "link", 1)
+    os.mkdir = _watched(watch, os.mkdir, "mkdir", 0)
     os.unlink = _watched(watch, os.unlink, "unlink", 0)
     os.open = _watched_open(watch, os.open)
     io.open = _watched_file(watch, io.open)

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import orjson
 
 from providers.errors import InputError
-from providers.file_modes import OPEN_FOLDER, PRIVATE_FOLDER, as_its_folder
+from providers.file_modes import OPEN_FOLDER, PRIVATE_FOLDER
+from runners.durable import fsync_directory, make_directory, replace_file
 
 
 class SupportsColumns(Protocol):
@@ -91,11 +92,11 @@ def _store(given: object, folder: Path, mode: int) -> Path:
     path = folder.absolute() / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     if not path.exists():
         try:
-            folder.mkdir(mode, parents=True, exist_ok=True)
+            make_directory(folder, mode)
             partial = path.with_suffix(f".{os.getpid()}")
-            with open(partial, "wb", opener=as_its_folder) as file:
-                file.write(content)
+            replace_file(partial, lambda file: file.write(content))
             partial.replace(path)
+            fsync_directory(folder)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}; choose another run.output_dir") from error
     return path

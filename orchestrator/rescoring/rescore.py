@@ -18,9 +18,8 @@ import orjson
 import pyarrow as pa
 
 from providers.errors import InputError
-from providers.file_modes import folder_mode
 from providers.messages import JSON
-from runners.durable import replace_file
+from runners.durable import make_directory, replace_file
 from runners.journal.frames import JournalRow, frame, rows
 from runners.journal.pieces import in_pieces, text_size
 from runners.journal.sinks.open_sink import open_sink
@@ -198,7 +197,7 @@ def _write(source: RunDirectory, manifest: Manifest, pending: RunDirectory, grad
         sink.write_part(number, chain([first], islice(final, PART_ROWS - 1)))
         number += 1
     sink.write_unresolved(_waiting(source, grading))
-    pending.journal.mkdir(folder_mode(pending.path))
+    make_directory(pending.journal)
     waiting = map(frame, _waiting(source, grading))
     replace_file(pending.journal / "unresolved.log", lambda file: file.writelines(waiting))
 

@@ -18,9 +18,9 @@ from typing import BinaryIO
 import orjson
 
 from providers.errors import StorageError
-from providers.file_modes import as_its_folder, folder_mode
+from providers.file_modes import as_its_folder
 
-from ..durable import fsync_directory, is_of_disk, replace_file, storing
+from ..durable import fsync_directory, is_of_disk, make_directory, replace_file, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL
 from .frames import JournalRow, frame, read_lines, rows
@@ -71,8 +71,8 @@ class Compactor:
             for path in segments:
                 self.compact(int(path.stem))
             self._read_done(replay.done)
-            self.in_flight = frozenset(in_flight)
-            replay.possibly_billed_twice = len(in_flight)
+            self.in_flight = frozenset(ordinal for ordinal in in_flight if ordinal not in replay.done)
+            replay.possibly_billed_twice = len(self.in_flight)
             return replay
 
     def mark(self, number: int, in_flight: Collection[int], **more: bool) -> None:
@@ -90,7 +90,7 @@ class Compactor:
             raise StorageError(message) from error
 
     def repair(self, parts: Collection[int], size: int) -> list[Path]:
-        """Rename damaged parts and write what can be read of them to new ones. Returns the renamed files."""
+        """Replace damaged parts by what can be read of them. Returns the damaged files, which are kept."""
         with storing(self._folder):
             known = Bitmap(size)
             for batch in self._sink.examine(["ordinal"]):
@@ -116,15 +116,17 @@ class Compactor:
             withdrawn.extend(int(str(row["ordinal"])) for row in superseded)
 
         with storing(self._folder):
-            folder.mkdir(folder_mode(folder.parent), exist_ok=True)
+            make_directory(folder)
             self._sink.withdraw(is_superseded, keep)
         return withdrawn
 
     def compact(self, number: int, kept: KeptRows | None = None) -> None:
-        """Turn a sealed segment into a part, then delete it. `kept` may hold its rows in memory."""
+        """Turn a sealed segment into a part, then delete it. `kept` may hold its rows in memory.
+
+        A segment that a power loss brings back is compacted again, which changes nothing.
+        """
         self._store(number, kept)
         self._segment(number).unlink()
-        fsync_directory(self._folder)
 
     def _store(self, number: int, kept: KeptRows | None) -> None:
         """Write the final rows to the part and the others to `unresolved.log`, as streams that hold no further rows in memory."""

@@ -20,9 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from providers.file_modes import folder_mode
-
-from ..durable import storage_error, storing
+from ..durable import make_directory, storage_error, storing
 from ..samples.bitmap import Bitmap
 from ..samples.record import FINAL, Record
 from .commit_group import CommitGroup
@@ -71,7 +69,7 @@ class Journal:
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._compactions = ThreadPoolExecutor(1, thread_name_prefix="compaction")
         with storing(folder):
-            folder.mkdir(folder_mode(folder.parent), parents=True, exist_ok=True)
+            make_directory(folder)
             self._segment = SegmentFile(
                 folder, max(compactor.next_number(), spending_log.next_segment if spending_log else 0)
             )

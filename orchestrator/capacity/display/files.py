@@ -12,7 +12,7 @@ import orjson
 
 from providers.errors import InputError, StorageError
 from providers.messages import JSON
-from runners.durable import replace_file
+from runners.durable import make_directory, replace_file
 
 
 def require_writable(path: str | Path | None) -> None:
@@ -59,7 +59,7 @@ def as_csv(rows: Sequence[dict[str, JSON]]) -> str:
 
 def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         replace_file(path, write, opener=None)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}; earlier results are unchanged") from error

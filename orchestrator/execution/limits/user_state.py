@@ -22,7 +22,7 @@ from platformdirs import user_state_path
 from providers.errors import InputError
 from providers.file_modes import PRIVATE_FOLDER
 from providers.messages import JSON
-from runners.durable import replace_file, storing
+from runners.durable import make_directory, replace_file, storing
 from runners.locks import lock_file, queued_at
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ def _opened_lock(path: Path) -> Iterator[int | None]:
     """Open and lock the file of a key. Raises InputError where the state directory cannot be written or has no locks."""
     with ExitStack() as stack:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             lock = stack.enter_context(lock_file(path, NO_LOCK_REMEDY))
         except OSError as error:
             raise InputError(

@@ -28,7 +28,7 @@ from pydantic import TypeAdapter, ValidationError
 from providers.errors import InputError
 from providers.file_modes import PRIVATE_FOLDER
 from providers.messages import JSON
-from runners.durable import LineFile, replace_file, storing
+from runners.durable import LineFile, fsync_directory, make_directory, replace_file, storing
 from runners.journal.sinks.sink import StorageFormat
 from runners.locks import lock_file
 
@@ -143,6 +143,7 @@ class RunDirectory:
         path = self.path / "executions.jsonl"
         with storing(path), closing(LineFile(path)) as file:
             file.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            file.sync()
 
     def executions(self) -> list[ExecutionNote]:
         """Read `executions.jsonl`, oldest first. A line that a crash cut off is left out."""
@@ -187,7 +188,9 @@ def new_directory(output_dir: Path, mode: int = PRIVATE_FOLDER) -> RunDirectory:
     """
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     try:
-        (output_dir / name).mkdir(mode, parents=True)
+        make_directory(output_dir)
+        (output_dir / name).mkdir(mode)
+        fsync_directory(output_dir)
     except OSError as error:
         raise InputError(
             f"cannot make the run directory {output_dir / name}: {error.strerror}; choose another run.output_dir"

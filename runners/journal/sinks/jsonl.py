@@ -1,12 +1,15 @@
-"""The JSONL sink: one `results.jsonl` to which parts are appended, and `unresolved.jsonl`. An incomplete part is cut first."""
+"""The JSONL sink: one `results.jsonl` to which parts are appended, and `unresolved.jsonl`. An incomplete part is cut first.
+
+Two hidden files belong to it: the index `.parts`, which says what is complete, and `.lines` with a checksum per line.
+"""
 
 from __future__ import annotations
 
 import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
+from dataclasses import astuple, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,18 +18,28 @@ import orjson
 from providers.errors import StorageError
 from providers.file_modes import as_its_folder
 
-from ...durable import fsync_directory, replace_file, storage_error
+from ...durable import fsync_directory, replace_file, set_aside, storage_error
 from ...samples.bitmap import Bitmap
-from ..pieces import PIECE_CHARACTERS, PIECE_ROWS, in_pieces
-from .sink import UNRESOLVED, Batch, Row, set_aside_name
+from ..pieces import in_pieces
+from .line_checksums import ENTRY_BYTES, LineChecksums, entry
+from .sink import UNRESOLVED, Batch, Row
 
 
 @dataclass(frozen=True, slots=True)
 class _PartLines:
-    """A group of lines in the results file: their end offset and the checksum of their bytes."""
+    """A group of lines in the results file: their end offset, the checksum of their bytes, and where their own checksums are."""
 
     end: int
     crc32: int
+    checksums_at: int = 0
+    """Offset in the file of the line checksums."""
+    count: int = 0
+    """Lines that have a checksum; 0 where an older version wrote the group."""
+
+    @property
+    def checksums_end(self) -> int:
+        """Offset after its line checksums."""
+        return self.checksums_at + ENTRY_BYTES * self.count
 
 
 _Parts = dict[int, list[_PartLines]]
@@ -41,19 +54,24 @@ class JsonlSink:
         self._new_path = results / ".results.jsonl.new"
         self._new_index = results / ".parts.new"
         """Both are written before they are renamed, the results first. If only the new index exists, the results are already renamed."""
+        self._checksums = LineChecksums(results / ".lines")
         self._unresolved = results / "unresolved.jsonl"
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
         """Append a part and then add it to the index."""
+        self._settle()
         parts = self._parts()
         if not parts:  # the index exists before the first row: a missing index means that it was lost, not a crash
             self._write_index(parts)
         with open(self._path, "ab", opener=as_its_folder) as file:
             file.truncate(_end(parts))
             file.seek(0, os.SEEK_END)
-            parts[number] = _write_rows(file, rows)
+            lines = (orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+            written = _WrittenLines(file, _checksums_end(parts))
+            parts[number] = written.add(lines)
             file.flush()
             os.fsync(file.fileno())
+        self._checksums.append(written.start, bytes(written.entries))
         fsync_directory(self._path.parent)
         self._write_index(parts)
 
@@ -63,7 +81,8 @@ class JsonlSink:
 
     def write_unresolved(self, rows: Iterable[Row]) -> None:
         """Replace the file of the unresolved rows."""
-        replace_file(self._unresolved, lambda file: _write_rows(file, rows))
+        lines = (orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+        replace_file(self._unresolved, lambda file: file.writelines(lines))
 
     def ordinals(self) -> Iterator[int]:
         """Yield the ordinals of all final rows. Raises ValueError if the file is too short."""
@@ -71,7 +90,7 @@ class JsonlSink:
             yield row["ordinal"]
 
     def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
-        """Sum columns of numbers over the rows of the parts above `after`, but for those from the cache. Raises ValueError if the file is too short."""
+        """Sum columns over the rows of the parts above `after`, but for those from the cache. Raises ValueError if the file is too short."""
         totals = dict.fromkeys(columns, 0)
         for row in self._rows(after):
             for name in columns if not row["cache_hit"] else ():
@@ -119,56 +138,82 @@ class JsonlSink:
         with file:
             lines_read = 0
             for number, stretches in parts:
-                for lines in _read_stretches(file, stretches):
-                    yield _batch((self._path.name, number), lines_read, lines, columns)
-                    lines_read += len(lines or ())
+                for stretch in stretches:
+                    lines = self._read_stretch(file, stretch)
+                    for at, piece in _pieces(lines):
+                        yield _batch((self._path.name, number), lines_read + at, piece, columns)
+                    lines_read += len(lines)
+
+    def _read_stretch(self, file: BinaryIO, stretch: _PartLines) -> list[bytes | None]:
+        """Read the lines of a group from the file's position on, None for each that is damaged or may be."""
+        data = file.read(max(0, stretch.end - file.tell()))
+        if zlib.crc32(data) == stretch.crc32:
+            return list(data.splitlines(keepends=True))
+        return list(self._checksums.lines(data, stretch.checksums_at, stretch.count)) or [None] * max(
+            1, data.count(b"\n")
+        )
 
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
-        """Rewrite the file: copy the intact parts, and of the damaged ones the line groups whose checksum matches."""
-        parts, kept, damaged = sorted(self._parts().items()), _Parts(), set_aside_name(self._path)
-        os.link(self._path, damaged)
+        """Rewrite the file with the intact parts, and of the damaged ones the lines whose checksum matches."""
+        self._settle()
+        damaged = set_aside(self._path)
 
-        def carry_over(to: BinaryIO) -> None:
-            with damaged.open("rb") as file:
-                for number, stretches in parts:
-                    is_whole = number not in numbers
-                    rows = (orjson.loads(line) for lines in _read_stretches(file, stretches) for line in lines or ())
-                    kept[number] = _write_rows(to, (row for row in rows if is_whole or known.add(row["ordinal"])))
+        def intact(number: int, lines: Iterable[bytes]) -> Iterator[bytes]:
+            return (line for line in lines if number not in numbers or known.add(orjson.loads(line)["ordinal"]))
 
-        replace_file(self._path, carry_over)
-        self._write_index(kept)
+        self._rewrite(intact)
         return [damaged]
 
     def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
         """Rewrite the file without the superseded rows, which `keep` stores first."""
-        parts, kept, has_superseded = sorted(self._parts().items()), _Parts(), False
-        if not parts:
+        self._settle()
+        if not any(is_superseded(orjson.loads(line)) for lines in self._lines_by_part() for line in lines[1]):
             return
-        self._write_index(dict(parts))  # completes a rewrite that a crash interrupted
+
+        def remaining(number: int, lines: Iterable[bytes]) -> Iterator[bytes]:
+            for piece in in_pieces(lines, len):
+                rows = list(map(orjson.loads, piece))
+                if superseded := list(filter(is_superseded, rows)):
+                    keep(number, superseded)
+                yield from (line for line, row in zip(piece, rows, strict=True) if not is_superseded(row))
+
+        self._rewrite(remaining)
+
+    def _lines_by_part(self) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Yield the intact lines of every part, which are to be read before those of the next part."""
+        if not (parts := sorted(self._parts().items())):
+            return
+        with self._path.open("rb") as file:
+            for number, stretches in parts:
+                yield number, (line for of in stretches for line in self._read_stretch(file, of) if line is not None)
+
+    def _rewrite(self, kept: Callable[[int, Iterable[bytes]], Iterable[bytes]]) -> None:
+        """Replace results and index by the lines that are `kept` of each part. A crash leaves both as they were, or both new."""
+        parts, start = _Parts(), _checksums_end(self._parts())
 
         def carry_over(to: BinaryIO) -> None:
-            nonlocal has_superseded
-            with self._path.open("rb") as file:
-                for number, stretches in parts:
-                    rows = [orjson.loads(line) for lines in _read_stretches(file, stretches) for line in lines or ()]
-                    superseded = [row for row in rows if is_superseded(row)]
-                    if superseded:
-                        keep(number, superseded)
-                        has_superseded = True
-                    kept[number] = _write_rows(to, (row for row in rows if not is_superseded(row)))
+            written = _WrittenLines(to, start)
+            for number, lines in self._lines_by_part():
+                parts[number] = written.add(kept(number, lines))
+            self._checksums.append(start, bytes(written.entries))
 
         replace_file(self._new_path, carry_over)
-        if not has_superseded:
-            self._new_path.unlink()
-            return
-        replace_file(self._new_index, lambda file: file.write(_document(kept)))
+        replace_file(self._new_index, lambda file: file.write(_document(parts)))
         self._new_path.rename(self._path)
         fsync_directory(self._path.parent)
-        self._write_index(kept)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Complete a rewrite that a crash has interrupted after it renamed the results, and undo one that was interrupted before."""
+        if not self._new_index.exists():
+            return
+        if not self._new_path.exists():
+            self._new_index.rename(self._index)
+        else:
+            self._new_index.unlink()
 
     def _write_index(self, parts: _Parts) -> None:
         replace_file(self._index, lambda file: file.write(_document(parts)))
-        self._new_index.unlink(missing_ok=True)
 
     def _parts(self) -> _Parts:
         try:
@@ -187,25 +232,26 @@ class JsonlSink:
 
 
 def _document(parts: _Parts) -> bytes:
-    return orjson.dumps(
-        {str(number): [[stretch.end, stretch.crc32] for stretch in part] for number, part in parts.items()}
-    )
+    return orjson.dumps({str(number): [astuple(stretch) for stretch in part] for number, part in parts.items()})
 
 
-def _read_stretches(file: BinaryIO, stretches: Iterable[_PartLines]) -> Iterator[list[bytes] | None]:
-    """Yield the lines of each line group from the file's position on; None for a group whose checksum differs."""
-    for stretch in stretches:
-        data = file.read(max(0, stretch.end - file.tell()))
-        yield data.splitlines() if zlib.crc32(data) == stretch.crc32 else None
+def _pieces(lines: Iterable[bytes | None]) -> Iterator[tuple[int, list[bytes | None]]]:
+    """Split lines where intact and damaged ones meet; each piece comes with the number of lines before it."""
+    before = 0
+    for _, group in groupby(lines, lambda line: line is None):
+        piece = list(group)
+        yield before, piece
+        before += len(piece)
 
 
-def _batch(of: tuple[str, int], before: int, lines: Sequence[bytes] | None, columns: Sequence[str]) -> Batch:
-    """Build the batch of `lines`, which follow after `before` other lines."""
-    if lines is None:
-        return Batch(*of, f"after line {before}", fault="is not what was written: a checksum differs")
-    where = f"lines {before + 1}–{before + len(lines)}"
+def _batch(of: tuple[str, int], before: int, lines: Sequence[bytes | None], columns: Sequence[str]) -> Batch:
+    """Build the batch of `lines`, all intact or all damaged, which follow after `before` other lines."""
+    where = f"lines {before + 1}–{before + len(lines)}" if len(lines) > 1 else f"line {before + 1}"
+    intact = [line for line in lines if line is not None]
+    if not intact:
+        return Batch(*of, where, fault="is not what was written: a checksum differs")
     try:
-        rows = map(orjson.loads, lines)
+        rows = map(orjson.loads, intact)
         return Batch(*of, where, [[row[name] for name in columns] for row in rows])
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         return Batch(*of, where, fault=f"holds a line that is no record ({error})")
@@ -215,16 +261,26 @@ def _end(parts: _Parts) -> int:
     return max((stretches[-1].end for stretches in parts.values() if stretches), default=0)
 
 
-def _write_rows(file: BinaryIO, rows: Iterable[Row]) -> list[_PartLines]:
-    pending, written = iter(rows), []
-    for first in pending:
-        crc32, size = 0, 0
-        for row in chain([first], islice(pending, PIECE_ROWS - 1)):
-            line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-            crc32 = zlib.crc32(line, crc32)
-            file.write(line)
-            size += len(line)
-            if size >= PIECE_CHARACTERS:  # a group is read as a whole
-                break
-        written.append(_PartLines(file.tell(), crc32))
-    return written
+def _checksums_end(parts: _Parts) -> int:
+    return max((stretch.checksums_end for stretches in parts.values() for stretch in stretches), default=0)
+
+
+class _WrittenLines:
+    """Lines that are written to a file in groups, and the entries of their checksums, which will begin at the offset `start`."""
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file = file
+        self.start = start
+        self.entries = bytearray()
+
+    def add(self, lines: Iterable[bytes]) -> list[_PartLines]:
+        """Write the lines of a part; a group of them is read as a whole."""
+        groups = []
+        for piece in in_pieces(lines, len):
+            at = self.start + len(self.entries)
+            for line in piece:
+                self.entries += entry(line)
+            written = b"".join(piece)
+            self._file.write(written)
+            groups.append(_PartLines(self._file.tell(), zlib.crc32(written), at, len(piece)))
+        return groups

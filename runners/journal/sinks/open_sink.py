@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from providers.file_modes import folder_mode
-
+from ...durable import make_directory
 from .sink import Sink, StorageFormat
 
 
@@ -22,5 +21,5 @@ def sink_over(storage_format: StorageFormat, results: Path) -> Sink:
 
 def open_sink(storage_format: StorageFormat, results: Path) -> Sink:
     """Build the sink over the folder `results`, and create the folder if it does not exist."""
-    results.mkdir(folder_mode(results.parent), parents=True, exist_ok=True)
+    make_directory(results)
     return sink_over(storage_format, results)

@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...durable import fsync_directory, replace_file
+from ...durable import fsync_directory, replace_file, set_aside
 from ...instants import instant_of
 from ...samples.bitmap import Bitmap
 from ..pieces import LONG_COLUMNS, in_pieces, text_size
 from .record_table import add_later_columns, read_pieces, record_schema, record_table
-from .sink import UNRESOLVED, Batch, Row, set_aside_name
+from .sink import UNRESOLVED, Batch, Row
 from .table_rows import TableRows
 
 LONG_VALUE_BYTES = 2_000
@@ -84,16 +84,11 @@ class ParquetSink:
             yield from _examine(unresolved, columns)
 
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
-        """Rename these parts and write their intact row groups, without the rows in `known`, to new ones."""
+        """Keep these parts under a second name, and replace them by their intact row groups, without the rows in `known`."""
         damaged = []
         for path in map(self._part, sorted(numbers)):
-            damaged.append(path.rename(set_aside_name(path)))
-            with suppress(FileNotFoundError):
-                _checksum(path).rename(_checksum(damaged[-1]))
-            fsync_directory(self._results)
-            intact = _intact_tables(damaged[-1], known)
-            if (first := next(intact, None)) is not None:
-                self._write_part(_number(path), chain([first], intact))
+            damaged.append(set_aside(path))
+            self._rewrite(path, _intact_tables(path, known))
         return damaged
 
     def withdraw(self, is_superseded: Callable[[Row], bool], keep: Callable[[int, Sequence[Row]], None]) -> None:
@@ -107,13 +102,17 @@ class ParquetSink:
                 self._rewrite(path, _tables(row for row in _journal_rows(path) if not is_superseded(row)))
 
     def _rewrite(self, path: Path, tables: Iterator[pa.Table]) -> None:
-        """Delete the checksum, replace the part, write the new checksum: between these steps the pages' checksums apply."""
-        _checksum(path).unlink(missing_ok=True)
-        fsync_directory(self._results)
+        """Delete the checksum, replace the part, write the new checksum: between these steps the pages' checksums apply.
+
+        A part without rows is deleted before its checksum, which alone may show that it is damaged.
+        """
         if (first := next(tables, None)) is None:
             path.unlink()
             fsync_directory(self._results)
+            _checksum(path).unlink(missing_ok=True)
             return
+        _checksum(path).unlink(missing_ok=True)
+        fsync_directory(self._results)
         crc32 = 0
 
         def write(file: BinaryIO) -> None:

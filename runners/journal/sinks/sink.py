@@ -58,9 +58,9 @@ class Sink(Protocol):
         ...
 
     def repair(self, numbers: Collection[int], known: Bitmap) -> list[Path]:
-        """Rename the files of these parts, and write the rows that can be read and are not in `known` to new ones.
+        """Keep the files of these parts under a second name, and replace them by the rows that can be read and are not in `known`.
 
-        `known` holds the ordinals of all other parts. Returns the renamed files.
+        `known` holds the ordinals of all other parts. A crash leaves each file as it was or replaced. Returns the kept files.
         """
         ...
 
@@ -71,12 +71,3 @@ class Sink(Protocol):
         never loses one.
         """
         ...
-
-
-def set_aside_name(path: Path) -> Path:
-    """Return the first free name of `NAME.damaged`, `NAME.damaged.2` …, so that no file is overwritten."""
-    renamed, number = path.with_name(f"{path.name}.damaged"), 1
-    while renamed.exists():
-        number += 1
-        renamed = path.with_name(f"{path.name}.damaged.{number}")
-    return renamed

@@ -40,13 +40,20 @@ TRIALS = (
     ("unresolved: half of its replacement written", "parquet", ""),
     ("spending: half of the settlement written", "json", "spending: settled, before the segments are deleted"),
     ("executions: half of the note written", "json", "learned limits: before rename"),
+    ("line checksums: half of them written", "json", ""),
+    ("resume: half of the marks written", "parquet", "resume: marks renamed"),
+    ("repair: damaged part, before its unlink", "parquet", ""),
+    ("repair: new index durable", "json", "repair: half of the new results written"),
+    ("repair: results replaced, before their index", "json", ""),
+    ("rescore: half of a part written", "parquet", ""),
+    ("rescore: before the folder gets its name", "json", "rescore: folder has its name"),
     (RANDOM_KILL, "parquet", RANDOM_KILL),
     (TERM, "parquet", ""),
     (INT, "json", RANDOM_KILL),
 )
 
 
-SAMPLE = TRIALS[4::6]
+SAMPLE = [*TRIALS[4:21:6], *TRIALS[24:30:2]]
 """Of each part of the write path one."""
 
 

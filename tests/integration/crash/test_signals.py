@@ -161,9 +161,9 @@ def test_signals_while_results_are_written_cost_nothing(
 ) -> None:
     bench = workshop.bench(f"{operation.split(':')[0]}-{number}-{presses}")
     watch = {"operation": operation, "when": "before", "number": 1, "signals": [number] * presses}
-    bench.execute(Blow(operation, watch, number), *bench.start_command("parquet"))
+    bench.execute(Blow(operation, watch, number), *bench.command("run", "parquet"))
     assert bench.complaints == []
-    assert bench.execute(Blow("none"), *bench.resume_command()) == 0
+    assert bench.execute(Blow("none"), *bench.command("resume", "parquet")) == 0
     assert Counter(row["ordinal"] for row in final_rows(bench.run())) == Counter(range(SAMPLES))
 
 

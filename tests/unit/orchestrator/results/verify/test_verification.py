@@ -239,11 +239,74 @@ def test_any_flipped_byte_of_the_results_lines_is_found(jsonl: Case) -> None:
         path.write_bytes(whole)
 
 
+def test_a_flipped_byte_of_the_results_lines_costs_one_record_and_a_repair_keeps_all_others(jsonl: Case) -> None:
+    jsonl.part(1, range(3))
+    jsonl.part(2, range(3, 5))
+    path = jsonl.results / "results.jsonl"
+    whole = path.read_bytes()
+    hidden = {file: file.read_bytes() for file in jsonl.results.glob(".*")}
+    newlines = [position for position, byte in enumerate(whole) if byte == ord("\n")]
+    for position in [*range(0, len(whole), 397), *newlines]:
+        flip(path, position)
+        line = 1 + whole[:position].count(b"\n")
+        assert jsonl.damages() == [("part", "results/results.jsonl", f"line {line}")], position
+        assert jsonl.verified().final == 4
+        assert repair(jsonl, 1 if line <= 3 else 2) == ["results.jsonl.damaged"]
+        intact = [raw for number, raw in enumerate(whole.splitlines(keepends=True), 1) if number != line]
+        assert path.read_bytes() == b"".join(intact)
+        assert (jsonl.verified().is_sound, jsonl.verified().final) == (True, 4)
+        (jsonl.results / "results.jsonl.damaged").unlink()
+        path.write_bytes(whole)
+        for file, content in hidden.items():
+            file.write_bytes(content)
+
+
+def test_results_lines_without_their_checksums_are_kept_or_lost_by_the_group(jsonl: Case) -> None:
+    jsonl.part(1, range(3))
+    jsonl.part(2, range(3, 5))
+    flip(jsonl.results / "results.jsonl", 100)
+    (jsonl.results / ".lines").unlink()
+    assert jsonl.damages() == [("part", "results/results.jsonl", "lines 1–3")]
+    repair(jsonl, 1)
+    assert list(jsonl.sink.ordinals()) == [3, 4]
+    jsonl.part(3, range(3))
+    assert (jsonl.verified().is_sound, jsonl.verified().final) == (True, 5)
+
+
+def test_damaged_line_checksums_cost_nothing_while_the_lines_are_intact(jsonl: Case) -> None:
+    jsonl.part(1, range(3))
+    flip(jsonl.results / ".lines", 3)
+    assert (jsonl.verified().is_sound, jsonl.verified().final) == (True, 3)
+
+
+def test_an_index_of_an_older_version_is_read_continued_and_repaired(jsonl: Case) -> None:
+    jsonl.part(1, range(3))
+    index = jsonl.results / ".parts"
+    index.write_bytes(
+        orjson.dumps(
+            {number: [stretch[:2] for stretch in part] for number, part in orjson.loads(index.read_bytes()).items()}
+        )
+    )
+    (jsonl.results / ".lines").unlink()
+    assert (jsonl.verified().is_sound, jsonl.verified().final) == (True, 3)
+    jsonl.part(2, range(3, 6))
+    assert (jsonl.verified().is_sound, jsonl.verified().final) == (True, 6)
+    path = jsonl.results / "results.jsonl"
+    flip(path, path.stat().st_size - 5)
+    flip(path, 5)
+    assert jsonl.damages() == [
+        ("part", "results/results.jsonl", "lines 1–3"),
+        ("part", "results/results.jsonl", "line 6"),
+    ]
+    repair(jsonl, 1, 2)
+    assert list(jsonl.sink.ordinals()) == [3, 4]
+
+
 def test_a_results_file_that_was_cut_is_found(jsonl: Case) -> None:
     jsonl.part(1, range(3))
     path = jsonl.results / "results.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
-    assert jsonl.damages() == [("part", "results/results.jsonl", "after line 0")]
+    assert jsonl.damages() == [("part", "results/results.jsonl", "line 3")]
 
 
 def test_a_results_file_that_lost_its_index_is_found(jsonl: Case) -> None:
@@ -384,13 +447,13 @@ def test_repairing_lines_keeps_those_that_can_be_read_once_each(jsonl: Case) -> 
     path = jsonl.results / "results.jsonl"
     flip(path, 100)
     before = path.read_bytes()
-    assert {damage.part for damage in jsonl.verified().damages} == {1}
+    assert {damage.part for damage in jsonl.verified().damages} == {1, 2}
     assert repair(jsonl, 1) == ["results.jsonl.damaged"]
     assert (jsonl.results / "results.jsonl.damaged").read_bytes() == before
-    assert list(jsonl.sink.ordinals()) == [4, 5, 6, 7, 8]
+    assert list(jsonl.sink.ordinals()) == [1, 2, 3, 4, 5, 6, 7, 8]
     jsonl.part(4, [8, *range(9, TOTAL)])
     assert {damage.part for damage in jsonl.verified().damages} == {4}
     assert repair(jsonl, 4) == ["results.jsonl.damaged.2"]
-    jsonl.part(5, range(4))
+    jsonl.part(5, [0])
     found = jsonl.verified()
     assert (found.is_sound, found.pending) == (True, 0)

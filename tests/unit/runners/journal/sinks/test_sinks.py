@@ -20,9 +20,7 @@ from runners.journal.sinks.open_sink import open_sink
 from runners.journal.sinks.parquet import ParquetSink
 from runners.journal.sinks.record_table import MOST_BYTES, read_pieces, record_schema, record_table
 from runners.journal.sinks.sink import UNRESOLVED, Sink, StorageFormat
-from runners.journal.sinks.parquet import ROW_GROUP, ROW_GROUP_CHARACTERS, ParquetSink
-from runners.journal.sinks.record_table import column_of, record_schema
-from runners.journal.sinks.sink import Sink, StorageFormat
+from runners.journal.sinks.table_rows import column_of
 from runners.samples.record import Record
 from tests.unit.runners.doubles import NOON, a_record
 
