@@ -9,7 +9,7 @@ import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from itertools import groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +20,7 @@ from providers.file_modes import as_its_folder
 
 from ...durable import fsync_directory, replace_file, set_aside, storage_error
 from ...samples.bitmap import Bitmap
-from ..pieces import in_pieces
+from ..pieces import PIECE_CHARACTERS, PIECE_ROWS, in_pieces
 from .line_checksums import ENTRY_BYTES, LineChecksums, entry
 from .sink import UNRESOLVED, Batch, Row
 
@@ -90,7 +90,7 @@ class JsonlSink:
             yield row["ordinal"]
 
     def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
-        """Sum columns over the rows of the parts above `after`, but for those from the cache. Raises ValueError if the file is too short."""
+        """Sum columns over the rows of parts above `after`, but for those from the cache. Raises ValueError if the file is too short."""
         totals = dict.fromkeys(columns, 0)
         for row in self._rows(after):
             for name in columns if not row["cache_hit"] else ():
@@ -275,12 +275,15 @@ class _WrittenLines:
 
     def add(self, lines: Iterable[bytes]) -> list[_PartLines]:
         """Write the lines of a part; a group of them is read as a whole."""
-        groups = []
-        for piece in in_pieces(lines, len):
-            at = self.start + len(self.entries)
-            for line in piece:
+        pending, groups = iter(lines), []
+        for first in pending:
+            crc32, size, count, at = 0, 0, 0, self.start + len(self.entries)
+            for line in chain([first], islice(pending, PIECE_ROWS - 1)):
+                crc32 = zlib.crc32(line, crc32)
                 self.entries += entry(line)
-            written = b"".join(piece)
-            self._file.write(written)
-            groups.append(_PartLines(self._file.tell(), zlib.crc32(written), at, len(piece)))
+                self._file.write(line)
+                size, count = size + len(line), count + 1
+                if size >= PIECE_CHARACTERS:
+                    break
+            groups.append(_PartLines(self._file.tell(), crc32, at, count))
         return groups

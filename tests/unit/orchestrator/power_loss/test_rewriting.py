@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from runners.journal.pieces import PIECE_ROWS
 from runners.journal.sinks.open_sink import open_sink
-from runners.journal.sinks.parquet import ROW_GROUP
 from runners.journal.sinks.sink import Sink, StorageFormat
 from runners.samples.bitmap import Bitmap
 from tests.unit.orchestrator.results.verify.test_verification import flip
@@ -17,7 +17,7 @@ from tests.unit.runners.journal.sinks.test_sinks import a_row
 from .disk_model import DiskModel, Model, write_tree
 from .recorded_disk import RecordedDisk
 
-ROWS = {"parquet": ROW_GROUP + 3, "json": 20}
+ROWS = {"parquet": PIECE_ROWS + 3, "json": 20}
 """Two row groups, so that damage of the first leaves the second; lines have a checksum each."""
 MODELS: tuple[Model, ...] = ("synced", "prefix", "renames", "deletions")
 FORMS: tuple[StorageFormat, ...] = ("parquet", "json")
@@ -26,7 +26,7 @@ FORMS: tuple[StorageFormat, ...] = ("parquet", "json")
 def repair(sink: Sink) -> None:
     """Repair as a resume does: only what is damaged."""
     damaged = {batch.part for batch in sink.examine(["ordinal"]) if batch.fault}
-    known = Bitmap(ROW_GROUP + 5)
+    known = Bitmap(PIECE_ROWS + 5)
     for batch in sink.examine(["ordinal"]):
         if batch.part not in damaged:
             known.add_all(int(str(row[0])) for row in batch.rows)
@@ -48,7 +48,7 @@ def damage(results: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "change", "lost"),
     [
-        (damage, repair, {"parquet": range(ROW_GROUP), "json": [0]}),
+        (damage, repair, {"parquet": range(PIECE_ROWS), "json": [0]}),
         (lambda _: None, withdraw, {"parquet": [5], "json": [5]}),
     ],
     ids=["repair", "withdraw"],
