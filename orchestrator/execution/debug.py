@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from io import TextIOWrapper
 
 from providers.file_modes import as_its_folder
 from runners.durable import storing
@@ -35,8 +35,8 @@ class ShardFilter(logging.Filter):
 class DebugLogFile(logging.FileHandler):
     """The file of the log. After a write error it warns and writes no more lines; the run continues."""
 
-    def _open(self) -> TextIO:
-        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=as_its_folder)
+    def _open(self) -> TextIOWrapper:
+        return TextIOWrapper(open(self.baseFilename, "ab", opener=as_its_folder), self.encoding)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Stop writing if the disk failed; any other error is a bug and is shown."""

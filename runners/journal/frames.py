@@ -36,6 +36,7 @@ class JournalRow(TypedDict, total=False):
     judge_output_tokens: int
     cost_usd: float | None
     judge_cost_usd: float | None
+    cache_hit: bool
 
 
 SHORT_LINE_BYTES = 1_500

@@ -24,7 +24,7 @@ def record_schema() -> pa.Schema:
     return pa.schema([_column(field.name, str(field.type)) for field in dataclasses.fields(Record)])
 
 
-def record_table(rows: list[Row]) -> pa.Table:
+def record_table(rows: Sequence[Row]) -> pa.Table:
     """Build a table of journal rows; a field that a row does not have is null."""
     schema = record_schema()
     if not rows:

@@ -5,6 +5,7 @@ Only calls of the operating system are observed; the program is unchanged. Every
 
 from __future__ import annotations
 
+import builtins
 import io
 import itertools
 import os
@@ -79,7 +80,8 @@ class RecordedDisk:
             patch.setattr(os, "fsync", self._followed(lambda _: None, self._sync))  # nothing waits for the real disk
             patch.setattr(os, "link", self._followed(os.link, self._link))
             patch.setattr(os, "open", self._followed(os.open, self._open))
-            patch.setattr(io, "open", self._opener(io.open))
+            patch.setattr(io, "open", recorded_open := self._opener(io.open))
+            patch.setattr(builtins, "open", recorded_open)
             yield
 
     def _followed(self, real: Callable[..., Any], record: Callable[..., list[Operation]]) -> Callable[..., Any]:
@@ -187,11 +189,12 @@ class RecordedDisk:
             ):
                 return real(file, mode, buffering, *rest, **more)
             with disk._lock:
-                path = disk._path(file)
-                operations = [disk._entered(path)] if disk._is_new(path) else []
-                if mode[0] == "w" and not operations:
+                path, opener, operations = disk._path(file), more.get("opener"), list[Operation]()
+                if mode[0] == "w" and path.exists():
                     operations = disk._truncate(path, 0)
-                raw = RecordedFile(file, mode.replace("b", ""))
+                elif disk._is_new(path) and opener is None:  # an opener calls os.open, which is recorded
+                    operations = [disk._entered(path)]
+                raw = RecordedFile(file, mode.replace("b", ""), opener=opener)
                 disk.operations += operations
             if buffering == 0:
                 return raw
