@@ -83,6 +83,8 @@ def make_directory(path: Path, mode: int | None = None) -> None:
     if not path.is_dir():
         if not path.parent.is_dir():
             make_directory(path.parent)
+        if path.exists():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         path.mkdir(folder_mode(path.parent) if mode is None else mode, exist_ok=True)
     with suppress(PermissionError):
         fsync_directory(path.parent)

@@ -6,6 +6,7 @@ which is no exception: no `finally` block, no buffer and no other thread runs af
 
 from __future__ import annotations
 
+import builtins
 import io
 import os
 import re
@@ -128,7 +129,7 @@ def watch_system(watch: Watch) -> None:
     os.mkdir = _watched(watch, os.mkdir, "mkdir", 0)
     os.unlink = _watched(watch, os.unlink, "unlink", 0)
     os.open = _watched_open(watch, os.open)
-    io.open = _watched_file(watch, io.open)
+    io.open = builtins.open = _watched_file(watch, io.open)
 
 
 def _watched(watch: Watch, real: Callable[..., Any], verb: str, named_by: int) -> Callable[..., Any]:
@@ -171,7 +172,7 @@ def _watched_file(watch: Watch, real: Callable[..., Any]) -> Callable[..., Any]:
         role = role_of(file) if "b" in mode and mode[0] in "wax" else None
         if role is None:
             return real(file, mode, buffering, *rest, **more)
-        raw = watch.call(f"{role}: open", lambda: WatchedFile(file, mode.replace("b", "")))
+        raw = watch.call(f"{role}: open", lambda: WatchedFile(file, mode.replace("b", ""), opener=more.get("opener")))
         if buffering == 0:
             return raw
         return io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)

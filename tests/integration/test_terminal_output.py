@@ -177,5 +177,5 @@ def test_task_ids_name_no_files(program: Program, sweep: Sweep, books: Books) ->
     assert {row["task_id"] for row in books.rows(program.path(done))} == {
         name.encode("utf-16", "surrogatepass").decode("utf-16") for name in names
     }
-    assert {path.name for path in program.folder.iterdir()} - before == {"runs"}
+    assert {path.name for path in program.folder.iterdir()} - before == {"runs", "state"}
     require_tame(done)
