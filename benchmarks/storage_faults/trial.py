@@ -93,7 +93,7 @@ class Folder:
         record = self.path.with_name(f"{self.path.name}.calls")
         disk = {"root": str(self.path), "number": number, "error": fault[0], "stays": fault[1], "record": str(record)}
         output = self.path.with_name(f"{self.path.name}.said")
-        environment = {**os.environ, "XDG_STATE_HOME": str(self.path / "state")}
+        environment = {**os.environ, "XDG_STATE_HOME": str(self.path / "state"), "ORCHESTRATOR_TRUST": "1"}
         arguments = [json.dumps(disk), *command]
         order = Order(f"{__package__}.launcher", arguments, environment, str(self._packages), str(self.path))
         with output.open("wb") as file:
