@@ -42,7 +42,7 @@ def info(folder: str | None, as_json: bool) -> int:
     else:
         now = time.time()
         say(f"{store.path}: {figures.entries:,} answers, {figures.size / 2**20:,.1f} MB")
-        say(f"the oldest is {told(now - figures.oldest)} old, the newest {told(now - figures.newest)}")
+        say(f"the oldest is {told(round(now - figures.oldest))} old, the newest {told(round(now - figures.newest))}")
         for model, entries in figures.by_model:
             say(f"  {model}: {entries:,}")
     return 0
