@@ -60,7 +60,7 @@ def find_binding(rungs: Sequence[Rung], findings: LadderFindings, known: StatedL
     slow = [rung for rung, judgement in pairs if judgement.verdict in {"FAIL-GAIN", "FAIL-TTFT"}]
     is_rule = findings.stop is not None and findings.stop.rule not in {"FAIL-GAIN", "FAIL-QUOTA", "FAIL-TTFT"}
     if not (quota or slow or findings.knee) or is_rule:
-        return _withoutplateau_of(rungs, findings)
+        return _without_plateau(rungs, findings)
     plateau = plateau_of([rung for rung, judgement in pairs if judgement.verdict not in INVALID | {"FAIL-SUCCESS"}])
     limit, sureness, evidence = _by_evidence(pairs, quota, plateau, findings, known, minute_s)
     contrast = [(rung, judgement) for rung, judgement in judged if rung.phase == "contrast"]
@@ -99,7 +99,14 @@ def _by_evidence(
     )
 
 
-def _withoutplateau_of(rungs: Sequence[Rung], findings: LadderFindings) -> Binding:
+def _by_first_token(answered: Sequence[Rung], findings: LadderFindings) -> LimitEvidence | None:
+    """Believe a slow first token where the time per token is unknown; where it is known and the same, requests wait before they begin."""
+    if findings.stop is None or findings.stop.rule != "FAIL-TTFT" or any(rung.measures.tpot_s.n for rung in answered):
+        return None
+    return "capacity", "likely", f"at {findings.stop.concurrency} in flight: {findings.stop.reason}"
+
+
+def _without_plateau(rungs: Sequence[Rung], findings: LadderFindings) -> Binding:
     if findings.stop is not None:
         return _by_rule(findings)
     if rungs and rungs[-1].gone:
