@@ -86,7 +86,7 @@ class ModelServer:
     _order: int = 0
     _held: asyncio.Lock | None = None
 
-    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:
+    async def complete(self, on: Instance, request: ChatRequest, *, request_id: str, deadline: float) -> ChatResponse:  # noqa: ARG002
         """Answer one request. Raises Throttled and ServerFault."""
         loop, sent_at = asyncio.get_running_loop(), asyncio.get_running_loop().time()
         self.requests += 1
@@ -126,7 +126,7 @@ class ModelServer:
             return
         self._held = self._held or asyncio.Lock()
         async with self._held:  # in order of arrival
-            while (wait_s := self.quota.meter.ready_at(amount, loop.time()) - loop.time()) > 0:
+            while (wait_s := self.quota.meter.ready_at(amount, loop.time()) - loop.time()) > 0:  # noqa: ASYNC110
                 await asyncio.sleep(wait_s)
             self.quota.meter.count(amount, loop.time())
 

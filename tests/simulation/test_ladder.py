@@ -162,7 +162,9 @@ def test_what_stored_credit_carried_is_neither_recommended_nor_a_ceiling(quota: 
     assert found.binding.limit == "RPM"
     assert max(one.measures.qpm for one in found.rungs) > 1_000
     assert found.binding.qpm_ceiling is not None
-    assert 285 <= found.binding.qpm_ceiling <= 600  # in the minute before a refusal two fixed windows may each give theirs
+    assert (
+        285 <= found.binding.qpm_ceiling <= 600
+    )  # in the minute before a refusal two fixed windows may each give theirs
     document = ladder_document(found)
     assert (document["limit"], document["at_least"], document["recommended"], document["paste"]) == (None,) * 3 + ("",)
     assert "run again with --window 60" in document["no_recommendation"]

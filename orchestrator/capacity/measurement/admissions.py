@@ -69,6 +69,6 @@ def worker_pause(minute_s: float) -> Pause:
         stated_s = result.hint.retry_after_s if result.hint is not None else None
         if stated_s is not None and stated_s > 0:
             return stated_s
-        return min(minute_s, minute_s / 30 * 2 ** min(refused - 1, 5))
+        return min(minute_s, minute_s / 30 * float(2 ** min(refused - 1, 5)))
 
     return pause_s

@@ -1,6 +1,6 @@
 """How many requests a rung sends: until failures are decided by a sequential test and throughput is known well enough.
 
-Failed and refused requests are tested one by one, 0.4 against 2 times the share that the rules allow (2 % against 10 %), with 1 % for either
+Failed and refused requests are tested one by one, 0.4 against 2 times the share that the rules allow (2 % against 10 %), with 1 % for each
 error (Wald's sequential probability ratio test). Its two lines enclose the allowed share, so the decision agrees with the share itself.
 """
 

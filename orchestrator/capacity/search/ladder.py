@@ -52,6 +52,22 @@ class Ladder:
         return self.found.interval if self.limit is not None else None
 
     @property
+    def requests(self) -> int:
+        """The requests of all rungs."""
+        return sum(rung.measures.attempted for rung in self.rungs)
+
+    @property
+    def stragglers(self) -> int:
+        """The answers of all rungs that took more than four times the 90th percentile of their rung."""
+        return sum(rung.throughput.stragglers for rung in self.rungs if rung.throughput is not None)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The cost of all rungs; None where no price is known."""
+        costs = [rung.cost_usd for rung in self.rungs if rung.cost_usd is not None]
+        return sum(costs) if costs else None
+
+    @property
     def is_credit(self) -> bool:
         """Whether a quota refuses or binds, and the rung at the limit ended before its stored credit was spent."""
         at_limit = None if self.found.limit is None else self.at(self.found.limit)

@@ -69,6 +69,7 @@ class LadderFindings:
     """Where the limit lies."""
     knee: Curve | None = None
     """The curve, where the limit is its kink."""
+    curve: Curve | None = None
 
 
 def next_step(rungs: Sequence[Rung], plan: LadderPlan) -> LadderStep | None:
@@ -126,6 +127,7 @@ def find(rungs: Sequence[Rung], plan: LadderPlan) -> LadderFindings:
         outcome.wanted,
         interval,
         outcome.knee,
+        outcome.curve,
     )
 
 
