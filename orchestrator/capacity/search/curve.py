@@ -60,34 +60,38 @@ class Curve:
     """The lowest one above it that is not."""
 
     @property
-    def above(self) -> Sequence[Point]:
-        """The points that are not on the line."""
-        return [] if self.off is None else [point for point in self.points if point.concurrency >= self.off]
+    def plateau(self) -> Sequence[Point]:
+        """The points above the line with nearly the best throughput of them, if the highest is one of these."""
+        above = [] if self.off is None else [point for point in self.points if point.concurrency >= self.off]
+        best = max((point.per_s for point in above), default=0.0)
+        near = [point for point in above if point.per_s >= best * (1 - max(FLAT, Z * point.error))]
+        return near if near and near[-1] is above[-1] else []
 
     @property
     def is_flat(self) -> bool:
-        """Whether two points or more above the line have the same throughput."""
-        if len(self.above) < 2:
-            return False
-        mean = self._plateau
-        return all(abs(point.per_s / mean - 1) <= max(FLAT, Z * point.error) for point in self.above)
+        """Whether two points or more make a plateau."""
+        return len(self.plateau) > 1
+
+    @property
+    def best_per_s(self) -> float:
+        """The throughput of the plateau, else the highest."""
+        plateau = self.plateau
+        if len(plateau) < 2:
+            return max(point.per_s for point in self.points)
+        weights = [1 / max(point.error, 1e-3) ** 2 for point in plateau]
+        return math.fsum(w * point.per_s for w, point in zip(weights, plateau, strict=True)) / math.fsum(weights)
 
     @property
     def knee(self) -> float:
         """Where plateau and line cross."""
-        return (self._plateau if self.is_flat else max(point.per_s for point in self.points)) * self.empty_s
+        return self.best_per_s * self.empty_s
 
     @property
     def error(self) -> float:
         """Relative standard error of the knee."""
-        used = self.above if self.is_flat else [max(self.points, key=lambda point: point.per_s)]
+        used = self.plateau if self.is_flat else [max(self.points, key=lambda point: point.per_s)]
         plateau = math.sqrt(math.fsum(point.error**2 for point in used)) / len(used)
         return math.hypot(plateau, self.empty_error)
-
-    @property
-    def _plateau(self) -> float:
-        weights = [1 / max(point.error, 1e-3) ** 2 for point in self.above]
-        return math.fsum(w * point.per_s for w, point in zip(weights, self.above, strict=True)) / math.fsum(weights)
 
     def at(self, concurrency: int) -> Point | None:
         """Return the point at a concurrency."""
@@ -141,7 +145,7 @@ def find_knee(curve: Curve, below: int | None) -> Knee:
     if on is None or off is None:
         return Knee(None, None)
     top = off if below is None else min(off, below)
-    knee, best = curve.knee, max(point.per_s for point in curve.points)
+    knee, best = curve.knee, curve.best_per_s
     on_point = curve.at(on)
     assert on_point is not None
     if curve.is_flat and knee >= KINK * on:
@@ -161,8 +165,10 @@ def _of_plateau(curve: Curve, knee: float, below: int | None) -> Knee:
     interval = Interval(knee / slack, knee * slack)
     tested = [point.concurrency for point in curve.points if below is None or point.concurrency < below]
     nearest = min(tested, key=lambda c: abs(c - knee), default=None)
-    if nearest is not None and abs(nearest - knee) <= max(0.5, NEAR * knee):
-        return Knee(nearest, None, interval)
+    point = None if nearest is None else curve.at(nearest)
+    if point is not None and abs(point.concurrency - knee) <= max(0.5, NEAR * knee):
+        is_kink = point.per_s * (1 + Z * point.error) >= KINK * curve.best_per_s
+        return Knee(nearest, None, interval) if is_kink else Knee(None, None)
     wanted = max(1, round(knee))
     return Knee(nearest, None, interval) if below is not None and wanted >= below else Knee(None, wanted)
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..measurement.rung import Rung
-from .curve import NARROW, Curve, Interval, curve_of, find_knee
+from .curve import KINK, NARROW, Curve, Interval, curve_of, find_knee
 from .rules import HARD, Judgement
 
 HEAD = 1.06
@@ -50,7 +50,9 @@ def locate(steps: Judged, *, is_stopped: bool, is_climbed: bool) -> Outcome:
         return Outcome(None, None, None, _below_lowest(latest, fail), curve)
     if not is_stopped and not is_climbed:
         return Outcome(_highest_gain(latest, passed), None, None, None, curve)
-    if curve is not None and curve.off is not None:
+    head = None if fail is None else latest[fail][0].head_count
+    is_below_head = head is None or (curve is not None and curve.knee < KINK * head)
+    if curve is not None and curve.off is not None and is_below_head:
         knee = find_knee(curve, fail)
         if knee.limit is not None or knee.step is not None:
             limit = knee.limit if knee.limit is not None else curve.on
