@@ -118,6 +118,11 @@ class Rung:
         return self.measures.latency_s.mean if self.throughput is None else self.throughput.latency_s
 
     @property
+    def ttft_s(self) -> float | None:
+        """Mean seconds to the first token, without stragglers where they are known."""
+        return self.measures.ttft_s.mean if self.throughput is None else self.throughput.ttft_s
+
+    @property
     def error(self) -> float:
         """Relative standard error of throughput and latency, as far as it is known."""
         if self.throughput is not None:

@@ -44,6 +44,8 @@ class Throughput:
     stragglers_s: Sequence[float] = ()
     """Seconds of the slowest answers that count as stragglers."""
     stragglers: int = 0
+    ttft_s: float | None = None
+    """Mean of the streamed answers, without stragglers."""
 
 
 def little_throughput(run: LoadRun) -> Throughput | None:
@@ -74,6 +76,7 @@ def little_throughput(run: LoadRun) -> Throughput | None:
         len(measured),
         tuple(slow[:LISTED]),
         len(slow),
+        fmean(first_s) if (first_s := _first_tokens_s(measured)) else None,
     )
 
 
@@ -91,6 +94,11 @@ def relative_error(seconds: Sequence[float]) -> float:
         return 1.0
     variation = pstdev(seconds) / mean_s
     return variation * (1 + variation / 2) / math.sqrt(len(seconds) - 1)
+
+
+def _first_tokens_s(results: Sequence[RequestResult]) -> list[float]:
+    times = [result.timing.ttft_s for result in results if result.how == "ok" and result.timing is not None]
+    return [ttft_s for ttft_s in times if ttft_s is not None]
 
 
 def _steady(sample: Sequence[RequestResult], concurrency: int) -> Sequence[RequestResult]:

@@ -113,8 +113,8 @@ def _without_plateau(rungs: Sequence[Rung], findings: LadderFindings) -> Binding
         return Binding("none", "open", "it was interrupted before a rule stopped it")
     top = max(rungs, key=lambda rung: rung.concurrency, default=None)
     if top is not None and top.throughput is not None and top.throughput.stragglers:
-        seen = f"{top.throughput.stragglers} answers took {top.throughput.stragglers_s[-1]:.3g} s or more"
-        return Binding("none", "likely", f"no rule stopped it, but at {top.concurrency} in flight {seen}")
+        seen = f"stragglers at {top.concurrency} in flight: {top.throughput.stragglers}, up to {top.throughput.stragglers_s[0]:.3g} s"
+        return Binding("none", "likely", f"no rule stopped it; {seen}")
     return Binding("none", "certain", "no rule stopped it: the limit is above the tested concurrencies")
 
 

@@ -72,7 +72,7 @@ def _reason(ladder: Ladder) -> str:
 def _checks(ladder: Ladder, at_limit: Rung) -> list[str]:
     measures, minute_s = at_limit.measures, ladder.plan.minute_s
     checks = []
-    if (latency_s := measures.latency_s.mean) is not None:
+    if (latency_s := at_limit.latency_s) is not None:
         little = measures.requests_per_s * latency_s
         checks.append(
             f"Little: {measures.requests_per_s:.3g} requests/s × {latency_s:.3g} s = {little:.3g} in flight, "

@@ -72,7 +72,7 @@ def judge_alone(rung: Rung, rules: Rules) -> Judgement:
     late_s = max(rules.max_lag_s, 0.1 * (measures.latency_s.mean or 0.0))
     admitted = measures.attempted - measures.throttled
     success = measures.succeeded / admitted if admitted else 0.0
-    ttft_s = measures.ttft_s.mean
+    ttft_s = rung.ttft_s
     if rung.gone or not measures.attempted:
         return Judgement("UNRESOLVED", rung.gone or "nothing was sent")
     if measures.cpu_share + rung.starved_share > rules.max_cpu_share:
