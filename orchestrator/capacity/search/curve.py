@@ -90,8 +90,7 @@ class Curve:
     def error(self) -> float:
         """Relative standard error of the knee."""
         used = self.plateau if self.is_flat else [max(self.points, key=lambda point: point.per_s)]
-        plateau = math.sqrt(math.fsum(point.error**2 for point in used)) / len(used)
-        return math.hypot(plateau, self.empty_error)
+        return math.hypot(min(point.error for point in used), self.empty_error)
 
     def at(self, concurrency: int) -> Point | None:
         """Return the point at a concurrency."""
