@@ -51,7 +51,7 @@ def locate(steps: Judged, *, is_stopped: bool, is_climbed: bool) -> Outcome:
     if not is_stopped and not is_climbed:
         return Outcome(_highest_gain(latest, passed), None, None, None, curve)
     head = None if fail is None else latest[fail][0].head_count
-    is_below_head = head is None or (curve is not None and curve.knee < KINK * head)
+    is_below_head = head is None or (curve is not None and curve.is_flat and curve.knee < KINK * head)
     if curve is not None and curve.off is not None and is_below_head:
         knee = find_knee(curve, fail)
         if knee.limit is not None or knee.step is not None:
