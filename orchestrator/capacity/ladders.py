@@ -57,9 +57,10 @@ async def run_ladders(
                 else ladder_options.directory / re.sub(r"[^\w.-]+", "-", name)
             )
             group_options = replace(ladder_options, plan=ladder_options.plan.times(len(group)))
-            ladders.append(
-                await _climb(name, _bench(session, group, ladder_options), group_options, directory, on_rung)
-            )
+            bench = _bench(session, group, ladder_options)
+            if name == TOGETHER:
+                bench.shares = shares_of(ladders)
+            ladders.append(await _climb(name, bench, group_options, directory, on_rung))
             if session.budget.reached:
                 break
             await asyncio.sleep(ladders[-1].rungs[-1].wait_s)
@@ -68,6 +69,13 @@ async def run_ladders(
             learned = {ladder.name: limits for ladder in ladders if (limits := learned_limits(ladder)) is not None}
             user_state().remember({identities[name]: limits for name, limits in learned.items() if name in identities})
     return ladders
+
+
+def shares_of(ladders: Sequence[Ladder]) -> Mapping[str, float]:
+    """Return the limit of every instance by name; empty, for equal parts, where one of them is unknown."""
+    limits = {ladder.name: ladder.found.limit for ladder in ladders}
+    known = {name: float(limit) for name, limit in limits.items() if limit}
+    return known if len(known) == len(limits) else {}
 
 
 def most_requests(plan: LadderPlan, rung_duration: RungDuration) -> int | None:
@@ -89,6 +97,7 @@ def _bench(session: Session, group: Sequence[Instance], ladder_options: LadderOp
         session.budget,
         session.is_priced,
         session.metrics_address,
+        1 - ladder_options.plan.rules.min_success,
         None if (contrast := in_contrast(session.workload)) is None else contrast.request,
     )
 

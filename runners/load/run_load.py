@@ -11,7 +11,7 @@ import gc
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
@@ -23,6 +23,7 @@ from providers.provider import Sender
 
 from ..calls.budget import LimitReached
 from .client_watch import ClientWatch
+from .instance_balance import InstanceBalance
 from .request_result import RequestResult, ScheduledRequest, answered, failed
 
 FAILURES_TO_COLLECT = 5_000
@@ -31,7 +32,7 @@ FAILURES_TO_COLLECT = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The target of a load test: instances, used in turn, and the requests that they get."""
+    """The target of a load test: instances, of which the least loaded gets a request, and the requests that they get."""
 
     instances: Sequence[Instance]
     senders: Mapping[str, Sender]
@@ -40,10 +41,6 @@ class Target:
     """Returns the request with a number; pure."""
     attempt_s: float
     """Seconds for one request."""
-
-    def instance(self, number: int) -> Instance:
-        """Return the instance that gets request `number`."""
-        return self.instances[number % len(self.instances)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +86,13 @@ class LoadRun:
     """Why sending stopped, if the instance is out for good or a limit is reached."""
 
 
+PauseSeconds = Callable[[RequestResult, int], float]
+
+
+def _no_pause(_result: RequestResult, _refused: int) -> float:
+    return 0.0
+
+
 @dataclass(slots=True)
 class LoadGenerator:
     """The sender of a target's requests. It keeps the result of each and passes it to `on_result`."""
@@ -97,14 +101,22 @@ class LoadGenerator:
     label: str
     """Prefix of the request ids: it makes them unique over the rungs of a test."""
     on_result: Callable[[RequestResult], None] = lambda _result: None
+    pause_s: PauseSeconds = _no_pause
+    """Seconds for which a worker of a closed loop sends nothing after its result; it gets the number of refusals in a row."""
     in_flight: int = 0
     results: list[RequestResult] = field(default_factory=list)
     gone: str = ""
+    is_enough: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where no further request is wanted. It also ends the pauses of a closed loop."""
+    balance: InstanceBalance = field(default_factory=InstanceBalance)
     _failed: int = 0
 
-    async def send(self, number: int, scheduled_at: float, waited_for: Literal["arrival", "place"]) -> None:
-        """Send request `number` and keep its result."""
-        loop, instance = asyncio.get_running_loop(), self.target.instance(number)
+    async def send(
+        self, number: int, scheduled_at: float, waited_for: Literal["arrival", "place"]
+    ) -> RequestResult | None:
+        """Send request `number`, keep its result and return it; None where it was not sent."""
+        loop = asyncio.get_running_loop()
+        instance = self.balance.choose(self.target.instances, number, loop.time())
         scheduled = ScheduledRequest(number, instance.name, scheduled_at, loop.time(), waited_for)
         self.in_flight += 1
         try:
@@ -115,23 +127,27 @@ class LoadGenerator:
                 deadline=scheduled.dispatched_at + self.target.attempt_s,
             )
         except LimitReached as error:
-            self.gone = str(error)  # it was not sent and has no result
+            self.gone = str(error)
+            return None
         except ProviderError as error:
-            self._keep(failed(scheduled, loop.time(), error))
             if isinstance(error, InstanceGone):
                 self.gone = str(error)
+            return self._keep(failed(scheduled, loop.time(), error))
         else:
-            self._keep(answered(scheduled, loop.time(), response))
+            return self._keep(answered(scheduled, loop.time(), response))
         finally:
             self.in_flight -= 1
+            self.balance.release(instance)
 
-    def _keep(self, result: RequestResult) -> None:
+    def _keep(self, result: RequestResult) -> RequestResult:
         self.results.append(result)
         self._failed += result.how != "ok"
         if self._failed == FAILURES_TO_COLLECT:
             self._failed = 0
             gc.collect()
+        self.balance.learn(result)
         self.on_result(result)
+        return result
 
 
 async def run_load(
@@ -192,15 +208,29 @@ async def _closed(load_generator: LoadGenerator, load: ClosedLoop, volume: Volum
     end_at = math.inf if volume.duration_s is None else began_at + volume.duration_s
 
     async def keep_one_in_flight() -> None:
-        for number in numbers:
-            now = loop.time()
-            if now >= end_at or load_generator.gone:
+        refused = 0
+        while not load_generator.is_enough.is_set() and not load_generator.gone and (now := loop.time()) < end_at:
+            if (number := next(numbers, None)) is None:
+                load_generator.is_enough.set()
                 return
-            await load_generator.send(number, now, "place")
+            result = await load_generator.send(number, now, "place")
+            refused = refused + 1 if result is not None and result.how == "throttled" else 0
+            if refused and result is not None:
+                pause_s = min(load_generator.pause_s(result, refused), end_at - loop.time())
+                await _pause(load_generator.is_enough, pause_s)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(load.concurrency):
             group.create_task(keep_one_in_flight())
+
+
+async def _pause(is_enough: asyncio.Event, pause_s: float) -> None:
+    """Wait for the pause, or until no further request is wanted."""
+    if pause_s <= 0:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(pause_s):
+            await is_enough.wait()
 
 
 @dataclass(frozen=True, slots=True)

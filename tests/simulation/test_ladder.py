@@ -90,8 +90,6 @@ QUEUED = {"latency": {**LATENCY, "seats": 3}}
         ({**HOLDING, "quota": "sliding"}, "TPM"),
         ({**HOLDING, "tpm": None, "rpm": 27, "quota": "fixed"}, "RPM"),
         ({**HOLDING, "tpm": None, "rpm": 27, "quota": "sliding"}, "RPM"),
-        (SATURATED, "capacity"),
-        (QUEUED, "capacity"),
     ],
 )
 def test_requests_of_another_length_tell_what_requests_that_are_alike_do_not(
@@ -118,6 +116,13 @@ def test_requests_of_another_length_tell_what_requests_that_are_alike_do_not(
     assert contrast["phase"] == "contrast"
 
 
+@pytest.mark.parametrize("endpoint", [SATURATED, QUEUED])
+def test_answers_that_slow_down_are_a_busy_servers_without_any_contrast(endpoint: dict[str, Any]) -> None:
+    found = ladder(CLIMB, RungDuration(), endpoint)
+    assert (found.binding.limit, found.binding.sureness) == ("capacity", "certain")
+    assert found.contrast is None
+
+
 KNEE = {"latency": {"ttft_s": 0.2, "itl_s": 0.003, "noise": 0.1, "saturates_at": 16}}
 
 
@@ -126,7 +131,9 @@ def test_a_knee_is_found_and_its_recommendation_holds() -> None:
     assert found.found.limit == pytest.approx(16, rel=0.15)
     assert found.found.stop is not None
     assert found.found.stop.rule == "FAIL-GAIN"
-    assert found.binding.limit == "held or saturated"
+    assert (found.binding.limit, found.binding.sureness) == ("capacity", "certain")
+    assert found.interval is not None
+    assert found.interval.low <= 16 <= found.interval.high
     assert found.is_complete
     advice = recommendation_of(found)
     assert advice is not None
@@ -154,7 +161,10 @@ def test_what_stored_credit_carried_is_neither_recommended_nor_a_ceiling(quota: 
     found = ladder(LadderPlan(rules=UNTIMED), RungDuration(), {**KNEE, "rpm": 300, "quota": quota})
     assert found.binding.limit == "RPM"
     assert max(one.measures.qpm for one in found.rungs) > 1_000
-    assert found.binding.qpm_ceiling == pytest.approx(300, rel=0.05)
+    assert found.binding.qpm_ceiling is not None
+    assert (
+        285 <= found.binding.qpm_ceiling <= 600
+    )  # in the minute before a refusal two fixed windows may each give theirs
     document = ladder_document(found)
     assert (document["limit"], document["at_least"], document["recommended"], document["paste"]) == (None,) * 3 + ("",)
     assert "run again with --window 60" in document["no_recommendation"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ class Curves:
     """The rule that stopped the ladder."""
     notes: Sequence[str] = ()
     """Sentences about the binding limit, the throughput ceiling, and doubts."""
+    throughput_bounds: Sequence[tuple[float, float]] = ()
+    """The interval of every throughput; empty where a rung has none, as in results of earlier versions."""
     paste: str = ""
     """Lines for the sweep file."""
 
@@ -99,8 +102,15 @@ def curves_of(document: Mapping[str, JSON]) -> Curves:
         rows=[_flat(row) for row in measured],
         stop=str(document.get("stop_rule") or ""),
         notes=_notes(document),
+        throughput_bounds=_bounds(rows),
         paste=str(document.get("paste") or ""),
     )
+
+
+def _bounds(rows: Sequence[Mapping[str, JSON]]) -> list[tuple[float, float]]:
+    pairs = [(_number(row.get("qpm_low")), _number(row.get("qpm_high"))) for row in rows]
+    known = [(low / 60, high / 60) for low, high in pairs if low is not None and high is not None]
+    return known if len(known) == len(rows) else []
 
 
 def _rungs(value: JSON) -> list[Mapping[str, JSON]]:
@@ -117,6 +127,11 @@ def number_of(value: JSON) -> float:
     return float(value)
 
 
+def format_bounds(low: float, high: float) -> str:
+    """Format the interval of a limit; whole requests."""
+    return f"{max(1, math.floor(low))} and {math.ceil(high)}"
+
+
 def format_ceiling(qpm: float | None, tpm: float | None) -> str:
     """Format a ceiling of queries and tokens per minute; `unknown` if neither is known."""
     figures = [f"{qpm:,.1f} QPM" if qpm is not None else "", f"{tpm:,.0f} TPM" if tpm is not None else ""]
@@ -128,8 +143,13 @@ def _notes(document: Mapping[str, JSON]) -> list[str]:
     if binding := document.get("binding"):
         lines.append(f"binding: {binding} ({document['binding_sureness']}): {document['binding_evidence']}")
     qpm, tpm = _number(document.get("qpm_ceiling")), _number(document.get("tpm_ceiling"))
+    low, high = _number(document.get("limit_low")), _number(document.get("limit_high"))
+    if low is not None and high is not None:
+        lines.append(f"limit: {document.get('limit')} concurrent requests, between {format_bounds(low, high)}")
     if binding and document.get("stop_rule"):
         lines.append(f"ceiling: {format_ceiling(qpm, tpm)}")
+    if requests := document.get("requests"):
+        lines.append(f"cost: {requests} requests, of which {document.get('stragglers') or 0} were stragglers")
     if none := document.get("no_recommendation"):
         lines.append(f"no recommendation: {none}")
     doubts = document.get("doubts", ())

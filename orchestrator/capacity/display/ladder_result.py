@@ -39,7 +39,12 @@ class LadderDocument(TypedDict):
     name: str
     is_complete: bool
     limit: int | None
+    limit_low: float | None
+    limit_high: float | None
     at_least: int | None
+    requests: int
+    stragglers: int
+    cost_usd: float | None
     recommended: int | None
     recommendation: dict[str, JSON] | None
     no_recommendation: str
@@ -95,8 +100,21 @@ def rung_row(rung: Rung, judged: Judgement | None = None, minute_s: float = MINU
         "output_tokens": measures.output_tokens,
         "are_tokens_estimated": measures.are_tokens_estimated,
         "window_s": measures.window_s,
+        **_interval(rung, minute_s),
         "cost_usd": rung.cost_usd,
         **_times(measures),
+    }
+
+
+def _interval(rung: Rung, minute_s: float) -> dict[str, JSON]:
+    throughput = rung.throughput
+    if throughput is None:
+        return {"qpm_low": None, "qpm_high": None, "stragglers": None, "stragglers_s": None}
+    return {
+        "qpm_low": throughput.low * minute_s,
+        "qpm_high": throughput.high * minute_s,
+        "stragglers": throughput.stragglers,
+        "stragglers_s": list(throughput.stragglers_s),
     }
 
 
@@ -129,7 +147,12 @@ def ladder_document(ladder: Ladder) -> LadderDocument:
         "name": ladder.name,
         "is_complete": ladder.is_complete,
         "limit": ladder.limit,
+        "limit_low": None if ladder.interval is None else ladder.interval.low,
+        "limit_high": None if ladder.interval is None else ladder.interval.high,
         "at_least": ladder.at_least,
+        "requests": ladder.requests,
+        "stragglers": ladder.stragglers,
+        "cost_usd": ladder.cost_usd,
         "recommended": None if advice is None else advice.concurrency,
         "recommendation": None if advice is None else asdict(advice),
         "no_recommendation": explain_no_recommendation(ladder) if advice is None else "",

@@ -16,6 +16,8 @@ COLUMNS = (
     ("concurrency", "concurrency", "{:,.0f}"),
     ("verdict", "verdict", "{}"),
     ("requests/s", "requests_per_s", "{:,.2f}"),
+    ("QPM from", "qpm_low", "{:,.1f}"),
+    ("to", "qpm_high", "{:,.1f}"),
     ("per connection", "requests_per_s_per_connection", "{:,.3f}"),
     ("TPM", "tpm", "{:,.0f}"),
     ("success", "success_rate", "{:.1%}"),

@@ -43,6 +43,9 @@ def draw(curves: Curves, form: Form, theme: Theme = LIGHT, panels: Sequence[str]
 
 def _draw_throughput(axes: Axes, curves: Curves, theme: Theme) -> None:
     axes.plot(curves.concurrency, curves.throughput, "o-", color=theme.accent, markersize=4)
+    if curves.throughput_bounds:
+        low, high = zip(*curves.throughput_bounds, strict=True)
+        axes.fill_between(curves.concurrency, low, high, color=theme.accent, alpha=0.15, label="95 % interval")
     failing = [i for i, share in enumerate(curves.success) if share < 1]
     if failing:
         at = [curves.concurrency[i] for i in failing]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse
 from providers.provider import Sender
 from runners.calls.budget import Budget
+from runners.load.instance_balance import InstanceBalance
 from runners.load.request_result import RequestResult
 from runners.load.run_load import ClosedLoop, LoadGenerator, LoadRun, OpenLoop, Target, Volume, run_load
 
+from .admissions import count_admissions, worker_pause
 from .measures import MINUTE_S, SteadyWindow, measure
 from .rung import (
     LadderStep,
@@ -27,7 +29,9 @@ from .rung import (
     limits_from_headers,
     requested_wait_s,
 )
+from .sampling import MOST, RungSampling, first_look
 from .server_metrics import ServerWatch
+from .throughput import little_throughput
 
 CLEAN_REQUESTS = 73
 """So many requests without a failure show a success rate of at least 95 %: Wilson's lower bound at 95 % is n / (n + 3.84)."""
@@ -37,9 +41,12 @@ UNSAID_WAIT = 1 / 30
 
 @dataclass(frozen=True, slots=True)
 class RungDuration:
-    """How long a rung lasts, and the length of the minute in which its rates are stated."""
+    """How long a rung lasts, and the length of the minute in which its rates are stated.
 
-    prompts_per_slot: int = 10
+    Without a duration or a window it lasts until enough is known (`sampling.py`); the number of requests is that of its first look.
+    """
+
+    prompts_per_slot: int = 3
     min_requests: int = CLEAN_REQUESTS
     duration_s: float | None = None
     window_s: float | None = None
@@ -57,7 +64,16 @@ class RungDuration:
             return Volume(duration_s=(1 + windows) * self.window_s)
         if self.duration_s is not None:
             return Volume(duration_s=self.duration_s)
-        return Volume(requests=max(self.min_requests, self.prompts_per_slot * concurrency))
+        return Volume(requests=max(MOST, self.first_look(concurrency)))
+
+    def first_look(self, concurrency: int) -> int:
+        """Return the fewest requests of a rung without failures."""
+        return first_look(concurrency, self.prompts_per_slot, self.min_requests)
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether a rung lasts until enough is known."""
+        return self.duration_s is None and self.window_s is None
 
     def window(self, run: LoadRun) -> SteadyWindow | None:
         """Return the whole quota windows after the first, which may contain stored credit; None where there are fewer than two windows."""
@@ -80,8 +96,12 @@ class Bench:
     """The budget that the target's senders spend from."""
     is_priced: bool = False
     metrics_address: str | None = None
+    allowed_failures: float = 0.05
+    """Share of the requests that may fail or be refused, for the test that ends a rung."""
     contrast: Callable[[int], ChatRequest] | None = None
     """Requests of other lengths, for the rung that identifies the unit of a quota."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """How many requests each of several instances carries, by name: its part of the load."""
     fired: int = 0
     """Requests so far. Every request of a test has its own number, so that no cache can answer it."""
 
@@ -105,6 +125,9 @@ class Bench:
             for result in (*self.recent, *run.results)
             if result.scheduled.dispatched_at > run.ended_at - window_s
         ]
+        throughput = little_throughput(run) if self.rung_duration.is_sampled else None
+        if throughput is not None:
+            measures = measures.at_rate(throughput.per_s, self.rung_duration.minute_s)
         return Rung(
             step.concurrency,
             step.phase,
@@ -120,28 +143,35 @@ class Bench:
             (self.budget.spent - before).cost_usd if self.is_priced else None,
             (_starved_s() - starved_s) / max(time.monotonic() - began, 1e-9),
             let_in,
+            throughput,
+            count_admissions(run.results),
         )
 
     async def _load(self, load: ClosedLoop | OpenLoop, volume: Volume, step: LadderStep) -> LoadRun:
         began = self.fired
         ask = self.contrast if step.phase == "contrast" and self.contrast is not None else self.target.ask
-        target = Target(
-            self.target.instances,
-            {
-                name: RetryAfterSender(sender, self.rung_duration.minute_s)
-                for name, sender in self.target.senders.items()
-            },
-            lambda number: ask(began + number),
-            self.target.attempt_s,
+        minute_s, senders = self.rung_duration.minute_s, self.target.senders
+        if isinstance(load, OpenLoop):
+            senders = {name: RetryAfterSender(sender, minute_s) for name, sender in senders.items()}
+        target = Target(self.target.instances, senders, lambda number: ask(began + number), self.target.attempt_s)
+        load_generator = LoadGenerator(
+            target,
+            f"ladder-{began}-{step.phase}-{step.concurrency}",
+            pause_s=worker_pause(minute_s),
+            balance=InstanceBalance(self.shares),
         )
-        load_generator = LoadGenerator(target, f"ladder-{began}-{step.phase}-{step.concurrency}")
+        if self.rung_duration.is_sampled and isinstance(load, ClosedLoop):
+            look = self.rung_duration.first_look(load.concurrency)
+            sampling = RungSampling(load.concurrency, look, self.allowed_failures, load_generator)
+            load_generator.on_result = sampling.take
         run = await run_load(load_generator, load, volume)
         self.fired += len(run.results)
         return run
 
     async def rest(self, rung: Rung) -> None:
-        """Wait before the next rung: as long as the refusals ask for, and a whole window where a quota was spent."""
-        has_spent = bool(rung.throttles) or rung.is_held(self._window_s)
+        """Wait before the next rung: as long as the refusals ask for, and a whole window where they ask for nothing or a quota holds."""
+        is_silent = bool(rung.throttles) and not rung.wait_s
+        has_spent = is_silent or rung.is_held(self._window_s)
         await asyncio.sleep(max(rung.wait_s, self._window_s if has_spent else 0.0))
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from runners.load.request_result import RequestResult
@@ -17,6 +17,8 @@ from runners.load.run_load import LoadRun
 from ...results.stats.percentiles import Distribution, distribution, percentile
 
 MINUTE_S = 60.0
+WAVES = 3
+"""Times the most in flight: so many requests, sent one after another, show a steady state however long the last answer takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,16 @@ class Measures:
         """Share of the attempted requests that were throttled."""
         return self.throttled / self.attempted if self.attempted else 0.0
 
+    def at_rate(self, per_s: float, minute_s: float) -> Measures:
+        """Return the same figures with another rate of successful requests, and of their tokens in proportion."""
+        tokens, output = (
+            amount / max(1, self.succeeded) * per_s
+            for amount in (self.input_tokens + self.output_tokens, self.output_tokens)
+        )
+        return replace(
+            self, requests_per_s=per_s, qpm=per_s * minute_s, tpm=tokens * minute_s, output_tokens_per_s=output
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Trim:
@@ -141,16 +153,16 @@ def measure(
 def steady_window(run: LoadRun, trim: Trim) -> SteadyWindow:
     """Return the time from the first dispatch, or the end of the warm-up, to the last dispatch.
 
-    After the last dispatch fewer requests are in flight than the setting requires.
+    After the last dispatch fewer requests are in flight than the setting requires. Where nearly all were sent at once, it is the whole run.
     """
     begin = run.began_at + trim.warmup_s
     last = max((result.scheduled.dispatched_at for result in run.results), default=run.ended_at)
     end = min(last, run.ended_at - trim.cooldown_s)
-    return (
-        SteadyWindow(begin, end)
-        if end - begin > (run.ended_at - run.began_at) / 10
-        else SteadyWindow(begin, run.ended_at)
-    )
+    if end - begin > (run.ended_at - run.began_at) / 10:
+        return SteadyWindow(begin, end)
+    at_once = max((level for _at, level in in_flight_over_time(run.results)), default=0)
+    sent = sum(begin <= result.scheduled.dispatched_at <= end for result in run.results)
+    return SteadyWindow(begin, end if end > begin and sent >= WAVES * at_once else run.ended_at)
 
 
 def _concurrency(run: LoadRun) -> float:

@@ -14,8 +14,10 @@ from typing import Literal
 from runners.load.request_result import RequestResult
 from runners.load.run_load import LoadRun
 
+from .admissions import Admissions
 from .measures import Measures
 from .server_metrics import ServerLoad
+from .throughput import Throughput
 
 Phase = Literal["climb", "confirm", "bisect", "again", "hold", "contrast"]
 Unit = Literal["requests", "tokens", "concurrency", "unsaid"]
@@ -25,6 +27,8 @@ SILENCE = 0.15
 PERIOD_TOLERANCE = 0.15
 WHOLE = 0.99
 """Share of a window that is summed up: what enters and what leaves at the two ends never belongs to the same window."""
+UNKNOWN_ERROR = 0.5
+"""Standard deviation over mean of an answer's time, where it was not kept."""
 STEADIER = 2.0
 """The unit that a quota counts varies from window to window by this factor less than any other unit."""
 
@@ -98,6 +102,37 @@ class Rung:
     """Share of the time for which this client was ready to run but had no core."""
     let_in: AcceptedRate | None = None
     """Given where a quota refused."""
+    throughput: Throughput | None = None
+    """By Little's law, with its interval; None where the rung lasted whole windows or a stated time, or too few answered."""
+    admissions: Admissions | None = None
+    """Given where anything was refused."""
+
+    @property
+    def per_s(self) -> float:
+        """Successful requests per second."""
+        return self.measures.requests_per_s
+
+    @property
+    def latency_s(self) -> float | None:
+        """Mean seconds of an answer, without stragglers where they are known."""
+        return self.measures.latency_s.mean if self.throughput is None else self.throughput.latency_s
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Mean seconds to the first token, without stragglers where they are known."""
+        return self.measures.ttft_s.mean if self.throughput is None else self.throughput.ttft_s
+
+    @property
+    def error(self) -> float:
+        """Relative standard error of throughput and latency, as far as it is known."""
+        if self.throughput is not None:
+            return self.throughput.error
+        return UNKNOWN_ERROR / math.sqrt(max(1, self.measures.succeeded))
+
+    @property
+    def head_count(self) -> int | None:
+        """How many requests the server carries at a time, where its refusals show that."""
+        return None if self.admissions is None else self.admissions.head_count
 
     def is_held(self, window_s: float) -> bool:
         """Check whether a quota seems to delay requests without a refusal. Meaningful where throughput no longer grows."""

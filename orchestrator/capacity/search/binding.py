@@ -10,17 +10,15 @@ goes into the answers; it also generates each answer more slowly, which no quota
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from ..measurement.rung import STEADIER, LadderStep, QuotaVariation, Rung, Unit
-from .next_step import LadderFindings, LadderPlan, find, next_step
-from .rules import HARD, INVALID, Judgement
+from ..measurement.rung import STEADIER, QuotaVariation, Rung, Unit
+from .location import HEAD
+from .next_step import LadderFindings
+from .rules import INVALID, Judgement
+from .server_time import Limit, LimitEvidence, Sureness, by_contrast, by_slowing, mean, ratio, why_undecided
 
-Limit = Literal["TPM", "RPM", "concurrency", "quota", "capacity", "held or saturated", "client", "errors", "none"]
-Sureness = Literal["certain", "likely", "open"]
-LimitEvidence = tuple[Limit, Sureness, str]
 CLOSE = 0.05
 """A plateau this close to a stated limit is that limit."""
 PLATEAU = 0.93
@@ -32,14 +30,6 @@ QUOTAS: frozenset[Limit] = frozenset({"RPM", "TPM", "quota"})
 """Limits on the amount per window, which may be stored as credit."""
 OPEN: frozenset[Limit] = frozenset({"quota", "held or saturated"})
 """Verdicts that leave open which unit is counted, or whether a quota exists."""
-LEAST_CONTRAST = 1.4
-"""A contrast is meaningful from this factor of tokens per request."""
-SHORTER = 0.75
-"""Maximum factor of output per answer in a contrast, where requests stay the same."""
-NEAR = 0.35
-"""A change below this share of the contrast, in logarithms, counts as no change."""
-SLOWER = 1.5
-"""Minimum factor of time per token that shows a busy server; also at least the root of the factor of latency, to exclude this client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +56,79 @@ def find_binding(rungs: Sequence[Rung], findings: LadderFindings, known: StatedL
     """Find what stops throughput from growing: the first evidence that decides, and the contrast where the evidence leaves it open."""
     judged = list(zip(rungs, findings.judged, strict=True))
     pairs = [(rung, judgement) for rung, judgement in judged if rung.phase != "contrast"]
-    plateau = _plateau([rung for rung, judgement in pairs if judgement.verdict not in INVALID | {"FAIL-SUCCESS"}])
     quota = [rung for rung, judgement in pairs if judgement.verdict == "FAIL-QUOTA"]
-    flat = [rung for rung, judgement in pairs if judgement.verdict == "FAIL-GAIN"]
-    qpm, tpm = _mean(rung.measures.qpm for rung in plateau), _mean(rung.measures.tpm for rung in plateau)
-    if quota or flat:
-        limit, sureness, evidence = (
-            _by_refusals(quota)
-            or _by_stated_limits(plateau, known, minute_s)
-            or _by_flow(plateau)
-            or _by_beat(plateau, minute_s)
-            or _by_server(flat)
-            or _undecided(plateau, tpm)
+    slow = [rung for rung, judgement in pairs if judgement.verdict in {"FAIL-GAIN", "FAIL-TTFT"}]
+    is_rule = findings.stop is not None and findings.stop.rule not in {"FAIL-GAIN", "FAIL-QUOTA", "FAIL-TTFT"}
+    if not (quota or slow or findings.knee) or is_rule:
+        return _without_plateau(rungs, findings)
+    plateau = plateau_of([rung for rung, judgement in pairs if judgement.verdict not in INVALID | {"FAIL-SUCCESS"}])
+    limit, sureness, evidence = _by_evidence(pairs, quota, plateau, findings, known, minute_s)
+    contrast = [(rung, judgement) for rung, judgement in judged if rung.phase == "contrast"]
+    if contrast and limit in OPEN:
+        limit, sureness, evidence = by_contrast((pairs[0][0], plateau), *contrast[-1], minute_s) or (
+            limit,
+            sureness,
+            f"{evidence}; the contrast is not decisive: {why_undecided(*contrast[-1])}",
         )
-        contrast = [(rung, judgement) for rung, judgement in judged if rung.phase == "contrast"]
-        if contrast and limit in OPEN:
-            limit, sureness, evidence = _by_contrast((pairs[0][0], plateau), *contrast[-1], minute_s) or (
-                limit,
-                sureness,
-                f"{evidence}; the contrast is not decisive: {_why_undecided(*contrast[-1])}",
-            )
-        if limit in QUOTAS and any(rung.measures.is_burst for rung in plateau):
-            qpm, tpm = _let_in(rungs, limit)  # stored credit is no ceiling
-        return Binding(limit, sureness, evidence, qpm, tpm)
-    if findings.stop is None and rungs and rungs[-1].gone:
+    if limit in QUOTAS and any(rung.measures.is_burst for rung in plateau):
+        return Binding(limit, sureness, evidence, *_let_in(rungs, limit))  # stored credit is no ceiling
+    counted = [rung for rung in plateau if limit != "concurrency" or not rung.measures.throttled] or plateau
+    qpm, tpm = mean(rung.measures.qpm for rung in counted), mean(rung.measures.tpm for rung in counted)
+    return Binding(limit, sureness, evidence, qpm, tpm)
+
+
+def _by_evidence(
+    pairs: Sequence[tuple[Rung, Judgement]],
+    quota: Sequence[Rung],
+    plateau: Sequence[Rung],
+    findings: LadderFindings,
+    known: StatedLimits,
+    minute_s: float,
+) -> LimitEvidence:
+    answered = [rung for rung, judgement in pairs if judgement.verdict not in INVALID | {"FAIL-SUCCESS", "FAIL-QUOTA"}]
+    return (
+        _by_head_count(quota, findings)
+        or _by_refusals(quota)
+        or _by_stated_limits(plateau, known, minute_s)
+        or _by_flow(plateau)
+        or _by_beat(plateau, minute_s)
+        or _by_server(answered)
+        or by_slowing(answered)
+        or _by_first_token(answered, findings)
+        or _undecided(plateau, mean(rung.measures.tpm for rung in plateau))
+    )
+
+
+def _by_first_token(answered: Sequence[Rung], findings: LadderFindings) -> LimitEvidence | None:
+    """Believe a slow first token where the time per token is unknown; where it is known and the same, requests wait before they begin."""
+    if findings.stop is None or findings.stop.rule != "FAIL-TTFT" or any(rung.measures.tpot_s.n for rung in answered):
+        return None
+    return "capacity", "likely", f"at {findings.stop.concurrency} in flight: {findings.stop.reason}"
+
+
+def _without_plateau(rungs: Sequence[Rung], findings: LadderFindings) -> Binding:
+    if findings.stop is not None:
+        return _by_rule(findings)
+    if rungs and rungs[-1].gone:
         return Binding("none", "open", "it was interrupted before a rule stopped it")
-    if findings.stop is None:
-        return Binding("none", "certain", "no rule stopped it: the limit is above the tested concurrencies")
-    return _by_rule(findings)
+    top = max(rungs, key=lambda rung: rung.concurrency, default=None)
+    if top is not None and top.throughput is not None and top.throughput.stragglers:
+        seen = f"stragglers at {top.concurrency} in flight: {top.throughput.stragglers}, up to {top.throughput.stragglers_s[0]:.3g} s"
+        return Binding("none", "likely", f"no rule stopped it; {seen}")
+    return Binding("none", "certain", "no rule stopped it: the limit is above the tested concurrencies")
+
+
+def _by_head_count(quota: Sequence[Rung], findings: LadderFindings) -> LimitEvidence | None:
+    """Find a limit on requests at a time: all refusals come with one number in flight, and a rung of that number passes."""
+    lowest = min(quota, key=lambda rung: rung.concurrency, default=None)
+    if lowest is None or not lowest.throttles or (head := lowest.head_count) is None:
+        return None
+    low, high = findings.bracket or (0, lowest.concurrency)
+    seen = f"every refusal came with {head} requests in flight"
+    if low >= head / HEAD and high <= math.ceil(HEAD * max(head, low)) + 1:
+        return "concurrency", "certain", f"{seen}; {low} in flight passed, {high} did not, whatever the refusals say"
+    named = max(lowest.throttles, key=lambda unit: lowest.throttles[unit])
+    return ("concurrency", "likely", seen) if named in {"unsaid", "concurrency"} else None
 
 
 def _let_in(rungs: Sequence[Rung], limit: Limit) -> tuple[float | None, float | None]:
@@ -117,67 +152,6 @@ def doubts(rungs: Sequence[Rung], findings: LadderFindings, known: StatedLimits)
     return statements
 
 
-def contrast_step(rungs: Sequence[Rung], plan: LadderPlan, known: StatedLimits) -> LadderStep | None:
-    """Return the contrast, the last rung of a ladder: once, where the other rungs leave the limit open, at the top of the plateau."""
-    if not plan.contrasts or not rungs or rungs[-1].gone or any(rung.phase == "contrast" for rung in rungs):
-        return None
-    if next_step(rungs, plan) is not None:
-        return None
-    findings = find(rungs, plan)
-    if find_binding(rungs, findings, known, plan.minute_s).limit not in OPEN:
-        return None
-    valid = [
-        rung for rung, judgement in zip(rungs, findings.judged, strict=True) if judgement.verdict not in INVALID | HARD
-    ]
-    plateau = _plateau(valid)
-    return LadderStep(plateau[-1].concurrency, "contrast") if plateau else None
-
-
-def _by_contrast(
-    measured: tuple[Rung, Sequence[Rung]], contrast: Rung, judged: Judgement, minute_s: float
-) -> LimitEvidence | None:
-    """Find the unit that stays constant when requests grow, against the lowest rung and the plateau; None without a decision."""
-    lowest, plateau = measured
-    same = [rung for rung in plateau if rung.concurrency == contrast.concurrency]
-    if not same or judged.verdict in INVALID or judged.verdict == "FAIL-SUCCESS":
-        return None
-    requests = _ratio(contrast.measures.qpm, _mean(rung.measures.qpm for rung in same))
-    tokens = _ratio(contrast.measures.tpm, _mean(rung.measures.tpm for rung in same))
-    longer = tokens / requests
-    if longer < LEAST_CONTRAST:
-        return None
-    shorter = _ratio(_output_tokens([contrast]), _output_tokens(same))
-    slower = _ratio(_token_s(same), _token_s([lowest]))
-    saw = (
-        f"requests of {longer:.2g} times the tokens and {shorter:.2g} times the output: {requests:.2f} × the requests and "
-        f"{tokens:.2f} × the tokens a minute; a token takes {slower:.2g} × what it takes at {lowest.concurrency} in flight"
-    )
-    grown = _ratio(_mean(rung.measures.latency_s.mean or 0.0 for rung in same), lowest.measures.latency_s.mean)
-    if slower >= max(SLOWER, math.sqrt(grown)):
-        return "capacity", "certain", f"{saw}: a busy server, because no quota slows an answer that has begun"
-    near, sure = math.log(longer) * NEAR, _sureness([*same, contrast], minute_s)
-    if abs(math.log(tokens)) <= near:
-        return "TPM", sure, f"{saw}: a token quota that delays requests without a refusal"
-    if abs(math.log(requests)) <= near:
-        if shorter > SHORTER:  # answers of the same length take a busy server the same time
-            return None
-        return "RPM", sure, f"{saw}: a request quota that delays requests without a refusal"
-    return "capacity", "likely", f"{saw}: neither stays the same, so the server's time is the limit"
-
-
-def _sureness(rungs: Sequence[Rung], minute_s: float) -> Sureness:
-    """Return "certain" only where a quota window is visible: else a queue before a server may explain it."""
-    return "certain" if any(rung.is_held(minute_s) for rung in rungs) else "likely"
-
-
-def _why_undecided(contrast: Rung, judged: Judgement) -> str:
-    if judged.reason:
-        return judged.reason
-    return (
-        f"{contrast.measures.succeeded} answers had other lengths than requested; --random-output-len must limit them"
-    )
-
-
 def _by_refusals(quota: Sequence[Rung]) -> LimitEvidence | None:
     counts: dict[Unit, int] = {}
     for unit, count in ((unit, count) for rung in quota for unit, count in rung.throttles.items()):
@@ -187,15 +161,15 @@ def _by_refusals(quota: Sequence[Rung]) -> LimitEvidence | None:
     unit = max(counts, key=lambda name: (name != "unsaid", counts[name]))
     total = sum(counts.values())
     if unit == "unsaid":
-        return "quota", "certain", f"{total} refusals with 429 that do not name a limit"
+        return "quota", "likely", f"{total} refusals with 429 that do not name a limit"
     return _BY_UNIT[unit], "certain", f"{counts[unit]} of {total} refusals with 429 name {unit}"
 
 
 def _by_stated_limits(plateau: Sequence[Rung], known: StatedLimits, minute_s: float) -> LimitEvidence | None:
     """Compare the plateau with the limits that the user or the headers state."""
     last = plateau[-1]
-    rpm = _mean(rung.measures.qpm for rung in plateau) or 0.0
-    tpm = _mean(rung.measures.tpm for rung in plateau) or 0.0
+    rpm = mean(rung.measures.qpm for rung in plateau) or 0.0
+    tpm = mean(rung.measures.tpm for rung in plateau) or 0.0
     header_rpm, header_tpm = ((limit and limit * minute_s / 60) for limit in (last.told_rpm, last.told_tpm))
     candidates: tuple[tuple[Limit, float | None, float, str], ...] = (
         ("TPM", known.tpm, tpm, "as stated"),
@@ -253,7 +227,7 @@ def _by_server(flat: Sequence[Rung]) -> LimitEvidence | None:
 
 def _undecided(plateau: Sequence[Rung], tpm: float | None) -> LimitEvidence:
     first, last = plateau[0], plateau[-1]
-    grows = _ratio(last.measures.latency_s.mean, first.measures.latency_s.mean)
+    grows = ratio(last.measures.latency_s.mean, first.measures.latency_s.mean)
     evidence = (
         f"plateau at {tpm or 0:,.0f} TPM while latency grows {grows:.1f} × from {first.concurrency} to {last.concurrency} "
         "in flight, no refusal, no pause between windows: a busy server, or a quota that delays requests evenly; --tpm-limit or "
@@ -269,7 +243,8 @@ def _by_rule(findings: LadderFindings) -> Binding:
     return Binding(limits.get(stop.rule, "capacity"), "certain", f"at {stop.concurrency} in flight: {stop.reason}")
 
 
-def _plateau(rungs: Sequence[Rung]) -> list[Rung]:
+def plateau_of(rungs: Sequence[Rung]) -> list[Rung]:
+    """Return the rungs of nearly the best throughput, by concurrency."""
     most = max((rung.measures.qpm for rung in rungs), default=0.0)
     return sorted((rung for rung in rungs if rung.measures.qpm >= PLATEAU * most), key=lambda rung: rung.concurrency)
 
@@ -278,22 +253,3 @@ def _variation(groups: Sequence[Sequence[float]]) -> float:
     """Compute the relative deviation, pooled over groups with their own means."""
     scaled = [value * len(group) / sum(group) - 1 for group in groups if sum(group) for value in group]
     return math.sqrt(math.fsum(deviation * deviation for deviation in scaled) / len(scaled)) if scaled else 0.0
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    numbers = list(values)
-    return sum(numbers) / len(numbers) if numbers else None
-
-
-def _output_tokens(rungs: Sequence[Rung]) -> float | None:
-    """Return the mean output tokens of an answer."""
-    return _mean(rung.measures.output_tokens / max(1, rung.measures.succeeded) for rung in rungs)
-
-
-def _token_s(rungs: Sequence[Rung]) -> float | None:
-    """Return the mean seconds per token after the first; None where nothing is streamed."""
-    return _mean(rung.measures.tpot_s.mean for rung in rungs if rung.measures.tpot_s.mean is not None)
-
-
-def _ratio(after: float | None, before: float | None) -> float:
-    return after / before if after and before else 1.0

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from ..measurement.bench import Bench
 from ..measurement.rung import LadderStep, Rung
-from .binding import QUOTAS, Binding, Limit, StatedLimits, contrast_step, doubts, find_binding
+from .binding import OPEN, QUOTAS, Binding, StatedLimits, doubts, find_binding, plateau_of
+from .curve import Interval
 from .next_step import LadderFindings, LadderPlan, find, next_step
+from .rules import HARD, INVALID
+from .server_time import Limit
 
 OnRung = Callable[[Sequence[Rung]], None]
 
@@ -41,13 +44,34 @@ class Ladder:
     @property
     def is_open(self) -> bool:
         """Whether nothing of the endpoint stopped the ladder."""
-        return self.found.stop is None or self.binding.limit == "client"
+        return (self.found.stop is None and self.found.knee is None) or self.binding.limit == "client"
+
+    @property
+    def interval(self) -> Interval | None:
+        """Where the limit lies; None where no limit is named, or where it is the last of several rungs that failed when repeated."""
+        return self.found.interval if self.limit is not None else None
+
+    @property
+    def requests(self) -> int:
+        """The requests of all rungs."""
+        return sum(rung.measures.attempted for rung in self.rungs)
+
+    @property
+    def stragglers(self) -> int:
+        """The answers of all rungs that took more than four times the 90th percentile of their rung."""
+        return sum(rung.throughput.stragglers for rung in self.rungs if rung.throughput is not None)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The cost of all rungs; None where no price is known."""
+        costs = [rung.cost_usd for rung in self.rungs if rung.cost_usd is not None]
+        return sum(costs) if costs else None
 
     @property
     def is_credit(self) -> bool:
         """Whether a quota refuses or binds, and the rung at the limit ended before its stored credit was spent."""
         at_limit = None if self.found.limit is None else self.at(self.found.limit)
-        if at_limit is None or not at_limit.measures.is_burst:
+        if at_limit is None or not at_limit.measures.is_burst or self.binding.limit == "concurrency":
             return False
         return self.binding.limit in QUOTAS or any(rung.let_in is not None for rung in self.steps)
 
@@ -87,6 +111,24 @@ async def climb(
 
 def _next(rungs: Sequence[Rung], plan: LadderPlan, known: StatedLimits) -> LadderStep | None:
     return next_step(rungs, plan) or contrast_step(rungs, plan, known)
+
+
+def contrast_step(rungs: Sequence[Rung], plan: LadderPlan, known: StatedLimits) -> LadderStep | None:
+    """Return the contrast, the last rung of a ladder: once, where the other rungs leave the limit open, at the top of the plateau."""
+    if not plan.contrasts or not rungs or rungs[-1].gone or any(rung.phase == "contrast" for rung in rungs):
+        return None
+    if next_step(rungs, plan) is not None:
+        return None
+    findings = find(rungs, plan)
+    if find_binding(rungs, findings, known, plan.minute_s).limit not in OPEN:
+        return None
+    valid = [
+        rung for rung, judgement in zip(rungs, findings.judged, strict=True) if judgement.verdict not in INVALID | HARD
+    ]
+    plateau = plateau_of(valid)
+    if not plateau or plateau[-1].measures.is_burst:  # within one window a quota's credit makes any contrast
+        return None
+    return LadderStep(plateau[-1].concurrency, "contrast")
 
 
 def conclude(name: str, model: str, known: StatedLimits, plan: LadderPlan, rungs: Sequence[Rung]) -> Ladder:

@@ -1,27 +1,34 @@
 """The next step of a ladder, a pure function of the measured rungs. A resumed ladder continues because it computes the same step.
 
-Increase the concurrency until a rule stops, bisect to where the rule begins to apply, measure the limit once more (an overloaded server may
-not have recovered), then hold the recommended value.
+Increase the concurrency until a rule stops, narrow the bracket to where the rule begins to apply (`location.py`), measure the limit once
+more (an overloaded server may not have recovered), then hold the recommended value.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..measurement.rung import LadderStep, Phase, Rung
+from .curve import Curve, Interval, Z
+from .location import Outcome, locate
 from .rules import HARD, INVALID, Judgement, Rules, Stop, find_stop, judge, judge_alone
 
-RUNGS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+RUNGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 PLATEAU = 0.97
 """Share of the best throughput that counts as the best."""
 RECOMMENDED = (0.7, 0.75, 0.8)
 """Shares of the limit: minimum, target, maximum."""
 STEPS: frozenset[Phase] = frozenset({"climb", "confirm", "bisect"})
 """Phases that are judged against the rungs below them."""
-MOST_BISECTIONS = 6
+MOST_BISECTIONS = 8
 TOLERANCE = 0.05
 MOST_REPEATS = 2
+HELD = 0.9
+"""Share of the throughput that the curve promises, which a repeated rung must reach."""
+FEW = 4
+"""A limit below this is too small for a share of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,15 @@ class LadderFindings:
     optimum: int | None
     """The lowest concurrency within 3 % of the best throughput."""
     bracket: tuple[int, int] | None
-    """The two concurrencies between which the limit lies."""
+    """The highest concurrency that passed and the lowest that failed."""
     recommended: int | None
+    wanted: int | None = None
+    """The concurrency to test next, to narrow the bracket."""
+    interval: Interval | None = None
+    """Where the limit lies."""
+    knee: Curve | None = None
+    """The curve, where the limit is its kink."""
+    curve: Curve | None = None
 
 
 def next_step(rungs: Sequence[Rung], plan: LadderPlan) -> LadderStep | None:
@@ -68,22 +82,17 @@ def next_step(rungs: Sequence[Rung], plan: LadderPlan) -> LadderStep | None:
         return LadderStep(plan.rungs[len(climb_rungs)], "climb")
     if findings.stop is None and findings.judged[-1].verdict != "PASS" and rungs[-1].phase == "climb":
         return LadderStep(rungs[-1].concurrency, "confirm")
-    return _refine(rungs, findings) if plan.refines and findings.limit is not None else None
+    return _refine(rungs, findings) if plan.refines else None
 
 
 def _refine(rungs: Sequence[Rung], findings: LadderFindings) -> LadderStep | None:
     bisected = sum(rung.phase == "bisect" for rung in rungs)
-    if findings.bracket is not None and bisected < MOST_BISECTIONS:
-        low, high = findings.bracket
-        if high - low > max(1, round(TOLERANCE * high)):
-            return LadderStep((low + high) // 2, "bisect")
-    again = [rung for rung in rungs if rung.phase == "again"]
-    assert findings.limit is not None
-    if (
-        findings.stop is not None
-        and len(again) < MOST_REPEATS
-        and findings.limit not in {rung.concurrency for rung in again}
-    ):
+    if findings.wanted is not None and bisected < MOST_BISECTIONS:
+        return LadderStep(findings.wanted, "bisect")
+    if findings.limit is None:
+        return None
+    again = [rung.concurrency for rung in rungs if rung.phase == "again"]
+    if len(again) < MOST_REPEATS and findings.limit not in again and _was_before_overload(rungs, findings.limit):
         return LadderStep(findings.limit, "again")
     held = [rung.concurrency for rung in rungs if rung.phase == "hold"]
     if findings.recommended is not None and len(held) < MOST_REPEATS and findings.recommended not in held:
@@ -91,29 +100,39 @@ def _refine(rungs: Sequence[Rung], findings: LadderFindings) -> LadderStep | Non
     return None
 
 
+def _was_before_overload(rungs: Sequence[Rung], limit: int) -> bool:
+    """Whether the last measurement at the limit came before a higher rung: an overloaded server may not have recovered."""
+    at_limit = max((index for index, rung in enumerate(rungs) if rung.concurrency == limit), default=None)
+    higher = [index for index, rung in enumerate(rungs) if rung.phase in STEPS and rung.concurrency > limit]
+    return at_limit is not None and any(index > at_limit for index in higher)
+
+
 def find(rungs: Sequence[Rung], plan: LadderPlan) -> LadderFindings:
-    """Judge the rungs and find limit, optimum and bracket; all None without rungs."""
+    """Judge the rungs and find limit, interval, optimum and bracket; all None without rungs."""
     judged = judge(rungs, plan.rules, plan.minute_s)
     stop = find_stop(rungs, judged)
-    pairs = zip(rungs, judged, strict=True)
-    valid = [
-        (rung, judgement) for rung, judgement in pairs if judgement.verdict not in INVALID and rung.phase != "contrast"
-    ]
-    usable = [rung for rung, judgement in valid if judgement.verdict not in HARD]
-    optimum = find_optimum(usable)
-    has_plateau = any(judgement.verdict in {"FAIL-GAIN", "FAIL-QUOTA"} for _rung, judgement in valid)
-    ceiling = min((rung.concurrency for rung, judgement in valid if judgement.verdict in HARD), default=None)
-    passed = [rung.concurrency for rung, judgement in valid if judgement.verdict == "PASS" and rung.phase in STEPS]
-    if has_plateau and optimum is not None and (ceiling is None or optimum < ceiling):
-        lower = max((rung.concurrency for rung, _judgement in valid if rung.concurrency < optimum), default=None)
-        limit = max((concurrency for concurrency in passed if concurrency <= optimum), default=None)
-        bracket = None if lower is None else (lower, optimum)
-    else:
-        below = [c for c in passed if ceiling is None or c < ceiling]
-        limit = max(below, default=None)
-        bracket = None if limit is None or ceiling is None else (limit, ceiling)
-    limit = _after_repeats(rungs, plan.rules, limit)
-    return LadderFindings(judged, stop, limit, optimum, bracket, recommend(limit))
+    pairs = list(zip(rungs, judged, strict=True))
+    usable = [rung for rung, judgement in pairs if judgement.verdict not in INVALID | HARD and rung.phase != "contrast"]
+    steps = [(rung, judgement) for rung, judgement in pairs if rung.phase in STEPS and judgement.verdict not in INVALID]
+    outcome = locate(steps, is_stopped=stop is not None, is_climbed=_is_climbed(rungs, plan))
+    limit = _after_repeats(rungs, plan.rules, outcome)
+    interval = outcome.interval if limit == outcome.limit else None
+    return LadderFindings(
+        judged,
+        stop,
+        limit,
+        find_optimum(usable),
+        outcome.bracket,
+        recommend(limit),
+        outcome.wanted,
+        interval,
+        outcome.knee,
+        outcome.curve,
+    )
+
+
+def _is_climbed(rungs: Sequence[Rung], plan: LadderPlan) -> bool:
+    return sum(rung.phase == "climb" for rung in rungs) >= len(plan.rungs)
 
 
 def find_optimum(rungs: Sequence[Rung]) -> int | None:
@@ -144,23 +163,33 @@ def _means(pairs: Sequence[tuple[int, float]]) -> dict[int, float]:
 
 
 def recommend(limit: int | None) -> int | None:
-    """Return the integer within 70 to 80 % of the limit that is nearest to 75 %; else the next one below 80 %, at least 1."""
+    """Return the integer within 70 to 80 % of the limit that is nearest to 75 %; 70 % rounded up where the limit is below 4."""
     if limit is None:
         return None
     least, scheduled, most = (share * limit for share in RECOMMENDED)
+    if limit < FEW:
+        return math.ceil(least)
     near = [number for number in (int(scheduled), int(scheduled) + 1) if least <= number <= most]
     return min(near, key=lambda number: abs(number - scheduled)) if near else max(1, int(most))
 
 
-def _after_repeats(rungs: Sequence[Rung], rules: Rules, limit: int | None) -> int | None:
+def _after_repeats(rungs: Sequence[Rung], rules: Rules, outcome: Outcome) -> int | None:
     """Lower a limit that failed when it was repeated to the next lower rung that passed."""
-    failed = {rung.concurrency for rung in rungs if rung.phase in {"again", "hold"} and fails_by_itself(rung, rules)}
+    limit = outcome.limit
+    repeats = [rung for rung in rungs if rung.phase in {"again", "hold"}]
+    failed = {rung.concurrency for rung in repeats if fails_repeated(rung, rules, outcome.curve)}
     if limit is None or not failed or min(failed) > limit:
         return limit
     passed = {rung.concurrency for rung in rungs if judge_alone(rung, rules).verdict == "PASS"} - failed
     return max((concurrency for concurrency in passed if concurrency < min(failed)), default=None)
 
 
-def fails_by_itself(rung: Rung, rules: Rules) -> bool:
-    """Check whether the rung fails without comparison. A refusal by a spent quota is no failure of the server."""
-    return judge_alone(rung, rules).verdict in HARD
+def fails_repeated(rung: Rung, rules: Rules, curve: Curve | None) -> bool:
+    """Check whether a rung that was repeated or held fails: by itself, or by too little throughput for its concurrency.
+
+    A refusal by a spent quota is no failure of the server.
+    """
+    if judge_alone(rung, rules).verdict in HARD:
+        return True
+    expected = None if curve is None else curve.expected(rung.concurrency)
+    return expected is not None and rung.per_s * (1 + Z * rung.error) < HELD * expected

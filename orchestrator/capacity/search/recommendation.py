@@ -11,6 +11,7 @@ from runners.limits.adaptive.persistence import VERSION
 
 from ..measurement.rung import Rung
 from .ladder import Ladder
+from .next_step import fails_repeated
 from .rules import judge_alone
 
 MINUTE_LEVEL = WINDOWS_S.index(60.0)
@@ -26,7 +27,7 @@ class Recommendation:
     concurrency: int
     """70 to 80 % of the limit."""
     qps: float
-    """Requests per second for fixed mode."""
+    """Requests per second for fixed mode; no more than the held concurrency carried."""
     is_verified: bool | None
     """Whether the setting passed while it was held; None where it was not held."""
     reason: str
@@ -42,15 +43,22 @@ def recommendation_of(ladder: Ladder) -> Recommendation | None:
     if findings.limit is None or findings.recommended is None or at_limit is None:
         return None
     held = ladder.held
-    verified = None if held is None else judge_alone(held, ladder.plan.rules).verdict == "PASS"
+    verified = None if held is None else _holds(ladder, held)
+    rates = [RATE_MARGIN * at_limit.per_s, *([held.per_s] if held is not None else [])]
     return Recommendation(
         findings.limit,
         findings.recommended,
-        round(RATE_MARGIN * at_limit.measures.requests_per_s, 3),
+        round(min(rates), 3),
         verified,
         _reason(ladder),
         tuple(_checks(ladder, at_limit)),
     )
+
+
+def _holds(ladder: Ladder, held: Rung) -> bool:
+    """Check whether the held rung passed, with the throughput that its neighbours promise."""
+    is_passed = judge_alone(held, ladder.plan.rules).verdict == "PASS"
+    return is_passed and not fails_repeated(held, ladder.plan.rules, ladder.found.curve)
 
 
 def _reason(ladder: Ladder) -> str:
@@ -64,7 +72,7 @@ def _reason(ladder: Ladder) -> str:
 def _checks(ladder: Ladder, at_limit: Rung) -> list[str]:
     measures, minute_s = at_limit.measures, ladder.plan.minute_s
     checks = []
-    if (latency_s := measures.latency_s.mean) is not None:
+    if (latency_s := at_limit.latency_s) is not None:
         little = measures.requests_per_s * latency_s
         checks.append(
             f"Little: {measures.requests_per_s:.3g} requests/s × {latency_s:.3g} s = {little:.3g} in flight, "

@@ -62,6 +62,8 @@ class Judgement:
     """Over the last rung that passed."""
     lacks_gain: bool = False
     """Independent of the verdict."""
+    is_sure: bool = False
+    """Whether the gain is too low beyond the error of both rungs, so that no second one is needed."""
 
 
 def judge_alone(rung: Rung, rules: Rules) -> Judgement:
@@ -70,7 +72,7 @@ def judge_alone(rung: Rung, rules: Rules) -> Judgement:
     late_s = max(rules.max_lag_s, 0.1 * (measures.latency_s.mean or 0.0))
     admitted = measures.attempted - measures.throttled
     success = measures.succeeded / admitted if admitted else 0.0
-    ttft_s = measures.ttft_s.mean
+    ttft_s = rung.ttft_s
     if rung.gone or not measures.attempted:
         return Judgement("UNRESOLVED", rung.gone or "nothing was sent")
     if measures.cpu_share + rung.starved_share > rules.max_cpu_share:
@@ -78,11 +80,13 @@ def judge_alone(rung: Rung, rules: Rules) -> Judgement:
         return Judgement("CLIENT-LIMITED", f"this client used {measures.cpu_share:.0%} of a core{starved}")
     if measures.lag_p95_s > late_s:
         return Judgement("CLIENT-LIMITED", f"this client's event loop was {1000 * measures.lag_p95_s:.0f} ms late")
-    if measures.throttled_rate > rules.max_throttled:
-        named = _named(rung)
-        return Judgement("FAIL-QUOTA", f"{measures.throttled_rate:.1%} refused with 429{named}")
-    if success < rules.min_success:
-        return Judgement("FAIL-SUCCESS", f"success {success:.1%} < {rules.min_success:.0%}")
+    crowded = _crowded(rung)
+    if measures.throttled_rate > rules.max_throttled or (crowded and measures.throttled):
+        refused = f"{measures.throttled_rate:.1%} refused with 429{_named(rung)}{crowded}"
+        return Judgement("FAIL-QUOTA", refused)
+    if success < rules.min_success or crowded:
+        is_low = f"success {success:.1%} < {rules.min_success:.0%}" if success < rules.min_success else "failures"
+        return Judgement("FAIL-SUCCESS", f"{is_low}{crowded}")
     if ttft_s is not None and ttft_s > rules.max_ttft_s:
         return Judgement("FAIL-TTFT", f"mean TTFT {ttft_s:.3g} s > {rules.max_ttft_s:g} s")
     if rung.server is not None and (rung.server.peak_cache_use_waiting or 0.0) > rules.max_kv_usage:
@@ -136,7 +140,9 @@ def _with_gain(judgement: Judgement, rung: Rung, below: _Below, rules: Rules, mi
     if lacks_gain and verdict == "PASS":
         lacks = f"{doubled:+.0%} per doubling over {below.passed.concurrency} in flight < {rules.min_gain:.0%}"
         verdict, reason = _name_plateau(rung, lacks, minute_s)
-    return Judgement(verdict, reason, gain, doubled, lacks_gain)
+    at_most = gain_at_most(below.passed, rung)
+    is_sure = lacks_gain and at_most is not None and at_most < rules.min_gain
+    return Judgement(verdict, reason, gain, doubled, lacks_gain, is_sure)
 
 
 def _name_plateau(rung: Rung, lacks: str, minute_s: float) -> tuple[Verdict, str]:
@@ -161,6 +167,16 @@ def gain_per_doubling(before: Rung, after: Rung) -> float | None:
     return float((after.measures.qpm / before.measures.qpm) ** (1 / doublings)) - 1
 
 
+def gain_at_most(before: Rung, after: Rung) -> float | None:
+    """Return the upper end of the gain per doubling at 95 %; None where the error of a rung is unknown."""
+    gain = gain_per_doubling(before, after)
+    if gain is None or before.throughput is None or after.throughput is None:
+        return None
+    doublings = math.log2(after.concurrency / before.concurrency)
+    slack = 1 + 1.96 * math.hypot(before.error, after.error)
+    return float((1 + gain) * slack ** (1 / doublings)) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """The concurrency at which a ladder stops, and the reason."""
@@ -171,12 +187,12 @@ class Stop:
 
 
 def find_stop(rungs: Sequence[Rung], judged: Sequence[Judgement]) -> Stop | None:
-    """Return the first final verdict; None while the ladder may continue. A soft verdict needs a second one directly after it."""
+    """Return the first final verdict; None while the ladder may continue. A soft verdict that noise may explain needs a second one."""
     steps = [
         (rung, judgement) for rung, judgement in zip(rungs, judged, strict=True) if rung.phase in {"climb", "confirm"}
     ]
     for index, (rung, judgement) in enumerate(steps):
-        if judgement.verdict in HARD or _is_throttled(rung, judgement):
+        if judgement.verdict in HARD or _is_throttled(rung, judgement) or (judgement.is_sure and judgement.lacks_gain):
             return Stop(judgement.verdict, rung.concurrency, judgement.reason)
         if judgement.verdict in {"PASS", "UNRESOLVED"} or index + 1 == len(steps):
             continue
@@ -188,6 +204,13 @@ def find_stop(rungs: Sequence[Rung], judged: Sequence[Judgement]) -> Stop | None
 
 def _is_throttled(rung: Rung, judgement: Judgement) -> bool:
     return judgement.verdict == "FAIL-QUOTA" and rung.measures.throttled > 0
+
+
+def _crowded(rung: Rung) -> str:
+    """Describe that the server never held all requests of the rung at a time, where its refusals show that."""
+    if rung.head_count is None or rung.admissions is None or rung.admissions.most_admitted >= rung.concurrency:
+        return ""
+    return f": it held {rung.head_count} at a time, never {rung.concurrency}"
 
 
 def _named(rung: Rung) -> str:

@@ -29,7 +29,7 @@ def _rule(flag: str, threshold: str, value_type: click.ParamType[float], text: s
 
 
 _RULES = (
-    click.option("--rungs", help="Concurrencies, rising: 1,2,4,8,16. By default 1 2 5 10 20 50 … 1000."),
+    click.option("--rungs", help="Concurrencies, rising: 1,2,4,8,16. By default 1 2 4 8 … 1024."),
     click.option("--no-stop", is_flag=True, help="Climb every rung, whatever the rules say."),
     click.option(
         "--no-refine", is_flag=True, help="Neither bisect, nor test the limit again, nor hold the recommendation."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...capacity.display.curves import format_ceiling
+from ...capacity.display.curves import format_bounds, format_ceiling
 from ...ui.terminal import say
 from ..tables import print_table
 
@@ -46,10 +46,22 @@ def show_ladder(ladder: Ladder) -> None:
     say(f"binding: {binding.limit} ({binding.sureness}): {binding.evidence}")
     if findings.stop is not None and binding.limit not in {"client", "errors"}:
         say(f"ceiling: {format_ceiling(binding.qpm_ceiling, binding.tpm_ceiling)}")
+    _show_cost(ladder)
     say_first_error(ladder.rungs)
     for doubt in ladder.doubts:
         say(doubt)
     _show_advice(ladder)
+
+
+def _show_cost(ladder: Ladder) -> None:
+    cost = "" if ladder.cost_usd is None else f", {ladder.cost_usd:.4g} USD"
+    say(f"cost: {ladder.requests:,} requests{cost}")
+    slowest = [s for rung in ladder.rungs if rung.throughput is not None for s in rung.throughput.stragglers_s]
+    if slowest:
+        say(
+            f"stragglers: {ladder.stragglers} answers took more than 4 × the 90th percentile, up to {max(slowest):.3g} s; "
+            "no figure of throughput counts them"
+        )
 
 
 def say_first_error(rungs: Sequence[Rung]) -> None:
@@ -67,7 +79,10 @@ def _show_advice(ladder: Ladder) -> None:
         say(f"no recommendation: {explain_no_recommendation(ladder)}")
         return
     by_client = ": above it this client was the bottleneck" if ladder.binding.limit == "client" else ""
-    say(f"limit: {'at least ' if ladder.is_open else ''}{advice.limit} concurrent requests{by_client}")
+    interval = (
+        "" if ladder.interval is None else f" (between {format_bounds(ladder.interval.low, ladder.interval.high)})"
+    )
+    say(f"limit: {'at least ' if ladder.is_open else ''}{advice.limit} concurrent requests{interval}{by_client}")
     tested = {None: "not held", True: "held under test", False: "DID NOT HOLD under test"}[advice.is_verified]
     say(f"recommended: {advice.concurrency} ({advice.reason}); {tested}")
     for check in advice.checks:
@@ -84,7 +99,7 @@ def _row(ladder: Ladder, rung: Rung, judged: Judgement) -> tuple[str, ...]:
     return (
         f"{rung.concurrency}{star}",
         "" if rung.phase == "climb" else rung.phase,
-        f"{measures.qpm:,.2f}",
+        f"{measures.qpm:,.2f}{_error(rung)}",
         f"{measures.tpm:,.0f}",
         _seconds(measures.latency_s.mean),
         _seconds(measures.ttft_s.mean),
@@ -96,6 +111,12 @@ def _row(ladder: Ladder, rung: Rung, judged: Judgement) -> tuple[str, ...]:
         str(measures.attempted),
         judged.verdict + mark,
     )
+
+
+def _error(rung: Rung) -> str:
+    if rung.throughput is None:
+        return ""
+    return f" ±{rung.throughput.high / rung.throughput.per_s - 1:.0%}"
 
 
 def _seconds(value: float | None) -> str:

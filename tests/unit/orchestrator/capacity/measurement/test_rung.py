@@ -99,8 +99,8 @@ def test_limits_and_waits_are_read_off_the_headers() -> None:
 
 
 def test_a_rung_lasts_as_long_as_its_evidence_takes() -> None:
-    assert RungDuration().volume(2).requests == 73
-    assert RungDuration().volume(50).requests == 500
+    assert [RungDuration().first_look(concurrency) for concurrency in (2, 50, 500)] == [73, 150, 1200]
+    assert [RungDuration().volume(concurrency).requests for concurrency in (2, 500)] == [800, 1200]
     assert RungDuration(window_s=60.0).volume(50).duration_s == 180.0
     assert RungDuration(duration_s=300.0, window_s=60.0).volume(1).duration_s == 360.0
     window = RungDuration(window_s=60.0).window(LoadRun(ClosedLoop(1), [], 5.0, 191.0, (), 0.0))

@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.capacity.measurement.rung import Bursts, LadderStep, QuotaVariation, Rung
 from orchestrator.capacity.measurement.server_metrics import ServerLoad
-from orchestrator.capacity.search.binding import Binding, StatedLimits, contrast_step, doubts, find_binding
+from orchestrator.capacity.search.binding import Binding, StatedLimits, doubts, find_binding
+from orchestrator.capacity.search.ladder import contrast_step
 from orchestrator.capacity.search.next_step import LadderPlan, find
 from tests.unit.orchestrator.capacity.rungs import a_rung
 
@@ -26,11 +27,17 @@ def flat(**more: object) -> list[Rung]:
 
 
 @pytest.mark.parametrize(
-    ("unit", "limit"), [("requests", "RPM"), ("tokens", "TPM"), ("concurrency", "concurrency"), ("unsaid", "quota")]
+    ("unit", "limit", "sureness"),
+    [
+        ("requests", "RPM", "certain"),
+        ("tokens", "TPM", "certain"),
+        ("concurrency", "concurrency", "certain"),
+        ("unsaid", "quota", "likely"),
+    ],
 )
-def test_refusals_name_their_limit(unit: str, limit: str) -> None:
+def test_refusals_name_their_limit(unit: str, limit: str, sureness: str) -> None:
     found = bound(flat(throttles={unit: 40}))
-    assert (found.limit, found.sureness) == (limit, "certain")
+    assert (found.limit, found.sureness) == (limit, sureness)
 
 
 def test_a_plateau_at_a_limit_that_is_told_is_that_limit() -> None:
