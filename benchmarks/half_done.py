@@ -38,7 +38,12 @@ class HalfDone:
         (info / "entry_points.txt").write_text(ENTRY_POINT)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ORCHESTRATOR_"))}
         paths = os.pathsep.join([str(ROOT), str(folder / "site")])
-        self._environment = {**kept, "PYTHONPATH": paths, "XDG_STATE_HOME": str(folder / "state"), "ORCHESTRATOR_TRUST": "1"}
+        self._environment = {
+            **kept,
+            "PYTHONPATH": paths,
+            "XDG_STATE_HOME": str(folder / "state"),
+            "ORCHESTRATOR_TRUST": "1",
+        }
         self._write("killed.yaml", tasks, KILLED_AFTER)
         self._write("ended.yaml", tasks, 1)
         self._execute("run", "killed.yaml")
