@@ -19,6 +19,8 @@ from providers.file_modes import as_its_folder, folder_mode
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+NOT_SYNCED = READ_ONLY | {errno.EINVAL, errno.ENOSYS}
+"""What the sync of a folder answers where it is not ours, or its file system has none."""
 BROKEN = frozenset({errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ELOOP, errno.ENOLCK, errno.EOPNOTSUPP})
 
 
@@ -77,8 +79,8 @@ def fsync_directory(path: Path) -> None:
 def make_directory(path: Path, mode: int | None = None) -> None:
     """Create a directory and its missing parents, each durable in its parent, and as open as the nearest that exists, or as `mode`.
 
-    One that exists is synced, too: the process that made it may have been killed before it could. A parent that may not be read is
-    left out.
+    One that exists is synced, too: the process that made it may have been killed before it could. A parent that cannot be synced
+    is left out.
     """
     if not path.is_dir():
         if not path.parent.is_dir():
@@ -86,8 +88,11 @@ def make_directory(path: Path, mode: int | None = None) -> None:
         if path.exists():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         path.mkdir(folder_mode(path.parent) if mode is None else mode, exist_ok=True)
-    with suppress(PermissionError):
+    try:
         fsync_directory(path.parent)
+    except OSError as error:
+        if error.errno not in NOT_SYNCED:
+            raise
 
 
 def set_aside(path: Path) -> Path:

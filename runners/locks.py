@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import lock_descriptor
@@ -29,6 +29,19 @@ def lock_file(path: Path, remedy: str) -> Iterator[int | None]:
     descriptor = _opened(path)
     try:
         yield descriptor if _is_locked(descriptor, path, remedy) else None
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lock_folder(path: Path) -> Iterator[bool]:
+    """Yield whether no other process holds the lock of a folder, which version 0.1 locked. True where folders cannot be locked."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        is_free = True
+        with suppress(OSError):
+            is_free = lock_descriptor(descriptor, blocking=False)
+        yield is_free
     finally:
         os.close(descriptor)
 

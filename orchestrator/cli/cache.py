@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import trust_option
+
 if TYPE_CHECKING:
     from runners.cache.answer_store import AnswerStore
 
@@ -70,15 +72,18 @@ def clear(folder: str | None, older_than: str) -> int:
 
 @command.command("import")
 @click.argument("run", type=click.Path())
-def import_(run: str) -> int:
+@trust_option
+def import_(run: str, trust: bool) -> int:
     """Keep the answers of an earlier RUN: those of samples with one question, without tools and reasoning."""
     from ..api import stored_config
     from ..config.environment import read_environment
+    from ..execution.history.trust import SCORERS, require_trusted
     from ..rescoring.keeping import keep_answers
     from ..results.run_directory.directory import RunDirectory
     from ..ui.terminal import say
 
     directory = RunDirectory(Path(run))
+    require_trusted(directory, "cache import", SCORERS, is_given=trust)
     environment = read_environment(Path(directory.read_manifest().base) / "sweep.yaml")
     kept = keep_answers(directory.path, stored_config(directory, environment))
     say(f"{kept.answers:,} answers kept in {kept.path}; {kept.others:,} samples left out: {LEFT_OUT}")

@@ -90,15 +90,15 @@ def _store(given: object, folder: Path, mode: int) -> Path:
     """Write the rows to a file and return its absolute path. The folder gets the `mode` where it is new."""
     content, suffix = _encoded(given)
     path = folder.absolute() / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
-    if not path.exists():
-        try:
+    try:
+        if not path.exists():
             make_directory(folder, mode)
             partial = path.with_suffix(f".{os.getpid()}")
             replace_file(partial, lambda file: file.write(content))
             partial.replace(path)
             fsync_directory(folder)
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror}; choose another run.output_dir") from error
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; choose another run.output_dir") from error
     return path
 
 

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 FOLDER = "trusted"
 """In the state directory: a file per run, named after the digest of its manifest, with the path of the run inside."""
-Command = Literal["resume", "rescore"]
+Command = Literal["resume", "rescore", "cache import"]
+DEFAULT_PORTS = {"http": 80, "https": 443}
 SCORERS = ("run.scorer", "tasks.scorer")
 """The settings that a scorer for all tasks replaces."""
 
@@ -59,7 +60,7 @@ def require_trusted(
     if is_given or is_all_trusted():
         trust_run(directory)
         return True
-    effects = list(dict.fromkeys(_effects(directory.read_manifest(), command, given)))
+    effects = list(dict.fromkeys([*_effects(directory.read_manifest(), command, given), *_links(directory)]))
     if effects:
         raise InputError(untrusted(f"{directory.path}: {command} would {', '.join(effects)}"))
     return False
@@ -98,9 +99,18 @@ def _effects(manifest: Manifest, command: Command, given: Collection[str]) -> It
     scorers = [*scored, *([] if "run.scorer" in given else [run.get("scorer")])]
     yield from (f"run the scorer {name}" for name in map(_scorer_name, scorers) if _is_code(name))
     yield from (f"run the reader {entry['reader']}" for entry in tasks if _is_code(entry.get("reader")))
+    if command != "rescore" and "cache.dir" not in given and (kept := _mapping(raw.get("cache")).get("dir")):
+        yield f"keep answers in {kept}"
     folder = Path(manifest.base)
     if (folder / ".env").is_file() and folder.resolve() != Path.cwd():
         yield f"read settings and keys from {folder / '.env'}"
+
+
+def _links(directory: RunDirectory) -> Iterator[str]:
+    """Say which folders of the run are links: what is written there is somewhere else."""
+    for folder in (directory.results, directory.journal, directory.superseded):
+        if folder.is_symlink():
+            yield f"write to {folder.resolve()} through the link {folder.name}"
 
 
 def _sent_keys(provider: Mapping[str, Any]) -> Iterator[str]:
@@ -108,6 +118,7 @@ def _sent_keys(provider: Mapping[str, Any]) -> Iterator[str]:
     address = str(provider.get("endpoint") or provider.get("base_url") or "")
     names = [
         provider.get("api_key_env"),
+        "entra" if provider.get("auth") == "entra" else None,
         *_listed(provider.get("api_key_envs")),
         *_mapping(provider.get("header_envs")).values(),
     ]
@@ -120,13 +131,14 @@ def _sent_keys(provider: Mapping[str, Any]) -> Iterator[str]:
             yield f"send the key {name} to {address or 'the address of its provider type'}"
 
 
-def _server(address: str) -> tuple[str, str]:
-    """Return scheme and host of an address: one that only begins alike is another."""
+def _server(address: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of an address: one that only begins alike is another."""
     try:
         parts = urlsplit(address.strip().partition(" ")[0])
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError:
-        return "", address
-    return parts.scheme, parts.netloc.lower()
+        return "", address, 0
+    return parts.scheme, parts.netloc.rpartition(":")[0].lower() if parts.port else parts.netloc.lower(), port
 
 
 def _scripts(value: object) -> Iterator[str]:
@@ -150,6 +162,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _listed(value: object) -> list[Any]:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
     return list(value) if isinstance(value, list | tuple) else [value]
 
 

@@ -30,7 +30,7 @@ from providers.file_modes import PRIVATE_FOLDER
 from providers.messages import JSON
 from runners.durable import LineFile, fsync_directory, make_directory, replace_file, storing
 from runners.journal.sinks.sink import StorageFormat
-from runners.locks import lock_file
+from runners.locks import lock_file, lock_folder
 
 from ...config.extras import DISTRIBUTION
 from .older_manifests import with_old_defaults
@@ -164,8 +164,8 @@ class RunDirectory:
         if not locks:
             yield
             return
-        with lock_file(self.path / ".lock", NO_LOCK_REMEDY) as lock:
-            if lock is None:
+        with lock_file(self.path / ".lock", NO_LOCK_REMEDY) as lock, lock_folder(self.path) as is_free:
+            if lock is None or not is_free:
                 raise InputError(f"{self.path} is being run by another process; wait for its end or stop it")
             yield
 

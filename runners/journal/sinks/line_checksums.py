@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from providers.file_modes import as_its_folder
+
 _ENTRY = struct.Struct("<II")
 ENTRY_BYTES = _ENTRY.size
 
@@ -25,7 +27,7 @@ class LineChecksums:
 
     def append(self, at: int, entries: bytes) -> None:
         """Write entries at the offset `at`, and cut what a crash has left behind it."""
-        with self._path.open("ab") as file:
+        with open(self._path, "ab", opener=as_its_folder) as file:
             file.truncate(at)
             file.seek(0, os.SEEK_END)
             file.write(entries)
