@@ -14,12 +14,16 @@ import argparse
 import json
 import math
 import random
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.ladder_truth.families import FAMILIES, KINKED, Case, draw
 from orchestrator.capacity.ladders import TOGETHER, shares_of
 from orchestrator.capacity.measurement.bench import Bench, RungDuration
 from orchestrator.capacity.measurement.spec import INPUT, OUTPUT
@@ -32,8 +36,6 @@ from providers.instance import Instance
 from providers.messages import ChatRequest, Generation
 from runners.event_loop.virtual_time import run_virtual
 from runners.load.run_load import Target
-
-from .families import FAMILIES, KINKED, Case, draw
 
 UNTIMED = Rules(max_cpu_share=math.inf, max_lag_s=math.inf)
 """On a virtual clock the client's own time says nothing."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from tempfile import TemporaryDirectory
 
 import orjson
 
-from .scenes import SCENES
-from .trial import ANY_CALL, FAULTS, FORMS, FaultOutcome, Workplace
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.storage_faults.scenes import SCENES
+from benchmarks.storage_faults.trial import ANY_CALL, FAULTS, FORMS, FaultOutcome, Workplace
 
 
 def main() -> None:

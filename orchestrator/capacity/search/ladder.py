@@ -139,14 +139,14 @@ def conclude(name: str, model: str, known: StatedLimits, plan: LadderPlan, rungs
     return Ladder(name, model, plan, rungs, findings, binding, is_complete, doubts(rungs, findings, known))
 
 
-_SHARED: frozenset[Limit] = QUOTAS | {"concurrency", "held or saturated"}
+_SHARED: frozenset[Limit] = QUOTAS | {"concurrency", "capacity", "held or saturated"}
 
 
 def share_a_quota(alone: Sequence[Ladder], together: Ladder) -> tuple[float, float] | None:
     """Return QPM summed over single instances and QPM of all together, where the instances seem to share one quota.
 
     Each runs at the same concurrency in both. The sum must exceed the joint rate by more than a third, and the joint ladder must meet a
-    quota or a plateau.
+    quota or a plateau: two names of one server share its capacity as well.
     """
     if together.binding.limit not in _SHARED:
         return None
