@@ -15,6 +15,9 @@ MERGE = "tag:yaml.org,2002:merge"
 MOST_CHARACTERS = 1_000_000
 """Characters and values that a short document may have with its aliases written out; a longer one may have twice its length."""
 
+UNREADABLE = (yaml.YAMLError, ValueError, OverflowError, RecursionError)
+"""`!!int x` is a ValueError of PyYAML's, a sign beyond Unicode an OverflowError, a thousand brackets are a RecursionError."""
+
 
 class StrictLoader(yaml.SafeLoader):
     """Dates stay text: `api_version: 2024-10-21` needs no quotes."""
@@ -40,7 +43,7 @@ StrictLoader.yaml_implicit_resolvers = {
 
 
 def load_yaml(text: str) -> Any:
-    """Parse a document. Raises yaml.YAMLError, ValueError or RecursionError."""
+    """Parse a document. Raises one of UNREADABLE."""
     loader = StrictLoader(text)
     try:
         node = loader.get_single_node()
@@ -50,6 +53,26 @@ def load_yaml(text: str) -> Any:
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def yaml_place(error: Exception) -> str:
+    """Describe why a document cannot be read, with its line where that is known."""
+    if not isinstance(error, yaml.YAMLError):
+        return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "cannot be read"
+    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+
+
+def is_quoted(text: str) -> bool:
+    """Return whether a text is one scalar in quotes, from its first sign to its last."""
+    if not text.startswith(("'", '"')):
+        return False
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+    except UNREADABLE:
+        return False
+    return isinstance(node, yaml.ScalarNode) and node.end_mark.index == len(text)
 
 
 def _require_bounded(node: yaml.Node, sizes: dict[yaml.Node, int | None], limit: int) -> int:

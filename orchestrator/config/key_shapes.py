@@ -9,9 +9,10 @@ from .sections.fields import listed
 
 _SHAPE = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"sk-(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{12,}"  # OpenAI, Anthropic, OpenRouter, DeepSeek, gateways
+    r"sk-(?:[A-Za-z0-9]*[_-])*(?=[A-Za-z]*\d)[A-Za-z0-9]{16}"  # OpenAI, Anthropic, OpenRouter, DeepSeek, gateways
     r"|AIza[A-Za-z0-9_-]{35}"  # Google
-    r"|(?:gh[pousr]_|github_pat_|hf_|gsk_|xai-|nvapi-|pplx-|r8_|glpat-)(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{20,}"
+    r"|(?:gh[pousr]_|hf_|gsk_|xai-|pplx-|r8_)[A-Za-z0-9]{30}"  # no separator within
+    r"|(?:github_pat_|nvapi-|glpat-)(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{20,}"
     r"|xox[abps]-[A-Za-z0-9-]{20,}"  # Slack
     r"|A(?:KIA|SIA)[A-Z0-9]{16}"  # AWS
     r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"  # a JSON Web Token
@@ -20,14 +21,14 @@ _SHAPE = re.compile(
     r")"
 )
 _IN_ADDRESS = re.compile(
-    r"://[^/\s:@]+:[^/\s@]+@|[?&](?:[\w-]*key|code|sig|signature|[\w-]*token|[\w-]*secret|password)=[^&\s]{6,}",
+    r"://[^/\s:@]+:[^/\s@]+@|[?&](?:[\w-]*(?<![a-z])(?:access|account|api|app|auth|client|private|secret|sharedaccess|subscription)?key|code|sig|signature|[\w-]*token|[\w-]*secret|password)=[^&\s]{6,}",
     re.IGNORECASE,
 )
-"""A user with a password, and parameters of a query that bear secrets."""
+"""A user with a password, and parameters of a query that bear secrets. Prompts may show such addresses."""
 _IN_HEADER = re.compile(r"[0-9a-fA-F]{32}|[A-Za-z0-9]{84}")
 """Azure's keys. Elsewhere 32 hexadecimal digits are an account, a trace or a digest."""
 _HEADER_OF_ID = re.compile(
-    r"id\b|id$|trace|span|session|request|project|organi[sz]ation|tenant|hash|digest|etag", re.IGNORECASE
+    r"id\b|id$|trace|span|session|request|project|organi[sz]ation|tenant|deployment|hash|digest|etag", re.IGNORECASE
 )
 _NAMES = frozenset({
     "access_token", "api_key", "apikey", "auth_token", "authorization", "client_secret", "cookie", "ocp_apim_subscription_key", "password",
@@ -77,7 +78,7 @@ def _texts(value: object, place: Place) -> Iterator[tuple[Place, str]]:
 
 
 def _looks_like_key(place: Place, value: str) -> bool:
-    if _SHAPE.search(value) or ("://" in value and _IN_ADDRESS.search(value)):
+    if _SHAPE.search(value) or ("://" in value and place[:1] != ("prompts",) and _IN_ADDRESS.search(value)):
         return True
     is_header = len(place) > 1 and place[-2].lower() == "headers" and not _HEADER_OF_ID.search(place[-1])
     return is_header and _IN_HEADER.fullmatch(value) is not None

@@ -6,23 +6,22 @@ import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import orjson
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from providers.adapters.registry import adapter_type
 from providers.adapters.settings import WireSettings
 from providers.errors import InputError
 from providers.suggestion import suggestion
-from sharding.yaml_text import load_yaml
+from sharding.yaml_text import UNREADABLE, load_yaml, yaml_place
 
 from .environment import Environment, SettingOverride
 from .given_tasks import write_given_tasks
 from .key_shapes import named_like_key, shaped_like_key
 from .sections.task_settings import TAGS
-from .setting_text import takes_text, type_within
+from .setting_text import apply, part_at
 from .settings import Config
 
 
@@ -99,10 +98,6 @@ class LoadedConfig:
 ConfigSource = str | Path | Mapping[str, object]
 
 
-UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
-"""`!!int x` is a ValueError of PyYAML's, a thousand brackets are a RecursionError."""
-
-
 def load_config(
     source: ConfigSource,
     environment: Environment,
@@ -120,12 +115,11 @@ def load_config(
     """
     raw, folder, name = _read(source)
     settings = [*environment.settings(), *flags]
-    for setting in settings:
-        _apply(raw, setting)
+    places = [apply(raw, setting) for setting in settings]
+    searched = {"allow": raw.get("allow"), **part_at(raw, places)} if is_stored else raw
     write_given_tasks(raw, tasks, fields)
     _require_json(raw, name)
     said_by = {setting.path: setting.source for setting in settings}
-    searched = _merged(settings) if is_stored else raw
     _refuse_key(shaped_like_key(searched), name, said_by)
     try:
         config = Config.model_validate(raw)
@@ -174,7 +168,7 @@ def _read(source: ConfigSource) -> tuple[dict[str, Any], Path, str]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text") from error
     except UNREADABLE as error:
-        raise InputError(f"{path} is not valid YAML: {_yaml_place(error)}") from error
+        raise InputError(f"{path} is not valid YAML: {yaml_place(error)}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path} must hold a mapping with providers, models, tasks and sweep")
     return raw, path.resolve().parent, str(path)
@@ -194,63 +188,6 @@ def _require_json(raw: Mapping[str, object], name: str) -> None:
         orjson.dumps(raw, option=orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
         raise InputError(f"{name}: holds a value that JSON cannot hold: {error}") from error
-
-
-def _yaml_place(error: Exception) -> str:
-    if not isinstance(error, yaml.YAMLError):
-        return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "cannot be read"
-    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
-
-
-def _merged(settings: Sequence[SettingOverride]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for setting in settings:
-        _apply(merged, setting)
-    return merged
-
-
-def _apply(raw: dict[str, Any], setting: SettingOverride) -> None:
-    """Put one dotted setting into the nested mapping."""
-    place, rest, kind = raw, setting.path, cast("object", Config)
-    while True:
-        part, rest = _step(place, rest)
-        kind = type_within(kind, part, place)
-        if not rest:
-            place[part] = _value(setting, kind)
-            return
-        below = place[part] = {} if place.get(part) is None else place[part]
-        if not isinstance(below, dict):
-            raise InputError(f"{setting.source}: {setting.path} goes through {part}, which is not a mapping")
-        place = below
-
-
-def _step(place: Mapping[str, Any], path: str) -> tuple[str, str]:
-    """Return the next key of a dotted path and the rest. A key may contain dots (qwen2.5): the longest one in the mapping wins."""
-    dotted = [key for key in place if "." in str(key) and (path == key or path.startswith(f"{key}."))]
-    key = max(dotted, key=len) if dotted else path.partition(".")[0]
-    return key, path[len(key) + 1 :]
-
-
-def _value(setting: SettingOverride, kind: object) -> object:
-    """Return the value of a setting of type `kind`: text as it stands where it is one, else what it says as YAML."""
-    if not isinstance(setting.value, str):
-        return setting.value
-    if not setting.value.isascii() and _is_cut(setting.value):
-        raise InputError(f"{setting.source}: the value is not UTF-8 text; choose a name that is")
-    if takes_text(kind, setting.value):
-        return setting.value
-    try:
-        return load_yaml(setting.value)
-    except UNREADABLE as error:
-        shown = "the value" if setting.path.startswith("providers.") else repr(setting.value)  # a key may stand there
-        raise InputError(f"{setting.source}: {shown} is not a YAML value: {_yaml_place(error)}") from error
-
-
-def _is_cut(text: str) -> bool:
-    """Return whether a text holds bytes that are no UTF-8, as Python keeps them in arguments and variables."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _check_models(config: Config, name: str) -> None:

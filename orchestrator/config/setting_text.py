@@ -1,20 +1,80 @@
-"""Which settings take a flag's or a variable's text as it is: names, paths and other texts. All other values are read as YAML."""
+"""Settings of flags and variables, put into the configuration. Names, paths and other texts are what was typed; all others are YAML."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
 
 from providers.adapters.registry import adapter_type
 from providers.errors import InputError
+from sharding.yaml_text import UNREADABLE, is_quoted, load_yaml, yaml_place
 
+from .environment import SettingOverride
 from .settings import Config
 
-NULL = frozenset({"null", "~"})
+NULL = frozenset({"null", "Null", "NULL", "~"})
 """What stands for null where a setting may be null."""
+
+
+Place = tuple[str, ...]
+
+
+def apply(raw: dict[str, Any], setting: SettingOverride) -> Place:
+    """Put one dotted setting into the nested mapping, and return its place."""
+    section, rest, kind = raw, setting.path, cast("object", Config)
+    place: Place = ()
+    while True:
+        part, rest = _step(section, rest)
+        kind, place = type_within(kind, part, section), (*place, part)
+        if not rest:
+            section[part] = _value(setting, kind)
+            return place
+        below = section[part] = {} if section.get(part) is None else section[part]
+        if not isinstance(below, dict):
+            raise InputError(f"{setting.source}: {setting.path} goes through {part}, which is not a mapping")
+        section = below
+
+
+def part_at(raw: Mapping[str, Any], places: Iterable[Place]) -> dict[str, Any]:
+    """Return of a configuration what stands at `places`, in its sections."""
+    below: dict[str, list[Place]] = {}
+    for part, *rest in places:
+        below.setdefault(part, []).append(tuple(rest))
+    return {
+        part: raw[part] if () in inner or not isinstance(raw[part], Mapping) else part_at(raw[part], inner)
+        for part, inner in below.items()
+        if part in raw
+    }
+
+
+def _step(section: Mapping[str, Any], path: str) -> tuple[str, str]:
+    """Return the next key of a dotted path and the rest. A key may contain dots (qwen2.5): the longest one in the section wins."""
+    dotted = [key for key in section if "." in str(key) and (path == key or path.startswith(f"{key}."))]
+    key = max(dotted, key=len) if dotted else path.partition(".")[0]
+    return key, path[len(key) + 1 :]
+
+
+def _value(setting: SettingOverride, kind: object) -> object:
+    """Return the value of a setting of type `kind`: text as it stands where it is one, else what it says as YAML."""
+    if not isinstance(setting.value, str):
+        return setting.value
+    if not setting.value.isascii() and _is_cut(setting.value):
+        raise InputError(f"{setting.source}: the value is not UTF-8 text; choose a name that is")
+    if takes_text(kind, setting.value):
+        return setting.value
+    try:
+        return load_yaml(setting.value)
+    except UNREADABLE as error:
+        shown = "the value" if setting.path.startswith("providers.") else repr(setting.value)  # a key may stand there
+        raise InputError(f"{setting.source}: {shown} is not a YAML value: {yaml_place(error)}") from error
+
+
+def _is_cut(text: str) -> bool:
+    """Return whether a text holds bytes that are no UTF-8, as Python keeps them in arguments and variables."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def type_within(kind: object, key: str, section: Mapping[str, Any]) -> object:
@@ -36,12 +96,12 @@ def type_within(kind: object, key: str, section: Mapping[str, Any]) -> object:
 def takes_text(kind: object, text: str) -> bool:
     """Return whether a setting of type `kind` is `text` as it stands, with all its signs.
 
-    Where a setting may also be a mapping or a list, text that begins like one is YAML.
+    Text in a pair of quotes is YAML, and so is what begins like a mapping or a list where a setting may also be one.
     """
     found = members(kind)
     if not text or str not in found or found & {int, float, bool}:
         return False
-    if type(None) in found and text in NULL:
+    if (type(None) in found and text in NULL) or is_quoted(text):
         return False
     return len(found - {str, type(None)}) == 0 or not text.lstrip().startswith(("{", "["))
 

@@ -14,7 +14,7 @@ import orjson
 from providers.credentials import ApiKey
 from providers.errors import InputError
 from providers.file_modes import OPEN_FOLDER, PRIVATE_FOLDER
-from providers.masking import SHORTEST_KEY, spellings
+from providers.masking import SHORTEST_KEY
 from providers.transport.network import DIRECT, Network
 from runners.samples.answer import ScorerFunction, Solver
 from sharding.planner import Layout, SweepPlan, build_plan
@@ -74,7 +74,7 @@ def _require_no_key_in(raw: Mapping[str, Any], keys: Sequence[ApiKey]) -> None:
     """Raise InputError if the configuration holds an API key, in `extra_body` or a command: the manifest would store it."""
     text = orjson.dumps(raw).decode()
     for key in keys:
-        if len(key.secret) >= SHORTEST_KEY and any(spelling in text for spelling in spellings(key.secret)):
+        if len(key.secret) >= SHORTEST_KEY and orjson.dumps(key.secret).decode()[1:-1] in text:
             raise InputError(
                 f"the value of {key.name} stands in the configuration itself; take it out: keys stay in variables"
             )

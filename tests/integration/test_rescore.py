@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 import orchestrator as orch
+from orchestrator.cli.stored.rescore import _setting
 from orchestrator.rescoring.new_directory import new_directory_beside
 from orchestrator.results.run_directory.directory import RunDirectory
 from orchestrator.results.verify.verifier import verify
@@ -102,6 +104,12 @@ async def test_what_cannot_be_graded_is_said_and_nothing_is_left(
     with pytest.raises(orch.InputError, match=sentence):
         await orch.rescore(path, **arguments)
     assert sorted(entry.name for entry in path.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("scorer", ["{name: !!int x}", '{name: "\\UFFFFFFFF"}', "{name", "{a: " * 1500])
+def test_a_scorer_that_is_no_yaml_is_a_mistake_of_usage(scorer: str) -> None:
+    with pytest.raises(click.UsageError, match="is no name and no YAML mapping"):
+        _setting(scorer)
 
 
 async def test_another_question_is_never_graded(stored: tuple[Program, Path]) -> None:

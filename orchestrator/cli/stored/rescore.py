@@ -80,13 +80,11 @@ def _setting(scorer: str | None) -> ScorerSetting | None:
     """Read the scorer as it would stand in the file."""
     if scorer is None or not scorer.lstrip().startswith("{"):
         return scorer
-    import yaml
-
-    from sharding.yaml_text import load_yaml
+    from sharding.yaml_text import UNREADABLE, load_yaml
 
     try:
         setting: ScorerSetting = load_yaml(scorer)
-    except yaml.YAMLError as error:
+    except UNREADABLE as error:
         raise click.UsageError(f"--scorer {scorer!r} is no name and no YAML mapping") from error
     return setting
 

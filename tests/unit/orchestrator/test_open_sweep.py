@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.config.environment import Environment
 from orchestrator.config.loading import LoadedConfig
 from orchestrator.execution.components import no_key
 from orchestrator.execution.prepare import prepare
@@ -179,6 +180,15 @@ def test_a_run_that_has_begun_is_told_of_letters_that_are_compared_as_text(
         prepare(loaded, no_key)
     prepare(replace(loaded, is_stored=True), no_key)
     assert "set scorer: choice" in caplog.text
+
+
+def test_a_key_in_the_configuration_is_refused_and_the_name_of_its_variable_is_none(load: Load) -> None:
+    provider = {"type": "openai", "base_url": "http://127.0.0.1:9/v1", "api_key_env": "LOCAL_SERVER_API_KEY"}
+    sections = {"providers": {"p": provider}, "models": {"m": {"provider": "p"}}}
+    environment = Environment({"LOCAL_SERVER_API_KEY": "local_server_api_key"})
+    prepare(load(sections), environment.key)
+    with pytest.raises(InputError, match="the value of LOCAL_SERVER_API_KEY stands in the configuration itself"):
+        prepare(load(sections, flags={"run.notify": "true local_server_api_key"}), environment.key)
 
 
 @pytest.mark.parametrize(("is_shown", "displays"), [(True, [None]), (False, ["none"])])

@@ -11,7 +11,7 @@ from providers.errors import InputError
 
 Load = Callable[..., LoadedConfig]
 
-NAMES = ["x #y", "1_000", "0x1f", "no", "~", "[x]", "#x", "a\nb", "{y}", "'q'", "null", " sp ", "é中😀"]
+NAMES = ["x #y", "1_000", "0x1f", "no", "~", "[x]", "#x", "a\nb", "{y}", "'q", "null", " sp ", "é中😀"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -27,11 +27,24 @@ def test_a_name_that_is_no_utf_8_and_an_empty_one_get_a_sentence(load: Load) -> 
         load(flags={"run.output_dir": ""})
 
 
+def test_a_sign_beyond_unicode_gets_a_sentence(load: Load) -> None:
+    with pytest.raises(InputError, match=r"^--run.max_retries: .* is not a YAML value: "):
+        load(flags={"run.max_retries": '"\\UFFFFFFFF"'})
+
+
 @pytest.mark.parametrize(
     ("path", "typed", "value"),
     [
         ("run.notify", "1_000", "1_000"),
         ("run.notify", "null", None),
+        ("run.notify", "Null", None),
+        ("run.notify", "NULL", None),
+        ("run.notify", '"null"', "null"),
+        ("run.notify", '"a b" c', '"a b" c'),
+        ("run.notify", "'it' is 'so'", "'it' is 'so'"),
+        ("run.notify", '"C:\\users"', '"C:\\users"'),
+        ("run.output_dir", "'q'", "q"),
+        ("run.scorer", '"exact"', "exact"),
         ("run.scorer", "{name: numeric}", {"name": "numeric"}),
         ("run.scorer", "exact", "exact"),
         ("prompts.p", "Say #1: {input}", "Say #1: {input}"),
