@@ -48,9 +48,21 @@ def cached_model(loaded: LoadedConfig, model: str, instances: Sequence[Instance]
     """Describe a model to the cache by its instances."""
     return CachedModel(
         operation=loaded.config.models[model].operation,
+        servers={one.provider: _server(loaded, one.provider) for one in instances},
         namespace="".join(_simulated(loaded, name) for name in sorted({one.provider for one in instances})),
-        deployments=frozenset((instance.provider, instance.deployment) for instance in instances),
+        deployments=frozenset((_server(loaded, one.provider), one.deployment) for one in instances),
     )
+
+
+def _server(loaded: LoadedConfig, provider: str) -> str:
+    """Return the digest of a provider's type and address, whatever its name."""
+    raw = loaded.config.providers[provider]
+    return _digest([raw["type"], raw.get("endpoint"), raw.get("base_url")])
+
+
+def _digest(value: object) -> str:
+    written = orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str)
+    return hashlib.blake2b(written, digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _simulated(loaded: LoadedConfig, provider: str) -> str:
@@ -58,8 +70,7 @@ def _simulated(loaded: LoadedConfig, provider: str) -> str:
     raw = loaded.config.providers[provider]
     if raw["type"] != "simulator":
         return ""
-    written = orjson.dumps([loaded.config.run.seed, raw], option=orjson.OPT_SORT_KEYS, default=str)
-    return hashlib.blake2b(written, digest_size=DIGEST_BYTES).hexdigest()
+    return _digest([loaded.config.run.seed, raw])
 
 
 def cache_sentence(counts: CacheCounts, saved_usd: float | None) -> str:

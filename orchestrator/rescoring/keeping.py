@@ -17,6 +17,7 @@ from providers.messages import Adaptation, ChatRequest, ChatResponse, Usage
 from runners.cache.kept_answer import UNTIMED, encode_answer
 from runners.cache.request_key import CachedModel, Draws
 from runners.calls.client import generation_of
+from runners.samples.answer import REFUSAL
 
 from ..config.loading import LoadedConfig
 from ..execution.answer_cache import cached_model, open_store
@@ -58,7 +59,12 @@ def keep_answers(path: Path, loaded: LoadedConfig) -> Kept:
             request = ChatRequest(sample.task.messages, (), generation_of(asking_of(loaded.config, model), sample))
             key = Draws(sample).key(model, models[model], request)
             at = datetime.fromisoformat(row["completed_at"]).timestamp()
-            store.put(key, model, encode_answer(_response(row), instance), at)
+            store.put(
+                key,
+                model,
+                encode_answer(_response(row), models[model].servers[instance.provider], instance.deployment),
+                at,
+            )
             answers += 1
     return Kept(store.path, answers, others)
 
@@ -66,7 +72,8 @@ def keep_answers(path: Path, loaded: LoadedConfig) -> Kept:
 def _is_plain(row: Mapping[str, Any]) -> bool:
     """Return whether the record holds all of its only answer."""
     is_whole = row["turns"] == 1 and not row["tool_calls"] and row["messages"] is None and row["reasoning_text"] is None
-    return is_whole and row["outcome"] == "ok" and row["instance"] is not None
+    is_kept_whole = row["score_error"] != REFUSAL and '"dropped":["' not in (row["adaptation"] or "")
+    return is_whole and is_kept_whole and row["outcome"] == "ok" and row["instance"] is not None
 
 
 def _response(row: Row) -> ChatResponse:

@@ -19,6 +19,9 @@ from .request_key import CachedModel, Draws
 CacheMode = Literal["on", "read", "refresh"]
 """on: find and keep. read: find only. refresh: ask every request anew, and keep the answer in the place of the old one."""
 
+MOST_FOLLOWERS = 1_000
+"""Samples that wait for an equal request of another, which bounds the open samples; more of them ask by themselves."""
+
 Ask = Callable[[], Awaitable[tuple[ChatResponse, Instance | None]]]
 """Asks the model; the instance is the one that answered."""
 Waiting = Callable[[], AbstractContextManager[object]]
@@ -33,8 +36,6 @@ class CacheCounts:
     disk_hits: int = 0
     asked: int = 0
     """Requests that went to a model."""
-    by_answer: dict[tuple[str, str | None], int] = field(default_factory=dict)
-    """Hits by the model and the fingerprint that the server had named."""
 
     @property
     def hits(self) -> int:
@@ -53,6 +54,7 @@ class AnswerCache:
     counts: CacheCounts = field(default_factory=CacheCounts)
     _asking: dict[bytes, asyncio.Future[None]] = field(default_factory=dict)
     _refreshed: set[bytes] = field(default_factory=set)
+    _followers: int = 0
 
     async def answer(
         self, draws: Draws, model: str, request: ChatRequest, ask: Ask, waiting: Waiting
@@ -68,10 +70,14 @@ class AnswerCache:
             if found is not None:
                 return found, True
             leader = self._asking.get(key)
-            if leader is None:
+            if leader is None or self._followers >= MOST_FOLLOWERS:
                 return await self._ask(key, model, ask), False
-            with waiting():
-                await asyncio.wait([leader])
+            self._followers += 1
+            try:
+                with waiting():
+                    await asyncio.wait([leader])
+            finally:
+                self._followers -= 1
 
     def _find(self, key: bytes, cached: CachedModel) -> ChatResponse | None:
         if self.mode == "refresh" and key not in self._refreshed:
@@ -80,19 +86,18 @@ class AnswerCache:
         if value is None:
             value, is_recent = self.store.find(key), False
         kept = None if value is None else decode_answer(value)
-        if value is None or kept is None or (kept.provider, kept.deployment) not in cached.deployments:
+        if value is None or kept is None or (kept.server, kept.deployment) not in cached.deployments:
             return None
         self.counts.memory_hits += is_recent
         self.counts.disk_hits += not is_recent
         if not is_recent:
             self.recent.put(key, value)
-        said = (kept.response.response_model, kept.response.system_fingerprint)
-        self.counts.by_answer[said] = self.counts.by_answer.get(said, 0) + 1
         return kept.response
 
     async def _ask(self, key: bytes, model: str, ask: Ask) -> ChatResponse:
         self.counts.asked += 1
-        done = None if self.mode == "read" else asyncio.get_running_loop().create_future()
+        is_shared = self.mode != "read" and key not in self._asking
+        done = asyncio.get_running_loop().create_future() if is_shared else None
         if done is not None:
             self._asking[key] = done
         try:
@@ -106,8 +111,10 @@ class AnswerCache:
                 done.set_result(None)
 
     def _keep(self, key: bytes, model: str, response: ChatResponse, instance: Instance) -> None:
+        if response.adaptation is not None and response.adaptation.dropped:
+            return  # it answers another request than the one that was made
         try:
-            value = encode_answer(response, instance)
+            value = encode_answer(response, self.models[model].servers[instance.provider], instance.deployment)
         except TypeError:  # nested more deeply than JSON is written
             return
         self.recent.put(key, value)

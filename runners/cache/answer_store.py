@@ -26,15 +26,20 @@ FILE = "answers.sqlite"
 GROUP = 256
 GROUP_S = 0.25
 """A group of answers is committed when it has so many, or this old."""
-BUSY_S = 10.0
-"""How long a process waits for the write of another."""
+BUSY_S, ATTEMPTS = 10.0, 12
+"""How long a process waits for the write of another, and how often."""
+MOST_PENDING = 10_000
 EVICTED_SHARE = 20
 """One in so many answers, the oldest, is dropped at once when the file is too large."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, at REAL NOT NULL, model TEXT NOT NULL, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS by_time ON answers (at);
 """
-_PUT = "INSERT OR REPLACE INTO answers (key, at, model, value) VALUES (?, ?, ?, ?)"
+_PUT = """
+INSERT INTO answers (key, at, model, value) VALUES (?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET at = excluded.at, model = excluded.model, value = excluded.value WHERE excluded.at >= at
+"""
+"""An older answer, which is imported, does not replace a newer one."""
 _FIND = "SELECT value FROM answers WHERE key = ? AND at >= ?"
 
 Row = tuple[bytes, float, str, bytes]
@@ -65,10 +70,15 @@ class AnswerStore:
         self._max_age_s = max_age_s
         self._reader: sqlite3.Connection | None = _open_whole(self.path)
         self._rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
+        self._pending: dict[bytes, bytes] = {}
+        """The values that are not committed yet."""
+        self._keeps = True
         self._writer: threading.Thread | None = None
 
     def find(self, key: bytes) -> bytes | None:
         """Return the value of a key; None where there is none, or it is too old, or the file cannot be read any more."""
+        if (pending := self._pending.get(key)) is not None:
+            return pending
         if self._reader is None:
             return None
         try:
@@ -83,7 +93,9 @@ class AnswerStore:
         if self._writer is None:
             self._writer = threading.Thread(target=self._write, name="cache writer", daemon=True)
             self._writer.start()
-        self._rows.put((key, time.time() if at is None else at, model, value))
+        if self._keeps and len(self._pending) < MOST_PENDING:  # a disk that is far behind keeps fewer
+            self._pending[key] = value
+            self._rows.put((key, time.time() if at is None else at, model, value))
 
     def close(self) -> None:
         """Write what is left and close the file."""
@@ -116,12 +128,16 @@ class AnswerStore:
         try:
             with closing(_connect(self.path)) as connection:
                 while (group := self._next_group()) is not None:
-                    connection.execute("BEGIN IMMEDIATE")
-                    connection.executemany(_PUT, group)
-                    connection.execute("COMMIT")
+                    _commit(connection, group)
+                    for key, _, _, value in group:
+                        if self._pending.get(key) is value:
+                            del self._pending[key]
                     self._evict(connection)
         except sqlite3.Error as error:
+            self._suspect(error)
             log.warning("the cache of answers keeps nothing more: %s (%s); the run goes on", error, self.path)
+            self._keeps = False
+            self._pending.clear()
             while self._rows.get() is not None:
                 pass
 
@@ -150,7 +166,14 @@ class AnswerStore:
             oldest = "SELECT rowid FROM answers ORDER BY at LIMIT ?"
             connection.execute(f"DELETE FROM answers WHERE rowid IN ({oldest})", (-(-entries // EVICTED_SHARE),))
 
+    def _suspect(self, error: sqlite3.Error) -> None:
+        """Leave a mark where the file is damaged: the next opening sets it aside."""
+        if not isinstance(error, sqlite3.OperationalError):
+            with suppress(OSError):
+                _mark(self.path).touch(0o600)
+
     def _give_up(self, error: sqlite3.Error) -> None:
+        self._suspect(error)
         log.warning("the cache of answers can't be read any more: %s (%s); the run goes on without", error, self.path)
         if self._reader is not None:
             self._reader.close()
@@ -166,6 +189,9 @@ def _open_whole(path: Path) -> sqlite3.Connection:
         )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _mark(path).exists():
+            log.warning("%s was found damaged by an earlier run: it is set aside as %s.damaged", path, path)
+            _set_aside(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         try:
             return _prepared(path)
@@ -207,7 +233,25 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
     return int((count - free) * size)
 
 
+def _commit(connection: sqlite3.Connection, group: list[Row]) -> None:
+    """Write a group, and wait while another process writes."""
+    for attempt in range(ATTEMPTS):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or attempt == ATTEMPTS - 1:
+                raise
+    connection.executemany(_PUT, group)
+    connection.execute("COMMIT")
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f"{path.name}.suspect")
+
+
 def _set_aside(path: Path) -> None:
+    _mark(path).unlink(missing_ok=True)
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             Path(f"{path}{ending}").replace(f"{path}.damaged{ending}")

@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from providers.instance import Instance
 from providers.messages import Adaptation, ChatResponse, Timing, Usage
 
 CHECKSUM_BYTES = 4
@@ -22,16 +21,16 @@ class KeptAnswer:
     """An answer and the deployment that gave it."""
 
     response: ChatResponse
-    provider: str
+    server: str
     deployment: str
 
 
-def encode_answer(response: ChatResponse, instance: Instance) -> bytes:
+def encode_answer(response: ChatResponse, server: str, deployment: str) -> bytes:
     """Write an answer, with a checksum before it."""
     body = orjson.dumps(
         {
-            "provider": instance.provider,
-            "deployment": instance.deployment,
+            "server": server,
+            "deployment": deployment,
             "text": response.text,
             "tool_calls": response.tool_calls,
             "finish_reason": response.finish_reason,
@@ -75,4 +74,4 @@ def _read(kept: Mapping[str, Any]) -> KeptAnswer:
         assistant=kept["assistant"],
         adaptation=None if kept["adaptation"] is None else Adaptation(**kept["adaptation"]),
     )
-    return KeptAnswer(response, kept["provider"], kept["deployment"])
+    return KeptAnswer(response, kept["server"], kept["deployment"])

@@ -16,7 +16,7 @@ def network_file_system(folder: Path, mounts: Path = MOUNTS) -> str | None:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
-    place, kind, longest = folder.absolute(), "", -1
+    place, kind, longest = folder.resolve(), "", -1
     for line in lines:
         before, _, after = line.partition(" - ")
         fields = before.split()

@@ -24,8 +24,10 @@ class CachedModel:
     operation: str
     namespace: str
     """What else changes its answers: of a simulator, the digest of its settings; empty for a real model."""
+    servers: Mapping[str, str]
+    """By the provider's name: what tells its server from others, the digest of its address."""
     deployments: frozenset[tuple[str, str]]
-    """Provider and deployment of each of its instances. A kept answer of another deployment is not its answer."""
+    """Server and deployment of each of its instances. A kept answer of another server or deployment is not its answer."""
 
 
 @dataclass(slots=True)
@@ -37,12 +39,14 @@ class Draws:
     """The number of calls so far, by the digest of the request."""
 
     def key(self, model: str, cached: CachedModel, request: ChatRequest) -> bytes:
-        """Compute the key of the next call of the sample. Tasks with equal prompts share answers at temperature 0 only."""
+        """Compute the key of the next call of the sample. Tasks and cells with equal prompts share answers at temperature 0 only."""
         state = hashlib.blake2b(_written(model, cached, request), digest_size=KEY_BYTES)
         digest = state.digest()
         number = self.calls[digest] = self.calls.get(digest, 0) + 1
-        task_id = "" if _is_repeatable(request) else self.sample.task.task_id
-        state.update(f"{self.sample.epoch}\n{number}\n{task_id}".encode())
+        state.update(f"{self.sample.epoch}\n{number}\n".encode())
+        if not _is_repeatable(request):
+            cell = self.sample.cell
+            state.update(f"{self.sample.task.task_id}\n{cell.prompt_type}\n{cell.tool_success_rate:g}".encode())
         return state.digest()
 
 

@@ -86,10 +86,6 @@ class Call:
             waited_s = await self._park(delay_s)
             self._sample_usage.retry_wait_s += waited_s
 
-    async def answer_of(self) -> tuple[ChatResponse, Instance | None]:
-        """Answer as `answer` does, and name the instance that answered."""
-        return await self.answer(), self.answered_by
-
     @property
     def _name(self) -> str:
         """The name of the call, the same in every run with the same seed."""

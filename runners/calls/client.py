@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from providers.instance import Instance
 from providers.messages import ChatRequest, ChatResponse, Generation, Message, Tool
 from providers.suggestion import suggestion
 from sharding.plan import Sample
@@ -127,14 +128,16 @@ class SampleClient(ClientState):
         )
         try:
             request = ChatRequest(messages, tools, self._generation(name, max_tokens))
-            call = Call(self, request, name, activity)
             cache = self.call_context.cache
             if cache is None:
-                response, is_kept = await call.answer(), False
+                response, is_kept = await Call(self, request, name, activity).answer(), False
             else:
-                response, is_kept = await cache.answer(
-                    self._draws, name, request, call.answer_of, self.slot.release_while_waiting
-                )
+
+                async def ask() -> tuple[ChatResponse, Instance | None]:
+                    call = Call(self, request, name, activity)
+                    return await call.answer(), call.answered_by
+
+                response, is_kept = await cache.answer(self._draws, name, request, ask, self.slot.lent)
         except (LimitReached, NoUsableInstance, SampleOverdue) as error:
             self.ended_by = error
             raise

@@ -140,6 +140,21 @@ class WorkerSlot:
             finally:
                 self._take_at_once()
 
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Lend the slot within the block, also that of a sample that was never sent: the pool opens others meanwhile.
+
+        After it the slot is taken without waiting, as after `release_while_waiting`. The caller bounds how many samples wait so.
+        """
+        self.sent()
+        self._waiting += 1
+        self._give_back_if_unused()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._take_at_once()
+
     async def park(self, delay_s: float) -> None:
         """Wait `delay_s` without the slot, or with it when too many samples are parked. A cancelled wait takes no slot again."""
         if self._slots.parking.locked():

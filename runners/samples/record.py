@@ -101,7 +101,7 @@ class Record:
     working_s: float
     """`total_s` less the waits and less the grading."""
     cache_hit: bool
-    """Whether every answer of the sample came from the cache: nothing was sent."""
+    """Whether every answer of the sample's solver came from the cache; what its scorer asked a model stands in the judge's columns."""
     request_id: str | None
     """Of the last attempt: "sample_id/turn/attempt"; the header x-request-id was its UUIDv5."""
     response_id: str | None

@@ -183,7 +183,9 @@ def test_requests_that_were_sent_and_never_answered_stay_counted_over_any_number
     assert done.code == 3
     assert server.asked * 47 <= spent(path)["spent_tokens"] <= 3000, "40 for the answer and at least 7 for the question"
     if kills == 10:
-        assert "limit is reached" in done.out, "of tokens, or of time where requests in flight may still give tokens back"
+        assert "limit is reached" in done.out, (
+            "of tokens, or of time where requests in flight may still give tokens back"
+        )
         assert f"possibly billed: {spent(path)['presumed_tokens']:,} tokens" in done.out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -115,3 +116,23 @@ def test_a_folder_that_cannot_be_used_is_named_before_anything_is_sent(cached: P
     assert done.code == 2
     assert done.err.count("\n") == 1
     assert "cache.dir" in done.err
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_failure_of_the_one_that_asks_holds_up_nobody(program: Program, sweep: Sweep, workers: int) -> None:
+    """Equal requests wait for the first; that fails, waits to retry, and needs a worker again."""
+    config = sweep(program.folder, tasks=1)
+    lines = [{"id": f"t{number}", "question": "Why?", "answer": "1"} for number in range(30)]
+    (program.folder / "equal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    config["tasks"] = [
+        {"path": "equal.jsonl", "fields": {"input": "question", "target": "answer"}, "scorer": "includes"}
+    ]
+    config["providers"]["sim"]["faults"] = {"error_500": 0.6}
+    config["generation"] = {"temperature": 0}
+    config["cache"] = {"dir": "cache"}
+    config["run"] = {**config.get("run", {}), "sample_timeout_s": 60, "max_workers": workers}
+    program.write(config)
+    done = program.run("sweep.yaml", "--cache")
+    assert done.code == 0, done.out
+    models = len(config["models"])
+    assert f"cache: {30 * models - models} of {30 * models} requests" in done.out

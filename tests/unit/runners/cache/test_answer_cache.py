@@ -20,7 +20,7 @@ from sharding.plan import Cell, Sample
 from sharding.tasks.task import Task
 
 HERE = Instance("p/d", "m", "d", "p", "p/d")
-MODEL = CachedModel("chat", "", frozenset({("p", "d")}))
+MODEL = CachedModel("chat", "", {"p": "server"}, frozenset({("server", "d")}))
 REPEATABLE = Generation(temperature=0)
 
 
@@ -194,8 +194,8 @@ async def test_read_keeps_nothing_and_refresh_asks_anew_once(tmp_path: Path) -> 
 async def test_an_answer_of_a_deployment_that_the_model_no_longer_has_is_not_its_answer(tmp_path: Path) -> None:
     with closing(open_cache(tmp_path)) as cache:
         await answered(cache, Model())
-    more = replace(MODEL, deployments=frozenset({("p", "d"), ("p", "d-2")}))
-    other = replace(MODEL, deployments=frozenset({("p", "large")}))
+    more = replace(MODEL, deployments=frozenset({("server", "d"), ("server", "d-2")}))
+    other = replace(MODEL, deployments=frozenset({("elsewhere", "d")}))
     with closing(open_cache(tmp_path, "read", model=more)) as cache:
         assert await answered(cache, Model())
     with closing(open_cache(tmp_path, "read", model=other)) as cache:
