@@ -18,7 +18,7 @@ from runners.decisions.decision_log import DecisionLog
 from runners.durable import storing
 from runners.event_loop.shutdown import Shutdown
 from runners.journal.journal import Journal
-from runners.journal.spending_log import Settlement, SpendingLog
+from runners.journal.spending_log import SpendingLog
 from runners.samples.monitor import Monitor
 
 from ..config.environment import Environment
@@ -34,7 +34,7 @@ from .driver import Driver, DriverResources
 from .forecast.rehearsal import rehearse_prepared
 from .history.outcome import RunOutcome, count_pending, outcome_of
 from .history.resumption import PendingWork, find_pending, require_same
-from .history.spent import spent_so_far
+from .history.spent import settle_killed
 from .limits.user_state import user_state
 from .owner import LocalParts, Owner, assign_all
 
@@ -78,7 +78,8 @@ async def _rehearsed_s(context: RunContext, hooks: RunHooks) -> float | None:
 async def _execute_pending(execution: _Execution, environment: Environment, events: Events) -> RunOutcome:
     """Open everything, join driver and owner, and execute the plan of what is left."""
     context, pending, hooks = execution.context, execution.pending, execution.hooks
-    spending_log = _settled(execution)
+    manifest, compactor = execution.manifest, pending.compactor
+    spending_log = settle_killed(execution.directory, manifest.storage_format, compactor)
     async with _stoppable(_open(execution, environment, spending_log, events), hooks.shutdown) as resources:
         if resources is None:
             return _ended_before_it_began(execution, spending_log)
@@ -88,17 +89,6 @@ async def _execute_pending(execution: _Execution, environment: Environment, even
         fitted = _fit_to_open_files(context, pending, driver)
         owner = Owner(assignment, LocalParts(fitted, fitted.providers.adapters, hooks.code, resources.cache), driver)
         return await driver.execute(owner, context.plan(pending.replay.done, pending.asked))
-
-
-def _settled(execution: _Execution) -> SpendingLog:
-    """Open the spending log, and settle what killed executions left. Raises StorageError."""
-    directory, compactor = execution.directory, execution.pending.compactor
-    spending_log = SpendingLog(directory.journal)
-    settlement = spent_so_far(directory, execution.manifest.storage_format, spending_log)
-    if settlement != (spending_log.settlement or Settlement()):
-        with storing(directory.journal):
-            spending_log.settle(replace(settlement, segment=compactor.next_number() - 1))
-    return spending_log
 
 
 def _fit_to_open_files(context: RunContext, pending: PendingWork, driver: Driver) -> RunContext:

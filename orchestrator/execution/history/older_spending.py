@@ -39,11 +39,11 @@ def spent_before_settlements(directory: RunDirectory) -> Spending | None:
 
 
 def spent_on(row: JournalRow) -> Spending:
-    """Sum the columns that count; an answer from the cache cost nothing."""
+    """Sum the columns that count. Where only a part came from the cache (some turns, a judge's answer), its tokens count too."""
+    judging = Spending(row["judge_input_tokens"] + row["judge_output_tokens"], row["judge_cost_usd"] or 0.0)
     if row["cache_hit"]:
-        return NOTHING
-    tokens = row["input_tokens"] + row["output_tokens"] + row["judge_input_tokens"] + row["judge_output_tokens"]
-    return Spending(tokens, (row["cost_usd"] or 0.0) + (row["judge_cost_usd"] or 0.0))
+        return judging
+    return judging + Spending(row["input_tokens"] + row["output_tokens"], row["cost_usd"] or 0.0)
 
 
 def _of_part(part: Path, since: datetime) -> Spending:

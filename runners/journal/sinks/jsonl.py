@@ -22,7 +22,7 @@ from ...durable import fsync_directory, replace_file, set_aside, storage_error
 from ...samples.bitmap import Bitmap
 from ..pieces import PIECE_CHARACTERS, PIECE_ROWS, in_pieces
 from .line_checksums import ENTRY_BYTES, LineChecksums, entry
-from .sink import UNRESOLVED, Batch, Row
+from .sink import FREE_ON_A_HIT, UNRESOLVED, Batch, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,12 @@ class JsonlSink:
             yield row["ordinal"]
 
     def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
-        """Sum columns over the rows of parts above `after`, but for those from the cache. Raises ValueError if the file is too short."""
+        """Sum columns over the rows of parts above `after`, but for what is free on a hit. Raises ValueError if the file is too short."""
         totals = dict.fromkeys(columns, 0)
         for row in self._rows(after):
-            for name in columns if not row["cache_hit"] else ():
-                totals[name] += row[name] or 0
+            for name in columns:
+                if not (row["cache_hit"] and name in FREE_ON_A_HIT):
+                    totals[name] += row[name] or 0
         return totals
 
     def _rows(self, after: int) -> Iterator[Any]:

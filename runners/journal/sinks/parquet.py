@@ -23,7 +23,7 @@ from ...instants import instant_of
 from ...samples.bitmap import Bitmap
 from ..pieces import LONG_COLUMNS, in_pieces, text_size
 from .record_table import add_later_columns, read_pieces, record_schema, record_table
-from .sink import UNRESOLVED, Batch, Row
+from .sink import FREE_ON_A_HIT, UNRESOLVED, Batch, Row
 from .table_rows import TableRows
 
 LONG_VALUE_BYTES = 2_000
@@ -58,14 +58,15 @@ class ParquetSink:
                 yield from batch.column(0).to_pylist()
 
     def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
-        """Sum columns of numbers over the rows of the parts above `after`, but for those from the cache."""
+        """Sum columns of numbers over the rows of the parts above `after`, but for what is free on a hit."""
         totals = dict.fromkeys(columns, 0)
         for path in self._parts():
             if _number(path) > after:
                 for batch in pq.ParquetFile(path).iter_batches(columns=["cache_hit", *columns]):
                     asked = batch.filter(pc.invert(batch.column("cache_hit")))
                     for name in columns:
-                        totals[name] += pc.sum(asked.column(name)).as_py() or 0
+                        billed = asked if name in FREE_ON_A_HIT else batch
+                        totals[name] += pc.sum(billed.column(name)).as_py() or 0
         return totals
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:

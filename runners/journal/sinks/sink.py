@@ -16,6 +16,9 @@ StorageFormat = Literal["parquet", "json"]
 UNRESOLVED = 0
 """The part number of the unresolved rows, which are in no part."""
 
+FREE_ON_A_HIT = frozenset({"input_tokens", "output_tokens", "cost_usd"})
+"""Columns that nobody is billed for where `cache_hit` is true. It concerns the tested model alone: a judge may have been asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -50,7 +53,10 @@ class Sink(Protocol):
         ...
 
     def totals(self, columns: Sequence[str], after: int) -> Mapping[str, float]:
-        """Sum columns of numbers over the rows of the parts above `after`, but for those from the cache; null counts nothing."""
+        """Sum columns of numbers over the rows of the parts above `after`; null counts nothing, nor what is free on a hit.
+
+        Where only a part came from the cache (some turns, a judge's answer), its tokens count too.
+        """
         ...
 
     def examine(self, columns: Sequence[str]) -> Iterator[Batch]:

@@ -16,7 +16,7 @@ from orchestrator.execution.alerts.budgets import BudgetAlerts, open_budgets, ti
 from orchestrator.execution.components import no_key
 from orchestrator.execution.forecast.estimate import estimate
 from orchestrator.execution.history.older_spending import spent_before_settlements
-from orchestrator.execution.history.spent import spent_so_far
+from orchestrator.execution.history.spent import settle_killed, spent_so_far
 from orchestrator.execution.prepare import prepare
 from orchestrator.results.run_directory.directory import RunDirectory
 from providers.errors import InputError
@@ -178,6 +178,43 @@ def test_unresolved_records_that_a_crash_left_twice_count_once(
     unresolved = directory.journal / "unresolved.log"
     unresolved.write_bytes(2 * unresolved.read_bytes())
     assert spent_so_far(directory, "json", SpendingLog(directory.journal)).spent == Spending(15, 0.25)
+
+
+@pytest.mark.parametrize("form", ["parquet", "json"])
+def test_kills_that_leave_no_part_count_once_each(
+    directory: RunDirectory, make_record: MakeRecord, form: StorageFormat
+) -> None:
+    SpendingLog(directory.journal).settle(Settlement(Spending(70, 1.5), segment=1))
+    found = []
+    for ordinal in range(3):
+        killed(directory, form, [record_at(make_record, ordinal, 100.0, "infra_failure")])
+        settlement = settled(directory, form)
+        found.append((settlement.spent.tokens, settlement.segment))
+    assert found == [(85, 2), (100, 3), (115, 4)]
+    assert settled(directory, form) == settlement
+
+
+def test_after_an_older_version_too_kills_that_leave_no_part_count_once(
+    directory: RunDirectory, make_record: MakeRecord
+) -> None:
+    directory.note_execution({"ended_at": 50.0, "spent_tokens": 70, "spent_usd": 1.5})
+    killed(directory, "json", [record_at(make_record, 0, 100.0, "infra_failure")])
+    assert settled(directory, "json") == settled(directory, "json") == Settlement(Spending(85, 1.75), segment=1)
+
+
+@pytest.mark.parametrize("form", ["parquet", "json"])
+@pytest.mark.parametrize("outcome", ["ok", "infra_failure"])
+def test_what_a_judge_took_counts_where_the_answer_came_from_the_cache(
+    directory: RunDirectory, make_record: MakeRecord, form: StorageFormat, outcome: str
+) -> None:
+    killed(directory, form, [replace(record_at(make_record, 0, 100.0, outcome), cache_hit=True)])
+    assert spent_so_far(directory, form, SpendingLog(directory.journal)).spent == Spending(6, 0.125)
+
+
+def settled(directory: RunDirectory, form: StorageFormat) -> Settlement:
+    """What a resume settles."""
+    compactor = Compactor(directory.journal, open_sink(form, directory.results))
+    return settle_killed(directory, form, compactor).settlement or Settlement()
 
 
 def killed(directory: RunDirectory, form: StorageFormat, records: list[Record]) -> None:

@@ -99,6 +99,20 @@ def test_the_last_part_is_known_to_whoever_opens_it_next(
     assert list(again.ordinals()) == [1, 2, 5]
 
 
+def test_a_hit_spares_the_tested_models_columns_and_never_the_judges(sink: Sink) -> None:
+    took: Row = {
+        "input_tokens": 1,
+        "output_tokens": 2,
+        "cost_usd": 0.25,
+        "judge_input_tokens": 40,
+        "judge_cost_usd": 0.5,
+    }
+    sink.write_part(1, [a_row(0, **took)])
+    sink.write_part(2, [a_row(1, **took), a_row(2, **took, cache_hit=True), a_row(3, cache_hit=True, cost_usd=None)])
+    expected = {"input_tokens": 1, "output_tokens": 2, "cost_usd": 0.25, "judge_input_tokens": 80, "judge_cost_usd": 1}
+    assert sink.totals(list(took), 1) == expected
+
+
 def test_what_is_unresolved_is_replaced_as_a_whole(sink: Sink, tmp_path: Path) -> None:
     sink.write_unresolved([a_row(1, "infra_failure"), a_row(2, "not_run")])
     sink.write_unresolved([a_row(2, "not_run")])
