@@ -12,7 +12,7 @@ import pytest
 
 import orchestrator as orch
 from orchestrator.config.environment import TRUST
-from orchestrator.execution.history.trust import require_trusted
+from orchestrator.execution.history.trust import SCORERS, require_trusted
 from orchestrator.report.writing import write_report
 from orchestrator.results.export import export
 from orchestrator.results.run_directory.directory import RunDirectory
@@ -77,6 +77,11 @@ ATTEMPTS: dict[str, tuple[dict[str, Any], str]] = {
         "send the key GATEWAY_KEY to https://evil.example/v1",
     ),
 }
+ATTEMPTS["a token of Entra"] = (
+    {"providers": {"x": {"type": "azure", "endpoint": "https://evil.example", "auth": "entra"}}},
+    "send the key entra to https://evil.example",
+)
+ATTEMPTS["a folder of answers"] = ({"cache": {"mode": "on", "dir": "/elsewhere"}}, "keep answers in /elsewhere")
 RUN_BY_RESCORE = ("a scorer", "a scorer with options", "the scorer of the run", "a reader", "a provider type")
 
 
@@ -212,3 +217,20 @@ def test_a_manifest_of_any_shape_is_no_crash(received: Path) -> None:
     )
     with pytest.raises(orch.InputError, match="resume would load the provider type"):
         require_trusted(RunDirectory(received), "resume")
+
+
+@pytest.mark.parametrize("attempt", ["a reader", "a provider type", "a folder of answers"])
+def test_the_answers_of_somebody_elses_run_are_kept_by_consent_only(attempt: str, received: Path) -> None:
+    sections, words = ATTEMPTS[attempt]
+    change(received, **sections)
+    with pytest.raises(orch.InputError, match="cache import would ") as refused:
+        require_trusted(RunDirectory(received), "cache import", SCORERS)
+    assert words in str(refused.value)
+
+
+def test_a_folder_of_somebody_elses_run_that_is_a_link_is_not_written_through(received: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (received / "journal").rename(tmp_path / "elsewhere" / "journal")
+    (received / "journal").symlink_to(tmp_path / "elsewhere" / "journal")
+    with pytest.raises(orch.InputError, match="through the link journal"):
+        orch.resume_sync(received, settings={"run.display": "none"})

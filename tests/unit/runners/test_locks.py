@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from providers.errors import InputError
-from runners.locks import lock_file, queued_at
+from runners.locks import lock_file, lock_folder, queued_at
 
 
 def flock_answers(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -59,3 +59,12 @@ def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"), lock_file(tmp_path / "lock", ""):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_folder_that_version_0_1_has_locked_is_not_free(tmp_path: Path) -> None:
+    with lock_folder(tmp_path) as is_free:
+        assert is_free
+        with lock_folder(tmp_path) as again:
+            assert not again
+    with lock_folder(tmp_path) as is_free:
+        assert is_free

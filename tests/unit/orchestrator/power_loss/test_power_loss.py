@@ -285,7 +285,7 @@ def test_a_power_cut_at_any_moment_loses_nothing_that_was_counted(
 @pytest.mark.matrix
 @pytest.mark.timeout(600)
 def test_no_choice_of_what_reaches_the_disk_loses_anything(scenarios: dict[str, Scenario]) -> None:
-    found = {name: list(scenario.losses(["mixed"], seeds=20)) for name, scenario in scenarios.items()}
+    found = {name: list(scenario.losses(["mixed"], seeds=6)) for name, scenario in scenarios.items()}
     assert {name: wrong[:3] for name, wrong in found.items() if wrong} == {}
 
 
