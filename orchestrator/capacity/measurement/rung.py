@@ -131,8 +131,9 @@ class Rung:
 
     @property
     def head_count(self) -> int | None:
-        """How many requests the server carries at a time, where its refusals show that."""
-        return None if self.admissions is None else self.admissions.head_count
+        """How many requests the server carries at a time, where its refusals show that and do not name an amount per time."""
+        named = max(self.throttles, key=lambda unit: self.throttles[unit], default="unsaid")
+        return None if self.admissions is None or named in {"requests", "tokens"} else self.admissions.head_count
 
     def is_held(self, window_s: float) -> bool:
         """Check whether a quota seems to delay requests without a refusal. Meaningful where throughput no longer grows."""

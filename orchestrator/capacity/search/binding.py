@@ -119,16 +119,20 @@ def _without_plateau(rungs: Sequence[Rung], findings: LadderFindings) -> Binding
 
 
 def _by_head_count(quota: Sequence[Rung], findings: LadderFindings) -> LimitEvidence | None:
-    """Find a limit on requests at a time: all refusals come with one number in flight, and a rung of that number passes."""
+    """Find a limit on requests at a time: all refusals come with one number in flight, and a rung of that number passes.
+
+    Refusals that name requests or tokens per time have no head count.
+    """
     lowest = min(quota, key=lambda rung: rung.concurrency, default=None)
     if lowest is None or not lowest.throttles or (head := lowest.head_count) is None:
         return None
     low, high = findings.bracket or (0, lowest.concurrency)
     seen = f"every refusal came with {head} requests in flight"
     if low >= head / HEAD and high <= math.ceil(HEAD * max(head, low)) + 1:
-        return "concurrency", "certain", f"{seen}; {low} in flight passed, {high} did not, whatever the refusals say"
-    named = max(lowest.throttles, key=lambda unit: lowest.throttles[unit])
-    return ("concurrency", "likely", seen) if named in {"unsaid", "concurrency"} else None
+        is_named = lowest.throttles.get("concurrency", 0) > 0
+        is_sure = is_named or (lowest.admissions is not None and not lowest.admissions.is_opening)
+        return "concurrency", "certain" if is_sure else "likely", f"{seen}; {low} in flight passed, {high} did not"
+    return "concurrency", "likely", seen
 
 
 def _let_in(rungs: Sequence[Rung], limit: Limit) -> tuple[float | None, float | None]:

@@ -73,6 +73,20 @@ def test_a_head_count_shows_in_what_is_in_flight_at_every_refusal() -> None:
     assert count_admissions(refused_beyond(45, 45)) is None
 
 
+def test_the_opening_says_nothing_where_later_requests_are_refused_too() -> None:
+    """A bucket of ten refuses at ten in flight when a rung begins, and later at any number."""
+    opening = [result(n, 0.0, 1.0) if n < 10 else result(n, 0.0, 0.01, "throttled") for n in range(30)]
+    later = [
+        result(30 + n, 1 + n / 10, 0.5) if n % 2 else result(30 + n, 1 + n / 10, 0.01, "throttled") for n in range(6)
+    ]
+    found = count_admissions([*opening, *later], 30)
+    assert found is not None
+    assert (found.head_count, found.refused, found.is_opening) == (None, 3, False)
+    first = count_admissions(opening, 30)
+    assert first is not None
+    assert (first.head_count, first.is_opening) == (10, True)
+
+
 def test_a_spent_quota_refuses_at_any_number_in_flight() -> None:
     admitted = [result(n, n / 10, 2.0) for n in range(20)]
     refused = [result(20 + n, 2.0 + n / 10, 0.01, "throttled") for n in range(20)]
