@@ -57,7 +57,8 @@ class LadderFindings:
     judged: Sequence[Judgement]
     stop: Stop | None
     limit: int | None
-    """The highest concurrency at which every rule passes, as far as it is known; None where the lowest rung fails."""
+    """The highest concurrency at which every rule passes, as far as it is known; None where the lowest rung fails, or no other gains
+    over it."""
     optimum: int | None
     """The lowest concurrency within 3 % of the best throughput."""
     bracket: tuple[int, int] | None
