@@ -249,8 +249,8 @@ def _by_rule(findings: LadderFindings) -> Binding:
 
 def plateau_of(rungs: Sequence[Rung]) -> list[Rung]:
     """Return the rungs of nearly the best throughput, by concurrency."""
-    most = max((rung.measures.qpm for rung in rungs), default=0.0)
-    return sorted((rung for rung in rungs if rung.measures.qpm >= PLATEAU * most), key=lambda rung: rung.concurrency)
+    most = max((rung.per_s for rung in rungs), default=0.0)
+    return sorted((rung for rung in rungs if rung.per_s >= PLATEAU * most), key=lambda rung: rung.concurrency)
 
 
 def _variation(groups: Sequence[Sequence[float]]) -> float:

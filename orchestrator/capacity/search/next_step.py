@@ -149,11 +149,11 @@ def find_optimum(rungs: Sequence[Rung]) -> int | None:
 
 
 def _qpm(rung: Rung) -> float:
-    return rung.measures.qpm
+    return rung.per_s
 
 
 def _tpm(rung: Rung) -> float:
-    return rung.measures.tpm
+    return rung.measures.tpm * rung.per_s / (rung.measures.requests_per_s or 1.0)
 
 
 def _means(pairs: Sequence[tuple[int, float]]) -> dict[int, float]:
