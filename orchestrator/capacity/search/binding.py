@@ -65,7 +65,9 @@ def find_binding(rungs: Sequence[Rung], findings: LadderFindings, known: StatedL
     limit, sureness, evidence = _by_evidence(pairs, quota, plateau, findings, known, minute_s)
     contrast = [(rung, judgement) for rung, judgement in judged if rung.phase == "contrast"]
     if contrast and limit in OPEN:
-        limit, sureness, evidence = by_contrast((min(pairs, key=lambda pair: pair[0].concurrency)[0], plateau), *contrast[-1], minute_s) or (
+        limit, sureness, evidence = by_contrast(
+            (min(pairs, key=lambda pair: pair[0].concurrency)[0], plateau), *contrast[-1], minute_s
+        ) or (
             limit,
             sureness,
             f"{evidence}; the contrast is not decisive: {why_undecided(*contrast[-1])}",

@@ -39,7 +39,8 @@ def test_a_knee_is_found_within_fifteen_per_cent_and_held(knee: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rungs", "knee"), [((32, 64, 128), 10), ((10, 20, 50, 100), 5), ((50, 100, 200), 30), ((8, 16, 32), 1), ((10, 20), 10)]
+    ("rungs", "knee"),
+    [((32, 64, 128), 10), ((10, 20, 50, 100), 5), ((50, 100, 200), 30), ((8, 16, 32), 1), ((10, 20), 10)],
 )
 def test_a_knee_below_the_lowest_rung_is_looked_for_there(rungs: tuple[int, ...], knee: int) -> None:
     plan = LadderPlan(rungs)
