@@ -1,4 +1,4 @@
-"""What the moments of refusals say about their cause, whatever the words say.
+"""What the moments of refusals say about their cause.
 
 A server that carries at most N requests at a time refuses exactly those that would be one too many: every refusal comes with N requests in
 flight that it had admitted, and no request is admitted beyond. A quota refuses at any number in flight once its window is spent.
@@ -29,6 +29,8 @@ class Admissions:
     """The 5th percentile."""
     middle_refused: int
     refused: int
+    is_opening: bool = False
+    """Whether all refusals came among the first requests, one for each in flight: a bucket of tokens refuses these at its size as well."""
 
     @property
     def head_count(self) -> int | None:
@@ -38,20 +40,26 @@ class Admissions:
         return head if is_sharp and head > 0 else None
 
 
-def count_admissions(results: Sequence[RequestResult]) -> Admissions | None:
-    """Count what was in flight at every send; None where nothing was refused. Failures of the server count as refusals."""
+def count_admissions(results: Sequence[RequestResult], opening: int = 0) -> Admissions | None:
+    """Count what was in flight at every send; None where nothing was refused. Failures of the server count as refusals.
+
+    Refusals of the first `opening` requests, which are sent at once, count only where there are no others.
+    """
     if not any(map(is_refusal, results)):
         return None
-    admitted, refused, ends = list[int](), list[int](), list[float]()
-    for result in sorted(results, key=lambda result: (result.scheduled.dispatched_at, result.scheduled.number)):
+    admitted, first, refused, ends = list[int](), list[int](), list[int](), list[float]()
+    ordered = sorted(results, key=lambda result: (result.scheduled.dispatched_at, result.scheduled.number))
+    for index, result in enumerate(ordered):
         while ends and ends[0] <= result.scheduled.dispatched_at:
             heapq.heappop(ends)
-        (refused if is_refusal(result) else admitted).append(len(ends) + 1)
+        kept = admitted if not is_refusal(result) else first if index < opening else refused
+        kept.append(len(ends) + 1)
         if not is_refusal(result):
             heapq.heappush(ends, result.ended_at)
-    refused.sort()
+    counted = sorted(refused or first)
     most = math.ceil(percentile(sorted(admitted), 98)) if admitted else 0
-    return Admissions(most, round(percentile(refused, 5)), round(percentile(refused, 50)), len(refused))
+    least, middle = (round(percentile(counted, share)) for share in (5, 50))
+    return Admissions(most, least, middle, len(counted), not refused)
 
 
 def is_refusal(result: RequestResult) -> bool:

@@ -144,7 +144,7 @@ class Bench:
             (_starved_s() - starved_s) / max(time.monotonic() - began, 1e-9),
             let_in,
             throughput,
-            count_admissions(run.results),
+            count_admissions(run.results, step.concurrency),
         )
 
     async def _load(self, load: ClosedLoop | OpenLoop, volume: Volume, step: LadderStep) -> LoadRun:

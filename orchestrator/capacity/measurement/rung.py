@@ -109,12 +109,13 @@ class Rung:
 
     @property
     def per_s(self) -> float:
-        """Successful requests per second."""
-        return self.measures.requests_per_s
+        """Successful requests per second for the search: stragglers cannot move it, unlike the rate of the measures, which is printed."""
+        bounded = None if self.throughput is None else self.throughput.bounded_per_s
+        return self.measures.requests_per_s if bounded is None else bounded
 
     @property
     def latency_s(self) -> float | None:
-        """Mean seconds of an answer, without stragglers where they are known."""
+        """Mean seconds of an answer, in which a straggler cannot count for much where stragglers are known."""
         return self.measures.latency_s.mean if self.throughput is None else self.throughput.latency_s
 
     @property
@@ -131,8 +132,9 @@ class Rung:
 
     @property
     def head_count(self) -> int | None:
-        """How many requests the server carries at a time, where its refusals show that."""
-        return None if self.admissions is None else self.admissions.head_count
+        """How many requests the server carries at a time, where its refusals show that and do not name an amount per time."""
+        named = max(self.throttles, key=lambda unit: self.throttles[unit], default="unsaid")
+        return None if self.admissions is None or named in {"requests", "tokens"} else self.admissions.head_count
 
     def is_held(self, window_s: float) -> bool:
         """Check whether a quota seems to delay requests without a refusal. Meaningful where throughput no longer grows."""

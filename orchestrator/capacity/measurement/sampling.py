@@ -66,4 +66,4 @@ class RungSampling:
         if self._evidence > -DECIDED or self._ended < due or (self._ended - due) % CHECK_EVERY:
             return False
         longest_s = straggler_s(self._seconds)
-        return relative_error([took_s for took_s in self._seconds if took_s <= longest_s]) <= ERROR
+        return relative_error([min(took_s, longest_s) for took_s in self._seconds]) <= ERROR

@@ -2,8 +2,9 @@
 
 Throughput is requests in flight over seconds per request, so that neither the start nor the wait for the last answers counts. The requests
 are the first n - c dispatched, because the last c may be those that happened to be slow. Where the first c were faster than the others, the
-server was filling up and they are left out. An answer that takes more than four times the 90th percentile is a straggler: it is listed and
-counts nowhere. After refusals, when workers paused, the requests that were really in flight count.
+server was filling up and they are left out. An answer that takes more than four times the 90th percentile is a straggler: it is listed. The
+search for a limit counts it as if it took just that, so that a few cannot move the limit; the rate that is printed counts its whole time
+where more than 1 % are stragglers. After refusals, when workers paused, the requests that were really in flight count.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from ...results.stats.percentiles import percentile
 
 STRAGGLER = 4.0
 """Times the 90th percentile."""
+MANY = 0.01
+"""Share of the answers from which stragglers count with all their time in the rate that is printed."""
 Z = 1.96
 """Of an interval of 95 %."""
 FEWEST = 20
@@ -36,12 +39,13 @@ class Throughput:
     """Requests per second that succeed at a concurrency."""
 
     per_s: float
+    """As it is printed: with all time of the stragglers where they are more than 1 %."""
     low: float
     high: float
     latency_s: float
-    """Mean seconds from send to end of an answer, without stragglers."""
+    """Mean seconds from send to end of an answer, no more than `STRAGGLER` for each."""
     error: float
-    """Relative standard error of both."""
+    """Relative standard error of the latency, and of the rate that belongs to it."""
     n: int
     """Requests that were measured."""
     stragglers_s: Sequence[float] = ()
@@ -49,6 +53,8 @@ class Throughput:
     stragglers: int = 0
     ttft_s: float | None = None
     """Mean of the streamed answers, without stragglers."""
+    bounded_per_s: float | None = None
+    """The rate that belongs to the latency, for the search; None where an earlier version measured it."""
 
 
 def little_throughput(run: LoadRun) -> Throughput | None:
@@ -62,25 +68,45 @@ def little_throughput(run: LoadRun) -> Throughput | None:
     if len(sample) < max(FEWEST, concurrency) or len(good_s) < len(sample) / 2:
         return None
     longest_s = straggler_s(good_s)
-    usual = [result for result in ordered if _took_s(result) <= longest_s]
-    measured = _steady([result for result in sample if _took_s(result) <= longest_s], concurrency)
-    answered_s = [_took_s(result) for result in measured if result.how == "ok"]
-    is_full = all(result.how == "ok" for result in ordered)  # else workers paused
-    in_flight = None if is_full else _mean_in_flight(usual, measured[0].scheduled.dispatched_at)
-    per_s = (in_flight or concurrency) * len(answered_s) / max(math.fsum(map(_took_s, measured)), 1e-9)
-    drained = DRAIN * variation(answered_s) ** 2 * concurrency / len(ordered)
-    error = math.hypot(relative_error(answered_s), drained)
+    bounded = _rate(ordered, sample, concurrency, longest_s)
     slow = sorted((_took_s(result) for result in ordered if _took_s(result) > longest_s), reverse=True)
+    printed = _rate(ordered, sample, concurrency, math.inf) if len(slow) > MANY * len(ordered) else bounded
+    first_s = _first_tokens_s([result for result in sample if _took_s(result) <= longest_s])
     return Throughput(
-        per_s,
-        per_s / (1 + Z * error),
-        per_s * (1 + Z * error),
-        fmean(answered_s),
-        error,
-        len(measured),
+        printed.per_s,
+        printed.per_s / (1 + Z * printed.error),
+        printed.per_s * (1 + Z * printed.error),
+        bounded.latency_s,
+        bounded.error,
+        bounded.n,
         tuple(slow[:LISTED]),
         len(slow),
-        fmean(first_s) if (first_s := _first_tokens_s(measured)) else None,
+        fmean(first_s) if first_s else None,
+        bounded.per_s,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    per_s: float
+    latency_s: float
+    error: float
+    n: int
+
+
+def _rate(ordered: Sequence[RequestResult], sample: Sequence[RequestResult], concurrency: int, most_s: float) -> _Rate:
+    """Measure the sample; each request takes at most `most_s`."""
+    measured = _steady(sample, concurrency, most_s)
+    answered_s = [_took_s(result, most_s) for result in measured if result.how == "ok"]
+    is_full = all(result.how == "ok" for result in ordered)  # else workers paused
+    in_flight = None if is_full else _mean_in_flight(ordered, measured[0].scheduled.dispatched_at, most_s)
+    took_s = math.fsum(_took_s(result, most_s) for result in measured)
+    drained = DRAIN * variation(answered_s) ** 2 * concurrency / len(ordered)
+    return _Rate(
+        (in_flight or concurrency) * len(answered_s) / max(took_s, 1e-9),
+        fmean(answered_s),
+        math.hypot(relative_error(answered_s), drained),
+        len(measured),
     )
 
 
@@ -109,19 +135,19 @@ def _first_tokens_s(results: Sequence[RequestResult]) -> list[float]:
     return [ttft_s for ttft_s in times if ttft_s is not None]
 
 
-def _steady(sample: Sequence[RequestResult], concurrency: int) -> Sequence[RequestResult]:
+def _steady(sample: Sequence[RequestResult], concurrency: int, most_s: float) -> Sequence[RequestResult]:
     """Leave out the first requests, one for each in flight, where they are faster than the others beyond doubt."""
     first, rest = sample[:concurrency], sample[concurrency:]
     if concurrency < 2 or len(rest) < FEWEST:
         return sample
-    early, late = ([_took_s(result) for result in part if result.how == "ok"] for part in (first, rest))
+    early, late = ([_took_s(result, most_s) for result in part if result.how == "ok"] for part in (first, rest))
     if len(early) < 2 or len(late) < FEWEST:
         return sample
     error = math.hypot(relative_error(early) * fmean(early), relative_error(late) * fmean(late))
     return rest if fmean(early) < fmean(late) - 2 * error else sample
 
 
-def _mean_in_flight(ordered: Sequence[RequestResult], begin: float) -> float | None:
+def _mean_in_flight(ordered: Sequence[RequestResult], begin: float, most_s: float) -> float | None:
     """Return the mean number in flight from `begin` to the last send; None if that is no time."""
     end = ordered[-1].scheduled.dispatched_at
     if end - begin < 1e-6:
@@ -129,9 +155,9 @@ def _mean_in_flight(ordered: Sequence[RequestResult], begin: float) -> float | N
     busy_s = 0.0
     for result in ordered:
         sent_at = result.scheduled.dispatched_at
-        busy_s += max(0.0, min(result.ended_at, end) - max(sent_at, begin))
+        busy_s += max(0.0, min(sent_at + _took_s(result, most_s), end) - max(sent_at, begin))
     return busy_s / (end - begin)
 
 
-def _took_s(result: RequestResult) -> float:
-    return result.ended_at - result.scheduled.dispatched_at
+def _took_s(result: RequestResult, most_s: float = math.inf) -> float:
+    return min(result.ended_at - result.scheduled.dispatched_at, most_s)

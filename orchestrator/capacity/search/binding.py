@@ -65,7 +65,9 @@ def find_binding(rungs: Sequence[Rung], findings: LadderFindings, known: StatedL
     limit, sureness, evidence = _by_evidence(pairs, quota, plateau, findings, known, minute_s)
     contrast = [(rung, judgement) for rung, judgement in judged if rung.phase == "contrast"]
     if contrast and limit in OPEN:
-        limit, sureness, evidence = by_contrast((pairs[0][0], plateau), *contrast[-1], minute_s) or (
+        limit, sureness, evidence = by_contrast(
+            (min(pairs, key=lambda pair: pair[0].concurrency)[0], plateau), *contrast[-1], minute_s
+        ) or (
             limit,
             sureness,
             f"{evidence}; the contrast is not decisive: {why_undecided(*contrast[-1])}",
@@ -119,16 +121,20 @@ def _without_plateau(rungs: Sequence[Rung], findings: LadderFindings) -> Binding
 
 
 def _by_head_count(quota: Sequence[Rung], findings: LadderFindings) -> LimitEvidence | None:
-    """Find a limit on requests at a time: all refusals come with one number in flight, and a rung of that number passes."""
+    """Find a limit on requests at a time: all refusals come with one number in flight, and a rung of that number passes.
+
+    Refusals that name requests or tokens per time have no head count.
+    """
     lowest = min(quota, key=lambda rung: rung.concurrency, default=None)
     if lowest is None or not lowest.throttles or (head := lowest.head_count) is None:
         return None
     low, high = findings.bracket or (0, lowest.concurrency)
     seen = f"every refusal came with {head} requests in flight"
     if low >= head / HEAD and high <= math.ceil(HEAD * max(head, low)) + 1:
-        return "concurrency", "certain", f"{seen}; {low} in flight passed, {high} did not, whatever the refusals say"
-    named = max(lowest.throttles, key=lambda unit: lowest.throttles[unit])
-    return ("concurrency", "likely", seen) if named in {"unsaid", "concurrency"} else None
+        is_named = lowest.throttles.get("concurrency", 0) > 0
+        is_sure = is_named or (lowest.admissions is not None and not lowest.admissions.is_opening)
+        return "concurrency", "certain" if is_sure else "likely", f"{seen}; {low} in flight passed, {high} did not"
+    return "concurrency", "likely", seen
 
 
 def _let_in(rungs: Sequence[Rung], limit: Limit) -> tuple[float | None, float | None]:
@@ -245,8 +251,8 @@ def _by_rule(findings: LadderFindings) -> Binding:
 
 def plateau_of(rungs: Sequence[Rung]) -> list[Rung]:
     """Return the rungs of nearly the best throughput, by concurrency."""
-    most = max((rung.measures.qpm for rung in rungs), default=0.0)
-    return sorted((rung for rung in rungs if rung.measures.qpm >= PLATEAU * most), key=lambda rung: rung.concurrency)
+    most = max((rung.per_s for rung in rungs), default=0.0)
+    return sorted((rung for rung in rungs if rung.per_s >= PLATEAU * most), key=lambda rung: rung.concurrency)
 
 
 def _variation(groups: Sequence[Sequence[float]]) -> float:

@@ -73,6 +73,13 @@ class Curve:
         return len(self.plateau) > 1
 
     @property
+    def is_saturated(self) -> bool:
+        """Whether no higher rung gains over the lowest, so that nothing is known of an empty server and the limit lies below."""
+        lowest, above = self.points[0], self.points[1:]
+        best = max((point.per_s for point in above), default=math.inf)
+        return lowest.concurrency > 1 and lowest.per_s >= best * (1 - max(FLAT, Z * lowest.error))
+
+    @property
     def best_per_s(self) -> float:
         """The throughput of the plateau, else the highest."""
         plateau = self.plateau

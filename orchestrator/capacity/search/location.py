@@ -1,8 +1,9 @@
-"""Where the limit lies between the rungs, and which concurrency narrows it most. Three searches, each for one kind of evidence.
+"""Where the limit lies between the rungs, and which concurrency narrows it most. Four searches, each for one kind of evidence.
 
 - A rung that fails by itself: between the highest that passed and the lowest that failed, always. Where the refusals show a head count N,
   N and 6 % more are tested; else the crossing of the curve, else the middle.
 - A kink of the curve: the crossing of line and plateau (`curve.py`), whichever rung the gain rule stopped at.
+- Where no rung gains over the lowest, half of the lowest is tested.
 - A smooth curve that gains too little: between the last gain that sufficed and the first that did not.
 """
 
@@ -52,6 +53,9 @@ def locate(steps: Judged, *, is_stopped: bool, is_climbed: bool) -> Outcome:
         return Outcome(_highest_gain(latest, passed), None, None, None, curve)
     head = None if fail is None else latest[fail][0].head_count
     is_below_head = head is None or (curve is not None and curve.is_flat and curve.knee < KINK * head)
+    if curve is not None and curve.off is not None and is_below_head and curve.is_saturated:
+        lowest = curve.points[0].concurrency
+        return Outcome(None, None, None, lowest // 2, curve, curve)
     if curve is not None and curve.off is not None and is_below_head:
         knee = find_knee(curve, fail)
         if knee.limit is not None or knee.step is not None:

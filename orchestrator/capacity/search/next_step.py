@@ -57,7 +57,8 @@ class LadderFindings:
     judged: Sequence[Judgement]
     stop: Stop | None
     limit: int | None
-    """The highest concurrency at which every rule passes, as far as it is known; None where the lowest rung fails."""
+    """The highest concurrency at which every rule passes, as far as it is known; None where the lowest rung fails, or no other gains
+    over it."""
     optimum: int | None
     """The lowest concurrency within 3 % of the best throughput."""
     bracket: tuple[int, int] | None
@@ -148,11 +149,11 @@ def find_optimum(rungs: Sequence[Rung]) -> int | None:
 
 
 def _qpm(rung: Rung) -> float:
-    return rung.measures.qpm
+    return rung.per_s
 
 
 def _tpm(rung: Rung) -> float:
-    return rung.measures.tpm
+    return rung.measures.tpm * rung.per_s / (rung.measures.requests_per_s or 1.0)
 
 
 def _means(pairs: Sequence[tuple[int, float]]) -> dict[int, float]:

@@ -44,7 +44,10 @@ def recommendation_of(ladder: Ladder) -> Recommendation | None:
         return None
     held = ladder.held
     verified = None if held is None else _holds(ladder, held)
-    rates = [RATE_MARGIN * at_limit.per_s, *([held.per_s] if held is not None else [])]
+    rates = [
+        RATE_MARGIN * at_limit.measures.requests_per_s,
+        *([held.measures.requests_per_s] if held is not None else []),
+    ]
     return Recommendation(
         findings.limit,
         findings.recommended,

@@ -155,16 +155,16 @@ def _name_plateau(rung: Rung, lacks: str, minute_s: float) -> tuple[Verdict, str
 
 
 def gain_over(before: Rung, after: Rung) -> float | None:
-    """Compute the relative gain of requests per minute; None where the first rung had none."""
-    return after.measures.qpm / before.measures.qpm - 1 if before.measures.qpm else None
+    """Compute the relative gain of throughput; None where the first rung had none."""
+    return after.per_s / before.per_s - 1 if before.per_s else None
 
 
 def gain_per_doubling(before: Rung, after: Rung) -> float | None:
     """Compute the gain per doubling of the concurrency at constant elasticity."""
-    if not before.measures.qpm or not after.measures.qpm or after.concurrency <= before.concurrency:
+    if not before.per_s or not after.per_s or after.concurrency <= before.concurrency:
         return None
     doublings = math.log2(after.concurrency / before.concurrency)
-    return float((after.measures.qpm / before.measures.qpm) ** (1 / doublings)) - 1
+    return float((after.per_s / before.per_s) ** (1 / doublings)) - 1
 
 
 def gain_at_most(before: Rung, after: Rung) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.capacity.measurement.admissions import Admissions
-from orchestrator.capacity.measurement.rung import Rung
+from orchestrator.capacity.measurement.rung import Rung, Unit
 from orchestrator.capacity.search.binding import StatedLimits, find_binding
 from orchestrator.capacity.search.next_step import LadderFindings, LadderPlan, find, next_step
 from tests.unit.orchestrator.capacity.rungs import a_rung
@@ -24,14 +24,14 @@ def climbed(server: Server, plan: LadderPlan) -> tuple[list[Rung], LadderFinding
     return rungs, find(rungs, plan)
 
 
-def refusing(seats: int) -> Server:
-    """Carry so many at a time and refuse the others, without words."""
+def refusing(seats: int, unit: Unit = "unsaid", *, is_opening: bool = False) -> Server:
+    """Carry so many at a time and refuse the others."""
 
     def server(concurrency: int) -> Rung:
         if concurrency <= seats:
             return a_rung(concurrency, 60.0 * concurrency)
-        rung = a_rung(concurrency, 60.0 * seats * 0.9, throttles={"unsaid": 20})
-        return replace(rung, admissions=Admissions(seats, seats + 1, seats + 1, 20))
+        rung = a_rung(concurrency, 60.0 * seats * 0.9, throttles={unit: 20})
+        return replace(rung, admissions=Admissions(seats, seats + 1, seats + 1, 20, is_opening))
 
     return server
 
@@ -45,6 +45,18 @@ def test_a_head_count_between_two_rungs_is_found_exactly_and_named_whatever_the_
     assert findings.interval.high <= 1.06 * seats + 1
     binding = find_binding(rungs, findings, StatedLimits(), 60.0)
     assert (binding.limit, binding.sureness) == ("concurrency", "certain")
+
+
+@pytest.mark.parametrize(("unit", "limit"), [("requests", "RPM"), ("tokens", "TPM")])
+def test_refusals_that_name_a_rate_are_no_head_count(unit: Unit, limit: str) -> None:
+    rungs, findings = climbed(refusing(10, unit), LadderPlan((1, 2, 4, 8, 16)))
+    assert find_binding(rungs, findings, StatedLimits(), 60.0).limit == limit
+
+
+def test_a_head_count_of_the_opening_alone_is_not_certain() -> None:
+    rungs, findings = climbed(refusing(10, is_opening=True), LadderPlan((1, 2, 4, 8, 16)))
+    binding = find_binding(rungs, findings, StatedLimits(), 60.0)
+    assert (binding.limit, binding.sureness) == ("concurrency", "likely")
 
 
 @pytest.mark.parametrize("knee", [10, 13, 15])

@@ -38,6 +38,24 @@ def test_a_knee_is_found_within_fifteen_per_cent_and_held(knee: int) -> None:
     assert rungs[-1].concurrency == found.recommended
 
 
+@pytest.mark.parametrize(
+    ("rungs", "knee"),
+    [((32, 64, 128), 10), ((10, 20, 50, 100), 5), ((50, 100, 200), 30), ((8, 16, 32), 1), ((10, 20), 10)],
+)
+def test_a_knee_below_the_lowest_rung_is_looked_for_there(rungs: tuple[int, ...], knee: int) -> None:
+    plan = LadderPlan(rungs)
+    found = find(climbed(knee_at(knee), plan), plan)
+    assert found.limit == pytest.approx(knee, rel=0.1)
+    assert found.interval is not None
+    assert found.interval.low <= knee <= found.interval.high
+
+
+def test_a_lowest_rung_on_the_plateau_is_no_limit() -> None:
+    plan = LadderPlan((32, 64, 128), refines=False)
+    found = find(climbed(knee_at(10), plan), plan)
+    assert (found.limit, found.interval, found.recommended) == (None, None, None)
+
+
 def test_a_rule_that_fails_is_bisected_to_where_it_begins() -> None:
     rungs = climbed(lambda c: a_rung(c, 60.0 * c, ttft_s=0.2 if c <= 33 else 2.0))
     found = find(rungs, LadderPlan())
