@@ -130,9 +130,11 @@ def _by_head_count(quota: Sequence[Rung], findings: LadderFindings) -> LimitEvid
         return None
     low, high = findings.bracket or (0, lowest.concurrency)
     seen = f"every refusal came with {head} requests in flight"
+    is_named = lowest.throttles.get("concurrency", 0) > 0
+    is_sure = is_named or (lowest.admissions is not None and not lowest.admissions.is_opening)
+    if not is_sure and low > max(head + 1, HEAD * head):
+        return None  # it carried more than it refused when the rung began: a bucket
     if low >= head / HEAD and high <= math.ceil(HEAD * max(head, low)) + 1:
-        is_named = lowest.throttles.get("concurrency", 0) > 0
-        is_sure = is_named or (lowest.admissions is not None and not lowest.admissions.is_opening)
         return "concurrency", "certain" if is_sure else "likely", f"{seen}; {low} in flight passed, {high} did not"
     return "concurrency", "likely", seen
 

@@ -59,6 +59,19 @@ def test_a_head_count_of_the_opening_alone_is_not_certain() -> None:
     assert (binding.limit, binding.sureness) == ("concurrency", "likely")
 
 
+def test_a_head_count_of_the_opening_is_none_where_more_passed() -> None:
+    """A bucket of ten that fills up again: the few refusals of the opening are forgiven up to thirteen."""
+
+    def server(concurrency: int) -> Rung:
+        if concurrency <= 13:
+            return a_rung(concurrency, 60.0 * concurrency)
+        refused = a_rung(concurrency, 540.0, throttles={"unsaid": 20})
+        return replace(refused, admissions=Admissions(10, 11, 11, 20, is_opening=True))
+
+    rungs, findings = climbed(server, LadderPlan((1, 2, 4, 8, 16)))
+    assert find_binding(rungs, findings, StatedLimits(), 60.0).limit == "quota"
+
+
 @pytest.mark.parametrize("knee", [10, 13, 15])
 def test_a_knee_below_the_highest_rung_is_looked_at_though_every_rung_passed(knee: int) -> None:
     plan = LadderPlan((1, 2, 4, 8, 16))
