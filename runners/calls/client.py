@@ -12,11 +12,13 @@ from providers.messages import ChatRequest, ChatResponse, Generation, Message, T
 from providers.suggestion import suggestion
 from sharding.plan import Sample
 
+from ..cache.answer_cache import AnswerCache
 from ..cache.request_key import Draws
 from ..dispatch.dispatcher import NoUsableInstance
 from ..dispatch.slots import WorkerSlot
 from ..tools.names import names_of
 from .active_sample import ActiveSample
+from .activity import Activity
 from .budget import LimitReached
 from .call import Call, SampleOverdue
 from .call_context import Asking, CallContext
@@ -132,12 +134,7 @@ class SampleClient(ClientState):
             if cache is None:
                 response, is_kept = await Call(self, request, name, activity).answer(), False
             else:
-
-                async def ask() -> tuple[ChatResponse, Instance | None]:
-                    call = Call(self, request, name, activity)
-                    return await call.answer(), call.answered_by
-
-                response, is_kept = await cache.answer(self._draws, name, request, ask, self.slot.lent)
+                response, is_kept = await self._kept_or_asked(cache, request, name, activity)
         except (LimitReached, NoUsableInstance, SampleOverdue) as error:
             self.ended_by = error
             raise
@@ -154,11 +151,17 @@ class SampleClient(ClientState):
             self.sample_usage.credit(response, name)
         return names.response(response) if names is not None else response
 
-    @property
-    def _draws(self) -> Draws:
-        if self._drawn is None:
-            self._drawn = Draws(self.sample)
-        return self._drawn
+    async def _kept_or_asked(
+        self, cache: AnswerCache, request: ChatRequest, model: str, activity: Activity
+    ) -> tuple[ChatResponse, bool]:
+        """Return the answer, and whether the cache had kept it."""
+
+        async def ask() -> tuple[ChatResponse, Instance | None]:
+            call = Call(self, request, model, activity)
+            return await call.answer(), call.answered_by
+
+        self._drawn = self._drawn or Draws(self.sample)
+        return await cache.answer(self._drawn, model, request, ask, self.slot.lent)
 
     def _register(self, model: str) -> asyncio.Task[object] | None:
         """Count a turn; return the task that makes the call if the solver created it."""

@@ -17,7 +17,7 @@ from runners.load.run_load import LoadRun
 from .admissions import Admissions
 from .measures import Measures
 from .server_metrics import ServerLoad
-from .throughput import Throughput
+from .throughput import RungThroughput
 
 Phase = Literal["climb", "confirm", "bisect", "again", "hold", "contrast"]
 Unit = Literal["requests", "tokens", "concurrency", "unsaid"]
@@ -102,7 +102,7 @@ class Rung:
     """Share of the time for which this client was ready to run but had no core."""
     let_in: AcceptedRate | None = None
     """Given where a quota refused."""
-    throughput: Throughput | None = None
+    throughput: RungThroughput | None = None
     """By Little's law, with its interval; None where the rung lasted whole windows or a stated time, or too few answered."""
     admissions: Admissions | None = None
     """Given where anything was refused."""

@@ -35,7 +35,7 @@ LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Throughput:
+class RungThroughput:
     """Requests per second that succeed at a concurrency."""
 
     per_s: float
@@ -57,7 +57,7 @@ class Throughput:
     """The rate that belongs to the latency, for the search; None where an earlier version measured it."""
 
 
-def little_throughput(run: LoadRun) -> Throughput | None:
+def little_throughput(run: LoadRun) -> RungThroughput | None:
     """Measure a closed loop; None where too few requests were sent after the first ones had ended."""
     if not isinstance(run.load, ClosedLoop):
         return None
@@ -72,7 +72,7 @@ def little_throughput(run: LoadRun) -> Throughput | None:
     slow = sorted((_took_s(result) for result in ordered if _took_s(result) > longest_s), reverse=True)
     printed = _rate(ordered, sample, concurrency, math.inf) if len(slow) > MANY * len(ordered) else bounded
     first_s = _first_tokens_s([result for result in sample if _took_s(result) <= longest_s])
-    return Throughput(
+    return RungThroughput(
         printed.per_s,
         printed.per_s / (1 + Z * printed.error),
         printed.per_s * (1 + Z * printed.error),

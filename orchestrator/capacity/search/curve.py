@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...results.stats.intervals import Interval
 from ..measurement.rung import Rung
 
 ON_LINE = 1.07
@@ -28,14 +29,6 @@ Z = 1.96
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """Where a limit lies, with 95 % confidence or between two tested rungs."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Point:
     """All measurements at one concurrency."""
 
@@ -47,7 +40,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class ThroughputCurve:
     """The points of a ladder against the line of an empty server."""
 
     points: Sequence[Point]
@@ -127,7 +120,7 @@ class Knee:
     interval: Interval | None = None
 
 
-def curve_of(rungs: Sequence[Rung]) -> Curve | None:
+def curve_of(rungs: Sequence[Rung]) -> ThroughputCurve | None:
     """Build the curve of rungs whose throughput means something; None without any."""
     points = [_pooled(group) for group in _by_concurrency(rungs) if _pooled(group) is not None]
     known = [point for point in points if point is not None]
@@ -142,10 +135,10 @@ def curve_of(rungs: Sequence[Rung]) -> Curve | None:
             line.append(point)
     off = next((point.concurrency for point in known if point.concurrency > line[-1].concurrency), None)
     base = [point for point in line if 2 * point.concurrency <= line[-1].concurrency] or line
-    return Curve(known, *_mean_latency(base), line[-1].concurrency, off)
+    return ThroughputCurve(known, *_mean_latency(base), line[-1].concurrency, off)
 
 
-def find_knee(curve: Curve, below: int | None) -> Knee:
+def find_knee(curve: ThroughputCurve, below: int | None) -> Knee:
     """Find the knee or the next concurrency to test, under `below`, the lowest rung that failed."""
     on, off = curve.on, curve.off
     if on is None or off is None:
@@ -165,7 +158,7 @@ def find_knee(curve: Curve, below: int | None) -> Knee:
     return Knee(None, next(inside, (on + top) // 2))
 
 
-def _of_plateau(curve: Curve, knee: float, below: int | None) -> Knee:
+def _of_plateau(curve: ThroughputCurve, knee: float, below: int | None) -> Knee:
     """Take the tested rung nearest to the crossing, or test it."""
     slack = 1 + Z * curve.error
     interval = Interval(knee / slack, knee * slack)

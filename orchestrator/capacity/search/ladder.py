@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ...results.stats.intervals import Interval
 from ..measurement.bench import Bench
 from ..measurement.rung import LadderStep, Rung
 from .binding import OPEN, QUOTAS, Binding, StatedLimits, doubts, find_binding, plateau_of
-from .curve import Interval
 from .next_step import LadderFindings, LadderPlan, find, next_step
 from .rules import HARD, INVALID
 from .server_time import Limit

@@ -13,8 +13,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ...results.stats.intervals import Interval
 from ..measurement.rung import Rung
-from .curve import KINK, NARROW, Curve, Interval, curve_of, find_knee
+from .curve import KINK, NARROW, ThroughputCurve, curve_of, find_knee
 from .rules import HARD, Judgement
 
 HEAD = 1.06
@@ -26,7 +27,7 @@ Judged = Sequence[tuple[Rung, Judgement]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Location:
     """What the rungs say of the limit so far."""
 
     limit: int | None
@@ -35,12 +36,12 @@ class Outcome:
     """The highest concurrency that passed and the lowest that failed."""
     wanted: int | None = None
     """The concurrency to test next."""
-    curve: Curve | None = None
-    knee: Curve | None = None
+    curve: ThroughputCurve | None = None
+    knee: ThroughputCurve | None = None
     """The curve, where its kink is the limit."""
 
 
-def locate(steps: Judged, *, is_stopped: bool, is_climbed: bool) -> Outcome:
+def locate(steps: Judged, *, is_stopped: bool, is_climbed: bool) -> Location:
     """Find the limit between the steps of a ladder; the last measurement at a concurrency counts."""
     latest = {rung.concurrency: (rung, judgement) for rung, judgement in steps}
     failed = sorted(c for c, (rung, judgement) in latest.items() if fails_alone(rung, judgement))
@@ -48,20 +49,20 @@ def locate(steps: Judged, *, is_stopped: bool, is_climbed: bool) -> Outcome:
     passed = sorted(c for c in latest if c not in failed and (fail is None or c < fail))
     curve = curve_of([rung for rung, judgement in steps if _has_throughput(rung, judgement)])
     if not passed:
-        return Outcome(None, None, None, _below_lowest(latest, fail), curve)
+        return Location(None, None, None, _below_lowest(latest, fail), curve)
     if not is_stopped and not is_climbed:
-        return Outcome(_highest_gain(latest, passed), None, None, None, curve)
+        return Location(_highest_gain(latest, passed), None, None, None, curve)
     head = None if fail is None else latest[fail][0].head_count
     is_below_head = head is None or (curve is not None and curve.is_flat and curve.knee < KINK * head)
     if curve is not None and curve.off is not None and is_below_head and curve.is_saturated:
         lowest = curve.points[0].concurrency
-        return Outcome(None, None, None, lowest // 2, curve, curve)
+        return Location(None, None, None, lowest // 2, curve, curve)
     if curve is not None and curve.off is not None and is_below_head:
         knee = find_knee(curve, fail)
         if knee.limit is not None or knee.step is not None:
             limit = knee.limit if knee.limit is not None else curve.on
             above = [c for c in latest if c >= curve.off]
-            return Outcome(limit, knee.interval, (curve.on or limit or 1, min(above)), knee.step, curve, curve)
+            return Location(limit, knee.interval, (curve.on or limit or 1, min(above)), knee.step, curve, curve)
     if fail is not None:
         outcome = _between(latest[fail][0], passed, curve)
         is_confirmed = sum(rung.concurrency == fail for rung, _judgement in steps) > 1
@@ -85,7 +86,7 @@ def _below_lowest(latest: dict[int, tuple[Rung, Judgement]], fail: int | None) -
     return head if head is not None and fail is not None and head < fail else None
 
 
-def _between(failed: Rung, passed: Sequence[int], curve: Curve | None) -> Outcome:
+def _between(failed: Rung, passed: Sequence[int], curve: ThroughputCurve | None) -> Location:
     """Narrow the bracket of the highest rung that passed and the lowest that failed by itself."""
     low, high = passed[-1], failed.concurrency
     head, bracket = failed.head_count, (low, high)
@@ -95,15 +96,15 @@ def _between(failed: Rung, passed: Sequence[int], curve: Curve | None) -> Outcom
         and failed.measures.throttled
         and "concurrency" not in failed.throttles
     ):
-        return Outcome(low, Interval(low, high - 1), bracket, None, curve)  # a quota's stored credit is no limit
+        return Location(low, Interval(low, high - 1), bracket, None, curve)  # a quota's stored credit is no limit
     above = max((head or low) + 1, math.ceil(HEAD * (head or low)))
     if high - low <= 1 or (high - low <= max(1, round(NARROW * high)) and (head is None or low >= head)):
-        return Outcome(low, Interval(low, max(low, high - 1)), bracket, None, curve)
+        return Location(low, Interval(low, max(low, high - 1)), bracket, None, curve)
     knee = None if curve is None else round(curve.knee)
     candidates = [head, above if head is not None and low >= head else None, None if head is not None else knee]
     inside = [c for c in candidates if c is not None and low < c < high]
     wanted = inside[0] if inside else (low + high) // 2
-    return Outcome(low, Interval(low, max(low, high - 1)), bracket, wanted, curve)
+    return Location(low, Interval(low, max(low, high - 1)), bracket, wanted, curve)
 
 
 def _is_credit(failed: Rung) -> bool:
@@ -112,17 +113,21 @@ def _is_credit(failed: Rung) -> bool:
     return is_quota and failed.measures.throttled > 0 and failed.measures.is_burst
 
 
-def _by_gain(latest: dict[int, tuple[Rung, Judgement]], passed: Sequence[int], curve: Curve | None) -> Outcome:
+def _by_gain(
+    latest: dict[int, tuple[Rung, Judgement]], passed: Sequence[int], curve: ThroughputCurve | None
+) -> Location:
     """Narrow the bracket of the last gain that sufficed and the first above it that did not."""
     low = _highest_gain(latest, passed)
     if low is None:
-        return Outcome(None, None, None, None, curve)
+        return Location(None, None, None, None, curve)
     flat = [c for c in passed if c > low and latest[c][1].lacks_gain]
     if not flat:
-        return Outcome(low, None, None, None, curve)
+        return Location(low, None, None, None, curve)
     high = flat[0]
     wanted = round(math.sqrt(low * high)) if high / low > SMOOTH and high - low > 1 else None
-    return Outcome(low, Interval(low / SMOOTH, high), (low, high), wanted if wanted not in {low, high} else None, curve)
+    return Location(
+        low, Interval(low / SMOOTH, high), (low, high), wanted if wanted not in {low, high} else None, curve
+    )
 
 
 def _highest_gain(latest: dict[int, tuple[Rung, Judgement]], passed: Sequence[int]) -> int | None:

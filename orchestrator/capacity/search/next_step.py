@@ -10,9 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from ...results.stats.intervals import Interval
 from ..measurement.rung import LadderStep, Phase, Rung
-from .curve import Curve, Interval, Z
-from .location import Outcome, locate
+from .curve import ThroughputCurve, Z
+from .location import Location, locate
 from .rules import HARD, INVALID, Judgement, Rules, Stop, find_stop, judge, judge_alone
 
 RUNGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -68,9 +69,9 @@ class LadderFindings:
     """The concurrency to test next, to narrow the bracket."""
     interval: Interval | None = None
     """Where the limit lies."""
-    knee: Curve | None = None
+    knee: ThroughputCurve | None = None
     """The curve, where the limit is its kink."""
-    curve: Curve | None = None
+    curve: ThroughputCurve | None = None
 
 
 def next_step(rungs: Sequence[Rung], plan: LadderPlan) -> LadderStep | None:
@@ -174,7 +175,7 @@ def recommend(limit: int | None) -> int | None:
     return min(near, key=lambda number: abs(number - scheduled)) if near else max(1, int(most))
 
 
-def _after_repeats(rungs: Sequence[Rung], rules: Rules, outcome: Outcome) -> int | None:
+def _after_repeats(rungs: Sequence[Rung], rules: Rules, outcome: Location) -> int | None:
     """Lower a limit that failed when it was repeated to the next lower rung that passed."""
     limit = outcome.limit
     repeats = [rung for rung in rungs if rung.phase in {"again", "hold"}]
@@ -185,7 +186,7 @@ def _after_repeats(rungs: Sequence[Rung], rules: Rules, outcome: Outcome) -> int
     return max((concurrency for concurrency in passed if concurrency < min(failed)), default=None)
 
 
-def fails_repeated(rung: Rung, rules: Rules, curve: Curve | None) -> bool:
+def fails_repeated(rung: Rung, rules: Rules, curve: ThroughputCurve | None) -> bool:
     """Check whether a rung that was repeated or held fails: by itself, or by too little throughput for its concurrency.
 
     A refusal by a spent quota is no failure of the server.

@@ -79,6 +79,7 @@ def _sureness(rungs: Sequence[Rung], minute_s: float) -> Sureness:
 
 
 def why_undecided(contrast: Rung, judged: Judgement) -> str:
+    """Say why the contrast does not tell a quota from a busy server."""
     if judged.reason:
         return judged.reason
     if contrast.measures.is_burst and _output_tokens([contrast]):
