@@ -81,6 +81,7 @@ class CompletedSample:
 def build_record(run_id: str, completed: CompletedSample, price_usd: Price) -> Record:
     """Merge the groups of columns. mypy finds a column that is missing, unknown, of a wrong type or given twice."""
     active, verdict, answer_usage = completed.active, completed.verdict, completed.answer_usage
+    is_uncached = answer_usage.saved is None and completed.judge_usage is None
     return Record(
         run_id=run_id,
         **_sample_columns(active),
@@ -90,7 +91,7 @@ def build_record(run_id: str, completed: CompletedSample, price_usd: Price) -> R
         **_tool_columns(active.sample.task, verdict.answer),
         **_usage_columns(active.sample.cell.model, answer_usage, price_usd),
         **_judge_columns(completed.judge_usage, price_usd),
-        **_cache_columns(answer_usage, completed.judge_usage, price_usd),
+        **(UNCACHED if is_uncached else _cache_columns(answer_usage, completed.judge_usage, price_usd)),
         **_time_columns(completed),
     )
 
