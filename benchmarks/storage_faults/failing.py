@@ -11,7 +11,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ class FailingDisk:
     error: int = 0
     stays: bool = False
     """Whether all later calls that write fail too."""
+    named: Sequence[str] = ()
+    """A call and the label of its file: the n-th of these fails. Empty: the n-th of all, whose order differs from run to run."""
+    _has_failed: bool = False
     calls: list[tuple[str, str]] = field(default_factory=list)
     """Every call and the label of its file, in order."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -39,10 +42,14 @@ class FailingDisk:
         name = _path_of(path)
         if not name.startswith(f"{self.root}/"):
             return
+        made = (call, _label(name.removeprefix(f"{self.root}/")))
         with self._lock:
-            self.calls.append((call, _label(name.removeprefix(f"{self.root}/"))))
-            number = len(self.calls)
-        if self.error and (number == self.number or (self.stays and number > self.number and call != READING)):
+            self.calls.append(made)
+            fails = self.stays and self._has_failed and call != READING
+            if self.error and not self._has_failed:
+                counted = self.calls.count(made) if made == tuple(self.named) else 0 if self.named else len(self.calls)
+                fails = self._has_failed = counted == self.number
+        if fails:
             named = [] if isinstance(path, int) else [os.fspath(path)]  # type: ignore[call-overload]
             raise OSError(self.error, os.strerror(self.error), *named)
 

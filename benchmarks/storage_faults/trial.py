@@ -88,10 +88,11 @@ class Folder:
         """Build the command that starts the run."""
         return ["run", "sweep.yaml", "--set", f"run.storage_format={self.form}", *more]
 
-    def call(self, *command: str, number: int = 0, fault: Fault = (0, False)) -> Answer:
-        """Run a command; its n-th call on a file of this folder fails."""
+    def call(self, *command: str, number: int = 0, fault: Fault = (0, False), named: Sequence[str] = ()) -> Answer:
+        """Run a command; its n-th call on a file of this folder fails, or its n-th of those `named`."""
         record = self.path.with_name(f"{self.path.name}.calls")
-        disk = {"root": str(self.path), "number": number, "error": fault[0], "stays": fault[1], "record": str(record)}
+        disk = {"root": str(self.path), "number": number, "error": fault[0], "stays": fault[1], "named": named}
+        disk["record"] = str(record)
         output = self.path.with_name(f"{self.path.name}.said")
         environment = {**os.environ, "XDG_STATE_HOME": str(self.path / "state"), "ORCHESTRATOR_TRUST": "1"}
         arguments = [json.dumps(disk), *command]
@@ -164,15 +165,17 @@ class Workplace:
         finally:
             shutil.rmtree(folder.path)
 
-    def perform(self, scene: Scene, template: Folder, number: int, fault: Fault) -> FaultOutcome | None:
-        """Let one call fail; None where the command came to its end before it."""
+    def perform(
+        self, scene: Scene, template: Folder, number: int, fault: Fault, named: Sequence[str] = ()
+    ) -> FaultOutcome | None:
+        """Let one call fail, the n-th of all or of those `named`; None where the command came to its end before it."""
         folder = self._copied(template)
         try:
-            answer = folder.call(*scene.command(folder), number=number, fault=fault)
-            if len(answer.calls) < number:
+            answer = folder.call(*scene.command(folder), number=number, fault=fault, named=named)
+            if sum(not named or made == tuple(named) for made in answer.calls) < number:
                 return None
             faults = [*_spoken_faults(answer), *self._left_faults(folder)]
-            call, file = answer.calls[number - 1]
+            call, file = named or answer.calls[number - 1]
             name = errno.errorcode[fault[0]]
             sentence = _sentence(answer)
             return FaultOutcome(

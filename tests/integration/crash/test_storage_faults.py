@@ -39,8 +39,8 @@ def failed(workplace: Workplace, row: tuple[str, str, str, str, int, bool]) -> F
     scene: Scene = next(scene for scene in SCENES if scene.name == name)
     template = workplace.prepared(scene, form)
     calls = workplace.calls(scene, template)
-    number = next(n for n, (verb, path) in enumerate(calls, 1) if verb == call and path.rpartition("/")[2] == file)
-    return workplace.perform(scene, template, number, (error, stays))
+    named = next((verb, path) for verb, path in calls if verb == call and path.rpartition("/")[2] == file)
+    return workplace.perform(scene, template, 1, (error, stays), named)
 
 
 @pytest.mark.timeout(300)

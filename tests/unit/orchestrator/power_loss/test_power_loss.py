@@ -40,6 +40,7 @@ COSTS: Mapping[str, frozenset[int]] = {"parquet": frozenset({4, 5}), "json": fro
 PER_SEGMENT = 2
 DAMAGE = b"what a disk makes of it"
 QUICK: tuple[Model, ...] = ("synced", "prefix", "renames", "deletions")
+OTHERS = tuple(model for model in CERTAIN if model not in QUICK)
 IN_FLIGHT = 7
 """An ordinal that is sent and never answered."""
 
@@ -273,7 +274,7 @@ def scenarios(
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "models", [pytest.param(QUICK, id="quick"), pytest.param(CERTAIN, id="all", marks=pytest.mark.matrix)]
+    "models", [pytest.param(QUICK, id="quick"), pytest.param(OTHERS, id="others", marks=pytest.mark.matrix)]
 )
 def test_a_power_cut_at_any_moment_loses_nothing_that_was_counted(
     scenarios: dict[str, Scenario], models: Sequence[Model]
@@ -285,7 +286,7 @@ def test_a_power_cut_at_any_moment_loses_nothing_that_was_counted(
 @pytest.mark.matrix
 @pytest.mark.timeout(600)
 def test_no_choice_of_what_reaches_the_disk_loses_anything(scenarios: dict[str, Scenario]) -> None:
-    found = {name: list(scenario.losses(["mixed"], seeds=6)) for name, scenario in scenarios.items()}
+    found = {name: list(scenario.losses(["mixed"], seeds=4)) for name, scenario in scenarios.items()}
     assert {name: wrong[:3] for name, wrong in found.items() if wrong} == {}
 
 
